@@ -1,0 +1,71 @@
+"""What flows through the house: a `Batch` of examples in, a `Loss` out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B examples.
+
+    Attributes:
+        x: values, shape (B, *spec.shape), in the units of `Field` (pixels may stay uint8).
+        given: conditions, shape (B, len(spec.given)), float; NaN where a condition is left out or missing.
+        mask: True where x was observed, shape of x; None when everything was.
+        time: time stamps of the steps of a sequence, shape (B, T); None for anything else.
+    """
+
+    x: Tensor
+    given: Tensor | None = None
+    mask: Tensor | None = None
+    time: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on `device`."""
+        moved = {
+            name: value.to(device, non_blocking=True)
+            for name in ("x", "given", "mask", "time")
+            if (value := getattr(self, name)) is not None
+        }
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one player minimises, in nats per example, by named terms.
+
+    total = mean over the batch of Σ_k weight_k · term_k
+
+    Attributes:
+        terms: name → shape (B,), unweighted, so that `rate` is always the rate whatever β is.
+        weights: name → factor of the term in the total; 1 where absent.
+        also: name → shape (B,): measured and logged, not minimised.
+    """
+
+    terms: Mapping[str, Tensor]
+    weights: Mapping[str, float | Tensor] = field(default_factory=dict)
+    also: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def per_example(self) -> Tensor:
+        """Weighted sum of the terms, shape (B,)."""
+        total: Tensor | None = None
+        for name, term in self.terms.items():
+            weight = self.weights.get(name)
+            part = term if weight is None else weight * term
+            total = part if total is None else total + part
+        assert total is not None, "a Loss needs at least one term"
+        return total
+
+    @property
+    def total(self) -> Tensor:
+        """Mean of `per_example` over the batch, a scalar."""
+        return self.per_example.mean()

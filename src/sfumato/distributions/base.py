@@ -1,0 +1,28 @@
+"""What every distribution here can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+
+class Distribution(ABC):
+    """A distribution over one example, for each of B examples.
+
+    `log_prob` sums all event dimensions: nats per example, shape (B,). A distribution over x lives in the space of
+    `Batch.x`: it takes uint8 pixels, cell numbers and category indices as they stand there, and gives them back.
+    Noise comes from `sfumato.distributions.noise`, batch dimension first.
+    """
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """log p(x) in nats, shape (B,). Entries where `mask` is False add nothing."""
+
+    @abstractmethod
+    def sample(self) -> Tensor:
+        """One draw for each example, shape (B, *event); reparametrised where the distribution allows it."""
+
+    @abstractmethod
+    def point(self) -> Tensor:
+        """The single value to show for each example: the mean of numbers, the mode of categories."""

@@ -1,0 +1,113 @@
+"""Files that are whole or not there: written beside their place, flushed to disk, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sfumato.errors import SfumatoError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on a clean exit, flush it to disk and rename it to `path`.
+
+    A process killed at any moment leaves either the old file or the new one, never a part of one.
+
+    Raises:
+        SfumatoError: if the folder cannot be written to.
+    """
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+    except OSError as error:
+        raise SfumatoError(
+            f"{target}: cannot write here ({error.strerror}); choose a folder you may write to"
+        ) from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+        _flush_folder(target.parent)
+    except OSError as error:
+        raise SfumatoError(
+            f"{target}: could not be written ({error.strerror}); free some space or choose another place"
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write `value` as indented JSON; NaN and infinity are refused, as JSON has no word for them."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read JSON back.
+
+    Raises:
+        SfumatoError: if the file is missing or damaged.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SfumatoError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SfumatoError(f"{path}: damaged, not readable as JSON ({error}); restore it from a copy") from None
+
+
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write named tensors as safetensors, whole or not at all."""
+    from safetensors.torch import save_file
+
+    ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(ready, str(temporary), metadata=dict(metadata or {}))
+
+
+def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read named tensors and their metadata from a safetensors file.
+
+    Raises:
+        SfumatoError: if the file is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
+    except FileNotFoundError:
+        raise SfumatoError(f"{path}: no such file") from None
+    except (OSError, SafetensorError) as error:
+        raise SfumatoError(f"{path}: damaged, not readable as safetensors ({error})") from None

@@ -1,0 +1,30 @@
+"""The models, one file each. The folder is the registry: `names()` lists it, `build` makes one from a spec."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.models._options import Option, names, options, summary
+
+if TYPE_CHECKING:
+    from sfumato.models._model import Model
+    from sfumato.spec import DataSpec
+
+__all__ = ["Option", "build", "names", "options", "summary"]
+
+
+def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
+    """Make the model `name` for data of `spec`, with networks chosen by the spec.
+
+    Raises:
+        SfumatoError: if there is no such model or it has no such option.
+    """
+    if name not in names():
+        raise SfumatoError(f"no model is called {name!r}: {did_you_mean(name, names())}")
+    known = [option.name for option in options(name)]
+    for option in chosen:
+        if option not in known:
+            raise SfumatoError(f"model {name} has no option {option!r}: {did_you_mean(option, known)}")
+    return import_module(f"sfumato.models.{name}").build(spec, **chosen)

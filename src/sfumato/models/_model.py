@@ -1,0 +1,43 @@
+"""The one interface of all models."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from sfumato.batch import Batch, Loss
+
+END = sys.maxsize
+"""The step at which every schedule has run its course."""
+
+
+class Model(nn.Module, ABC):
+    """A module that says what each of its players minimises.
+
+    A training step, for every model:
+
+        losses, players = model.losses(batch, step), model.players()
+        for name, loss in losses.items():
+            loss.total.backward(inputs=players[name], retain_graph=name != last)
+    """
+
+    def players(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters each player moves; together they partition the parameters of the model."""
+        return {"model": list(self.parameters())}
+
+    @abstractmethod
+    def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
+        """One loss for each player, all from one forward pass."""
+
+    def optimizer(self, player: str, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:
+        """The optimizer of one player; Adam (AdamW when there is weight decay) unless a paper says otherwise."""
+        kind = torch.optim.AdamW if weight_decay else torch.optim.Adam
+        return kind(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+
+    def monitor(self, batch: Batch) -> Tensor:
+        """What early stopping watches, lower is better, shape (B,): the first player's loss with all schedules run."""
+        return next(iter(self.losses(batch, END).values())).per_example

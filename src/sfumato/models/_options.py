@@ -1,0 +1,84 @@
+"""A model's options are the keyword arguments of its `build`, read from the source without importing torch."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Option:
+    """One keyword of a model's `build`: its name, annotation as written, default, and line of help."""
+
+    name: str
+    annotation: str
+    default: Any
+    help: str
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The models there are: the files of this folder.
+
+    >>> "vae" in names()
+    True
+    """
+    return tuple(sorted(path.stem for path in FOLDER.glob("[!_]*.py")))
+
+
+@cache
+def summary(name: str) -> str:
+    """The first line of the docstring of a model's file."""
+    return (ast.get_docstring(_tree(name)) or "").partition("\n")[0]
+
+
+@cache
+def options(name: str) -> tuple[Option, ...]:
+    """The options of a model, in the order of its `build`.
+
+    >>> [option.name for option in options("beta_vae") if option.name == "beta"]
+    ['beta']
+    """
+    build = next(node for node in _tree(name).body if isinstance(node, ast.FunctionDef) and node.name == "build")
+    helps = _argument_lines(ast.get_docstring(build) or "")
+    found = []
+    for argument, default in zip(build.args.kwonlyargs, build.args.kw_defaults, strict=True):
+        if argument.annotation is None or default is None:
+            raise TypeError(f"models/{name}.py: build's {argument.arg} needs an annotation and a default")
+        found.append(
+            Option(
+                argument.arg,
+                ast.unparse(argument.annotation),
+                ast.literal_eval(default),
+                helps.get(argument.arg, ""),
+            )
+        )
+    return tuple(found)
+
+
+def _tree(name: str) -> ast.Module:
+    return ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+
+
+def _argument_lines(docstring: str) -> dict[str, str]:
+    """`name: text` lines under `Args:`, continuation lines joined."""
+    helps: dict[str, str] = {}
+    current = ""
+    inside = False
+    for line in docstring.splitlines():
+        stripped = line.strip()
+        if stripped == "Args:":
+            inside = True
+        elif inside and not stripped:
+            break
+        elif inside and line.startswith("    ") and not line.startswith("        ") and ":" in stripped:
+            current, _, text = stripped.partition(":")
+            helps[current] = text.strip()
+        elif inside and current:
+            helps[current] += " " + stripped
+    return helps

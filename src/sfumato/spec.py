@@ -1,0 +1,86 @@
+"""What a model may know of the data: shapes, kinds of value and conditions, and no value of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Kind = Literal["real", "cells", "category", "level"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """The kind of value one entry of an example can take.
+
+    Kinds, as they stand in `Batch.x` (or `Batch.given`):
+
+    * `real`: a standardised real number (zero mean and unit variance on the training part).
+    * `cells`: a number on a line cut into `size` cells; entry = cell index + position inside the cell in [0, 1).
+      The density inside a cell is uniform. An atom (a value so frequent that it has a cell of its own) is a cell too.
+    * `category`: an index 0 … size − 1.
+    * `level`: an intensity 0 … size − 1 (a pixel; `size` = 256 for 8 bits, 2 for a binary picture).
+
+    Attributes:
+        size: number of cells, categories or levels; 1 for `real`.
+        missing: whether entries may be missing (in `Batch.x` the mask is False there; in `Batch.given` NaN).
+    """
+
+    kind: Kind
+    size: int = 1
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The schema's shadow without values: all that `build(spec, …)` needs to make a model.
+
+    Attributes:
+        shape: shape of one example: (D,) for a table or vector, (C, H, W) for a picture.
+        fields: one `Field` per column if `shape` is (D,) (or a single one shared by all D entries);
+            for pictures the single field shared by all entries.
+        given: one field per condition, in the order of the columns of `Batch.given`.
+        likelihood: what the decoder says of x; a name from `sfumato.networks.heads.LIKELIHOODS`.
+        examples: number of training examples; default sizes of networks follow it.
+    """
+
+    shape: tuple[int, ...]
+    fields: tuple[Field, ...]
+    given: tuple[Field, ...] = ()
+    likelihood: str = "gaussian"
+    examples: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.fields) not in (1, self.entries):
+            raise ValueError(f"{len(self.fields)} fields for {self.entries} entries: give one, or one per entry")
+
+    @property
+    def entries(self) -> int:
+        """Number of values in one example."""
+        return math.prod(self.shape)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether an example is a (channels, height, width) picture."""
+        return len(self.shape) == 3
+
+    @property
+    def columns(self) -> tuple[Field, ...]:
+        """One field per entry, a shared one repeated."""
+        return self.fields if len(self.fields) == self.entries else self.fields * self.entries
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
+        """Back from `to_dict`."""
+        return cls(
+            shape=tuple(values["shape"]),
+            fields=tuple(Field(**field) for field in values["fields"]),
+            given=tuple(Field(**field) for field in values["given"]),
+            likelihood=values["likelihood"],
+            examples=values["examples"],
+        )
