@@ -1,0 +1,208 @@
+"""The one thing that knows names, labels, ranges and scales: it turns raw things into tensors and back."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.spec import DataSpec
+
+REMEMBERED = 4096
+"""How many training rows of conditions a schema keeps, to draw those from that are not named."""
+
+
+class Encoded(NamedTuple):
+    """N raw examples as tensors: x of shape (N, *spec.shape), given (N, G) or None; NaN where missing."""
+
+    x: Tensor
+    given: Tensor | None = None
+
+
+class Schema(ABC):
+    """What was learned of the data on the training part alone; saved with the model.
+
+    Attributes:
+        kind: "table", "picture" or "vector".
+        spec: all that a model may know; its likelihood is resolved, never "auto".
+        given_names: names of the conditions, in the order of `spec.given`.
+        given_rows: (M, G) encoded conditions of at most `REMEMBERED` training rows, NaN where missing.
+        label_names: names of the indices in `Batches.labels`; set by `data.open` once the schema is learned.
+    """
+
+    kind: ClassVar[str]
+    spec: DataSpec
+    given_names: tuple[str, ...] = ()
+    given_rows: Tensor | None = None
+    label_names: tuple[str, ...] = ()
+
+    @abstractmethod
+    def encode(self, raw: Any) -> Encoded:
+        """Raw things as tensors in the units of `spec`."""
+
+    @abstractmethod
+    def decode(self, x: Tensor, given: Tensor | None = None) -> Any:
+        """Tensors back to the user's own kind of thing."""
+
+    @abstractmethod
+    def read(self, source: Any, *, need_x: bool = True) -> Any:
+        """A path, frame or array as raw examples of this schema, checked.
+
+        Raises:
+            SfumatoError: if it does not fit what the schema was learned on.
+        """
+
+    @abstractmethod
+    def write(self, raw: Any, path: str | Path) -> None:
+        """Write raw examples; what `path` ends in decides the format.
+
+        Raises:
+            SfumatoError: if the format is not one for this kind of data.
+        """
+
+    @abstractmethod
+    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
+        """Raw values of one condition as floats, shape (len(values),); NaN where None or missing.
+
+        Raises:
+            SfumatoError: if a value is not one the condition can take.
+        """
+
+    @abstractmethod
+    def describe(self) -> list[dict[str, str]]:
+        """Rows to show before training: column, kind, modelled, missing, note."""
+
+    @abstractmethod
+    def log_volume(self, x: Tensor) -> Tensor:
+        """(B,): Σ log of scales and cell widths; log-density in raw units = the model's log_prob − log_volume."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values, with `kind`, `spec`, `given_names`, `given_rows` and `label_names` among them."""
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Back from `to_dict`."""
+
+    def conditions(
+        self, given: Mapping[str, Any], n: int, *, seed: int = 0, marginal: bool = False
+    ) -> Tensor | None:
+        """Conditions for n examples, shape (n, G); None if the schema has no conditions.
+
+        Those not named are drawn from training rows that agree with the named categorical ones (from all training
+        rows where none agrees), together, so that they fit each other; with `marginal` they are left out (NaN).
+
+        Args:
+            given: name → one value for all, or a sequence of n values; None leaves the condition out.
+            n: how many.
+            seed: of the draw.
+            marginal: leave out what is not named.
+
+        Raises:
+            SfumatoError: if a name or a value is not known, or a sequence is not n long.
+        """
+        for name in given:
+            if name not in self.given_names:
+                raise SfumatoError(_unknown_condition(name, self.given_names))
+        if not self.given_names:
+            return None
+        columns = {
+            self.given_names.index(name): self.encode_condition(name, _repeated(name, value, n))
+            for name, value in given.items()
+        }
+        if marginal or self.given_rows is None or not len(self.given_rows):
+            drawn = torch.full((n, len(self.given_names)), math.nan)
+        else:
+            named = [index for index in columns if self.spec.given[index].kind == "category"]
+            wanted = torch.stack([columns[index] for index in named], 1) if named else torch.zeros(n, 0)
+            drawn = self.given_rows[_matching(self.given_rows[:, named], wanted, seed)].clone()
+        for index, column in columns.items():
+            drawn[:, index] = column
+        return drawn
+
+
+def remember(given: Tensor | None, seed: int = 0) -> Tensor | None:
+    """At most `REMEMBERED` rows of the training part's encoded conditions, chosen by `seed`, for `given_rows`."""
+    if given is None or len(given) <= REMEMBERED:
+        return given
+    order = torch.randperm(len(given), generator=torch.Generator().manual_seed(seed))
+    return given[order[:REMEMBERED].sort().values].clone()
+
+
+def rows_to_json(rows: Tensor | None) -> list[list[float | None]] | None:
+    """`given_rows` for `to_dict`: NaN, for which JSON has no word, becomes None.
+
+    >>> rows_to_json(torch.tensor([[1.0, math.nan]]))
+    [[1.0, None]]
+    """
+    if rows is None:
+        return None
+    return [[None if math.isnan(value) else value for value in row] for row in rows.tolist()]
+
+
+def rows_from_json(rows: Sequence[Sequence[float | None]] | None) -> Tensor | None:
+    """Back from `rows_to_json`."""
+    if rows is None:
+        return None
+    return torch.tensor([[math.nan if value is None else value for value in row] for row in rows])
+
+
+def load(values: Mapping[str, Any]) -> Schema:
+    """A schema from its `to_dict`.
+
+    Raises:
+        SfumatoError: if the kind is not known to this version.
+    """
+    homes = {
+        "table": ("sfumato.data.table", "TableSchema"),
+        "picture": ("sfumato.data.picture", "PictureSchema"),
+        "vector": ("sfumato.data.vector", "VectorSchema"),
+    }
+    kind = values.get("kind")
+    if kind not in homes:
+        raise SfumatoError(f"schema of kind {kind!r} is not known; {did_you_mean(str(kind), homes)}")
+    module, name = homes[kind]
+    schema: Schema = getattr(import_module(module), name).from_dict(values)
+    return schema
+
+
+def _unknown_condition(name: str, known: tuple[str, ...]) -> str:
+    if not known:
+        return f"condition {name!r}: this model was trained without conditions; leave it out"
+    return f"condition {name!r} is not one of this model; {did_you_mean(name, known)}"
+
+
+def _repeated(name: str, value: Any, n: int) -> list[Any]:
+    if isinstance(value, np.ndarray | Tensor):
+        values = value.tolist() if value.ndim else [value.item()] * n
+    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        values = list(value)
+    else:
+        values = [value] * n
+    if len(values) != n:
+        raise SfumatoError(f"condition {name!r} has {len(values)} values for {n} examples; give one, or {n}")
+    return values
+
+
+def _matching(rows: Tensor, wanted: Tensor, seed: int) -> Tensor:
+    """For each wanted row (n, K) the index of a random row of `rows` (M, K) that equals it; NaN wants anything."""
+    generator = torch.Generator().manual_seed(seed)
+    index = torch.randint(len(rows), (len(wanted),), generator=generator)
+    if not wanted.shape[1]:
+        return index
+    kinds, which = torch.unique(wanted.nan_to_num(-1.0), dim=0, return_inverse=True)
+    for number, kind in enumerate(kinds):
+        same = ((rows == kind) | (kind < 0)).all(1).nonzero().squeeze(1)
+        if len(same):
+            mine = (which == number).nonzero().squeeze(1)
+            index[mine] = same[torch.randint(len(same), (len(mine),), generator=generator)]
+    return index
