@@ -2,9 +2,9 @@
 
     python benchmarks/peers.py --peers ~/peers          # makes both; a minute or two
 
-The peers are never dependencies of sfumato. Each environment is made by pip, by name and version, and pip's plan
-is read before anything is installed: one with another torch or a CUDA package goes no further. Where pip's own
-index serves the CUDA build of torch, let PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS name the CPU build.
+The peers are never dependencies of sfumato. Each environment is made by pip, by name and version, and
+pip's plan is read before anything is installed: one with another torch or a CUDA package goes no further.
+Where pip's own index serves the CUDA build of torch, PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS names the other.
 """
 
 from __future__ import annotations
