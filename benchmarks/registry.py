@@ -1,0 +1,105 @@
+"""Acceptance runs by name: what each measures, the band its median must fall in, and the table it ends in."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number a run reports for each seed.
+
+    Attributes:
+        name: what it is, with its unit.
+        reference: the paper's or the pilot's number, in words.
+        low, high: the band the median over seeds must fall in; infinite on both sides where it is only told.
+    """
+
+    name: str
+    reference: str = "–"
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def band(self) -> str:
+        """The band in words."""
+        if math.isinf(self.low):
+            return "–" if math.isinf(self.high) else f"≤ {self.high:g}"
+        return f"≥ {self.low:g}" if math.isinf(self.high) else f"{self.low:g} – {self.high:g}"
+
+    def verdict(self, value: float) -> str:
+        """`held`, `missed`, or nothing where there is no band."""
+        if self.band == "–":
+            return ""
+        return "held" if self.low <= value <= self.high else "missed"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a run is told: its seed, where to compute, where data sets, peers and peers' samples lie."""
+
+    seed: int
+    device: str
+    data: Path
+    peers: Path | None
+    cache: Path
+
+
+@dataclass(frozen=True)
+class System:
+    """A named acceptance run: `run` returns one value for each of `measures`."""
+
+    name: str
+    measures: tuple[Measure, ...]
+    run: Callable[[Setting], Mapping[str, float]]
+
+
+SYSTEMS: dict[str, System] = {}
+
+
+def system(name: str, *measures: Measure) -> Callable[[Callable[[Setting], Mapping[str, float]]], System]:
+    """Enter the decorated function as acceptance run `name`; its docstring says data and configuration."""
+
+    def enter(run: Callable[[Setting], Mapping[str, float]]) -> System:
+        SYSTEMS[name] = System(name, measures, run)
+        return SYSTEMS[name]
+
+    return enter
+
+
+def timed(
+    run: Callable[[Setting], Mapping[str, float]], setting: Setting
+) -> tuple[Mapping[str, float], float]:
+    """What `run` found, and its seconds."""
+    start = time.perf_counter()
+    return run(setting), time.perf_counter() - start
+
+
+COLUMNS = ("system", "measure", "reference", "seeds", "median", "band", "", "seconds a seed")
+HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
+
+
+def rows(entry: System, found: list[Mapping[str, float]], seconds: list[float]) -> list[str]:
+    """The table's rows for one system: every seed, the median and whether it holds."""
+    lines = []
+    for measure in entry.measures:
+        values = [result[measure.name] for result in found]
+        middle = statistics.median(values)
+        each = ", ".join(f"{value:.4g}" for value in values)
+        cells = (
+            entry.name,
+            measure.name,
+            measure.reference,
+            each,
+            f"{middle:.4g}",
+            measure.band,
+            measure.verdict(middle),
+            f"{statistics.median(seconds):.0f}",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
