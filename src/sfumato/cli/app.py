@@ -1,0 +1,127 @@
+"""The commands put together, and the one place where errors become lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+from cyclopts.exceptions import (
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
+
+from sfumato._version import __version__
+from sfumato.cli import fit, look, use
+from sfumato.errors import SfumatoError, did_you_mean
+
+if TYPE_CHECKING:
+    from cyclopts.argument import ArgumentCollection
+
+ABOUT = """Variational autoencoders for your own data.
+
+Begin with: sfumato fit moons
+Then:       sfumato show moons-vae
+
+RUN is the folder of a run, or its name under runs/. Every command has --help."""
+
+
+def make() -> App:
+    """The application with all its commands."""
+    app = App(
+        name="sfumato",
+        help=ABOUT,
+        version=__version__,
+        help_format="plaintext",
+        help_formatter="default" if sys.stdout.isatty() else "plain",
+        print_error=False,
+        exit_on_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_none",
+    )
+    for command in (
+        fit.fit,
+        use.sample,
+        use.reconstruct,
+        use.encode,
+        use.score,
+        look.show,
+        look.report,
+        look.models,
+        look.data,
+    ):
+        app.command(command)
+    return app
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Parse, do, and return the exit code; see `sfumato.cli.main`."""
+    app = make()
+    try:
+        app(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _fail(_line(app, error))
+    except SfumatoError as error:
+        return _fail(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        print("sfumato: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Python flushes stdout once more as it ends; there is nobody left to read it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _fail(line: str) -> int:
+    print(f"sfumato: {line}", file=sys.stderr)
+    return 2
+
+
+def _line(app: App, error: CycloptsError) -> str:
+    """What was wrong with the arguments, and what to type instead, in one line."""
+    command = " ".join(["sfumato", *(error.command_chain or ())])
+    cure = f"see {command} --help"
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        word = error.unused_tokens[0]
+        known = [name for name in app if not name.startswith("-")]
+        return f"no command is called {word!r}: {did_you_mean(word, known)}"
+    if isinstance(error, UnknownOptionError):
+        word = error.token.keyword or error.token.value
+        return f"{command} has no option {word}: {_closest(word, error.argument_collection, cure)}"
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        word = error.unused_tokens[0]
+        return f"{command} does not know what to do with {word!r}; {cure}"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.keyword or error.argument.name
+        count, _ = error.argument.token_count()
+        if not error.argument.field_info.is_keyword:
+            return f"{command} needs {name.upper()}; {cure}"
+        return f"{name} needs {'a value' if count == 1 else f'{count} values'}; {cure}"
+    if isinstance(error, CoercionError) and error.token is not None:
+        name = error.token.keyword or (error.argument.name if error.argument else "")
+        return f"{name}: {_wanted(error)}"
+    return " ".join(str(error).split())
+
+
+def _closest(word: str, arguments: ArgumentCollection, cure: str) -> str:
+    names = [name for argument in arguments if argument.show for name in argument.names if name.startswith("--")]
+    guess = did_you_mean(word.partition("=")[0], names)
+    return guess if guess.startswith("did you mean") else cure
+
+
+def _wanted(error: CoercionError) -> str:
+    said = " ".join(str(error).split())
+    value = error.token.value if error.token else ""
+    kinds = {int: "a whole number", float: "a number", bool: "yes or no"}
+    wanted = kinds.get(error.target_type) if isinstance(error.target_type, type) else None
+    if wanted:
+        return f"{value!r} is not {wanted}"
+    return said.partition(": ")[2] or said

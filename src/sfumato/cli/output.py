@@ -1,0 +1,114 @@
+"""What is said and where: results on stdout, all else on stderr, machine-readable on request."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from sfumato.cli.flags import OUTPUT
+from sfumato.errors import SfumatoError
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Say:
+    """How a command speaks."""
+
+    quiet: Annotated[bool, Parameter(negative="", group=OUTPUT, help="say nothing but the result", show_default=False)] = False
+    json: Annotated[bool, Parameter(negative="", group=OUTPUT, help="the result as JSON on stdout, nothing else there", show_default=False)] = False
+
+    def note(self, text: str) -> None:
+        """A word to the person, beside the result."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def result(self, values: Mapping[str, Any], text: str) -> None:
+        """The result: as JSON if asked for, otherwise as text."""
+        print(json.dumps(_finite(values), ensure_ascii=False) if self.json else text)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Out:
+    """Where a command writes."""
+
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"), metavar="FILE", group=OUTPUT, help="file to write; its ending decides the format")] = None
+    overwrite: Annotated[bool, Parameter(negative="", group=OUTPUT, help="replace FILE if it exists", show_default=False)] = False
+
+    def check(self) -> None:
+        """Refuse, before any work is done, to write over what exists or where no folder is.
+
+        Raises:
+            SfumatoError: if so.
+        """
+        if self.out is None:
+            return
+        if self.out.exists() and not self.overwrite:
+            raise SfumatoError(f"{self.out}: exists already; choose another name or add --overwrite")
+        if not self.out.parent.is_dir():
+            raise SfumatoError(f"{self.out}: there is no folder {self.out.parent}; make it first")
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), indent: str = "") -> str:
+    """Columns one under the other; the last one is wrapped to the width of the terminal.
+
+    >>> print(table([["a", "1"], ["bc", "2"]], ["name", "n"]))
+    name  n
+    a     1
+    bc    2
+    """
+    lines = [list(row) for row in ([header] if header else []) + list(rows)]
+    if not lines:
+        return ""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
+    start = len(indent) + sum(widths) + 2 * len(widths)
+    room = max(30, shutil.get_terminal_size((100, 24)).columns - start)
+    out = []
+    for line in lines:
+        first = indent + "".join(cell.ljust(width + 2) for cell, width in zip(line, widths, strict=False))
+        last, *more = textwrap.wrap(line[-1], room) or [""]
+        out.append((first + last).rstrip())
+        out += [" " * start + part for part in more]
+    return "\n".join(out)
+
+
+def as_csv(write: Callable[[Path], None]) -> str:
+    """The CSV that `write` puts into the file it is given."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "out.csv"
+        write(path)
+        return path.read_text(encoding="utf-8")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with as many digits as a person reads.
+
+    >>> number(1234.5678), number(0.123456), number(None)
+    ('1235', '0.1235', '–')
+    """
+    return "–" if value is None else f"{value:.{max(digits, len(str(int(abs(value)))) if math.isfinite(value) else digits)}g}"
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for NaN and infinity: null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value

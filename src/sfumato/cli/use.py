@@ -1,0 +1,201 @@
+"""The commands that use a trained run: sample, reconstruct, encode, score."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from sfumato.cli.flags import pairs
+from sfumato.cli.output import DEVICE, SEED, Device, Out, Say, as_csv, number, table
+from sfumato.errors import SfumatoError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sfumato.estimator import Autoencoder
+
+LOWEST = 5
+"""How many of the least likely rows `score` shows."""
+
+
+def sample(
+    run: str,
+    /,
+    *,
+    n: Annotated[int, Parameter(name=("-n", "--n"))] = 100,
+    given: Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE")] = None,
+    marginal: Annotated[bool, Parameter(negative="")] = False,
+    temperature: float = 1.0,
+    seed: Annotated[int, SEED] = 0,
+    device: Annotated[Device, DEVICE] = "auto",
+    out: Out = Out(),
+    say: Say = Say(),
+) -> None:
+    """Draw new examples from a trained model.
+
+    They come back as the data went in: the same columns and types, pictures, vectors.
+
+    Args:
+        run: folder of a run, or its name under runs/
+        n: how many to draw
+        given: value of a condition, as species=Adelie; repeat it for more. Conditions that are not named are drawn from the training data
+        marginal: leave out the conditions that are not named, instead of drawing them
+        temperature: spread of the latent draws; below 1 samples are more typical, above 1 more varied
+    """
+    if n < 1:
+        raise SfumatoError(f"-n {n}: ask for at least one example")
+    out.check()
+    auto = _load(run, device)
+    raw = auto.sample(n, pairs("--given", given), seed=seed, temperature=temperature, marginal=marginal)
+    _deliver(auto, raw, n, run, "samples", out, say)
+
+
+def reconstruct(
+    run: str,
+    file: str,
+    /,
+    *,
+    seed: Annotated[int, SEED] = 0,
+    device: Annotated[Device, DEVICE] = "auto",
+    out: Out = Out(),
+    say: Say = Say(),
+) -> None:
+    """Encode the examples of a file and decode them again.
+
+    Args:
+        run: folder of a run, or its name under runs/
+        file: file or folder of the kind the model was trained on
+    """
+    out.check()
+    auto = _load(run, device)
+    raw = auto.reconstruct(_read(auto, file))
+    _deliver(auto, raw, len(raw), run, "reconstructions", out, say)
+
+
+def encode(
+    run: str,
+    file: str,
+    /,
+    *,
+    seed: Annotated[int, SEED] = 0,
+    device: Annotated[Device, DEVICE] = "auto",
+    out: Out = Out(),
+    say: Say = Say(),
+) -> None:
+    """Write the latent code of every example of a file: the mean of q(z|x), in columns z1, z2, …
+
+    Args:
+        run: folder of a run, or its name under runs/
+        file: file or folder of the kind the model was trained on
+    """
+    out.check()
+    auto = _load(run, device)
+    codes = auto.encode(_read(auto, file))
+    _columns({f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}, out, say)
+
+
+def score(
+    run: str,
+    file: str,
+    /,
+    *,
+    seed: Annotated[int, SEED] = 0,
+    device: Annotated[Device, DEVICE] = "auto",
+    out: Out = Out(),
+    say: Say = Say(),
+) -> None:
+    """Say how likely each example of a file is under the model: a lower bound on log p(x), in nats.
+
+    Higher is more likely; the rows of the lowest scores are the oddest ones.
+
+    Args:
+        run: folder of a run, or its name under runs/
+        file: file or folder of the kind the model was trained on
+    """
+    import numpy as np
+
+    out.check()
+    auto = _load(run, device)
+    scores = np.asarray(auto.score_samples(_read(auto, file)), dtype=np.float64)
+    mean = float(scores.mean())
+    error = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
+    lowest = [(int(row) + 1, float(scores[row])) for row in np.argsort(scores, kind="stable")[:LOWEST]]
+    if out.out is not None:
+        _save({"score": scores}, out.out)
+    text = [
+        f"{len(scores)} examples: mean {number(mean)} ± {number(error, 2)} nats (standard error)",
+        "Least likely:",
+        table([[str(row), number(value)] for row, value in lowest], ["row", "score"], indent="  "),
+    ]
+    if out.out is not None:
+        text.append(f"All scores: {out.out}")
+    values: dict[str, Any] = {
+        "examples": len(scores),
+        "mean": mean,
+        "standard_error": error,
+        "lowest": [{"row": row, "score": value} for row, value in lowest],
+    }
+    values |= {"scores": scores.tolist()} if out.out is None else {"out": str(out.out)}
+    say.result(values, "\n".join(text))
+
+
+def _load(run: str, device: Device) -> Autoencoder:
+    from sfumato.estimator import load
+
+    return load(run, device=device)
+
+
+def _read(auto: Autoencoder, file: str) -> Any:
+    if not Path(file).exists():
+        raise SfumatoError(f"{file}: no such file or folder; give one of the kind the model was trained on")
+    return auto.schema_.read(file)
+
+
+def _deliver(auto: Autoencoder, raw: Any, n: int, run: str, what: str, out: Out, say: Say) -> None:
+    """Write `raw` where it was asked to go; tables and vectors without a file go to stdout as CSV."""
+    schema, path = auto.schema_, out.out
+    if path is None and schema.kind == "picture":
+        raise SfumatoError("pictures need a place to go: add -o grid.png, -o folder or -o pictures.npy")
+    if path is not None:
+        schema.write(raw, path)
+        say.result({"out": str(path), "examples": n}, f"{n} {what} of {run}: {path}")
+    elif say.json:
+        pass
+    else:
+        sys.stdout.write(as_csv(lambda place: schema.write(raw, place)))
+
+
+def _columns(columns: dict[str, np.ndarray], out: Out, say: Say) -> None:
+    n = len(next(iter(columns.values())))
+    if out.out is not None:
+        _save(columns, out.out)
+        say.result({"out": str(out.out), "examples": n}, f"{n} rows of {', '.join(columns)}: {out.out}")
+    elif say.json:
+        say.result({name: column.tolist() for name, column in columns.items()}, "")
+    else:
+        sys.stdout.write(as_csv(lambda place: _save(columns, place)))
+
+
+def _save(columns: dict[str, np.ndarray], path: Path) -> None:
+    """Named columns as CSV, TSV, Parquet or .npy (without the names)."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    from sfumato.files import replacing
+
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".tsv", ".parquet", ".npy"):
+        raise SfumatoError(f"{path}: cannot write {suffix or 'a file without ending'}; end it in .csv, .tsv, .parquet or .npy")
+    with replacing(path) as place:
+        if suffix == ".npy":
+            with place.open("wb") as file:
+                np.save(file, np.stack(list(columns.values()), axis=1))
+        elif suffix == ".parquet":
+            parquet.write_table(pa.table(columns), place)
+        else:
+            options = csv.WriteOptions(delimiter="\t" if suffix == ".tsv" else ",")
+            csv.write_csv(pa.table(columns), place, options)
