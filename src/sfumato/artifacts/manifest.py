@@ -1,0 +1,84 @@
+"""`manifest.json`: which files a finished run has, their hashes, and the versions that wrote them."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sfumato._version import __version__
+from sfumato.errors import SfumatoError
+from sfumato.files import read_json, write_json
+
+NAME = "manifest.json"
+UNSEALED = ("checkpoints",)
+"""Folders of a run that are scaffolding, not result."""
+
+
+def write(folder: Path) -> None:
+    """Record every file of `folder` but checkpoints, hidden files and the manifest itself."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    names = [path.relative_to(folder) for path in paths]
+    kept = [name for name in names if name.parts[0] not in (*UNSEALED, NAME) and name.name[0] != "."]
+    write_json(
+        folder / NAME,
+        {
+            "format": 1,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {
+                "sfumato": __version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+            "files": {name.as_posix(): _fingerprint(folder / name) for name in kept},
+        },
+    )
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The manifest of `folder`; None if the run is not finished.
+
+    Raises:
+        SfumatoError: if it is damaged or of a later format.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise SfumatoError(f"{path}: damaged, it lists no files; restore it from a copy, or delete it")
+    if manifest.get("format") != 1:
+        raise SfumatoError(f"{path}: written by a later version of sfumato; upgrade: pip install -U sfumato")
+    return manifest
+
+
+def verify(folder: Path, only: Collection[str] | None = None) -> None:
+    """Compare the files of `folder` (or `only` some of them) with its manifest, if it has one.
+
+    Raises:
+        SfumatoError: if a file is missing or is not the one that was recorded.
+    """
+    manifest = read(folder)
+    if manifest is None:
+        return
+    for name, recorded in manifest["files"].items():
+        if only is not None and name not in only:
+            continue
+        path = folder / name
+        if not path.is_file():
+            raise SfumatoError(f"{path}: missing from the run; restore it from a copy, or fit again")
+        if _fingerprint(path) != recorded:
+            raise SfumatoError(
+                f"{path}: damaged, its sha256 is not the recorded one; restore it from a copy, or fit again"
+            )
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return {"sha256": digest.hexdigest(), "size": path.stat().st_size}

@@ -1,0 +1,277 @@
+"""One run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import tomli_w
+import torch
+
+from sfumato import models
+from sfumato.artifacts import manifest
+from sfumato.data import schema as schemas
+from sfumato.data.schema import Schema
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.files import read_json, read_tensors, write_json, write_tensors, write_text
+
+if TYPE_CHECKING:
+    from sfumato.models._model import Model
+
+CONFIG, SCHEMA, WEIGHTS, METRICS = "config.toml", "schema.json", "model.safetensors", "metrics.jsonl"
+ROOT = "runs"
+
+
+class Run:
+    """A folder that holds a model and all there is to know of how it came to be.
+
+        config.toml  schema.json  model.safetensors  metrics.jsonl  manifest.json
+        checkpoints/  pictures/  report.html
+
+    A folder appears under its name only once `config.toml` and `schema.json` are in it; `model.safetensors`
+    is the best so far at any moment; `manifest.json` closes a finished run. Nothing in it is pickled.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.path.name
+
+    @classmethod
+    def create(
+        cls,
+        name: str | os.PathLike[str] | None,
+        config: Mapping[str, Any],
+        schema: Schema,
+        *,
+        model: Model | None = None,
+        metrics: Sequence[Mapping[str, Any]] = (),
+        stem: str = "run",
+        root: str | os.PathLike[str] = ROOT,
+        overwrite: bool = False,
+    ) -> Self:
+        """Make a new run folder with its config and schema; one that is there already only if told to.
+
+        Args:
+            name: a name under `root`, or a path; None takes `stem`, `stem-2`, … whichever is free.
+            config: the tables of `config.toml`.
+            schema: what was learned of the data.
+            model: a trained model, written and sealed with the rest; None when training is still to come.
+            metrics: the lines of its training.
+            stem: what an automatic name starts with.
+            root: the folder of runs.
+            overwrite: put the new run in the place of one that has this name.
+
+        Raises:
+            SfumatoError: if the folder exists or cannot be written.
+        """
+        wanted = Path(root) / stem if name is None else place(name, root)
+        parts = _staging(wanted)
+        try:
+            write_text(parts / CONFIG, tomli_w.dumps(config))
+            write_json(parts / SCHEMA, schema.to_dict())
+            if model is not None:
+                write_text(parts / METRICS, "".join(json.dumps(line) + "\n" for line in metrics))
+                write_tensors(parts / WEIGHTS, model.state_dict())
+                manifest.write(parts)
+            if overwrite and (wanted / CONFIG).exists():
+                old = wanted.with_name(f"{parts.name}.old")
+                wanted.rename(old)
+                parts.rename(wanted)
+                shutil.rmtree(old, ignore_errors=True)
+                return cls(wanted)
+            number = 1
+            while True:
+                path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+                if _moved(parts, path):
+                    return cls(path)
+                if name is not None:
+                    raise SfumatoError(f"{path}: exists already; choose another name for the run")
+                number += 1
+        finally:
+            shutil.rmtree(parts, ignore_errors=True)
+
+    @classmethod
+    def open(cls, name: str | os.PathLike[str], *, root: str | os.PathLike[str] = ROOT) -> Self:
+        """Open a run by its name under `root` or by its path, and check that it is whole.
+
+        A run that was killed while training has no manifest yet and opens with its last good weights.
+
+        Raises:
+            SfumatoError: if there is no such run, or one of its files is missing or damaged.
+        """
+        path = _found(name, root)
+        for needed in (CONFIG, SCHEMA):
+            if not (path / needed).is_file():
+                raise SfumatoError(f"{path / needed}: missing; this is not a whole run folder, fit again")
+        manifest.verify(path, only=(CONFIG, SCHEMA, WEIGHTS))
+        return cls(path)
+
+    def config(self) -> dict[str, Any]:
+        """The tables of `config.toml`: data, model, training; with source and version.
+
+        Raises:
+            SfumatoError: if the file is damaged.
+        """
+        path = self.path / CONFIG
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SfumatoError(f"{path}: not readable as TOML ({error}); restore it from a copy") from None
+        if not isinstance(tables.get("model"), dict) or "name" not in tables["model"]:
+            raise SfumatoError(f"{path}: does not say which model this is; restore it from a copy")
+        return tables
+
+    def schema(self) -> Schema:
+        """What was learned of the data.
+
+        Raises:
+            SfumatoError: if the file is damaged.
+        """
+        path = self.path / SCHEMA
+        values = read_json(path)
+        try:
+            return schemas.load(values)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SfumatoError(f"{path}: damaged ({error}); restore it from a copy, or fit again") from None
+
+    def model(self) -> Model:
+        """The model with its best weights, in evaluation mode, on the CPU.
+
+        Raises:
+            SfumatoError: if there are no weights yet, or they do not fit what config and schema say.
+        """
+        path = self.path / WEIGHTS
+        if not path.exists():
+            raise SfumatoError(
+                f"{path}: no weights yet, the run was stopped too early; resume it or fit again"
+            )
+        model = build(self.config()["model"], self.schema())
+        tensors, _ = read_tensors(path)
+        try:
+            model.load_state_dict(tensors, strict=True)
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[2].strip().partition("\n")[0].strip()
+            raise SfumatoError(
+                f"{path}: does not fit the model of {CONFIG} ({reason}); restore both from one copy"
+            ) from None
+        return model.eval()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`; a last line cut short by a kill is left out.
+
+        Raises:
+            SfumatoError: if a line before the last is damaged.
+        """
+        path = self.path / METRICS
+        if not path.exists():
+            return []
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        found = []
+        for number, line in enumerate(lines, 1):
+            try:
+                found.append(json.loads(line))
+            except json.JSONDecodeError:
+                if number < len(lines):
+                    raise SfumatoError(f"{path}: line {number} is damaged; restore it from a copy") from None
+        return found
+
+    def sealed(self) -> bool:
+        """Whether the run is finished and its files are recorded."""
+        return (self.path / manifest.NAME).exists()
+
+    def seal(self) -> None:
+        """Record every file with its hash; again after files were added, such as a report."""
+        manifest.write(self.path)
+
+    def unseal(self) -> None:
+        """Forget the record, before files are to change."""
+        (self.path / manifest.NAME).unlink(missing_ok=True)
+
+    def verify(self) -> None:
+        """Compare every recorded file with its hash, pictures and report too.
+
+        Raises:
+            SfumatoError: if one is missing or damaged.
+        """
+        manifest.verify(self.path)
+
+
+def build(told: Mapping[str, Any], schema: Schema) -> Model:
+    """The untrained model that a config's table `model` names, for data of `schema`."""
+    options = {name: value for name, value in told.items() if name != "name"}
+    with torch.random.fork_rng(devices=[]):
+        return models.build(told["name"], schema.spec, **options)
+
+
+def place(name: str | os.PathLike[str], root: str | os.PathLike[str] = ROOT) -> Path:
+    """Where a run of this name lies: a bare name under `root`, anything with a folder in it as it is.
+
+    >>> place("p").as_posix(), place("./p").as_posix(), place("elsewhere/p").as_posix()
+    ('runs/p', 'p', 'elsewhere/p')
+    """
+    path = Path(name).expanduser()
+    bare = path.name == str(name) and path.name not in ("", "..")
+    return Path(root) / path if bare else path
+
+
+def check_free(name: str | os.PathLike[str] | None, root: str | os.PathLike[str] = ROOT) -> None:
+    """Refuse, before any work is done, a run folder that exists or cannot be made; None is an automatic name.
+
+    Raises:
+        SfumatoError: if so.
+    """
+    path = Path(root) / "run" if name is None else place(name, root)
+    if name is not None and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise SfumatoError(f"{path}: exists already; choose another name for the run")
+    _staging(path).rmdir()
+
+
+def _staging(path: Path) -> Path:
+    """A new hidden folder beside `path`, to be filled and then moved there."""
+    parts = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        parts.mkdir(parents=True)
+    except OSError as error:
+        raise SfumatoError(
+            f"{path.parent}: cannot write runs here ({error.strerror}); choose a folder you may write to"
+        ) from None
+    return parts
+
+
+def _moved(parts: Path, path: Path) -> bool:
+    """Rename `parts` to `path` unless something is there; an empty folder is nothing."""
+    try:
+        parts.rename(path)
+    except OSError:
+        if not path.exists():
+            raise
+        return False
+    return True
+
+
+def _found(name: str | os.PathLike[str], root: str | os.PathLike[str]) -> Path:
+    here, under = Path(name).expanduser(), place(name, root)
+    for path in (under, here):
+        if (path / CONFIG).exists() or (path / WEIGHTS).exists():
+            return path
+    if here.is_dir() or under.is_dir():
+        raise SfumatoError(f"{name}: not a run folder, it has no {CONFIG}")
+    known = [path.name for path in Path(root).glob("[!.]*") if (path / CONFIG).exists()]
+    hint = did_you_mean(str(name), sorted(known)) if known else f"there are no runs in {root}/ yet"
+    raise SfumatoError(f"{name}: no such run; {hint}")

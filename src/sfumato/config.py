@@ -1,0 +1,277 @@
+"""One flat list of options in, what each part of a run is told out; and `config.toml` between them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+import tomli_w
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from sfumato import models
+from sfumato._version import __version__
+from sfumato.data.options import DataOptions
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.training.settings import Settings
+
+TABLES = ("data", "model", "training")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One option: its type, its default, its line of help, and the tables of a config it stands in.
+
+    An option that two parts share (`seed`) stands in both tables and is given once.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+    help: str
+    tables: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that a run is told.
+
+    Attributes:
+        model: the model's name.
+        options: what the model's `build` is told; what is absent is chosen from the data.
+        data: how the source is read.
+        training: how the model is trained.
+        source: the built-in set or path the data came from; "" when they were handed over in memory.
+    """
+
+    model: str = "vae"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    data: DataOptions = field(default_factory=DataOptions)
+    training: Settings = field(default_factory=Settings)
+    source: str = ""
+
+    def flat(self) -> dict[str, Any]:
+        """Every option by name, as `resolve` takes them."""
+        defaults = {setting.name: setting.default for setting in _model_settings(self.model)}
+        return {**_values(self.data), **defaults, **self.options, **_values(self.training)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tables of `config.toml`; what is None is left out."""
+        return {
+            "source": self.source,
+            "version": __version__,
+            "data": _present(_values(self.data)),
+            "model": {"name": self.model, **_present(self.options)},
+            "training": _present(_values(self.training)),
+        }
+
+    @classmethod
+    def from_dict(cls, tables: Mapping[str, Any], where: str = "config") -> Config:
+        """Back from `to_dict`.
+
+        Raises:
+            SfumatoError: if a table or an option is unknown, or a value does not fit; `where` opens the line.
+        """
+        for name in tables:
+            if name not in (*TABLES, "source", "version"):
+                raise SfumatoError(
+                    f"{where}: unknown entry {name!r}: {did_you_mean(name, (*TABLES, 'source'))}"
+                )
+        parts = {}
+        for name in TABLES:
+            parts[name] = tables.get(name, {})
+            if not isinstance(parts[name], Mapping):
+                raise SfumatoError(f"{where}: {name} must be a table: write [{name}] above its options")
+        model = parts["model"].get("name", "vae")
+        source = tables.get("source", "")
+        if not isinstance(source, str):
+            raise SfumatoError(f"{where}: source must be text, the name of a data set or a path")
+        try:
+            _check_model(model)
+            told: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+            known = settings(model)
+            for table, values in parts.items():
+                here = {name: s for name, s in known.items() if table in s.tables}
+                for name, value in values.items():
+                    if (table, name) == ("model", "name"):
+                        continue
+                    if name not in here:
+                        raise SfumatoError(f"[{table}] {_unknown(name, model, known, here)}")
+                    told[table][name] = _checked(here[name], value)
+            return cls(
+                model=model,
+                options=told["model"],
+                data=DataOptions(**told["data"]),
+                training=Settings(**told["training"]),
+                source=source,
+            )
+        except SfumatoError as error:
+            raise SfumatoError(f"{where}: {error}") from None
+
+    def to_toml(self) -> str:
+        """As the text of `config.toml`.
+
+        >>> print(Config(source="moons").to_toml().splitlines()[0])
+        source = "moons"
+        """
+        return tomli_w.dumps(self.to_dict())
+
+    @classmethod
+    def read(cls, path: str | Path) -> Config:
+        """Read a `config.toml`.
+
+        Raises:
+            SfumatoError: if the file is missing, not TOML, or says something unknown.
+        """
+        return cls.from_dict(read_toml(path), where=str(path))
+
+
+def resolve(model: str, options: Mapping[str, Any], *, source: str = "") -> Config:
+    """Sort a flat set of options into what the data, the model and the training are told.
+
+    None means *not said*: the part's own default stands.
+
+    >>> resolve("vae", {"epochs": 3, "latent_dim": 2}).training.epochs
+    3
+
+    Raises:
+        SfumatoError: if there is no such model or option, or a value is not of the option's type.
+    """
+    _check_model(model)
+    known = settings(model)
+    told: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+    for name, value in options.items():
+        if name not in known:
+            raise SfumatoError(_unknown(name, model, known, (*known, "model")))
+        if value is None:
+            continue
+        for table in known[name].tables:
+            told[table][name] = _checked(known[name], value)
+    return Config(
+        model=model,
+        options=told["model"],
+        data=DataOptions(**told["data"]),
+        training=Settings(**told["training"]),
+        source=source,
+    )
+
+
+@cache
+def settings(model: str | None = None) -> dict[str, Setting]:
+    """Every option by name: of the data, of one model (of all models if None), of the training.
+
+    Of an option that several models have under one name, the first model's is told.
+    """
+    names = models.names() if model is None else (model,)
+    found: dict[str, Setting] = {}
+    of_models = (setting for name in names for setting in _model_settings(name))
+    for setting in (*_part_settings("data"), *of_models, *_part_settings("training")):
+        before = found.setdefault(setting.name, setting)
+        tables = (*before.tables, *(table for table in setting.tables if table not in before.tables))
+        found[setting.name] = Setting(before.name, before.annotation, before.default, before.help, tables)
+    return found
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        SfumatoError: if it is missing or not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SfumatoError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SfumatoError(f"{path}: not readable as TOML ({error}); mend it or restore a copy") from None
+
+
+@cache
+def _part_settings(table: str) -> tuple[Setting, ...]:
+    kind = {"data": DataOptions, "training": Settings}[table]
+    hints = get_type_hints(kind)
+    found = []
+    for entry in fields(kind):
+        default = entry.default_factory() if entry.default_factory is not MISSING else entry.default
+        found.append(
+            Setting(entry.name, hints[entry.name], default, entry.metadata.get("help", ""), (table,))
+        )
+    return tuple(found)
+
+
+@cache
+def _model_settings(model: str) -> tuple[Setting, ...]:
+    names = {"Any": Any, "Literal": Literal}
+    return tuple(
+        Setting(option.name, eval(option.annotation, names), option.default, option.help, ("model",))
+        for option in models.options(model)
+    )
+
+
+def _values(part: DataOptions | Settings) -> dict[str, Any]:
+    return {entry.name: getattr(part, entry.name) for entry in fields(part)}
+
+
+def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_model(model: Any) -> None:
+    if model not in models.names():
+        raise SfumatoError(f"no model is called {model!r}: {did_you_mean(model, models.names())}")
+
+
+def _unknown(name: str, model: str, known: Mapping[str, Setting], near: Iterable[str]) -> str:
+    """Why `name` is no option: it is another model's, stands in another table, or is misspelt."""
+    owners = [other for other in models.names() if any(s.name == name for s in _model_settings(other))]
+    if owners and model not in owners:
+        return f"{name} is an option of {' and '.join(owners)}, not of {model}"
+    if name in known:
+        return f"{name} belongs in [{known[name].tables[0]}]"
+    return f"there is no option {name!r}: {did_you_mean(name, near)}"
+
+
+def _checked(setting: Setting, value: Any) -> Any:
+    """`value` as the option's type, or a line that says what the option takes."""
+    value = value.item() if isinstance(value, np.generic) else value
+    members = get_args(setting.annotation)
+    if isinstance(value, str) and str in members and get_origin(setting.annotation) is tuple:
+        value = (value,)
+    wants = [setting.annotation] if not _is_union(setting.annotation) else list(members)
+    whole = isinstance(value, bool) and bool not in wants
+    try:
+        if whole:
+            raise TypeError
+        return _adapter(setting.name, setting.annotation).validate_python(value)
+    except (ValidationError, TypeError):
+        takes = " or ".join(_in_words(want) for want in wants if want is not NoneType)
+        raise SfumatoError(f"option {setting.name} must be {takes}, not {value!r}") from None
+
+
+# The name is part of the key: equal annotations such as Literal[1] and Literal[True] compare as the same.
+@cache
+def _adapter(name: str, annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, UnionType)
+
+
+def _in_words(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return "one of " + ", ".join(str(value) for value in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        inner = get_args(annotation)
+        if inner[-1] is Ellipsis:
+            return f"a list, each {_in_words(inner[0])}"
+        return f"{len(inner)} values, each {_in_words(inner[0])}"
+    if get_origin(annotation) is dict:
+        return "a table of name = value"
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return words.get(annotation, str(annotation))
