@@ -1,0 +1,22 @@
+"""What the decoder says of x and the encoder of z: log_prob, sample, point, KL; no networks."""
+
+from sfumato.distributions.base import Distribution, Latent
+from sfumato.distributions.columns import Columns, Layout
+from sfumato.distributions.discrete import Bernoulli, Categorical
+from sfumato.distributions.levels import LogisticMixture, Scaled
+from sfumato.distributions.mixture import NormalMixture
+from sfumato.distributions.normal import Normal, StandardNormal
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Columns",
+    "Distribution",
+    "Latent",
+    "Layout",
+    "LogisticMixture",
+    "Normal",
+    "NormalMixture",
+    "Scaled",
+    "StandardNormal",
+]

@@ -26,3 +26,23 @@ class Distribution(ABC):
     @abstractmethod
     def point(self) -> Tensor:
         """The single value to show for each example: the mean of numbers, the mode of categories."""
+
+
+class Latent(Distribution):
+    """A distribution over z: one that can also be repeated for several draws per example."""
+
+    @abstractmethod
+    def repeat(self, times: int) -> Latent:
+        """Each example `times` times in a row, shape (B·times, *event)."""
+
+
+def sum_event(log_density: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Σ over all dimensions but the first, entries where `mask` is False left out; shape (B,).
+
+    >>> import torch
+    >>> sum_event(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[True, False], [True, True]]))
+    tensor([1., 7.])
+    """
+    if mask is not None:
+        log_density = log_density.where(mask, 0.0)
+    return log_density.flatten(1).sum(1)

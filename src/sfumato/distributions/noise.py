@@ -27,6 +27,12 @@ def rows(start: int, total: int) -> Iterator[None]:
         _ROWS.reset(token)
 
 
+def joint_rows() -> int | None:
+    """Number of rows of the joint batch inside `rows`, else None."""
+    held = _ROWS.get()
+    return None if held is None else held[1]
+
+
 def normal(like: Tensor, *shape: int) -> Tensor:
     """Standard normal noise of `shape` (default: the shape of `like`), batch first, with like's device and dtype."""
     return _draw(torch.randn, like, shape)

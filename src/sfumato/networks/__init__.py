@@ -1,0 +1,124 @@
+"""Networks whose forward returns a distribution; `for_spec` chooses and sizes them by the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.networks import features, heads
+from sfumato.networks.convolutional import ConvDecoder, ConvEncoder
+from sfumato.networks.gaussian import Decoder, Encoder, GivenPrior, MixturePrior, StandardPrior
+from sfumato.networks.mlp import MLP, Reshape
+from sfumato.spec import DataSpec
+
+__all__ = [
+    "MLP",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Decoder",
+    "Encoder",
+    "GivenPrior",
+    "MixturePrior",
+    "Sizes",
+    "StandardPrior",
+    "decoder_for",
+    "encoder_for",
+    "prior_for",
+    "sizes_for",
+]
+
+NETWORKS = ("auto", "mlp", "conv")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the networks are: all that encoder and decoder of a model share.
+
+    Attributes:
+        kind: "mlp" or "conv".
+        latent_dim: number of latents.
+        width: hidden width, or channels at full size.
+        depth: hidden layers, or residual blocks at each size.
+    """
+
+    kind: Literal["mlp", "conv"]
+    latent_dim: int
+    width: int
+    depth: int
+
+
+def sizes_for(
+    spec: DataSpec,
+    *,
+    latent_dim: int | None = None,
+    width: int | None = None,
+    depth: int | None = None,
+    network: str = "auto",
+) -> Sizes:
+    """Fill in what was left open from the shape of the data and the number of examples.
+
+    >>> from sfumato.spec import Field
+    >>> sizes_for(DataSpec((2,), (Field("real"),), examples=8000))
+    Sizes(kind='mlp', latent_dim=2, width=64, depth=2)
+
+    Raises:
+        SfumatoError: if the network does not suit the data or a size is not positive.
+    """
+    if network not in NETWORKS:
+        raise SfumatoError(f"no network is called {network!r}: {did_you_mean(network, NETWORKS)}")
+    if network == "conv" and not spec.is_picture:
+        raise SfumatoError("network 'conv' is for pictures; for tables and vectors choose mlp")
+    for name, value in (("latent_dim", latent_dim), ("width", width), ("depth", depth)):
+        if value is not None and value < 1:
+            raise SfumatoError(f"{name} is {value}: give a whole number of at least 1")
+    small = min(spec.shape[1:]) < 16 if spec.is_picture else True
+    kind: Literal["mlp", "conv"] = "conv" if network == "conv" or (network == "auto" and not small) else "mlp"
+    if spec.is_picture:
+        chosen = Sizes(kind, 16 if small else 32, 32 if kind == "conv" else 512, 1 if kind == "conv" else 2)
+    elif spec.entries <= 4:
+        chosen = Sizes(kind, 2, 64, 2)
+    else:
+        wide = 256 if spec.examples >= 2000 else 128
+        chosen = Sizes(
+            kind,
+            min(64, max(4, 2 * spec.entries)) if len(spec.fields) > 1 else min(32, spec.entries),
+            wide,
+            2,
+        )
+    return Sizes(kind, latent_dim or chosen.latent_dim, width or chosen.width, depth or chosen.depth)
+
+
+def encoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> Encoder:
+    """An encoder q(z | x), or q(z | x, c) when conditional, for data of this spec."""
+    entry = features.for_fields(spec)
+    given = features.GivenFeatures(spec.given) if conditional else None
+    if sizes.kind == "conv":
+        convolutional = ConvEncoder(spec.shape, sizes.width, sizes.depth)
+        return Encoder(entry, convolutional, convolutional.outputs, sizes.latent_dim, given)
+    inputs = spec.entries if isinstance(entry, features.LevelFeatures) else entry.outputs
+    body = MLP(inputs, sizes.width, sizes.depth)
+    return Encoder(entry, nn.Sequential(nn.Flatten(), body), body.outputs, sizes.latent_dim, given)
+
+
+def decoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> Decoder:
+    """A decoder p(x | z), or p(x | z, c) when conditional, with the likelihood the spec names."""
+    head = heads.for_likelihood(spec)
+    given = features.GivenFeatures(spec.given) if conditional else None
+    inputs = sizes.latent_dim + (given.outputs if given else 0)
+    if sizes.kind == "conv":
+        return Decoder(ConvDecoder(inputs, head.raw, sizes.width, sizes.depth), head, given)
+    body = MLP(inputs, sizes.width, sizes.depth)
+    raw = 1
+    for size in head.raw:
+        raw *= size
+    last = nn.Linear(body.outputs, raw)
+    trunk = nn.Sequential(body, last) if len(head.raw) == 1 else nn.Sequential(body, last, Reshape(head.raw))
+    return Decoder(trunk, head, given)
+
+
+def prior_for(sizes: Sizes, name: str, components: int) -> StandardPrior | MixturePrior:
+    """The prior called `name`: "standard" or "mixture" of that many components."""
+    return MixturePrior(sizes.latent_dim, components) if name == "mixture" else StandardPrior(sizes.latent_dim)

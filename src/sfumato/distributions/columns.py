@@ -1,0 +1,103 @@
+"""The distribution of a table's row: each column its own kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sfumato.distributions import noise
+from sfumato.distributions.base import Distribution, sum_event
+from sfumato.distributions.discrete import draw, median
+from sfumato.distributions.normal import Normal
+from sfumato.spec import Field
+
+
+class Layout(NamedTuple):
+    """Which columns are real and which are not, as index tensors made once per model and device.
+
+    Attributes:
+        kinds: the kinds of the columns that are not real.
+        sizes: their numbers of categories or cells.
+        real: positions of the real columns, shape (R,).
+        discrete: positions of the others, shape (D − R,).
+        starts: where each of the others begins among the logits, shape (D − R,).
+        order: puts [real columns, other columns] back into the table's order, shape (D,).
+    """
+
+    kinds: tuple[str, ...]
+    sizes: tuple[int, ...]
+    real: Tensor
+    discrete: Tensor
+    starts: Tensor
+    order: Tensor
+
+    @classmethod
+    def of(cls, fields: Sequence[Field]) -> Layout:
+        """The layout of a table with these columns."""
+        real = [i for i, field in enumerate(fields) if field.kind == "real"]
+        discrete = [i for i, field in enumerate(fields) if field.kind != "real"]
+        sizes = tuple(fields[i].size for i in discrete)
+        return cls(
+            kinds=tuple(fields[i].kind for i in discrete),
+            sizes=sizes,
+            real=torch.tensor(real, dtype=torch.long),
+            discrete=torch.tensor(discrete, dtype=torch.long),
+            starts=torch.tensor([0, *sizes[:-1]], dtype=torch.long).cumsum(0)[: len(sizes)],
+            order=torch.argsort(torch.tensor(real + discrete, dtype=torch.long)),
+        )
+
+
+class Columns(Distribution):
+    """Independent columns given z: normal for `real` fields, categorical for `category`, cells for `cells`.
+
+        log p(x) = Σ_real log N(x_d; μ_d, σ_d²) + Σ_category log π_d[x_d] + Σ_cells log π_d[⌊x_d⌋]
+
+    The density inside a cell is one per unit of position, so the last term is a density in the space of `Batch.x`.
+
+    Arguments:
+        layout: the kinds of the columns.
+        means: μ of the real columns, shape (B, R).
+        log_scales: log σ of the real columns, broadcastable to `means`.
+        logits: all other columns' log-probabilities side by side in column order, shape (B, Σ sizes).
+    """
+
+    def __init__(self, layout: Layout, means: Tensor, log_scales: Tensor, logits: Tensor) -> None:
+        self.layout = layout
+        self.normal = Normal(means, log_scales)
+        self.logits = logits
+        self._parts = logits.split(layout.sizes, 1) if layout.sizes else ()
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """log p of each column, shape (B, D), in the table's order."""
+        layout = self.layout
+        found: list[Tensor] = []
+        if len(layout.real):
+            found.append(self.normal.log_density(x[:, layout.real]))
+        if layout.sizes:
+            chosen = self.logits.gather(1, x[:, layout.discrete].long() + layout.starts)
+            found.append(chosen - torch.stack([part.logsumexp(1) for part in self._parts], 1))
+        return torch.cat(found, 1)[:, layout.order]
+
+    def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return sum_event(self.log_density(x), mask)
+
+    def sample(self) -> Tensor:
+        drawn = []
+        for kind, part in zip(self.layout.kinds, self._parts, strict=True):
+            index = draw(part).to(part.dtype)
+            drawn.append(index + 0.999 * noise.uniform(index) if kind == "cells" else index)
+        return self._join(self.normal.sample(), drawn)
+
+    def point(self) -> Tensor:
+        shown = [
+            median(part) if kind == "cells" else part.argmax(1).to(part.dtype)
+            for kind, part in zip(self.layout.kinds, self._parts, strict=True)
+        ]
+        return self._join(self.normal.mean, shown)
+
+    def _join(self, real: Tensor, discrete: list[Tensor]) -> Tensor:
+        joined = torch.cat([real, torch.stack(discrete, 1)], 1) if discrete else real
+        return joined[:, self.layout.order]

@@ -1,0 +1,83 @@
+"""Distributions over values that can be counted: binary pictures, categories, cells of a line."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sfumato.distributions import noise
+from sfumato.distributions.base import Distribution, sum_event
+
+
+class Bernoulli(Distribution):
+    """Independent entries in {0, 1} with log-odds `logits`.
+
+    log p(x) = Σ_d [ x_d log σ(l_d) + (1 − x_d) log(1 − σ(l_d)) ]
+
+    For x between 0 and 1 this is the expectation of log p over the binary picture with E = x, the usual objective
+    on grey pictures; it is a log-likelihood only where x is 0 or 1.
+
+    >>> Bernoulli(torch.zeros(1, 3)).log_prob(torch.ones(1, 3)) / torch.log(torch.tensor(0.5))
+    tensor([3.])
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        losses = F.binary_cross_entropy_with_logits(self.logits, x.to(self.logits.dtype), reduction="none")
+        return sum_event(-losses, mask)
+
+    def sample(self) -> Tensor:
+        return (noise.uniform(self.logits) < torch.sigmoid(self.logits)).to(self.logits.dtype)
+
+    def point(self) -> Tensor:
+        return torch.sigmoid(self.logits)
+
+
+class Categorical(Distribution):
+    """Independent entries, each an index 0 … K − 1.
+
+    Arguments:
+        logits: log-probabilities up to a constant, shape (B, *event, K).
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        chosen = self.logits.gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
+        return sum_event(chosen - self.logits.logsumexp(-1), mask)
+
+    def sample(self) -> Tensor:
+        return draw(self.logits).to(self.logits.dtype)
+
+    def point(self) -> Tensor:
+        return self.logits.argmax(-1).to(self.logits.dtype)
+
+
+def draw(logits: Tensor) -> Tensor:
+    """A draw from softmax(logits) over the last dimension, by the Gumbel-max rule.
+
+    >>> draw(torch.tensor([[0.0, 1e9]]))
+    tensor([1])
+    """
+    tiny = torch.finfo(logits.dtype).tiny
+    gumbel = -torch.log(-torch.log(noise.uniform(logits).clamp_min(tiny)))
+    return (logits + gumbel).argmax(-1)
+
+
+def median(logits: Tensor) -> Tensor:
+    """The median of a line cut into cells, uniform inside each: cell index + position, shape (…).
+
+    >>> median(torch.log(torch.tensor([[0.25, 0.5, 0.25]])))
+    tensor([1.5000])
+    """
+    probability = torch.softmax(logits, -1)
+    cumulative = probability.cumsum(-1)
+    cell = (cumulative < 0.5).sum(-1, keepdim=True).clamp_max(logits.shape[-1] - 1)
+    inside = probability.gather(-1, cell)
+    before = cumulative.gather(-1, cell) - inside
+    position = ((0.5 - before) / inside).clamp(0.0, 0.999)
+    return (cell + position).squeeze(-1)

@@ -1,0 +1,60 @@
+"""A mixture of diagonal normals over latents: the learned prior."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sfumato.distributions import noise
+from sfumato.distributions.base import Latent
+from sfumato.distributions.normal import HALF_LOG_2PI
+
+
+class NormalMixture(Latent):
+    """p(z) = Σ_k π_k N(z; m_k, s_k²), the same for each of n examples.
+
+    The K densities of a batch are two matrix products, (B, L) × (L, K), never a (B, K, L) array.
+
+    Arguments:
+        logits: log π up to a constant, shape (K,).
+        means: m, shape (K, L).
+        log_scales: log s, shape (K, L).
+        n: number of examples B.
+    """
+
+    def __init__(self, logits: Tensor, means: Tensor, log_scales: Tensor, n: int) -> None:
+        self.logits = logits
+        self.means = means
+        self.log_scales = log_scales
+        self.n = n
+
+    def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is not None:
+            raise ValueError("a mixture over latents takes no mask")
+        precision = torch.exp(-2 * self.log_scales)
+        weighted = precision * self.means
+        constant = (
+            torch.log_softmax(self.logits, 0)
+            - 0.5 * (weighted * self.means).sum(1)
+            - self.log_scales.sum(1)
+            - self.means.shape[1] * HALF_LOG_2PI
+        )
+        components = torch.addmm(constant, x, weighted.t()) - 0.5 * (x.square() @ precision.t())
+        return torch.logsumexp(components, 1)
+
+    def sample(self) -> Tensor:
+        chosen = self._component()
+        return self.means[chosen] + torch.exp(self.log_scales[chosen]) * noise.normal(
+            self.means, self.n, self.means.shape[1]
+        )
+
+    def point(self) -> Tensor:
+        return self.means[self.logits.argmax()].expand(self.n, -1)
+
+    def repeat(self, times: int) -> NormalMixture:
+        return NormalMixture(self.logits, self.means, self.log_scales, self.n * times)
+
+    def _component(self) -> Tensor:
+        cumulative = torch.softmax(self.logits, 0).cumsum(0)
+        drawn = noise.uniform(self.logits, self.n)
+        return torch.searchsorted(cumulative, drawn).clamp_max(len(self.logits) - 1)

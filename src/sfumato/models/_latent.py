@@ -1,0 +1,82 @@
+"""What all models with one latent vector z can do, whatever they minimise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.batch import Batch
+from sfumato.distributions import Distribution, Latent, Normal
+from sfumato.models._model import Model
+from sfumato.networks import StandardPrior
+
+
+class LatentModel(Model):
+    """x ← z: an encoder q(z | x, c), a prior p(z | c) and a decoder p(x | z, c).
+
+    Arguments:
+        encoder: called as encoder(x, given, mask); returns a `Normal` over z, shape (B, L).
+        decoder: called as decoder(z, given); returns the distribution of x.
+        prior: called as prior(given, n); returns a `Latent` distribution over (n, L). Needs an attribute `latent_dim`
+            only when it is left to be N(0, 1): then give the number of latents instead of a module.
+
+    Subclasses state their objective in `losses`; the methods here are final.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module | int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.prior_net = StandardPrior(prior) if isinstance(prior, int) else prior
+
+    def encode(self, batch: Batch) -> Normal:
+        """q(z | x, c), mean and log-scale of shape (B, L)."""
+        return self.encoder(batch.x, batch.given, batch.mask)
+
+    def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
+        """p(x | z, c) for z of shape (B, L)."""
+        return self.decoder(z, given)
+
+    def prior(self, n: int, given: Tensor | None = None) -> Latent:
+        """p(z | c) for n examples."""
+        return self.prior_net(given, n)
+
+    def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
+        """Draw z ~ p(z | c), then x ~ p(x | z, c); shape (n, *shape).
+
+        Arguments:
+            temperature: the draw of z is moved towards the prior's mode by this factor: 0 gives the mode itself.
+            noise: draw x from p(x | z, c); False gives its `point`, as is usual for showing pictures.
+        """
+        prior = self.prior(n, given)
+        z = prior.sample()
+        if temperature != 1.0:
+            z = prior.point() + temperature * (z - prior.point())
+        p = self.decode(z, given)
+        return p.sample() if noise else p.point()
+
+    def reconstruct(self, batch: Batch) -> Tensor:
+        """The point of p(x | z, c) at z = E[z | x, c]; shape (B, *shape)."""
+        return self.decode(self.encode(batch).mean, batch.given).point()
+
+    def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
+        """log p(x, z_i | c) − log q(z_i | x, c) for k draws z_i ~ q; shape (B, k), in nats.
+
+        Its mean over k estimates the ELBO, `importance_bound` of it the bound of k samples.
+
+        Arguments:
+            noise: standard normal noise of shape (k, L) that every example shares, so that the result of one example
+                does not depend on its neighbours; drawn afresh for each when None.
+        """
+        return sum(self.log_weight_parts(batch, k, noise))  # type: ignore[return-value]
+
+    def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`log_weight` as (log p(x | z, c), log p(z | c) − log q(z | x, c)), each (B, k)."""
+        n = len(batch)
+        q = self.encode(batch).repeat(k)
+        z = q.sample() if noise is None else q.mean + torch.exp(q.log_scale) * noise.to(q.mean).repeat(n, 1)
+        given = None if batch.given is None else batch.given.repeat_interleave(k, 0)
+        mask = None if batch.mask is None else batch.mask.repeat_interleave(k, 0)
+        log_p = self.decode(z, given).log_prob(batch.x.repeat_interleave(k, 0), mask)
+        log_ratio = self.prior(n * k, given).log_prob(z) - q.log_prob(z)
+        return log_p.view(n, k), log_ratio.view(n, k)

@@ -1,0 +1,123 @@
+"""The β-VAE: a weighted rate, or a rate held to a capacity that grows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from sfumato.batch import Batch, Loss
+from sfumato.errors import SfumatoError
+from sfumato.models._latent import LatentModel
+from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
+from sfumato.objectives import Ramp, free_bits, gap_of_mean, rate
+from sfumato.spec import DataSpec
+
+
+class BetaVAE(LatentModel):
+    """Higgins et al. 2017, β-VAE; with a capacity, Burgess et al. 2018, Understanding disentangling in β-VAE.
+
+        loss(x) = −E_q(z|x) log p(x|z) + w·β·KL(q(z|x) ‖ p(z))
+        loss(x) = −E_q(z|x) log p(x|z) + γ·|KL(q(z|x) ‖ p(z)) − C(t)|        (when a capacity C is given)
+
+    Distortion and rate are sums over all dimensions in nats per example, so β means the same on every data set and
+    β = 1 is the VAE. C is compared with the mean rate of the batch and grows linearly from 0 to its end.
+
+    Arguments:
+        encoder: encoder(x, given, mask) → q(z | x), a `Normal`.
+        decoder: decoder(z, given) → p(x | z).
+        prior: prior(given, n) → p(z), or the number of latents of a standard normal.
+        beta: β.
+        capacity: the end value of C in nats, or None for the first form.
+        gamma: γ.
+        free_bits: each latent's mean rate below this many nats is free; not with a capacity.
+        warmup: w (or C(t) divided by its end) as a function of the step.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        prior: nn.Module | int,
+        *,
+        beta: float = 4.0,
+        capacity: float | None = None,
+        gamma: float = 1000.0,
+        free_bits: float = 0.0,
+        warmup: Ramp = Ramp(),
+    ) -> None:
+        super().__init__(encoder, decoder, prior)
+        if capacity is not None and free_bits:
+            raise SfumatoError("capacity and free_bits both hold the rate up: choose one of them")
+        self.beta = beta
+        self.capacity = capacity
+        self.gamma = gamma
+        self.free_bits = free_bits
+        self.warmup = warmup
+
+    def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
+        weight = self.warmup(step)
+        q = self.encode(batch)
+        z = q.sample()
+        distortion = -self.decode(z, batch.given).log_prob(batch.x, batch.mask)
+        rates = rate(q, self.prior(len(batch), batch.given), z)
+        total_rate = rates.sum(1)
+
+        if self.capacity is not None:
+            gap = gap_of_mean(total_rate, weight * self.capacity)
+            return {
+                "model": Loss(
+                    {"distortion": distortion, "capacity_gap": gap},
+                    {"capacity_gap": self.gamma},
+                    {"rate": total_rate},
+                )
+            }
+        if self.free_bits:
+            terms = {"distortion": distortion, "charged_rate": free_bits(rates, self.free_bits)}
+            return {"model": Loss(terms, {"charged_rate": weight * self.beta}, also={"rate": total_rate})}
+        return {"model": Loss({"distortion": distortion, "rate": total_rate}, {"rate": weight * self.beta})}
+
+
+def build(
+    spec: DataSpec,
+    *,
+    latent_dim: int | None = None,
+    width: int | None = None,
+    depth: int | None = None,
+    network: Literal["auto", "mlp", "conv"] = "auto",
+    prior: Literal["standard", "mixture"] = "standard",
+    components: int = 64,
+    beta: float = 4.0,
+    capacity: float | None = None,
+    gamma: float = 1000.0,
+    free_bits: float = 0.0,
+    warmup: int = 0,
+    cycles: int = 1,
+) -> BetaVAE:
+    """A β-VAE with networks for `spec`.
+
+    Args:
+        latent_dim: number of latents; chosen from the data unless given
+        width: hidden width, or channels at full size; chosen from the data unless given
+        depth: hidden layers, or residual blocks at each size; chosen from the data unless given
+        network: fully connected (mlp) or residual convolutional (conv); auto goes by the data
+        prior: standard normal, or a learned mixture of normals
+        components: number of components of the mixture prior
+        beta: weight of the rate; above 1 for simpler, more separate latents, below 1 for sharper reconstructions
+        capacity: hold the rate at this many nats instead of weighting it; reached over `warmup` steps
+        gamma: how strongly the capacity is held
+        free_bits: nats of rate that each latent has for free; cures latents that are ignored
+        warmup: steps over which the weight of the rate, or the capacity, rises from 0
+        cycles: how often the warm-up is repeated (cyclical annealing)
+    """
+    sizes = sizes_for(spec, latent_dim=latent_dim, width=width, depth=depth, network=network)
+    return BetaVAE(
+        encoder_for(spec, sizes),
+        decoder_for(spec, sizes),
+        prior_for(sizes, prior, components),
+        beta=beta,
+        capacity=capacity,
+        gamma=gamma,
+        free_bits=free_bits,
+        warmup=Ramp(warmup, cycles),
+    )

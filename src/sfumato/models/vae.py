@@ -1,0 +1,110 @@
+"""The variational autoencoder, with the k-sample importance-weighted bound as an option (VAE, IWAE)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from sfumato.batch import Batch, Loss
+from sfumato.models._latent import LatentModel
+from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
+from sfumato.objectives import Ramp, free_bits, importance_bound, rate
+from sfumato.spec import DataSpec
+
+
+class VAE(LatentModel):
+    """Kingma and Welling 2014, Auto-encoding variational Bayes.
+
+        loss(x) = −E_q(z|x) log p(x|z) + w·KL(q(z|x) ‖ p(z))          (one sample; the negative ELBO when w = 1)
+        loss(x) = −E log (1/k) Σ_i p(x|z_i) [p(z_i)/q(z_i|x)]^w       (k > 1; Burda et al. 2016)
+
+    The first is called `distortion` + `rate`; w is 1 after the warm-up.
+
+    Arguments:
+        encoder: encoder(x, given, mask) → q(z | x), a `Normal`.
+        decoder: decoder(z, given) → p(x | z).
+        prior: prior(given, n) → p(z), or the number of latents of a standard normal.
+        samples: k.
+        free_bits: each latent's mean rate below this many nats is free (Kingma et al. 2016); 0 is the ELBO.
+        warmup: w as a function of the step.
+
+    >>> import torch
+    >>> from sfumato.models import build
+    >>> from sfumato.spec import DataSpec, Field
+    >>> model = build("vae", DataSpec((3,), (Field("real"),)))
+    >>> loss = model.losses(Batch(torch.zeros(5, 3)), step=0)["model"]
+    >>> sorted(loss.terms), loss.per_example.shape
+    (['distortion', 'rate'], torch.Size([5]))
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        prior: nn.Module | int,
+        *,
+        samples: int = 1,
+        free_bits: float = 0.0,
+        warmup: Ramp = Ramp(),
+    ) -> None:
+        super().__init__(encoder, decoder, prior)
+        self.samples = samples
+        self.free_bits = free_bits
+        self.warmup = warmup
+
+    def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
+        weight = self.warmup(step)
+        if self.samples > 1:
+            log_p, log_ratio = self.log_weight_parts(batch, self.samples)
+            bound = importance_bound(log_p + weight * log_ratio)
+            return {"model": Loss({"bound": -bound}, also={"distortion": -log_p.mean(1), "rate": -log_ratio.mean(1)})}
+
+        q = self.encode(batch)
+        z = q.sample()
+        distortion = -self.decode(z, batch.given).log_prob(batch.x, batch.mask)
+        rates = rate(q, self.prior(len(batch), batch.given), z)
+        if self.free_bits:
+            charged = free_bits(rates, self.free_bits)
+            terms = {"distortion": distortion, "charged_rate": charged}
+            return {"model": Loss(terms, {"charged_rate": weight}, also={"rate": rates.sum(1)})}
+        return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
+
+
+def build(
+    spec: DataSpec,
+    *,
+    latent_dim: int | None = None,
+    width: int | None = None,
+    depth: int | None = None,
+    network: Literal["auto", "mlp", "conv"] = "auto",
+    prior: Literal["standard", "mixture"] = "standard",
+    components: int = 64,
+    samples: int = 1,
+    free_bits: float = 0.0,
+    warmup: int = 0,
+    cycles: int = 1,
+) -> VAE:
+    """A VAE with networks for `spec`.
+
+    Args:
+        latent_dim: number of latents; chosen from the data unless given
+        width: hidden width, or channels at full size; chosen from the data unless given
+        depth: hidden layers, or residual blocks at each size; chosen from the data unless given
+        network: fully connected (mlp) or residual convolutional (conv); auto goes by the data
+        prior: standard normal, or a learned mixture of normals
+        components: number of components of the mixture prior
+        samples: draws of z per example in the importance-weighted bound; 1 is the ELBO
+        free_bits: nats of rate that each latent has for free; cures latents that are ignored
+        warmup: steps over which the weight of the rate rises from 0
+        cycles: how often the warm-up is repeated (cyclical annealing)
+    """
+    sizes = sizes_for(spec, latent_dim=latent_dim, width=width, depth=depth, network=network)
+    return VAE(
+        encoder_for(spec, sizes),
+        decoder_for(spec, sizes),
+        prior_for(sizes, prior, components),
+        samples=samples,
+        free_bits=free_bits,
+        warmup=Ramp(warmup, cycles),
+    )

@@ -1,0 +1,129 @@
+"""From the entries of an example, or its conditions, to numbers a network can take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.spec import DataSpec, Field
+
+EMBEDDING = 16
+
+
+class ColumnFeatures(nn.Module):
+    """Columns of a table as features: real numbers as they are, all others through an embedding.
+
+    A cell number adds its rank along the line, from −1 to 1, to its embedding. A missing entry is marked: a real one is 0
+    and raises a flag of its own, any other takes an embedding row that means *missing*.
+
+    Shapes: x (B, D) and mask (B, D) to (B, `outputs`).
+    """
+
+    real: Tensor
+    flagged: Tensor
+    coded: Tensor
+    ranked: Tensor
+    starts: Tensor
+    absent: Tensor
+    rank_scale: Tensor
+
+    def __init__(self, fields: Sequence[Field], embedding: int = EMBEDDING) -> None:
+        super().__init__()
+        real = [i for i, field in enumerate(fields) if field.kind == "real"]
+        flagged = [i for i in real if fields[i].missing]
+        coded = [i for i, field in enumerate(fields) if field.kind != "real"]
+        ranked = [i for i in coded if fields[i].kind in ("cells", "level")]
+        rows = [fields[i].size + 1 for i in coded]
+        for name, positions in (("real", real), ("flagged", flagged), ("coded", coded), ("ranked", ranked)):
+            self.register_buffer(name, torch.tensor(positions, dtype=torch.long), persistent=False)
+        starts = torch.tensor([0, *rows], dtype=torch.long).cumsum(0)[:-1]
+        self.register_buffer("starts", starts, persistent=False)
+        self.register_buffer("absent", torch.tensor(rows, dtype=torch.long) - 1, persistent=False)
+        sizes = torch.tensor([fields[i].size for i in ranked], dtype=torch.float32)
+        self.register_buffer("rank_scale", 2.0 / sizes, persistent=False)
+        self.embedding = nn.Embedding(sum(rows), embedding) if coded else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=embedding**-0.5)
+        self.outputs = len(real) + len(flagged) + len(coded) * embedding + len(ranked)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        found: list[Tensor] = []
+        if len(self.real):
+            found.append(x[:, self.real])
+        if len(self.flagged):
+            flags = x.new_zeros(len(x), len(self.flagged)) if mask is None else (~mask[:, self.flagged]).to(x.dtype)
+            found.append(flags)
+        if self.embedding is not None:
+            index = x[:, self.coded].long()
+            if mask is not None:
+                index = torch.where(mask[:, self.coded], index, self.absent)
+            found.append(self.embedding(index + self.starts).flatten(1))
+        if len(self.ranked):
+            ranks = x[:, self.ranked] * self.rank_scale - 1.0
+            found.append(ranks if mask is None else ranks.where(mask[:, self.ranked], 0.0))
+        return found[0] if len(found) == 1 else torch.cat(found, 1)
+
+
+class VectorFeatures(nn.Module):
+    """Real entries of one kind as they are, flat; flags of missing entries beside them when there may be any.
+
+    Shapes: (B, *shape) to (B, `outputs`).
+    """
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.missing = spec.fields[0].missing
+        self.outputs = spec.entries * (2 if self.missing else 1)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        flat = x.flatten(1)
+        if not self.missing:
+            return flat
+        absent = torch.zeros_like(flat) if mask is None else (~mask).flatten(1).to(flat.dtype)
+        return torch.cat([flat, absent], 1)
+
+
+class LevelFeatures(nn.Module):
+    """Intensities 0 … levels − 1 brought to [−1, 1], in the shape of the picture; a missing pixel is 0 (mid grey).
+
+    Shapes: (B, *shape) to (B, *shape).
+    """
+
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        self.scale = 2.0 / (levels - 1)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        scaled = x * self.scale - 1.0
+        return scaled if mask is None else scaled.where(mask, 0.0)
+
+
+class GivenFeatures(nn.Module):
+    """Conditions as features; one that is left out (NaN) is marked as such.
+
+    Shapes: (B, G), or None when all are left out, to (B, `outputs`).
+    """
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        super().__init__()
+        self.count = len(fields)
+        self.columns = ColumnFeatures([Field(field.kind, field.size, missing=True) for field in fields])
+        self.outputs = self.columns.outputs
+
+    def forward(self, given: Tensor | None, like: Tensor) -> Tensor:
+        """Features of `given`; `like` tells batch size, device and dtype when nothing is given."""
+        if given is None:
+            given = like.new_full((len(like), self.count), float("nan"))
+        present = ~torch.isnan(given)
+        return self.columns(torch.nan_to_num(given), present)
+
+
+def for_fields(spec: DataSpec) -> ColumnFeatures | VectorFeatures | LevelFeatures:
+    """The features of one example that suit its fields."""
+    if len(spec.fields) == 1 and spec.fields[0].kind == "level":
+        return LevelFeatures(spec.fields[0].size)
+    if spec.fields[0].kind == "real" and len(set(spec.fields)) == 1:
+        return VectorFeatures(spec)
+    return ColumnFeatures(spec.columns)

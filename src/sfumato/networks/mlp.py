@@ -1,0 +1,37 @@
+"""Fully connected networks."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class MLP(nn.Sequential):
+    """Linear layers with an activation after each: features of the last hidden width.
+
+    Arguments:
+        inputs: number of input features.
+        width: hidden width.
+        depth: number of hidden layers.
+        activation: class of the activation; LeakyReLU is the classic here.
+
+    Shapes: (B, inputs) to (B, width); with depth 0, the identity on (B, inputs).
+    """
+
+    def __init__(self, inputs: int, width: int, depth: int, activation: type[nn.Module] = nn.LeakyReLU) -> None:
+        layers: list[nn.Module] = []
+        for _ in range(depth):
+            layers += [nn.Linear(inputs, width), activation()]
+            inputs = width
+        super().__init__(*layers)
+        self.outputs = inputs
+
+
+class Reshape(nn.Module):
+    """View (B, …) as (B, *shape)."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(len(x), *self.shape)

@@ -1,0 +1,59 @@
+"""The rate: how many nats the code z carries about x beyond the prior."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed
+from torch import Tensor
+
+from sfumato.distributions import Latent, Normal, StandardNormal
+from sfumato.distributions.noise import joint_rows
+
+
+def rate(q: Normal, prior: Latent, z: Tensor) -> Tensor:
+    """KL(q(z|x) ‖ p(z)) in nats: per dimension, shape (B, L), where it has a closed form.
+
+    Otherwise its estimate log q(z|x) − log p(z) from the draw z ~ q, unbiased, shape (B, 1).
+
+    >>> q = Normal(torch.ones(1, 3), torch.zeros(1, 3))
+    >>> rate(q, StandardNormal(1, 3), q.sample()).sum()
+    tensor(1.5000)
+    """
+    if isinstance(prior, Normal | StandardNormal):
+        return q.kl(prior)
+    return (q.log_prob(z) - prior.log_prob(z)).unsqueeze(1)
+
+
+def free_bits(rates: Tensor, floor: float) -> Tensor:
+    """Σ_l max(λ, KL_l) with the mean over the batch inside the maximum; shape (B, L) to (B,).
+
+    A dimension whose mean rate is below `floor` nats costs exactly `floor` and has no gradient, so it is not pushed
+    down any further. Kingma et al. 2016 (improving variational inference with inverse autoregressive flow), eq. 15.
+
+    >>> free_bits(torch.tensor([[0.1, 3.0], [0.3, 1.0]]), 0.5)
+    tensor([3.5000, 1.5000])
+    """
+    paid = _joint_mean(rates.detach()) > floor
+    return torch.where(paid, rates, floor).sum(1)
+
+
+def gap_of_mean(rates: Tensor, capacity: float) -> Tensor:
+    """|mean rate of the batch − C|, shared out so that its mean over the batch is that gap; shape (B,) to (B,).
+
+    Burgess et al. 2018, eq. 8.
+
+    >>> gap_of_mean(torch.tensor([1.0, 5.0]), 4.0).mean()
+    tensor(1.)
+    """
+    sign = torch.sign(_joint_mean(rates.detach()) - capacity)
+    return sign * (rates - capacity)
+
+
+def _joint_mean(values: Tensor) -> Tensor:
+    """Mean over the rows of the joint batch, whichever processes hold them."""
+    total = joint_rows()
+    if total is None or total == len(values):
+        return values.mean(0)
+    summed = values.sum(0)
+    torch.distributed.all_reduce(summed)
+    return summed / total
