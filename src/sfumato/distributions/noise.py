@@ -2,7 +2,8 @@
 
 With data parallelism every process draws the noise of the whole batch from the same generator state and takes the
 rows it holds. So N processes compute what one process would on the joint batch, whatever the model does with noise.
-Outside `rows` the functions are plain draws from torch's default generator.
+A tensor that holds every example k times in a row takes k rows of noise for each. Noise for anything that is not a
+multiple of the local batch, and all noise outside `rows`, is a plain draw from torch's default generator.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-_ROWS: ContextVar[tuple[int, int] | None] = ContextVar("rows", default=None)
+_ROWS: ContextVar[tuple[int, int, int] | None] = ContextVar("rows", default=None)
 
 
 @contextmanager
-def rows(start: int, total: int) -> Iterator[None]:
-    """Within this block the local batch is rows start, start + 1, … of a joint batch of `total` rows."""
-    token = _ROWS.set((start, total))
+def rows(start: int, count: int, total: int) -> Iterator[None]:
+    """Within this block the local batch is the `count` rows from `start` on of a joint batch of `total` rows."""
+    token = _ROWS.set((start, count, total))
     try:
         yield
     finally:
@@ -30,7 +31,7 @@ def rows(start: int, total: int) -> Iterator[None]:
 def joint_rows() -> int | None:
     """Number of rows of the joint batch inside `rows`, else None."""
     held = _ROWS.get()
-    return None if held is None else held[1]
+    return None if held is None else held[2]
 
 
 def normal(like: Tensor, *shape: int) -> Tensor:
@@ -46,7 +47,9 @@ def uniform(like: Tensor, *shape: int) -> Tensor:
 def _draw(sampler, like: Tensor, shape: tuple[int, ...]) -> Tensor:  # type: ignore[no-untyped-def]
     size = shape or tuple(like.shape)
     held = _ROWS.get()
-    if held is None:
+    if held is None or size[0] % held[1]:
         return sampler(size, device=like.device, dtype=like.dtype)
-    start, total = held
-    return sampler((total, *size[1:]), device=like.device, dtype=like.dtype)[start : start + size[0]]
+    start, count, total = held
+    times = size[0] // count
+    joint = sampler((total * times, *size[1:]), device=like.device, dtype=like.dtype)
+    return joint[start * times : (start + count) * times]

@@ -15,8 +15,8 @@ EMBEDDING = 16
 class ColumnFeatures(nn.Module):
     """Columns of a table as features: real numbers as they are, all others through an embedding.
 
-    A cell number adds its rank along the line, from −1 to 1, to its embedding. A missing entry is marked: a real one is 0
-    and raises a flag of its own, any other takes an embedding row that means *missing*.
+    A cell number adds its rank along the line, from −1 to 1, to its embedding. A missing entry is marked: a real one
+    is 0 and raises a flag of its own, any other takes an embedding row that means *missing*.
 
     Shapes: x (B, D) and mask (B, D) to (B, `outputs`).
     """

@@ -1,7 +1,7 @@
 """The last layer of a decoder: raw outputs of a network to the distribution of x they mean.
 
-A head says which raw numbers it needs (`raw`, the shape per example) and turns them into a distribution. The trunk before
-it does not know the likelihood; the head does not know the trunk.
+A head says which raw numbers it needs (`raw`, the shape per example) and turns them into a distribution. The trunk
+before it does not know the likelihood; the head does not know the trunk.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class ColumnsHead(Head):
 
 
 class PixelNormalHead(Head):
-    """Pictures (or vectors of levels): a normal on intensities brought to [0, 1], with one learned σ per channel, or σ = 1."""
+    """Pictures or vectors of levels: a normal on intensities brought to [0, 1], one learned σ per channel, or σ = 1."""
 
     def __init__(self, spec: DataSpec, *, unit_scale: bool = False) -> None:
         super().__init__()

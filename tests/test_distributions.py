@@ -1,0 +1,222 @@
+"""Every density against torch's, or against the sum or integral it must have; every sampler against its density."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import distributions as td
+
+from sfumato.distributions import (
+    Bernoulli,
+    Categorical,
+    Columns,
+    Layout,
+    LogisticMixture,
+    Normal,
+    NormalMixture,
+    Scaled,
+    StandardNormal,
+)
+from sfumato.distributions import noise
+from sfumato.distributions.discrete import median
+from sfumato.spec import Field
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def test_normal_agrees_with_torch() -> None:
+    mean, log_scale, x = torch.randn(5, 3), 0.3 * torch.randn(5, 3), torch.randn(5, 3)
+    expected = td.Normal(mean, log_scale.exp()).log_prob(x).sum(1)
+    torch.testing.assert_close(Normal(mean, log_scale).log_prob(x), expected)
+
+
+def test_a_scale_shared_by_all_examples_is_counted_once_per_entry() -> None:
+    mean, log_scale, x = torch.randn(5, 2, 4, 4), torch.randn(2, 1, 1), torch.randn(5, 2, 4, 4)
+    expected = td.Normal(mean, log_scale.exp()).log_prob(x).sum((1, 2, 3))
+    torch.testing.assert_close(Normal(mean, log_scale).log_prob(x), expected)
+
+
+def test_masked_entries_add_nothing_and_take_no_gradient() -> None:
+    mean = torch.zeros(1, 3, requires_grad=True)
+    mask = torch.tensor([[True, False, True]])
+    normal = Normal(mean, torch.zeros(3))
+    value = normal.log_prob(torch.tensor([[1.0, 100.0, 2.0]]), mask)
+    value.sum().backward()
+    torch.testing.assert_close(value, td.Normal(0.0, 1.0).log_prob(torch.tensor([1.0, 2.0])).sum()[None])
+    assert mean.grad is not None
+    assert mean.grad.tolist() == [[1.0, 0.0, 2.0]]
+
+
+def test_normal_kl_agrees_with_torch_and_with_monte_carlo() -> None:
+    q = Normal(torch.randn(4, 3), 0.5 * torch.randn(4, 3))
+    p = Normal(torch.randn(4, 3), 0.5 * torch.randn(4, 3))
+    exact = td.kl_divergence(td.Normal(q.mean, q.log_scale.exp()), td.Normal(p.mean, p.log_scale.exp()))
+    torch.testing.assert_close(q.kl(p), exact)
+    z = q.repeat(20_000)
+    draws = z.sample()
+    estimate = (z.log_prob(draws) - p.repeat(20_000).log_prob(draws)).view(4, -1).mean(1)
+    torch.testing.assert_close(estimate, exact.sum(1), rtol=0.03, atol=0.03)
+
+
+def test_the_cheap_kl_to_the_standard_normal_is_the_general_one() -> None:
+    q = Normal(torch.randn(4, 3), torch.randn(4, 3))
+    torch.testing.assert_close(q.kl(StandardNormal(4, 3)), q.kl(Normal(torch.zeros(4, 3), torch.zeros(4, 3))))
+
+
+def test_normal_mixture_agrees_with_torch() -> None:
+    logits, means, log_scales = torch.randn(6), torch.randn(6, 3), 0.4 * torch.randn(6, 3)
+    reference = td.MixtureSameFamily(
+        td.Categorical(logits=logits), td.Independent(td.Normal(means, log_scales.exp()), 1)
+    )
+    z = 2 * torch.randn(10, 3)
+    mixture = NormalMixture(logits, means, log_scales, 10)
+    torch.testing.assert_close(mixture.log_prob(z), reference.log_prob(z), rtol=1e-4, atol=1e-4)
+    draws = NormalMixture(logits, means, log_scales, 200_000).sample()
+    torch.testing.assert_close(draws.mean(0), reference.mean, rtol=0.02, atol=0.02)
+    torch.testing.assert_close(draws.var(0), reference.variance, rtol=0.03, atol=0.03)
+
+
+def test_bernoulli_and_categorical_agree_with_torch() -> None:
+    logits, x = torch.randn(5, 7), torch.bernoulli(torch.full((5, 7), 0.5))
+    torch.testing.assert_close(Bernoulli(logits).log_prob(x), td.Bernoulli(logits=logits).log_prob(x).sum(1))
+    logits, x = torch.randn(5, 4, 3), torch.randint(0, 3, (5, 4))
+    torch.testing.assert_close(Categorical(logits).log_prob(x), td.Categorical(logits=logits).log_prob(x).sum(1))
+
+
+def test_a_grey_pixel_is_the_expected_log_probability_of_a_binary_one() -> None:
+    logits = torch.randn(1, 1)
+    on, off = (Bernoulli(logits).log_prob(torch.tensor([[v]])) for v in (1.0, 0.0))
+    grey = Scaled(Bernoulli(logits), 256).log_prob(torch.tensor([[51]], dtype=torch.uint8))
+    torch.testing.assert_close(grey, 0.2 * on + 0.8 * off)
+
+
+@pytest.mark.parametrize(("channels", "levels"), [(1, 256), (2, 12), (3, 6), (4, 4)])
+@pytest.mark.parametrize("log_scale", [-7.0, -2.0, 2.0])
+def test_logistic_mixture_adds_up_to_one_over_all_pixels(channels: int, levels: int, log_scale: float) -> None:
+    mixture = _mixture(channels, levels, log_scale)
+    values = torch.tensor(list(itertools.product(range(levels), repeat=channels)), dtype=torch.uint8)
+    total = torch.logsumexp(_repeated(mixture, len(values)).log_prob(values.view(-1, channels, 1, 1)), 0)
+    torch.testing.assert_close(total, torch.zeros(()).double(), rtol=0, atol=1e-6)
+
+
+def test_logistic_mixture_samples_follow_its_probabilities() -> None:
+    mixture = _mixture(2, 4, -1.0)
+    values = torch.tensor(list(itertools.product(range(4), repeat=2)), dtype=torch.uint8)
+    expected = _repeated(mixture, len(values)).log_prob(values.view(-1, 2, 1, 1)).exp()
+    draws = _repeated(mixture, 100_000).sample().long().view(-1, 2)
+    observed = torch.bincount(draws[:, 0] * 4 + draws[:, 1], minlength=16) / len(draws)
+    torch.testing.assert_close(observed.double(), expected, rtol=0, atol=0.006)
+
+
+def test_logistic_mixture_agrees_with_the_plain_formula() -> None:
+    mixture = _mixture(3, 256, -2.5)
+    x = torch.tensor([[3, 200, 255]], dtype=torch.uint8).view(1, 3, 1, 1)
+    y, h = x.double().view(3) / 127.5 - 1, 1 / 255
+    k = mixture.coefficients[0, :, :, 0, 0]
+    mu = mixture.means[0, :, :, 0, 0].clone()
+    mu[:, 1] += k[:, 0] * y[0]
+    mu[:, 2] += k[:, 1] * y[0] + k[:, 2] * y[1]
+    s = mixture.log_scales[0, :, :, 0, 0].exp()
+    upper, lower = torch.sigmoid((y + h - mu) / s), torch.sigmoid((y - h - mu) / s)
+    upper[:, 2] = 1.0
+    weights = torch.softmax(mixture.logits[0, :, 0, 0], 0)
+    expected = torch.log((weights * (upper - lower).prod(1)).sum())
+    torch.testing.assert_close(mixture.log_prob(x)[0], expected)
+
+
+def _mixture(channels: int, levels: int, log_scale: float) -> LogisticMixture:
+    torch.manual_seed(channels)
+    pairs = channels * (channels - 1) // 2
+    return LogisticMixture(
+        torch.randn(1, 3, 1, 1).double(),
+        torch.randn(1, 3, channels, 1, 1).double(),
+        log_scale + 0.3 * torch.randn(1, 3, channels, 1, 1).double(),
+        torch.randn(1, 3, pairs, 1, 1).double(),
+        levels,
+    )
+
+
+def _repeated(mixture: LogisticMixture, n: int) -> LogisticMixture:
+    parts = (mixture.logits, mixture.means, mixture.log_scales, torch.atanh(mixture.coefficients))
+    return LogisticMixture(*(part.expand(n, *part.shape[1:]) for part in parts), mixture.levels)
+
+
+FIELDS = (Field("category", 3), Field("real"), Field("cells", 5), Field("real"), Field("category", 2))
+
+
+def _columns(n: int = 1) -> Columns:
+    torch.manual_seed(1)
+    means, logits = torch.randn(1, 2), torch.randn(1, 10)
+    return Columns(Layout.of(FIELDS), means.expand(n, -1), torch.tensor([0.1, -0.3]), logits.expand(n, -1))
+
+
+def test_columns_are_their_parts_in_the_tables_order() -> None:
+    columns = _columns()
+    x = torch.tensor([[2.0, 0.4, 3.7, -1.2, 1.0]])
+    parts = columns.logits.split([3, 5, 2], 1)
+    expected = torch.stack(
+        [
+            td.Categorical(logits=parts[0]).log_prob(torch.tensor(2)),
+            td.Normal(columns.normal.mean[:, 0], columns.normal.log_scale[0].exp()).log_prob(x[:, 1]),
+            td.Categorical(logits=parts[1]).log_prob(torch.tensor(3)),
+            td.Normal(columns.normal.mean[:, 1], columns.normal.log_scale[1].exp()).log_prob(x[:, 3]),
+            td.Categorical(logits=parts[2]).log_prob(torch.tensor(1)),
+        ],
+        1,
+    )
+    torch.testing.assert_close(columns.log_density(x), expected)
+    mask = torch.tensor([[True, True, False, False, True]])
+    torch.testing.assert_close(columns.log_prob(x, mask), expected[:, [0, 1, 4]].sum(1))
+
+
+def test_the_density_of_cells_integrates_to_one() -> None:
+    grid = (torch.arange(5000) + 0.5) / 1000
+    x = torch.zeros(5000, 5)
+    x[:, 2] = grid
+    density = _columns(5000).log_density(x)[:, 2].exp()
+    torch.testing.assert_close(density.sum() / 1000, torch.tensor(1.0), rtol=1e-4, atol=0)
+
+
+def test_column_samples_follow_their_densities_and_stay_in_their_cells() -> None:
+    columns = _columns(50_000)
+    draws = columns.sample()
+    probabilities = [torch.softmax(part[0], 0) for part in columns.logits.split([3, 5, 2], 1)]
+    for column, expected in zip((0, 2, 4), probabilities, strict=True):
+        observed = torch.bincount(draws[:, column].long(), minlength=len(expected)) / len(draws)
+        torch.testing.assert_close(observed, expected, rtol=0, atol=0.01)
+    inside = draws[:, 2] % 1
+    torch.testing.assert_close(inside.mean(), torch.tensor(0.5), rtol=0, atol=0.01)
+    torch.testing.assert_close(draws[:, 1].std(), torch.tensor(0.1).exp(), rtol=0.02, atol=0)
+
+
+def test_the_point_of_cells_is_the_median() -> None:
+    logits = torch.log(torch.tensor([0.1, 0.6, 0.3]))
+    torch.testing.assert_close(median(logits), torch.tensor(1 + 0.4 / 0.6))
+    assert _columns().point().shape == (1, 5)
+
+
+def test_noise_of_two_halves_is_the_noise_of_the_joint_batch() -> None:
+    like = torch.zeros(6, 3)
+    torch.manual_seed(3)
+    joint = noise.normal(like)
+    halves = []
+    for start, count in ((0, 4), (4, 2)):
+        torch.manual_seed(3)
+        with noise.rows(start, count, 6):
+            halves.append(noise.normal(like[:count]))
+    assert torch.equal(torch.cat(halves), joint)
+
+
+def test_noise_of_repeated_rows_stays_with_its_example() -> None:
+    q = Normal(torch.zeros(6, 3), torch.zeros(6, 3))
+    torch.manual_seed(3)
+    joint = q.repeat(2).sample()
+    torch.manual_seed(3)
+    with noise.rows(4, 2, 6):
+        part = Normal(torch.zeros(2, 3), torch.zeros(2, 3)).repeat(2).sample()
+    assert torch.equal(part, joint[8:])
