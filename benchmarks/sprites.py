@@ -35,7 +35,7 @@ def render(factors: Tensor) -> Tensor:
 
 
 def grid(every: tuple[int, ...] = (1, 1, 1, 2, 2), chunk: int = 8192) -> tuple[Tensor, tuple[int, ...]]:
-    """Every n-th value of each factor in all combinations, the last factor fastest, and the numbers of values.
+    """Every n-th value of each factor in all combinations, the last factor fastest; how many of each.
 
     The default keeps every second position: 184,320 pictures.
     """

@@ -1,0 +1,112 @@
+"""Adult: a table learned and drawn again, against TVAE by the same scores and clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from fidelity import classifier_auc, column_shapes, pair_trends
+from peers import python_of
+from registry import Measure, Setting, system
+from sfumato import data
+from sfumato.data.options import DataOptions
+from sfumato.models import build
+from sfumato.training import Settings, fit
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was drawn, and how long its model took to fit, by the wall and by the processor's own clock."""
+
+    made: pd.DataFrame
+    wall: float
+    cpu: float
+
+
+def table(path: Path) -> pd.DataFrame:
+    """A CSV, missing categories as `?`."""
+    return pd.read_csv(path, skipinitialspace=True, keep_default_na=False, na_values=[""])
+
+
+def tvae(setting: Setting) -> Outcome:
+    """TVAE of CTGAN at its defaults, 300 epochs on one thread; run once, its rows and times kept in the cache."""
+    folder = setting.cache / "tvae-adult"
+    if not (folder / "times.json").exists():
+        if setting.peers is None:
+            raise SystemExit(
+                "TVAE has not been run yet: name a folder for the peers' environments with --peers"
+            )
+        script = Path(__file__).with_name("peer_tvae.py")
+        command = [python_of("ctgan", setting.peers), script, setting.data / "adult_train.csv", folder]
+        subprocess.run(
+            [str(part) for part in command], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+    times = json.loads((folder / "times.json").read_text())
+    return Outcome(table(folder / "samples.csv"), times["wall"], times["cpu"])
+
+
+def ours(setting: Setting) -> Outcome:
+    """sfumato: read, fit and draw as many rows; reading and fitting are timed."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = data.open(
+        setting.data / "adult_train.csv", options=DataOptions(split=(0.95, 0.05, 0.0), seed=setting.seed)
+    )
+    torch.manual_seed(setting.seed)
+    model = build("beta_vae", found.schema.spec, beta=0.5, latent_dim=64, prior="mixture", components=256)
+    settings = Settings(epochs=60, batch_size=512, lr=2e-3, seed=setting.seed, device=setting.device)
+    fit(model, found.train, found.valid, settings=settings)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    model.eval().cpu()
+    torch.manual_seed(setting.seed)
+    rows = len(found.train) + len(found.valid)
+    with torch.no_grad():
+        made = torch.cat([model.sample(min(4096, rows - done)) for done in range(0, rows, 4096)])
+    return Outcome(pd.DataFrame(found.schema.decode(made)), wall, cpu)
+
+
+def scores(real: pd.DataFrame, made: pd.DataFrame, test: pd.DataFrame) -> tuple[float, float, float]:
+    """Column shapes, pair trends, and the AUC on real test rows of a classifier trained on the made ones."""
+    made = made[list(real)]
+    return (
+        statistics.fmean(column_shapes(real, made).values()),
+        statistics.fmean(pair_trends(real, made).values()),
+        classifier_auc(made, test, "income", ">50K"),
+    )
+
+
+SCORES = ("column shapes", "pair trends", "train-on-made AUC")
+PILOT = {"column shapes": ".839", "pair trends": ".868", "train-on-made AUC": ".890"}
+
+
+@system(
+    "adult",
+    *(Measure(f"{name}: ours") for name in SCORES),
+    *(Measure(f"{name}: TVAE", f"pilot {PILOT[name]}") for name in SCORES),
+    Measure("train-on-made AUC: the real rows", "pilot .927"),
+    *(Measure(f"{name}: ours less TVAE", low=0.0) for name in SCORES),
+    Measure("fit, wall seconds: ours"),
+    Measure("fit, wall seconds: TVAE", "pilot 524"),
+    Measure("fit, processor seconds: ours over TVAE", high=1 / 3),
+)
+def adult(setting: Setting) -> dict[str, float]:
+    """Adult's training part to as many made rows; the test part for the classifier."""
+    real, test = table(setting.data / "adult_train.csv"), table(setting.data / "adult_test.csv")
+    peer, own = tvae(setting), ours(setting)
+    theirs, mine = scores(real, peer.made, test), scores(real, own.made, test)
+    return {
+        **{f"{name}: ours": value for name, value in zip(SCORES, mine, strict=True)},
+        **{f"{name}: TVAE": value for name, value in zip(SCORES, theirs, strict=True)},
+        "train-on-made AUC: the real rows": classifier_auc(real, test, "income", ">50K"),
+        **{f"{name}: ours less TVAE": a - b for name, a, b in zip(SCORES, mine, theirs, strict=True)},
+        "fit, wall seconds: ours": own.wall,
+        "fit, wall seconds: TVAE": peer.wall,
+        "fit, processor seconds: ours over TVAE": own.cpu / peer.cpu,
+    }
