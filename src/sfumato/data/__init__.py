@@ -1,0 +1,55 @@
+"""Data in, and out again: a source becomes a `Dataset` of a schema and three `Batches`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sfumato.data.options import DataOptions
+
+if TYPE_CHECKING:
+    from sfumato.data.dataset import Dataset
+
+__all__ = ["DataOptions", "names", "open", "summary"]
+
+
+def open(source: Any, *, options: DataOptions | None = None) -> Dataset:
+    """Open a source, split it, learn its schema on the training part, and encode it.
+
+    Args:
+        source: the name of a built-in set (see `names`); a `.csv`, `.tsv`, `.parquet` (also `.gz`), `.npy` or `.npz`
+            file; a folder of pictures, whose subfolders are labels; a numpy array, a torch tensor or a pair (X, y);
+            a pandas, polars or arrow frame.
+        options: how it is read, split and encoded.
+
+    Raises:
+        SfumatoError: if the source is missing, damaged, or does not fit the options.
+
+    >>> data = open("moons", options=DataOptions(rows=100))
+    >>> len(data.train), len(data.valid), len(data.test)
+    (80, 10, 10)
+    """
+    from sfumato.data.dataset import open_source
+
+    return open_source(source, DataOptions() if options is None else options)
+
+
+def names() -> tuple[str, ...]:
+    """The built-in sets.
+
+    >>> names()[:3]
+    ('moons', 'circles', 'blobs')
+    """
+    from sfumato.data.toy import SUMMARIES
+
+    return tuple(SUMMARIES)
+
+
+def summary(name: str) -> str:
+    """One line about a built-in set.
+
+    >>> summary("moons")
+    'two interleaved half circles in the plane, 2 labels, noise 0.05'
+    """
+    from sfumato.data.toy import SUMMARIES
+
+    return SUMMARIES[name]

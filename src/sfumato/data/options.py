@@ -28,9 +28,7 @@ class DataOptions:
     (0.8, 0.1, 0.1)
     """
 
-    given: tuple[str, ...] = _option(
-        (), 'columns the model is conditioned on; "label" for sets that come with labels'
-    )
+    given: tuple[str, ...] = _option((), 'columns the model is conditioned on; "label" for sets that come with labels')
     label: str | None = _option(
         None, "column that stratifies the split and colours the pictures; it is modelled all the same"
     )
@@ -80,9 +78,7 @@ class DataOptions:
             raise SfumatoError(f"seed={self.seed} must be a whole number from 0 to 2^63 - 1")
         both = set(self.given) & set(self.drop)
         if both:
-            raise SfumatoError(
-                f"column {sorted(both)[0]!r} is in both given and drop; name it in one of them"
-            )
+            raise SfumatoError(f"column {sorted(both)[0]!r} is in both given and drop; name it in one of them")
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -93,9 +93,7 @@ class Schema(ABC):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Back from `to_dict`."""
 
-    def conditions(
-        self, given: Mapping[str, Any], n: int, *, seed: int = 0, marginal: bool = False
-    ) -> Tensor | None:
+    def conditions(self, given: Mapping[str, Any], n: int, *, seed: int = 0, marginal: bool = False) -> Tensor | None:
         """Conditions for n examples, shape (n, G); None if the schema has no conditions.
 
         Those not named are drawn from training rows that agree with the named categorical ones (from all training

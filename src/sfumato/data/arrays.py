@@ -1,0 +1,202 @@
+"""Arrays in: `.npy`, `.npz`, numpy arrays, torch tensors, and (X, y)."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfumato.errors import SfumatoError
+from sfumato.files import replacing
+
+X_KEYS = ("x_train", "X_train", "x", "X", "data", "images", "arr_0")
+Y_KEYS = ("y_train", "Y_train", "y", "Y", "target", "labels", "label", "arr_1")
+TEST_X_KEYS = ("x_test", "X_test")
+TEST_Y_KEYS = ("y_test", "Y_test")
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Raw arrays as they were found.
+
+    Attributes:
+        name: what to call the source.
+        x: (N, …) bool, integer or float; memory-mapped when it comes from a `.npy` file.
+        labels: (N,) or None.
+        test_x: a test part the source brought along, or None.
+        test_labels: its labels, or None.
+        channels_first: whether a 4-D array of doubtful layout is read as (N, C, H, W), as torch has it.
+    """
+
+    name: str
+    x: np.ndarray
+    labels: np.ndarray | None = None
+    test_x: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
+    channels_first: bool = False
+
+
+def is_array(source: Any) -> bool:
+    """Whether `source` is an array, a tensor, or a pair (X, y) of them."""
+    if isinstance(source, tuple) and len(source) == 2:
+        return not isinstance(source[0], str | Path)
+    return isinstance(source, np.ndarray | torch.Tensor)
+
+
+def load(source: Any) -> Arrays:
+    """Whatever of these `source` is.
+
+    Raises:
+        SfumatoError: if it is none of them.
+    """
+    if isinstance(source, Arrays):
+        return source
+    if not isinstance(source, str | Path):
+        return from_memory(source)
+    path = Path(source)
+    if not path.exists():
+        raise SfumatoError(f"{path}: no such file; check the name and the folder")
+    if path.suffix not in (".npy", ".npz"):
+        raise SfumatoError(f"{path}: this model was trained on arrays; give a .npy or .npz file")
+    return from_file(path)
+
+
+def from_memory(source: Any) -> Arrays:
+    """An array, a tensor, or (X, y).
+
+    Raises:
+        SfumatoError: if it is not an array of numbers, or X and y are not of one length.
+    """
+    x, y = source if isinstance(source, tuple) else (source, None)
+    array = checked(as_array(x, "X"), "X")
+    labels = None if y is None else _checked_labels(as_array(y, "y"), len(array), "X", "y")
+    return Arrays("array", array, labels, channels_first=isinstance(x, torch.Tensor))
+
+
+def as_array(value: Any, name: str) -> np.ndarray:
+    """An array, tensor, column or list as a numpy array."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray) or not isinstance(value, Iterable):
+        return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise SfumatoError(f"{name}: its rows are not of one length; give a rectangular array") from None
+
+
+def from_file(path: Path) -> Arrays:
+    """A `.npy` file (memory-mapped) or a `.npz` file.
+
+    In a `.npz` the examples are called x_train, x, X, data, images or arr_0, labels y_train, y, Y, target, labels or
+    arr_1, and a test part of its own x_test and y_test.
+
+    Raises:
+        SfumatoError: if the file is damaged, holds Python objects, or has none of these names.
+    """
+    if path.stat().st_size == 0:
+        raise SfumatoError(f"{path}: the file is empty (0 bytes); write it again")
+    try:
+        if path.suffix == ".npy":
+            return Arrays(path.stem, checked(np.load(path, mmap_mode="r", allow_pickle=False), str(path)))
+        return _from_npz(path)
+    except SfumatoError:
+        raise
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error)
+        if "allow_pickle" in reason or "Python objects" in reason or "Object arrays" in reason:
+            raise SfumatoError(_objects(str(path))) from None
+        raise SfumatoError(f"{path}: damaged, not readable as {path.suffix} ({reason})") from None
+
+
+def _from_npz(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as file:
+        keys = set(file.files)
+        x_key = _first(X_KEYS, keys)
+        if x_key is None:
+            found = ", ".join(sorted(keys)) or "nothing"
+            raise SfumatoError(f"{path}: holds {found}, but the examples must be called x, or x_train and x_test")
+
+        def get(known: Iterable[str]) -> np.ndarray | None:
+            key = _first(known, keys)
+            return None if key is None else file[key]
+
+        x, test_x = checked(file[x_key], f"{path}: {x_key}"), get(TEST_X_KEYS)
+        y, test_y = get(Y_KEYS), get(TEST_Y_KEYS)
+    if test_x is not None:
+        test_x = checked(test_x, f"{path}: x_test")
+        if test_x.shape[1:] != x.shape[1:]:
+            raise SfumatoError(f"{path}: x_test has examples of shape {test_x.shape[1:]}, {x_key} of {x.shape[1:]}")
+    labels = None if y is None else _checked_labels(y, len(x), f"{path}: {x_key}", "the labels")
+    test_labels = None
+    if test_x is not None and test_y is not None:
+        test_labels = _checked_labels(test_y, len(test_x), f"{path}: x_test", "y_test")
+    return Arrays(path.stem, x, labels, test_x, test_labels)
+
+
+def _first(known: Iterable[str], keys: set[str]) -> str | None:
+    return next((key for key in known if key in keys), None)
+
+
+def checked(array: np.ndarray, name: str) -> np.ndarray:
+    """`array` if it is rows of numbers.
+
+    Raises:
+        SfumatoError: for other values, 1-D arrays, more than 4 dimensions, or nothing in it.
+    """
+    if array.dtype.kind == "O":
+        raise SfumatoError(_objects(name))
+    if array.dtype.kind not in "biuf":
+        raise SfumatoError(f"{name}: an array of {array.dtype}, not of numbers; give floats, integers or booleans")
+    if array.ndim not in (2, 3, 4):
+        raise SfumatoError(
+            f"{name}: has shape {array.shape}; give (N, D), or pictures (N, H, W) or (N, H, W, C)"
+            + ("; for one column reshape(-1, 1)" if array.ndim == 1 else "")
+        )
+    if array.size == 0:
+        raise SfumatoError(f"{name}: has no rows or no columns (shape {array.shape}); give at least 2 examples")
+    return array
+
+
+def _objects(name: str) -> str:
+    return f"{name}: holds Python objects, which are never unpickled; save it as floats, integers or strings"
+
+
+def _checked_labels(labels: np.ndarray, total: int, x: str, y: str) -> np.ndarray:
+    flat = labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if flat.ndim != 1 or len(flat) != total:
+        raise SfumatoError(f"{x} has {total} rows, but {y} has shape {labels.shape}; give one label a row")
+    return flat
+
+
+def check_finite(x: np.ndarray, name: str, start: int = 0) -> None:
+    """Raise SfumatoError naming row and column of the first infinite entry."""
+    if x.dtype.kind == "f" and not np.isfinite(x.sum()):
+        found = np.argwhere(np.isinf(x))
+        if len(found):
+            row, column = found[0]
+            raise SfumatoError(
+                f"{name}: row {start + row}, column {column} is infinite; mend it, or put NaN for missing"
+            )
+
+
+def write(raw: Any, path: str | Path) -> None:
+    """Write (N, …) to `.npy`, `.npz`, or for rows of numbers `.csv` and `.tsv`, whole or not at all."""
+    x, labels = raw if isinstance(raw, tuple) else (raw, None)
+    target = Path(path)
+    named: dict[str, np.ndarray] = {"x": x} if labels is None else {"x": x, "y": np.asarray(labels)}
+    text = {".csv": ",", ".tsv": "\t"}
+    if target.suffix not in (".npy", ".npz", *text) or (target.suffix in text and x.ndim != 2):
+        raise SfumatoError(f"{path}: arrays are written as .npy or .npz; end the name in one of them")
+    with replacing(target) as temporary:
+        if target.suffix == ".npy":
+            np.save(temporary, x, allow_pickle=False)
+        elif target.suffix == ".npz":
+            np.savez_compressed(temporary, allow_pickle=False, **named)
+        else:
+            np.savetxt(temporary, x, delimiter=text[target.suffix], fmt="%.9g")

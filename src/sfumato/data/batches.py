@@ -1,0 +1,183 @@
+"""Examples in batches: whole tensors on the device, where a batch is an index."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.batch import Batch
+
+
+class Batches(ABC):
+    """The examples of one part (training, validation or test), in the units of the schema's spec.
+
+    Attributes:
+        labels: int64 index into `schema.label_names` for each example, −1 where unknown; None without labels.
+    """
+
+    labels: np.ndarray | None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    @abstractmethod
+    def take(self, index: Tensor | slice) -> Batch:
+        """The examples at `index`, always the same for the same index, also when training binarises afresh."""
+
+    @abstractmethod
+    def epoch(
+        self,
+        size: int,
+        *,
+        seed: int | None = None,
+        skip: int = 0,
+        drop_last: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ) -> Iterator[Batch]:
+        """One pass over the examples in joint batches of `size`.
+
+        Args:
+            size: examples in a joint batch; the last one may be shorter.
+            seed: the order is a function of it alone; None keeps the order of the source.
+            skip: joint batches passed over without reading them, to resume inside a pass.
+            drop_last: leave out a last batch that is shorter than `size`.
+            rank: which of `world` processes this is. Each is handed its contiguous rows of every joint batch (sizes
+                as `torch.tensor_split`; a short last batch can leave a process none), so that the processes'
+                batches joined in order are the single process's batch.
+            world: number of processes.
+        """
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> Batches:
+        """The same examples, handed out on `device`."""
+
+
+def share(size: int, rank: int, world: int) -> slice:
+    """The contiguous rows of `size` that fall to `rank`, as `torch.tensor_split` cuts them.
+
+    >>> [share(7, rank, 3) for rank in range(3)]
+    [slice(0, 3, None), slice(3, 5, None), slice(5, 7, None)]
+    """
+    each, over = divmod(size, world)
+    start = rank * each + min(rank, over)
+    return slice(start, start + each + (rank < over))
+
+
+class Resident(Batches):
+    """Examples held whole on one device; a batch is one index of each tensor.
+
+    Args:
+        x: (N, *shape), NaN where missing; integer pictures stay as they are.
+        given: (N, G) conditions or None.
+        labels: (N,) int64 or None.
+        levels: pictures to be binarised have this many levels; each pass with a seed draws x afresh with
+            p(x = 1) = level / (levels − 1), from torch's default generator; without a seed the draw is a fixed one.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        given: Tensor | None = None,
+        labels: np.ndarray | None = None,
+        *,
+        levels: int | None = None,
+    ) -> None:
+        missing = torch.isnan(x) if x.is_floating_point() else None
+        self._mask = ~missing if missing is not None and bool(missing.any()) else None
+        self._x = x if self._mask is None else x.nan_to_num(0.0)
+        self._given = given
+        self._levels = levels
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return self._x.shape[0]
+
+    def to(self, device: torch.device | str) -> Resident:
+        moved = Resident.__new__(Resident)
+        moved._x = self._x.to(device)
+        moved._given = None if self._given is None else self._given.to(device)
+        moved._mask = None if self._mask is None else self._mask.to(device)
+        moved._levels = self._levels
+        moved.labels = self.labels
+        return moved
+
+    def take(self, index: Tensor | slice) -> Batch:
+        if isinstance(index, Tensor):
+            index = index.to(self._x.device)
+        batch = self._rows(index)
+        if self._levels is None:
+            return batch
+        return Batch(binarised_once(batch.x, self._levels), batch.given)
+
+    def epoch(
+        self,
+        size: int,
+        *,
+        seed: int | None = None,
+        skip: int = 0,
+        drop_last: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ) -> Iterator[Batch]:
+        total = len(self)
+        order = None if seed is None else shuffled(total, seed).to(self._x.device)
+        for start in range(skip * size, total, size):
+            joint = min(size, total - start)
+            if drop_last and joint < size:
+                return
+            mine = share(joint, rank, world)
+            rows = slice(start + mine.start, start + mine.stop)
+            if order is None:
+                yield self.take(rows)
+            elif self._levels is None:
+                yield self._rows(order[rows])
+            else:
+                batch = self._rows(order[rows])
+                yield Batch(binarised_afresh(batch.x, self._levels, joint, mine), batch.given)
+
+    def _rows(self, index: Tensor | slice) -> Batch:
+        return Batch(
+            self._x[index],
+            None if self._given is None else self._given[index],
+            None if self._mask is None else self._mask[index],
+        )
+
+
+def shuffled(total: int, seed: int) -> Tensor:
+    """A random order of `total` rows that is a function of `seed` alone, shape (total,)."""
+    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))
+
+
+def binarised_afresh(x: Tensor, levels: int, joint: int, mine: slice) -> Tensor:
+    """0/1 draws with p = x / (levels − 1).
+
+    The noise is drawn for the whole joint batch and cut, so that all processes agree.
+    """
+    noise = torch.rand((joint, *x.shape[1:]), device=x.device)[mine]
+    return (noise * (levels - 1) < x).float()
+
+
+def binarised_once(x: Tensor, levels: int) -> Tensor:
+    """0/1 draws with p = x / (levels − 1) whose noise is a hash of the example itself.
+
+    The same picture is the same draw wherever and whenever it is met, and different pictures have different noise.
+    """
+    flat = x.flatten(1).long()
+    place = _mixed(torch.arange(1, flat.shape[1] + 1, device=x.device))
+    noise = _mixed((flat * place).sum(1, keepdim=True) + place)
+    uniform = ((noise >> 11) & (2**53 - 1)).double() / 2**53
+    return (uniform * (levels - 1) < flat).float().view(x.shape)
+
+
+def _mixed(value: Tensor) -> Tensor:
+    """Splitmix64's finaliser on int64, whose products wrap around."""
+    value = value * -7046029254386353131
+    value = (value ^ ((value >> 30) & (2**34 - 1))) * -4658895280553007687
+    value = (value ^ ((value >> 27) & (2**37 - 1))) * -7723592293110705685
+    return value ^ ((value >> 31) & (2**33 - 1))

@@ -1,0 +1,224 @@
+"""A source opened: its schema, and its training, validation and test parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from sfumato.data import arrays, folder, toy
+from sfumato.data.arrays import Arrays
+from sfumato.data.batches import Batches, Resident
+from sfumato.data.labels import LABEL, Label, as_names, condition, is_numeric
+from sfumato.data.options import DataOptions
+from sfumato.data.picture import PictureSchema
+from sfumato.data.schema import Schema
+from sfumato.data.split import Parts, split
+from sfumato.data.vector import VectorSchema
+from sfumato.errors import SfumatoError, did_you_mean
+
+TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz", ".txt", ".txt.gz", ".pq")
+
+
+@dataclass
+class Dataset:
+    """A source opened.
+
+    Attributes:
+        name: what to call it: a built-in name, the stem of a file, "array", "table".
+        source: where it came from, as said to a person.
+        schema: what was learned on the training part.
+        train: examples that are learned from.
+        valid: examples that stop the learning.
+        test: examples kept for the end.
+        options: as they were asked for.
+        has_label: whether the set came with labels that are not part of x; a conditional model that is not told what
+            it is conditioned on takes them: `replace(options, given=("label",))`.
+    """
+
+    name: str
+    source: str
+    schema: Schema
+    train: Batches
+    valid: Batches
+    test: Batches
+    options: DataOptions
+    has_label: bool = False
+
+
+def open_source(source: Any, options: DataOptions) -> Dataset:
+    """Open whatever `source` is; see `sfumato.data.open`."""
+    if arrays.is_array(source):
+        return open_arrays(arrays.from_memory(source), options)
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if not path.exists():
+            return open_built_in(str(source), options)
+        if path.is_dir():
+            return open_folder(path, options)
+        if path.suffix in (".npy", ".npz"):
+            return open_arrays(arrays.from_file(path), options, str(path))
+        if not path.name.lower().endswith(TABLES):
+            raise SfumatoError(f"{path}: not a kind of file known here; give one of {', '.join(TABLES)}, .npy, .npz")
+    return open_table(source, options)
+
+
+def open_built_in(name: str, options: DataOptions) -> Dataset:
+    """A built-in set; a name with a dot or slash was meant to be a file.
+
+    Raises:
+        SfumatoError: if there is no such set or file.
+    """
+    if name not in toy.SUMMARIES and (Path(name).suffix or "/" in name or not name):
+        raise SfumatoError(f"{name or 'an empty name'}: no such file; check the name and the folder")
+    found = toy.make(name, rows=options.rows, seed=options.seed)
+    if found.levels:
+        labels = None if found.labels is None else np.array(found.label_names)[found.labels]
+        return open_arrays(Arrays(name, found.values, labels), options)
+    columns = {column: pa.array(found.values[:, place]) for place, column in enumerate(found.columns)}
+    if found.labels is not None:
+        columns[LABEL] = pa.array(np.array(found.label_names)[found.labels])
+    asked = options
+    if asked.likelihood == "auto" and name in ("moons", "circles", "blobs"):
+        asked = replace(asked, likelihood="gaussian")
+    has_label = found.labels is not None
+    if has_label:
+        asked = replace(asked, label=LABEL)
+        if LABEL not in (*asked.given, *asked.drop):
+            asked = replace(asked, drop=(*asked.drop, LABEL))
+    data = frame_dataset(name, f"built-in set {name}", pa.table(columns), "pandas", asked)
+    return replace(data, options=options, has_label=has_label)
+
+
+def open_table(source: Any, options: DataOptions) -> Dataset:
+    """A table from a file or a frame."""
+    from sfumato.data import frames
+
+    frame, kind = frames.read(source)
+    is_file = isinstance(source, str | Path)
+    name = Path(source).name.partition(".")[0] if is_file else "table"
+    return frame_dataset(name, str(source) if is_file else f"{kind} frame", frame, kind, options)
+
+
+def frame_dataset(name: str, source: str, frame: pa.Table, kind: str, options: DataOptions) -> Dataset:
+    """Split an arrow table, learn its schema on the training part, encode every part."""
+    from sfumato.data.table import TableSchema
+
+    labels = _label_column(frame, options)
+    parts = split(len(frame), options.split, labels=_codes(labels), seed=options.seed, source=source)
+    train = frame.take(pa.array(parts[0]))
+    schema = TableSchema.learn(train, options, frame_kind=kind, examples=len(train))
+    label = None if labels is None else Label.learn(labels[parts[0]])
+    schema.label_names = () if label is None else label.names
+    encoded = schema.encode(frame)
+    index = None if label is None or labels is None else label.index(labels)
+    batches = [
+        Resident(
+            encoded.x[torch.from_numpy(rows)],
+            None if encoded.given is None else encoded.given[torch.from_numpy(rows)],
+            None if index is None else index[rows],
+        )
+        for rows in parts
+    ]
+    return Dataset(name, source, schema, *batches, options=options)
+
+
+def _label_column(frame: pa.Table, options: DataOptions) -> np.ndarray | None:
+    """The column that stratifies: `label`, else the first condition that is made of categories."""
+    if options.label is not None and options.label not in frame.column_names:
+        raise SfumatoError(
+            f"label={options.label!r} is not a column; {did_you_mean(options.label, frame.column_names)}"
+        )
+    for name in (options.label, *options.given):
+        if name is None or name not in frame.column_names:
+            continue
+        column = frame[name]
+        text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        chosen = options.kinds.get(name) == "categorical"
+        if name == options.label or text or chosen or pa.types.is_boolean(column.type):
+            values = np.array(column.to_pylist(), None if column.null_count else object)
+            return values if is_numeric(values) else as_names(values)
+    return None
+
+
+def _codes(labels: np.ndarray | None) -> np.ndarray | None:
+    """An integer for each label, for the split; None where there are none or they are numbers on a line."""
+    if labels is None or is_numeric(labels):
+        return None
+    codes: np.ndarray = np.unique(as_names(labels), return_inverse=True)[1]
+    return codes
+
+
+def open_arrays(found: Arrays, options: DataOptions, source: str | None = None) -> Dataset:
+    """Rows of numbers, or pictures, from arrays."""
+    said = source or (f"built-in set {found.name}" if found.name in toy.SUMMARIES else "array in memory")
+    parts, x, labels = _parts(found, options, said)
+    schema = _learn(found, x, labels, parts[0], options, said)
+    batches = [
+        resident(schema, x[rows], None if labels is None else labels[rows], part == 0)
+        for part, rows in enumerate(parts)
+    ]
+    return Dataset(found.name, said, schema, *batches, options=options, has_label=labels is not None)
+
+
+def _parts(found: Arrays, options: DataOptions, said: str) -> tuple[Parts, np.ndarray, np.ndarray | None]:
+    """The rows of each part, and the arrays they are rows of: a test part that came along stays the test part."""
+    total = len(found.x)
+    if found.test_x is None:
+        parts = split(total, options.split, labels=_codes(found.labels), seed=options.seed, source=said)
+        return parts, found.x, found.labels
+    train, valid, _ = options.split
+    shares = (train / (train + valid), valid / (train + valid), 0.0)
+    parts = split(total, shares, labels=_codes(found.labels), seed=options.seed, source=said)
+    x = np.concatenate([found.x, found.test_x])
+    labels = found.labels
+    if labels is not None:
+        known = found.test_labels is not None
+        tail = found.test_labels if known else np.full(len(found.test_x), np.nan)
+        if labels.dtype.kind in "US" and not known:
+            tail = np.full(len(found.test_x), "")
+        labels = np.concatenate([labels, tail])  # type: ignore[list-item]
+    return (parts[0], parts[1], np.arange(total, len(x))), x, labels
+
+
+def _learn(
+    found: Arrays, x: np.ndarray, labels: np.ndarray | None, rows: np.ndarray, options: DataOptions, said: str
+) -> VectorSchema | PictureSchema:
+    mine = None if labels is None else labels[rows]
+    if x.ndim == 2:
+        return VectorSchema.learn(x, mine, options, rows=rows, name=said)
+    levels = 17 if found.name == "digits" and said.startswith("built-in") else None
+    return PictureSchema.learn(
+        x, mine, options, rows=rows, name=said, levels=levels, channels_first=found.channels_first
+    )
+
+
+def resident(
+    schema: VectorSchema | PictureSchema, x: np.ndarray, labels: np.ndarray | None, training: bool
+) -> Resident:
+    """Raw rows encoded and held whole; training pictures that are binarised afresh keep their levels."""
+    given = condition(schema.label, labels, len(x)) if schema.given_names else None
+    index = None if schema.label is None or labels is None else schema.label.index(labels)
+    if isinstance(schema, PictureSchema) and schema.binarise == "stochastic" and training:
+        return Resident(schema.levels(x), given, index, levels=schema.pixels.levels)
+    return Resident(schema.encode(x).x, given, index)
+
+
+def open_folder(path: Path, options: DataOptions) -> Dataset:
+    """A folder of pictures; subfolders are labels."""
+    paths = folder.find(path)
+    labels = folder.labels_of(paths, path)
+    heads = folder.headers(paths)
+    parts = split(len(paths), options.split, labels=_codes(labels), seed=options.seed, source=str(path))
+    training = [heads[row] for row in parts[0]]
+    height, width = folder.chosen_size(training, options.size)
+    channels = 1 if all(head.grey for head in training) else 3
+    x = folder.pixels(paths, height, width, channels)
+    if channels == 1:
+        x = x[..., 0]
+    found = Arrays(path.resolve().name, x, labels)
+    return open_arrays(found, options, str(path))

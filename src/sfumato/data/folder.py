@@ -1,0 +1,206 @@
+"""Picture files in and out: one mode and one size for all, by stated rules.
+
+* Files: PNG, JPEG, WebP, BMP, GIF (first frame), TIFF, PPM; other files and hidden ones are passed over.
+* Colour: grey if every picture is grey, RGB otherwise. Transparency is laid on white. 16 bits become 8.
+* Orientation: as the camera's EXIF tag says.
+* Size: pictures that are all of one size of at most 64 × 64 stay as they are. Otherwise the shorter side is
+  scaled to `size`, and the centre square is cut out; by default `size` is the median shorter side of the training
+  part, down to a multiple of 8, from 8 to 64.
+* Labels: the names of the first level of subfolders.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from sfumato.errors import SfumatoError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+MOST_PIXELS = 50_000_000
+LARGEST_DEFAULT = 64
+_GREY = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says of itself before it is decoded; width and height in pixels as it is shown."""
+
+    path: Path
+    width: int
+    height: int
+    grey: bool
+
+
+def find(folder: Path) -> list[Path]:
+    """The picture files under `folder`, in the order of their paths.
+
+    Raises:
+        SfumatoError: if there are none.
+    """
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(place, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+        ]
+    if not found:
+        raise SfumatoError(f"{folder}: holds no pictures; files must end in {', '.join(SUFFIXES)}")
+    return sorted(found)
+
+
+def labels_of(paths: Sequence[Path], folder: Path) -> np.ndarray | None:
+    """The first subfolder each file lies in, "" for none; None if there are fewer than two of them."""
+    inside = [path.relative_to(folder).parts for path in paths]
+    labels = np.array([parts[0] if len(parts) > 1 else "" for parts in inside], str)
+    return labels if len(set(labels.tolist()) - {""}) > 1 else None
+
+
+def headers(paths: Iterable[Path]) -> list[Header]:
+    """Read the header of each file.
+
+    Raises:
+        SfumatoError: if a file is empty, not a picture, or larger than 50 megapixels.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return [_header(path) for path in paths]
+
+
+def _header(path: Path) -> Header:
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            width, height = picture.size
+            if width * height > MOST_PIXELS:
+                raise SfumatoError(_too_large(path, f"{width}×{height} pixels"))
+            # Orientations 5 to 8 lie on their side.
+            if picture.format in ("JPEG", "TIFF", "WEBP") and picture.getexif().get(0x0112, 1) >= 5:
+                width, height = height, width
+            return Header(path, width, height, picture.mode in _GREY)
+    except Image.DecompressionBombError:
+        raise SfumatoError(_too_large(path, "far too many pixels")) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _too_large(path: Path, what: str) -> str:
+    return f"{path}: has {what}, more than 50 megapixels; scale it down or take it out of the folder"
+
+
+def _unreadable(path: Path, error: Exception) -> SfumatoError:
+    if isinstance(error, SfumatoError):
+        return error
+    cure = "mend it or take it out of the folder"
+    if not path.exists():
+        return SfumatoError(f"{path}: no such file; check the name")
+    if path.stat().st_size == 0:
+        return SfumatoError(f"{path}: the file is empty (0 bytes); {cure}")
+    if isinstance(error, PermissionError):
+        return SfumatoError(f"{path}: may not be read; change its permissions or take it out of the folder")
+    return SfumatoError(f"{path}: damaged, or not a picture; {cure}")
+
+
+def chosen_size(training: Sequence[Header], size: int | None) -> tuple[int, int]:
+    """(height, width) for all pictures, by the rule at the top of this file."""
+    sizes = {(header.height, header.width) for header in training}
+    if size is None and len(sizes) == 1:
+        only = next(iter(sizes))
+        if max(only) <= LARGEST_DEFAULT:
+            return only
+    if size is None:
+        middle = int(np.median([min(one) for one in ((header.height, header.width) for header in training)]))
+        size = min(max(middle // 8 * 8, 8), LARGEST_DEFAULT)
+    return size, size
+
+
+def pixels(paths: Sequence[Path], height: int, width: int, channels: int, out: np.ndarray | None = None) -> np.ndarray:
+    """Decode the files, in threads, as (N, height, width, channels) uint8, into `out` where it is given.
+
+    Raises:
+        SfumatoError: if a file is damaged.
+    """
+    shape = (len(paths), height, width, channels)
+    decoded = np.empty(shape, np.uint8) if out is None else out
+
+    def one(number: int) -> None:
+        decoded[number] = _decoded(paths[number], height, width, channels)
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        jobs = [pool.submit(one, number) for number in range(len(paths))]
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return decoded
+
+
+def _decoded(path: Path, height: int, width: int, channels: int) -> np.ndarray:
+    try:
+        with Image.open(path, formats=FORMATS) as opened:
+            opened.draft("RGB" if channels == 3 else "L", (2 * width, 2 * height))
+            picture = _flat(ImageOps.exif_transpose(opened), "RGB" if channels == 3 else "L")
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise _unreadable(path, error) from None
+    if picture.size != (width, height):
+        picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(picture).reshape(height, width, channels)
+
+
+def _flat(picture: Image.Image, mode: str) -> Image.Image:
+    """`picture` in 8 bits without transparency."""
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        values = np.asarray(picture).astype(np.float64)
+        if picture.mode.startswith("I;16") or values.max() > 255:
+            values = values / 257
+        picture = Image.fromarray(np.clip(np.round(values), 0, 255).astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        clear = picture.convert("RGBA")
+        white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, clear)
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def save(shown: np.ndarray, path: Path) -> None:
+    """Write one PNG for each of (N, H, W, C) uint8 into a new or empty folder `path`.
+
+    Raises:
+        SfumatoError: if the folder cannot be made or holds something.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise SfumatoError(f"{path}: the folder is not empty, and nothing is overwritten; choose another name")
+        digits = len(str(max(len(shown) - 1, 1)))
+        for number, picture in enumerate(shown):
+            as_picture(picture).save(path / f"{number:0{digits}d}.png")
+    except OSError as error:
+        raise SfumatoError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+def as_picture(shown: np.ndarray) -> Image.Image:
+    """(H, W, C) uint8 as a picture; two channels are grey and opacity."""
+    return Image.fromarray(shown[..., 0] if shown.shape[-1] == 1 else shown)
+
+
+def grid(shown: np.ndarray) -> Image.Image:
+    """(N, H, W, C) uint8 as one picture, in as many columns as rows or a few more, on white."""
+    total, height, width, channels = shown.shape
+    columns = max(int(np.ceil(np.sqrt(total))), 1)
+    rows = max(-(-total // columns), 1)
+    gap = 0 if total == 1 else 2
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
+    sheet = np.full(shape, 255, np.uint8)
+    for number, picture in enumerate(shown):
+        top, left = number // columns * (height + gap), number % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = picture
+    return as_picture(sheet)

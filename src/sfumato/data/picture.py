@@ -1,0 +1,339 @@
+"""Pictures: levels 0 … size − 1 of one shape, from arrays or from files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.data import arrays, folder
+from sfumato.data.batches import binarised_once
+from sfumato.data.labels import LABEL, Examples, Label, condition, conditioned
+from sfumato.data.options import DataOptions
+from sfumato.data.schema import Encoded, Schema, remember, rows_from_json, rows_to_json
+from sfumato.errors import SfumatoError
+from sfumato.files import replacing
+from sfumato.spec import DataSpec, Field
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How raw pixels and levels go into each other: level = round(raw / top · (levels − 1)).
+
+    Attributes:
+        levels: how many levels there are before binarising, 2 … 256.
+        top: raw value of the highest level: 255 for 8 bits, 1 for floats, 65535 for 16 bits.
+        dtype: of the raw array.
+        layout: of one raw picture: "HW", "HWC" or "CHW".
+    """
+
+    levels: int
+    top: float
+    dtype: str
+    layout: str
+
+
+class PictureSchema(Schema):
+    """x = levels, (C, H, W); with `binarise` 0/1 of levels drawn or cut.
+
+    Raw pictures are arrays of the dtype and layout the schema was learned on; from files they are uint8, (N, H, W)
+    if grey and (N, H, W, 3) in colour. Floats from 0 to 1 become 256 levels, 16 bits become 8.
+
+    >>> raw = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
+    >>> schema = PictureSchema.learn(raw, None, DataOptions())
+    >>> schema.spec.shape, schema.spec.fields
+    ((1, 2, 2), (Field(kind='level', size=256, missing=False),))
+    >>> bool((schema.decode(schema.encode(raw).x) == raw).all())
+    True
+    """
+
+    kind: ClassVar[str] = "picture"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        pixels: Pixels,
+        binarise: str = "no",
+        label: Label | None = None,
+        given_rows: Tensor | None = None,
+    ) -> None:
+        self.spec = spec
+        self.pixels = pixels
+        self.binarise = binarise
+        self.label = label
+        self.given_names = (LABEL,) if spec.given else ()
+        self.given_rows = given_rows
+        self.label_names = label.names if label else ()
+
+    @classmethod
+    def learn(
+        cls,
+        x: np.ndarray,
+        labels: np.ndarray | None,
+        options: DataOptions,
+        *,
+        rows: np.ndarray | None = None,
+        name: str = "X",
+        levels: int | None = None,
+        channels_first: bool = False,
+    ) -> PictureSchema:
+        """From the rows `rows` (ascending; None for all) of `x` and their labels.
+
+        Args:
+            x: (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 to 4 channels: uint8, booleans, other integers from 0,
+                or floats from 0 to 1 (or whole ones from 0 to 255).
+            labels: one for each of the chosen rows, or None.
+            options: likelihood, binarise, given, size, seed.
+            rows: which rows are the training part.
+            name: of the array in error messages.
+            levels: number of levels where it is known.
+            channels_first: how a doubtful 4-D array is read.
+
+        Raises:
+            SfumatoError: for values that are not levels, or options that do not fit.
+        """
+        layout = _layout(x.shape, name, channels_first)
+        found = _pixels(x, rows, layout, levels, name)
+        total = len(x) if rows is None else len(rows)
+        likelihood, binarise = _likelihood(options, found.levels)
+        size = found.levels if binarise == "no" else 2
+        label = None if labels is None else Label.learn(labels)
+        given = conditioned(options, label, name)
+        spec = DataSpec(
+            _shape(x.shape, layout),
+            (Field("level", size),),
+            (label.field,) if given and label else (),
+            likelihood,
+            total,
+        )
+        schema = cls(spec, pixels=found, binarise=binarise, label=label)
+        if given and label and labels is not None:
+            schema.given_rows = remember(label.encode(labels)[:, None], options.seed)
+        return schema
+
+    def levels(self, x: np.ndarray) -> Tensor:
+        """Raw pictures as (N, C, H, W) uint8 levels, before any binarising."""
+        p = self.pixels
+        if p.top != p.levels - 1:
+            x = np.round(x.astype(np.float64) * ((p.levels - 1) / p.top))
+        x = np.clip(x, 0, p.levels - 1).astype(np.uint8, copy=False)
+        if p.layout == "HW":
+            x = x[:, None]
+        elif p.layout == "HWC":
+            x = np.moveaxis(x, 3, 1)
+        return torch.from_numpy(np.array(x, order="C"))
+
+    def encode(self, raw: Any) -> Encoded:
+        x, labels = raw if isinstance(raw, tuple) else (raw, None)
+        levels = self.levels(x)
+        if self.binarise == "stochastic":
+            levels = binarised_once(levels, self.pixels.levels)
+        elif self.binarise == "threshold":
+            levels = (levels >= self.pixels.levels / 2).to(torch.uint8)
+        return Encoded(levels, condition(self.label, labels, len(x)) if self.given_names else None)
+
+    def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
+        p = self.pixels
+        size = self.spec.fields[0].size
+        share = np.clip(x.detach().cpu().double().numpy() / (size - 1), 0, 1)
+        dtype = np.dtype(p.dtype)
+        raw = (share * p.top if dtype.kind == "f" else np.round(share * p.top)).astype(dtype)
+        if p.layout == "HW":
+            return raw[:, 0]
+        return np.moveaxis(raw, 1, 3) if p.layout == "HWC" else raw
+
+    def shown(self, x: Tensor) -> np.ndarray:
+        """Levels as (N, H, W, C) uint8 from 0 to 255, to look at, whatever the raw pictures are."""
+        share = x.detach().cpu().double().numpy() / (self.spec.fields[0].size - 1)
+        return np.moveaxis(np.round(np.clip(share, 0, 1) * 255).astype(np.uint8), 1, 3)
+
+    def read(self, source: Any, *, need_x: bool = True) -> Any:
+        name = str(source) if isinstance(source, str | Path) else "X"
+        labels = None
+        path = Path(source) if isinstance(source, str | Path) else None
+        if path is not None and (path.is_dir() or path.suffix.lower() in folder.SUFFIXES):
+            paths = folder.find(path) if path.is_dir() else [path]
+            folder.headers(paths)
+            labels = folder.labels_of(paths, path) if path.is_dir() else None
+            x = self._from_shown(folder.pixels(paths, *self._file_shape(name)))
+        else:
+            found = arrays.load(source)
+            x, labels = found.x, found.labels
+            p = self.pixels
+            if x.ndim not in (3, 4) or _shape(x.shape, p.layout) != self.spec.shape:
+                wanted = "×".join(str(side) for side in self.spec.shape)
+                raise SfumatoError(
+                    f"{name}: has shape {x.shape}; this model was trained on pictures of {wanted} (C×H×W)"
+                )
+            check_levels(x, name, p.top)
+        return Examples(x, labels) if self.given_names else x
+
+    def _file_shape(self, name: str) -> tuple[int, int, int]:
+        channels, height, width = self.spec.shape
+        if channels not in (1, 3):
+            raise SfumatoError(f"{name}: this model was trained on {channels} channels; give it a .npy array")
+        return height, width, channels
+
+    def _from_shown(self, shown: np.ndarray) -> np.ndarray:
+        p = self.pixels
+        dtype = np.dtype(p.dtype)
+        raw = shown if p.top == 255 else shown.astype(np.float64) * (p.top / 255)
+        raw = (raw if dtype.kind == "f" else np.round(raw)).astype(dtype)
+        if p.layout == "HW":
+            return raw[..., 0]
+        return np.moveaxis(raw, 3, 1) if p.layout == "CHW" else raw
+
+    def write(self, raw: Any, path: str | Path) -> None:
+        target = Path(path)
+        if target.suffix in (".npy", ".npz"):
+            arrays.write(raw, target)
+            return
+        x = raw[0] if isinstance(raw, tuple) else raw
+        shown = np.moveaxis(self.levels(x).numpy(), 1, 3)
+        shown = np.round(shown * (255.0 / (self.pixels.levels - 1))).astype(np.uint8)
+        if target.suffix == ".png":
+            with replacing(target) as temporary:
+                folder.grid(shown).save(temporary)
+        elif not target.suffix:
+            folder.save(shown, target)
+        else:
+            raise SfumatoError(
+                f"{path}: pictures are written as .png (a sheet), .npy, .npz, or into a folder (a name without a dot)"
+            )
+
+    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
+        assert self.label is not None, "a schema with conditions has a label"
+        return self.label.encode(values)
+
+    def describe(self) -> list[dict[str, str]]:
+        channels, height, width = self.spec.shape
+        colour = {1: "grey", 2: "grey and opacity", 3: "colour", 4: "colour and opacity"}[channels]
+        binary = "" if self.binarise == "no" else f", binarised ({self.binarise})"
+        rows = [
+            {
+                "column": "picture",
+                "kind": f"{colour}, {height}×{width}",
+                "modelled": self.spec.likelihood,
+                "missing": "",
+                "note": f"{self.pixels.levels} levels{binary}",
+            }
+        ]
+        if self.label is not None:
+            kind = f"{len(self.label.names)} labels" if self.label.names else "continuous"
+            use = "condition" if self.given_names else "not modelled"
+            shown = ", ".join(self.label.names[:6]) + (", …" if len(self.label.names) > 6 else "")
+            rows.append({"column": LABEL, "kind": kind, "modelled": use, "missing": "", "note": shown})
+        return rows
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        """Gaussian densities are on the scale 0 to 1, so D · log(levels − 1) per picture; 0 for the discrete ones.
+
+        Raw units are levels.
+        """
+        size = self.spec.fields[0].size
+        density = self.spec.likelihood in ("gaussian", "mse")
+        return torch.full((len(x),), self.spec.entries * math.log(size - 1) if density else 0.0, device=x.device)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "spec": self.spec.to_dict(),
+            "given_names": list(self.given_names),
+            "given_rows": rows_to_json(self.given_rows),
+            "label_names": list(self.label_names),
+            "label": None if self.label is None else self.label.to_dict(),
+            "pixels": asdict(self.pixels),
+            "binarise": self.binarise,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(
+            DataSpec.from_dict(values["spec"]),
+            pixels=Pixels(**values["pixels"]),
+            binarise=values["binarise"],
+            label=None if values["label"] is None else Label.from_dict(values["label"]),
+            given_rows=rows_from_json(values["given_rows"]),
+        )
+
+
+def check_levels(x: np.ndarray, name: str, top: float = math.inf) -> None:
+    """Raise SfumatoError naming the first picture with a value that is NaN, infinite, below 0 or above `top`."""
+    if x.dtype.kind == "b" or (x.dtype == np.uint8 and top >= 255):
+        return
+    step = max((1 << 22) // math.prod(x.shape[1:]), 1)
+    for start in range(0, len(x), step):
+        chunk = x[start : start + step].reshape(len(x[start : start + step]), -1)
+        good = ((chunk >= 0) & (chunk <= top)).all(1)
+        if x.dtype.kind == "f":
+            good &= np.isfinite(chunk).all(1)
+        if not good.all():
+            number = int(np.argmin(good))
+            bad = chunk[number][~((chunk[number] >= 0) & (chunk[number] <= top) & np.isfinite(chunk[number]))]
+            limit = "" if math.isinf(top) else f" to {top:g}"
+            raise SfumatoError(
+                f"{name}: picture {start + number} holds {bad[0]}; pixels are levels from 0{limit}; mend or scale it"
+            )
+
+
+def _layout(shape: tuple[int, ...], name: str, channels_first: bool) -> str:
+    if len(shape) == 3:
+        return "HW"
+    first, last = shape[1] <= 4, shape[3] <= 4
+    if not (first or last):
+        raise SfumatoError(f"{name}: has shape {shape}; pictures are (N, H, W, C) or (N, C, H, W) with C from 1 to 4")
+    return "CHW" if first and (channels_first or not last) else "HWC"
+
+
+def _shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
+    """(C, H, W) of raw pictures of `shape`; nothing that can be if the layout does not fit."""
+    if len(shape) != len(layout) + 1:
+        return ()
+    if layout == "HW":
+        return (1, *shape[1:])
+    return (shape[3], shape[1], shape[2]) if layout == "HWC" else tuple(shape[1:])
+
+
+def _pixels(x: np.ndarray, rows: np.ndarray | None, layout: str, levels: int | None, name: str) -> Pixels:
+    check_levels(x, name)
+    dtype = x.dtype.str
+    if levels is not None:
+        return Pixels(levels, levels - 1, dtype, layout)
+    if x.dtype.kind == "b":
+        return Pixels(2, 1, dtype, layout)
+    train = x if rows is None else x[rows]
+    top = float(train.max())
+    if x.dtype.kind == "f" and top <= 1:
+        # Floats that are 0 or 1 and nothing between have two levels.
+        binary = bool(((train == 0) | (train == 1)).all())
+        return Pixels(2 if binary else 256, 1, dtype, layout)
+    if x.dtype.kind == "f" and (top > 255 or bool((train != np.round(train)).any())):
+        raise SfumatoError(f"{name}: holds floats up to {top:g}; give floats from 0 to 1, or levels from 0 to 255")
+    if top > 65535:
+        raise SfumatoError(f"{name}: holds levels up to {top:g}; give levels of at most 16 bits")
+    if top > 255:
+        return Pixels(256, 65535, dtype, layout)
+    if (x.dtype == np.uint8 and top > 1) or top > 128:
+        return Pixels(256, 255, dtype, layout)
+    return Pixels(max(int(top) + 1, 2), max(int(top), 1), dtype, layout)
+
+
+def _likelihood(options: DataOptions, levels: int) -> tuple[str, str]:
+    """Likelihood and binarise with "auto" resolved."""
+    likelihood, binarise = options.likelihood, options.binarise
+    if likelihood == "cells":
+        raise SfumatoError("likelihood=cells is for tables; for pictures choose gaussian or logistic_mixture")
+    if likelihood == "auto":
+        likelihood = "bernoulli" if levels == 2 or binarise in ("stochastic", "threshold") else "gaussian"
+    if levels == 2:
+        return likelihood, "no"
+    if binarise == "auto":
+        binarise = "stochastic" if likelihood == "bernoulli" else "no"
+    return likelihood, binarise

@@ -1,0 +1,94 @@
+"""The sets that come built in: three toys in the plane, and those that scikit-learn ships."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sfumato.errors import SfumatoError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ROWS = 10_000
+
+SUMMARIES = {
+    "moons": "two interleaved half circles in the plane, 2 labels, noise 0.05",
+    "circles": "a circle inside a circle in the plane, 2 labels, noise 0.05",
+    "blobs": "three Gaussian clouds in the plane, 3 labels",
+    "digits": "1,797 handwritten digits, 8x8 pictures of 17 levels, 10 labels",
+    "iris": "150 flowers, 4 measurements, 3 labels",
+    "wine": "178 wines, 13 measurements, 3 labels",
+    "breast_cancer": "569 tumours, 30 measurements, 2 labels",
+    "diabetes": "442 patients, 10 measurements and the progression of the disease",
+}
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A built-in set.
+
+    Attributes:
+        values: (N, D) or (N, H, W).
+        columns: names of the D columns; none for pictures.
+        labels: (N,) index into `label_names`, or None.
+        label_names: names of the labels.
+        levels: number of levels of a pixel; 0 for tables.
+    """
+
+    values: np.ndarray
+    columns: tuple[str, ...] = ()
+    labels: np.ndarray | None = None
+    label_names: tuple[str, ...] = ()
+    levels: int = 0
+
+
+def make(name: str, *, rows: int | None = None, seed: int = 0) -> BuiltIn:
+    """The built-in set `name`; `rows` and `seed` are of the toy sets, which are drawn.
+
+    Raises:
+        SfumatoError: if there is no set of this name, or `rows` is asked of a set that is not drawn.
+
+    >>> make("moons", rows=4).values.shape
+    (4, 2)
+    """
+    if name not in SUMMARIES:
+        raise SfumatoError(f"no file and no built-in set is called {name!r}; {did_you_mean(name, SUMMARIES)}")
+    if name in ("moons", "circles", "blobs"):
+        return _drawn(name, ROWS if rows is None else rows, seed)
+    if rows is not None:
+        raise SfumatoError(f"rows={rows}: {name} is not drawn, it has the rows it has; leave rows out")
+    return _shipped(name)
+
+
+def _drawn(name: str, rows: int, seed: int) -> BuiltIn:
+    import numpy as np
+    from sklearn import datasets
+
+    if name == "moons":
+        values, labels = datasets.make_moons(rows, noise=0.05, random_state=seed % 2**32)
+    elif name == "circles":
+        values, labels = datasets.make_circles(rows, noise=0.05, factor=0.5, random_state=seed % 2**32)
+    else:
+        # The centres stay where they are whatever the seed, so that two draws are of the same distribution.
+        centers = np.array([[-2.0, -1.2], [2.0, -1.2], [0.0, 2.2]])
+        values, labels = datasets.make_blobs(rows, centers=centers, cluster_std=0.6, random_state=seed % 2**32)
+    names = tuple(str(number) for number in range(int(labels.max()) + 1))
+    return BuiltIn(values, ("x1", "x2"), labels.astype(np.int64), names)
+
+
+def _shipped(name: str) -> BuiltIn:
+    import numpy as np
+    from sklearn import datasets
+
+    if name == "diabetes":
+        found: Any = datasets.load_diabetes(scaled=False)
+        values = np.column_stack([found.data, found.target])
+        return BuiltIn(values, (*found.feature_names, "progression"))
+    found = getattr(datasets, f"load_{name}")()
+    labels = found.target.astype(np.int64)
+    label_names = tuple(str(one) for one in found.target_names)
+    if name == "digits":
+        return BuiltIn(found.images.astype(np.uint8), (), labels, label_names, levels=17)
+    columns = tuple(one.replace(" (cm)", "").replace(" ", "_") for one in found.feature_names)
+    return BuiltIn(found.data, columns, labels, label_names)
