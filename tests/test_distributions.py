@@ -18,8 +18,8 @@ from sfumato.distributions import (
     NormalMixture,
     Scaled,
     StandardNormal,
+    noise,
 )
-from sfumato.distributions import noise
 from sfumato.distributions.discrete import median
 from sfumato.spec import Field
 

@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.models._options import Option, names, options, summary
+from sfumato.models._options import Option, names, options, summary, takes_conditions
 
 if TYPE_CHECKING:
     from sfumato.models._model import Model
     from sfumato.spec import DataSpec
 
-__all__ = ["Option", "build", "names", "options", "summary"]
+__all__ = ["Option", "build", "names", "options", "summary", "takes_conditions"]
 
 
 def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
@@ -23,6 +23,9 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
     """
     if name not in names():
         raise SfumatoError(f"no model is called {name!r}: {did_you_mean(name, names())}")
+    if spec.given and not takes_conditions(name):
+        conditional = ", ".join(filter(takes_conditions, names()))
+        raise SfumatoError(f"model {name} takes no conditions (given): leave them out, or choose {conditional}")
     known = [option.name for option in options(name)]
     for option in chosen:
         if option not in known:

@@ -61,6 +61,15 @@ def options(name: str) -> tuple[Option, ...]:
     return tuple(found)
 
 
+def takes_conditions(name: str) -> bool:
+    """Whether a model can be given conditions: those that can know how often to leave one out.
+
+    >>> takes_conditions("cvae"), takes_conditions("vae")
+    (True, False)
+    """
+    return any(option.name == "condition_dropout" for option in options(name))
+
+
 def _tree(name: str) -> ast.Module:
     return ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
 

@@ -1,0 +1,143 @@
+"""The contract every model keeps, whatever it minimises: run over the folder."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+
+import pytest
+import torch
+
+from sfumato import models
+from sfumato.batch import Batch
+from sfumato.errors import SfumatoError
+from sfumato.models import build
+from sfumato.models._model import END, Model
+from sfumato.spec import DataSpec, Field
+
+COLUMNS = (Field("real", missing=True), Field("category", 3), Field("cells", 6), Field("real"))
+SPECS = {
+    "vector": DataSpec((3,), (Field("real"),), examples=1000),
+    "table": DataSpec((4,), COLUMNS, likelihood="cells", examples=1000),
+    "picture": DataSpec((1, 8, 8), (Field("level", 17),), examples=1000),
+}
+GIVEN = (Field("category", 3), Field("real"))
+
+
+def make(name: str, kind: str) -> tuple[Model, Batch]:
+    torch.manual_seed(0)
+    spec = SPECS[kind]
+    conditional = models.takes_conditions(name)
+    spec = DataSpec(spec.shape, spec.fields, GIVEN if conditional else (), spec.likelihood, spec.examples)
+    x = {
+        "vector": torch.randn(16, 3),
+        "table": torch.stack(
+            [torch.randn(16), torch.randint(0, 3, (16,)).float(), 6 * torch.rand(16), torch.randn(16)], 1
+        ),
+        "picture": torch.randint(0, 17, (16, 1, 8, 8), dtype=torch.uint8),
+    }[kind]
+    given = torch.stack([torch.randint(0, 3, (16,)).float(), torch.randn(16)], 1) if conditional else None
+    if given is not None:
+        given[0] = torch.nan
+    mask = None
+    if kind == "table":
+        mask = torch.ones(16, 4, dtype=torch.bool)
+        mask[:4, 0] = False
+        x[:4, 0] = 0.0
+    return build(name, spec), Batch(x, given, mask)
+
+
+each_model = pytest.mark.parametrize("name", models.names())
+each_kind = pytest.mark.parametrize("kind", SPECS)
+
+
+@each_model
+def test_players_partition_the_parameters(name: str) -> None:
+    model, _ = make(name, "vector")
+    claimed = [id(p) for parameters in model.players().values() for p in parameters]
+    assert sorted(claimed) == sorted(id(p) for p in model.parameters())
+
+
+@each_model
+@each_kind
+def test_every_player_reaches_all_of_its_parameters_with_finite_gradients(name: str, kind: str) -> None:
+    model, batch = make(name, kind)
+    losses, players = model.losses(batch, END), model.players()
+    assert list(losses) == list(players)
+    for player, loss in losses.items():
+        trained = [p for p in players[player] if p.requires_grad]
+        gradients = torch.autograd.grad(loss.total, trained, retain_graph=True, allow_unused=True)
+        assert all(g is not None and g.isfinite().all() for g in gradients)
+
+
+@each_model
+@each_kind
+def test_terms_are_one_number_for_each_example(name: str, kind: str) -> None:
+    model, batch = make(name, kind)
+    for loss in model.losses(batch, 0).values():
+        assert {value.shape for value in [*loss.terms.values(), *loss.also.values()]} == {(16,)}
+        expected = sum(loss.weights.get(k, 1.0) * v for k, v in loss.terms.items())
+        torch.testing.assert_close(loss.total, torch.as_tensor(expected).mean())
+
+
+@each_model
+def test_looking_at_a_model_changes_nothing_in_it(name: str) -> None:
+    model, batch = make(name, "vector")
+    model.eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with torch.no_grad():
+        model.monitor(batch)
+        model.losses(batch, 3)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+@each_model
+@each_kind
+def test_a_second_model_with_the_same_weights_says_the_same(name: str, kind: str) -> None:
+    model, batch = make(name, kind)
+    torch.manual_seed(1)
+    twin, _ = make(name, kind)
+    twin.load_state_dict(model.state_dict())
+    values = []
+    for each in (model.eval(), twin.eval()):
+        torch.manual_seed(5)
+        values.append(each.monitor(batch))
+    assert torch.equal(*values)
+
+
+@each_model
+@each_kind
+def test_the_loss_falls(name: str, kind: str) -> None:
+    model, batch = make(name, kind)
+    optimizers = {k: model.optimizer(k, v, 3e-3, 0.0) for k, v in model.players().items()}
+    first = _monitor(model, batch)
+    for step in range(60):
+        losses, players = model.losses(batch, step), model.players()
+        for player, loss in losses.items():
+            loss.total.backward(inputs=players[player], retain_graph=True)
+        for optimizer in optimizers.values():
+            optimizer.step()
+            optimizer.zero_grad()
+    assert _monitor(model, batch) < first - 0.1
+
+
+def _monitor(model: Model, batch: Batch) -> float:
+    torch.manual_seed(7)
+    with torch.no_grad():
+        return model.monitor(batch).mean().item()
+
+
+@each_model
+def test_options_read_from_the_source_are_those_of_build(name: str) -> None:
+    parameters = inspect.signature(import_module(f"sfumato.models.{name}").build).parameters
+    read = {option.name: option.default for option in models.options(name)}
+    assert read == {key: p.default for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    assert all(option.help for option in models.options(name))
+    assert models.summary(name)
+
+
+def test_a_misspelt_model_or_option_is_answered_with_the_right_one() -> None:
+    with pytest.raises(SfumatoError, match="did you mean beta_vae"):
+        build("betavae", SPECS["vector"])
+    with pytest.raises(SfumatoError, match="did you mean beta"):
+        build("beta_vae", SPECS["vector"], bta=4)

@@ -1,0 +1,90 @@
+"""Networks: every size and kind of data, every parameter reached, what is missing marked and harmless."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sfumato.errors import SfumatoError
+from sfumato.networks import decoder_for, encoder_for, heads, sizes_for
+from sfumato.networks.features import ColumnFeatures, GivenFeatures
+from sfumato.spec import DataSpec, Field
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 16), (4, 17, 31), (1, 28, 28), (2, 5, 40), (3, 1, 1)])
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_pictures_of_any_size_come_back_in_their_shape(shape: tuple[int, ...], network: str) -> None:
+    spec = DataSpec(shape, (Field("level", 256),))
+    sizes = sizes_for(spec, width=8, latent_dim=3, network=network)
+    x = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
+    q = encoder_for(spec, sizes)(x)
+    assert q.mean.shape == (2, 3)
+    p = decoder_for(spec, sizes)(q.sample())
+    assert p.log_prob(x).shape == (2,)
+    assert p.sample().shape == p.point().shape == x.shape
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "mse", "bernoulli", "categorical", "logistic_mixture"])
+def test_every_likelihood_of_pictures_reaches_every_parameter_of_the_decoder(likelihood: str) -> None:
+    spec = DataSpec((2, 6, 6), (Field("level", 16),), likelihood=likelihood)
+    decoder = decoder_for(spec, sizes_for(spec, width=8))
+    x = torch.randint(0, 16, (3, 2, 6, 6), dtype=torch.uint8)
+    decoder(torch.randn(3, 16)).log_prob(x).sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in decoder.parameters())
+
+
+def test_unit_scale_is_half_the_squared_error_plus_a_constant() -> None:
+    spec = DataSpec((3,), (Field("real"),), likelihood="mse")
+    decoder = decoder_for(spec, sizes_for(spec))
+    x, z = torch.randn(5, 3), torch.randn(5, 2)
+    p = decoder(z)
+    expected = -0.5 * (x - p.point()).square().sum(1) - 1.5 * torch.log(torch.tensor(2 * torch.pi))
+    torch.testing.assert_close(p.log_prob(x), expected)
+    assert not any(name.endswith("log_scale") for name, _ in decoder.named_parameters())
+
+
+def test_a_scale_cannot_fall_through_its_floor() -> None:
+    assert heads.bounded_log_scale(torch.tensor(-1e4)).item() == heads.LOG_SCALE_FLOOR
+
+
+def test_a_likelihood_that_does_not_suit_is_told_plainly() -> None:
+    with pytest.raises(SfumatoError, match="did you mean gaussian"):
+        heads.for_likelihood(DataSpec((2,), (Field("real"),), likelihood="gausian"))
+    with pytest.raises(SfumatoError, match="for pictures"):
+        heads.for_likelihood(DataSpec((2,), (Field("real"),), likelihood="logistic_mixture"))
+    with pytest.raises(SfumatoError, match="for pictures"):
+        sizes_for(DataSpec((2,), (Field("real"),)), network="conv")
+
+
+FIELDS = [
+    Field("real", missing=True),
+    Field("real"),
+    Field("category", 3, missing=True),
+    Field("cells", 10, missing=True),
+]
+
+
+def test_what_stands_at_a_missing_entry_does_not_matter() -> None:
+    features = ColumnFeatures(FIELDS)
+    mask = torch.tensor([[False, True, False, False]])
+    a = features(torch.tensor([[0.0, 1.0, 0.0, 0.0]]), mask)
+    b = features(torch.tensor([[0.0, 1.0, 2.0, 7.5]]), mask)
+    torch.testing.assert_close(a, b)
+    assert not torch.equal(a, features(torch.tensor([[0.0, 1.0, 0.0, 0.0]])))
+
+
+def test_conditions_left_out_leave_no_nan_behind() -> None:
+    features = GivenFeatures([Field("category", 3), Field("real")])
+    given = torch.tensor([[1.0, float("nan")], [float("nan"), 0.5]])
+    value = features(given, given)
+    value.sum().backward()
+    assert value.isfinite().all()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in features.parameters())
+    nothing = features(None, given)
+    torch.testing.assert_close(nothing, features(torch.full((2, 2), float("nan")), given))
+
+
+def test_a_column_of_100_000_categories_is_one_embedding_row_each() -> None:
+    spec = DataSpec((2,), (Field("category", 100_000), Field("real")), likelihood="cells", examples=10_000)
+    encoder = encoder_for(spec, sizes_for(spec))
+    assert sum(p.numel() for p in encoder.parameters()) < 2_000_000
