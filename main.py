@@ -1,7 +1,7 @@
 """Train a model by the short spelling: python main.py --model name=vae --cuda=False --dataset=moons.
 
-What follows `name=` are options of the model (`--model name=beta_vae,beta=4`); `--dataset` is a built-in set, a file or a folder;
-all else is what `sfumato fit` takes (`--epochs=20`, `--run=NAME`), and the work is done by it.
+What follows `name=` are options of the model (`--model name=beta_vae,beta=4`); `--dataset` is a built-in set, a file or
+a folder; all else is what `sfumato fit` takes (`--epochs=20`, `--run=NAME`), and the work is done by it.
 """
 
 from __future__ import annotations

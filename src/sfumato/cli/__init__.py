@@ -10,7 +10,8 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `sfumato` with `arguments` (those of the process if None) and return its exit code.
 
-    0: done. 1: the reader of our output went away. 2: a mistake the person can mend, said in one line on stderr. 130: stopped by Ctrl-C.
+    0: done. 1: the reader of our output went away. 2: a mistake the person can mend, said in one line on stderr.
+    130: stopped by Ctrl-C.
     """
     from sfumato.cli.app import run
 

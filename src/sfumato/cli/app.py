@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from cyclopts import App
 from cyclopts.exceptions import (
@@ -19,6 +19,7 @@ from cyclopts.exceptions import (
 
 from sfumato._version import __version__
 from sfumato.cli import fit, look, use
+from sfumato.cli.help import Columns
 from sfumato.errors import SfumatoError, did_you_mean
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ def make() -> App:
         help=ABOUT,
         version=__version__,
         help_format="plaintext",
-        help_formatter="default" if sys.stdout.isatty() else "plain",
+        help_formatter=Columns(),
         print_error=False,
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
-        result_action="return_none",
+        result_action="return_value",
     )
     for command in (
         fit.fit,
@@ -64,8 +65,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Parse, do, and return the exit code; see `sfumato.cli.main`."""
     app = make()
     try:
-        app(sys.argv[1:] if arguments is None else list(arguments))
+        code = app(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
+        return code or 0
     except CycloptsError as error:
         return _fail(_line(app, error))
     except SfumatoError as error:
@@ -77,7 +79,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Python flushes stdout once more as it ends; there is nobody left to read it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return 0
 
 
 def _fail(line: str) -> int:
@@ -120,6 +121,8 @@ def _closest(word: str, arguments: ArgumentCollection, cure: str) -> str:
 def _wanted(error: CoercionError) -> str:
     said = " ".join(str(error).split())
     value = error.token.value if error.token else ""
+    if get_origin(error.target_type) is Literal:
+        return f"{value!r} is not known; {did_you_mean(value, get_args(error.target_type))}"
     kinds = {int: "a whole number", float: "a number", bool: "yes or no"}
     wanted = kinds.get(error.target_type) if isinstance(error.target_type, type) else None
     if wanted:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import field, fields, make_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cyclopts import Group, Parameter
 
@@ -22,6 +22,9 @@ COMMON = ("seed", "device")
 
 SINGULAR = {"kinds": "kind"}
 """Options whose flag is given once for each entry."""
+
+
+METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
 def spelling(name: str) -> str:
@@ -73,41 +76,63 @@ def pairs(flag: str, words: Sequence[str] | None) -> dict[str, str]:
 
 
 def shown(default: Any) -> str:
-    """A default as a person would type it; nothing for None and for what is empty.
+    """A default as a person would type it; nothing for None, for a switch that is off, and for what is empty.
 
-    >>> shown((0.8, 0.1, 0.1)), shown(False), shown(None)
-    ('0.8 0.1 0.1', 'no', '')
+    >>> shown((0.8, 0.1, 0.1)), shown(4.0), shown(None)
+    ('0.8 0.1 0.1', '4', '')
     """
-    if isinstance(default, bool):
-        return "yes" if default else "no"
+    if default is False:
+        return ""
     if isinstance(default, tuple | list):
         return " ".join(str(part) for part in default)
+    if isinstance(default, float):
+        return f"{default:g}"
     return "" if default is None or default == {} else str(default)
 
 
 def _field(setting: Setting) -> tuple[str, Any, Any]:
-    entries = get_origin(setting.annotation) is dict
-    kind = list[str] if entries else _read_as(setting.annotation)
+    kind, metavar = _read_as(setting)
     model = setting.tables[0] == "model"
     parameter = Parameter(
         name=spelling(setting.name),
         help=_model_help(setting) if model else setting.help,
         show_default=(_model_default(setting.name) if model else shown(setting.default)) or None,
         group=PANELS[setting.tables[0]],
-        negative=None if kind is bool else "",
-        metavar="NAME=VALUE" if entries else None,
+        negative=None if setting.default is True else "",
+        metavar=metavar,
     )
     return setting.name, Annotated[kind | None, parameter], field(default=None)
 
 
-def _read_as(annotation: Any) -> Any:
-    """What a flag reads: `X | None` is X, a tuple of any length a list; what may be number or word is a word."""
-    if get_origin(annotation) in (Union, UnionType):
-        kinds = [_read_as(part) for part in get_args(annotation) if part is not NoneType]
-        return kinds[0] if len(kinds) == 1 else str
-    if get_origin(annotation) is tuple and get_args(annotation)[-1] is Ellipsis:
-        return list[get_args(annotation)[0]]  # type: ignore[misc]
-    return annotation
+def _read_as(setting: Setting) -> tuple[Any, str | None]:
+    """What a flag reads, and how it is shown.
+
+    A choice is read as a word, for the models may offer different ones; so is what may be a word or a number.
+    """
+    annotation = setting.annotation
+    if get_origin(annotation) is dict:
+        return list[str], "NAME=VALUE"
+    parts = [part for part in _parts(annotation) if part is not NoneType]
+    if all(get_origin(part) is Literal for part in parts):
+        return str, "|".join(_choices(setting.name))
+    if get_origin(parts[0]) is tuple and get_args(parts[0])[-1] is Ellipsis:
+        return list[str], "NAME"
+    if get_origin(parts[0]) is tuple:
+        return parts[0], " ".join(METAVARS[part] for part in get_args(parts[0]))
+    if len(parts) > 1:
+        return str, METAVARS[str]
+    return parts[0], METAVARS.get(parts[0])
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _choices(name: str) -> list[str]:
+    """The words an option takes, of all models that have it, in the order they are first told."""
+    told = [settings()[name], *_having(name).values()]
+    literals = [part for setting in told for part in _parts(setting.annotation) if get_origin(part) is Literal]
+    return list(dict.fromkeys(str(word) for literal in literals for word in get_args(literal)))
 
 
 def _value(setting: Setting, value: Any) -> Any:
@@ -128,7 +153,13 @@ def _having(name: str) -> dict[str, Setting]:
 
 
 def _model_help(setting: Setting) -> str:
+    """The help of the first model that has the option, of each where they offer different choices; and who has it."""
     owners = _having(setting.name)
+    if len({str(own.annotation) for own in owners.values()}) > 1:
+        helps: dict[str, list[str]] = {}
+        for model, own in owners.items():
+            helps.setdefault(own.help, []).append(model)
+        return "; ".join(f"{text} ({', '.join(who)})" for text, who in helps.items())
     return setting.help if len(owners) == len(models.names()) else f"{setting.help} ({', '.join(owners)})"
 
 
@@ -136,7 +167,8 @@ def _model_default(name: str) -> str:
     """One default where all models agree, otherwise each with its models."""
     by_default: dict[str, list[str]] = {}
     for model, setting in _having(name).items():
-        by_default.setdefault(shown(setting.default) or "chosen from the data", []).append(model)
+        by_default.setdefault(shown(setting.default), []).append(model)
     if len(by_default) == 1:
         return next(iter(by_default))
+    by_default.pop("", None)
     return "; ".join(f"{default} for {', '.join(who)}" for default, who in by_default.items())

@@ -19,6 +19,8 @@ from sfumato.cli.flags import OUTPUT
 from sfumato.errors import SfumatoError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+DEVICE = Parameter(group=OUTPUT, help="where to compute", metavar="auto|cpu|cuda|mps", show_choices=False)
+SEED = Parameter(group=OUTPUT, help="seed of all that is drawn", metavar="N")
 
 
 @Parameter(name="*")
@@ -26,8 +28,15 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 class Say:
     """How a command speaks."""
 
-    quiet: Annotated[bool, Parameter(negative="", group=OUTPUT, help="say nothing but the result", show_default=False)] = False
-    json: Annotated[bool, Parameter(negative="", group=OUTPUT, help="the result as JSON on stdout, nothing else there", show_default=False)] = False
+    quiet: Annotated[
+        bool, Parameter(negative="", group=OUTPUT, help="say nothing but the result", show_default=False)
+    ] = False
+    json: Annotated[
+        bool,
+        Parameter(
+            negative="", group=OUTPUT, help="the result as JSON on stdout, nothing else there", show_default=False
+        ),
+    ] = False
 
     def note(self, text: str) -> None:
         """A word to the person, beside the result."""
@@ -44,8 +53,15 @@ class Say:
 class Out:
     """Where a command writes."""
 
-    out: Annotated[Path | None, Parameter(name=("--out", "-o"), metavar="FILE", group=OUTPUT, help="file to write; its ending decides the format")] = None
-    overwrite: Annotated[bool, Parameter(negative="", group=OUTPUT, help="replace FILE if it exists", show_default=False)] = False
+    out: Annotated[
+        Path | None,
+        Parameter(
+            name=("--out", "-o"), metavar="FILE", group=OUTPUT, help="file to write; its ending decides the format"
+        ),
+    ] = None
+    overwrite: Annotated[
+        bool, Parameter(negative="", group=OUTPUT, help="replace FILE if it exists", show_default=False)
+    ] = False
 
     def check(self) -> None:
         """Refuse, before any work is done, to write over what exists or where no folder is.
@@ -59,6 +75,14 @@ class Out:
             raise SfumatoError(f"{self.out}: exists already; choose another name or add --overwrite")
         if not self.out.parent.is_dir():
             raise SfumatoError(f"{self.out}: there is no folder {self.out.parent}; make it first")
+
+
+TALK = Say()
+NOWHERE = Out()
+
+
+TALK = Say()
+NOWHERE = Out()
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), indent: str = "") -> str:
@@ -98,7 +122,11 @@ def number(value: float | None, digits: int = 4) -> str:
     >>> number(1234.5678), number(0.123456), number(None)
     ('1235', '0.1235', '–')
     """
-    return "–" if value is None else f"{value:.{max(digits, len(str(int(abs(value)))) if math.isfinite(value) else digits)}g}"
+    return (
+        "–"
+        if value is None
+        else f"{value:.{max(digits, len(str(int(abs(value)))) if math.isfinite(value) else digits)}g}"
+    )
 
 
 def _finite(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato.cli.flags import pairs
-from sfumato.cli.output import DEVICE, SEED, Device, Out, Say, as_csv, number, table
+from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, as_csv, number, table
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ def sample(
     run: str,
     /,
     *,
-    n: Annotated[int, Parameter(name=("-n", "--n"))] = 100,
+    n: Annotated[int, Parameter(name="-n", metavar="N")] = 100,
     given: Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE")] = None,
-    marginal: Annotated[bool, Parameter(negative="")] = False,
-    temperature: float = 1.0,
+    marginal: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    temperature: Annotated[float, Parameter(metavar="X")] = 1.0,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
-    out: Out = Out(),
-    say: Say = Say(),
+    out: Out = NOWHERE,
+    say: Say = TALK,
 ) -> None:
     """Draw new examples from a trained model.
 
@@ -41,7 +41,8 @@ def sample(
     Args:
         run: folder of a run, or its name under runs/
         n: how many to draw
-        given: value of a condition, as species=Adelie; repeat it for more. Conditions that are not named are drawn from the training data
+        given: value of a condition, as species=Adelie; repeat it for more. Conditions that are not named are drawn
+            from the training data
         marginal: leave out the conditions that are not named, instead of drawing them
         temperature: spread of the latent draws; below 1 samples are more typical, above 1 more varied
     """
@@ -60,8 +61,8 @@ def reconstruct(
     *,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
-    out: Out = Out(),
-    say: Say = Say(),
+    out: Out = NOWHERE,
+    say: Say = TALK,
 ) -> None:
     """Encode the examples of a file and decode them again.
 
@@ -82,8 +83,8 @@ def encode(
     *,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
-    out: Out = Out(),
-    say: Say = Say(),
+    out: Out = NOWHERE,
+    say: Say = TALK,
 ) -> None:
     """Write the latent code of every example of a file: the mean of q(z|x), in columns z1, z2, …
 
@@ -104,8 +105,8 @@ def score(
     *,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
-    out: Out = Out(),
-    say: Say = Say(),
+    out: Out = NOWHERE,
+    say: Say = TALK,
 ) -> None:
     """Say how likely each example of a file is under the model: a lower bound on log p(x), in nats.
 
@@ -189,7 +190,9 @@ def _save(columns: dict[str, np.ndarray], path: Path) -> None:
 
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".tsv", ".parquet", ".npy"):
-        raise SfumatoError(f"{path}: cannot write {suffix or 'a file without ending'}; end it in .csv, .tsv, .parquet or .npy")
+        raise SfumatoError(
+            f"{path}: cannot write {suffix or 'a file without ending'}; end it in .csv, .tsv, .parquet or .npy"
+        )
     with replacing(path) as place:
         if suffix == ".npy":
             with place.open("wb") as file:

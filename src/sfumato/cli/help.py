@@ -1,0 +1,72 @@
+"""How `--help` looks: two columns of plain text, the same on a terminal and in a file."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from cyclopts.help import HelpEntry, HelpPanel
+    from rich.console import ConsoleOptions
+
+NAMES = 30
+"""Width of the column of names; longer ones stand on a line of their own."""
+
+WIDEST = 110
+
+
+class Columns:
+    """A formatter for `cyclopts.App(help_formatter=…)`."""
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        if not panel.entries:
+            return
+        width = min(console.width, WIDEST)
+        commands = panel.format == "command"
+        names = max(len(_names(entry)) for entry in panel.entries) + 4 if commands else NAMES
+        lines = [line for entry in panel.entries for line in _lines(entry, min(names, NAMES), width)]
+        _write(console, "\n".join([f"{panel.title}:", *lines, ""]))
+
+    def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:
+        """The line that says how the command is typed."""
+        if usage:
+            _write(console, f"Usage: {str(usage).removeprefix('Usage:').strip()}\n")
+
+    def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:
+        """What the command does."""
+        paragraphs = _plain(description).strip().split("\n\n")
+        width = min(console.width, WIDEST)
+        filled = [text if "\n" in text else textwrap.fill(text, width) for text in paragraphs]
+        _write(console, "\n\n".join(filled) + "\n")
+
+
+def _names(entry: HelpEntry) -> str:
+    names = ", ".join((*entry.positive_shorts, *entry.positive_names)) or (entry.positional_label or "")
+    return f"{names} {entry.metavar}" if entry.metavar and not entry.positional_label else names
+
+
+def _lines(entry: HelpEntry, names: int, width: int) -> list[str]:
+    text = " ".join(_plain(entry.description).split())
+    if entry.default is not None:
+        text += f" [default: {entry.default}]"
+    first, *more = textwrap.wrap(text, max(width - names, 30), break_long_words=False) or [""]
+    label = "  " + _names(entry)
+    start = [label.ljust(names) + first] if len(label) <= names - 2 else [label, " " * names + first]
+    return [line.rstrip() for line in start] + [" " * names + line for line in more]
+
+
+def _plain(text: Any) -> str:
+    """A rich renderable as it was written, neither styled nor wrapped."""
+    if text is None:
+        return ""
+    sheet = Console(file=io.StringIO(), width=10_000, no_color=True)
+    with sheet.capture() as capture:
+        sheet.print(text, markup=False, highlight=False, style="none")
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def _write(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,169 @@
+"""The commands that show what is there: runs, models, data sets, reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from sfumato.cli import flags
+from sfumato.cli.output import DEVICE, TALK, Device, Say, number, table
+from sfumato.errors import SfumatoError
+
+if TYPE_CHECKING:
+    from sfumato.data.dataset import Dataset
+    from sfumato.data.schema import Schema
+    from sfumato.estimator import Autoencoder
+    from sfumato.report import Picture
+
+COUNTS = ("step", "epoch", "split", "seconds")
+"""What a line of metrics.jsonl says beside the terms."""
+
+
+def models(*, say: Say = TALK) -> None:
+    """List the models there are, with their options."""
+    from sfumato import models as room
+
+    listed = [
+        {
+            "name": name,
+            "summary": room.summary(name),
+            "options": {option.name: {"default": option.default, "help": option.help} for option in room.options(name)},
+        }
+        for name in room.names()
+    ]
+    parts = []
+    for name in room.names():
+        rows = [
+            [flags.spelling(option.name), flags.shown(option.default) or "from the data", option.help]
+            for option in room.options(name)
+        ]
+        parts.append(f"{name}: {room.summary(name)}\n" + table(rows, indent="  "))
+    say.result({"models": listed}, "\n\n".join(parts) + "\n\nTrain one with: sfumato fit SOURCE --model NAME")
+
+
+def data(*, say: Say = TALK) -> None:
+    """List the built-in data sets."""
+    from sfumato import data as room
+
+    rows = [[name, room.summary(name)] for name in room.names()]
+    text = (
+        table(rows)
+        + "\n\nOr your own: a CSV, TSV or Parquet file, a folder of pictures, a .npy or .npz file."
+        + "\nTrain on one with: sfumato fit NAME-OR-PATH"
+    )
+    say.result({"data": [{"name": name, "summary": summary} for name, summary in rows]}, text)
+
+
+def show(run: str, /, *, say: Say = TALK) -> None:
+    """Show what a run is: data, model, training, numbers, files, and what to do with it next.
+
+    Args:
+        run: folder of a run, or its name under runs/
+    """
+    from sfumato.artifacts import Run
+
+    opened = Run.open(run)
+    told, schema, lines = opened.config(), opened.schema(), opened.metrics()
+    source = told.get("source", "")
+    parameters = sum(parameter.numel() for parameter in opened.model().parameters())
+    options = [f"{name}={flags.shown(value)}" for name, value in told["model"].items() if name != "name"]
+    values = best_values(lines)
+    files = sorted(path.name + "/" * path.is_dir() for path in opened.path.iterdir() if path.name[0] != ".")
+    state = "" if opened.sealed() else f" (not finished; go on with: sfumato fit --resume {opened.name})"
+    rows = [
+        ["run", f"{opened.path}{state}"],
+        ["data", f"{source or 'handed over in Python'}: {schema.kind}, likelihood {schema.spec.likelihood}"],
+        ["given", ", ".join(schema.given_names) or "nothing"],
+        ["model", " ".join([told["model"]["name"], *options])],
+        ["size", f"{parameters:,} parameters"],
+        ["trained", _trained(lines)],
+        *values_rows(values),
+        ["files", " ".join(files)],
+    ]
+    described = schema.describe()
+    parts = [table(rows), kinds_table(described), "Next:\n" + next_commands(opened.path, schema, source)]
+    result = {
+        "run": opened.path,
+        "finished": opened.sealed(),
+        "config": told,
+        "parameters": parameters,
+        "columns": described,
+        "given": schema.given_names,
+        "valid": values,
+        "files": files,
+    }
+    say.result(result, "\n\n".join(parts))
+
+
+def report(run: str, /, *, device: Annotated[Device, DEVICE] = "auto", say: Say = TALK) -> None:
+    """Draw the pictures of a run and write its report again.
+
+    The data are opened once more, from where they were when the run was trained.
+
+    Args:
+        run: folder of a run, or its name under runs/
+    """
+    from sfumato import data as room
+    from sfumato.estimator import load
+
+    auto = load(run, device=device)
+    source = auto.config_.source
+    if not source:
+        raise SfumatoError(f"{run}: was trained on data held in memory; report on it in Python, where the data are")
+    pictures, path = remake_report(auto, room.open(source, options=auto.config_.data))
+    result = {"report": path, "pictures": [picture.path for picture in pictures]}
+    say.result(result, "\n".join(str(place) for place in (*result["pictures"], path)))
+
+
+def remake_report(auto: Autoencoder, data: Dataset) -> tuple[list[Picture], Path]:
+    """Draw pictures and report into the folder of the run, and record them in its manifest."""
+    from sfumato import report as room
+
+    run = auto.run_
+    assert run is not None
+    pictures = room.pictures(auto, data, run.path / "pictures")
+    path = room.html(run, pictures)
+    run.seal()
+    return pictures, path
+
+
+def kinds_table(described: list[dict[str, str]]) -> str:
+    """What was inferred of every column, to be read before training; columns that say nothing are left out."""
+    header = [name for name in (described[0] if described else {}) if any(row[name] for row in described)]
+    return table([[row[name] for name in header] for row in described], header)
+
+
+def best_values(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The terms of the best validation line, or of the last line where nothing was validated."""
+    valid = [line for line in lines if line["split"] == "valid" and line.get("total") is not None]
+    chosen = min(valid, key=lambda line: line["total"]) if valid else lines[-1] if lines else {}
+    return {name: value for name, value in chosen.items() if name not in COUNTS}
+
+
+def values_rows(values: Mapping[str, float | None]) -> list[list[str]]:
+    """Terms as rows of a table, in nats per example."""
+    units = " nats per example, on the validation part; lower is better"
+    return [[name, number(value) + (units if name == "total" else "")] for name, value in values.items()]
+
+
+def next_commands(run: Path, schema: Schema, source: str) -> str:
+    """What a person may type now, with the names filled in."""
+    name = run.name if run.parent == Path("runs") else str(run)
+    file = source if source and Path(source).exists() else "FILE"
+    out = {"picture": "new.png", "vector": "new.npy"}.get(schema.kind, "new.csv")
+    condition = f" --given {schema.given_names[0]}=…" if schema.given_names else ""
+    return "\n".join(
+        [
+            f"  sfumato sample {name} -n 500{condition} -o {out}",
+            f"  sfumato encode {name} {file} -o latents.csv",
+            f"  sfumato score {name} {file}",
+        ]
+    )
+
+
+def _trained(lines: Sequence[Mapping[str, Any]]) -> str:
+    if not lines:
+        return "not yet"
+    last = lines[-1]
+    return f"{last['epoch']} epochs, {last['step']:,} steps, {last['seconds']:.0f} s"
