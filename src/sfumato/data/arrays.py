@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ X_KEYS = ("x_train", "X_train", "x", "X", "data", "images", "arr_0")
 Y_KEYS = ("y_train", "Y_train", "y", "Y", "target", "labels", "label", "arr_1")
 TEST_X_KEYS = ("x_test", "X_test")
 TEST_Y_KEYS = ("y_test", "Y_test")
+CHUNK = 1 << 21
+"""Entries of an array looked at together when statistics are learned."""
 
 
 @dataclass(frozen=True)
@@ -200,3 +203,28 @@ def write(raw: Any, path: str | Path) -> None:
             np.savez_compressed(temporary, allow_pickle=False, **named)
         else:
             np.savetxt(temporary, x, delimiter=text[target.suffix], fmt="%.9g")
+
+
+def fresh(x: np.ndarray) -> np.ndarray:
+    """A memory-mapped `.npy` file mapped anew, so that the pages read through it are let go with it."""
+    if isinstance(x, np.memmap) and x.filename is not None and str(x.filename).endswith(".npy"):
+        mapped: np.ndarray = np.load(x.filename, mmap_mode="r", allow_pickle=False)
+        return mapped
+    return x
+
+
+def chunks(x: np.ndarray, rows: np.ndarray | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(number of the first row, rows of `x`, those of them that are among `rows`) for one stretch after another.
+
+    Args:
+        x: (N, …), memory-mapped or not.
+        rows: ascending row numbers; None for all.
+    """
+    step = max(CHUNK // math.prod(x.shape[1:]), 1)
+    for start in range(0, len(x), step):
+        chunk = np.asarray(fresh(x)[start : start + step])
+        if rows is None:
+            yield start, chunk, chunk
+        else:
+            first, last = np.searchsorted(rows, (start, start + step))
+            yield start, chunk, chunk[rows[first:last] - start]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,15 @@ from sfumato.data.batches import Batches, Resident
 from sfumato.data.labels import LABEL, Label, as_names, condition, is_numeric
 from sfumato.data.options import DataOptions
 from sfumato.data.picture import PictureSchema
-from sfumato.data.schema import Schema
+from sfumato.data.schema import Encoded, Schema
+from sfumato.data.shards import shard
 from sfumato.data.split import Parts, split
+from sfumato.data.streaming import Streamed
 from sfumato.data.vector import VectorSchema
 from sfumato.errors import SfumatoError, did_you_mean
 
+BUDGET = 512 * 2**20
+"""Bytes of encoded examples that are held whole; more is read from disk while training."""
 TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz", ".txt", ".txt.gz", ".pq")
 
 
@@ -116,7 +122,7 @@ def frame_dataset(name: str, source: str, frame: pa.Table, kind: str, options: D
     schema.label_names = () if label is None else label.names
     encoded = schema.encode(frame)
     index = None if label is None or labels is None else label.index(labels)
-    batches = [
+    train_part, valid, test = [
         Resident(
             encoded.x[torch.from_numpy(rows)],
             None if encoded.given is None else encoded.given[torch.from_numpy(rows)],
@@ -124,7 +130,7 @@ def frame_dataset(name: str, source: str, frame: pa.Table, kind: str, options: D
         )
         for rows in parts
     ]
-    return Dataset(name, source, schema, *batches, options=options)
+    return Dataset(name, source, schema, train_part, valid, test, options)
 
 
 def _label_column(frame: pa.Table, options: DataOptions) -> np.ndarray | None:
@@ -158,11 +164,21 @@ def open_arrays(found: Arrays, options: DataOptions, source: str | None = None) 
     said = source or (f"built-in set {found.name}" if found.name in toy.SUMMARIES else "array in memory")
     parts, x, labels = _parts(found, options, said)
     schema = _learn(found, x, labels, parts[0], options, said)
-    batches = [
-        resident(schema, x[rows], None if labels is None else labels[rows], part == 0)
-        for part, rows in enumerate(parts)
-    ]
-    return Dataset(found.name, said, schema, *batches, options=options, has_label=labels is not None)
+    batches: Sequence[Batches]
+    if streams(options, x.size * (4 if x.ndim == 2 else 1)):
+        batches = _streamed(schema, x, labels, parts)
+    else:
+        batches = [
+            _resident(schema, x[rows], None if labels is None else labels[rows], part == 0)
+            for part, rows in enumerate(parts)
+        ]
+    train, valid, test = batches
+    return Dataset(found.name, said, schema, train, valid, test, options, has_label=labels is not None)
+
+
+def streams(options: DataOptions, size: int) -> bool:
+    """Whether data of `size` bytes, once encoded, is read from disk while training."""
+    return options.streaming == "yes" or (options.streaming == "auto" and size > BUDGET)
 
 
 def _parts(found: Arrays, options: DataOptions, said: str) -> tuple[Parts, np.ndarray, np.ndarray | None]:
@@ -171,8 +187,7 @@ def _parts(found: Arrays, options: DataOptions, said: str) -> tuple[Parts, np.nd
     if found.test_x is None:
         parts = split(total, options.split, labels=_codes(found.labels), seed=options.seed, source=said)
         return parts, found.x, found.labels
-    train, valid, _ = options.split
-    shares = (train / (train + valid), valid / (train + valid), 0.0)
+    shares = (1 - options.split[1], options.split[1], 0.0)
     parts = split(total, shares, labels=_codes(found.labels), seed=options.seed, source=said)
     x = np.concatenate([found.x, found.test_x])
     labels = found.labels
@@ -197,7 +212,7 @@ def _learn(
     )
 
 
-def resident(
+def _resident(
     schema: VectorSchema | PictureSchema, x: np.ndarray, labels: np.ndarray | None, training: bool
 ) -> Resident:
     """Raw rows encoded and held whole; training pictures that are binarised afresh keep their levels."""
@@ -206,6 +221,26 @@ def resident(
     if isinstance(schema, PictureSchema) and schema.binarise == "stochastic" and training:
         return Resident(schema.levels(x), given, index, levels=schema.pixels.levels)
     return Resident(schema.encode(x).x, given, index)
+
+
+def _streamed(
+    schema: VectorSchema | PictureSchema, x: np.ndarray, labels: np.ndarray | None, parts: Parts
+) -> list[Streamed]:
+    index = None if schema.label is None or labels is None else schema.label.index(labels)
+    part = np.full(len(x), -1, np.int8)
+    for number, rows in enumerate(parts):
+        part[rows] = number
+    afresh = isinstance(schema, PictureSchema) and schema.binarise == "stochastic"
+
+    def encode(raw: np.ndarray, rows: np.ndarray) -> Encoded:
+        mine = None if labels is None else labels[rows]
+        given = condition(schema.label, mine, len(raw)) if schema.given_names else None
+        if isinstance(schema, PictureSchema) and afresh:
+            return Encoded(schema.levels(raw), given)
+        return Encoded(schema.encode(raw).x, given)
+
+    levels = schema.pixels.levels if isinstance(schema, PictureSchema) and afresh else None
+    return [Streamed(x, part, number, encode, labels=index, levels=levels) for number in range(3)]
 
 
 def open_folder(path: Path, options: DataOptions) -> Dataset:
@@ -217,8 +252,9 @@ def open_folder(path: Path, options: DataOptions) -> Dataset:
     training = [heads[row] for row in parts[0]]
     height, width = folder.chosen_size(training, options.size)
     channels = 1 if all(head.grey for head in training) else 3
-    x = folder.pixels(paths, height, width, channels)
-    if channels == 1:
-        x = x[..., 0]
-    found = Arrays(path.resolve().name, x, labels)
+    shape = (len(paths), height, width, channels)
+    on_disk = streams(options, math.prod(shape))
+    x = shard(shape, np.dtype(np.uint8)) if on_disk else np.empty(shape, np.uint8)
+    folder.pixels(paths, x)
+    found = Arrays(path.resolve().name, x if channels == 3 or on_disk else x[..., 0], labels)
     return open_arrays(found, options, str(path))

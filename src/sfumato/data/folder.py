@@ -121,17 +121,16 @@ def chosen_size(training: Sequence[Header], size: int | None) -> tuple[int, int]
     return size, size
 
 
-def pixels(paths: Sequence[Path], height: int, width: int, channels: int, out: np.ndarray | None = None) -> np.ndarray:
-    """Decode the files, in threads, as (N, height, width, channels) uint8, into `out` where it is given.
+def pixels(paths: Sequence[Path], out: np.ndarray) -> np.ndarray:
+    """Decode the files, in threads, into `out`, (N, height, width, channels) uint8, which is returned.
 
     Raises:
         SfumatoError: if a file is damaged.
     """
-    shape = (len(paths), height, width, channels)
-    decoded = np.empty(shape, np.uint8) if out is None else out
+    _, height, width, channels = out.shape
 
     def one(number: int) -> None:
-        decoded[number] = _decoded(paths[number], height, width, channels)
+        out[number] = _decoded(paths[number], height, width, channels)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         jobs = [pool.submit(one, number) for number in range(len(paths))]
@@ -141,7 +140,7 @@ def pixels(paths: Sequence[Path], height: int, width: int, channels: int, out: n
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return decoded
+    return out
 
 
 def _decoded(path: Path, height: int, width: int, channels: int) -> np.ndarray:

@@ -162,7 +162,8 @@ class PictureSchema(Schema):
             paths = folder.find(path) if path.is_dir() else [path]
             folder.headers(paths)
             labels = folder.labels_of(paths, path) if path.is_dir() else None
-            x = self._from_shown(folder.pixels(paths, *self._file_shape(name)))
+            shown = np.empty((len(paths), *self._file_shape(name)), np.uint8)
+            x = self._from_shown(folder.pixels(paths, shown))
         else:
             found = arrays.load(source)
             x, labels = found.x, found.labels
@@ -268,9 +269,8 @@ def check_levels(x: np.ndarray, name: str, top: float = math.inf) -> None:
     """Raise SfumatoError naming the first picture with a value that is NaN, infinite, below 0 or above `top`."""
     if x.dtype.kind == "b" or (x.dtype == np.uint8 and top >= 255):
         return
-    step = max((1 << 22) // math.prod(x.shape[1:]), 1)
-    for start in range(0, len(x), step):
-        chunk = x[start : start + step].reshape(len(x[start : start + step]), -1)
+    for start, pictures, _ in arrays.chunks(x):
+        chunk = pictures.reshape(len(pictures), -1)
         good = ((chunk >= 0) & (chunk <= top)).all(1)
         if x.dtype.kind == "f":
             good &= np.isfinite(chunk).all(1)
@@ -308,13 +308,14 @@ def _pixels(x: np.ndarray, rows: np.ndarray | None, layout: str, levels: int | N
         return Pixels(levels, levels - 1, dtype, layout)
     if x.dtype.kind == "b":
         return Pixels(2, 1, dtype, layout)
-    train = x if rows is None else x[rows]
-    top = float(train.max())
+    top, whole = 0.0, True
+    for _, _, train in arrays.chunks(x, rows):
+        top = max(top, float(train.max(initial=0)))
+        whole = whole and (x.dtype.kind != "f" or bool((train == np.round(train)).all()))
     if x.dtype.kind == "f" and top <= 1:
         # Floats that are 0 or 1 and nothing between have two levels.
-        binary = bool(((train == 0) | (train == 1)).all())
-        return Pixels(2 if binary else 256, 1, dtype, layout)
-    if x.dtype.kind == "f" and (top > 255 or bool((train != np.round(train)).any())):
+        return Pixels(2 if whole else 256, 1, dtype, layout)
+    if x.dtype.kind == "f" and (top > 255 or not whole):
         raise SfumatoError(f"{name}: holds floats up to {top:g}; give floats from 0 to 1, or levels from 0 to 255")
     if top > 65535:
         raise SfumatoError(f"{name}: holds levels up to {top:g}; give levels of at most 16 bits")

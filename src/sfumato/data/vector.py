@@ -17,9 +17,6 @@ from sfumato.data.schema import Encoded, Schema, remember, rows_from_json, rows_
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
 
-CHUNK = 1 << 22
-"""Entries read at a time when statistics are learned."""
-
 
 class VectorSchema(Schema):
     """x = (raw − mean) / scale for each column; with a bernoulli likelihood x is the raw value, within [0, 1].
@@ -197,14 +194,9 @@ def _statistics(x: np.ndarray, rows: np.ndarray | None, name: str) -> tuple[np.n
     width = x.shape[1]
     count, mean, square = np.zeros(width), np.zeros(width), np.zeros(width)
     low, high = np.full(width, np.inf), np.full(width, -np.inf)
-    step = max(CHUNK // width, 1)
-    for start in range(0, len(x), step):
-        chunk = np.asarray(x[start : start + step])
-        arrays.check_finite(chunk, name, start)
-        if rows is not None:
-            first, last = np.searchsorted(rows, (start, start + step))
-            chunk = chunk[rows[first:last] - start]
-        chunk = chunk.astype(np.float64)
+    for start, all_rows, chosen in arrays.chunks(x, rows):
+        arrays.check_finite(all_rows, name, start)
+        chunk = chosen.astype(np.float64)
         seen = ~np.isnan(chunk)
         number = seen.sum(0)
         safe = np.maximum(number, 1)
