@@ -55,10 +55,15 @@ class Config:
     training: Settings = field(default_factory=Settings)
     source: str = ""
 
-    def flat(self) -> dict[str, Any]:
-        """Every option by name, as `resolve` takes them."""
-        defaults = {setting.name: setting.default for setting in _model_settings(self.model)}
-        return {**_values(self.data), **defaults, **self.options, **_values(self.training)}
+    def told(self) -> dict[str, Any]:
+        """The options that are not at their defaults, by name, as `resolve` takes them.
+
+        >>> Config(training=Settings(epochs=3)).told()
+        {'epochs': 3}
+        """
+        said = {**_values(self.data), **self.options, **_values(self.training)}
+        known = settings(self.model)
+        return {name: value for name, value in said.items() if value != known[name].default}
 
     def to_dict(self) -> dict[str, Any]:
         """The tables of `config.toml`; what is None is left out."""
@@ -79,9 +84,7 @@ class Config:
         """
         for name in tables:
             if name not in (*TABLES, "source", "version"):
-                raise SfumatoError(
-                    f"{where}: unknown entry {name!r}: {did_you_mean(name, (*TABLES, 'source'))}"
-                )
+                raise SfumatoError(f"{where}: unknown entry {name!r}: {did_you_mean(name, (*TABLES, 'source'))}")
         parts = {}
         for name in TABLES:
             parts[name] = tables.get(name, {})
@@ -134,7 +137,7 @@ class Config:
 def resolve(model: str, options: Mapping[str, Any], *, source: str = "") -> Config:
     """Sort a flat set of options into what the data, the model and the training are told.
 
-    None means *not said*: the part's own default stands.
+    None means *not said*: the part's own default stands. So it may be given for an option of another model.
 
     >>> resolve("vae", {"epochs": 3, "latent_dim": 2}).training.epochs
     3
@@ -146,10 +149,10 @@ def resolve(model: str, options: Mapping[str, Any], *, source: str = "") -> Conf
     known = settings(model)
     told: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
     for name, value in options.items():
+        if value is None and name in settings():
+            continue
         if name not in known:
             raise SfumatoError(_unknown(name, model, known, (*known, "model")))
-        if value is None:
-            continue
         for table in known[name].tables:
             told[table][name] = _checked(known[name], value)
     return Config(
@@ -198,9 +201,7 @@ def _part_settings(table: str) -> tuple[Setting, ...]:
     found = []
     for entry in fields(kind):
         default = entry.default_factory() if entry.default_factory is not MISSING else entry.default
-        found.append(
-            Setting(entry.name, hints[entry.name], default, entry.metadata.get("help", ""), (table,))
-        )
+        found.append(Setting(entry.name, hints[entry.name], default, entry.metadata.get("help", ""), (table,)))
     return tuple(found)
 
 

@@ -34,8 +34,8 @@ class Run:
         config.toml  schema.json  model.safetensors  metrics.jsonl  manifest.json
         checkpoints/  pictures/  report.html
 
-    A folder appears under its name only once `config.toml` and `schema.json` are in it; `model.safetensors`
-    is the best so far at any moment; `manifest.json` closes a finished run. Nothing in it is pickled.
+    A folder appears under its name only once config, schema and weights are in it; `model.safetensors` is the
+    best so far at any moment; `manifest.json` closes a finished run. Nothing in it is pickled.
 
     Attributes:
         path: the folder.
@@ -58,21 +58,21 @@ class Run:
         name: str | os.PathLike[str] | None,
         config: Mapping[str, Any],
         schema: Schema,
+        model: Model,
         *,
-        model: Model | None = None,
-        metrics: Sequence[Mapping[str, Any]] = (),
+        metrics: Sequence[Mapping[str, Any]] | None = None,
         stem: str = "run",
         root: str | os.PathLike[str] = ROOT,
         overwrite: bool = False,
     ) -> Self:
-        """Make a new run folder with its config and schema; one that is there already only if told to.
+        """Make a new run folder; in the place of one that is there already only if told to.
 
         Args:
             name: a name under `root`, or a path; None takes `stem`, `stem-2`, … whichever is free.
             config: the tables of `config.toml`.
             schema: what was learned of the data.
-            model: a trained model, written and sealed with the rest; None when training is still to come.
-            metrics: the lines of its training.
+            model: its weights are written as they are, so that the run can be loaded from its first moment.
+            metrics: the lines of a training that is over, which seals the run; None when it is still to come.
             stem: what an automatic name starts with.
             root: the folder of runs.
             overwrite: put the new run in the place of one that has this name.
@@ -85,9 +85,9 @@ class Run:
         try:
             write_text(parts / CONFIG, tomli_w.dumps(config))
             write_json(parts / SCHEMA, schema.to_dict())
-            if model is not None:
+            write_tensors(parts / WEIGHTS, model.state_dict())
+            if metrics is not None:
                 write_text(parts / METRICS, "".join(json.dumps(line) + "\n" for line in metrics))
-                write_tensors(parts / WEIGHTS, model.state_dict())
                 manifest.write(parts)
             if overwrite and (wanted / CONFIG).exists():
                 old = wanted.with_name(f"{parts.name}.old")
@@ -116,7 +116,7 @@ class Run:
             SfumatoError: if there is no such run, or one of its files is missing or damaged.
         """
         path = _found(name, root)
-        for needed in (CONFIG, SCHEMA):
+        for needed in (CONFIG, SCHEMA, WEIGHTS):
             if not (path / needed).is_file():
                 raise SfumatoError(f"{path / needed}: missing; this is not a whole run folder, fit again")
         manifest.verify(path, only=(CONFIG, SCHEMA, WEIGHTS))
@@ -137,6 +137,10 @@ class Run:
             raise SfumatoError(f"{path}: does not say which model this is; restore it from a copy")
         return tables
 
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Replace `config.toml`, when a resumed run is told to go on for longer."""
+        write_text(self.path / CONFIG, tomli_w.dumps(config))
+
     def schema(self) -> Schema:
         """What was learned of the data.
 
@@ -154,13 +158,9 @@ class Run:
         """The model with its best weights, in evaluation mode, on the CPU.
 
         Raises:
-            SfumatoError: if there are no weights yet, or they do not fit what config and schema say.
+            SfumatoError: if the weights are missing or damaged, or do not fit what config and schema say.
         """
         path = self.path / WEIGHTS
-        if not path.exists():
-            raise SfumatoError(
-                f"{path}: no weights yet, the run was stopped too early; resume it or fit again"
-            )
         model = build(self.config()["model"], self.schema())
         tensors, _ = read_tensors(path)
         try:
@@ -212,10 +212,14 @@ class Run:
         manifest.verify(self.path)
 
 
-def build(told: Mapping[str, Any], schema: Schema) -> Model:
-    """The untrained model that a config's table `model` names, for data of `schema`."""
+def build(told: Mapping[str, Any], schema: Schema, seed: int = 0) -> Model:
+    """The untrained model that a config's table `model` names, for data of `schema`.
+
+    Its weights are a function of `seed`; the global generator is left as it is.
+    """
     options = {name: value for name, value in told.items() if name != "name"}
     with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         return models.build(told["name"], schema.spec, **options)
 
 

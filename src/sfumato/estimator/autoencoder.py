@@ -1,0 +1,332 @@
+"""The scikit-learn estimator."""
+
+from __future__ import annotations
+
+import copy
+import html
+import os
+from collections.abc import Iterator, Mapping
+from inspect import Parameter, Signature
+from typing import Any, Self
+
+import narwhals as nw
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from sklearn.utils import Tags, estimator_html_repr
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from torch import Tensor
+
+from sfumato.artifacts import Run
+from sfumato.batch import Batch
+from sfumato.config import resolve, settings
+from sfumato.data.batches import Resident
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.estimator import fitting
+from sfumato.estimator.fitting import Fitted
+from sfumato.models._latent import LatentModel
+from sfumato.objectives import importance_bound
+from sfumato.training.randomness import seeded
+
+ENTRIES = 1 << 21
+"""At most about this many numbers of x go through the model at a time."""
+
+
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
+    """A variational autoencoder as a scikit-learn estimator: raw things in, raw things out.
+
+    `transform` gives latent means, `inverse_transform` brings latents back, `score_samples` bounds log p(x), `sample`
+    draws new examples. X may be an array of numbers (NaN where missing), an array of pictures, a pandas, polars or
+    arrow frame, or anything else that `sfumato.fit` takes; what comes out is of the kind that went in.
+
+    Maps from example to result are computed in double precision with noise that is the same for each example, so that
+    a result does not depend on which other examples were asked for with it.
+
+    Args:
+        model: the model's name, see `sfumato.models.names`.
+        **options: every option of the data, of any model and of the training, by name. None is *not said*: chosen
+            from the data, or the default. Options of another model than `model` are refused by `fit`.
+
+    Attributes:
+        model_: the trained `sfumato.models` module.
+        schema_: what was learned of the data, `sfumato.data.schema.Schema`.
+        history_: the course of the training.
+        config_: the options with all that was chosen filled in.
+        data_: the opened `Dataset`; None after `load`.
+        run_: the run folder; None if none was written.
+        n_features_in_: number of columns of X, when fitted on an array or frame.
+        feature_names_in_: their names, when fitted on a frame with names.
+
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> auto = Autoencoder(latent_dim=2, steps=20).fit(X)
+    >>> auto.transform(X).shape, auto.sample(5).shape
+    ((100, 2), (5, 3))
+    """
+
+    def __init__(self, model: str = "vae", **options: Any) -> None:
+        for name in options:
+            if name not in settings():
+                raise SfumatoError(f"there is no option {name!r}: {did_you_mean(name, (*settings(), 'model'))}")
+        self.model = model
+        for name in settings():
+            setattr(self, name, options.get(name))
+
+    @classmethod
+    def of(cls, fitted: Fitted) -> Self:
+        """The estimator of what was already trained."""
+        return cls(model=fitted.config.model, **fitted.config.told())._adopt(fitted)
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn schema and model from X.
+
+        Args:
+            X: the examples, shape (N, D) or whatever `sfumato.fit` takes.
+            y: a label for each example. It stratifies the split, and conditional models are given it.
+
+        Raises:
+            SfumatoError: if an option or the data cannot be used.
+        """
+        options = {name: value for name, value in self.get_params(deep=False).items() if name != "model"}
+        config = resolve(self.model, options)
+        X = self._checked(X, reset=True)
+        return self._adopt(fitting.train(config, X if y is None else _with_label(X, y)))
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Latent means E[z | x], shape (N, L)."""
+        return self.encode(self._known(X))
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Latents, shape (N, L), as examples: the point of p(x | z)."""
+        return self.decode(X)
+
+    def encode(self, X: Any, given: Mapping[str, Any] | None = None) -> np.ndarray:
+        """Latent means E[z | x, c], shape (N, L).
+
+        Args:
+            X: the examples; columns of a frame may stand in any order.
+            given: conditions that replace those in X, name → value or N values.
+        """
+        model = self._exact()
+        return np.concatenate([model.encode(batch).mean.cpu().numpy() for batch in self._batches(X, given)])
+
+    def decode(self, z: Any, given: Mapping[str, Any] | None = None) -> Any:
+        """Latents, shape (N, L), as examples: the point of p(x | z, c). Conditions not named are left out."""
+        model = self._exact()
+        z = check_array(z, dtype=np.float64)
+        like = next(model.parameters())
+        if z.shape[1] != self._n_features_out:
+            raise SfumatoError(f"z has {z.shape[1]} columns, but the model has {self._n_features_out} latents")
+        conditions = self.schema_.conditions(given or {}, len(z), marginal=True)
+        parts = []
+        for rows in _slices(len(z), self._rows()):
+            c = None if conditions is None else conditions[rows].to(like)
+            parts.append(model.decode(torch.as_tensor(z[rows]).to(like), c).point())
+        return self.schema_.decode(torch.cat(parts).cpu(), conditions)
+
+    def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None) -> Any:
+        """The examples after encoding to latent means and decoding; of the kind of X."""
+        model = self._exact()
+        batches = list(self._batches(X, given))
+        x = torch.cat([model.reconstruct(batch).cpu() for batch in batches])
+        c = None if batches[0].given is None else torch.cat([batch.given.cpu() for batch in batches])
+        return self.schema_.decode(x, c)
+
+    def sample(
+        self,
+        n: int = 1,
+        given: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        temperature: float = 1.0,
+        marginal: bool = False,
+        noise: bool = True,
+    ) -> Any:
+        """Draw n new examples x ~ p(x | c), of the kind the model was trained on.
+
+        Args:
+            n: how many.
+            given: conditions, name → one value, or n values. Those not named are drawn from the training data.
+            seed: the same seed gives the same examples.
+            temperature: factor on the spread of the latents.
+            marginal: leave out the conditions that are not named, instead of drawing them.
+            noise: draw x from p(x | z, c); False takes its point, as is usual for showing pictures.
+
+        Raises:
+            SfumatoError: if a condition is unknown or does not take this value, or n is below 1.
+        """
+        model = self._model()
+        if n < 1:
+            raise SfumatoError(f"n is {n}: ask for at least 1 example")
+        conditions = self.schema_.conditions(given or {}, n, seed=seed, marginal=marginal)
+        like = next(model.parameters())
+        parts = []
+        with seeded(like.device, seed), torch.inference_mode():
+            for rows in _slices(n, self._rows()):
+                c = None if conditions is None else conditions[rows].to(like)
+                count = rows.stop - rows.start
+                parts.append(model.sample(count, c, temperature=temperature, noise=noise).cpu())
+        return self.schema_.decode(torch.cat(parts), conditions)
+
+    def score_samples(
+        self, X: Any, *, samples: int = 16, seed: int = 0, given: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
+        """A lower bound on log p(x | c) of each example, shape (N,), in nats, in the units of X.
+
+        L_k = log (1/k) Σ_i p(x, z_i | c) / q(z_i | x, c), z_i ~ q. With k = `samples` = 1 it is the ELBO, and it
+        rises towards log p with k (Burda et al. 2016). Densities are per unit of X (a column's own unit, a pixel's
+        level); probabilities of discrete columns have no unit. Missing entries add nothing.
+
+        Args:
+            X: the examples.
+            samples: draws of z for each example.
+            seed: of the draws, which are the same for every example.
+            given: conditions that replace those in X.
+        """
+        model = self._exact()
+        if samples < 1:
+            raise SfumatoError(f"samples is {samples}: give at least 1 draw")
+        like = next(model.parameters())
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(samples, self._n_features_out, generator=generator, dtype=torch.float64).to(like)
+        scores = []
+        for batch in self._batches(self._known(X), given, copies=samples):
+            x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
+            bound = importance_bound(model.log_weight(batch, samples, noise))
+            scores.append((bound - self.schema_.log_volume(x)).cpu().numpy())
+        return np.concatenate(scores)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of `score_samples`; higher is better."""
+        return float(np.mean(self.score_samples(X)))
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Run:
+        """Write a complete run folder; a bare name lies under `runs/`.
+
+        Raises:
+            SfumatoError: if it exists and `overwrite` is False, or cannot be written.
+        """
+        model = self._model()
+        run = Run.create(
+            path,
+            self.config_.to_dict(),
+            self.schema_,
+            model,
+            metrics=self.history_.lines,
+            overwrite=overwrite,
+        )
+        self.run_ = run
+        return run
+
+    @classmethod
+    def load(cls, run: str | os.PathLike[str], *, device: str = "auto") -> Self:
+        """Load a run by its name under `runs/` or its path.
+
+        Raises:
+            SfumatoError: if there is no such run, or it is damaged.
+        """
+        return cls.of(fitting.load(Run.open(run), device))
+
+    def _adopt(self, fitted: Fitted) -> Self:
+        if not isinstance(fitted.model, LatentModel):
+            raise SfumatoError(f"{fitted.config.model} has no latent vector to encode to and sample from")
+        self.config_, self.schema_, self.model_ = fitted.config, fitted.schema, fitted.model
+        self.history_, self.data_, self.run_ = fitted.history, fitted.data, fitted.run
+        self._n_features_out = self._latents()
+        return self
+
+    def _model(self) -> LatentModel:
+        check_is_fitted(self, "model_")
+        return self.model_
+
+    def _latents(self) -> int:
+        prior = self.model_.prior(1, _left_out(self.model_, len(self.schema_.spec.given)))
+        return prior.point().shape[1]
+
+    def _exact(self) -> LatentModel:
+        """The model in double precision."""
+        model = copy.deepcopy(self._model())
+        if next(model.parameters()).device.type == "mps":
+            model = model.cpu()
+        return model.double().requires_grad_(False).eval()
+
+    def _rows(self, copies: int = 1) -> int:
+        return max(1, ENTRIES // (copies * max(64, self.schema_.spec.entries)))
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        """scikit-learn's checks of arrays and frames; all else is for the data room to judge."""
+        if isinstance(X, str | os.PathLike | tuple | Tensor):
+            return X
+        if nw.dependencies.is_into_dataframe(X):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        few = 2 if reset else 1
+        return validate_data(self, X, reset=reset, allow_nd=True, ensure_all_finite="allow-nan", ensure_min_samples=few)
+
+    def _known(self, X: Any) -> Any:
+        """X with the features that `fit` saw, when it was fitted on an array or frame."""
+        self._model()
+        return self._checked(X, reset=False)
+
+    def _batches(self, X: Any, given: Mapping[str, Any] | None = None, *, copies: int = 1) -> Iterator[Batch]:
+        schema = self.schema_
+        encoded = schema.encode(schema.read(X))
+        conditions = encoded.given
+        if given:
+            conditions = schema.conditions(given, len(encoded.x), marginal=True)
+            if conditions is not None and encoded.given is not None:
+                kept = [index for index, name in enumerate(schema.given_names) if name not in given]
+                conditions[:, kept] = encoded.given[:, kept]
+        like = next(self.model_.parameters())
+        device = "cpu" if like.device.type == "mps" else like.device
+        with torch.inference_mode():
+            for batch in Resident(encoded.x, conditions).epoch(self._rows(copies)):
+                batch = batch.to(device)
+                c = None if batch.given is None else batch.given.double()
+                yield Batch(batch.x.double(), c, batch.mask)
+
+    def _repr_html_(self) -> str:
+        return estimator_html_repr(self) + f"<p>{html.escape(self._said())}</p>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _said(self) -> str:
+        if "model_" not in vars(self):
+            return "Not fitted yet."
+        spec = self.schema_.spec
+        source = self.config_.source or "data in memory"
+        said = f"{self.config_.model} of {self._n_features_out} latents on {spec.examples:,} examples of {source}"
+        best = self.history_.best
+        return said if best is None else f"{said}: {best:.3f} nats per example at step {self.history_.best_step}"
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _signature() -> Signature:
+    """scikit-learn reads an estimator's parameters from the signature of its constructor."""
+    names = ["model", *settings()]
+    parameters = [Parameter(name, Parameter.KEYWORD_ONLY, default="vae" if name == "model" else None) for name in names]
+    return Signature([Parameter("self", Parameter.POSITIONAL_ONLY), *parameters])
+
+
+vars(Autoencoder.__init__)["__signature__"] = _signature()
+
+
+def _with_label(X: Any, y: Any) -> Any:
+    """X with its labels, if they can be of use."""
+    if nw.dependencies.is_into_dataframe(X) or isinstance(X, str | os.PathLike | tuple):
+        return X
+    return (X, np.asarray(y))
+
+
+def _left_out(model: LatentModel, conditions: int) -> Tensor | None:
+    return next(model.parameters()).new_full((1, conditions), torch.nan) if conditions else None
+
+
+def _slices(total: int, size: int) -> Iterator[slice]:
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))

@@ -1,0 +1,101 @@
+"""`fit` and `load`: an `Autoencoder` in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from sfumato.artifacts import Run
+from sfumato.config import Config, resolve
+from sfumato.errors import SfumatoError
+from sfumato.estimator import fitting
+from sfumato.estimator.autoencoder import Autoencoder
+from sfumato.training import Callback
+
+Name = str | os.PathLike[str]
+
+
+def fit(
+    source: Any = None,
+    *,
+    model: str | None = None,
+    run: Name | bool | None = None,
+    resume: Name | None = None,
+    config: Name | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+    opened: fitting.Opened | None = None,
+    **options: Any,
+) -> Autoencoder:
+    """Train a model on a source.
+
+    >>> m = fit("moons", rows=200, steps=20)
+    >>> m.sample(3, seed=1).shape
+    (3, 2)
+
+    Args:
+        source: a built-in set, a path, an array, a tensor, (X, y), or a frame; see `sfumato.data.open`.
+        model: the model's name, see `sfumato.models.names`; vae if None.
+        run: name (under `runs/`) or path of the run folder to write; True for an automatic name; None writes nothing.
+        resume: a run that was stopped, to be continued bit for bit; its own config holds. Training options may be
+            given anew, to go on for longer.
+        config: a `config.toml` to repeat; what is given beside it replaces what it says.
+        callbacks: told of what happens while training.
+        progress: show a progress bar.
+        opened: called with the `Dataset` before training starts, to show what was understood of it.
+        options: of the data, the model and the training, by name.
+
+    Raises:
+        SfumatoError: if the source, a name or a value is not usable.
+    """
+    if resume is not None:
+        for name, value in (("model", model), ("run", run), ("config", config)):
+            if value is not None:
+                raise SfumatoError(f"{name} cannot be given together with resume; the run's own config holds")
+        stopped = Run.open(resume)
+        return Autoencoder.of(
+            fitting.resume(stopped, source, options=options, callbacks=callbacks, progress=progress, opened=opened)
+        )
+    read = Config() if config is None else Config.read(config)
+    name = model or read.model
+    told = read.told() if name == read.model else {}
+    chosen = resolve(name, {**told, **options}, source=read.source)
+    return fit_config(chosen, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
+
+
+def fit_config(
+    config: Config,
+    source: Any = None,
+    *,
+    run: Name | bool | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+    opened: fitting.Opened | None = None,
+) -> Autoencoder:
+    """Train what a config says, on its own source unless another is given.
+
+    Args:
+        config: what data, model and training are told.
+        source: see `fit`; None takes `config.source`.
+        run: see `fit`.
+        callbacks: told of what happens while training.
+        progress: show a progress bar.
+        opened: see `fit`.
+
+    Raises:
+        SfumatoError: if the config or the source is not usable.
+    """
+    source = config.source if source is None else source
+    if isinstance(source, str) and not source:
+        raise SfumatoError("no source: give the name of a data set, a path, an array or a frame")
+    return Autoencoder.of(fitting.train(config, source, run=run, callbacks=callbacks, progress=progress, opened=opened))
+
+
+def load(run: Name, *, device: str = "auto") -> Autoencoder:
+    """Load a run by its name under `runs/` or its path.
+
+    Raises:
+        SfumatoError: if there is no such run, or it is damaged.
+    """
+    return Autoencoder.load(run, device=device)

@@ -1,0 +1,219 @@
+"""From a config and a source to a trained model, in memory or in a run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sfumato import data, models, training
+from sfumato.artifacts import Run
+from sfumato.artifacts.run import build, check_free
+from sfumato.config import Config, resolve, settings
+from sfumato.data.dataset import Dataset
+from sfumato.data.labels import LABEL
+from sfumato.data.schema import Schema
+from sfumato.errors import SfumatoError
+from sfumato.models._model import Model
+from sfumato.training import Callback, History, resolve_device
+
+Opened = Callable[[Dataset], None]
+"""Told of the data once they are open and before training starts."""
+
+
+@dataclass
+class Fitted:
+    """A trained model and all that belongs to it.
+
+    Attributes:
+        config: what it was told, with what was chosen filled in.
+        schema: what was learned of the data.
+        model: in evaluation mode.
+        history: the course of its training.
+        data: the data it was trained on; None when it was loaded.
+        run: its folder; None when it was never written.
+    """
+
+    config: Config
+    schema: Schema
+    model: Model
+    history: History
+    data: Dataset | None = None
+    run: Run | None = None
+
+
+def train(
+    config: Config,
+    source: Any,
+    *,
+    run: str | os.PathLike[str] | bool | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+    opened: Opened | None = None,
+) -> Fitted:
+    """Open the source, build the model and train it.
+
+    Args:
+        config: what data, model and training are told.
+        source: what `sfumato.data.open` takes.
+        run: name or path of the run folder; True for an automatic name, None for no folder.
+        callbacks: told of what happens while training.
+        progress: show a progress bar.
+        opened: told of the data before training starts.
+
+    Raises:
+        SfumatoError: if source or config are not usable, or the folder is there already or cannot be written.
+    """
+    first = _is_first()
+    write = first and run is not None and run is not False
+    name = None if isinstance(run, bool) else run
+    if write:
+        check_free(name)
+    resolve_device(config.training.device)
+    dataset = open_data(source, config)
+    if opened is not None and first:
+        opened(dataset)
+    spec = dataset.schema.spec
+    chosen = training.resolve(config.training, len(dataset.train), spec.shape)
+    config = replace(config, data=dataset.options, training=chosen, source=said(source))
+    tables = config.to_dict()
+    model = build(tables["model"], dataset.schema, chosen.seed)
+    folder = None
+    if write:
+        stem = f"{Path(dataset.name).name or 'data'}-{config.model}"
+        folder = Run.create(name, tables, dataset.schema, model, stem=stem)
+    return _trained(config, dataset, model, folder, callbacks, progress, resume=False)
+
+
+def resume(
+    run: Run,
+    source: Any = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+    opened: Opened | None = None,
+) -> Fitted:
+    """Continue a run that was stopped, bit for bit as if it had not been.
+
+    Args:
+        run: the run.
+        source: the data, if they were not a built-in set or a file.
+        options: training options given anew, such as `epochs` to go on for longer.
+        callbacks: told of what happens while training.
+        progress: show a progress bar.
+        opened: told of the data before training starts.
+
+    Raises:
+        SfumatoError: if the data are not those of the run, or an option is not of the training.
+    """
+    config = Config.from_dict(run.config(), where=str(run.path / "config.toml"))
+    known = settings(config.model)
+    for name in options or {}:
+        if name in known and known[name].tables != ("training",):
+            raise SfumatoError(f"{name} cannot change when a run is resumed; leave it out, or fit anew")
+    if options:
+        config = replace(config, training=resolve(config.model, {**config.told(), **options}).training)
+    source = config.source if source is None else source
+    if not isinstance(source, Dataset) and isinstance(source, str) and not source:
+        raise SfumatoError(f"{run.path}: was trained on data held in memory; give the data again to resume it")
+    dataset = open_data(source, config)
+    if json.loads(json.dumps(dataset.schema.to_dict())) != json.loads(json.dumps(run.schema().to_dict())):
+        raise SfumatoError(f"{config.source or 'the data'}: not what {run.path} was trained on; fit anew")
+    if opened is not None and _is_first():
+        opened(dataset)
+    model = build(config.to_dict()["model"], dataset.schema, config.training.seed)
+    if _is_first():
+        run.unseal()
+        run.write_config(config.to_dict())
+    return _trained(config, dataset, model, run, callbacks, progress, resume=True)
+
+
+def load(run: Run, device: str = "auto") -> Fitted:
+    """What a run folder holds.
+
+    Raises:
+        SfumatoError: if it is damaged or has no weights yet.
+    """
+    config = Config.from_dict(run.config(), where=str(run.path / "config.toml"))
+    lines = run.metrics()
+    history = History(lines)
+    valid = [line for line in lines if line["split"] == "valid" and line["total"] is not None]
+    if valid:
+        best = min(valid, key=lambda line: line["total"])
+        history.best, history.best_step = best["total"], best["step"]
+    return Fitted(config, run.schema(), run.model().to(resolve_device(device)), history, run=run)
+
+
+def open_data(source: Any, config: Config) -> Dataset:
+    """Open the source; a conditional model that is not told its conditions takes the labels the data come with.
+
+    Raises:
+        SfumatoError: if the source is not usable, or there is nothing to be conditioned on, or the model takes none.
+    """
+    options = config.data
+    conditional = takes_conditions(config.model)
+    if options.given and not conditional:
+        takers = [name for name in models.names() if takes_conditions(name)]
+        raise SfumatoError(
+            f"given={', '.join(options.given)}: {config.model} takes no conditions; use model {' or '.join(takers)}"
+        )
+    dataset = data.open(source, options=options)
+    if not conditional or options.given:
+        return dataset
+    if dataset.has_label or options.label is not None:
+        name = LABEL if dataset.has_label else str(options.label)
+        return data.open(source, options=replace(options, given=(name,)))
+    columns = ", ".join(row["column"] for row in dataset.schema.describe()[:12])
+    could = f"one or more of {columns}" if dataset.schema.kind == "table" else "labels with the data, as in (X, y)"
+    raise SfumatoError(f"{config.model} needs conditions and {dataset.name} has no label of its own; give {could}")
+
+
+def takes_conditions(model: str) -> bool:
+    """Whether a model is conditioned: such a one can leave conditions out, and has an option for how often.
+
+    >>> takes_conditions("cvae"), takes_conditions("vae")
+    (True, False)
+    """
+    return "condition_dropout" in settings(model)
+
+
+def said(source: Any) -> str:
+    """A source as `config.toml` has it: a name, an absolute path, or "" for what is held in memory."""
+    if not isinstance(source, str | os.PathLike):
+        return ""
+    path = Path(source)
+    return str(path.absolute()) if path.exists() else str(source)
+
+
+def _trained(
+    config: Config,
+    dataset: Dataset,
+    model: Model,
+    run: Run | None,
+    callbacks: Sequence[Callback],
+    progress: bool,
+    *,
+    resume: bool,
+) -> Fitted:
+    history = training.fit(
+        model,
+        dataset.train,
+        dataset.valid if len(dataset.valid) else None,
+        settings=config.training,
+        folder=None if run is None else run.path,
+        resume=resume,
+        callbacks=callbacks,
+        progress=progress,
+    )
+    if run is not None and _is_first():
+        run.seal()
+    return Fitted(config, dataset.schema, model.eval(), history, dataset, run)
+
+
+def _is_first() -> bool:
+    """Whether this is the only process, or the first of those that torchrun started."""
+    return int(os.environ.get("RANK", "0")) == 0

@@ -1,0 +1,113 @@
+"""Options in one flat list, and config.toml."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sfumato import models
+from sfumato.config import Config, resolve, settings
+from sfumato.errors import SfumatoError
+
+
+def test_options_go_to_their_parts_and_seed_to_two():
+    config = resolve("beta_vae", {"seed": 7, "beta": 2, "epochs": 3, "drop": ["id"], "latent_dim": 4})
+    assert (config.data.seed, config.training.seed) == (7, 7)
+    assert config.options == {"beta": 2.0, "latent_dim": 4}
+    assert config.training.epochs == 3
+    assert config.data.drop == ("id",)
+
+
+def test_none_is_not_said_also_for_options_of_other_models():
+    assert resolve("vae", {"beta": None, "epochs": None}) == Config()
+
+
+def test_only_the_seed_is_shared_by_two_parts():
+    for model in models.names():
+        shared = {name for name, setting in settings(model).items() if len(setting.tables) > 1}
+        assert shared == {"seed"}
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "line"),
+    [
+        ("vae", {"epohcs": 3}, "no option 'epohcs': did you mean epochs"),
+        ("vae", {"latentdim": 3}, "did you mean latent_dim"),
+        ("vae", {"beta": 3.0}, "beta is an option of beta_vae and cvae, not of vae"),
+        ("vea", {}, "no model is called 'vea': did you mean vae"),
+        ("vae", {"lr": "abc"}, "option lr must be a number, not 'abc'"),
+        ("vae", {"lr": float("nan")}, "option lr must be a number"),
+        ("vae", {"latent_dim": 2.5}, "option latent_dim must be a whole number, not 2.5"),
+        ("vae", {"latent_dim": True}, "option latent_dim must be a whole number, not True"),
+        ("vae", {"network": "convolutional"}, "option network must be one of auto, mlp, conv"),
+        ("vae", {"split": [0.5, 0.5]}, "option split must be 3 values, each a number"),
+        ("vae", {"kinds": ["age"]}, "option kinds must be a table of name = value"),
+        ("vae", {"epochs": 0}, "epochs is 0: give 1 or more"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_option(model, options, line):
+    with pytest.raises(SfumatoError) as found:
+        resolve(model, options)
+    assert line in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+def test_numbers_of_numpy_and_single_names_are_taken():
+    config = resolve("vae", {"lr": np.float64(0.01), "steps": np.int64(5), "given": "species"})
+    assert (config.training.lr, config.training.steps, config.data.given) == (0.01, 5, ("species",))
+    assert type(config.training.steps) is int
+
+
+def test_toml_says_the_same_again(tmp_path):
+    config = resolve(
+        "cvae",
+        {"given": ["a b", "c"], "kinds": {"age": "integer"}, "prior": "standard", "max_time": "5m", "lr": 1e-4},
+        source="über/data.csv",
+    )
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml(), encoding="utf-8")
+    assert Config.read(path) == config
+    assert resolve("cvae", config.told(), source=config.source) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[training]\nepohcs = 3", "[training] there is no option 'epohcs': did you mean epochs"),
+        ("[training]\nlatent_dim = 3", "[training] latent_dim belongs in [model]"),
+        ("[model]\nbeta = 3.0", "[model] beta is an option of beta_vae and cvae, not of vae"),
+        ("[trainig]\nepochs = 3", "unknown entry 'trainig': did you mean training"),
+        ("training = 3", "training must be a table"),
+        ("source = 3", "source must be text"),
+        ("[model]\nname = 'vea'", "no model is called 'vea'"),
+        ("[data]\nlikelihood = 'gausian'", "did you mean gaussian"),
+        ("[data\n", "not readable as TOML"),
+    ],
+)
+def test_a_mistake_in_the_file_names_the_file(tmp_path, text, line):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(SfumatoError) as found:
+        Config.read(path)
+    assert str(found.value).startswith(str(path))
+    assert line in str(found.value)
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(SfumatoError, match="no such file"):
+        Config.read(tmp_path / "none.toml")
+
+
+def test_every_option_has_a_type_a_default_and_help():
+    for setting in settings().values():
+        assert setting.help
+        assert not isinstance(setting.annotation, str)
+
+
+def test_reading_options_does_not_import_torch():
+    code = "import sys, sfumato.config as c; c.settings(); print('torch' in sys.modules, 'sklearn' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["False", "False"]
