@@ -1,0 +1,75 @@
+"""What a training leaves on disk: `metrics.jsonl`, `model.safetensors` and `checkpoints/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sfumato.errors import SfumatoError
+from sfumato.files import write_tensors
+from sfumato.training.checkpoint import Checkpoints
+from sfumato.training.history import Journal, read_lines
+from sfumato.training.state import State
+
+METRICS, WEIGHTS, CHECKPOINTS = "metrics.jsonl", "model.safetensors", "checkpoints"
+
+
+class Folder:
+    """The files of one training; without a path, the lines are kept in memory alone.
+
+    A checkpoint is one file that holds the whole state, so a kill at any moment leaves one that is whole.
+
+    Args:
+        path: the run folder; made if it is not there.
+        state: the training; with `resume` it is put back to the newest whole checkpoint.
+        writes: whether this process is the one that writes.
+
+    Raises:
+        SfumatoError: if there are checkpoints and `resume` is False, or they are of another training, or damaged.
+    """
+
+    def __init__(self, path: Path | None, state: State, *, writes: bool, resume: bool) -> None:
+        self._state = state
+        self._path = Path(path) if path is not None and writes else None
+        self._written: int | None = None
+        resumed = path is not None and self._find(Path(path), resume)
+        state.group.wait()
+        self._checkpoints = Checkpoints(self._path / CHECKPOINTS) if self._path else None
+        self._journal = Journal(state.history, self._path / METRICS if self._path else None)
+        if not resumed:
+            self.save(0.0)
+
+    def _find(self, path: Path, resume: bool) -> bool:
+        checkpoints = Checkpoints(path / CHECKPOINTS)
+        if not resume:
+            if checkpoints.paths():
+                raise SfumatoError(f"{path}: holds a training already; resume it, or choose another folder")
+            return False
+        found = checkpoints.load()
+        if found is None:
+            return False
+        self._state.restore(*found)
+        self._state.history.lines = read_lines(path / METRICS, found[1]["lines"])
+        return True
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Append a line of metrics."""
+        self._journal.add(line)
+
+    def save(self, elapsed: float) -> None:
+        """Write the best weights, if there are better ones, and a checkpoint."""
+        if self._checkpoints:
+            self._journal.sync()
+            self.save_weights()
+            self._checkpoints.save(self._state.step, self._state.tensors(), self._state.numbers(elapsed))
+
+    def save_weights(self) -> None:
+        """Write `model.safetensors`: the best weights, or the present ones as long as there are none."""
+        best = self._state.best_weights
+        if self._path and (not best or self._written != self._state.history.best_step):
+            write_tensors(self._path / WEIGHTS, best or self._state.weights())
+            self._written = self._state.history.best_step if best else None
+
+    def close(self) -> None:
+        """Close the files."""
+        self._journal.close()

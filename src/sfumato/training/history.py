@@ -1,0 +1,95 @@
+"""What training said as it went: the lines of `metrics.jsonl`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from sfumato.errors import SfumatoError
+from sfumato.files import write_text
+
+
+@dataclass
+class History:
+    """The course of one training.
+
+    Attributes:
+        lines: one dict for each line of `metrics.jsonl`: step, epoch, split ("train" or "valid"), seconds, one key for
+            each term in nats per example, and total.
+        best_step: the step whose weights were kept.
+        best: its validation total; None without a validation part.
+        stop: why training ended: "epochs", "patience", "max_time", "interrupted" or "callback".
+        skipped: steps that were not applied because a loss or gradient was not finite.
+    """
+
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    best_step: int = 0
+    best: float | None = None
+    stop: str = ""
+    skipped: int = 0
+
+    def of(self, split: str) -> list[dict[str, Any]]:
+        """The lines of one split."""
+        return [line for line in self.lines if line["split"] == split]
+
+
+class Journal:
+    """Appends lines to a history and, where there is a path, to its file."""
+
+    def __init__(self, history: History, path: Path | None) -> None:
+        self.history = history
+        self._file: TextIO | None = None
+        if path is None:
+            return
+        try:
+            write_text(path, "".join(_text(line) for line in history.lines))
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise SfumatoError(f"{path}: cannot write here ({error.strerror}); choose another folder") from None
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Append one line; it is in the file when this returns."""
+        self.history.lines.append(line)
+        if self._file:
+            self._file.write(_text(line))
+            self._file.flush()
+
+    def sync(self) -> None:
+        """Bring all lines to the disk, so that a checkpoint never counts lines that a crash could take."""
+        if self._file:
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file:
+            self._file.close()
+
+
+def read_lines(path: Path, count: int) -> list[dict[str, Any]]:
+    """The first `count` lines of a metrics file.
+
+    Raises:
+        SfumatoError: if it has fewer, or they are damaged.
+    """
+    try:
+        text = path.read_text(encoding="utf-8") if count else ""
+        lines = [json.loads(line) for line in text.splitlines()[:count]]
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SfumatoError(f"{path}: damaged or missing ({error}); restore it, or start a new run") from None
+    if len(lines) < count:
+        raise SfumatoError(
+            f"{path}: {count} lines were written and {len(lines)} are left; restore it from a copy, or start a new run"
+        )
+    return lines
+
+
+def _text(line: dict[str, Any]) -> str:
+    """One line of JSON, which has no word for NaN and infinity: they become null."""
+    clean = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in line.items()
+    }
+    return json.dumps(clean, ensure_ascii=False) + "\n"

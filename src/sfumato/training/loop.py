@@ -1,0 +1,229 @@
+"""The one loop: a plain PyTorch loop for every model, from top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sfumato.batch import Batch
+from sfumato.distributions import noise
+from sfumato.errors import SfumatoError
+from sfumato.models._model import Model
+from sfumato.training import parallel, randomness, schedules
+from sfumato.training.callbacks import Callback
+from sfumato.training.device import resolve_device
+from sfumato.training.folder import Folder
+from sfumato.training.guard import NotFinite
+from sfumato.training.history import History
+from sfumato.training.interrupt import Interrupt
+from sfumato.training.meter import rows
+from sfumato.training.progress import Progress
+from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
+from sfumato.training.state import State
+from sfumato.training.tensorboard import TensorBoard
+from sfumato.training.validation import validate
+
+if TYPE_CHECKING:
+    from sfumato.data.batches import Batches
+
+AGREE = 10
+"""Steps between the moments at which several processes agree on whether to stop."""
+
+
+def fit(
+    model: Model,
+    train: Batches,
+    valid: Batches | None = None,
+    *,
+    settings: Settings | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+) -> History:
+    """Train `model`, and leave it in eval mode with its best weights, on the device of the settings.
+
+    The best weights are those with the lowest mean of `model.monitor` over `valid`; without `valid`, the last ones.
+    The same seed on the same machine gives the same weights bit for bit. The user's random generators and number of
+    threads are left as they are. Under torchrun every process makes this same call.
+
+    Args:
+        model: any `Model`; each player moves its own parameters only, all from one forward pass.
+        train: examples to learn from.
+        valid: examples to validate on, with fixed noise and all schedules run.
+        settings: how to train; what is None there is chosen by `resolve`.
+        folder: where `metrics.jsonl`, `model.safetensors` (best so far) and `checkpoints/` are written, if anywhere.
+        resume: continue from the newest whole checkpoint of `folder`, bit for bit; without one, begin.
+        callbacks: the user's own code, see `Callback`.
+        progress: show how it goes.
+
+    Returns:
+        The history: lines of metrics, the best step, why it stopped.
+
+    Raises:
+        SfumatoError: if there is nothing to train on, the device is not there, the folder holds another training and
+            `resume` is False, or the loss stays not finite.
+    """
+    settings = settings or Settings()
+    if not len(train):
+        raise SfumatoError("the training part has no rows: give more data, or a larger first part of --split")
+    device = resolve_device(settings.device)
+    group = parallel.join(device)
+    plan = resolve(settings, len(train), tuple(train.take(slice(0, 1)).x.shape[1:]))
+    size, every, limit = plan.batch_size or 1, plan.validate_every or 1, seconds(plan.max_time)
+    if size < group.world:
+        raise SfumatoError(f"batch_size {size} is less than the {group.world} processes: give each at least one row")
+    per_epoch = steps_per_epoch(len(train), size, group.world)
+    total = total_steps(plan, per_epoch)
+    model.to(device)
+    train = train.to(device)
+    valid = valid.to(device) if valid is not None and len(valid) else None
+    first = group.rank == 0
+    shown = Progress(progress and first, plan, per_epoch, total)
+
+    with randomness.seeded(device, plan.seed), Interrupt() as interrupt, shown:
+        state = State(model, plan, device, group, shown.say if first else _silent)
+        group.from_first([*model.parameters(), *model.buffers()])
+        store = Folder(folder, state, writes=first, resume=resume)
+        watchers = _watchers(callbacks, plan, folder) if first else []
+        begun = time.perf_counter() - state.elapsed
+        saved = time.perf_counter()
+        model.train()
+        for watcher in watchers:
+            watcher.on_start(model, plan)
+        stop = "patience" if state.tired else ""
+        shown.begin(state.step)
+        try:
+            while not stop and state.step < total:
+                epoch, done = divmod(state.step, per_epoch)
+                order = randomness.order_seed(plan.seed, epoch)
+                for batch in train.epoch(size, seed=order, skip=done, rank=group.rank, world=group.world):
+                    _advance(state, batch, min(size, len(train) - done * size), total)
+                    done += 1
+                    now = time.perf_counter()
+                    if now >= shown.due:
+                        state.guard.poll()
+                        shown.update(state.step, state.meter, now)
+                    if state.step % every == 0:
+                        stop = _look(state, valid, now - begun, per_epoch, store, watchers, shown)
+                    if now - saved >= plan.checkpoint_every:
+                        store.save(now - begun)
+                        saved = now
+                    if group.world == 1 or state.step % AGREE == 0:
+                        if group.any(interrupt.asked, device):
+                            stop = "interrupted"
+                        elif not stop and group.any(now - begun >= limit, device):
+                            stop = "max_time"
+                    if stop or done == per_epoch or state.step == total:
+                        break
+            state.history.stop = stop or "epochs"
+            # Saved before the look at the end, which an unbroken longer training would not take.
+            elapsed = time.perf_counter() - begun
+            store.save(elapsed)
+            if state.step % every and stop != "interrupted":
+                _look(state, valid, elapsed, per_epoch, store, watchers, shown)
+            shown.update(state.step, state.meter, time.perf_counter())
+        except NotFinite:
+            store.save(time.perf_counter() - begun)
+            raise
+        finally:
+            store.close()
+        state.history.skipped = state.guard.skipped
+        model.load_state_dict(state.best_weights or state.weights())
+        model.eval()
+        store.save_weights()
+        for watcher in watchers:
+            watcher.on_end(model, state.history)
+        group.wait()
+    return state.history
+
+
+def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
+    """One step of every player, all from one forward pass; each differentiates its own parameters only."""
+    plan, group = state.plan, state.group
+    start, local = group.share(joint)
+    rate = schedules.factor(plan.schedule, state.step, total, plan.lr_warmup)
+    state.guard.remember()
+    with noise.rows(start, local, joint) if group.world > 1 else nullcontext(), state.arithmetic():
+        losses = state.model.losses(batch, state.step)
+        totals = {name: loss.per_example for name, loss in losses.items()}
+    for parameters in state.players.values():
+        for parameter in parameters:
+            parameter.grad = None
+    last = next(reversed(totals))
+    for name, value in totals.items():
+        value.mean().backward(inputs=state.players[name], retain_graph=name != last)
+
+    found = rows(losses, totals)
+    sums = found.values.sum(1)
+    gradients = {
+        name: [parameter.grad for parameter in state.players[name] if parameter.grad is not None] for name in losses
+    }
+    if group.world > 1:
+        every = [gradient for own in gradients.values() for gradient in own]
+        torch._foreach_mul_(every, local / joint)
+        group.sum_([*every, sums])
+    check = sums[: len(losses)].sum()
+    for own in gradients.values():
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(own)))
+        check = check + norm
+        if plan.clip:
+            torch._foreach_mul_(own, (plan.clip / (norm + 1e-6)).clamp(max=1.0))
+    if state.guard.passes(check, state.step, found.names, sums):
+        for name in losses:
+            optimizer = state.optimizers[name]
+            for held, highest in zip(optimizer.param_groups, state.highest[name], strict=True):
+                held["lr"] = highest * rate
+            optimizer.step()
+        state.average.update(state.step)
+        state.meter.add(found.names, sums, joint)
+    state.step += 1
+
+
+def _look(
+    state: State,
+    valid: Batches | None,
+    elapsed: float,
+    per_epoch: int,
+    store: Folder,
+    watchers: Sequence[Callback],
+    shown: Progress,
+) -> str:
+    """Write the means since the last look, validate, and say why to stop, if there is a reason."""
+    model, group = state.model, state.group
+    state.guard.poll()
+    group.from_first(state.buffers)
+    where = {"step": state.step, "epoch": round(state.step / per_epoch, 3)}
+    line: dict[str, Any] = {**where, "split": "train", "seconds": round(elapsed, 3), **state.meter.means()}
+    state.meter.clear()
+    store.add(line)
+    answers = [watcher.on_log(model, line) for watcher in watchers]
+    if valid is not None:
+        with state.average.swapped():
+            size = max(state.plan.batch_size or 1, 256)
+            means = validate(model, valid, size, state.device, group, state.arithmetic)
+            line = {**where, "split": "valid", "seconds": round(elapsed, 3), **means}
+            store.add(line)
+            shown.validated(line)
+            answers += [watcher.on_validation(model, line) for watcher in watchers]
+        state.judge(means["total"])
+    if group.any(any(answers), state.device):
+        return "callback"
+    return "patience" if state.tired else ""
+
+
+def _watchers(callbacks: Sequence[Callback], plan: Settings, folder: Path | None) -> list[Callback]:
+    if not plan.tensorboard:
+        return list(callbacks)
+    if folder is None:
+        raise SfumatoError("tensorboard: there is no run folder to write the logs into; give one")
+    return [*callbacks, TensorBoard(Path(folder) / "tensorboard")]
+
+
+def _silent(line: str) -> None:
+    """Process 0 speaks for all."""

@@ -1,0 +1,122 @@
+"""How training goes, on a terminal or as plain lines."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from sfumato.training.meter import Meter
+from sfumato.training.settings import Settings, seconds
+
+REFRESH, PLAIN = 0.2, 5.0
+"""Seconds between two pictures on a terminal, and between two plain lines elsewhere."""
+TERMS = 4
+
+
+class Progress:
+    """A bar with epoch, step, terms in nats per example, examples per second and time left.
+
+    Not on a terminal it prints a plain line at most every five seconds. When not `wanted` it prints nothing, and `due`
+    is never reached.
+
+    Attributes:
+        due: the time (`time.perf_counter`) at which `update` wants to be called next.
+    """
+
+    def __init__(
+        self, wanted: bool, plan: Settings, per_epoch: int, total: int, console: Console | None = None
+    ) -> None:
+        self._console = console or Console(stderr=True)
+        self._wanted = wanted
+        self._plan, self._per_epoch, self._total = plan, per_epoch, total
+        self._bar: Bar | None = None
+        self._terms = self._valid = ""
+        self._begun = self._last = time.perf_counter()
+        self._start = self._last_step = 0
+        self._rate = 0.0
+        self.due = -math.inf if wanted else math.inf
+
+    def __enter__(self) -> Progress:
+        if self._wanted and self._console.is_terminal:
+            self._bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[text]}"),
+                console=self._console,
+            )
+            self._task = self._bar.add_task("", total=self._total, text="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """Print one line above the bar; as a warning where no progress is shown."""
+        if not self._wanted:
+            warnings.warn(line, RuntimeWarning, stacklevel=2)
+            return
+        self._console.print(line, style="yellow", highlight=False, markup=False)
+
+    def begin(self, step: int) -> None:
+        """Training starts, or goes on, at `step`."""
+        self._start = self._last_step = step
+        self._begun = self._last = time.perf_counter()
+
+    def validated(self, line: Mapping[str, Any]) -> None:
+        """Show the total of a validation from now on."""
+        self._valid = f"  valid {line['total']:.4g}"
+
+    def update(self, step: int, meter: Meter, now: float) -> None:
+        """Show where training stands."""
+        if not self._wanted:
+            return
+        if step > self._last_step:
+            rate = (step - self._last_step) * (self._plan.batch_size or 1) / max(now - self._last, 1e-9)
+            self._rate = 0.8 * self._rate + 0.2 * rate if self._rate else rate
+        self._last, self._last_step = now, step
+        # After a validation the sums start again; until the next step the last terms stay.
+        means = meter.means()
+        if means:
+            names = [name for name in means if name != "total"][: TERMS - 1]
+            self._terms = "  ".join(f"{name} {means[name]:.4g}" for name in ["total", *names])
+        epoch = min(step // self._per_epoch + 1, math.ceil(self._total / self._per_epoch))
+        where = f"epoch {epoch}/{math.ceil(self._total / self._per_epoch)}  step {step}/{self._total}"
+        text = f"{self._terms}{self._valid}  {_count(self._rate)}/s  {self._left(step, now)} left"
+        if self._bar:
+            self._bar.update(self._task, completed=step, description=where, text=text)
+            self.due = now + REFRESH
+        else:
+            self._console.print(f"{where}  {text}", highlight=False, markup=False, soft_wrap=True)
+            self.due = now + PLAIN
+
+    def _left(self, step: int, now: float) -> str:
+        spent = now - self._begun
+        by_steps = spent / max(step - self._start, 1) * (self._total - step)
+        left = max(0.0, min(by_steps, seconds(self._plan.max_time) - spent))
+        minutes, rest = divmod(round(left), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _count(number: float) -> str:
+    """A number to three digits.
+
+    >>> _count(18432.0), _count(950.2)
+    ('18.4k', '950')
+    """
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.3g}"

@@ -1,0 +1,148 @@
+"""How long, how fast and on what a model is trained; read without importing torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+from sfumato.errors import SfumatoError, did_you_mean
+
+SCHEDULES = ("constant", "cosine", "one_cycle")
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of `fit`. None means chosen from the size of the data by `resolve`.
+
+    Raises:
+        SfumatoError: if a value is out of its range.
+
+    >>> Settings(max_time="5m").max_time
+    '5m'
+    """
+
+    epochs: int | None = field(default=None, metadata={"help": "passes over the training part (default: by data size)"})
+    steps: int | None = field(default=None, metadata={"help": "stop after this many steps, whatever epochs says"})
+    batch_size: int | None = field(
+        default=None, metadata={"help": "examples in a step, over all processes (default: by data size)"}
+    )
+    lr: float | None = field(
+        default=None, metadata={"help": "highest learning rate (default: 0.002 under one_cycle, else 0.001)"}
+    )
+    schedule: str = field(
+        default="one_cycle", metadata={"help": "course of the learning rate: constant, cosine or one_cycle"}
+    )
+    lr_warmup: int = field(
+        default=0, metadata={"help": "steps over which the learning rate rises from 0 (constant and cosine)"}
+    )
+    weight_decay: float = field(default=0.0, metadata={"help": "decoupled weight decay; 0 is none"})
+    clip: float = field(default=0.0, metadata={"help": "longest gradient of a player; longer ones are cut; 0 is off"})
+    patience: int | None = field(
+        default=None,
+        metadata={"help": "validations without a better one before stopping; 0 is off (default: a third)"},
+    )
+    validate_every: int | None = field(
+        default=None, metadata={"help": "steps between validations (default: an epoch, within 50 to 2000 steps)"}
+    )
+    max_time: str | float | None = field(
+        default=None, metadata={"help": "longest training time: seconds, or 90s, 5m, 2h, 1d"}
+    )
+    ema: float = field(
+        default=0.0, metadata={"help": "average the weights over steps with this decay, such as 0.999; 0 is off"}
+    )
+    precision: str = field(default="float32", metadata={"help": "arithmetic of the networks: float32 or bfloat16"})
+    seed: int = field(default=0, metadata={"help": "seed of the order of the data and of all noise"})
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps"})
+    checkpoint_every: float = field(default=30.0, metadata={"help": "seconds between checkpoints"})
+    tensorboard: bool = field(default=False, metadata={"help": "also write TensorBoard logs into the run folder"})
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps", "batch_size", "validate_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SfumatoError(f"{name} is {value}: give 1 or more")
+        for name in ("lr_warmup", "weight_decay", "clip", "patience", "checkpoint_every", "seed"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise SfumatoError(f"{name} is {value}: give 0 or more")
+        if self.lr is not None and not 0 < self.lr < math.inf:
+            raise SfumatoError(f"lr is {self.lr}: give a number above 0, such as 0.001")
+        if not 0 <= self.ema < 1:
+            raise SfumatoError(f"ema is {self.ema}: give a decay from 0 up to below 1, such as 0.999")
+        for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise SfumatoError(f"{name} is {value!r}: {did_you_mean(value, known)}")
+        seconds(self.max_time)
+
+
+def seconds(time: str | float | None) -> float:
+    """A length of time in seconds; None is for ever.
+
+    >>> seconds("90s"), seconds("5m"), seconds("1.5h"), seconds(20), seconds(None)
+    (90.0, 300.0, 5400.0, 20.0, inf)
+
+    Raises:
+        SfumatoError: if `time` is not a length of time.
+    """
+    if time is None:
+        return math.inf
+    text = str(time).strip().lower()
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
+    try:
+        value = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise SfumatoError(f"max_time is {time!r}: give seconds, or a number with s, m, h or d, such as 90s or 5m")
+    return value
+
+
+def steps_per_epoch(examples: int, batch_size: int, world: int = 1) -> int:
+    """Batches in one pass; with several processes a last batch too small to give each a row is left out."""
+    whole, rest = divmod(examples, batch_size)
+    return whole + (rest >= world)
+
+
+def total_steps(settings: Settings, per_epoch: int) -> int:
+    """Steps of the whole run: what comes first of epochs and steps."""
+    by_epochs = None if settings.epochs is None else settings.epochs * per_epoch
+    planned = [count for count in (by_epochs, settings.steps) if count is not None]
+    return min(planned)
+
+
+def resolve(settings: Settings, examples: int, shape: tuple[int, ...]) -> Settings:
+    """Fill in what was left to be chosen, from the number of training examples and the shape of one.
+
+    * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for pictures).
+    * `epochs`: 30, or as many as make 3000 steps (1000 at most), or as few as keep to 60,000 (3 at least).
+    * `lr`: 0.002 under one_cycle, else 0.001.
+    * `validate_every`: one epoch; several when an epoch is shorter than 50 steps; 2000 steps when it is longer.
+    * `patience`: a third of the planned validations, 10 at least, so that a learning rate's course is not cut short.
+
+    >>> plan = resolve(Settings(), examples=800, shape=(2,))
+    >>> plan.batch_size, plan.epochs, plan.validate_every
+    (32, 120, 50)
+    """
+    largest = 128 if len(shape) == 3 else 512
+    size = settings.batch_size
+    if size is None:
+        size = min(max(2 ** round(math.log2(max(examples, 1) / 50)), 32), largest)
+    size = min(size, max(examples, 1))
+    per_epoch = steps_per_epoch(examples, size)
+    epochs = settings.epochs
+    if epochs is None and settings.steps is None:
+        epochs = min(max(30, math.ceil(3000 / per_epoch)), 1000, max(3, 60_000 // per_epoch))
+    chosen = replace(settings, batch_size=size, epochs=epochs)
+    planned = total_steps(chosen, per_epoch)
+    every = settings.validate_every
+    if every is None:
+        every = min(per_epoch * math.ceil(50 / per_epoch), 2000, planned)
+    patience = settings.patience
+    if patience is None:
+        patience = max(10, math.ceil(planned / every / 3))
+    lr = settings.lr
+    if lr is None:
+        lr = 2e-3 if settings.schedule == "one_cycle" else 1e-3
+    return replace(chosen, lr=lr, validate_every=every, patience=patience)

@@ -1,0 +1,150 @@
+"""All that a training is at one moment, and its way to disk and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from sfumato.errors import SfumatoError
+from sfumato.models._model import Model
+from sfumato.training import randomness
+from sfumato.training.average import Average
+from sfumato.training.checkpoint import flatten, optimizer_numbers, optimizer_tensors, restore_optimizer, under
+from sfumato.training.guard import Guard
+from sfumato.training.history import History
+from sfumato.training.meter import Meter
+from sfumato.training.parallel import Group
+from sfumato.training.settings import Settings
+
+
+class State:
+    """What one training holds: the model, its players and their optimizers, averages, sums, counters and the best.
+
+    Attributes:
+        step: steps taken; epoch and position in it follow from it.
+        elapsed: seconds trained before this process began.
+        stale: validations since the last better one.
+        best_weights: the best `state_dict` so far; empty before the first validation.
+    """
+
+    def __init__(
+        self, model: Model, plan: Settings, device: torch.device, group: Group, say: Callable[[str], None]
+    ) -> None:
+        self.model, self.plan, self.device, self.group = model, plan, device, group
+        self.players: dict[str, list[nn.Parameter]] = {
+            name: [parameter for parameter in parameters if parameter.requires_grad]
+            for name, parameters in model.players().items()
+        }
+        assert plan.lr is not None
+        self.optimizers: dict[str, Optimizer] = {
+            name: model.optimizer(name, parameters, plan.lr, plan.weight_decay)
+            for name, parameters in self.players.items()
+        }
+        self.highest = {
+            name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self.optimizers.items()
+        }
+        self.buffers = list(model.buffers())
+        self.average = Average(list(model.parameters()), plan.ema)
+        self.guard = Guard(device, list(self.optimizers.values()), self.buffers, say)
+        self.meter = Meter(device)
+        self.history = History()
+        self.step = 0
+        self.elapsed = 0.0
+        self.stale = 0
+        self.best_weights: dict[str, Tensor] = {}
+
+    def arithmetic(self) -> AbstractContextManager[Any]:
+        """The precision in which losses are computed."""
+        if self.plan.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the model's `state_dict`, with the averaged weights where there are any."""
+        with self.average.swapped():
+            return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
+    def judge(self, total: float) -> None:
+        """Keep the weights if the validation total is the lowest so far."""
+        best = self.history.best
+        if total == total and (best is None or total < best):
+            self.history.best, self.history.best_step = total, self.step
+            self.best_weights = self.weights()
+            self.stale = 0
+        else:
+            self.stale += 1
+
+    @property
+    def tired(self) -> bool:
+        """Whether patience is at its end."""
+        return bool(self.plan.patience) and self.stale >= (self.plan.patience or 0)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state by name."""
+        found = flatten("parameter", dict(self.model.named_parameters()))
+        found |= flatten("buffer", dict(self.model.named_buffers()))
+        found |= flatten("best", self.best_weights)
+        found |= flatten("ema", {str(index): value for index, value in enumerate(self.average.values)})
+        found |= flatten("random", randomness.states(self.device))
+        for name, optimizer in self.optimizers.items():
+            found |= flatten(f"optimizer/{name}", optimizer_tensors(optimizer))
+        return found
+
+    def numbers(self, elapsed: float) -> dict[str, Any]:
+        """The rest of the state, ready for JSON."""
+        return {
+            "step": self.step,
+            "elapsed": elapsed,
+            "stale": self.stale,
+            "best": self.history.best,
+            "best_step": self.history.best_step,
+            "skipped": self.guard.skipped,
+            "lines": len(self.history.lines),
+            "meter": self.meter.state(),
+            "optimizers": {name: optimizer_numbers(one) for name, one in self.optimizers.items()},
+            "plan": {"batch_size": self.plan.batch_size, "seed": self.plan.seed},
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Put back what `tensors` and `numbers` took; the lines of the history are the caller's.
+
+        Raises:
+            SfumatoError: if the state is that of another model, batch size or seed.
+        """
+        for name, value in numbers["plan"].items():
+            if value != getattr(self.plan, name):
+                raise SfumatoError(
+                    f"{name} is {getattr(self.plan, name)} but was {value} when this run began; "
+                    f"resume with {name} {value}, or start a new run"
+                )
+        for kind, live in (
+            ("parameter", dict(self.model.named_parameters())),
+            ("buffer", dict(self.model.named_buffers())),
+            ("ema", {str(index): value for index, value in enumerate(self.average.values)}),
+        ):
+            _copy(kind, live, under(kind, tensors))
+        self.best_weights = {name: value.to(self.device) for name, value in under("best", tensors).items()}
+        for name, optimizer in self.optimizers.items():
+            held = under(f"optimizer/{name}", tensors)
+            restore_optimizer(optimizer, held, numbers["optimizers"].get(name, {}))
+        randomness.restore(self.device, under("random", tensors))
+        self.meter.restore(numbers["meter"])
+        self.step, self.elapsed, self.stale = numbers["step"], numbers["elapsed"], numbers["stale"]
+        self.history.best, self.history.best_step = numbers["best"], numbers["best_step"]
+        self.guard.skipped = numbers["skipped"]
+
+
+@torch.no_grad()
+def _copy(kind: str, live: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    if {name: value.shape for name, value in live.items()} != {name: value.shape for name, value in saved.items()}:
+        raise SfumatoError(
+            f"the checkpoint holds another model ({kind}s differ in name or shape); "
+            "resume with the options the run began with"
+        )
+    for name, value in live.items():
+        value.copy_(saved[name])

@@ -1,0 +1,60 @@
+"""The bound on held-out data, always with the same noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sfumato.distributions import noise
+from sfumato.models._model import END, Model
+from sfumato.training import randomness
+from sfumato.training.meter import Meter, rows
+from sfumato.training.parallel import Group
+
+if TYPE_CHECKING:
+    from sfumato.data.batches import Batches
+
+
+def validate(
+    model: Model,
+    valid: Batches,
+    size: int,
+    device: torch.device,
+    group: Group,
+    arithmetic: Callable[[], AbstractContextManager[Any]],
+) -> dict[str, float]:
+    """Means of the terms over `valid` in nats per example; `total` is the mean of `model.monitor`.
+
+    All schedules have run their course (`END`), the model is in eval mode, and the noise starts from one seed, so that
+    two validations differ by their weights alone. The model's mode is put back.
+    """
+    group = group if len(valid) >= group.world else Group()
+    meter = Meter(device)
+    training = model.training
+    model.eval()
+    with torch.no_grad(), randomness.seeded(device, randomness.VALIDATION_SEED):
+        for number, batch in enumerate(valid.epoch(size, rank=group.rank, world=group.world)):
+            joint = min(size, len(valid) - number * size)
+            start, local = group.share(joint)
+            if not local:
+                continue
+            with noise.rows(start, local, joint), arithmetic():
+                losses = model.losses(batch, END)
+                totals = {name: loss.per_example for name, loss in losses.items()}
+                if type(model).monitor is not Model.monitor:
+                    totals[next(iter(totals))] = model.monitor(batch)
+            found = rows(losses, totals)
+            meter.add(found.names, found.values.sum(1), local)
+    model.train(training)
+    return _joint(meter, group, device).means()
+
+
+def _joint(meter: Meter, group: Group, device: torch.device) -> Meter:
+    for names, sums in meter.sums.items():
+        count = torch.tensor([float(meter.counts[names])], dtype=sums.dtype, device=device)
+        group.sum_([sums, count])
+        meter.counts[names] = int(count.item())
+    return meter
