@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 NETWORKS = ("auto", "mlp", "conv")
+MLP_UP_TO = 1024
+"""Pictures of at most this many values get a fully connected network: as good there, and many times faster."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +76,21 @@ def sizes_for(
     for name, value in (("latent_dim", latent_dim), ("width", width), ("depth", depth)):
         if value is not None and value < 1:
             raise SfumatoError(f"{name} is {value}: give a whole number of at least 1")
-    small = min(spec.shape[1:]) < 16 if spec.is_picture else True
+    small = not spec.is_picture or spec.entries <= MLP_UP_TO
     kind: Literal["mlp", "conv"] = "conv" if network == "conv" or (network == "auto" and not small) else "mlp"
+    default = _defaults(spec, kind)
+    return Sizes(kind, latent_dim or default.latent_dim, width or default.width, depth or default.depth)
+
+
+def _defaults(spec: DataSpec, kind: Literal["mlp", "conv"]) -> Sizes:
     if spec.is_picture:
-        chosen = Sizes(kind, 16 if small else 32, 32 if kind == "conv" else 512, 1 if kind == "conv" else 2)
-    elif spec.entries <= 4:
-        chosen = Sizes(kind, 2, 64, 2)
-    else:
-        wide = 256 if spec.examples >= 2000 else 128
-        chosen = Sizes(
-            kind,
-            min(64, max(4, 2 * spec.entries)) if len(spec.fields) > 1 else min(32, spec.entries),
-            wide,
-            2,
-        )
-    return Sizes(kind, latent_dim or chosen.latent_dim, width or chosen.width, depth or chosen.depth)
+        latents = 16 if spec.entries <= 256 else 32
+        return Sizes(kind, latents, 16, 1) if kind == "conv" else Sizes(kind, latents, 512, 2)
+    if spec.entries <= 4:
+        return Sizes(kind, 2, 64, 2)
+    mixed = len(spec.fields) > 1
+    latents = min(64, 2 * spec.entries) if mixed else min(32, spec.entries)
+    return Sizes(kind, latents, 256 if spec.examples >= 2000 else 128, 2)
 
 
 def encoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> Encoder:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 SMALLEST = 4
+BLOCKS_UP_TO = 16
+"""Residual blocks work where the shorter side is at most this; larger sizes are passed through by one convolution."""
 
 
 def sides(height: int, width: int) -> list[tuple[int, int]]:
@@ -50,13 +51,17 @@ def _channels(width: int, levels: int) -> list[int]:
     return [width * min(2**level, 4) for level in range(levels)]
 
 
+def _blocks(size: tuple[int, int], depth: int) -> int:
+    return depth if min(size) <= BLOCKS_UP_TO else 0
+
+
 class ConvEncoder(nn.Module):
-    """A picture to flat features: residual blocks at each size, strided convolutions between.
+    """A picture to flat features: strided convolutions, with residual blocks at the smaller sizes.
 
     Arguments:
         shape: (C, H, W).
-        width: channels at full size.
-        depth: residual blocks at each size.
+        width: channels at full size; doubled with each halving, up to four times.
+        depth: residual blocks at each size of at most 16 pixels.
 
     Shapes: (B, C, H, W) to (B, `outputs`).
     """
@@ -65,18 +70,21 @@ class ConvEncoder(nn.Module):
         super().__init__()
         sizes = sides(*shape[1:])
         channels = _channels(width, len(sizes))
-        blocks = depth * len(sizes)
+        blocks = sum(_blocks(size, depth) for size in sizes)
         layers: list[nn.Module] = [nn.Conv2d(shape[0], channels[0], 3, padding=1)]
-        for level in range(len(sizes)):
-            layers += [ResidualBlock(channels[level], blocks) for _ in range(depth)]
-            if level + 1 < len(sizes):
-                layers.append(nn.Conv2d(channels[level], channels[level + 1], 3, stride=2, padding=1))
+        for level, size in enumerate(sizes):
+            if level:
+                layers.append(nn.Conv2d(channels[level - 1], channels[level], 3, stride=2, padding=1))
+            if _blocks(size, depth):
+                layers += [ResidualBlock(channels[level], blocks) for _ in range(depth)]
+            else:
+                layers.append(nn.SiLU())
         layers += [nn.GroupNorm(_groups(channels[-1]), channels[-1]), nn.SiLU(), nn.Flatten()]
         self.layers = nn.Sequential(*layers)
         self.outputs = channels[-1] * math.prod(sizes[-1])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        return self.layers(x.contiguous(memory_format=torch.channels_last))
 
 
 class ConvDecoder(nn.Module):
@@ -85,31 +93,31 @@ class ConvDecoder(nn.Module):
     Arguments:
         inputs: number of input features.
         raw: (channels, H, W) of the outputs.
-        width: channels at full size.
-        depth: residual blocks at each size.
+        width: channels at full size; doubled with each halving, up to four times.
+        depth: residual blocks at each size of at most 16 pixels.
 
     Shapes: (B, inputs) to (B, *raw).
     """
 
     def __init__(self, inputs: int, raw: tuple[int, ...], width: int, depth: int) -> None:
         super().__init__()
-        self.sizes = sides(*raw[1:])[::-1]
-        channels = _channels(width, len(self.sizes))[::-1]
-        blocks = depth * len(self.sizes)
-        self.start = nn.Sequential(
-            nn.Linear(inputs, channels[0] * math.prod(self.sizes[0])),
-            nn.Unflatten(1, (channels[0], *self.sizes[0])),
-        )
-        self.stages = nn.ModuleList(nn.Sequential(*(ResidualBlock(c, blocks) for _ in range(depth))) for c in channels)
-        self.ups = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(channels))
-        self.end = nn.Sequential(
-            nn.GroupNorm(_groups(channels[-1]), channels[-1]),
-            nn.SiLU(),
-            nn.Conv2d(channels[-1], raw[0], 3, padding=1),
-        )
+        sizes = sides(*raw[1:])[::-1]
+        channels = _channels(width, len(sizes))[::-1]
+        blocks = sum(_blocks(size, depth) for size in sizes)
+        layers: list[nn.Module] = [
+            nn.Linear(inputs, channels[0] * math.prod(sizes[0])),
+            nn.Unflatten(1, (channels[0], *sizes[0])),
+        ]
+        for level, size in enumerate(sizes):
+            if level:
+                layers += [nn.Upsample(size), nn.Conv2d(channels[level - 1], channels[level], 3, padding=1)]
+            if _blocks(size, depth):
+                layers += [ResidualBlock(channels[level], blocks) for _ in range(depth)]
+            else:
+                layers.append(nn.SiLU())
+        layers += [nn.GroupNorm(_groups(channels[-1]), channels[-1]), nn.SiLU()]
+        layers.append(nn.Conv2d(channels[-1], raw[0], 3, padding=1))
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.stages[0](self.start(z))
-        for up, stage, size in zip(self.ups, self.stages[1:], self.sizes[1:], strict=True):
-            h = stage(up(F.interpolate(h, size=size, mode="nearest")))
-        return self.end(h)
+        return self.layers(z)

@@ -72,11 +72,11 @@ class ColumnsHead(Head):
             self.register_buffer(name, getattr(layout, name), persistent=False)
         self.reals = len(layout.real)
         self.raw = (self.reals + sum(layout.sizes),)
-        if unit_scale:
-            self.register_buffer("log_scale", torch.zeros(self.reals), persistent=False)
+        self._bounded = self.reals > 0 and not unit_scale
+        if self._bounded:
+            self.log_scale = nn.Parameter(torch.zeros(self.reals))
         else:
-            self.log_scale = nn.Parameter(torch.zeros(self.reals), requires_grad=self.reals > 0)
-        self._bounded = not unit_scale
+            self.register_buffer("log_scale", torch.zeros(self.reals), persistent=False)
 
     def forward(self, raw: Tensor) -> Distribution:
         log_scale = bounded_log_scale(self.log_scale) if self._bounded else self.log_scale
