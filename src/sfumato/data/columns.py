@@ -1,0 +1,112 @@
+"""What kind of column it is, and the way to learn it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sfumato.data.columns_base import Column, Form, is_number, is_text, plain, without_nan
+from sfumato.data.columns_category import Category, Constant, Identifier
+from sfumato.data.columns_number import Number, number_from_dict
+from sfumato.errors import SfumatoError
+
+FEWEST_IDS = 20
+"""In fewer rows than this, values that all differ are not taken for identifiers."""
+
+
+def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
+    """The kind of a column, from its type and its distinct values.
+
+    * one distinct value: constant
+    * booleans, text true/false, the numbers 0 and 1: boolean
+    * dates, times, durations: datetime
+    * whole numbers 1 apart, each once, in at least 20 rows: identifier; other whole numbers, in whatever type: integer
+    * other numbers: continuous
+    * text, each once, none missing, in at least 20 rows: identifier; other text: categorical
+
+    Raises:
+        SfumatoError: if the column holds no value at all, or values of a type that is no column of a table.
+
+    >>> infer("age", pa.array([31.0, None, 45.0]))
+    'integer'
+    """
+    declared = pa.types.is_dictionary(values.type)
+    flat = without_nan(plain(values)) if supported(values.type) else values
+    if not supported(values.type):
+        raise SfumatoError(f"column {name!r} holds {values.type}, which is no value of a table; drop it")
+    if flat.null_count == len(flat):
+        raise SfumatoError(f"column {name!r} holds no value at all; leave it out with --drop {name}")
+    distinct = pc.count_distinct(flat, mode="only_valid").as_py()
+    unique = distinct == len(flat) >= FEWEST_IDS
+    kind = flat.type
+    if distinct == 1:
+        return "constant"
+    if pa.types.is_boolean(kind):
+        return "boolean"
+    if pa.types.is_temporal(kind):
+        return "datetime"
+    if is_number(kind):
+        return "categorical" if declared else _number(flat, distinct, unique)
+    if distinct == 2 and set(pc.utf8_lower(flat.unique().drop_null()).to_pylist()) == {"true", "false"}:
+        return "boolean"
+    return "identifier" if unique and not declared else "categorical"
+
+
+def supported(kind: pa.DataType) -> bool:
+    """Whether values of this type can stand in a table."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    simple = is_text(kind) or is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
+    return simple or (pa.types.is_temporal(kind) and not pa.types.is_interval(kind))
+
+
+def _number(values: pa.Array, distinct: int, unique: bool) -> str:
+    ends = pc.min_max(values).as_py()
+    if distinct == 2 and (ends["min"], ends["max"]) == (0, 1):
+        return "boolean"
+    if pa.types.is_integer(values.type):
+        return "identifier" if unique and ends["max"] - ends["min"] + 1 == distinct else "integer"
+    if abs(ends["min"]) > 2**53 or abs(ends["max"]) > 2**53:
+        return "continuous"
+    return "integer" if pc.all(pc.equal(values, pc.round(values))).as_py() else "continuous"
+
+
+def learn(name: str, kind: str, field: pa.Field, values: pa.ChunkedArray, cells: int | None) -> Column:
+    """Learn one column of the training rows; `cells` None standardises numbers instead of cutting them.
+
+    Raises:
+        SfumatoError: if it holds no value, or one that is not of this kind.
+    """
+    form, flat = Form.of(field, values), without_nan(plain(values))
+    if flat.null_count == len(flat):
+        raise SfumatoError(f"column {name!r} holds no value in the training rows; leave it out with --drop {name}")
+    if kind == "constant":
+        return Constant.learn(name, kind, form, flat)
+    if kind == "identifier":
+        return Identifier.learn(name, kind, form, flat)
+    if kind in ("categorical", "boolean"):
+        column = Category.learn(name, kind, form, flat)
+        if kind == "boolean" and len(column.labels) > 2:
+            raise SfumatoError(
+                f"column {name!r} has {len(column.labels)} values and cannot be boolean; set it to categorical"
+            )
+        return column
+    return Number.learn(name, kind, form, flat, cells)
+
+
+def load(values: Mapping[str, Any]) -> Column:
+    """A column from its `to_dict`."""
+    rest = dict(values)
+    style, name, kind = rest.pop("style"), rest.pop("name"), rest.pop("kind")
+    form, missing = Form.from_dict(rest.pop("form")), rest.pop("missing")
+    if style == "number":
+        return number_from_dict(name, kind, form, missing, rest)
+    plainly: dict[str, type[Category] | type[Constant] | type[Identifier]] = {
+        "category": Category,
+        "constant": Constant,
+        "identifier": Identifier,
+    }
+    return plainly[style](name, kind, form, missing, **rest)

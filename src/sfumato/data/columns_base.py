@@ -1,0 +1,249 @@
+"""What every kind of column can do, and the form in which its values came."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sfumato.errors import SfumatoError
+from sfumato.spec import Field
+
+MISSING_WORDS = (
+    *("", "?", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "-NaN", "null", "NULL", "Null", "None", "none"),
+    *("<NA>", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "NaT"),
+)
+"""What stands for a missing value in a text file."""
+
+NUMBER = r"^\s*[-+]?((\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[iI][nN][fF]|[iI]nfinity)\s*$"
+
+
+def plain(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """One array without dictionary; text as `string`, whatever width or view it came in.
+
+    >>> plain(pa.chunked_array([pa.array(["a", "b", "a"]).dictionary_encode()])).type
+    DataType(string)
+    """
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+        if isinstance(values, pa.ChunkedArray):
+            values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if is_text(values.type) and not pa.types.is_string(values.type):
+        values = values.cast(pa.string())
+    return values
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether it is a type of text."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether it is a type of number (a boolean is not)."""
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def without_nan(values: pa.Array) -> pa.Array:
+    """NaN as null."""
+    if not pa.types.is_floating(values.type):
+        return values
+    return pc.if_else(pc.fill_null(pc.is_nan(values), False), pa.scalar(None, values.type), values)
+
+
+def first(flags: pa.Array) -> int:
+    """Index of the first true entry, −1 if there is none."""
+    return int(pc.index(flags, True).as_py())
+
+
+def type_from_name(name: str) -> pa.DataType:
+    """The arrow type that `str` gave this name.
+
+    >>> type_from_name("timestamp[us, tz=Europe/Berlin]")
+    TimestampType(timestamp[us, tz=Europe/Berlin])
+    """
+    zoned = re.fullmatch(r"timestamp\[(\w+), tz=(.+)\]", name)
+    if zoned:
+        return pa.timestamp(zoned[1], tz=zoned[2])
+    decimal = re.fullmatch(r"decimal(\d+)\((\d+), (-?\d+)\)", name)
+    if decimal:
+        make = {"32": pa.decimal32, "64": pa.decimal64, "128": pa.decimal128, "256": pa.decimal256}
+        return make[decimal[1]](int(decimal[2]), int(decimal[3]))
+    return pa.type_for_alias(name)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a column's values are dressed where they came from, so that they go back as they came.
+
+    Attributes:
+        type: arrow type of a value.
+        index: arrow type of the codes, for a dictionary-encoded column (pandas or polars categories); else None.
+        categories: declared categories of a dictionary-encoded column.
+        ordered: whether those are in order.
+        marks: field metadata: the frame's own dtype, how a text file spells a boolean.
+    """
+
+    type: pa.DataType
+    index: pa.DataType | None = None
+    categories: tuple[str, ...] | None = None
+    ordered: bool = False
+    marks: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, field: pa.Field, values: pa.ChunkedArray) -> Form:
+        """The form of one column of a table."""
+        marks = tuple(sorted((k.decode(), v.decode()) for k, v in (field.metadata or {}).items()))
+        if not pa.types.is_dictionary(field.type):
+            return cls(field.type, marks=marks)
+        form = cls(field.type.value_type, field.type.index_type, ordered=bool(field.type.ordered), marks=marks)
+        if not is_text(form.type):
+            return form
+        declared = values.unify_dictionaries()
+        labels = declared.chunk(0).dictionary.to_pylist() if declared.num_chunks else []
+        return replace(form, categories=tuple(str(label) for label in labels))
+
+    def field(self, name: str) -> pa.Field:
+        """The column's arrow field."""
+        kind = self.type if self.index is None else pa.dictionary(self.index, self.type, self.ordered)
+        return pa.field(name, kind, metadata=dict(self.marks) or None)
+
+    def dress(self, values: pa.Array) -> pa.Array:
+        """Plain values as they came."""
+        values = values if values.type == self.type else values.cast(self.type, safe=False)
+        if self.index is None:
+            return values
+        if self.categories is None:
+            return values.dictionary_encode().cast(pa.dictionary(self.index, self.type, self.ordered))
+        known = pa.array(self.categories, pa.string())
+        codes = pc.index_in(plain(values), value_set=known, skip_nulls=True).cast(self.index)
+        return pa.DictionaryArray.from_arrays(codes, known.cast(self.type), ordered=self.ordered)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {
+            "type": str(self.type),
+            "index": None if self.index is None else str(self.index),
+            "categories": None if self.categories is None else list(self.categories),
+            "ordered": self.ordered,
+            "marks": dict(self.marks),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Form:
+        """Back from `to_dict`."""
+        return cls(
+            type=type_from_name(values["type"]),
+            index=None if values["index"] is None else type_from_name(values["index"]),
+            categories=None if values["categories"] is None else tuple(values["categories"]),
+            ordered=values["ordered"],
+            marks=tuple(sorted(values["marks"].items())),
+        )
+
+
+@dataclass(frozen=True)
+class Column(ABC):
+    """One column: what was learned of it on the training part, and the way in and out of numbers.
+
+    Attributes:
+        name: its name.
+        kind: one of `options.KINDS`.
+        form: how its values are dressed.
+        missing: share of the training rows in which it is missing.
+    """
+
+    style: ClassVar[str]
+    name: str
+    kind: str
+    form: Form
+    missing: float
+
+    @property
+    def field(self) -> Field | None:
+        """What a model may know of it; None if it is not modelled."""
+        return None
+
+    @abstractmethod
+    def encode(self, values: pa.Array) -> np.ndarray:
+        """Plain values as float32 entries of `Batch.x`, NaN where missing; shape (N,)."""
+
+    @abstractmethod
+    def decode(self, entries: np.ndarray) -> pa.Array:
+        """Entries back to plain values, null where NaN."""
+
+    def fit(self, values: pa.Array) -> pa.Array:
+        """Plain values as ones that `encode` takes.
+
+        Raises:
+            SfumatoError: naming column, row and value, if one cannot be taken.
+        """
+        return values
+
+    def condition(self, values: Sequence[Any]) -> np.ndarray:
+        """Values a person typed or passed as a condition, as float32 entries; NaN where None.
+
+        Raises:
+            SfumatoError: if one cannot be taken.
+        """
+        raise SfumatoError(f"column {self.name!r} is not modelled and cannot be a condition")
+
+    def volumes(self) -> np.ndarray:
+        """log of the raw volume of each cell, or one number for all entries."""
+        return np.zeros(1)
+
+    def notes(self, values: pa.Array) -> list[str]:
+        """What a person should know before `values` are encoded."""
+        return []
+
+    @abstractmethod
+    def described(self) -> tuple[str, str]:
+        """(how it is modelled, a note), for the table shown before training."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {
+            "style": self.style,
+            "name": self.name,
+            "kind": self.kind,
+            "form": self.form.to_dict(),
+            "missing": self.missing,
+            **self.learned(),
+        }
+
+    @abstractmethod
+    def learned(self) -> dict[str, Any]:
+        """The JSON-ready rest of `to_dict`; also the keyword arguments that make it again."""
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a message.
+
+    >>> shown("a b"), shown(1.5)
+    ("'a b'", '1.5')
+    """
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def as_numbers(name: str, values: pa.Array) -> pa.Array:
+    """Text as float64.
+
+    Raises:
+        SfumatoError: at the first entry that is no number, naming column and row.
+    """
+    words = pc.utf8_trim_whitespace(values)
+    words = pc.if_else(pc.is_in(words, pa.array(MISSING_WORDS)), pa.scalar(None, pa.string()), words)
+    wrong = first(pc.invert(pc.match_substring_regex(words, NUMBER)))
+    if wrong >= 0:
+        raise SfumatoError(
+            f"column {name!r}, row {wrong + 1}: {shown(values[wrong].as_py())} stands where a number should; "
+            "mend it or leave it empty"
+        )
+    return pc.replace_substring(words, "+", "").cast(pa.float64())

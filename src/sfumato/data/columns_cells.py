@@ -1,0 +1,228 @@
+"""A line of numbers cut into atoms and quantile cells, and a line that is only shifted and scaled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sfumato.spec import Field
+
+ATOM = 0.005
+"""A value in more than this share of the training rows has a cell of its own…"""
+FEWEST = 5
+"""… if at least this many rows have it; no quantile cell is cut to hold fewer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Numbers as cell index + position in the cell, cells in ascending order.
+
+    A value of its own cell (an atom) has mass: its volume is 1. Between the atoms, numbers lie in half-open cells
+    between quantiles, with uniform density inside: the volume of a cell is its width, or for whole numbers how many
+    of them it holds that are not atoms, so that exp(log p − log volume) integrates, or sums, to one over
+    atoms and cells. Towards both ends cells are cut by halving shares, so that long tails keep their shape.
+
+    Attributes:
+        atoms: values with cells of their own, ascending.
+        edges: edges of the other cells, ascending; one more than there are such cells, or none.
+        whole: whether the numbers are whole; `edges[-1]` is then the largest number plus one.
+    """
+
+    style: ClassVar[str] = "cells"
+    atoms: np.ndarray
+    edges: np.ndarray
+    whole: bool
+    _is_atom: np.ndarray = field(init=False, repr=False)
+    _part: np.ndarray = field(init=False, repr=False)
+    _place: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        kind = np.int64 if self.whole else np.float64
+        atoms, edges = np.asarray(self.atoms, kind), np.asarray(self.edges, kind)
+        middle = (edges[:-1].astype(np.float64) + edges[1:]) / 2
+        order = np.argsort(np.concatenate([atoms.astype(np.float64), middle]), kind="stable")
+        object.__setattr__(self, "atoms", atoms)
+        object.__setattr__(self, "edges", edges)
+        object.__setattr__(self, "_is_atom", order < len(atoms))
+        object.__setattr__(self, "_part", np.where(order < len(atoms), order, order - len(atoms)))
+        object.__setattr__(self, "_place", np.argsort(order))
+
+    @classmethod
+    def learn(cls, numbers: np.ndarray, cells: int, *, whole: bool) -> Cells:
+        """Cut the line for these training numbers, into at most `cells` cells beside the atoms."""
+        values, counts = np.unique(numbers, return_counts=True)
+        frequent = (counts > ATOM * len(numbers)) & (counts >= FEWEST)
+        if (~frequent).sum() < 2 or len(values) <= 3:
+            return cls(values, np.array([]), whole)
+        others = numbers[~frequent[np.searchsorted(values, numbers)]]
+        shares = _shares(min(cells, max(1, len(others) // FEWEST)), len(others))
+        edges = np.unique(np.quantile(others, shares, method="inverted_cdf"))
+        if whole:
+            edges[-1] += 1
+        return cls(values[frequent], edges, whole)
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    @property
+    def spec(self) -> Field:
+        """The kind of entry."""
+        return Field("cells", len(self))
+
+    def encode(self, numbers: np.ndarray) -> np.ndarray:
+        """float32 entries; a number outside all cells counts as the nearest one inside."""
+        numbers = self._inside(numbers)
+        part = np.zeros(len(numbers), np.int64)
+        position = np.full(len(numbers), 0.5)
+        if len(self.edges):
+            part = np.clip(np.searchsorted(self.edges, numbers, "right") - 1, 0, len(self.edges) - 2)
+            position = self._position(numbers, part)
+        at = np.searchsorted(self.atoms, numbers)
+        if len(self.atoms):
+            hit = self.atoms[np.minimum(at, len(self.atoms) - 1)] == numbers
+            cell = np.where(hit, self._place[np.where(hit, at, 0)], self._cell(part))
+            position = np.where(hit, 0.5, position)
+        else:
+            cell = self._cell(part)
+        entry = (cell + position).astype(np.float32)
+        over = entry >= cell + 1
+        entry[over] = np.nextafter(entry[over], np.float32(0))
+        return entry
+
+    def _cell(self, part: np.ndarray) -> np.ndarray:
+        return self._place[np.minimum(part + len(self.atoms), len(self) - 1)]
+
+    def _inside(self, numbers: np.ndarray) -> np.ndarray:
+        """The nearest numbers that are atoms or within the edges."""
+        low, high = (self.edges[0], self.edges[-1] - self.whole) if len(self.edges) else (0, -1)
+        ends = np.unique(np.concatenate([self.atoms, [low, high]])) if len(self.edges) else self.atoms
+        after = np.clip(np.searchsorted(ends, numbers), 1, max(len(ends) - 1, 1))
+        below, above = ends[after - 1], ends[np.minimum(after, len(ends) - 1)]
+        with np.errstate(over="ignore"):
+            nearest = np.where(numbers.astype(np.float64) - below <= above.astype(np.float64) - numbers, below, above)
+        return np.where((numbers >= low) & (numbers <= high), numbers, nearest)
+
+    def _position(self, numbers: np.ndarray, part: np.ndarray) -> np.ndarray:
+        start = self.edges[part]
+        if not self.whole:
+            return np.clip((numbers - start) / (self.edges[part + 1] - start), 0.0, None)
+        before = np.searchsorted(self.atoms, numbers) - np.searchsorted(self.atoms, start)
+        return (numbers - start - before + 0.5) / self.counts()[part]
+
+    def counts(self) -> np.ndarray:
+        """How many numbers that are not atoms each cell between edges holds (whole numbers only)."""
+        held = np.searchsorted(self.atoms, self.edges)
+        return np.diff(self.edges) - np.diff(held)
+
+    def decode(self, entries: np.ndarray) -> np.ndarray:
+        """Numbers, int64 if whole, else float64."""
+        entries = np.asarray(entries, np.float64)
+        cell = np.clip(np.floor(entries), 0, len(self) - 1).astype(np.int64)
+        position = np.clip(entries - cell, 0.0, np.nextafter(1.0, 0.0))
+        is_atom, part = self._is_atom[cell], self._part[cell]
+        found = np.zeros(len(entries), self.edges.dtype)
+        found[is_atom] = self.atoms[part[is_atom]]
+        rest, where = part[~is_atom], position[~is_atom]
+        if len(rest):
+            start, end = self.edges[rest], self.edges[rest + 1]
+            if self.whole:
+                rank = np.floor(where * self.counts()[rest]).astype(np.int64)
+                found[~is_atom] = self._skip_atoms(start, rank)
+            else:
+                found[~is_atom] = np.minimum(start + where * (end - start), np.nextafter(end, start))
+        return found
+
+    def _skip_atoms(self, start: np.ndarray, rank: np.ndarray) -> np.ndarray:
+        """The number that has `rank` numbers which are not atoms between it and `start`."""
+        gaps = self.atoms - np.arange(len(self.atoms))
+        free = start - np.searchsorted(self.atoms, start) + rank
+        return free + np.searchsorted(gaps, free, "right")
+
+    def volumes(self) -> np.ndarray:
+        """log volume of each cell."""
+        widths = self.counts() if self.whole else np.diff(self.edges)
+        found = np.zeros(len(self))
+        found[~self._is_atom] = np.log(widths.astype(np.float64))[self._part[~self._is_atom]]
+        return found
+
+    def described(self) -> str:
+        """In words."""
+        atoms, others = len(self.atoms), len(self) - len(self.atoms)
+        words = [f"{atoms} value{'s' * (atoms != 1)}"] * bool(atoms) + [f"{others} cells"] * bool(others)
+        return " + ".join(words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {
+            "style": self.style,
+            "atoms": self.atoms.tolist(),
+            "edges": self.edges.tolist(),
+            "whole": self.whole,
+        }
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Numbers as (number − mean) / scale.
+
+    Attributes:
+        mean: of the training numbers.
+        scale: their standard deviation; 1 where they do not vary.
+    """
+
+    style: ClassVar[str] = "real"
+    mean: float
+    scale: float
+
+    @classmethod
+    def learn(cls, numbers: np.ndarray) -> Scale:
+        """Mean and standard deviation, worked out on numbers divided by the largest so that none overflows."""
+        largest = float(np.abs(numbers.astype(np.float64)).max(initial=0.0)) or 1.0
+        small = numbers.astype(np.float64) / largest
+        deviation = float(small.std()) * largest
+        return cls(float(small.mean()) * largest, deviation if deviation > 0 else 1.0)
+
+    @property
+    def spec(self) -> Field:
+        """The kind of entry."""
+        return Field("real")
+
+    def encode(self, numbers: np.ndarray) -> np.ndarray:
+        """float32 entries."""
+        limit = float(np.finfo(np.float32).max)
+        return np.clip((numbers - self.mean) / self.scale, -limit, limit).astype(np.float32)
+
+    def decode(self, entries: np.ndarray) -> np.ndarray:
+        """Numbers as float64."""
+        return np.asarray(entries, np.float64) * self.scale + self.mean
+
+    def volumes(self) -> np.ndarray:
+        """log scale."""
+        return np.array([np.log(self.scale)])
+
+    def described(self) -> str:
+        """In words."""
+        return "real number"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {"style": self.style, "mean": self.mean, "scale": self.scale}
+
+
+def cut_from_dict(values: dict[str, Any]) -> Cells | Scale:
+    """Back from `to_dict`."""
+    if values["style"] == "cells":
+        return Cells(np.array(values["atoms"]), np.array(values["edges"]), values["whole"])
+    return Scale(values["mean"], values["scale"])
+
+
+def _shares(cells: int, rows: int) -> np.ndarray:
+    """Quantile levels of the edges: even in the middle, halving towards both ends while `FEWEST` rows remain."""
+    ends = 0
+    while ends < 5 and cells - 2 * ends > 8 and rows / (cells - 2 * ends) / 2 ** (ends + 1) >= FEWEST:
+        ends += 1
+    even = np.linspace(0.0, 1.0, cells - 2 * ends + 1)
+    tail = even[1] * 0.5 ** np.arange(ends, 0, -1)
+    return np.concatenate([[0.0], tail, even[1:-1], 1 - tail[::-1], [1.0]])

@@ -1,0 +1,180 @@
+"""CSV and TSV: what is guessed, what is refused, and how it is spelt again."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+
+from sfumato.data.columns_base import MISSING_WORDS, NUMBER, first, is_text, plain
+from sfumato.errors import SfumatoError
+
+SPELLING = "sfumato.spelling"
+BOOLEANS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
+BLOCK = 1 << 22
+LONGEST_HEADER = 1 << 20
+
+
+def read(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """A text file as a table; `types` are not guessed.
+
+    Raises:
+        SfumatoError: if it has no header, a line with too many or too few values, or text that is not UTF-8.
+    """
+    delimiter, _ = _header(path)
+    try:
+        table = csv.read_csv(path, *_options(delimiter, types))
+    except pa.ArrowInvalid as error:
+        raise _ragged(path, delimiter, types) or error from None
+    return _tidy(path, table)
+
+
+def batches(path: Path, rows: int, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+    """Tables of at most `rows` rows, in order; every column not in `types` is guessed from the first block."""
+    delimiter, _ = _header(path)
+    reading, parsing, converting = _options(delimiter, types)
+    reading.use_threads = False
+    try:
+        for batch in csv.open_csv(path, reading, parsing, converting):
+            table = pa.Table.from_batches([batch])
+            for start in range(0, len(table), rows):
+                yield table.slice(start, rows)
+    except pa.ArrowInvalid as error:
+        raise _ragged(path, delimiter, types) or error from None
+
+
+def _options(
+    delimiter: str, types: Mapping[str, pa.DataType]
+) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:
+    return (
+        csv.ReadOptions(block_size=BLOCK),
+        csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        csv.ConvertOptions(
+            null_values=[*MISSING_WORDS, " ?"],
+            strings_can_be_null=True,
+            true_values=[],
+            false_values=[],
+            column_types=dict(types),
+        ),
+    )
+
+
+def _header(path: Path) -> tuple[str, list[str]]:
+    """Delimiter and names, from the first line."""
+    with path.open("rb") as probe:
+        zipped = probe.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if zipped else path.open("rb") as file:
+        line = file.readline(LONGEST_HEADER).decode("utf-8-sig", errors="replace").rstrip("\r\n")
+    if not line.strip():
+        raise SfumatoError(f"{path}: the first line is empty where column names should be; add a header line")
+    if "\0" in line:
+        raise SfumatoError(f"{path}: not a text file; name a CSV, TSV or Parquet file by its true ending")
+    delimiter = "\t" if ".tsv" in path.name.lower() else ","
+    if delimiter not in line:
+        delimiter = next((mark for mark in (";", "\t", "|", ",") if mark in line), delimiter)
+    names = line.split(delimiter)
+    if all(re.match(NUMBER, name) for name in names):
+        raise SfumatoError(f"{path}: the first line holds numbers where column names should be; add a header line")
+    return delimiter, names
+
+
+def _ragged(path: Path, delimiter: str, types: Mapping[str, pa.DataType]) -> SfumatoError | None:
+    """The error that says which line is ragged, if one is."""
+    found: list[Any] = []
+
+    def keep(row: Any) -> str:
+        found.append(row)
+        return "error"
+
+    reading, parsing, converting = _options(delimiter, types)
+    reading.use_threads = False
+    parsing.invalid_row_handler = keep
+    try:
+        csv.read_csv(path, reading, parsing, converting)
+    except pa.ArrowInvalid:
+        if found:
+            row = found[0]
+            values = "1 value" if row.actual_columns == 1 else f"{row.actual_columns} values"
+            return SfumatoError(
+                f"{path}: line {row.number} has {values} where the header has {row.expected_columns}; "
+                "mend that line (quote text that holds the separator)"
+            )
+    return None
+
+
+def _tidy(path: Path, table: pa.Table) -> pa.Table:
+    """Booleans as such, with their spelling kept; refuse what is not UTF-8."""
+    fields, columns = [], []
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if pa.types.is_binary(field.type):
+            row = first(pc.is_null(_decoded(column)))
+            raise SfumatoError(
+                f"{path}: column {field.name!r}, row {row + 1} is not UTF-8 text; save the file as UTF-8"
+            )
+        spelling = _spelling(column) if is_text(field.type) else None
+        if spelling is not None:
+            column = pc.equal(column, spelling[1])
+            field = pa.field(field.name, pa.bool_(), metadata={SPELLING: ",".join(spelling)})
+        fields.append(field)
+        columns.append(column)
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.Array:
+    found = []
+    for value in column.to_pylist():
+        try:
+            found.append(None if value is None else value.decode())
+        except UnicodeDecodeError:
+            return pa.array([*found, None], pa.string())
+    return pa.array(found, pa.string())
+
+
+def _spelling(column: pa.ChunkedArray) -> tuple[str, str] | None:
+    if not len(column) or pc.count_distinct(column.slice(0, 1000), mode="only_valid").as_py() > 2:
+        return None
+    seen = set(column.unique().drop_null().to_pylist())
+    return next((pair for pair in BOOLEANS if seen and seen <= set(pair)), None)
+
+
+def write(table: pa.Table, sink: Any, delimiter: str) -> None:
+    """Write a table as text."""
+    words = [_words(field, column) for field, column in zip(table.schema, table.columns, strict=True)]
+    special = f'["\\r\\n{delimiter}]'
+    quoted = [_quoted(column, special) for column in words]
+    names = _quoted(pa.array([field.name for field in table.schema]), special).to_pylist()
+    if len(quoted) == 1:
+        quoted = [pc.if_else(pc.equal(quoted[0], ""), '""', quoted[0])]
+    sink.write((delimiter.join(names) + "\n").encode())
+    for start in range(0, len(table), 100_000):
+        lines = pc.binary_join_element_wise(*(column.slice(start, 100_000) for column in quoted), delimiter)
+        sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
+
+
+def _words(field: pa.Field, column: pa.ChunkedArray) -> pa.Array:
+    values = plain(column)
+    if pa.types.is_boolean(values.type):
+        marks = field.metadata or {}
+        no, yes = marks.get(SPELLING.encode(), b"False,True").decode().split(",")
+        words = pc.if_else(values, yes, no)
+    elif pa.types.is_floating(values.type):
+        words = values.cast(pa.string())
+        short = pc.match_substring_regex(words, r"^-?\d+$")
+        words = pc.if_else(short, pc.binary_join_element_wise(words, ".0", ""), words)
+    elif pa.types.is_duration(values.type):
+        words = values.cast(pa.int64()).cast(pa.string())
+    else:
+        words = values.cast(pa.string())
+    return pc.fill_null(words, "")
+
+
+def _quoted(words: pa.Array, special: str) -> pa.Array:
+    doubled = pc.replace_substring(words, '"', '""')
+    wrapped = pc.binary_join_element_wise('"', doubled, '"', "")
+    return pc.if_else(pc.match_substring_regex(words, special), wrapped, words)

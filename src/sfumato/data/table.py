@@ -1,0 +1,327 @@
+"""Tables: rows of named columns, each of its own kind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from sfumato.data import columns, frames
+from sfumato.data.columns_base import Column, is_text, plain
+from sfumato.data.options import DataOptions
+from sfumato.data.schema import Encoded, Schema, remember, rows_from_json, rows_to_json
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.spec import DataSpec
+
+logger = logging.getLogger("sfumato.data")
+
+LIKELIHOODS = ("auto", "cells", "gaussian", "mse")
+CHUNK = 1 << 16
+"""Rows encoded at a time, so that what is needed beside the result stays small."""
+
+
+class TableSchema(Schema):
+    """A table's columns.
+
+    Every statistic is of the training part. With likelihood `cells` (what `auto` is) a numeric column is cut into
+    atoms and quantile cells, see `columns_cells.Cells`; with `gaussian` or `mse` it is shifted and scaled. Labels
+    are category indices either way. Conditions are category indices and standardised numbers. Constants and
+    identifiers are not modelled: a constant comes back as it is, whole-number identifiers go on after the largest
+    seen, other identifiers come back empty.
+
+    Attributes:
+        columns: all columns that are not dropped, in the table's order.
+        frame_kind: what the table was: file, pandas, polars or arrow; `decode` gives that back.
+    """
+
+    kind: ClassVar[str] = "table"
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        spec: DataSpec,
+        *,
+        given_names: Sequence[str] = (),
+        frame_kind: str = "arrow",
+        given_rows: Tensor | None = None,
+        label_names: Sequence[str] = (),
+    ) -> None:
+        self.columns = tuple(columns)
+        self.spec = spec
+        self.given_names = tuple(given_names)
+        self.frame_kind = frame_kind
+        self.given_rows = given_rows
+        self.label_names = tuple(label_names)
+        by_name = {column.name: column for column in columns}
+        self._given = [by_name[name] for name in self.given_names]
+        self._x = [column for column in columns if column.field is not None and column.name not in self.given_names]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the entries of x, in order.
+
+        Conditions, constants and identifiers are not among them.
+        """
+        return tuple(column.name for column in self._x)
+
+    @staticmethod
+    def kinds(frame: pa.Table, options: DataOptions) -> dict[str, str]:
+        """The kind of each column that is not dropped: as `options.kinds` says, else inferred.
+
+        Types and the question whether a column is constant or an identifier are looked at in the whole table, so
+        give it whole; numbers are learned from the training part alone.
+
+        Raises:
+            SfumatoError: if an option names a column that is not there, or a column holds no value.
+        """
+        names = frame.column_names
+        asked = {"drop": options.drop, "given": options.given, "kind": tuple(options.kinds)}
+        for option, named in asked.items():
+            for name in named:
+                if name not in names:
+                    raise SfumatoError(f"{option}={name!r} is not a column; {did_you_mean(name, names)}")
+        return {
+            name: options.kinds.get(name) or columns.infer(name, frame[name])
+            for name in names
+            if name not in options.drop
+        }
+
+    @classmethod
+    def learn(
+        cls,
+        frame: pa.Table,
+        options: DataOptions,
+        *,
+        frame_kind: str = "arrow",
+        examples: int | None = None,
+        kinds: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Learn the training rows.
+
+        Args:
+            frame: the training rows (or, of very many, a random part of them), as `frames.read` gives them.
+            options: how columns are taken.
+            frame_kind: what the table was, as `frames.read` says.
+            examples: number of training rows; None if `frame` holds all of them.
+            kinds: of columns, from `TableSchema.kinds` on the whole table; None looks at `frame`.
+
+        Raises:
+            SfumatoError: if an option does not fit the table, a column holds no value, or nothing is left to model.
+        """
+        if options.likelihood not in LIKELIHOODS:
+            raise SfumatoError(
+                f"likelihood={options.likelihood!r} is not one for tables; choose one of {', '.join(LIKELIHOODS)}"
+            )
+        kinds = cls.kinds(frame, options) if kinds is None else kinds
+        for name in options.given:
+            if kinds[name] in ("constant", "identifier"):
+                raise SfumatoError(
+                    f"given={name!r} is {'an' if kinds[name] == 'identifier' else 'a'} {kinds[name]} and cannot be a "
+                    f"condition; leave it out, or set its kind, as {name}=categorical"
+                )
+        likelihood = "cells" if options.likelihood == "auto" else options.likelihood
+        learned = [
+            columns.learn(
+                name,
+                kind,
+                frame.schema.field(name),
+                frame[name],
+                None if name in options.given or likelihood != "cells" else options.cells,
+            )
+            for name, kind in kinds.items()
+        ]
+        fields = {column.name: column.field for column in learned}
+        x = [field for name, field in fields.items() if field is not None and name not in options.given]
+        if not x:
+            raise SfumatoError(
+                "no column is left to model: all are constants, identifiers, conditions or dropped; keep one"
+            )
+        given = [field for name in options.given if (field := fields[name]) is not None]
+        total = frame.num_rows if examples is None else examples
+        spec = DataSpec((len(x),), tuple(x), tuple(given), likelihood, total)
+        schema = cls(learned, spec, given_names=options.given, frame_kind=frame_kind)
+        if options.given:
+            schema.given_rows = remember(schema._matrix(frame, schema._given), options.seed)
+        return schema
+
+    def read(self, source: Any, *, need_x: bool = True) -> pa.Table:
+        """A path, frame or mapping as an arrow table of this schema's columns, checked.
+
+        What is no mistake but should be known (categories never seen in training, numbers beyond the range) is said
+        once, through the logger `sfumato.data`.
+
+        Args:
+            source: path, frame, or mapping of names to columns.
+            need_x: whether modelled columns must be there; without it only conditions are taken, those there are.
+
+        Raises:
+            SfumatoError: if a column is missing, or holds a value it cannot take.
+        """
+        where = f"{source}: " if isinstance(source, str | Path) else ""
+        texts = {c.name: pa.string() for c in self.columns if is_text(c.form.type)}
+        table, _ = frames.read(source, types=texts)
+        wanted = [*self._x, *self._given] if need_x else self._given
+        for column in wanted:
+            if need_x and column.name not in table.column_names:
+                raise SfumatoError(
+                    f"{where}column {column.name!r} is missing; {_found(column.name, table.column_names)}"
+                )
+        here = [c for c in self.columns if c.name in table.column_names and (need_x or c in wanted)]
+        table = table.select([column.name for column in here])
+        if not table.num_rows:
+            raise SfumatoError(f"{where}no rows; give at least one")
+        try:
+            notes = self.notes(table)
+        except SfumatoError as error:
+            raise SfumatoError(f"{where}{error}") from None
+        for note in notes:
+            logger.warning("%s%s", where, note)
+        return table
+
+    def notes(self, raw: pa.Table) -> list[str]:
+        """What is no mistake but should be known before `raw` is encoded.
+
+        Raises:
+            SfumatoError: at a value a column cannot take.
+        """
+        return [
+            note
+            for column in (*self._x, *self._given)
+            if column.name in raw.column_names
+            for note in column.notes(plain(raw[column.name]))
+        ]
+
+    def encode(self, raw: Any) -> Encoded:
+        """Rows as x of shape (N, D) and given of shape (N, G), float32; NaN where missing.
+
+        Args:
+            raw: an arrow table with this schema's columns, or what `read` takes.
+
+        Raises:
+            SfumatoError: at a value a column cannot take.
+        """
+        table = raw if isinstance(raw, pa.Table) else self.read(raw)
+        given = self._matrix(table, self._given) if self._given else None
+        return Encoded(self._matrix(table, self._x), given)
+
+    def encode_given(self, raw: pa.Table) -> Tensor | None:
+        """The conditions of rows alone, (N, G); NaN where a condition's column is not there."""
+        return self._matrix(raw, self._given) if self._given else None
+
+    def _matrix(self, table: pa.Table, chosen: Sequence[Column]) -> Tensor:
+        found = np.full((table.num_rows, len(chosen)), np.nan, np.float32)
+        for place, column in enumerate(chosen):
+            if column.name not in table.column_names:
+                if column in self._given:
+                    continue
+                raise SfumatoError(f"column {column.name!r} is missing; {_found(column.name, table.column_names)}")
+            values = column.fit(plain(table[column.name]))
+            for start in range(0, len(values), CHUNK):
+                found[start : start + CHUNK, place] = column.encode(values.slice(start, CHUNK))
+        return torch.from_numpy(found)
+
+    def decode(self, x: Tensor, given: Tensor | None = None) -> Any:
+        """Rows as the kind of frame the schema was learned on, all columns in their order and types.
+
+        Numbers are brought inside the range seen in training; NaN becomes a missing value, as do conditions if
+        `given` is None.
+        """
+        return frames.give(self.decode_table(x, given), self.frame_kind)
+
+    def decode_table(self, x: Tensor, given: Tensor | None = None) -> pa.Table:
+        """`decode`, as an arrow table."""
+        rows = x.detach().cpu().numpy()
+        conditions = None if given is None else given.detach().cpu().numpy()
+        nothing = np.full(len(rows), np.nan)
+        arrays = []
+        for column in self.columns:
+            if column in self._given:
+                place = self._given.index(column)
+                entries = nothing if conditions is None else conditions[:, place]
+            else:
+                entries = rows[:, self._x.index(column)] if column in self._x else nothing
+            arrays.append(column.form.dress(column.decode(entries)))
+        return pa.table(arrays, schema=pa.schema([column.form.field(column.name) for column in self.columns]))
+
+    def write(self, raw: Any, path: str | Path) -> None:
+        """Write rows as .csv, .tsv or .parquet, each also with .gz.
+
+        Raises:
+            SfumatoError: if the ending is another, or the place cannot be written to.
+        """
+        frames.suffix(path)
+        table, _ = frames.read(raw)
+        forms = {column.name: column.form.field(column.name) for column in self.columns}
+        fields = [
+            field.with_metadata(forms[field.name].metadata) if field.name in forms else field for field in table.schema
+        ]
+        frames.write(pa.table(table.columns, schema=pa.schema(fields)), path)
+
+    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
+        """Values of one condition as floats, shape (len(values),); NaN where None.
+
+        Text, as the command line has it, is taken as the number, time or label it spells.
+
+        Raises:
+            SfumatoError: if a value is not one the condition can take.
+        """
+        return torch.from_numpy(self._given[self.given_names.index(name)].condition(values))
+
+    def describe(self) -> list[dict[str, str]]:
+        """Rows to show before training: column, kind, modelled, missing, note."""
+        found = []
+        for column in self.columns:
+            modelled, note = column.described()
+            share = f"{column.missing:.1%}" if column.missing else ""
+            if column in self._given:
+                modelled = f"condition, {modelled}"
+            found.append(
+                {"column": column.name, "kind": column.kind, "modelled": modelled, "missing": share, "note": note}
+            )
+        return found
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        """(B,): Σ log of cell widths (numbers), counts (whole numbers) and scales (real fields).
+
+        Atoms and categories have volume 1, entries that are NaN add nothing.
+        """
+        total = x.new_zeros(len(x))
+        for place, column in enumerate(self._x):
+            volumes = torch.from_numpy(column.volumes()).to(x)
+            cell = x[:, place].nan_to_num(0.0).long().clamp(0, len(volumes) - 1)
+            total = total + volumes[cell].where(~x[:, place].isnan(), 0.0)
+        return total
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {
+            "kind": self.kind,
+            "spec": self.spec.to_dict(),
+            "given_names": list(self.given_names),
+            "given_rows": rows_to_json(self.given_rows),
+            "label_names": list(self.label_names),
+            "frame_kind": self.frame_kind,
+            "columns": [column.to_dict() for column in self.columns],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Back from `to_dict`."""
+        return cls(
+            [columns.load(column) for column in values["columns"]],
+            DataSpec.from_dict(values["spec"]),
+            given_names=values["given_names"],
+            frame_kind=values["frame_kind"],
+            given_rows=rows_from_json(values["given_rows"]),
+            label_names=values["label_names"],
+        )
+
+
+def _found(name: str, names: Sequence[str]) -> str:
+    return did_you_mean(name, names) if names else "the table has no columns"
