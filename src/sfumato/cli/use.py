@@ -164,9 +164,19 @@ def _deliver(auto: Autoencoder, raw: Any, n: int, run: str, what: str, out: Out,
         schema.write(raw, path)
         say.result({"out": str(path), "examples": n}, f"{n} {what} of {run}: {path}")
     elif say.json:
-        pass
+        say.result({what: _records(raw)}, "")
     else:
         sys.stdout.write(as_csv(lambda place: schema.write(raw, place)))
+
+
+def _records(raw: Any) -> list[Any]:
+    """A frame as one mapping a row, an array as lists."""
+    import narwhals as nw
+
+    if nw.dependencies.is_into_dataframe(raw):
+        return list(nw.from_native(raw, eager_only=True).iter_rows(named=True))
+    rows: list[Any] = raw.tolist()
+    return rows
 
 
 def _columns(columns: dict[str, np.ndarray], out: Out, say: Say) -> None:

@@ -1,0 +1,84 @@
+"""show, report, models and data."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from sfumato import data, models
+from sfumato.artifacts import Run
+
+
+def test_show_tells_data_model_numbers_files_and_what_next(cli, birds, table):
+    said = cli("show", birds)
+    assert said.code == 0, said.err
+    for word in ("cvae", str(table), "species, island", "parameters", "20 steps", "rate", "report.html", "Next:"):
+        assert word in said.out, word
+
+
+def test_show_as_json(cli, birds):
+    told = json.loads(cli("show", birds, "--json").out)
+    run = Run.open(birds)
+    assert told["finished"]
+    assert told["parameters"] == sum(parameter.numel() for parameter in run.model().parameters())
+    assert told["config"]["model"]["name"] == "cvae"
+    assert {row["column"] for row in told["columns"]} >= {"species", "sex", "body_mass_g"}
+
+
+def test_report_is_made_again_and_the_run_stays_whole(cli, moons, tmp_path):
+    shutil.copytree(moons, tmp_path / "copy")
+    (tmp_path / "copy" / "report.html").unlink()
+    shutil.rmtree(tmp_path / "copy" / "pictures")
+    said = cli("report", tmp_path / "copy")
+    assert said.code == 0, said.err
+    assert str(tmp_path / "copy" / "report.html") in said.out
+    assert (tmp_path / "copy" / "report.html").is_file()
+    assert list((tmp_path / "copy" / "pictures").glob("*.png"))
+    Run.open(tmp_path / "copy").verify()
+
+
+def test_models_are_listed_with_their_options(cli):
+    told = json.loads(cli("models", "--json").out)["models"]
+    assert [model["name"] for model in told] == list(models.names())
+    assert told[0]["options"]["latent_dim"]["help"]
+    page = cli("models").out
+    assert all(f"{name}: {models.summary(name)}" in " ".join(page.split()) for name in models.names())
+
+
+def test_built_in_sets_are_listed(cli):
+    told = json.loads(cli("data", "--json").out)["data"]
+    assert [one["name"] for one in told] == list(data.names())
+    assert all(name in cli("data").out for name in data.names())
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    code = "import sys; from sfumato.cli import main; sys.exit(main(['models']))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() in (0, 1)
+
+
+def test_the_short_spelling_does_the_same(tmp_path):
+    script = Path(__file__).parents[2] / "main.py"
+    told = [
+        "--model",
+        "name=cvae,latent_dim=2",
+        "--cuda=False",
+        "--dataset=circles",
+        "--rows=200",
+        "--steps=5",
+        "--json",
+    ]
+    done = subprocess.run([sys.executable, script, *told], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["model"] == "cvae"
+    config = Run.open(tmp_path / "runs" / "circles-cvae").config()
+    assert config["training"]["device"] == "cpu"
+    assert config["model"]["latent_dim"] == 2

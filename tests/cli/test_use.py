@@ -1,0 +1,124 @@
+"""sample, reconstruct, encode and score: what goes in and what comes out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+
+import sfumato
+
+HEADER = "species,island,bill_length_mm,body_mass_g,sex"
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_samples_have_the_columns_of_the_table_and_the_value_asked_for(cli, birds):
+    said = cli("sample", birds, "-n", 7, "--given", "species=Gentoo", "-o", "new.csv")
+    assert said.code == 0, said.err
+    assert "new.csv" in said.out
+    text = Path("new.csv").read_text()
+    assert text.splitlines()[0].replace('"', "") == HEADER
+    assert [row["species"] for row in rows(text)] == ["Gentoo"] * 7
+    assert {row["island"] for row in rows(text)} == {"Biscoe"}, "drawn from the rows of that species"
+    assert all(row["body_mass_g"].isdigit() for row in rows(text))
+
+
+def test_samples_go_to_stdout_as_csv_when_no_file_is_named(cli, birds):
+    said = cli("sample", birds, "-n", 3)
+    assert said.err == ""
+    assert len(rows(said.out)) == 3
+    assert list(rows(said.out)[0]) == HEADER.split(",")
+
+
+def test_samples_as_json(cli, birds):
+    told = json.loads(cli("sample", birds, "-n", 3, "--given", "species=Adelie", "--json").out)
+    assert len(told["samples"]) == 3
+    assert told["samples"][0]["species"] == "Adelie"
+
+
+def test_the_seed_decides_the_samples(cli, moons):
+    one, same, other = (cli("sample", moons, "-n", 5, "--seed", seed).out for seed in (1, 1, 2))
+    assert one == same
+    assert one != other
+
+
+def test_temperature_zero_takes_the_latent_mean(cli, moons):
+    told = json.loads(cli("sample", moons, "-n", 200, "--temperature", 0, "--json").out)["samples"]
+    varied = json.loads(cli("sample", moons, "-n", 200, "--temperature", 3, "--json").out)["samples"]
+    assert np.std([row["x1"] for row in told]) < np.std([row["x1"] for row in varied])
+
+
+def test_marginal_leaves_out_what_is_not_named(cli, birds):
+    said = cli("sample", birds, "-n", 4, "--given", "species=Gentoo", "--marginal")
+    assert said.code == 0, said.err
+    assert {row["species"] for row in rows(said.out)} == {"Gentoo"}
+    assert {row["island"] for row in rows(said.out)} == {""}
+
+
+def test_reconstructions_have_the_rows_of_the_file(cli, birds, table):
+    said = cli("reconstruct", birds, table, "-o", "out.parquet")
+    assert said.code == 0, said.err
+    frame = parquet.read_table("out.parquet")
+    assert frame.num_rows == 40
+    assert frame.column_names == HEADER.split(",")
+    assert frame["species"].to_pylist()[:4] == ["Adelie", "Adelie", "Adelie", "Gentoo"]
+
+
+def test_codes_are_those_of_the_estimator(cli, birds, table):
+    expected = sfumato.load(birds).encode(str(table))
+    assert cli("encode", birds, table, "-o", "latents.parquet").code == 0
+    assert cli("encode", birds, table, "-o", "latents.npy").code == 0
+    frame = parquet.read_table("latents.parquet")
+    assert frame.column_names == [f"z{index + 1}" for index in range(expected.shape[1])]
+    np.testing.assert_allclose(np.stack([column.to_numpy() for column in frame.columns], 1), expected)
+    np.testing.assert_allclose(np.load("latents.npy"), expected)
+
+
+def test_codes_go_to_stdout_as_csv(cli, moons, tmp_path):
+    cli("sample", moons, "-n", 6, "-o", "points.csv")
+    said = cli("encode", moons, "points.csv")
+    assert len(rows(said.out)) == 6
+    assert set(rows(said.out)[0]) >= {"z1", "z2"}
+
+
+def test_score_tells_mean_error_and_the_oddest_rows(cli, birds, table):
+    expected = sfumato.load(birds).score_samples(str(table))
+    told = json.loads(cli("score", birds, table, "--json").out)
+    assert told["mean"] == pytest.approx(expected.mean())
+    assert told["standard_error"] == pytest.approx(expected.std(ddof=1) / len(expected) ** 0.5)
+    assert told["lowest"][0] == {"row": int(expected.argmin()) + 1, "score": pytest.approx(expected.min())}
+    said = cli("score", birds, table, "-o", "scores.csv")
+    assert "40 examples" in said.out
+    assert [float(row["score"]) for row in rows(Path("scores.csv").read_text())] == pytest.approx(list(expected))
+
+
+def test_what_is_there_is_kept_unless_told_otherwise(cli, moons):
+    Path("precious.csv").write_text("mine")
+    said = cli("sample", moons, "-o", "precious.csv")
+    assert said.code == 2
+    assert said.err == "sfumato: precious.csv: exists already; choose another name or add --overwrite\n"
+    assert Path("precious.csv").read_text() == "mine"
+    assert cli("sample", moons, "-o", "precious.csv", "--overwrite").code == 0
+    assert Path("precious.csv").read_text() != "mine"
+
+
+def test_pictures_are_written_as_a_grid_or_a_folder_or_an_array(cli):
+    assert cli("fit", "digits", "--steps", 5, "--quiet", "--run", "digits").code == 0
+    assert cli("sample", "digits", "-n", 6, "-o", "grid.png").code == 0
+    assert cli("sample", "digits", "-n", 6, "-o", "many").code == 0
+    assert cli("sample", "digits", "-n", 6, "-o", "six.npy").code == 0
+    assert Path("grid.png").read_bytes()[:4] == b"\x89PNG"
+    assert len(list(Path("many").glob("*.png"))) == 6
+    assert np.load("six.npy").shape == (6, 8, 8)
+    said = cli("sample", "digits")
+    assert said.code == 2
+    assert "-o grid.png" in said.err
+    assert cli("score", "digits", "six.npy").code == 0
