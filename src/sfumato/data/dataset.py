@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from sfumato.data import arrays, folder, toy
 from sfumato.data.arrays import Arrays
@@ -87,8 +88,9 @@ def open_built_in(name: str, options: DataOptions) -> Dataset:
         return open_arrays(Arrays(name, found.values, labels), options)
     columns = {column: pa.array(found.values[:, place]) for place, column in enumerate(found.columns)}
     if found.labels is not None:
-        columns[LABEL] = pa.array(np.array(found.label_names)[found.labels])
-    asked = options
+        numbered = found.label_names[0] == "0"
+        columns[LABEL] = pa.array(found.labels if numbered else np.array(found.label_names)[found.labels])
+    asked = replace(options, kinds={LABEL: "categorical"} | options.kinds) if LABEL in columns else options
     if asked.likelihood == "auto" and name in ("moons", "circles", "blobs"):
         asked = replace(asked, likelihood="gaussian")
     has_label = found.labels is not None
@@ -96,7 +98,7 @@ def open_built_in(name: str, options: DataOptions) -> Dataset:
         asked = replace(asked, label=LABEL)
         if LABEL not in (*asked.given, *asked.drop):
             asked = replace(asked, drop=(*asked.drop, LABEL))
-    data = frame_dataset(name, f"built-in set {name}", pa.table(columns), "pandas", asked)
+    data = frame_dataset(name, f"built-in set {name}", pa.table(columns), "file", asked)
     return replace(data, options=options, has_label=has_label)
 
 
@@ -117,7 +119,8 @@ def frame_dataset(name: str, source: str, frame: pa.Table, kind: str, options: D
     labels = _label_column(frame, options)
     parts = split(len(frame), options.split, labels=_codes(labels), seed=options.seed, source=source)
     train = frame.take(pa.array(parts[0]))
-    schema = TableSchema.learn(train, options, frame_kind=kind, examples=len(train))
+    kinds = TableSchema.kinds(frame, options)
+    schema = TableSchema.learn(train, options, frame_kind=kind, examples=len(train), kinds=kinds)
     label = None if labels is None else Label.learn(labels[parts[0]])
     schema.label_names = () if label is None else label.names
     encoded = schema.encode(frame)
@@ -230,17 +233,22 @@ def _streamed(
     part = np.full(len(x), -1, np.int8)
     for number, rows in enumerate(parts):
         part[rows] = number
-    afresh = isinstance(schema, PictureSchema) and schema.binarise == "stochastic"
 
-    def encode(raw: np.ndarray, rows: np.ndarray) -> Encoded:
+    def given_of(rows: np.ndarray) -> Tensor | None:
         mine = None if labels is None else labels[rows]
-        given = condition(schema.label, mine, len(raw)) if schema.given_names else None
-        if isinstance(schema, PictureSchema) and afresh:
-            return Encoded(schema.levels(raw), given)
-        return Encoded(schema.encode(raw).x, given)
+        return condition(schema.label, mine, len(rows)) if schema.given_names else None
 
-    levels = schema.pixels.levels if isinstance(schema, PictureSchema) and afresh else None
-    return [Streamed(x, part, number, encode, labels=index, levels=levels) for number in range(3)]
+    def encode_once(raw: np.ndarray, rows: np.ndarray) -> Encoded:
+        return Encoded(schema.encode(raw).x, given_of(rows))
+
+    def encode_levels(raw: np.ndarray, rows: np.ndarray) -> Encoded:
+        assert isinstance(schema, PictureSchema), "only pictures are binarised"
+        return Encoded(schema.levels(raw), given_of(rows))
+
+    train = Streamed(x, part, 0, encode_once, labels=index)
+    if isinstance(schema, PictureSchema) and schema.binarise == "stochastic":
+        train = Streamed(x, part, 0, encode_levels, labels=index, levels=schema.pixels.levels)
+    return [train, *(Streamed(x, part, number, encode_once, labels=index) for number in (1, 2))]
 
 
 def open_folder(path: Path, options: DataOptions) -> Dataset:
