@@ -1,0 +1,8 @@
+"""Pictures of a fitted model, and a report of one file that shows them."""
+
+from sfumato.report.gallery import pictures
+from sfumato.report.look import Picture
+from sfumato.report.measures import Measure, measures
+from sfumato.report.page import html
+
+__all__ = ["Measure", "Picture", "html", "measures", "pictures"]

@@ -1,0 +1,77 @@
+"""Which pictures a run gets, by the kind of its data, and their words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sfumato.data.dataset import Dataset
+from sfumato.estimator import Autoencoder
+from sfumato.report import of_pictures, of_plane, of_tables
+from sfumato.report.curves import curves, terms
+from sfumato.report.look import Picture, save
+from sfumato.report.shown import Shown, still
+
+Metrics = Sequence[Mapping[str, Any]]
+
+
+def pictures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 0) -> list[Picture]:
+    """Draw what there is to see of a fitted model into `folder`, and its twins on dark paper into `folder/dark`.
+
+    Two numeric columns: data, reconstructions and samples side by side, and the decoder's map. Pictures: pairs,
+    samples, traversals, interpolations. Other tables and vectors: marginals, associations, distances. Always the
+    latent space, and the curves of training.
+
+    Args:
+        auto: fitted; it is left as it was.
+        data: the data it was fitted on; the test part is shown.
+        folder: made if it is not there.
+        seed: of the choice of examples and of all noise.
+
+    Raises:
+        SfumatoError: if the folder cannot be written.
+    """
+    folder = Path(folder)
+    with still(auto.model_, seed):
+        shown = Shown.of(auto.model_, auto.schema_, data, seed)
+        found = []
+        if auto.schema_.kind == "picture":
+            found += of_pictures.draw(shown, folder)
+        elif (plane := of_plane.find(shown)) is not None:
+            found += of_plane.draw(shown, plane, folder)
+        else:
+            found += of_tables.draw(shown, folder)
+        found.append(of_plane.latent_space(shown, folder))
+    lines = auto.history_.lines
+    if terms(lines):
+        found.append(_curves(lines, _warmup(auto.config_.options), auto.history_.best_step, folder))
+    return found
+
+
+def _warmup(options: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """The steps over which the weight of the rate rises, once for each cycle (see `objectives.Ramp`)."""
+    steps = options.get("warmup") or 0
+    starts = [2 * steps * cycle for cycle in range(options.get("cycles") or 1)] if steps else []
+    return [(start, start + steps) for start in starts]
+
+
+def _curves(metrics: Metrics, warmup: Sequence[tuple[int, int]], best: int | None, folder: Path) -> Picture:
+    last = metrics[-1]["step"]
+    shaded = (
+        " The shaded part is the warm-up: the rate's weight grows there, so the total of training may rise."
+        if warmup
+        else ""
+    )
+    final = [row for row in metrics if row.get("split") == "valid" and row.get("total") is not None]
+    ended = f" The validation total ends at {final[-1]['total']:.4g} nats." if final else ""
+    return save(
+        folder,
+        "curves",
+        lambda look: curves(metrics, look, warmup=warmup, best=best),
+        title="How training went",
+        alt=f"Line charts of {', '.join(terms(metrics))} over {last} steps, training and validation.{ended}",
+        caption="Distortion is what reconstructions miss, rate is what the code carries; lower is better for their "
+        "total. Validation (blue) should level off: where it climbs while training still falls, the model learns its "
+        "training examples by heart, and the weights kept are those from before." + shaded,
+    )

@@ -1,0 +1,127 @@
+"""Grids of pictures at their own pixels: pairs, samples, traversals, interpolations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backend_bases import RendererBase
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from sfumato.report.look import DOTS, WIDTH, Look, figure, short
+
+MARGIN = 0.08
+
+
+class Tiles(Artist):
+    """An image laid on the sheet pixel for pixel; `Figure.figimage` resamples it first, in ten times the time."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        super().__init__()
+        opaque = np.full((*image.shape[:2], 1), 255, np.uint8)
+        self.image = np.concatenate([image, opaque], -1)
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Lay the image from the lower left corner."""
+        pen = renderer.new_gc()
+        renderer.draw_image(pen, 0, 0, self.image[::-1])
+        pen.restore()
+
+
+def coloured(pictures: np.ndarray, look: Look) -> np.ndarray:
+    """(N, H, W) grey, or (N, H, W, C) with C = 1…4, of uint8 as (N, H, W, 3); transparency shows the paper.
+
+    One channel is grey, two are grey with alpha, three are RGB, four RGBA.
+    """
+    values = pictures if pictures.ndim == 4 else pictures[..., None]
+    values = values.astype(np.float32) / 255
+    channels = values.shape[-1]
+    inks = values[..., : channels - 1 + channels % 2]
+    inks = np.repeat(inks, 3, axis=-1) if inks.shape[-1] == 1 else inks
+    if channels % 2 == 0:
+        alpha = values[..., -1:]
+        inks = inks * alpha + np.asarray(to_rgb(look.paper), np.float32) * (1 - alpha)
+    return np.asarray(np.round(inks * 255), np.uint8)
+
+
+def sheet_of(
+    cells: Sequence[Sequence[np.ndarray | None]],
+    look: Look,
+    *,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    breaks: Sequence[int] = (),
+) -> Figure:
+    """A sheet of pictures in rows and columns.
+
+    A pixel of a picture is a whole number of pixels of the sheet and is never blurred, unless the picture is larger
+    than its place.
+
+    Args:
+        cells: rows of pictures (H, W) or (H, W, C), uint8; None leaves a place empty.
+        rows: a name at the left of each row.
+        columns: a name above each column.
+        breaks: rows before which there is more air.
+    """
+    across = max(len(row) for row in cells)
+    example = next(cell for row in cells for cell in row if cell is not None)
+    height, width = example.shape[:2]
+    longest = max((len(short(name, 14)) for name in rows), default=-1)
+    left = round((MARGIN + 0.1 + longest * 0.085) * DOTS)
+    top = round((0.34 if columns else MARGIN) * DOTS)
+    gap = round(0.03 * DOTS)
+    room = int(WIDTH * DOTS) - left - round(MARGIN * DOTS) - gap * (across - 1)
+    largest = min(room // across, round(0.95 * DOTS))
+    scale = max(largest // width, 1)
+    shrink = ceil(width * scale / largest) if width > largest else 1
+    wide, high = width * scale // shrink, height * scale // shrink
+    air = round(0.09 * DOTS)
+    tall = top + len(cells) * (high + gap) + air * len(breaks) + round(MARGIN * DOTS)
+    whole = left + across * (wide + gap) - gap + round(MARGIN * DOTS)
+    canvas = np.empty((tall, whole, 3), np.uint8)
+    canvas[:] = np.round(np.array(to_rgb(look.paper)) * 255)
+    middles = []
+    down = top
+    for index, row in enumerate(cells):
+        down += air if index in breaks else 0
+        for column, cell in enumerate(row):
+            if cell is None:
+                continue
+            tile = _scaled(coloured(cell[None], look)[0], scale, shrink)
+            start = left + column * (wide + gap)
+            canvas[down : down + high, start : start + wide] = tile[:high, :wide]
+        middles.append(down + high / 2)
+        down += high + gap
+    sheet = figure(whole / DOTS, tall / DOTS, look)
+    sheet.add_artist(Tiles(canvas))
+    for name, middle in zip(rows, middles, strict=False):
+        _say(sheet, (left / DOTS - 0.08) / (whole / DOTS), 1 - middle / tall, short(name, 14), look, "right", "center")
+    for column, name in enumerate(columns):
+        centre = left + column * (wide + gap) + wide / 2
+        _say(sheet, centre / whole, 1 - (top - 8) / tall, short(name, 8), look, "center", "bottom")
+    return sheet
+
+
+def pairs(data: np.ndarray, reconstruction: np.ndarray, look: Look, *, across: int = 12) -> Figure:
+    """Rows of pictures, each above its reconstruction."""
+    cells: list[list[np.ndarray | None]] = []
+    names: list[str] = []
+    for start in range(0, len(data), across):
+        cells += [list(data[start : start + across]), list(reconstruction[start : start + across])]
+        names += ["data", "model"]
+    return sheet_of(cells, look, rows=names, breaks=range(2, len(cells), 2))
+
+
+def _scaled(picture: np.ndarray, scale: int, shrink: int) -> np.ndarray:
+    if shrink == 1:
+        return picture.repeat(scale, 0).repeat(scale, 1)
+    height, width = (side // shrink * shrink for side in picture.shape[:2])
+    blocks = picture[:height, :width].reshape(height // shrink, shrink, width // shrink, shrink, -1)
+    return np.asarray(blocks.mean((1, 3)).round(), np.uint8)
+
+
+def _say(sheet: Figure, x: float, y: float, text: str, look: Look, across: str, up: str) -> None:
+    sheet.text(x, y, text, fontsize=8, color=look.quiet, ha=across, va=up, parse_math=False)

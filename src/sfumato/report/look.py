@@ -1,0 +1,213 @@
+"""How every picture looks: two papers (light and dark), one palette that colour-blind eyes can tell apart."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from sfumato import files
+
+WIDTH = 9.0
+"""Width of a picture in inches: 900 pixels on the page, twice as many in the file."""
+DOTS = 200
+LEGEND_COLUMNS = 6
+
+# The ten colours of M. Petroff, "Accessible Color Sequences for Data Visualization", 2021.
+PETROFF = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#92dadd",
+    "#e76300", "#a96b59", "#b9ac70", "#717581", "#94a4a2",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colours of one paper.
+
+    Attributes:
+        paper: background; ink: titles and lines that matter; quiet: ticks and notes; line: grids and frames.
+        real, made: what is given and what the model made of it, wherever the two are compared.
+        colours: one for each class.
+    """
+
+    name: str
+    paper: str
+    ink: str
+    quiet: str
+    line: str
+    real: str
+    made: str
+    colours: tuple[str, ...]
+
+    @property
+    def diverging(self) -> LinearSegmentedColormap:
+        """Amber below zero, paper at zero, blue above."""
+        return LinearSegmentedColormap.from_list("diverging", ["#d9730d", self.paper, "#2f7fd1"])
+
+
+def _lighter(colour: str, share: float) -> str:
+    red, green, blue = (c + (1 - c) * share for c in to_rgb(colour))
+    return to_hex((red, green, blue))
+
+
+LIGHT = Look("light", "#ffffff", "#1c2128", "#5b6470", "#dfe3e8", "#a9b1bb", "#1f6fc4", PETROFF)
+DARK = Look(
+    "dark", "#161b22", "#e6e9ee", "#a3adba", "#343c47", "#69737f", "#6cb1f5",
+    tuple(_lighter(colour, 0.22) for colour in PETROFF),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its words.
+
+    Attributes:
+        path: the PNG on light paper; `dark` is its twin on dark paper.
+        title: a few words.
+        alt: what is to be seen, for those who do not see it.
+        caption: what it shows and what to look for, in plain words.
+    """
+
+    path: Path
+    title: str
+    alt: str
+    caption: str
+
+    @property
+    def dark(self) -> Path:
+        """The same picture on dark paper."""
+        return self.path.parent / "dark" / self.path.name
+
+
+def figure(width: float, height: float, look: Look) -> Figure:
+    """An empty sheet, sizes in inches, without any of pyplot's global state."""
+    sheet = Figure(figsize=(width, height), dpi=DOTS, facecolor=look.paper)
+    FigureCanvasAgg(sheet)
+    return sheet
+
+
+def place(sheet: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches from the upper left corner."""
+    w, h = sheet.get_size_inches()
+    return sheet.add_axes((left / w, 1 - (top + height) / h, width / w, height / h))
+
+
+def tidy(axes: Axes, look: Look, title: str = "", x: str = "", y: str = "") -> Axes:
+    """Calm axes: a thin frame below and left, small ticks, the title on the left. Text is never read as TeX."""
+    axes.set_facecolor("none")
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(look.line)
+        spine.set_linewidth(0.8)
+    axes.tick_params(colors=look.quiet, labelsize=7.5, length=2.5, width=0.6, color=look.line, pad=2.5)
+    axes.set_axisbelow(True)
+    axes.set_title(title, loc="left", fontsize=9.5, color=look.ink, pad=6, parse_math=False)
+    axes.set_xlabel(x, fontsize=8, color=look.quiet, parse_math=False)
+    axes.set_ylabel(y, fontsize=8, color=look.quiet, parse_math=False)
+    return axes
+
+
+def legend(sheet: Figure, entries: Sequence[tuple[str, str]], look: Look, *, top: float, left: float) -> None:
+    """One row (or more) of coloured dots with their names, `top` and `left` in inches."""
+    w, h = sheet.get_size_inches()
+    dots = [Line2D([], [], linestyle="", marker="o", markersize=5, color=colour) for _, colour in entries]
+    drawn = sheet.legend(
+        dots,
+        [short(name, 40 if len(entries) < 5 else 18) for name, _ in entries],
+        loc="upper left",
+        bbox_to_anchor=(left / w, 1 - top / h),
+        ncols=min(len(entries), LEGEND_COLUMNS),
+        frameon=False,
+        fontsize=8,
+        labelcolor=look.ink,
+        handletextpad=0.1,
+        columnspacing=1.2,
+        borderpad=0,
+        borderaxespad=0,
+    )
+    for text in drawn.get_texts():
+        text.set_parse_math(False)
+
+
+def short(text: object, length: int) -> str:
+    """`text` on one line, cut to `length` characters.
+
+    >>> short("a very long name", 8)
+    'a very …'
+    """
+    line = " ".join(str(text).split())
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Examples of one label: its name, its colour and which rows they are."""
+
+    name: str
+    colour: str
+    rows: np.ndarray
+
+
+def groups(labels: np.ndarray | None, names: Sequence[str], count: int, look: Look) -> list[Group]:
+    """The rows of each label, at most ten groups; rarer labels are joined, unknown ones (−1) are quiet.
+
+    Without labels all `count` rows are one group without a name.
+    """
+    if labels is None:
+        return [Group("", look.made, np.arange(count))]
+    present, sizes = np.unique(labels[labels >= 0], return_counts=True)
+    limit = len(look.colours)
+    kept = present
+    if len(present) > limit:
+        kept = np.sort(present[np.argsort(-sizes, kind="stable")[: limit - 1]])
+    found = [
+        Group(str(names[label]), look.colours[place], np.flatnonzero(labels == label))
+        for place, label in enumerate(kept)
+    ]
+    rest = np.flatnonzero((labels >= 0) & ~np.isin(labels, kept))
+    if len(rest):
+        found.append(Group(f"{len(present) - len(kept)} others", look.colours[-1], rest))
+    unknown = np.flatnonzero(labels < 0)
+    if len(unknown):
+        found.append(Group("unknown", look.line, unknown))
+    return found
+
+
+def save(
+    folder: Path,
+    name: str,
+    draw: Callable[[Look], Figure],
+    *,
+    title: str,
+    alt: str,
+    caption: str,
+    exact: bool = False,
+) -> Picture:
+    """Draw on light and on dark paper and write both as PNG, whole or not at all.
+
+    Args:
+        exact: keep every colour (for photographs); otherwise 256 of them, a third of the size.
+    """
+    picture = Picture(folder / f"{name}.png", title, alt, caption)
+    picture.dark.parent.mkdir(parents=True, exist_ok=True)
+    for look, path in ((LIGHT, picture.path), (DARK, picture.dark)):
+        with warnings.catch_warnings():
+            # A column's name may hold letters that the font lacks; a small box is drawn for them.
+            warnings.filterwarnings("ignore", message=r"(?s).*Glyph.*missing from.*")
+            canvas = FigureCanvasAgg(draw(look))
+            canvas.draw()
+        image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        if not exact:
+            image = image.quantize(256, dither=Image.Dither.NONE)
+        with files.replacing(path) as temporary:
+            image.save(temporary, format="PNG", dpi=(DOTS, DOTS), optimize=not exact)
+    return picture

@@ -1,0 +1,95 @@
+"""Tables and vectors, from a fitted model to comparisons of what is real with what is sampled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfumato.report.fidelity import Column, associations, columns
+from sfumato.report.look import Picture, save
+from sfumato.report.shown import Shown, some
+from sfumato.report.tables import MOST, distances, marginals, pair_associations
+
+
+def draw(shown: Shown, folder: Path) -> list[Picture]:
+    """Marginals, associations and distances; nothing if no column varies."""
+    train = shown.data.train
+    given = shown.conditions(len(shown))
+    sampled = shown.decoded(shown.draw(given, len(shown), noise=True), given)
+    real = shown.raw(shown.batch)
+    seen = shown.raw(train.take(some(len(train), len(shown), shown.seed + 1)))
+    table, chance = _columns(shown, real, sampled), _columns(shown, real, seen)
+    if not table:
+        return []
+    order = np.argsort([-column.distance for column in table], kind="stable")[:MOST]
+    worst = [table[place] for place in order]
+    by_chance = [chance[place].distance for place in order]
+    kept = [table[place] for place in sorted(order)]
+    few = "" if len(table) <= MOST else f" The {MOST} that match worst of {len(table)} columns are shown."
+    return [
+        _distances(worst, by_chance, few, len(shown), folder),
+        _marginals(worst, few, shown.part, folder),
+        *([_associations(kept, few, folder)] if len(kept) > 1 else []),
+    ]
+
+
+def _columns(shown: Shown, real: Any, made: Any) -> list[Column]:
+    described = {row["column"]: row["kind"] for row in shown.schema.describe()}
+    if isinstance(real, np.ndarray):
+        names = [str(place) for place in range(real.shape[1])]
+        pairs = [Column(name, real[:, i].astype(float), made[:, i].astype(float)) for i, name in enumerate(names)]
+        return [column for column in pairs if described.get(column.name) != "constant"]
+    leave = [name for name, kind in described.items() if kind in ("constant", "identifier")]
+    categories = [name for name, kind in described.items() if kind in ("categorical", "boolean")]
+    return columns(real, made, categories=categories, leave=leave)
+
+
+def _distances(worst: list[Column], chance: list[float], few: str, count: int, folder: Path) -> Picture:
+    first = worst[0]
+    return save(
+        folder,
+        "distances",
+        lambda look: distances(worst, chance, look),
+        title="Which columns match worst",
+        alt=f"A dot for each of {len(worst)} columns at its distance between sampled and real values. The largest is "
+        f"{first.distance:.2f}, of {first.name}.",
+        caption="How far the samples of each column are from the real ones. KS (numbers): the largest gap "
+        "between the two "
+        "cumulative distributions. TV (categories): the share of rows that would have to change. The hollow dot is the "
+        f"same distance for {count} rows of the training part: closer than that is not to be had, by chance alone."
+        + few,
+    )
+
+
+def _marginals(worst: list[Column], few: str, part: str, folder: Path) -> Picture:
+    return save(
+        folder,
+        "marginals",
+        lambda look: marginals(worst, look),
+        title="Each column, real and sampled",
+        alt=f"Small charts of {len(worst)} columns, real values of the {part} filled and sampled values as a line.",
+        caption="Grey is real, blue is sampled; the column that matches worst comes first. Outlines should follow "
+        "the grey. Pins stand for single values that many rows share, on a scale of their own, with their "
+        "shares in words; "
+        "values beyond the axis are gathered in its last bars." + few,
+    )
+
+
+def _associations(kept: list[Column], few: str, folder: Path) -> Picture:
+    real, made = associations(kept), associations(kept, made=True)
+    gap = np.abs(np.nan_to_num(made - real))
+    i, j = np.unravel_index(int(gap.argmax()), gap.shape)
+    widest = f"{kept[i].name} and {kept[j].name}, {real[i, j]:.2f} real against {made[i, j]:.2f} sampled"
+    return save(
+        folder,
+        "associations",
+        lambda look: pair_associations([column.name for column in kept], real, made, look),
+        title="How columns hang together",
+        alt=f"Three matrices of {len(kept)} columns: association of each pair in real rows, in sampled rows, and the "
+        f"difference. The widest difference is {widest}.",
+        caption="Pearson's correlation for two numbers (−1 to 1), Cramér's V for two categories, the "
+        "correlation ratio for "
+        f"one of each (0 to 1). The right panel should be empty; its strongest cell is {widest}." + few,
+    )

@@ -1,0 +1,173 @@
+"""The report of a run: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import platform
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from sfumato._version import __version__
+from sfumato.artifacts import Run
+from sfumato.data.schema import Schema
+from sfumato.files import write_text
+from sfumato.report.look import DOTS, Picture
+from sfumato.report.measures import Measure
+
+NAME = "report.html"
+
+
+def html(run: Run, pictures: Sequence[Picture], measures: Sequence[Measure] = ()) -> Path:
+    """Write `report.html` into the run folder, whole or not at all.
+
+    Everything a user named (run, columns, labels, paths) is escaped.
+
+    Args:
+        run: the run; its config, schema and metrics are told in the report.
+        pictures: in the order they are shown.
+        measures: the final ones.
+
+    Raises:
+        SfumatoError: if the run is damaged or the folder cannot be written.
+    """
+    environment = Environment(
+        loader=PackageLoader("sfumato.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["measured"] = measured
+    config, schema, metrics = run.config(), run.schema(), run.metrics()
+    text = environment.get_template("page.html.jinja").render(
+        name=run.name,
+        facts=facts(config, schema, metrics),
+        pictures=[_embedded(picture) for picture in pictures],
+        measures=measures,
+        columns=_columns(schema),
+        commands=commands(run, config, schema),
+        options=(run.path / "config.toml").read_text(encoding="utf-8"),
+        version=__version__,
+    )
+    path = run.path / NAME
+    write_text(path, text)
+    return path
+
+
+def measured(value: float) -> str:
+    """A number with as many digits as a person reads.
+
+    >>> measured(103.4567), measured(-0.012345), measured(7)
+    ('103.46', '−0.01234', '7')
+    """
+    text = str(value) if isinstance(value, int) else f"{value:.5g}" if abs(value) >= 1 else f"{value:.4g}"
+    return text.replace("-", "−")
+
+
+def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What was trained on what, when, for how long, with which versions: (name, value)."""
+    told = config["model"]
+    shape = " × ".join(str(side) for side in schema.spec.shape)
+    of = {"table": "columns", "vector": "columns", "picture": "(channels × height × width)"}[schema.kind]
+    found = [
+        ("Data", f"{config.get('source') or 'held in memory'}"),
+        ("Examples", f"{schema.spec.examples:,} to learn from, each of {shape} {of}"),
+        (
+            "Model",
+            " · ".join([told["name"], *(f"{name} {_plain(value)}" for name, value in told.items() if name != "name")]),
+        ),
+        ("Likelihood", schema.spec.likelihood),
+        ("Given", ", ".join(schema.given_names) or "nothing"),
+    ]
+    if metrics:
+        last = metrics[-1]
+        steps = f"{last['step']:,} steps, {last['epoch']:g} epochs" if last.get("epoch") else f"{last['step']:,} steps"
+        found.append(("Trained", f"{_duration(float(last.get('seconds') or 0))} · {steps}"))
+    versions = f"sfumato {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
+    found += [
+        ("Seed", str(config.get("training", {}).get("seed", 0))),
+        ("Report made", datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC")),
+        ("Versions", versions),
+    ]
+    return found
+
+
+def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str, str]]:
+    """What to type next, (what it does, the line), with the run's own names and values filled in."""
+    name = shlex.quote(run.name if run.path.parent == Path("runs") else str(run.path))
+    source = shlex.quote(str(config.get("source") or "FILE"))
+    out = {"table": "csv", "picture": "png", "vector": "npy"}[schema.kind]
+    given = condition(schema)
+    asked = f" --given {shlex.quote(f'{given[0]}={given[1]}')}" if given else ""
+    wanted = f", given={{{given[0]!r}: {given[1]!r}}}" if given else ""
+    count = 64 if schema.kind == "picture" else 500
+    return [
+        ("Draw new examples", f"sfumato sample {name} -n {count}{asked} -o new.{out}"),
+        ("See what the model makes of yours", f"sfumato reconstruct {name} {source} -o reconstructed.{out}"),
+        ("Get the latents of each example", f"sfumato encode {name} {source} -o latents.parquet"),
+        ("Find the unusual ones", f"sfumato score {name} {source}"),
+        ("The same in Python", f"import sfumato\nm = sfumato.load({str(run.path)!r})\nm.sample({count}{wanted})"),
+    ]
+
+
+def condition(schema: Schema) -> tuple[str, str] | None:
+    """The first condition and a value it can take, as a person writes it; None if there are no conditions."""
+    if not schema.given_names:
+        return None
+    name = schema.given_names[0]
+    if schema.kind == "table" and schema.given_rows is not None and len(schema.given_rows):
+        import narwhals as nw
+
+        rows = schema.given_rows[~schema.given_rows[:, 0].isnan()][:1]
+        frame = nw.from_native(schema.decode(torch.zeros(len(rows), *schema.spec.shape), rows), eager_only=True)
+        return (name, str(frame[name].to_list()[0])) if len(rows) else None
+    return (name, schema.label_names[0]) if schema.label_names else (name, "0")
+
+
+def _columns(schema: Schema) -> tuple[list[str], list[list[str]]]:
+    described = schema.describe()
+    header = list(described[0]) if described else []
+    return header, [[row.get(column, "") for column in header] for row in described]
+
+
+def _embedded(picture: Picture) -> dict[str, Any]:
+    with Image.open(picture.path) as image:
+        width, height = image.size
+    return {
+        "title": picture.title,
+        "alt": picture.alt,
+        "caption": picture.caption,
+        "anchor": picture.path.stem,
+        "light": _data(picture.path),
+        "dark": _data(picture.dark) if picture.dark.exists() else None,
+        "width": round(width * 100 / DOTS),
+        "height": round(height * 100 / DOTS),
+        "wide": width > 1.6 * height,
+    }
+
+
+def _data(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(3.21), _duration(75), _duration(7300)
+    ('3.2 seconds', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} seconds"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,234 @@
+"""Pictures of data with two numeric columns, and of the latent space of any data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from matplotlib.patheffects import withStroke
+
+from sfumato.report.look import LEGEND_COLUMNS, WIDTH, Group, Look, figure, groups, legend, place, short, tidy
+
+POINTS = 2000
+"""More points than this in one panel hide each other."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A normal prior over the two latents shown: mean (2,), deviation (2,), and the label it belongs to (or −1)."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    label: int = -1
+
+
+Frame = tuple[tuple[float, float], tuple[float, float]]
+
+
+def limits(points: np.ndarray, *, square: bool = False) -> Frame:
+    """A frame around all but a few far points, with a margin: ((left, right), (bottom, top)).
+
+    Its height is between half and all of its width, so that panels with equal scales on both axes fit the page.
+    """
+    finite = points[np.isfinite(points).all(1)]
+    low, high = np.percentile(finite, 0.1, axis=0), np.percentile(finite, 99.9, axis=0)
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2 * 1.14, 1e-6)
+    across = max(half[0], half[1])
+    up = across if square else max(half[1], 0.5 * across)
+    return (
+        (float(middle[0] - across), float(middle[0] + across)),
+        (float(middle[1] - up), float(middle[1] + up)),
+    )
+
+
+def shape_of(frame: Frame) -> float:
+    """Height over width."""
+    (left, right), (bottom, top) = frame
+    return (top - bottom) / (right - left)
+
+
+def scatter(axes: Axes, points: np.ndarray, parts: Sequence[Group]) -> None:
+    """Dots of all groups in one random but fixed order, so that no group covers another; fewer dots are larger."""
+    size = float(np.clip(7000 / max(len(points), 1), 7, 22))
+    colours = np.empty(len(points), dtype=object)
+    for part in parts:
+        colours[part.rows] = part.colour
+    order = np.random.default_rng(0).permutation(len(points))[:POINTS]
+    axes.scatter(points[order, 0], points[order, 1], s=size, c=list(colours[order]), alpha=0.75, linewidths=0)
+
+
+def panels(
+    data: np.ndarray,
+    reconstruction: np.ndarray,
+    samples: np.ndarray,
+    look: Look,
+    *,
+    labels: np.ndarray | None = None,
+    sample_labels: np.ndarray | None = None,
+    names: Sequence[str] = (),
+    axis_names: tuple[str, str] = ("x1", "x2"),
+) -> Figure:
+    """Data, their reconstructions and new samples, (N, 2) each, side by side in one and the same frame."""
+    parts = groups(labels, names, len(data), look)
+    frame = limits(np.concatenate([data, samples]))
+    side, gap, top = 2.68, 0.22, _head(parts)
+    tall = side * shape_of(frame)
+    sheet = figure(WIDTH, top + tall + 0.5, look)
+    sample_parts = groups(sample_labels, names, len(samples), look)
+    shown = (("data", data, parts), ("reconstructions", reconstruction, parts), ("samples", samples, sample_parts))
+    for index, (title, points, its_parts) in enumerate(shown):
+        axes = place(sheet, 0.5 + index * (side + gap), top, side, tall)
+        tidy(axes, look, title, axis_names[0], axis_names[1] if index == 0 else "")
+        axes.set_xlim(*frame[0])
+        axes.set_ylim(*frame[1])
+        axes.grid(color=look.line, linewidth=0.4, alpha=0.6)
+        if index:
+            axes.tick_params(labelleft=False)
+        scatter(axes, points, its_parts)
+    if _named(parts):
+        legend(sheet, [(part.name, part.colour) for part in parts], look, top=0.1, left=0.5)
+    return sheet
+
+
+def decoder_map(
+    grids: Sequence[tuple[np.ndarray, int]],
+    data: np.ndarray,
+    look: Look,
+    *,
+    names: Sequence[str] = (),
+    axis_names: tuple[str, str] = ("x1", "x2"),
+    every: int = 1,
+) -> Figure:
+    """Where the decoder puts the lines of a square grid of latents.
+
+    Args:
+        grids: (mapped, label) for each condition (label −1 when there is none); `mapped` is (R, C, 2): the decoded
+            point of each latent of an R × C grid; (1, C, 2) when there is one latent only.
+        data: (N, 2), drawn faintly below.
+        every: draw each so-manieth line, counted from the middle one; the rest only make the lines smooth.
+    """
+    labelled = [label for _, label in grids if label >= 0]
+    parts = groups(np.array(labelled), names, len(labelled), look) if labelled else []
+    colours = {labelled[row]: part.colour for part in parts for row in part.rows}
+    top, side = _head(parts), 6.2
+    frame = limits(np.concatenate([data, *(mapped.reshape(-1, 2) for mapped, _ in grids)]))
+    tall = side * shape_of(frame)
+    sheet = figure(side + 0.9, top + tall + 0.5, look)
+    axes = tidy(place(sheet, 0.6, top, side, tall), look, "the decoder's map", *axis_names)
+    axes.set_xlim(*frame[0])
+    axes.set_ylim(*frame[1])
+    axes.scatter(data[:POINTS, 0], data[:POINTS, 1], s=6, c=look.real, alpha=0.45, linewidths=0)
+    for mapped, label in grids:
+        rows, columns = mapped.shape[:2]
+        first = colours.get(label, look.colours[0])
+        second = colours.get(label, look.colours[5])
+        for lines, colour, middle in (
+            (list(mapped), first, rows // 2),
+            (list(mapped.transpose(1, 0, 2)) if rows > 1 else [], second, columns // 2),
+        ):
+            kept = [index for index in range(len(lines)) if (index - middle) % every == 0]
+            widths = [1.9 if index == middle else 0.8 for index in kept]
+            drawn = [lines[index] for index in kept]
+            axes.add_collection(LineCollection(drawn, colors=colour, linewidths=widths, alpha=0.85))
+    if _named(parts):
+        legend(sheet, [(part.name, part.colour) for part in parts], look, top=0.1, left=0.6)
+    return sheet
+
+
+def latents(
+    means: np.ndarray,
+    rates: np.ndarray,
+    look: Look,
+    *,
+    labels: np.ndarray | None = None,
+    names: Sequence[str] = (),
+    priors: Sequence[Prior] = (),
+) -> Figure:
+    """The two most active latents of each example, and how many nats each latent carries.
+
+    Args:
+        means: (N, L) means of q(z|x).
+        rates: (L,) mean KL from the prior of each latent, in nats.
+        priors: drawn as rings at one and two deviations, over the two most active latents.
+    """
+    order = np.argsort(-rates, kind="stable")
+    across = int(order[0])
+    up = int(order[1]) if len(order) > 1 else None
+    parts = groups(labels, names, len(means), look)
+    top, side = _head(parts), 4.3
+    sheet = figure(WIDTH, top + side + 0.5, look)
+    axes = place(sheet, 0.55, top, side, side)
+    if up is None:
+        tidy(axes, look, "latent space", f"z{across + 1}", "share of examples")
+        _histograms(axes, means[:, across], parts, look)
+    else:
+        tidy(axes, look, "latent space", f"z{across + 1}", f"z{up + 1}")
+        points = means[:, [across, up]]
+        colours = {int(labels[part.rows[0]]): part.colour for part in parts} if labels is not None else {}
+        reach = [prior.mean + sign * 2 * prior.deviation for prior in priors for sign in (-1, 1)]
+        frame = limits(np.concatenate([points, np.array(reach).reshape(-1, 2)]), square=True)
+        axes.set_xlim(*frame[0])
+        axes.set_ylim(*frame[1])
+        scatter(axes, points, parts)
+        if 2 < len(parts) <= 12:
+            _name_groups(axes, points, parts, look)
+        for prior in priors:
+            for rings in (1, 2):
+                width, height = 2 * rings * prior.deviation
+                colour = colours.get(prior.label, look.ink)
+                ring = Ellipse(tuple(prior.mean), width, height, fill=False, edgecolor=colour)
+                ring.set_linestyle((0, (4, 3)))
+                axes.add_patch(ring)
+    _rate_bars(place(sheet, 5.75, top, 3.0, side), rates, order, look)
+    if _named(parts):
+        legend(sheet, [(part.name, part.colour) for part in parts], look, top=0.1, left=0.55)
+    return sheet
+
+
+def _named(parts: Sequence[Group]) -> bool:
+    return len(parts) > 1
+
+
+def _head(parts: Sequence[Group]) -> float:
+    """Inches above the panels: a title, and the rows of the legend if there is one."""
+    rows = ceil(len(parts) / LEGEND_COLUMNS) if _named(parts) else 0
+    return 0.36 + (0.08 + 0.18 * rows if rows else 0)
+
+
+def _name_groups(axes: Axes, points: np.ndarray, parts: Sequence[Group], look: Look) -> None:
+    """The name of each group at its middle, for those whom colours do not help."""
+    for part in parts:
+        x, y = np.median(points[part.rows], axis=0)
+        text = axes.text(x, y, short(part.name, 12), fontsize=8.5, color=look.ink, ha="center", va="center")
+        text.set_parse_math(False)
+        text.set_path_effects([withStroke(linewidth=2.6, foreground=look.paper)])
+
+
+def _histograms(axes: Axes, values: np.ndarray, parts: Sequence[Group], look: Look) -> None:
+    edges = np.linspace(min(-3.0, values.min()), max(3.0, values.max()), 49)
+    for part in parts:
+        weights = np.full(len(part.rows), 1 / len(values))
+        axes.hist(
+            values[part.rows], bins=list(edges), weights=weights, histtype="step", color=part.colour, linewidth=1.4
+        )
+    axes.grid(axis="y", color=look.line, linewidth=0.4)
+
+
+def _rate_bars(axes: Axes, rates: np.ndarray, order: np.ndarray, look: Look, most: int = 24) -> None:
+    shown = order[:most]
+    note = "rate of each latent" if len(rates) <= most else f"rate of the {most} most active of {len(rates)} latents"
+    tidy(axes, look, note, "nats per example")
+    places = np.arange(len(shown))
+    axes.barh(places, np.maximum(rates[shown], 0), color=look.made, height=0.7)
+    axes.set_yticks(places, [short(f"z{index + 1}", 6) for index in shown])
+    axes.set_ylim(max(len(shown), 8) - 0.4, -0.6)
+    axes.set_xlim(0, max(float(rates.max()) * 1.05, 0.1))
+    axes.grid(axis="x", color=look.line, linewidth=0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)

@@ -1,0 +1,198 @@
+"""A fitted model beside the examples it is shown with: what all pictures are made from, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.batch import Batch
+from sfumato.data.batches import Batches
+from sfumato.data.dataset import Dataset
+from sfumato.data.schema import Schema
+from sfumato.distributions import Normal
+from sfumato.models._latent import LatentModel
+from sfumato.objectives import rate
+
+MOST = 5000
+"""Examples that measures and pictures are made from, at most."""
+CHUNK = 500
+
+
+@contextmanager
+def still(model: LatentModel, seed: int) -> Iterator[None]:
+    """Evaluation mode, no gradients, and noise that is a function of `seed`; the caller's own is left as it was."""
+    training = model.training
+    device = next(model.parameters()).device
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
+            torch.manual_seed(seed)
+            model.eval()
+            yield
+    finally:
+        model.train(training)
+
+
+@dataclass
+class Shown:
+    """A model with held-out examples, all on one device.
+
+    Attributes:
+        part: which part the examples are from, in words.
+        batch: at most `MOST` examples; labels: theirs, or None.
+        seed: of every choice made among examples and conditions.
+    """
+
+    model: LatentModel
+    schema: Schema
+    data: Dataset
+    part: str
+    batch: Batch
+    labels: np.ndarray | None
+    seed: int
+
+    @classmethod
+    def of(cls, model: LatentModel, schema: Schema, data: Dataset, seed: int) -> Shown:
+        """With examples of the test part, or of another where that is empty."""
+        device = next(model.parameters()).device
+        parts = (("test part", data.test), ("validation part", data.valid), ("training part", data.train))
+        part, batches = next(((name, one) for name, one in parts if len(one)), parts[-1])
+        index = some(len(batches), MOST, seed)
+        return cls(model, schema, data, part, batches.take(index).to(device), labels_at(batches, index), seed)
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def chunked(self, function: Callable[[Batch], Tensor]) -> Tensor:
+        """`function` of all examples, some at a time."""
+        return torch.cat([function(rows(self.batch, slice(at, at + CHUNK))) for at in range(0, len(self), CHUNK)])
+
+    def means(self) -> np.ndarray:
+        """Means of q(z|x, c), (N, L)."""
+        return array(self.chunked(lambda batch: self.model.encode(batch).mean))
+
+    def rates(self) -> np.ndarray:
+        """The mean rate of each latent in nats, (L,); the variance of its means where the rate has no closed form."""
+
+        def one(batch: Batch) -> Tensor:
+            q = self.model.encode(batch)
+            return rate(q, self.model.prior(len(batch), batch.given), q.sample())
+
+        measured = array(self.chunked(one)).mean(0)
+        means = self.means()
+        return measured if len(measured) == means.shape[1] else means.var(0)
+
+    def prior(self, given: Tensor | None, n: int) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of p(z|c), each (n, L)."""
+        prior = self.model.prior(n, given)
+        point = prior.point()
+        if isinstance(prior, Normal):
+            return point, prior.log_scale.exp().expand_as(point)
+        return point, torch.ones_like(point)
+
+    def points(self, z: Tensor, given: Tensor | None) -> Tensor:
+        """The decoder's points at latents z, (M, *shape)."""
+        pieces = []
+        for at in range(0, len(z), CHUNK):
+            part = None if given is None else given[at : at + CHUNK]
+            pieces.append(self.model.decode(z[at : at + CHUNK], part).point())
+        return torch.cat(pieces)
+
+    def raw(self, batch: Batch) -> Any:
+        """Examples as the user's own kind of thing, missing values as missing."""
+        return self.decoded(missing_again(batch), batch.given)
+
+    def decoded(self, x: Tensor, given: Tensor | None) -> Any:
+        """Tensors in the units of the spec as the user's own kind of thing."""
+        return self.schema.decode(x.cpu(), None if given is None else given.cpu())
+
+    def conditions(self, n: int) -> Tensor | None:
+        """Conditions as they came in the training part, (n, G)."""
+        given = self.schema.conditions({}, n, seed=self.seed)
+        return None if given is None else given.to(self.batch.x.device)
+
+    def draw(self, given: Tensor | None, n: int, *, noise: bool) -> Tensor:
+        """n new examples in the units of the spec."""
+        pieces = []
+        for at in range(0, n, CHUNK):
+            part = None if given is None else given[at : at + CHUNK]
+            pieces.append(self.model.sample(min(CHUNK, n - at), part, noise=noise))
+        return torch.cat(pieces)
+
+
+def rows(batch: Batch, at: slice | np.ndarray) -> Batch:
+    """Some of the examples of a batch."""
+    index = at if isinstance(at, slice) else torch.as_tensor(at, device=batch.x.device)
+    given, mask = (None if values is None else values[index] for values in (batch.given, batch.mask))
+    return Batch(batch.x[index], given, mask)
+
+
+def some(total: int, most: int, seed: int) -> Tensor:
+    """At most `most` of `total` indices, ascending, chosen by `seed`."""
+    if total <= most:
+        return torch.arange(total)
+    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:most].sort().values
+
+
+def labels_at(batches: Batches, index: Tensor) -> np.ndarray | None:
+    """The labels of some examples; None where there are none or all are unknown."""
+    if batches.labels is None:
+        return None
+    labels = np.asarray(batches.labels)[index.numpy()]
+    return labels if (labels >= 0).any() else None
+
+
+def missing_again(batch: Batch) -> Tensor:
+    """x with NaN where it was missing."""
+    return batch.x if batch.mask is None else batch.x.float().masked_fill(~batch.mask, torch.nan)
+
+
+def array(values: Tensor) -> np.ndarray:
+    """As a numpy array on the CPU."""
+    return np.asarray(values.detach().cpu().numpy())
+
+
+@dataclass(frozen=True)
+class Classes:
+    """A condition made of categories, seen through the labels that pictures are coloured by.
+
+    Attributes:
+        place: which column of `Batch.given` it is.
+        codes: its value for each label, (K,); −1 where no training example shows it.
+        name: what it is called.
+    """
+
+    place: int
+    codes: np.ndarray
+    name: str
+
+    def labels(self, given: Tensor) -> np.ndarray:
+        """The label of each row of conditions, −1 where it has none."""
+        values = array(given[:, self.place])
+        found = np.full(len(values), -1)
+        for label, code in enumerate(self.codes):
+            found[(values == code) & (code >= 0)] = label
+        return found
+
+
+def classes(shown: Shown) -> Classes | None:
+    """The first condition that tells the labels apart, or None if there is no such condition."""
+    schema, train = shown.schema, shown.data.train
+    index = some(len(train), MOST, shown.seed)
+    labels, given = labels_at(train, index), train.take(index).given
+    if labels is None or given is None:
+        return None
+    for place, field in enumerate(schema.spec.given):
+        values = array(given[:, place])
+        known = (labels >= 0) & ~np.isnan(values)
+        pairs = np.unique(np.stack([labels[known], values[known]]), axis=1)
+        if field.kind == "category" and all(len(np.unique(side)) == pairs.shape[1] for side in pairs):
+            codes = np.full(len(schema.label_names), -1.0)
+            codes[pairs[0].astype(int)] = pairs[1]
+            return Classes(place, codes, schema.given_names[place])
+    return None
