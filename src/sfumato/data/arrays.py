@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +46,10 @@ class Arrays:
 
 
 def is_array(source: Any) -> bool:
-    """Whether `source` is an array, a tensor, or a pair (X, y) of them."""
+    """Whether `source` is an array, a tensor, a list of rows, or a pair (X, y) of them."""
     if isinstance(source, tuple) and len(source) == 2:
         return not isinstance(source[0], str | Path)
-    return isinstance(source, np.ndarray | torch.Tensor)
+    return isinstance(source, np.ndarray | torch.Tensor | list)
 
 
 def load(source: Any) -> Arrays:
@@ -110,7 +111,7 @@ def from_file(path: Path) -> Arrays:
         return _from_npz(path)
     except SfumatoError:
         raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error)
         if "allow_pickle" in reason or "Python objects" in reason or "Object arrays" in reason:
             raise SfumatoError(_objects(str(path))) from None
@@ -118,7 +119,8 @@ def from_file(path: Path) -> Arrays:
 
 
 def _from_npz(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as file:
+    # Opened here, as numpy leaves a damaged file open.
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         keys = set(file.files)
         x_key = _first(X_KEYS, keys)
         if x_key is None:

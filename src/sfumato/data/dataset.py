@@ -82,24 +82,36 @@ def open_built_in(name: str, options: DataOptions) -> Dataset:
     """
     if name not in toy.SUMMARIES and (Path(name).suffix or "/" in name or not name):
         raise SfumatoError(f"{name or 'an empty name'}: no such file; check the name and the folder")
-    found = toy.make(name, rows=options.rows, seed=options.seed)
-    if found.levels:
-        labels = None if found.labels is None else np.array(found.label_names)[found.labels]
-        return open_arrays(Arrays(name, found.values, labels), options)
-    columns = {column: pa.array(found.values[:, place]) for place, column in enumerate(found.columns)}
-    if found.labels is not None:
-        numbered = found.label_names[0] == "0"
-        columns[LABEL] = pa.array(found.labels if numbered else np.array(found.label_names)[found.labels])
-    asked = replace(options, kinds={LABEL: "categorical"} | options.kinds) if LABEL in columns else options
+    rows = built_in(name, options)
+    if isinstance(rows, Arrays):
+        return open_arrays(rows, options)
+    has_label = LABEL in rows.column_names
+    asked = replace(options, kinds={LABEL: "categorical"} | options.kinds) if has_label else options
     if asked.likelihood == "auto" and name in ("moons", "circles", "blobs"):
         asked = replace(asked, likelihood="gaussian")
-    has_label = found.labels is not None
     if has_label:
         asked = replace(asked, label=LABEL)
         if LABEL not in (*asked.given, *asked.drop):
             asked = replace(asked, drop=(*asked.drop, LABEL))
-    data = frame_dataset(name, f"built-in set {name}", pa.table(columns), "file", asked)
+    data = frame_dataset(name, f"built-in set {name}", rows, "file", asked)
     return replace(data, options=options, has_label=has_label)
+
+
+def built_in(name: str, options: DataOptions) -> pa.Table | Arrays:
+    """The rows of a built-in set with their labels, as `Schema.read` takes them: a table, or pictures as arrays.
+
+    Raises:
+        SfumatoError: if there is no such set.
+    """
+    found = toy.make(name, rows=options.rows, seed=options.seed)
+    if found.levels:
+        labels = None if found.labels is None else np.array(found.label_names)[found.labels]
+        return Arrays(name, found.values, labels)
+    columns = {column: pa.array(found.values[:, place]) for place, column in enumerate(found.columns)}
+    if found.labels is not None:
+        numbered = found.label_names[0] == "0"
+        columns[LABEL] = pa.array(found.labels if numbered else np.array(found.label_names)[found.labels])
+    return pa.table(columns)
 
 
 def open_table(source: Any, options: DataOptions) -> Dataset:

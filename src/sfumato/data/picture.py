@@ -313,6 +313,7 @@ def _pixels(x: np.ndarray, rows: np.ndarray | None, layout: str, levels: int | N
         top = max(top, float(train.max(initial=0)))
         whole = whole and (x.dtype.kind != "f" or bool((train == np.round(train)).all()))
     if x.dtype.kind == "f" and top <= 1:
+        check_levels(x, name, 1)
         # Floats that are 0 or 1 and nothing between have two levels.
         return Pixels(2 if whole else 256, 1, dtype, layout)
     if x.dtype.kind == "f" and (top > 255 or not whole):
