@@ -19,7 +19,8 @@ FEWEST = 5
 class Cells:
     """Numbers as cell index + position in the cell, cells in ascending order.
 
-    A value of its own cell (an atom) has mass: its volume is 1. Between the atoms, numbers lie in half-open cells
+    A value with a cell of its own (an atom) has mass: its volume is 1. A value is one if it is frequent (`ATOM`), or if
+    among the others it would fill a quantile cell alone. Between the atoms, numbers lie in half-open cells
     between quantiles, with uniform density inside: the volume of a cell is its width, or for whole numbers how many
     of them it holds that are not atoms, so that exp(log p − log volume) integrates, or sums, to one over
     atoms and cells. Towards both ends cells are cut by halving shares, so that long tails keep their shape.
@@ -54,10 +55,13 @@ class Cells:
         """Cut the line for these training numbers, into at most `cells` cells beside the atoms."""
         values, counts = np.unique(numbers, return_counts=True)
         frequent = (counts > ATOM * len(numbers)) & (counts >= FEWEST)
+        filling = ~frequent & (counts >= max(counts[~frequent].sum() / cells, FEWEST))
+        frequent |= filling
         if (~frequent).sum() < 2 or len(values) <= 3:
             return cls(values, np.array([]), whole)
         others = numbers[~frequent[np.searchsorted(values, numbers)]]
-        shares = _shares(min(cells, max(1, len(others) // FEWEST)), len(others))
+        left = max(cells - int(filling.sum()), 1)
+        shares = _shares(min(left, max(1, len(others) // FEWEST)), len(others))
         edges = np.unique(np.quantile(others, shares, method="inverted_cdf"))
         if whole:
             edges[-1] += 1
@@ -150,7 +154,7 @@ class Cells:
     def described(self) -> str:
         """In words."""
         atoms, others = len(self.atoms), len(self) - len(self.atoms)
-        words = [f"{atoms} value{'s' * (atoms != 1)}"] * bool(atoms) + [f"{others} cells"] * bool(others)
+        words = [f"{atoms} value{'s' * (atoms != 1)}"] * bool(atoms) + [f"{others} cell{'s' * (others != 1)}"] * bool(others)
         return " + ".join(words)
 
     def to_dict(self) -> dict[str, Any]:

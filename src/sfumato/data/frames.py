@@ -75,34 +75,47 @@ def read(source: Any, *, types: Mapping[str, pa.DataType] | None = None) -> tupl
     return table, kind
 
 
+def checked(path: str | Path) -> tuple[Path, str]:
+    """A path that holds something, and its ending.
+
+    Raises:
+        SfumatoError: if it is missing, a folder, or empty.
+    """
+    place, ending = Path(path), suffix(path)
+    if not place.exists():
+        raise SfumatoError(f"{place}: no such file; check the spelling of its path")
+    if place.is_dir():
+        raise SfumatoError(f"{place}: a folder, where a table file should be; name a file in it")
+    if not place.stat().st_size:
+        raise SfumatoError(f"{place}: empty file (0 bytes); write a header and rows into it")
+    return place, ending
+
+
+def damaged(path: Path, ending: str, error: Exception) -> SfumatoError:
+    """The error that says a file could not be read."""
+    return SfumatoError(f"{path}: damaged, or not a {ending} file ({_first_line(error)}); replace it")
+
+
 def _file(path: Path, types: Mapping[str, pa.DataType] | None) -> pa.Table:
-    ending = suffix(path)
-    if not path.exists():
-        raise SfumatoError(f"{path}: no such file; check the spelling of its path")
-    if path.is_dir():
-        raise SfumatoError(f"{path}: a folder, where a table file should be; name a file in it")
-    if not path.stat().st_size:
-        raise SfumatoError(f"{path}: empty file (0 bytes); write a header and rows into it")
+    place, ending = checked(path)
     try:
         if ending.startswith((".parquet", ".pq")):
-            return _plain_types(_parquet(path, ending))
-        table = frames_text.read(path, types or {})
+            table = parquet(place, ending)
+        else:
+            table = frames_text.read(place, types or {})
     except (OSError, EOFError, pa.ArrowException) as error:
-        raise SfumatoError(f"{path}: damaged, or not a {ending} file ({_first_line(error)}); replace it") from None
+        raise damaged(place, ending, error) from None
     if not table.num_rows:
         raise SfumatoError(f"{path}: no rows below the header; add some")
     return table
 
 
-def _parquet(path: Path, ending: str) -> pa.Table:
+def parquet(path: Path, ending: str) -> pa.Table:
+    """A Parquet file, whole."""
     if not ending.endswith(".gz"):
-        return pq.ParquetFile(path).read()
+        return pq.ParquetFile(path).read().replace_schema_metadata(None)
     with pa.CompressedInputStream(pa.OSFile(str(path)), "gzip") as stream:
-        return pq.ParquetFile(pa.BufferReader(stream.read())).read()
-
-
-def _plain_types(table: pa.Table) -> pa.Table:
-    return table.replace_schema_metadata(None)
+        return pq.ParquetFile(pa.BufferReader(stream.read())).read().replace_schema_metadata(None)
 
 
 def _mapping(source: Mapping[str, Any]) -> pa.Table:
@@ -191,8 +204,9 @@ def _series(pd: Any, column: pa.ChunkedArray, dtype: str) -> Any:
             return column.to_pandas(types_mapper=lambda _: wanted)
         except (NotImplementedError, TypeError, ValueError):
             return column.to_pandas()
-    series = column.to_pandas()
-    return series.astype(object) if dtype == "object" else series
+    if dtype == "object":
+        return pd.Series(column.to_pylist(), dtype=object)
+    return column.to_pandas()
 
 
 def _nullable(kind: pa.DataType) -> str:

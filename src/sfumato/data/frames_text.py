@@ -21,52 +21,77 @@ BLOCK = 1 << 22
 LONGEST_HEADER = 1 << 20
 
 
-def read(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """A text file as a table; `types` are not guessed.
+def read(path: Path, known: Mapping[str, pa.DataType]) -> pa.Table:
+    """A text file as a table; `known` types are not guessed.
 
     Raises:
         SfumatoError: if it has no header, a line with too many or too few values, or text that is not UTF-8.
     """
-    delimiter, _ = _header(path)
+    delimiter = _header(path)
     try:
-        table = csv.read_csv(path, *_options(delimiter, types))
+        table = csv.read_csv(path, *_options(delimiter, known))
     except pa.ArrowInvalid as error:
-        raise _ragged(path, delimiter, types) or error from None
-    return _tidy(path, table)
+        raise _ragged(path, delimiter, known) or error from None
+    return _tidy(path, table, known)
 
 
-def batches(path: Path, rows: int, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
-    """Tables of at most `rows` rows, in order; every column not in `types` is guessed from the first block."""
-    delimiter, _ = _header(path)
-    reading, parsing, converting = _options(delimiter, types)
-    reading.use_threads = False
+def types(path: Path) -> dict[str, pa.DataType]:
+    """The type of each column that all its values have.
+
+    Raises:
+        SfumatoError: as `read` does.
+    """
+    delimiter = _header(path)
+    known: dict[str, pa.DataType] = {}
+    while True:
+        try:
+            with csv.open_csv(path, *_options(delimiter, known, threads=False)) as reader:
+                names, found = reader.schema.names, reader.schema.types
+                for _ in reader:
+                    pass
+            return dict(zip(names, found, strict=True))
+        except pa.ArrowInvalid as error:
+            clash = re.search(r"In CSV column #(\d+):(?: Row #\d+:)? CSV conversion error to (\w+)", str(error))
+            if clash is None:
+                raise _ragged(path, delimiter, known) or error from None
+            wider = {"null": pa.int64(), "int64": pa.float64()}.get(clash[2], pa.string())
+            known[names[int(clash[1])]] = wider
+
+
+def batches(path: Path, rows: int, known: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+    """Tables of at most `rows` rows, in order, by the types that `types` says.
+
+    Raises:
+        SfumatoError: as `read` does.
+    """
+    delimiter = _header(path)
     try:
-        for batch in csv.open_csv(path, reading, parsing, converting):
-            table = pa.Table.from_batches([batch])
-            for start in range(0, len(table), rows):
-                yield table.slice(start, rows)
+        with csv.open_csv(path, *_options(delimiter, known, threads=False)) as reader:
+            for batch in reader:
+                for start in range(0, len(batch), rows):
+                    yield pa.Table.from_batches([batch.slice(start, rows)])
     except pa.ArrowInvalid as error:
-        raise _ragged(path, delimiter, types) or error from None
+        raise _ragged(path, delimiter, known) or error from None
 
 
 def _options(
-    delimiter: str, types: Mapping[str, pa.DataType]
+    delimiter: str, known: Mapping[str, pa.DataType], *, threads: bool = True
 ) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:
     return (
-        csv.ReadOptions(block_size=BLOCK),
+        csv.ReadOptions(block_size=BLOCK, use_threads=threads),
         csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         csv.ConvertOptions(
             null_values=[*MISSING_WORDS, " ?"],
             strings_can_be_null=True,
             true_values=[],
             false_values=[],
-            column_types=dict(types),
+            column_types=dict(known),
         ),
     )
 
 
-def _header(path: Path) -> tuple[str, list[str]]:
-    """Delimiter and names, from the first line."""
+def _header(path: Path) -> str:
+    """The delimiter, from the first line."""
     with path.open("rb") as probe:
         zipped = probe.read(2) == b"\x1f\x8b"
     with gzip.open(path) if zipped else path.open("rb") as file:
@@ -81,10 +106,10 @@ def _header(path: Path) -> tuple[str, list[str]]:
     names = line.split(delimiter)
     if all(re.match(NUMBER, name) for name in names):
         raise SfumatoError(f"{path}: the first line holds numbers where column names should be; add a header line")
-    return delimiter, names
+    return delimiter
 
 
-def _ragged(path: Path, delimiter: str, types: Mapping[str, pa.DataType]) -> SfumatoError | None:
+def _ragged(path: Path, delimiter: str, known: Mapping[str, pa.DataType]) -> SfumatoError | None:
     """The error that says which line is ragged, if one is."""
     found: list[Any] = []
 
@@ -92,8 +117,7 @@ def _ragged(path: Path, delimiter: str, types: Mapping[str, pa.DataType]) -> Sfu
         found.append(row)
         return "error"
 
-    reading, parsing, converting = _options(delimiter, types)
-    reading.use_threads = False
+    reading, parsing, converting = _options(delimiter, known, threads=False)
     parsing.invalid_row_handler = keep
     try:
         csv.read_csv(path, reading, parsing, converting)
@@ -108,7 +132,7 @@ def _ragged(path: Path, delimiter: str, types: Mapping[str, pa.DataType]) -> Sfu
     return None
 
 
-def _tidy(path: Path, table: pa.Table) -> pa.Table:
+def _tidy(path: Path, table: pa.Table, known: Mapping[str, pa.DataType]) -> pa.Table:
     """Booleans as such, with their spelling kept; refuse what is not UTF-8."""
     fields, columns = [], []
     for field, column in zip(table.schema, table.columns, strict=True):
@@ -117,7 +141,8 @@ def _tidy(path: Path, table: pa.Table) -> pa.Table:
             raise SfumatoError(
                 f"{path}: column {field.name!r}, row {row + 1} is not UTF-8 text; save the file as UTF-8"
             )
-        spelling = _spelling(column) if is_text(field.type) else None
+        guessed = is_text(field.type) and field.name not in known
+        spelling = _spelling(column) if guessed else None
         if spelling is not None:
             column = pc.equal(column, spelling[1])
             field = pa.field(field.name, pa.bool_(), metadata={SPELLING: ",".join(spelling)})

@@ -1,0 +1,336 @@
+from __future__ import annotations
+
+import datetime
+import json
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sfumato.data import columns
+from sfumato.data.columns_cells import Cells, Scale
+from sfumato.errors import SfumatoError
+
+quick = settings(max_examples=40, deadline=None)
+
+
+def learned(values: pa.Array, kind: str | None = None, cells: int | None = 16) -> columns.Column:
+    field = pa.field("v", values.type)
+    column = columns.learn("v", kind or columns.infer("v", values), field, pa.chunked_array([values]), cells)
+    again = columns.load(json.loads(json.dumps(column.to_dict(), allow_nan=False)))
+    assert again.to_dict() == column.to_dict()
+    return again
+
+
+def back(column: columns.Column, values: pa.Array) -> pa.Array:
+    return column.form.dress(column.decode(column.encode(columns.plain(values))))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pa.array([1.5, 2.0, None]), "continuous"),
+        (pa.array([1.0, 2.0, math.nan]), "integer"),
+        (pa.array([3, 7, 7]), "integer"),
+        (pa.array([0, 1, 1]), "boolean"),
+        (pa.array([0.0, 1.0, None]), "boolean"),
+        (pa.array([True, False]), "boolean"),
+        (pa.array(["TRUE", "FALSE", None]), "boolean"),
+        (pa.array(["a", "b"]), "categorical"),
+        (pa.array(["a", "b"]).dictionary_encode(), "categorical"),
+        (pa.array([3, 4, 5]).dictionary_encode(), "categorical"),
+        (pa.array([datetime.date(2020, 1, 1), datetime.date(2020, 1, 5)]), "datetime"),
+        (pa.array([5, 5, None]), "constant"),
+        (pa.array([f"name {i}" for i in range(30)]), "identifier"),
+        (pa.array(range(100, 130)), "identifier"),
+        (pa.array(range(0, 60, 2)), "integer"),
+        (pa.array([f"name {i}" for i in range(5)]), "categorical"),
+    ],
+)
+def test_kind_is_inferred(values: pa.Array, kind: str) -> None:
+    assert columns.infer("v", values) == kind
+
+
+def test_column_without_any_value_is_refused_by_name() -> None:
+    for values in (pa.nulls(3), pa.array([math.nan, None]), pa.array([None, None], pa.string())):
+        with pytest.raises(SfumatoError, match=r"'v' holds no value at all.*--drop v"):
+            columns.infer("v", values)
+
+
+def test_column_of_lists_is_refused() -> None:
+    with pytest.raises(SfumatoError, match="'v' holds list"):
+        columns.infer("v", pa.array([[1], [2]]))
+
+
+@quick
+@given(st.lists(st.none() | st.integers(-(2**40), 2**40), min_size=2, max_size=60))
+def test_whole_numbers_come_back(values: list[int | None]) -> None:
+    array = pa.array(values, pa.int64())
+    if array.null_count == len(array):
+        return
+    column = learned(array, "integer")
+    found = back(column, array)
+    assert found.type == pa.int64()
+    for was, now in zip(values, found.to_pylist(), strict=True):
+        if was is None:
+            assert now is None
+        else:
+            assert abs(was - now) <= 1e-5 * (max(v for v in values if v is not None) - min(filter(_some, values)))
+
+
+def _some(value: int | None) -> bool:
+    return value is not None
+
+
+@quick
+@given(st.lists(st.integers(-300, 300), min_size=2, max_size=200))
+def test_small_whole_numbers_come_back_exactly(values: list[int]) -> None:
+    array = pa.array(values, pa.int16())
+    assert back(learned(array, "integer"), array).equals(array)
+
+
+@quick
+@given(st.lists(st.none() | st.decimals(-1000, 1000, places=2).map(float), min_size=2, max_size=60))
+def test_numbers_of_two_decimals_come_back_exactly(values: list[float | None]) -> None:
+    array = pa.array(values, pa.float64())
+    if array.null_count == len(array):
+        return
+    for cells in (16, None):
+        assert back(learned(array, "continuous", cells), array).equals(array)
+
+
+@quick
+@given(st.lists(st.floats(-1e30, 1e30) | st.just(math.nan), min_size=2, max_size=60))
+def test_numbers_come_back_within_the_resolution_of_their_cell(values: list[float]) -> None:
+    array = pa.array(values, pa.float64())
+    numbers = np.array([v for v in values if not math.isnan(v)])
+    if not len(numbers):
+        return
+    column = learned(array, "continuous")
+    found = back(column, array).to_pylist()
+    width = numbers.max() - numbers.min()
+    for was, now in zip(values, found, strict=True):
+        assert now is None if math.isnan(was) else abs(now - was) <= 1e-5 * width + 1e-12 * abs(was)
+        assert now is None or numbers.min() <= now <= numbers.max()
+
+
+@quick
+@given(st.lists(st.none() | st.text(max_size=5), min_size=1, max_size=40))
+def test_labels_come_back(values: list[str | None]) -> None:
+    array = pa.array(values, pa.string())
+    if array.null_count == len(array):
+        return
+    for form in (array, array.cast(pa.large_string()), array.dictionary_encode()):
+        assert back(learned(form, "categorical"), form).to_pylist() == values
+
+
+@quick
+@given(
+    st.lists(st.none() | st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1)), min_size=2),
+    st.sampled_from([None, "UTC", "Asia/Tokyo"]),
+)
+def test_times_come_back_with_unit_and_zone(values: list[datetime.datetime | None], zone: str | None) -> None:
+    array = pa.array([None if v is None else v.replace(microsecond=0) for v in values]).cast(pa.timestamp("us"))
+    if zone is not None:
+        array = array.cast(pa.timestamp("us", tz=zone))
+    if array.null_count == len(array):
+        return
+    found = back(learned(array, "datetime"), array)
+    assert found.type == array.type
+    both = zip(array.cast(pa.int64()).to_pylist(), found.cast(pa.int64()).to_pylist(), strict=True)
+    spread = np.ptp([v for v in array.cast(pa.int64()).to_pylist() if v is not None])
+    for was, now in both:
+        assert now is None if was is None else abs(was - now) <= 1e-5 * spread
+
+
+def test_days_come_back_as_days_and_midnights_as_midnights() -> None:
+    days = pa.array([datetime.date(2020, 1, 1) + datetime.timedelta(7 * i % 90) for i in range(100)])
+    assert back(learned(days), days).equals(days)
+    midnights = days.cast(pa.timestamp("ns"))
+    column = learned(midnights)
+    assert column.ruler.step == 86_400 * 10**9
+    sampled = column.decode(np.random.default_rng(0).uniform(0, column.field.size, 200))
+    assert set(np.array(sampled.cast(pa.int64())) % column.ruler.step) == {0}
+
+
+@pytest.mark.parametrize("spelling", ["%d/%m/%Y", "%Y-%m-%d %H:%M:%S", "%m/%d/%Y"])
+def test_times_that_are_text_come_back_as_that_text(spelling: str) -> None:
+    texts = [(datetime.datetime(2020, 1, 28) + datetime.timedelta(i)).strftime(spelling) for i in range(40)]
+    array = pa.array([*texts, None])
+    assert back(learned(array, "datetime"), array).equals(array)
+
+
+def test_time_of_day_and_duration_come_back() -> None:
+    for array in (
+        pa.array([datetime.time(8, 30), datetime.time(9, 15), None]),
+        pa.array([datetime.timedelta(hours=i) for i in range(9)]),
+        pa.array([0, 86_400_000, None], pa.date64()),
+    ):
+        assert back(learned(array), array).equals(array)
+
+
+@pytest.mark.parametrize("kind", [pa.uint8(), pa.int32(), pa.float32(), pa.decimal128(8, 2), pa.bool_()])
+def test_type_is_kept(kind: pa.DataType) -> None:
+    array = pa.array([0, 1, 1, 0, None], pa.int8()).cast(kind)
+    column = learned(array)
+    assert back(column, array).equals(array)
+
+
+def test_entry_of_float32_stays_in_its_cell() -> None:
+    numbers = np.random.default_rng(0).lognormal(size=20_000)
+    cut = Cells.learn(numbers, 200, whole=False)
+    edges = np.nextafter(cut.edges[1:], 0)
+    cells = np.floor(cut.encode(edges))
+    assert (cells == np.arange(len(edges))).all()
+
+
+def test_spikes_are_atoms_and_no_other_value_is() -> None:
+    rng = np.random.default_rng(1)
+    numbers = np.concatenate([np.zeros(9000), np.full(200, 99_999), rng.integers(100, 50_000, 800)])
+    cut = Cells.learn(numbers, 64, whole=True)
+    assert cut.atoms.tolist() == [0, 99_999]
+    assert 40 < len(cut) <= 66
+
+
+def test_density_of_whole_numbers_sums_to_one() -> None:
+    rng = np.random.default_rng(2)
+    numbers = np.concatenate([rng.poisson(40, 500), np.full(300, 40), rng.geometric(0.01, 300)])
+    cut = Cells.learn(numbers, 12, whole=True)
+    assert 0 < len(cut.atoms) < len(cut)
+    log_p = np.log(rng.dirichlet(np.ones(len(cut))))
+    seen = [*cut.atoms]
+    for start, end in zip(cut.edges[:-1], cut.edges[1:], strict=True):
+        seen += [v for v in range(start, end) if v not in cut.atoms]
+    entries = np.floor(cut.encode(np.array(seen))).astype(int)
+    assert np.exp(log_p[entries] - cut.volumes()[entries]).sum() == pytest.approx(1.0, abs=1e-9)
+    assert cut.decode(cut.encode(np.array(seen))).tolist() == seen
+
+
+def test_density_of_continuous_numbers_integrates_to_one_with_the_atoms() -> None:
+    rng = np.random.default_rng(3)
+    numbers = np.concatenate([np.zeros(500), rng.normal(size=400), rng.standard_cauchy(300)])
+    cut = Cells.learn(numbers, 16, whole=False)
+    log_p = np.log(rng.dirichlet(np.ones(len(cut))))
+    mass = np.exp(log_p[np.floor(cut.encode(cut.atoms)).astype(int)]).sum()
+    total = mass
+    for low, high in zip(cut.edges[:-1], cut.edges[1:], strict=True):
+        grid = low + (np.arange(2000) + 0.5) / 2000 * (high - low)
+        entries = np.floor(cut.encode(grid)).astype(int)
+        total += np.exp(log_p[entries] - cut.volumes()[entries]).mean() * (high - low)
+    assert cut.atoms.tolist() == [0.0]
+    assert total == pytest.approx(1.0, abs=1e-9)
+
+
+def test_draws_by_training_shares_have_the_training_distribution() -> None:
+    rng = np.random.default_rng(4)
+    numbers = np.concatenate([rng.lognormal(3, 2, 8000), rng.normal(5000, 10, 2000), np.zeros(4000)])
+    cut = Cells.learn(numbers, 64, whole=False)
+    shares = np.bincount(np.floor(cut.encode(numbers)).astype(int), minlength=len(cut)) / len(numbers)
+    drawn = cut.decode(rng.choice(len(cut), 50_000, p=shares) + rng.uniform(0, 0.999, 50_000))
+    levels = [0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999, 0.9995]
+    assert np.quantile(drawn, levels) == pytest.approx(np.quantile(numbers, levels), rel=0.2)
+    assert (drawn == 0).mean() == pytest.approx(4 / 14, abs=0.01)
+
+
+def test_number_between_the_seen_ones_counts_as_the_nearest() -> None:
+    cut = Cells.learn(np.repeat([0, 10, 20], 50), 16, whole=True)
+    assert cut.decode(cut.encode(np.array([-7, 4, 6, 19, 2**60]))).tolist() == [0, 0, 10, 20, 20]
+
+
+def test_cells_are_in_order() -> None:
+    rng = np.random.default_rng(5)
+    numbers = np.concatenate([rng.normal(size=1000), np.repeat([0.0, 1.0], 100)])
+    cut = Cells.learn(numbers, 16, whole=False)
+    middles = cut.decode(np.arange(len(cut)) + 0.5)
+    assert (np.diff(middles) >= 0).all()
+
+
+def test_real_entries_have_zero_mean_and_unit_variance() -> None:
+    numbers = np.random.default_rng(6).normal(1e6, 3.0, 5000)
+    cut = Scale.learn(numbers)
+    entries = cut.encode(numbers)
+    assert entries.mean() == pytest.approx(0, abs=1e-3)
+    assert entries.std() == pytest.approx(1, abs=1e-4)
+    assert cut.volumes()[0] == pytest.approx(np.log(numbers.std()))
+
+
+def test_numbers_near_the_end_of_float64_do_not_overflow() -> None:
+    cut = Scale.learn(np.array([-1e308, 1e308]))
+    assert np.isfinite([cut.mean, cut.scale]).all()
+
+
+def test_infinity_is_refused_with_its_row() -> None:
+    with pytest.raises(SfumatoError, match="'v', row 3: the value is infinite"):
+        learned(pa.array([1.5, 2.0, math.inf]))
+
+
+def test_kind_that_does_not_fit_is_refused_with_row_and_value() -> None:
+    with pytest.raises(SfumatoError, match="'v', row 2: 'x' stands where a number should"):
+        learned(pa.array(["1", "x"]), "continuous")
+    with pytest.raises(SfumatoError, match=r"'v', row 2: 1\.5 stands where a whole number should"):
+        learned(pa.array([1.0, 1.5]), "integer")
+    with pytest.raises(SfumatoError, match="3 values and cannot be boolean"):
+        learned(pa.array([1, 2, 3]), "boolean")
+    with pytest.raises(SfumatoError, match="'soon' is no time of a known spelling"):
+        learned(pa.array(["soon", "later"]), "datetime")
+    with pytest.raises(SfumatoError, match=r"holds date32.*not continuous"):
+        learned(pa.array([datetime.date(2020, 1, 1), datetime.date(2020, 2, 1)]), "continuous")
+
+
+def test_conditions_are_taken_as_the_command_line_spells_them() -> None:
+    number = learned(pa.array([10, 20, 30]), cells=None)
+    assert number.condition(["20", 20.0, None]).tolist()[:2] == [0.0, 0.0]
+    assert np.isnan(number.condition([None])[0])
+    assert learned(pa.array([True, False])).condition(["true", False, "False"]).tolist() == [1, 0, 0]
+    assert learned(pa.array([3, 7]), "categorical").condition(["7", 3, 7.0]).tolist() == [1, 0, 1]
+    days = learned(pa.array([datetime.date(2020, 1, 1), datetime.date(2020, 1, 3)]), cells=None)
+    assert days.condition(["2020-01-02", datetime.date(2020, 1, 2)]).tolist() == [0, 0]
+
+
+def test_condition_that_is_not_known_names_what_is() -> None:
+    with pytest.raises(SfumatoError, match=r"no category 'Adele'; did you mean Adelie\?"):
+        learned(pa.array(["Adelie", "Gentoo"])).condition(["Adele"])
+    with pytest.raises(SfumatoError, match="choose one of Adelie, Gentoo"):
+        learned(pa.array(["Adelie", "Gentoo"])).condition(["9"])
+    with pytest.raises(SfumatoError, match="takes a number, not 'old'"):
+        learned(pa.array([1.5, 2.5])).condition(["old"])
+
+
+def test_category_not_seen_in_training_is_missing_and_said() -> None:
+    column = learned(pa.array(["a", "b", "a"]))
+    new = pa.array(["b", "zebra", None, "yak"])
+    assert np.isnan(column.encode(new)).tolist() == [False, True, True, True]
+    assert column.notes(new) == [
+        "column 'v': 2 rows have a category never seen in training, as 'zebra'; taken as missing"
+    ]
+
+
+def test_number_beyond_the_range_is_said() -> None:
+    column = learned(pa.array([1, 2, 9]))
+    assert column.notes(pa.array([3, 100])) == [
+        "column 'v': 1 value lies beyond the range seen in training, as 100; taken as the nearest end"
+    ]
+
+
+def test_rare_categories_are_kept() -> None:
+    column = learned(pa.array(["common"] * 1000 + ["once"]))
+    assert column.labels == ("common", "once")
+    assert column.described() == ("2 categories", "common, once")
+
+
+def test_constant_and_identifiers_come_back_by_rule() -> None:
+    zeros = np.zeros(2)
+    assert learned(pa.array(["x", "x"])).decode(zeros).to_pylist() == ["x", "x"]
+    assert learned(pa.array(range(5, 45))).decode(zeros).to_pylist() == [45, 46]
+    assert learned(pa.array([f"n{i}" for i in range(40)])).decode(zeros).to_pylist() == [None, None]
+
+
+def test_hundred_thousand_categories_encode_at_once() -> None:
+    labels = np.random.default_rng(7).permutation(100_000)
+    column = learned(pa.array([f"c{i}" for i in labels]), "categorical")
+    assert column.field.size == 100_000
+    entries = column.encode(pa.array([f"c{i}" for i in labels[:1000]]))
+    assert column.decode(entries).to_pylist() == [f"c{i}" for i in labels[:1000]]

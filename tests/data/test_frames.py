@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sfumato.data import frames, frames_stream
+from sfumato.errors import SfumatoError
+
+
+def text(path: Path, content: str) -> Path:
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def test_types_of_text_are_guessed_from_the_whole_file(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i / 4},word {i % 3},2020-01-0{1 + i % 9}\n" for i in range(100))
+    table, kind = frames.read(text(tmp_path / "a.csv", f"i,f,s,d\n{rows}x,0.5,,\n"))
+    assert kind == "file"
+    assert [str(t) for t in table.schema.types] == ["string", "double", "string", "date32[day]"]
+    assert table["s"].null_count == table["d"].null_count == 1
+
+
+@pytest.mark.parametrize("word", ["", "?", "NA", "NaN", "nan", "null", "None", "N/A"])
+def test_words_for_missing_values(tmp_path: Path, word: str) -> None:
+    table, _ = frames.read(text(tmp_path / "a.csv", f"n,s\n1,x\n{word},{word}\n3,y\n"))
+    assert table.column("n").to_pylist() == [1, None, 3]
+    assert table.column("s").to_pylist() == ["x", None, "y"]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_separator_is_found(tmp_path: Path, mark: str) -> None:
+    table, _ = frames.read(text(tmp_path / "a.csv", f"n{mark}s\n1{mark}x\n"))
+    assert table.to_pylist() == [{"n": 1, "s": "x"}]
+
+
+def test_marks_of_order_quotes_and_lines_within_values_are_read(tmp_path: Path) -> None:
+    table, _ = frames.read(text(tmp_path / "a.csv", '\ufeffn,s\r\n1,"a, ""b""\nc"\r\n2,d\r\n'))
+    assert table.to_pylist() == [{"n": 1, "s": 'a, "b"\nc'}, {"n": 2, "s": "d"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "empty file"),
+        ("a,b\n", "no rows below the header"),
+        ("\n1,2\n", "first line is empty"),
+        ("a,b\n1,2\n3\n4,5\n", "line 3 has 1 value where the header has 2"),
+        ("a,b\n1,2\n3,4,5\n", "line 3 has 3 values where the header has 2"),
+        ("a,a\n1,2\n", "column 'a' stands there twice"),
+        ("1,2\n3,4\n", "first line holds numbers"),
+    ],
+)
+def test_file_that_is_no_table_is_refused_by_name_and_line(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(SfumatoError, match=rf"bad\.csv: .*{said}") as caught:
+        frames.read(text(tmp_path / "bad.csv", content))
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SfumatoError, match="no such file"):
+        frames.read(tmp_path / "none.csv")
+    with pytest.raises(SfumatoError, match="not a kind of table file"):
+        frames.read(text(tmp_path / "a.xlsx", "x"))
+    (tmp_path / "b.csv").mkdir()
+    with pytest.raises(SfumatoError, match="a folder"):
+        frames.read(tmp_path / "b.csv")
+    with pytest.raises(SfumatoError, match="damaged"):
+        frames.read(text(tmp_path / "a.parquet", "not parquet at all"))
+    whole = gzip.compress(b"a,b\n" + bytes(str(list(range(9999))), "ascii"))
+    (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SfumatoError, match="damaged"):
+        frames.read(tmp_path / "cut.csv.gz")
+    (tmp_path / "latin.csv").write_bytes("a,b\nx,y\nx,café\n".encode("latin-1"))
+    with pytest.raises(SfumatoError, match="column 'b', row 2 is not UTF-8"):
+        frames.read(tmp_path / "latin.csv")
+
+
+def test_source_that_is_no_table_is_refused() -> None:
+    with pytest.raises(SfumatoError, match="int is no table"):
+        frames.read(3)
+    with pytest.raises(SfumatoError, match="column 'a' mixes kinds of value"):
+        frames.read(pd.DataFrame({"a": [1, "x"]}))
+    with pytest.raises(SfumatoError, match="different lengths: a 1, b 2"):
+        frames.read({"a": [1], "b": [1, 2]})
+
+
+def pandas_frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "int": np.array([1, 2, 3], np.int32),
+            "nullable": pd.array([1, None, 3], dtype="Int16"),
+            "float": np.array([0.5, np.nan, 2], np.float32),
+            "bool": [True, False, True],
+            "maybe": pd.array([True, None, False], dtype="boolean"),
+            "str": ["a", None, "b"],
+            "object": pd.Series(["a", None, "b"], dtype=object),
+            "string": pd.array(["a", None, "b"], dtype="string"),
+            "category": pd.Categorical(["u", None, "v"], categories=["w", "v", "u"], ordered=True),
+            "numbers": pd.Categorical([3, 1, 3]),
+            "time": pd.to_datetime(["2020-01-01", None, "2021-01-01"]).tz_localize("Europe/Berlin"),
+            "span": pd.to_timedelta([1, 2, None], unit="h"),
+            "arrow": pd.array([1, None, 2], dtype="int64[pyarrow]"),
+            7: [1.0, 2.0, 3.0],
+        }
+    )
+
+
+def test_pandas_frame_comes_back_with_its_dtypes() -> None:
+    frame = pandas_frame()
+    table, kind = frames.read(frame)
+    assert kind == "pandas"
+    pd.testing.assert_frame_equal(frames.give(table.take([0, 1, 2]), kind), frame)
+
+
+def test_whole_numbers_with_gaps_come_back_nullable() -> None:
+    table, kind = frames.read(pd.DataFrame({"i": [1, 2], "b": [True, False]}))
+    holes = pa.table([pa.array([1, None]), pa.array([None, True])], schema=table.schema)
+    assert frames.give(holes, kind).dtypes.astype(str).tolist() == ["Int64", "boolean"]
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_polars_frame_comes_back_with_its_dtypes(lazy: bool) -> None:
+    frame = pl.DataFrame(
+        {
+            "i": pl.Series([1, None, 3], dtype=pl.UInt8),
+            "f": [0.5, None, 1.0],
+            "s": ["a", None, "b"],
+            "c": pl.Series(["u", None, "v"], dtype=pl.Categorical),
+            "e": pl.Series(["u", None, "v"], dtype=pl.Enum(["w", "v", "u"])),
+            "d": pl.Series([1, 2, None], dtype=pl.Date),
+            "t": pl.Series([1, 2, None], dtype=pl.Datetime("ms", "UTC")),
+            "b": [True, False, None],
+        }
+    )
+    table, kind = frames.read(frame.lazy() if lazy else frame)
+    found = frames.give(table, kind)
+    assert kind == "polars"
+    assert found.schema == frame.schema
+    assert found.equals(frame)
+
+
+def test_arrow_table_comes_back() -> None:
+    table = pa.table({"a": [1, None], "c": pa.array(["x", "y"]).dictionary_encode()})
+    assert frames.give(*frames.read(table)).equals(table)
+    assert frames.give(*frames.read(table.to_batches()[0])).equals(table)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".parquet.gz"])
+def test_what_is_written_is_read_again(tmp_path: Path, ending: str) -> None:
+    table = pa.table(
+        {
+            "whole": [1, None, 3],
+            "float": [181.0, 0.1, None],
+            "text": ['say "a",\tb', None, "two\nlines"],
+            "truth": [True, False, None],
+            "day": pa.array([1, 2, None], pa.int32()).cast(pa.date32()),
+        }
+    )
+    path = tmp_path / f"out{ending}"
+    frames.write(table, path)
+    again, _ = frames.read(path)
+    assert again.to_pydict() == table.to_pydict()
+    assert again.schema.equals(table.schema)
+
+
+def test_one_column_with_gaps_keeps_its_rows(tmp_path: Path) -> None:
+    frames.write(pa.table({"a": ["x", None, "y"]}), tmp_path / "a.csv")
+    assert frames.read(tmp_path / "a.csv")[0]["a"].to_pylist() == ["x", None, "y"]
+    assert len(pd.read_csv(tmp_path / "a.csv")) == 3
+
+
+def test_text_is_spelt_as_it_was(tmp_path: Path) -> None:
+    content = "a,b,c\nFALSE,1.0,x\nTRUE,2.5,\n"
+    table, _ = frames.read(text(tmp_path / "a.csv", content))
+    assert table.schema.types[0] == pa.bool_()
+    frames.write(table, tmp_path / "b.csv")
+    assert (tmp_path / "b.csv").read_text() == content
+
+
+def test_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SfumatoError, match="no such folder"):
+        frames.write(pa.table({"a": [1]}), tmp_path / "none" / "a.csv")
+    with pytest.raises(SfumatoError, match="not a kind of table file"):
+        frames.write(pa.table({"a": [1]}), tmp_path / "a.doc")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet", ".tsv"])
+def test_batches_joined_are_the_table(tmp_path: Path, ending: str) -> None:
+    table = pa.table({"a": list(range(1000)), "b": [None if i % 7 == 0 else f"w{i % 5}" for i in range(1000)]})
+    frames.write(table, tmp_path / f"a{ending}")
+    pieces = list(frames_stream.batches(tmp_path / f"a{ending}", 128))
+    assert max(len(piece) for piece in pieces) == 128
+    assert pa.concat_tables(pieces).to_pydict() == table.to_pydict()
+
+
+def test_batches_have_one_type_even_if_the_first_rows_mislead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sfumato.data.frames_text.BLOCK", 1000)
+    rows = "".join(f"{i},{'' if i < 400 else i / 2},{i % 2}\n" for i in range(900))
+    path = text(tmp_path / "a.csv", f"a,b,c\n{rows}words,1.5,x\n")
+    types = frames_stream.types(path)
+    assert {name: str(kind) for name, kind in types.items()} == {"a": "string", "b": "double", "c": "string"}
+    pieces = list(frames_stream.batches(path, 100, known=types))
+    assert len({str(piece.schema) for piece in pieces}) == 1
+    assert sum(map(len, pieces)) == 901
+
+
+def test_parquet_written_elsewhere_keeps_its_categories(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"c": pa.array(["x", "y", "x"]).dictionary_encode()}), tmp_path / "a.parquet")
+    table, kind = frames.read(tmp_path / "a.parquet")
+    assert str(frames.give(table, kind).dtypes["c"]) == "category"
+
+
+def test_reservoir_is_a_fair_part_that_keeps_labels_and_ends() -> None:
+    n = 50_000
+    labels = np.where(np.arange(n) == 31_234, "once", "often")
+    pieces = [
+        pa.table({"i": np.arange(start, start + 5000), "s": labels[start : start + 5000]})
+        for start in range(0, n, 5000)
+    ]
+    found = frames_stream.reservoir(pieces, rows=2000, seed=1)
+    again = frames_stream.reservoir(pieces, rows=2000, seed=1)
+    kept = found["i"].to_numpy()
+    assert found.equals(again)
+    assert 2000 <= len(found) <= 2030
+    assert kept.mean() == pytest.approx(n / 2, rel=0.05)
+    assert (np.diff(kept) > 0).all()
+    assert {0, 31_234, n - 1} <= set(kept.tolist())
+    assert frames_stream.reservoir(pieces, rows=n).num_rows == n
