@@ -124,7 +124,7 @@ def test_infinite_number_in_an_array(refused):
 
 def test_array_of_nothing_but_nan(refused):
     np.save("points.npy", np.full((20, 2), np.nan))
-    names(refused("fit", "points.npy"), "points.npy", "missing")
+    names(refused("fit", "points.npy"), "points.npy", "no value")
 
 
 def test_one_row(refused):

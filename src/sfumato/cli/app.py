@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -64,8 +65,10 @@ def make() -> App:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Parse, do, and return the exit code; see `sfumato.cli.main`."""
     app = make()
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    logging.getLogger("sfumato").setLevel(logging.ERROR if "--quiet" in words else logging.WARNING)
     try:
-        code = app(sys.argv[1:] if arguments is None else list(arguments))
+        code = app(words)
         sys.stdout.flush()
         return code or 0
     except CycloptsError as error:

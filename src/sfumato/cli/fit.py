@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato.cli.flags import OUTPUT, chosen, options_class
-from sfumato.cli.look import best_values, kinds_table, next_commands, remake_report, values_rows
+from sfumato.cli.look import kinds_table, measures_rows, next_commands, remake_report
 from sfumato.cli.output import DEVICE, TALK, Device, Say, table
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
     from sfumato.data.dataset import Dataset
     from sfumato.estimator import Autoencoder
-    from sfumato.report import Picture
+    from sfumato.report import Measure, Picture
 
 Options: Any = options_class()
 UNTOLD: Any = Options()
@@ -72,11 +72,10 @@ def fit(
         opened=lambda dataset: _announce(dataset, say),
         **told,
     )
-    if auto.run_ is None:  # one of several processes that train together, and not the first
+    if auto.run_ is None or auto.data_ is None:  # one of several processes that train together, and not the first
         return 0
     say.note("Drawing pictures and writing the report")
-    pictures, report = remake_report(auto, auto.data_)
-    _conclude(auto, pictures, report, say)
+    _conclude(auto, *remake_report(auto, auto.data_), say)
     return 130 if auto.history_.stop == "interrupted" else 0
 
 
@@ -95,23 +94,22 @@ def _announce(data: Dataset, say: Say) -> None:
     say.note(f"{data.source}: {parts}\n\n{kinds_table(data.schema.describe())}\n")
 
 
-def _conclude(auto: Autoencoder, pictures: list[Picture], report: Path, say: Say) -> None:
-    history, run = auto.history_, auto.run_
+def _conclude(auto: Autoencoder, pictures: list[Picture], measures: list[Measure], report: Path, say: Say) -> None:
+    history, run, data = auto.history_, auto.run_, auto.data_
     assert run is not None
+    assert data is not None
     last = history.lines[-1] if history.lines else {"epoch": 0, "step": 0, "seconds": 0.0}
-    values = best_values(history.lines)
     model = run.config()["model"]["name"]
-    done = f"{last['epoch']} epochs, {last['step']:,} steps, {last['seconds']:.0f} s, {STOPS[history.stop]}"
+    done = f"{last['epoch']:g} epochs, {last['step']:,} steps, {last['seconds']:.0f} s, {STOPS[history.stop]}"
     rows = [
         ["run", str(run.path)],
         ["report", str(report)],
         ["pictures", f"{run.path / 'pictures'} ({len(pictures)})"],
     ]
     text = [
-        f"Trained {model} on {auto.data_.name}: {done}",
-        table([*values_rows(values), *rows], indent="  "),
-        "Next:",
-        next_commands(run.path, auto.schema_, run.config().get("source", "")),
+        f"Trained {model} on {data.name}: {done}",
+        table([*measures_rows(measures), *rows], indent="  "),
+        next_commands(run),
     ]
     if history.stop == "interrupted":
         text.append(f"  sfumato fit --resume {run.name}")
@@ -124,7 +122,7 @@ def _conclude(auto: Autoencoder, pictures: list[Picture], report: Path, say: Say
         "steps": last["step"],
         "seconds": last["seconds"],
         "best_step": history.best_step,
-        "valid": values,
+        "measures": {measure.name: measure.value for measure in measures},
         "report": report,
         "pictures": [picture.path for picture in pictures],
     }

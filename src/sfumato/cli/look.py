@@ -11,17 +11,17 @@ from sfumato.cli.output import DEVICE, TALK, Device, Say, number, table
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
+    from sfumato.artifacts import Run
     from sfumato.data.dataset import Dataset
-    from sfumato.data.schema import Schema
     from sfumato.estimator import Autoencoder
-    from sfumato.report import Picture
+    from sfumato.report import Measure, Picture
 
 COUNTS = ("step", "epoch", "split", "seconds")
 """What a line of metrics.jsonl says beside the terms."""
 
 
 def models(*, say: Say = TALK) -> None:
-    """List the models there are, with their options."""
+    """List the models with their options."""
     from sfumato import models as room
 
     listed = [
@@ -56,7 +56,9 @@ def data(*, say: Say = TALK) -> None:
 
 
 def show(run: str, /, *, say: Say = TALK) -> None:
-    """Show what a run is: data, model, training, numbers, files, and what to do with it next.
+    """Show what a run is, and what to do with it next.
+
+    Data, model, training, numbers, files.
 
     Args:
         run: folder of a run, or its name under runs/
@@ -82,7 +84,7 @@ def show(run: str, /, *, say: Say = TALK) -> None:
         ["files", " ".join(files)],
     ]
     described = schema.describe()
-    parts = [table(rows), kinds_table(described), "Next:\n" + next_commands(opened.path, schema, source)]
+    parts = [table(rows), kinds_table(described), next_commands(opened)]
     result = {
         "run": opened.path,
         "finished": opened.sealed(),
@@ -111,21 +113,29 @@ def report(run: str, /, *, device: Annotated[Device, DEVICE] = "auto", say: Say 
     source = auto.config_.source
     if not source:
         raise SfumatoError(f"{run}: was trained on data held in memory; report on it in Python, where the data are")
-    pictures, path = remake_report(auto, room.open(source, options=auto.config_.data))
-    result = {"report": path, "pictures": [picture.path for picture in pictures]}
-    say.result(result, "\n".join(str(place) for place in (*result["pictures"], path)))
+    pictures, measures, path = remake_report(auto, room.open(source, options=auto.config_.data))
+    text = table([*measures_rows(measures), ["report", str(path)], ["pictures", str(path.parent / "pictures")]])
+    say.result(
+        {
+            "report": path,
+            "pictures": [picture.path for picture in pictures],
+            "measures": {measure.name: measure.value for measure in measures},
+        },
+        text,
+    )
 
 
-def remake_report(auto: Autoencoder, data: Dataset) -> tuple[list[Picture], Path]:
+def remake_report(auto: Autoencoder, data: Dataset) -> tuple[list[Picture], list[Measure], Path]:
     """Draw pictures and report into the folder of the run, and record them in its manifest."""
     from sfumato import report as room
 
     run = auto.run_
-    assert run is not None
-    pictures = room.pictures(auto, data, run.path / "pictures")
-    path = room.html(run, pictures)
+    assert run is not None, "only what has a run folder is reported on"
+    run.unseal()
+    pictures, measures = room.pictures(auto, data, run.path / "pictures"), room.measures(auto, data)
+    path = room.html(run, pictures, measures)
     run.seal()
-    return pictures, path
+    return pictures, measures, path
 
 
 def kinds_table(described: list[dict[str, str]]) -> str:
@@ -147,23 +157,21 @@ def values_rows(values: Mapping[str, float | None]) -> list[list[str]]:
     return [[name, number(value) + (units if name == "total" else "")] for name, value in values.items()]
 
 
-def next_commands(run: Path, schema: Schema, source: str) -> str:
+def measures_rows(measures: Sequence[Measure]) -> list[list[str]]:
+    """The final measures as rows of a table."""
+    return [[measure.name, f"{number(measure.value)} {measure.unit}"] for measure in measures]
+
+
+def next_commands(run: Run) -> str:
     """What a person may type now, with the names filled in."""
-    name = run.name if run.parent == Path("runs") else str(run)
-    file = source if source and Path(source).exists() else "FILE"
-    out = {"picture": "new.png", "vector": "new.npy"}.get(schema.kind, "new.csv")
-    condition = f" --given {schema.given_names[0]}=…" if schema.given_names else ""
-    return "\n".join(
-        [
-            f"  sfumato sample {name} -n 500{condition} -o {out}",
-            f"  sfumato encode {name} {file} -o latents.csv",
-            f"  sfumato score {name} {file}",
-        ]
-    )
+    from sfumato.report.page import commands
+
+    typed = [line for _, line in commands(run, run.config(), run.schema()) if line.startswith("sfumato ")]
+    return "\n".join(["Next:", *(f"  {line}" for line in typed)])
 
 
 def _trained(lines: Sequence[Mapping[str, Any]]) -> str:
     if not lines:
         return "not yet"
     last = lines[-1]
-    return f"{last['epoch']} epochs, {last['step']:,} steps, {last['seconds']:.0f} s"
+    return f"{last['epoch']:g} epochs, {last['step']:,} steps, {last['seconds']:.0f} s"

@@ -10,12 +10,15 @@ from cyclopts import Parameter
 
 from sfumato.cli.flags import pairs
 from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, as_csv, number, table
+from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from sfumato.estimator import Autoencoder
+
+Given = Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE")]
 
 LOWEST = 5
 """How many of the least likely rows `score` shows."""
@@ -26,7 +29,7 @@ def sample(
     /,
     *,
     n: Annotated[int, Parameter(name="-n", metavar="N")] = 100,
-    given: Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE")] = None,
+    given: Given = None,
     marginal: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     temperature: Annotated[float, Parameter(metavar="X")] = 1.0,
     seed: Annotated[int, SEED] = 0,
@@ -59,6 +62,7 @@ def reconstruct(
     file: str,
     /,
     *,
+    given: Given = None,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -68,11 +72,12 @@ def reconstruct(
 
     Args:
         run: folder of a run, or its name under runs/
-        file: file or folder of the kind the model was trained on
+        file: file or folder of the kind the model was trained on, or a built-in set
+        given: value of a condition that replaces the one in the file, as species=Adelie; repeat it for more
     """
     out.check()
     auto = _load(run, device)
-    raw = auto.reconstruct(_read(auto, file))
+    raw = auto.reconstruct(_read(auto, file), pairs("--given", given))
     _deliver(auto, raw, len(raw), run, "reconstructions", out, say)
 
 
@@ -81,20 +86,24 @@ def encode(
     file: str,
     /,
     *,
+    given: Given = None,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Write the latent code of every example of a file: the mean of q(z|x), in columns z1, z2, …
+    """Write the latent code of every example of a file, in columns z1, z2, …
+
+    The code is the mean of q(z|x).
 
     Args:
         run: folder of a run, or its name under runs/
-        file: file or folder of the kind the model was trained on
+        file: file or folder of the kind the model was trained on, or a built-in set
+        given: value of a condition that replaces the one in the file, as species=Adelie; repeat it for more
     """
     out.check()
     auto = _load(run, device)
-    codes = auto.encode(_read(auto, file))
+    codes = auto.encode(_read(auto, file), pairs("--given", given))
     _columns({f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}, out, say)
 
 
@@ -103,24 +112,29 @@ def score(
     file: str,
     /,
     *,
+    given: Given = None,
+    samples: Annotated[int, Parameter(metavar="N")] = 16,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Say how likely each example of a file is under the model: a lower bound on log p(x), in nats.
+    """Say how likely each example of a file is: a lower bound on log p(x), in nats.
 
     Higher is more likely; the rows of the lowest scores are the oddest ones.
 
     Args:
         run: folder of a run, or its name under runs/
-        file: file or folder of the kind the model was trained on
+        file: file or folder of the kind the model was trained on, or a built-in set
+        given: value of a condition that replaces the one in the file, as species=Adelie; repeat it for more
+        samples: draws of z for each example; the bound rises towards log p(x) with more
     """
     import numpy as np
 
     out.check()
     auto = _load(run, device)
-    scores = np.asarray(auto.score_samples(_read(auto, file)), dtype=np.float64)
+    examples = _read(auto, file)
+    scores = auto.score_samples(examples, samples=samples, seed=seed, given=pairs("--given", given))
     mean = float(scores.mean())
     error = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
     lowest = [(int(row) + 1, float(scores[row])) for row in np.argsort(scores, kind="stable")[:LOWEST]]
@@ -149,10 +163,17 @@ def _load(run: str, device: Device) -> Autoencoder:
     return load(run, device=device)
 
 
-def _read(auto: Autoencoder, file: str) -> Any:
-    if not Path(file).exists():
-        raise SfumatoError(f"{file}: no such file or folder; give one of the kind the model was trained on")
-    return auto.schema_.read(file)
+def _read(auto: Autoencoder, source: str) -> Any:
+    """The examples of a file, a folder or, as they were drawn for the training, of a built-in set."""
+    from sfumato import data
+    from sfumato.data.dataset import built_in
+
+    if Path(source).exists():
+        return auto.schema_.read(source)
+    if source in data.names():
+        own = auto.config_.data
+        return auto.schema_.read(built_in(source, own if source == auto.config_.source else DataOptions()))
+    raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")
 
 
 def _deliver(auto: Autoencoder, raw: Any, n: int, run: str, what: str, out: Out, say: Say) -> None:
