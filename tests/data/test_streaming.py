@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -69,9 +70,62 @@ def test_a_block_shuffle_reaches_across_blocks(tmp_path: Path, monkeypatch: pyte
 
 
 def test_large_data_streams_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sfumato.data.dataset.BUDGET", 1000)
+    monkeypatch.setattr("sfumato.data.streaming.BUDGET", 1000)
     np.save(tmp_path / "small.npy", np.zeros((60, 4)) + np.arange(4))
     np.save(tmp_path / "large.npy", np.zeros((70, 4)) + np.arange(4))
     assert not isinstance(opened(tmp_path / "small.npy", "auto").train, Streamed)
     assert isinstance(opened(tmp_path / "large.npy", "auto").train, Streamed)
     assert not isinstance(opened(tmp_path / "large.npy", "no").train, Streamed)
+
+
+def table(total: int = 3000) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "height": np.where(rng.random(total) < 0.05, np.nan, rng.normal(170, 10, total)),
+            "age": rng.integers(18, 90, total),
+            "sex": rng.choice(["f", "m"], total),
+            "rare": np.where(np.arange(total) == 1234, "once", "often"),
+        }
+    )
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".tsv.gz"])
+def test_a_streamed_table_file_is_the_resident_one(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfumato.data.tables.PIECE", 700)
+    path = tmp_path / f"t{ending}"
+    if ending == ".parquet":
+        table().to_parquet(path)
+    else:
+        table().to_csv(path, index=False, sep="\t" if "tsv" in ending else ",")
+    whole, stream = (opened(path, streaming, given=("sex",), seed=1) for streaming in ("no", "yes"))
+    assert isinstance(stream.train, Streamed)
+    assert stream.schema.to_dict() == whole.schema.to_dict()
+    for one, other in ((whole.train, stream.train), (whole.valid, stream.valid), (whole.test, stream.test)):
+        mine, same = one.take(slice(None)), other.take(slice(None))
+        assert torch.equal(mine.x, same.x)
+        assert mine.given is not None
+        assert same.given is not None
+        assert torch.equal(mine.given, same.given)
+        assert mine.mask is not None
+        assert same.mask is not None
+        assert torch.equal(mine.mask, same.mask)
+        assert one.labels is not None
+        assert other.labels is not None
+        assert (one.labels == other.labels).all()
+
+
+def test_a_frame_in_memory_streams_too() -> None:
+    whole, stream = (data.open(table(), options=DataOptions(streaming=how)) for how in ("no", "yes"))
+    assert isinstance(stream.test, Streamed)
+    assert torch.equal(whole.test.take(slice(None)).x, stream.test.take(slice(None)).x)
+
+
+def test_a_table_larger_than_the_budget_streams_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sfumato.data.streaming.BUDGET", 20_000)
+    table().to_parquet(tmp_path / "large.parquet")
+    table(300).to_parquet(tmp_path / "small.parquet")
+    assert isinstance(opened(tmp_path / "large.parquet", "auto").train, Streamed)
+    assert not isinstance(opened(tmp_path / "small.parquet", "auto").train, Streamed)

@@ -28,7 +28,7 @@ def open(source: Any, *, options: DataOptions | None = None) -> Dataset:
     >>> len(data.train), len(data.valid), len(data.test)
     (80, 10, 10)
     """
-    from sfumato.data.dataset import open_source
+    from sfumato.data.opening import open_source
 
     return open_source(source, DataOptions() if options is None else options)
 

@@ -153,3 +153,11 @@ def condition(label: Label | None, labels: np.ndarray | None, total: int) -> Ten
     if labels is None or label is None:
         return torch.full((total, 1), math.nan)
     return label.encode(labels)[:, None]
+
+
+def codes(labels: np.ndarray | None) -> np.ndarray | None:
+    """An integer for each label, for the split; None where there are none or they are numbers on a line."""
+    if labels is None or is_numeric(labels):
+        return None
+    found: np.ndarray = np.unique(as_names(labels), return_inverse=True)[1]
+    return found

@@ -18,12 +18,21 @@ from torch import Tensor
 from sfumato.batch import Batch
 from sfumato.data.arrays import fresh
 from sfumato.data.batches import Batches, binarised_afresh, binarised_once, share, shuffled
+from sfumato.data.options import DataOptions
 from sfumato.data.schema import Encoded
 
 BLOCK_BYTES = 1 << 21
 WINDOW = 16
 
+BUDGET = 512 * 2**20
+"""Bytes of encoded examples that are held whole; more is read from disk while training."""
+
 Encode = Callable[[np.ndarray, np.ndarray], Encoded]
+
+
+def streams(options: DataOptions, size: int) -> bool:
+    """Whether data of `size` bytes, once encoded, is read from disk while training."""
+    return options.streaming == "yes" or (options.streaming == "auto" and size > BUDGET)
 
 
 class Streamed(Batches):

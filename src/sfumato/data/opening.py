@@ -1,0 +1,186 @@
+"""What a source is, and how each kind is opened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from torch import Tensor
+
+from sfumato.data import arrays, folder, tables, toy
+from sfumato.data.arrays import Arrays
+from sfumato.data.batches import Batches, Resident
+from sfumato.data.dataset import Dataset
+from sfumato.data.frames import SUFFIXES
+from sfumato.data.labels import LABEL, codes, condition
+from sfumato.data.options import DataOptions
+from sfumato.data.picture import PictureSchema
+from sfumato.data.schema import Encoded
+from sfumato.data.shards import shard
+from sfumato.data.split import Parts, split
+from sfumato.data.streaming import Streamed, streams
+from sfumato.data.vector import VectorSchema
+from sfumato.errors import SfumatoError
+
+
+def open_source(source: Any, options: DataOptions) -> Dataset:
+    """Open whatever `source` is; see `sfumato.data.open`."""
+    if arrays.is_array(source):
+        return open_arrays(arrays.from_memory(source), options)
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if not path.exists():
+            return open_built_in(str(source), options)
+        if path.is_dir():
+            return open_folder(path, options)
+        if path.suffix in (".npy", ".npz"):
+            return open_arrays(arrays.from_file(path), options, str(path))
+        if not path.name.lower().endswith(SUFFIXES):
+            raise SfumatoError(f"{path}: not a kind of file known here; give one of {', '.join(SUFFIXES)}, .npy, .npz")
+    return tables.open_table(source, options)
+
+
+def open_built_in(name: str, options: DataOptions) -> Dataset:
+    """A built-in set; a name with a dot or slash was meant to be a file.
+
+    Raises:
+        SfumatoError: if there is no such set or file.
+    """
+    if name not in toy.SUMMARIES and (Path(name).suffix or "/" in name or not name):
+        raise SfumatoError(f"{name or 'an empty name'}: no such file; check the name and the folder")
+    rows = built_in(name, options)
+    if isinstance(rows, Arrays):
+        return open_arrays(rows, options)
+    has_label = LABEL in rows.column_names
+    asked = replace(options, kinds={LABEL: "categorical"} | options.kinds) if has_label else options
+    if asked.likelihood == "auto" and name in ("moons", "circles", "blobs"):
+        asked = replace(asked, likelihood="gaussian")
+    if has_label:
+        asked = replace(asked, label=LABEL)
+        if LABEL not in (*asked.given, *asked.drop):
+            asked = replace(asked, drop=(*asked.drop, LABEL))
+    data = tables.from_frame(name, f"built-in set {name}", rows, "file", asked)
+    return replace(data, options=options, has_label=has_label)
+
+
+def built_in(name: str, options: DataOptions) -> pa.Table | Arrays:
+    """The rows of a built-in set with their labels, as `Schema.read` takes them: a table, or pictures as arrays.
+
+    Raises:
+        SfumatoError: if there is no such set.
+    """
+    found = toy.make(name, rows=options.rows, seed=options.seed)
+    if found.levels:
+        labels = None if found.labels is None else np.array(found.label_names)[found.labels]
+        return Arrays(name, found.values, labels)
+    columns = {column: pa.array(found.values[:, place]) for place, column in enumerate(found.columns)}
+    if found.labels is not None:
+        numbered = found.label_names[0] == "0"
+        columns[LABEL] = pa.array(found.labels if numbered else np.array(found.label_names)[found.labels])
+    return pa.table(columns)
+
+
+def open_arrays(found: Arrays, options: DataOptions, source: str | None = None) -> Dataset:
+    """Rows of numbers, or pictures, from arrays."""
+    said = source or (f"built-in set {found.name}" if found.name in toy.SUMMARIES else "array in memory")
+    parts, x, labels = _parts(found, options, said)
+    schema = _learn(found, x, labels, parts[0], options, said)
+    batches: Sequence[Batches]
+    if streams(options, x.size * (4 if x.ndim == 2 else 1)):
+        batches = _streamed(schema, x, labels, parts)
+    else:
+        batches = [
+            _resident(schema, x[rows], None if labels is None else labels[rows], part == 0)
+            for part, rows in enumerate(parts)
+        ]
+    train, valid, test = batches
+    return Dataset(found.name, said, schema, train, valid, test, options, has_label=labels is not None)
+
+
+def _parts(found: Arrays, options: DataOptions, said: str) -> tuple[Parts, np.ndarray, np.ndarray | None]:
+    """The rows of each part, and the arrays they are rows of: a test part that came along stays the test part."""
+    total = len(found.x)
+    if found.test_x is None:
+        parts = split(total, options.split, labels=codes(found.labels), seed=options.seed, source=said)
+        return parts, found.x, found.labels
+    shares = (1 - options.split[1], options.split[1], 0.0)
+    parts = split(total, shares, labels=codes(found.labels), seed=options.seed, source=said)
+    x = np.concatenate([found.x, found.test_x])
+    labels = found.labels
+    if labels is not None:
+        known = found.test_labels is not None
+        tail = found.test_labels if known else np.full(len(found.test_x), np.nan)
+        if labels.dtype.kind in "US" and not known:
+            tail = np.full(len(found.test_x), "")
+        labels = np.concatenate([labels, tail])  # type: ignore[list-item]
+    return (parts[0], parts[1], np.arange(total, len(x))), x, labels
+
+
+def _learn(
+    found: Arrays, x: np.ndarray, labels: np.ndarray | None, rows: np.ndarray, options: DataOptions, said: str
+) -> VectorSchema | PictureSchema:
+    mine = None if labels is None else labels[rows]
+    if x.ndim == 2:
+        return VectorSchema.learn(x, mine, options, rows=rows, name=said)
+    levels = 17 if found.name == "digits" and said.startswith("built-in") else None
+    return PictureSchema.learn(
+        x, mine, options, rows=rows, name=said, levels=levels, channels_first=found.channels_first
+    )
+
+
+def _resident(
+    schema: VectorSchema | PictureSchema, x: np.ndarray, labels: np.ndarray | None, training: bool
+) -> Resident:
+    """Raw rows encoded and held whole; training pictures that are binarised afresh keep their levels."""
+    given = condition(schema.label, labels, len(x)) if schema.given_names else None
+    index = None if schema.label is None or labels is None else schema.label.index(labels)
+    if isinstance(schema, PictureSchema) and schema.binarise == "stochastic" and training:
+        return Resident(schema.levels(x), given, index, levels=schema.pixels.levels)
+    return Resident(schema.encode(x).x, given, index)
+
+
+def _streamed(
+    schema: VectorSchema | PictureSchema, x: np.ndarray, labels: np.ndarray | None, parts: Parts
+) -> list[Streamed]:
+    index = None if schema.label is None or labels is None else schema.label.index(labels)
+    part = np.full(len(x), -1, np.int8)
+    for number, rows in enumerate(parts):
+        part[rows] = number
+
+    def given_of(rows: np.ndarray) -> Tensor | None:
+        mine = None if labels is None else labels[rows]
+        return condition(schema.label, mine, len(rows)) if schema.given_names else None
+
+    def encode_once(raw: np.ndarray, rows: np.ndarray) -> Encoded:
+        return Encoded(schema.encode(raw).x, given_of(rows))
+
+    def encode_levels(raw: np.ndarray, rows: np.ndarray) -> Encoded:
+        assert isinstance(schema, PictureSchema), "only pictures are binarised"
+        return Encoded(schema.levels(raw), given_of(rows))
+
+    train = Streamed(x, part, 0, encode_once, labels=index)
+    if isinstance(schema, PictureSchema) and schema.binarise == "stochastic":
+        train = Streamed(x, part, 0, encode_levels, labels=index, levels=schema.pixels.levels)
+    return [train, *(Streamed(x, part, number, encode_once, labels=index) for number in (1, 2))]
+
+
+def open_folder(path: Path, options: DataOptions) -> Dataset:
+    """A folder of pictures; subfolders are labels."""
+    paths = folder.find(path)
+    labels = folder.labels_of(paths, path)
+    heads = folder.headers(paths)
+    parts = split(len(paths), options.split, labels=codes(labels), seed=options.seed, source=str(path))
+    training = [heads[row] for row in parts[0]]
+    height, width = folder.chosen_size(training, options.size)
+    channels = 1 if all(head.grey for head in training) else 3
+    shape = (len(paths), height, width, channels)
+    on_disk = streams(options, math.prod(shape))
+    x = shard(shape, np.dtype(np.uint8)) if on_disk else np.empty(shape, np.uint8)
+    folder.pixels(paths, x)
+    found = Arrays(path.resolve().name, x if channels == 3 or on_disk else x[..., 0], labels)
+    return open_arrays(found, options, str(path))
