@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -125,7 +126,7 @@ class Config:
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
-    def read(cls, path: str | Path) -> Config:
+    def read(cls, path: str | os.PathLike[str]) -> Config:
         """Read a `config.toml`.
 
         Raises:
@@ -180,7 +181,7 @@ def settings(model: str | None = None) -> dict[str, Setting]:
     return found
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:

@@ -7,7 +7,7 @@ import html
 import os
 from collections.abc import Iterator, Mapping
 from inspect import Parameter, Signature
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import narwhals as nw
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sfumato.artifacts import Run
 from sfumato.batch import Batch
-from sfumato.config import resolve, settings
+from sfumato.config import Config, resolve, settings
 from sfumato.data.batches import Resident
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import fitting
@@ -63,6 +63,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     ((100, 2), (5, 3))
     """
 
+    run_: Run | None
+
     def __init__(self, model: str = "vae", **options: Any) -> None:
         for name in options:
             if name not in settings():
@@ -76,12 +78,19 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """The estimator of what was already trained."""
         return cls(model=fitted.config.model, **fitted.config.told())._adopt(fitted)
 
+    @classmethod
+    def trained(cls, config: Config, source: Any, **how: Unpack[fitting.How]) -> Self:
+        """Train what a config says; `how` as `sfumato.estimator.fitting.train` takes it."""
+        auto = cls(model=config.model, **config.told())
+        return auto._adopt(fitting.train(config, auto._checked(source, reset=True), **how))
+
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn schema and model from X.
 
         Args:
             X: the examples, shape (N, D) or whatever `sfumato.fit` takes.
-            y: a label for each example. It stratifies the split, and conditional models are given it.
+            y: a label for each row of an array. It stratifies the split, and conditional models are given it. Labels
+                of a frame are a column of it, named by the options `label` or `given`.
 
         Raises:
             SfumatoError: if an option or the data cannot be used.
@@ -89,7 +98,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         options = {name: value for name, value in self.get_params(deep=False).items() if name != "model"}
         config = resolve(self.model, options)
         X = self._checked(X, reset=True)
-        return self._adopt(fitting.train(config, X if y is None else _with_label(X, y)))
+        labelled = y is not None and isinstance(X, np.ndarray | Tensor)
+        return self._adopt(fitting.train(config, (X, np.asarray(y)) if labelled else X))
 
     def transform(self, X: Any) -> np.ndarray:
         """Latent means E[z | x], shape (N, L)."""
@@ -128,8 +138,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         model = self._exact()
         batches = list(self._batches(X, given))
         x = torch.cat([model.reconstruct(batch).cpu() for batch in batches])
-        c = None if batches[0].given is None else torch.cat([batch.given.cpu() for batch in batches])
-        return self.schema_.decode(x, c)
+        conditions = [batch.given.cpu() for batch in batches if batch.given is not None]
+        return self.schema_.decode(x, torch.cat(conditions) if conditions else None)
 
     def sample(
         self,
@@ -230,7 +240,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         if not isinstance(fitted.model, LatentModel):
             raise SfumatoError(f"{fitted.config.model} has no latent vector to encode to and sample from")
         self.config_, self.schema_, self.model_ = fitted.config, fitted.schema, fitted.model
-        self.history_, self.data_, self.run_ = fitted.history, fitted.data, fitted.run
+        self.history_, self.data_ = fitted.history, fitted.data
+        self.run_ = fitted.run
         self._n_features_out = self._latents()
         return self
 
@@ -257,7 +268,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         if isinstance(X, str | os.PathLike | tuple | Tensor):
             return X
         if nw.dependencies.is_into_dataframe(X):
-            validate_data(self, X, reset=reset, skip_check_array=True)
+            if reset or "n_features_in_" in vars(self):
+                validate_data(self, X, reset=reset, skip_check_array=True)
             return X
         few = 2 if reset else 1
         return validate_data(self, X, reset=reset, allow_nd=True, ensure_all_finite="allow-nan", ensure_min_samples=few)
@@ -314,13 +326,6 @@ def _signature() -> Signature:
 
 
 vars(Autoencoder.__init__)["__signature__"] = _signature()
-
-
-def _with_label(X: Any, y: Any) -> Any:
-    """X with its labels, if they can be of use."""
-    if nw.dependencies.is_into_dataframe(X) or isinstance(X, str | os.PathLike | tuple):
-        return X
-    return (X, np.asarray(y))
 
 
 def _left_out(model: LatentModel, conditions: int) -> Tensor | None:

@@ -89,7 +89,7 @@ def fit_config(
     source = config.source if source is None else source
     if isinstance(source, str) and not source:
         raise SfumatoError("no source: give the name of a data set, a path, an array or a frame")
-    return Autoencoder.of(fitting.train(config, source, run=run, callbacks=callbacks, progress=progress, opened=opened))
+    return Autoencoder.trained(config, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
 
 
 def load(run: Name, *, device: str = "auto") -> Autoencoder:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from sfumato import data, models, training
 from sfumato.artifacts import Run
@@ -22,6 +22,15 @@ from sfumato.training import Callback, History, resolve_device
 
 Opened = Callable[[Dataset], None]
 """Told of the data once they are open and before training starts."""
+
+
+class How(TypedDict, total=False):
+    """What `train` may be told beside config and source."""
+
+    run: str | os.PathLike[str] | bool | None
+    callbacks: Sequence[Callback]
+    progress: bool
+    opened: Opened | None
 
 
 @dataclass
