@@ -334,3 +334,41 @@ def test_hundred_thousand_categories_encode_at_once() -> None:
     assert column.field.size == 100_000
     entries = column.encode(pa.array([f"c{i}" for i in labels[:1000]]))
     assert column.decode(entries).to_pylist() == [f"c{i}" for i in labels[:1000]]
+
+
+def test_nan_is_missing_and_no_broken_whole_number() -> None:
+    column = learned(pa.array([1.0, 2.0, math.nan, 7.0]))
+    assert column.kind == "integer"
+    assert np.isnan(column.encode(column.fit(pa.array([2.0, math.nan])))).tolist() == [False, True]
+
+
+def test_infinite_constant_is_refused() -> None:
+    with pytest.raises(SfumatoError, match="'v', row 1: the value is infinite"):
+        learned(pa.array([math.inf, math.inf]))
+
+
+def test_text_where_numbered_categories_were_is_missing_alone() -> None:
+    column = learned(pa.array([3, 7]), "categorical")
+    assert np.nan_to_num(column.encode(pa.array(["7", "x", "3"])), nan=-1).tolist() == [1, -1, 0]
+
+
+def test_time_spelt_otherwise_is_refused_by_row() -> None:
+    column = learned(pa.array(["28/01/2020", "29/01/2020"]), "datetime")
+    with pytest.raises(SfumatoError, match="'v', row 2: '2020-01-29' is not spelt as the times in training"):
+        column.fit(pa.array(["28/01/2020", "2020-01-29"]))
+
+
+def test_declared_categories_of_any_type_are_kept_in_order() -> None:
+    for declared in (pa.array(["w", "v", "u"]), pa.array([9, 3, 1]), pa.array([0.5, 0.25])):
+        values = pa.DictionaryArray.from_arrays(pa.array([1, 0, None], pa.int8()), declared, ordered=True)
+        found = back(learned(values), values)
+        assert found.equals(values)
+        assert found.dictionary.equals(declared)
+        assert found.type.ordered
+
+
+def test_column_of_numbers_with_a_stray_word_is_pointed_out() -> None:
+    column = learned(pa.array([str(i / 4) for i in range(100)] + ["stray", "1.0"]), "categorical")
+    assert column.described()[1].startswith("all numbers but 1, as 'stray'")
+    column = learned(pa.array([f"person {i}" for i in range(100)] + ["person 1"]))
+    assert column.described()[1] == "most rows differ: --kind v=identifier leaves it out"

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from sfumato.data.columns_base import Column, Form, is_number, is_text, plain, without_nan
 from sfumato.data.columns_category import Category, Constant, Identifier
-from sfumato.data.columns_number import Number, number_from_dict
+from sfumato.data.columns_number import Number, check, number_from_dict
 from sfumato.errors import SfumatoError
 
 FEWEST_IDS = 20
@@ -83,6 +83,8 @@ def learn(name: str, kind: str, field: pa.Field, values: pa.ChunkedArray, cells:
     form, flat = Form.of(field, values), without_nan(plain(values))
     if flat.null_count == len(flat):
         raise SfumatoError(f"column {name!r} holds no value in the training rows; leave it out with --drop {name}")
+    if pa.types.is_floating(flat.type):
+        check(name, "continuous", flat)
     if kind == "constant":
         return Constant.learn(name, kind, form, flat)
     if kind == "identifier":

@@ -51,6 +51,22 @@ def is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
+def worked(kind: pa.DataType) -> pa.DataType:
+    """The type of `plain` values of this type."""
+    return pa.string() if is_text(kind) else kind
+
+
+def stored(kind: pa.DataType) -> pa.DataType:
+    """The type whose Python values JSON can hold."""
+    if is_text(kind) or pa.types.is_decimal(kind):
+        return pa.string()
+    if pa.types.is_date32(kind) or pa.types.is_time32(kind):
+        return pa.int32()
+    if pa.types.is_temporal(kind):
+        return pa.int64()
+    return kind
+
+
 def without_nan(values: pa.Array) -> pa.Array:
     """NaN as null."""
     if not pa.types.is_floating(values.type):
@@ -86,14 +102,14 @@ class Form:
     Attributes:
         type: arrow type of a value.
         index: arrow type of the codes, for a dictionary-encoded column (pandas or polars categories); else None.
-        categories: declared categories of a dictionary-encoded column.
+        categories: its declared categories, as JSON-ready values.
         ordered: whether those are in order.
         marks: field metadata: the frame's own dtype, how a text file spells a boolean.
     """
 
     type: pa.DataType
     index: pa.DataType | None = None
-    categories: tuple[str, ...] | None = None
+    categories: tuple[Any, ...] | None = None
     ordered: bool = False
     marks: tuple[tuple[str, str], ...] = ()
 
@@ -104,11 +120,9 @@ class Form:
         if not pa.types.is_dictionary(field.type):
             return cls(field.type, marks=marks)
         form = cls(field.type.value_type, field.type.index_type, ordered=bool(field.type.ordered), marks=marks)
-        if not is_text(form.type):
-            return form
         declared = values.unify_dictionaries()
-        labels = declared.chunk(0).dictionary.to_pylist() if declared.num_chunks else []
-        return replace(form, categories=tuple(str(label) for label in labels))
+        labels = plain(declared.chunk(0).dictionary).cast(stored(form.type)) if declared.num_chunks else []
+        return replace(form, categories=tuple(pa.array(labels).to_pylist()))
 
     def field(self, name: str) -> pa.Field:
         """The column's arrow field."""
@@ -120,9 +134,7 @@ class Form:
         values = values if values.type == self.type else values.cast(self.type, safe=False)
         if self.index is None:
             return values
-        if self.categories is None:
-            return values.dictionary_encode().cast(pa.dictionary(self.index, self.type, self.ordered))
-        known = pa.array(self.categories, pa.string())
+        known = pa.array(self.categories, stored(self.type)).cast(worked(self.type))
         codes = pc.index_in(plain(values), value_set=known, skip_nulls=True).cast(self.index)
         return pa.DictionaryArray.from_arrays(codes, known.cast(self.type), ordered=self.ordered)
 

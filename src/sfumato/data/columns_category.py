@@ -11,7 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sfumato.data.columns_base import Column, Form, is_number, is_text, plain, shown, without_nan
+from sfumato.data.columns_base import (
+    NUMBER,
+    Column,
+    Form,
+    is_number,
+    is_text,
+    plain,
+    shown,
+    stored,
+    without_nan,
+    worked,
+)
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import Field
 
@@ -25,11 +36,13 @@ class Category(Column):
     Attributes:
         labels: as JSON-ready values, in order; times are whole numbers of their unit.
         rarest: rows of the rarest label.
+        hint: what a person may want to mend, shown before training.
     """
 
     style = "category"
     labels: tuple[Any, ...] = ()
     rarest: int = 0
+    hint: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
@@ -37,7 +50,7 @@ class Category(Column):
     @cached_property
     def known(self) -> pa.Array:
         """The labels as plain values."""
-        return pa.array(self.labels, _stored(self.form.type)).cast(_worked(self.form.type))
+        return pa.array(self.labels, stored(self.form.type)).cast(worked(self.form.type))
 
     @classmethod
     def learn(cls, name: str, kind: str, form: Form, values: pa.Array) -> Category:
@@ -45,25 +58,28 @@ class Category(Column):
         values = without_nan(plain(values))
         seen = pc.value_counts(values.drop_null())
         order = pc.sort_indices(seen.field("values"))
-        labels = seen.field("values").take(order).cast(_stored(form.type))
+        labels = seen.field("values").take(order).cast(stored(form.type))
         least = pc.min(seen.field("counts")).as_py() if len(seen) else 0
-        return cls(name, kind, form, values.null_count / max(len(values), 1), tuple(labels.to_pylist()), least)
+        missing = values.null_count / max(len(values), 1)
+        return cls(name, kind, form, missing, tuple(labels.to_pylist()), least, _hint(name, values, labels))
 
     @property
     def field(self) -> Field:
         return Field("category", max(len(self.labels), 1), missing=self.missing > 0)
 
     def fit(self, values: pa.Array) -> pa.Array:
-        values = without_nan(values)
-        if values.type == self.known.type:
+        values, kind = without_nan(values), self.known.type
+        if values.type == kind:
             return values
+        if is_text(values.type) and is_number(kind):
+            number = pc.match_substring_regex(values, NUMBER)
+            values = pc.if_else(number, values, pa.scalar(None, pa.string())).cast(pa.float64())
         try:
-            if pa.types.is_floating(values.type) and is_text(self.known.type):
-                whole = values.cast(pa.int64())
-                return whole.cast(self.known.type)
-            return values.cast(self.known.type)
+            if pa.types.is_floating(values.type) and is_text(kind):
+                return values.cast(pa.int64()).cast(kind)
+            return values.cast(kind)
         except pa.ArrowException:
-            return pa.array([None] * len(values), self.known.type)
+            return pa.nulls(len(values), kind)
 
     def encode(self, values: pa.Array) -> np.ndarray:
         index = pc.index_in(self.fit(values), value_set=self.known, skip_nulls=True)
@@ -107,12 +123,14 @@ class Category(Column):
 
     def described(self) -> tuple[str, str]:
         count = len(self.labels)
+        if self.hint:
+            return f"{count} categories", self.hint
         if count > 6:
             return f"{count} categories", f"the rarest has {self.rarest} row{'s' * (self.rarest != 1)}"
         return f"{count} categories", ", ".join(str(label) for label in self.known.to_pylist())
 
     def learned(self) -> dict[str, Any]:
-        return {"labels": list(self.labels), "rarest": self.rarest}
+        return {"labels": list(self.labels), "rarest": self.rarest, "hint": self.hint}
 
 
 @dataclass(frozen=True)
@@ -125,18 +143,17 @@ class Constant(Column):
     @classmethod
     def learn(cls, name: str, kind: str, form: Form, values: pa.Array) -> Constant:
         """The most frequent value of the training rows."""
-        seen = pc.mode(values) if is_number(values.type) else pc.value_counts(values.drop_null())
-        names = ("mode", "count") if is_number(values.type) else ("values", "counts")
-        best = seen.field(names[0])[int(np.argmax(seen.field(names[1]).to_numpy()))] if len(seen) else None
-        stored = None if best is None else pa.array([best.as_py()], values.type).cast(_stored(form.type))[0]
+        seen = pc.value_counts(values.drop_null())
+        best = seen.field("values").take([int(np.argmax(seen.field("counts").to_numpy()))])
+        value = best.cast(stored(form.type))[0].as_py()
         missing = values.null_count / max(len(values), 1)
-        return cls(name, kind, form, missing, None if stored is None else stored.as_py())
+        return cls(name, kind, form, missing, value)
 
     def encode(self, values: pa.Array) -> np.ndarray:
         return np.zeros(len(values), np.float32)
 
     def decode(self, entries: np.ndarray) -> pa.Array:
-        one = pa.array([self.value], _stored(self.form.type)).cast(_worked(self.form.type))
+        one = pa.array([self.value], stored(self.form.type)).cast(worked(self.form.type))
         return one.take(pa.array(np.zeros(len(entries), np.int64)))
 
     def described(self) -> tuple[str, str]:
@@ -166,7 +183,7 @@ class Identifier(Column):
 
     def decode(self, entries: np.ndarray) -> pa.Array:
         if self.following is None:
-            return pa.nulls(len(entries), _worked(self.form.type))
+            return pa.nulls(len(entries), worked(self.form.type))
         return pa.array(np.arange(self.following, self.following + len(entries)))
 
     def described(self) -> tuple[str, str]:
@@ -177,22 +194,18 @@ class Identifier(Column):
         return {"following": self.following}
 
 
-def _worked(kind: pa.DataType) -> pa.DataType:
-    return pa.string() if is_text(kind) else kind
-
-
-def _stored(kind: pa.DataType) -> pa.DataType:
-    """The type whose Python values JSON can hold."""
-    if is_text(kind) or pa.types.is_decimal(kind):
-        return pa.string()
-    if pa.types.is_date32(kind) or pa.types.is_time32(kind):
-        return pa.int32()
-    if pa.types.is_temporal(kind):
-        return pa.int64()
-    return kind
-
-
 def _word(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
+
+
+def _hint(name: str, values: pa.Array, labels: pa.Array) -> str:
+    if not is_text(values.type) or len(labels) < 20:
+        return ""
+    other = labels.filter(pc.invert(pc.match_substring_regex(labels, NUMBER)))
+    if 0 < len(other) <= len(labels) / 10:
+        return f"all numbers but {len(other)}, as {shown(other[0].as_py())}: mend them, or its labels are the numbers"
+    if len(labels) > (len(values) - values.null_count) / 2:
+        return f"most rows differ: --kind {name}=identifier leaves it out"
+    return ""

@@ -154,7 +154,9 @@ class Cells:
     def described(self) -> str:
         """In words."""
         atoms, others = len(self.atoms), len(self) - len(self.atoms)
-        words = [f"{atoms} value{'s' * (atoms != 1)}"] * bool(atoms) + [f"{others} cell{'s' * (others != 1)}"] * bool(others)
+        words = [f"{atoms} value{'s' * (atoms != 1)}"] * bool(atoms) + [f"{others} cell{'s' * (others != 1)}"] * bool(
+            others
+        )
         return " + ".join(words)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,0 +1,173 @@
+"""Between values and numbers: whole numbers, decimals, and points in time in all their spellings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sfumato.data.columns_base import Form, first, is_text, shown
+from sfumato.errors import SfumatoError
+
+TIMES = (
+    *("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y"),
+    *("%Y-%m-%d %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%d-%m-%Y", "%Y%m%d"),
+)
+"""Spellings of time that text is tried against, in this order."""
+
+DECIMALS = 8
+WIDEST = 2**50
+STEPS = {
+    "s": (86_400, 3_600, 60),
+    "ms": (86_400_000, 3_600_000, 60_000, 1_000),
+    "us": (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000),
+    "ns": (86_400 * 10**9, 3_600 * 10**9, 60 * 10**9, 10**9, 10**6, 10**3),
+}
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """Between plain values and numbers: whole ones (int64), or float64.
+
+    Times are whole numbers of `step` of their own units since `origin`, where `step` is the longest of day, hour,
+    minute, second, … in which all training times lie.
+
+    Attributes:
+        whole: whether the numbers are whole.
+        low, high: the range seen in training, in numbers.
+        origin, step: of times; 0 and 1 for other numbers.
+        decimals: digits after the point that every training value kept to; None if they had more than 8.
+        spelling: how text spells a time; None if the values are not text.
+    """
+
+    whole: bool
+    low: float
+    high: float
+    origin: int = 0
+    step: int = 1
+    decimals: int | None = None
+    spelling: str | None = None
+
+    @classmethod
+    def learn(cls, name: str, kind: str, form: Form, values: pa.Array) -> Ruler:
+        """The ruler of these training values, none missing."""
+        spelling = _spelling(name, values) if is_text(values.type) else None
+        ruler = cls(kind != "continuous", 0, 0, spelling=spelling)
+        if kind == "datetime":
+            ticks = ruler.numbers(values)
+            origin = int(ticks.min())
+            steps = STEPS.get(getattr(values.type, "unit", "s"), ()) if not _is_day(values.type) else ()
+            step = next((step for step in steps if not ((ticks - origin) % step).any()), 1)
+            ruler = replace(ruler, origin=origin, step=step)
+        numbers = ruler.numbers(values)
+        if kind == "continuous":
+            ruler = replace(ruler, decimals=_decimals(numbers, values.type))
+        low, high = numbers.min(), numbers.max()
+        return replace(ruler, low=low.item(), high=high.item())
+
+    def numbers(self, values: pa.Array) -> np.ndarray:
+        """Plain values, none missing, as numbers."""
+        if self.spelling is not None:
+            values = pc.strptime(values, format=self.spelling, unit="s")
+        if not self.whole:
+            return values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+            return np.rint(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)).astype(np.int64)
+        ticks = values.cast(_ticks(values.type)).cast(pa.int64()).to_numpy(zero_copy_only=False)
+        return (ticks - self.origin) // self.step if self.step > 1 or self.origin else ticks
+
+    def spelt(self, name: str, values: pa.Array) -> pa.Array:
+        """Text that spells times, checked.
+
+        Raises:
+            SfumatoError: at the first entry that is spelt otherwise, naming column and row.
+        """
+        parsed = pc.strptime(values, format=self.spelling, unit="s", error_is_null=True)
+        wrong = first(pc.and_(pc.is_null(parsed), pc.is_valid(values)))
+        if wrong >= 0:
+            raise SfumatoError(
+                f"column {name!r}, row {wrong + 1}: {shown(values[wrong].as_py())} is not spelt as the times in "
+                f"training were ({self.spelling}); mend it or leave it empty"
+            )
+        return values
+
+    def values(self, numbers: np.ndarray, kind: pa.DataType, mask: np.ndarray) -> pa.Array:
+        """Numbers as plain values of this type, brought inside the range seen in training; null where `mask`."""
+        numbers = np.clip(numbers, self.low, self.high)
+        if self.whole:
+            numbers = np.rint(numbers).astype(np.int64) * self.step + self.origin
+        elif self.decimals is not None:
+            numbers = np.round(numbers, self.decimals)
+        found = pa.array(numbers, mask=mask)
+        if self.spelling is not None:
+            return pc.strftime(found.cast(pa.timestamp("s")), format=self.spelling)
+        if pa.types.is_temporal(kind):
+            return found.cast(_ticks(kind)).cast(kind)
+        if pa.types.is_integer(kind) and not self.whole:
+            return pc.round(found).cast(kind)
+        if pa.types.is_decimal(kind):
+            return pc.round(found.cast(pa.float64()), kind.scale).cast(kind, safe=False)
+        return found.cast(kind, safe=False)
+
+
+def times(name: str, values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Text as times of this type.
+
+    Raises:
+        SfumatoError: at the first entry that is no time, naming column and row.
+    """
+    words = pc.if_else(pc.is_in(values, pa.array(["", "NaT"])), pa.scalar(None, pa.string()), values)
+    zoned = getattr(kind, "tz", None)
+    try:
+        return words.cast(pa.timestamp(kind.unit) if zoned is None and pa.types.is_timestamp(kind) else kind)
+    except pa.ArrowException:
+        pass
+    for spelling in TIMES:
+        parsed = pc.strptime(words, format=spelling, unit="s", error_is_null=True)
+        if parsed.null_count == words.null_count:
+            local = pc.assume_timezone(parsed, zoned) if zoned else parsed
+            return local.cast(kind)
+    for row, word in enumerate(words.to_pylist()):
+        try:
+            pa.array([word]).cast(kind)
+        except pa.ArrowException:
+            raise SfumatoError(
+                f"column {name!r}, row {row + 1}: {shown(word)} stands where a time should; mend it"
+            ) from None
+    raise SfumatoError(f"column {name!r} holds text where times should be; write them as 2024-05-31")
+
+
+def _is_day(kind: pa.DataType) -> bool:
+    return pa.types.is_date(kind)
+
+
+def _ticks(kind: pa.DataType) -> pa.DataType:
+    return pa.int32() if pa.types.is_date32(kind) or pa.types.is_time32(kind) else pa.int64()
+
+
+def _decimals(numbers: np.ndarray, kind: pa.DataType) -> int | None:
+    """Fewest digits after the point that all numbers keep to."""
+    some = np.unique(numbers)
+    largest = np.abs(some).max(initial=1.0)
+    close = 6e-8 if pa.types.is_float32(kind) or pa.types.is_float16(kind) else 1e-15
+    for digits in range(DECIMALS + 1):
+        if largest * 10.0**digits > WIDEST:
+            return None
+        if (np.abs(np.round(some, digits) - some) <= close * np.abs(some)).all():
+            return digits
+    return None
+
+
+def _spelling(name: str, values: pa.Array) -> str:
+    for spelling in TIMES:
+        parsed = pc.strptime(values, format=spelling, unit="s", error_is_null=True)
+        if not parsed.null_count and pc.strftime(parsed, format=spelling).equals(values):
+            return spelling
+    parsed = pc.strptime(values, format=TIMES[0], unit="s", error_is_null=True)
+    wrong = first(pc.is_null(parsed))
+    raise SfumatoError(
+        f"column {name!r}: {shown(values[max(wrong, 0)].as_py())} is no time of a known spelling; "
+        "write times as 2024-05-31 or 2024-05-31 18:30:00"
+    )
