@@ -35,6 +35,10 @@ class Folder:
         resumed = path is not None and self._find(Path(path), resume)
         state.group.wait()
         self._checkpoints = Checkpoints(self._path / CHECKPOINTS) if self._path else None
+        if self._path:
+            # A writer that was killed leaves its temporary file behind.
+            for left in [*self._path.glob(f".{METRICS}.*"), *self._path.glob(f".{WEIGHTS}.*")]:
+                left.unlink(missing_ok=True)
         self._journal = Journal(state.history, self._path / METRICS if self._path else None)
         if not resumed:
             self.save(0.0)

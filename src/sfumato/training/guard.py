@@ -44,6 +44,8 @@ class Guard:
         self._on_device = fused and (device.type == "cuda" if on_device is None else on_device)
         self._optimizers, self._buffers, self._say = optimizers, buffers, say
         self._saved = [buffer.clone() for buffer in buffers]
+        self._found = torch.zeros((), device=device)
+        self._one = torch.ones((), device=device)
         self.skipped = 0
         self._row = 0
         # Steps skipped, those in a row now, the longest row, the last such step.
@@ -56,23 +58,26 @@ class Guard:
         if self._saved:
             torch._foreach_copy_(self._saved, self._buffers)
 
-    def passes(self, check: Tensor, step: int, names: tuple[str, ...], sums: Tensor) -> bool:
+    def passes(self, values: list[Tensor], step: int, names: tuple[str, ...], sums: Tensor) -> bool:
         """Whether the step may be applied; with the flag on the device always True, and fused Adam is told.
 
         Args:
-            check: scalar, finite if and only if all losses and gradients are.
+            values: the losses and gradients, all of which must be finite.
             names: names of the terms.
             sums: the terms' sums over the batch, set to 0 on the device if the step is not applied.
 
         Raises:
             NotFinite: when the last steps in a row all failed.
         """
+        # What GradScaler looks with: one call for all tensors, whose scaling by 1 changes nothing.
+        torch._amp_foreach_non_finite_check_and_unscale_(values, self._found, self._one)
         if self._on_device:
-            self._tell(check, step, names, sums)
+            self._tell(step, names, sums)
             return True
-        if math.isfinite(check.item()):
+        if not self._found.item():
             self._row = 0
             return True
+        self._found.zero_()
         if self._saved:
             torch._foreach_copy_(list(self._buffers), self._saved)
         self.skipped += 1
@@ -93,9 +98,9 @@ class Guard:
             self.skipped = skipped
             self._report(step, longest, _culprits(self._names, self._sums))
 
-    def _tell(self, check: Tensor, step: int, names: tuple[str, ...], sums: Tensor) -> None:
-        bad = ~torch.isfinite(check)
-        flag = bad.float()
+    def _tell(self, step: int, names: tuple[str, ...], sums: Tensor) -> None:
+        flag, self._found = self._found, torch.zeros_like(self._found)
+        bad = flag.bool()
         for optimizer in self._optimizers:
             optimizer.found_inf = flag  # type: ignore[attr-defined]
         for buffer, saved in zip(self._buffers, self._saved, strict=True):

@@ -12,6 +12,9 @@ from typing import Any, TextIO
 from sfumato.errors import SfumatoError
 from sfumato.files import write_text
 
+PLACE = ("step", "epoch", "split", "seconds")
+"""The keys of a line that are not measurements."""
+
 
 @dataclass
 class History:

@@ -37,7 +37,7 @@ def rows(losses: Mapping[str, Loss], totals: Mapping[str, Tensor]) -> Rows:
             for name, values in part.items():
                 names[f"{player}_{name}" if name in names else name] = values
     with torch.no_grad():
-        return Rows(tuple(names), torch.stack([value.detach() for value in names.values()]).float())
+        return Rows(tuple(names), torch.stack(list(names.values())).float())
 
 
 class Meter:

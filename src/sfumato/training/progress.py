@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from sfumato.training.history import PLACE
 from sfumato.training.meter import Meter
 from sfumato.training.settings import Settings, seconds
 
@@ -74,9 +75,17 @@ class Progress:
         self._start = self._last_step = step
         self._begun = self._last = time.perf_counter()
 
-    def validated(self, line: Mapping[str, Any]) -> None:
-        """Show the total of a validation from now on."""
-        self._valid = f"  valid {line['total']:.4g}"
+    def logged(self, line: Mapping[str, Any]) -> None:
+        """Show the means of a training line, or the total of a validation, until there are newer ones."""
+        if line["split"] == "valid":
+            self._valid = f"  valid {line['total']:.4g}"
+        else:
+            self._show({name: value for name, value in line.items() if name not in PLACE})
+
+    def _show(self, means: Mapping[str, float]) -> None:
+        if means:
+            names = [name for name in means if name != "total"][: TERMS - 1]
+            self._terms = "  ".join(f"{name} {means[name]:.4g}" for name in ["total", *names])
 
     def update(self, step: int, meter: Meter, now: float) -> None:
         """Show where training stands."""
@@ -86,11 +95,7 @@ class Progress:
             rate = (step - self._last_step) * (self._plan.batch_size or 1) / max(now - self._last, 1e-9)
             self._rate = 0.8 * self._rate + 0.2 * rate if self._rate else rate
         self._last, self._last_step = now, step
-        # After a validation the sums start again; until the next step the last terms stay.
-        means = meter.means()
-        if means:
-            names = [name for name in means if name != "total"][: TERMS - 1]
-            self._terms = "  ".join(f"{name} {means[name]:.4g}" for name in ["total", *names])
+        self._show(meter.means())
         epoch = min(step // self._per_epoch + 1, math.ceil(self._total / self._per_epoch))
         where = f"epoch {epoch}/{math.ceil(self._total / self._per_epoch)}  step {step}/{self._total}"
         text = f"{self._terms}{self._valid}  {_count(self._rate)}/s  {self._left(step, now)} left"

@@ -9,7 +9,7 @@ from typing import Any
 from sfumato.errors import need
 from sfumato.models._model import Model
 from sfumato.training.callbacks import Callback
-from sfumato.training.history import History
+from sfumato.training.history import PLACE, History
 from sfumato.training.settings import Settings
 
 
@@ -45,5 +45,5 @@ class TensorBoard(Callback):
 
     def _write(self, line: Mapping[str, Any]) -> None:
         for name, value in line.items():
-            if name not in ("step", "epoch", "split", "seconds"):
+            if name not in PLACE:
                 self._writer.add_scalar(f"{line['split']}/{name}", value, line["step"])
