@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -12,31 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.data import arrays, folder
+from sfumato.data import arrays, folder, pixels
 from sfumato.data.batches import binarised_once
 from sfumato.data.labels import LABEL, Examples, Label, condition, conditioned
 from sfumato.data.options import DataOptions
+from sfumato.data.pixels import Pixels
 from sfumato.data.schema import Encoded, Schema, remember, rows_from_json, rows_to_json
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 from sfumato.spec import DataSpec, Field
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """How raw pixels and levels go into each other: level = round(raw / top · (levels − 1)).
-
-    Attributes:
-        levels: how many levels there are before binarising, 2 … 256.
-        top: raw value of the highest level: 255 for 8 bits, 1 for floats, 65535 for 16 bits.
-        dtype: of the raw array.
-        layout: of one raw picture: "HW", "HWC" or "CHW".
-    """
-
-    levels: int
-    top: float
-    dtype: str
-    layout: str
 
 
 class PictureSchema(Schema):
@@ -99,15 +83,15 @@ class PictureSchema(Schema):
         Raises:
             SfumatoError: for values that are not levels, or options that do not fit.
         """
-        layout = _layout(x.shape, name, channels_first)
-        found = _pixels(x, rows, layout, levels, name)
+        layout = pixels.layout_of(x.shape, name, channels_first)
+        found = pixels.learn(x, rows, layout, levels, name)
         total = len(x) if rows is None else len(rows)
         likelihood, binarise = _likelihood(options, found.levels)
         size = found.levels if binarise == "no" else 2
         label = None if labels is None else Label.learn(labels)
         given = conditioned(options, label, name)
         spec = DataSpec(
-            _shape(x.shape, layout),
+            pixels.shape_of(x.shape, layout),
             (Field("level", size),),
             (label.field,) if given and label else (),
             likelihood,
@@ -168,12 +152,12 @@ class PictureSchema(Schema):
             found = arrays.load(source)
             x, labels = found.x, found.labels
             p = self.pixels
-            if x.ndim not in (3, 4) or _shape(x.shape, p.layout) != self.spec.shape:
+            if x.ndim not in (3, 4) or pixels.shape_of(x.shape, p.layout) != self.spec.shape:
                 wanted = "×".join(str(side) for side in self.spec.shape)
                 raise SfumatoError(
                     f"{name}: has shape {x.shape}; this model was trained on pictures of {wanted} (C×H×W)"
                 )
-            check_levels(x, name, p.top)
+            pixels.check_levels(x, name, p.top)
         return Examples(x, labels) if self.given_names else x
 
     def _file_shape(self, name: str) -> tuple[int, int, int]:
@@ -263,68 +247,6 @@ class PictureSchema(Schema):
             label=None if values["label"] is None else Label.from_dict(values["label"]),
             given_rows=rows_from_json(values["given_rows"]),
         )
-
-
-def check_levels(x: np.ndarray, name: str, top: float = math.inf) -> None:
-    """Raise SfumatoError naming the first picture with a value that is NaN, infinite, below 0 or above `top`."""
-    if x.dtype.kind == "b" or (x.dtype == np.uint8 and top >= 255):
-        return
-    for start, pictures, _ in arrays.chunks(x):
-        chunk = pictures.reshape(len(pictures), -1)
-        good = ((chunk >= 0) & (chunk <= top)).all(1)
-        if x.dtype.kind == "f":
-            good &= np.isfinite(chunk).all(1)
-        if not good.all():
-            number = int(np.argmin(good))
-            bad = chunk[number][~((chunk[number] >= 0) & (chunk[number] <= top) & np.isfinite(chunk[number]))]
-            limit = "" if math.isinf(top) else f" to {top:g}"
-            raise SfumatoError(
-                f"{name}: picture {start + number} holds {bad[0]}; pixels are levels from 0{limit}; mend or scale it"
-            )
-
-
-def _layout(shape: tuple[int, ...], name: str, channels_first: bool) -> str:
-    if len(shape) == 3:
-        return "HW"
-    first, last = shape[1] <= 4, shape[3] <= 4
-    if not (first or last):
-        raise SfumatoError(f"{name}: has shape {shape}; pictures are (N, H, W, C) or (N, C, H, W) with C from 1 to 4")
-    return "CHW" if first and (channels_first or not last) else "HWC"
-
-
-def _shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    """(C, H, W) of raw pictures of `shape`; nothing that can be if the layout does not fit."""
-    if len(shape) != len(layout) + 1:
-        return ()
-    if layout == "HW":
-        return (1, *shape[1:])
-    return (shape[3], shape[1], shape[2]) if layout == "HWC" else tuple(shape[1:])
-
-
-def _pixels(x: np.ndarray, rows: np.ndarray | None, layout: str, levels: int | None, name: str) -> Pixels:
-    check_levels(x, name)
-    dtype = x.dtype.str
-    if levels is not None:
-        return Pixels(levels, levels - 1, dtype, layout)
-    if x.dtype.kind == "b":
-        return Pixels(2, 1, dtype, layout)
-    top, whole = 0.0, True
-    for _, _, train in arrays.chunks(x, rows):
-        top = max(top, float(train.max(initial=0)))
-        whole = whole and (x.dtype.kind != "f" or bool((train == np.round(train)).all()))
-    if x.dtype.kind == "f" and top <= 1:
-        check_levels(x, name, 1)
-        # Floats that are 0 or 1 and nothing between have two levels.
-        return Pixels(2 if whole else 256, 1, dtype, layout)
-    if x.dtype.kind == "f" and (top > 255 or not whole):
-        raise SfumatoError(f"{name}: holds floats up to {top:g}; give floats from 0 to 1, or levels from 0 to 255")
-    if top > 65535:
-        raise SfumatoError(f"{name}: holds levels up to {top:g}; give levels of at most 16 bits")
-    if top > 255:
-        return Pixels(256, 65535, dtype, layout)
-    if (x.dtype == np.uint8 and top > 1) or top > 128:
-        return Pixels(256, 255, dtype, layout)
-    return Pixels(max(int(top) + 1, 2), max(int(top), 1), dtype, layout)
 
 
 def _likelihood(options: DataOptions, levels: int) -> tuple[str, str]:

@@ -1,0 +1,100 @@
+"""Raw pixels and their levels: dtype, layout and range of an array of pictures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfumato.data import arrays
+from sfumato.errors import SfumatoError
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How raw pixels and levels go into each other: level = round(raw / top · (levels − 1)).
+
+    Attributes:
+        levels: how many levels there are before binarising, 2 … 256.
+        top: raw value of the highest level: 255 for 8 bits, 1 for floats, 65535 for 16 bits.
+        dtype: of the raw array.
+        layout: of one raw picture: "HW", "HWC" or "CHW".
+    """
+
+    levels: int
+    top: float
+    dtype: str
+    layout: str
+
+
+def check_levels(x: np.ndarray, name: str, top: float = math.inf) -> None:
+    """Raise SfumatoError naming the first picture with a value that is NaN, infinite, below 0 or above `top`."""
+    if x.dtype.kind == "b" or (x.dtype == np.uint8 and top >= 255):
+        return
+    for start, pictures, _ in arrays.chunks(x):
+        chunk = pictures.reshape(len(pictures), -1)
+        good = ((chunk >= 0) & (chunk <= top)).all(1)
+        if x.dtype.kind == "f":
+            good &= np.isfinite(chunk).all(1)
+        if not good.all():
+            number = int(np.argmin(good))
+            bad = chunk[number][~((chunk[number] >= 0) & (chunk[number] <= top) & np.isfinite(chunk[number]))]
+            limit = "" if math.isinf(top) else f" to {top:g}"
+            raise SfumatoError(
+                f"{name}: picture {start + number} holds {bad[0]}; pixels are levels from 0{limit}; mend or scale it"
+            )
+
+
+def layout_of(shape: tuple[int, ...], name: str, channels_first: bool) -> str:
+    """HW, HWC or CHW, from the shape of an array of pictures; a doubtful one by `channels_first`.
+
+    Raises:
+        SfumatoError: if neither end of a picture's shape can be its channels.
+    """
+    if len(shape) == 3:
+        return "HW"
+    first, last = shape[1] <= 4, shape[3] <= 4
+    if not (first or last):
+        raise SfumatoError(f"{name}: has shape {shape}; pictures are (N, H, W, C) or (N, C, H, W) with C from 1 to 4")
+    return "CHW" if first and (channels_first or not last) else "HWC"
+
+
+def shape_of(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
+    """(C, H, W) of raw pictures of `shape`; nothing that can be if the layout does not fit."""
+    if len(shape) != len(layout) + 1:
+        return ()
+    if layout == "HW":
+        return (1, *shape[1:])
+    return (shape[3], shape[1], shape[2]) if layout == "HWC" else tuple(shape[1:])
+
+
+def learn(x: np.ndarray, rows: np.ndarray | None, layout: str, levels: int | None, name: str) -> Pixels:
+    """The range of an array's pixels, from its training rows.
+
+    Raises:
+        SfumatoError: if they are not levels, nor floats from 0 to 1.
+    """
+    check_levels(x, name)
+    dtype = x.dtype.str
+    if levels is not None:
+        return Pixels(levels, levels - 1, dtype, layout)
+    if x.dtype.kind == "b":
+        return Pixels(2, 1, dtype, layout)
+    top, whole = 0.0, True
+    for _, _, train in arrays.chunks(x, rows):
+        top = max(top, float(train.max(initial=0)))
+        whole = whole and (x.dtype.kind != "f" or bool((train == np.round(train)).all()))
+    if x.dtype.kind == "f" and top <= 1:
+        check_levels(x, name, 1)
+        # Floats that are 0 or 1 and nothing between have two levels.
+        return Pixels(2 if whole else 256, 1, dtype, layout)
+    if x.dtype.kind == "f" and (top > 255 or not whole):
+        raise SfumatoError(f"{name}: holds floats up to {top:g}; give floats from 0 to 1, or levels from 0 to 255")
+    if top > 65535:
+        raise SfumatoError(f"{name}: holds levels up to {top:g}; give levels of at most 16 bits")
+    if top > 255:
+        return Pixels(256, 65535, dtype, layout)
+    if (x.dtype == np.uint8 and top > 1) or top > 128:
+        return Pixels(256, 255, dtype, layout)
+    return Pixels(max(int(top) + 1, 2), max(int(top), 1), dtype, layout)
