@@ -28,8 +28,8 @@ from sfumato.models._latent import LatentModel
 from sfumato.objectives import importance_bound
 from sfumato.training.randomness import seeded
 
-ENTRIES = 1 << 21
-"""At most about this many numbers of x go through the model at a time."""
+NUMBERS = 1 << 22
+"""At most about this many numbers stand side by side in a layer of the model at a time."""
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
@@ -261,7 +261,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         return model.double().requires_grad_(False).eval()
 
     def _rows(self, copies: int = 1) -> int:
-        return max(1, ENTRIES // (copies * max(64, self.schema_.spec.entries)))
+        """Examples that go through the model at a time."""
+        spec = self.schema_.spec
+        sizes = (field.size if field.kind in ("cells", "category") else 1 for field in spec.columns)
+        numbers = 64 * spec.entries if spec.is_picture else sum(sizes)
+        return max(1, NUMBERS // (copies * max(256, numbers)))
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """scikit-learn's checks of arrays and frames; all else is for the data room to judge."""

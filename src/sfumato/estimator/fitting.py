@@ -18,6 +18,8 @@ from sfumato.data.labels import LABEL
 from sfumato.data.schema import Schema
 from sfumato.errors import SfumatoError
 from sfumato.models._model import Model
+from sfumato.networks import sizes_for
+from sfumato.spec import DataSpec
 from sfumato.training import Callback, History, resolve_device
 
 Opened = Callable[[Dataset], None]
@@ -43,7 +45,7 @@ class Fitted:
         model: in evaluation mode.
         history: the course of its training.
         data: the data it was trained on; None when it was loaded.
-        run: its folder; None when it was never written.
+        run: its folder; None when it was never written, or another of several processes wrote it.
     """
 
     config: Config
@@ -87,7 +89,9 @@ def train(
         opened(dataset)
     spec = dataset.schema.spec
     chosen = training.resolve(config.training, len(dataset.train), spec.shape)
-    config = replace(config, data=dataset.options, training=chosen, source=said(source))
+    config = replace(
+        config, data=dataset.options, options=filled_in(config, spec), training=chosen, source=said(source)
+    )
     tables = config.to_dict()
     model = build(tables["model"], dataset.schema, chosen.seed)
     folder = None
@@ -127,7 +131,7 @@ def resume(
     if options:
         config = replace(config, training=resolve(config.model, {**config.told(), **options}).training)
     source = config.source if source is None else source
-    if not isinstance(source, Dataset) and isinstance(source, str) and not source:
+    if isinstance(source, str) and not source:
         raise SfumatoError(f"{run.path}: was trained on data held in memory; give the data again to resume it")
     dataset = open_data(source, config)
     if json.loads(json.dumps(dataset.schema.to_dict())) != json.loads(json.dumps(run.schema().to_dict())):
@@ -190,6 +194,16 @@ def takes_conditions(model: str) -> bool:
     return "condition_dropout" in settings(model)
 
 
+def filled_in(config: Config, spec: DataSpec) -> dict[str, Any]:
+    """The model's options with defaults and sizes filled in, so that the run loads alike when defaults change."""
+    known = {name: setting for name, setting in settings(config.model).items() if setting.tables == ("model",)}
+    options = {name: setting.default for name, setting in known.items()} | dict(config.options)
+    if known.keys() >= {"latent_dim", "width", "depth", "network"}:
+        sizes = sizes_for(spec, **{name: options[name] for name in ("latent_dim", "width", "depth", "network")})
+        options |= {"network": sizes.kind, **{name: getattr(sizes, name) for name in ("latent_dim", "width", "depth")}}
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def said(source: Any) -> str:
     """A source as `config.toml` has it: a name, an absolute path, or "" for what is held in memory."""
     if not isinstance(source, str | os.PathLike):
@@ -218,9 +232,10 @@ def _trained(
         callbacks=callbacks,
         progress=progress,
     )
-    if run is not None and _is_first():
-        run.seal()
-    return Fitted(config, dataset.schema, model.eval(), history, dataset, run)
+    mine = run if _is_first() else None
+    if mine is not None:
+        mine.seal()
+    return Fitted(config, dataset.schema, model.eval(), history, dataset, mine)
 
 
 def _is_first() -> bool:
