@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.data.arrays import fresh
-from sfumato.data.batches import Batches, binarised_afresh, binarised_once, share, shuffled
+from sfumato.data.batches import Batches, binarised_afresh, binarised_once, chosen, share, shuffled
 from sfumato.data.options import DataOptions
 from sfumato.data.schema import Encoded
 
@@ -169,9 +169,9 @@ class Streamed(Batches):
 
 def _rows(batch: Batch, index: Tensor | slice) -> Batch:
     return Batch(
-        batch.x[index],
-        None if batch.given is None else batch.given[index],
-        None if batch.mask is None else batch.mask[index],
+        chosen(batch.x, index),
+        None if batch.given is None else chosen(batch.given, index),
+        None if batch.mask is None else chosen(batch.mask, index),
     )
 
 
