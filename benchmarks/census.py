@@ -41,14 +41,10 @@ def tvae(setting: Setting) -> Outcome:
     folder = setting.cache / "tvae-adult"
     if not (folder / "times.json").exists():
         if setting.peers is None:
-            raise SystemExit(
-                "TVAE has not been run yet: name a folder for the peers' environments with --peers"
-            )
+            raise SystemExit("TVAE has not been run yet: name a folder for the peers' environments with --peers")
         script = Path(__file__).with_name("peer_tvae.py")
         command = [python_of("ctgan", setting.peers), script, setting.data / "adult_train.csv", folder]
-        subprocess.run(
-            [str(part) for part in command], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
+        subprocess.run([str(part) for part in command], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     times = json.loads((folder / "times.json").read_text())
     return Outcome(table(folder / "samples.csv"), times["wall"], times["cpu"])
 
@@ -56,9 +52,7 @@ def tvae(setting: Setting) -> Outcome:
 def ours(setting: Setting) -> Outcome:
     """sfumato: read, fit and draw as many rows; reading and fitting are timed."""
     wall, cpu = time.perf_counter(), time.process_time()
-    found = data.open(
-        setting.data / "adult_train.csv", options=DataOptions(split=(0.95, 0.05, 0.0), seed=setting.seed)
-    )
+    found = data.open(setting.data / "adult_train.csv", options=DataOptions(split=(0.95, 0.05, 0.0), seed=setting.seed))
     torch.manual_seed(setting.seed)
     model = build("beta_vae", found.schema.spec, beta=0.5, latent_dim=64, prior="mixture", components=256)
     settings = Settings(epochs=60, batch_size=512, lr=2e-3, seed=setting.seed, device=setting.device)

@@ -83,7 +83,7 @@ def scored(likelihood: str, setting: Setting) -> dict[str, float]:
             for name, noise in (("means", False), ("draws", True))
         }
     found = {name: frechet(features(net, made), real) for name, made in shown.items()}
-    return found | {"nll": importance_nll(model.log_weight, test.epoch(100), 100, chunk=50)}
+    return found | {"nll": importance_nll(model.log_weight, test.epoch(20), 100)}
 
 
 @system(

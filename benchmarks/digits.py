@@ -37,14 +37,12 @@ def bound_and_units(data: Path, device: str, seed: int, k: int) -> tuple[float, 
     test = test.to(device)
     with torch.no_grad():
         means = torch.cat([model.encode(batch).mean for batch in test.epoch(1000)])
-    return importance_nll(model.log_weight, test.epoch(50), 1000), active_units(means)
+    return importance_nll(model.log_weight, test.epoch(20), 1000), active_units(means)
 
 
 @system(
     "vae",
-    Measure(
-        "NLL, 1000 importance samples (nats)", "Burda et al. 86.76 after 3280 passes; pilot 92.2", 90.5, 93.0
-    ),
+    Measure("NLL, 1000 importance samples (nats)", "Burda et al. 86.76 after 3280 passes; pilot 92.2", 90.5, 93.0),
     Measure("active units", "Burda et al. 19", 17, 22),
 )
 def vae(setting: Setting) -> dict[str, float]:
@@ -100,9 +98,7 @@ class Completion(Batches):
         rank: int = 0,
         world: int = 1,
     ) -> Iterator[Batch]:
-        for batch in self.whole.epoch(
-            size, seed=seed, skip=skip, drop_last=drop_last, rank=rank, world=world
-        ):
+        for batch in self.whole.epoch(size, seed=seed, skip=skip, drop_last=drop_last, rank=rank, world=world):
             yield self._split(batch)
 
     def to(self, device: torch.device | str) -> Completion:
@@ -122,9 +118,7 @@ def deterministic_nll(train: Batches, test: Batches, seed: int, epochs: int, dev
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
     for epoch in range(epochs):
         for batch in train.epoch(100, seed=seed + epoch):
-            loss = F.binary_cross_entropy_with_logits(
-                net(batch.given).logits, batch.x, reduction="sum"
-            ) / len(batch)
+            loss = F.binary_cross_entropy_with_logits(net(batch.given).logits, batch.x, reduction="sum") / len(batch)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -152,7 +146,7 @@ def quadrant(setting: Setting) -> dict[str, float]:
     )
     fit(model, train, settings=settings)
     model.eval()
-    nll = importance_nll(model.log_weight, test.epoch(200), 100)
+    nll = importance_nll(model.log_weight, test.epoch(20), 100)
     plain = deterministic_nll(train, test, setting.seed, 15, setting.device)
     return {
         "NLL of the rest, 100 importance samples (nats)": nll,

@@ -40,16 +40,12 @@ def pair_trends(real: pd.DataFrame, made: pd.DataFrame) -> dict[tuple[str, str],
         if a in cuts and b in cuts:
             scores[a, b] = 1 - abs(real[a].corr(real[b]) - made[a].corr(made[b])) / 2
         else:
-            joint = [
-                binned(rows[a], cuts.get(a)) + "\x1f" + binned(rows[b], cuts.get(b)) for rows in (real, made)
-            ]
+            joint = [binned(rows[a], cuts.get(a)) + "\x1f" + binned(rows[b], cuts.get(b)) for rows in (real, made)]
             scores[a, b] = 1 - total_variation(*joint)
     return scores
 
 
-def classifier_auc(
-    train: pd.DataFrame, test: pd.DataFrame, label: str, positive: str, *, seed: int = 0
-) -> float:
+def classifier_auc(train: pd.DataFrame, test: pd.DataFrame, label: str, positive: str, *, seed: int = 0) -> float:
     """Area under the ROC curve on `test` of trees boosted on `train`; 0.5 where that has one class."""
     inputs = [name for name in test if name != label]
     answer = text(train[label]) == positive
@@ -58,9 +54,7 @@ def classifier_auc(
     levels = {name: sorted(set(text(test[name]))) for name in inputs if not is_number(test[name])}
     model = HistGradientBoostingClassifier(categorical_features=list(levels), random_state=seed)
     model.fit(_inputs(train[inputs], levels), answer)
-    return float(
-        roc_auc_score(text(test[label]) == positive, model.predict_proba(_inputs(test[inputs], levels))[:, 1])
-    )
+    return float(roc_auc_score(text(test[label]) == positive, model.predict_proba(_inputs(test[inputs], levels))[:, 1]))
 
 
 def total_variation(a: pd.Series, b: pd.Series) -> float:
@@ -96,9 +90,7 @@ def binned(column: pd.Series, edges: np.ndarray | None) -> pd.Series:
 def _inputs(rows: pd.DataFrame, levels: dict[str, list[str]]) -> pd.DataFrame:
     """Categories by the levels of the test rows; others are unknown to the trees."""
     found = {
-        name: pd.Categorical(text(rows[name]), categories=levels[name])
-        if name in levels
-        else rows[name].astype(float)
+        name: pd.Categorical(text(rows[name]), categories=levels[name]) if name in levels else rows[name].astype(float)
         for name in rows
     }
     return pd.DataFrame(found, index=rows.index)

@@ -33,9 +33,7 @@ def write(path: Path, rows: int, seed: int = 0) -> None:
     for start in range(0, rows, CHUNK):
         count = min(CHUNK, rows - start)
         hidden = noise.standard_normal((count, 4), dtype=np.float32)
-        table[start : start + count] = hidden @ mixing + 0.1 * noise.standard_normal(
-            (count, COLUMNS), dtype=np.float32
-        )
+        table[start : start + count] = hidden @ mixing + 0.1 * noise.standard_normal((count, COLUMNS), dtype=np.float32)
     table.flush()
 
 

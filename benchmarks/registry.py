@@ -72,9 +72,7 @@ def system(name: str, *measures: Measure) -> Callable[[Callable[[Setting], Mappi
     return enter
 
 
-def timed(
-    run: Callable[[Setting], Mapping[str, float]], setting: Setting
-) -> tuple[Mapping[str, float], float]:
+def timed(run: Callable[[Setting], Mapping[str, float]], setting: Setting) -> tuple[Mapping[str, float], float]:
     """What `run` found, and its seconds."""
     start = time.perf_counter()
     return run(setting), time.perf_counter() - start

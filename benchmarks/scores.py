@@ -16,7 +16,7 @@ from sfumato.batch import Batch
 
 @torch.no_grad()
 def importance_nll(
-    log_weight: Callable[[Batch, int], Tensor], batches: Iterator[Batch], samples: int, chunk: int = 100
+    log_weight: Callable[[Batch, int], Tensor], batches: Iterator[Batch], samples: int, chunk: int = 50
 ) -> float:
     """Mean of −log (1/k) Σ_i p(x, z_i) / q(z_i | x) over the examples, in nats.
 

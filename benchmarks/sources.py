@@ -23,9 +23,7 @@ def folder(chosen: Path | None = None) -> Path:
 def digits(path: Path) -> dict[str, np.ndarray]:
     """x_train, y_train, x_test, y_test of an .npz in MNIST's form."""
     if not path.exists():
-        raise SystemExit(
-            f"{path} is missing: put MNIST's (or Fashion-MNIST's) .npz there, or name it with --data"
-        )
+        raise SystemExit(f"{path} is missing: put MNIST's (or Fashion-MNIST's) .npz there, or name it with --data")
     with np.load(path) as held:
         return {name: held[name] for name in ("x_train", "y_train", "x_test", "y_test")}
 

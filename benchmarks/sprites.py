@@ -29,9 +29,7 @@ def render(factors: Tensor) -> Tensor:
     ellipse = u**2 + (2 * v) ** 2 <= 1
     a, b = 1.25 * u, -1.25 * v
     heart = (a**2 + b**2 - 1) ** 3 - a**2 * b**3 <= 0
-    return (
-        torch.where(shape == 0, square, torch.where(shape == 1, ellipse, heart)).to(torch.uint8).unsqueeze(1)
-    )
+    return torch.where(shape == 0, square, torch.where(shape == 1, ellipse, heart)).to(torch.uint8).unsqueeze(1)
 
 
 def grid(every: tuple[int, ...] = (1, 1, 1, 2, 2), chunk: int = 8192) -> tuple[Tensor, tuple[int, ...]]:
