@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import Duel, Line, data, same
 
 from sfumato.data.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.files import read_tensors
 from sfumato.training import Callback, Settings, fit
 from sfumato.training.randomness import order_seed
+from toys import Duel, Line, data, same
 
 CPU = Settings(device="cpu", epochs=6, batch_size=32, validate_every=10, patience=0)
 
