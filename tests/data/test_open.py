@@ -195,6 +195,20 @@ def test_options_are_checked_when_they_are_made(options: dict, match: str) -> No
         DataOptions(**options)
 
 
+@pytest.mark.parametrize("options", [{"drop": ("a",)}, {"kinds": {"a": "integer"}}, {"label": "a"}, {"rows": 9}])
+def test_options_that_arrays_cannot_follow_are_refused(options: dict) -> None:
+    with pytest.raises(SfumatoError, match="'a': array in memory has no named columns|rows=9 is for the built-in"):
+        data.open(np.zeros((9, 2)), options=DataOptions(**options))
+
+
+def test_a_folder_does_not_hide_a_built_in_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "iris").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert data.open("iris").source == "built-in set iris"
+    with pytest.raises(SfumatoError, match="holds no pictures"):
+        data.open("./iris")
+
+
 def test_an_unknown_label_suggests_the_closest_column() -> None:
     with pytest.raises(SfumatoError, match="did you mean sex"):
         data.open(frame(), options=DataOptions(label="sexe"))

@@ -16,7 +16,7 @@ def open(source: Any, *, options: DataOptions | None = None) -> Dataset:
     """Open a source, split it, learn its schema on the training part, and encode it.
 
     Args:
-        source: the name of a built-in set (see `names`); a `.csv`, `.tsv`, `.parquet` (also `.gz`), `.npy` or `.npz`
+        source: the name of a built-in set (see `names`; a folder of that name is `./moons`); a `.csv`, `.tsv`, `.parquet` (also `.gz`), `.npy` or `.npz`
             file; a folder of pictures, whose subfolders are labels; a numpy array, a torch tensor or a pair (X, y);
             a pandas, polars or arrow frame.
         options: how it is read, split and encoded.

@@ -30,11 +30,14 @@ from sfumato.errors import SfumatoError
 
 def open_source(source: Any, options: DataOptions) -> Dataset:
     """Open whatever `source` is; see `sfumato.data.open`."""
+    drawn = isinstance(source, str) and source in toy.SUMMARIES
+    if options.rows is not None and not drawn:
+        raise SfumatoError(f"rows={options.rows} is for the built-in toy sets, which are drawn; leave rows out")
     if arrays.is_array(source):
         return open_arrays(arrays.from_memory(source), options)
     if isinstance(source, str | Path):
         path = Path(source)
-        if not path.exists():
+        if drawn or not path.exists():
             return open_built_in(str(source), options)
         if path.is_dir():
             return open_folder(path, options)
@@ -88,6 +91,10 @@ def built_in(name: str, options: DataOptions) -> pa.Table | Arrays:
 def open_arrays(found: Arrays, options: DataOptions, source: str | None = None) -> Dataset:
     """Rows of numbers, or pictures, from arrays."""
     said = source or (f"built-in set {found.name}" if found.name in toy.SUMMARIES else "array in memory")
+    for option, named in (("drop", options.drop), ("kinds", options.kinds), ("label", options.label)):
+        if named and named != LABEL:
+            first = named if isinstance(named, str) else next(iter(named))
+            raise SfumatoError(f"{option}={first!r}: {said} has no named columns; give a table to name them")
     parts, x, labels = _parts(found, options, said)
     schema = _learn(found, x, labels, parts[0], options, said)
     batches: Sequence[Batches]
