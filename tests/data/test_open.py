@@ -197,7 +197,7 @@ def test_options_are_checked_when_they_are_made(options: dict, match: str) -> No
 
 @pytest.mark.parametrize("options", [{"drop": ("a",)}, {"kinds": {"a": "integer"}}, {"label": "a"}, {"rows": 9}])
 def test_options_that_arrays_cannot_follow_are_refused(options: dict) -> None:
-    with pytest.raises(SfumatoError, match="'a': array in memory has no named columns|rows=9 is for the built-in"):
+    with pytest.raises(SfumatoError, match=r"'a': array in memory has no named columns|rows=9 is for the built-in"):
         data.open(np.zeros((9, 2)), options=DataOptions(**options))
 
 
