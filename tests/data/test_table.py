@@ -148,9 +148,9 @@ def test_hundred_thousand_rows_encode_in_under_a_second(real_data: Path) -> None
     table, _ = frames.read(real_data / "adult_train.csv")
     table = pa.concat_tables([table] * 3).slice(0, 97_000).combine_chunks()
     found = TableSchema.learn(table, DataOptions())
-    start = time.perf_counter()
+    start = time.process_time()
     found.encode(table)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_log_volume_makes_the_density_sum_to_one_over_raw_rows() -> None:
@@ -279,7 +279,7 @@ def test_what_was_never_seen_is_missing_and_said_once(caplog: pytest.LogCaptureF
     found = learn(small())
     new = pa.table({"species": ["Emperor"], "mass": [9e9], "age": [3], "tagged": [True]})
     with caplog.at_level(logging.WARNING, "sfumato.data"):
-        table = found.read(new)
+        table = found.read(found.read(new))
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["column 'species'", "column 'mass'"]
     x = found.encode(table).x
     assert x[0].isnan().tolist() == [True, False, False, False]
@@ -313,3 +313,29 @@ def test_one_row_can_be_encoded_and_all_missing_rows_too() -> None:
     assert found.encode(nothing).x.isnan().all()
     table = found.decode(torch.full((2, 4), math.nan))
     assert table["mass"].null_count == table["species"].null_count == 2
+
+
+def test_new_times_are_taken_however_they_come_and_refused_by_row() -> None:
+    days = pa.array(np.arange("2020-01-01", "2020-03-01", dtype="datetime64[D]"))
+    found = learn(pa.table({"day": days, "n": list(range(30)) * 2}))
+    assert found.spec.fields[0].kind == "cells"
+    for new in (
+        pa.table({"day": ["2020-01-05"], "n": [1]}),
+        pa.table({"day": ["05/01/2020"], "n": [1]}),
+        pd.DataFrame({"day": [pd.Timestamp("2020-01-05")], "n": [1]}),
+        pl.DataFrame({"day": [pd.Timestamp("2020-01-05").date()], "n": [1]}),
+    ):
+        again = found.decode(found.encode(found.read(new)).x)
+        assert str(again["day"].to_pylist()) == "[datetime.date(2020, 1, 5)]"
+    with pytest.raises(SfumatoError, match="column 'day', row 2: 'soon' stands where a time should"):
+        found.read({"day": ["2020-01-05", "soon"], "n": [1, 2]})
+
+
+def test_many_labels_are_one_index_each_and_survive_saving() -> None:
+    names = [f"c{i}" for i in range(100_000)]
+    found = learn(pa.table({"c": names * 2, "v": np.arange(200_000) % 7}))
+    start = time.process_time()
+    x = found.encode(pa.table({"c": names, "v": np.zeros(100_000)})).x
+    assert time.process_time() - start < 1
+    assert found.spec.fields[0].size == 100_000
+    assert found.decode_table(x)["c"].to_pylist() == names

@@ -59,10 +59,10 @@ class Cells:
         frequent |= filling
         if (~frequent).sum() < 2 or len(values) <= 3:
             return cls(values, np.array([]), whole)
-        others = numbers[~frequent[np.searchsorted(values, numbers)]]
+        others = np.repeat(values[~frequent], counts[~frequent])
         left = max(cells - int(filling.sum()), 1)
         shares = _shares(min(left, max(1, len(others) // FEWEST)), len(others))
-        edges = np.unique(np.quantile(others, shares, method="inverted_cdf"))
+        edges = np.unique(others[np.clip(np.ceil(shares * len(others)).astype(np.int64) - 1, 0, None)])
         if whole:
             edges[-1] += 1
         return cls(values[frequent], edges, whole)
@@ -78,35 +78,34 @@ class Cells:
     def encode(self, numbers: np.ndarray) -> np.ndarray:
         """float32 entries; a number outside all cells counts as the nearest one inside."""
         numbers = self._inside(numbers)
-        part = np.zeros(len(numbers), np.int64)
-        position = np.full(len(numbers), 0.5)
+        cell, position = np.zeros(len(numbers), np.int64), np.full(len(numbers), 0.5)
         if len(self.edges):
             part = np.clip(np.searchsorted(self.edges, numbers, "right") - 1, 0, len(self.edges) - 2)
             position = self._position(numbers, part)
-        at = np.searchsorted(self.atoms, numbers)
+            cell = self._place[part + len(self.atoms)]
         if len(self.atoms):
-            hit = self.atoms[np.minimum(at, len(self.atoms) - 1)] == numbers
-            cell = np.where(hit, self._place[np.where(hit, at, 0)], self._cell(part))
-            position = np.where(hit, 0.5, position)
-        else:
-            cell = self._cell(part)
+            at = np.minimum(np.searchsorted(self.atoms, numbers), len(self.atoms) - 1)
+            hit = self.atoms[at] == numbers
+            cell[hit], position[hit] = self._place[at[hit]], 0.5
         entry = (cell + position).astype(np.float32)
         over = entry >= cell + 1
         entry[over] = np.nextafter(entry[over], np.float32(0))
         return entry
 
-    def _cell(self, part: np.ndarray) -> np.ndarray:
-        return self._place[np.minimum(part + len(self.atoms), len(self) - 1)]
-
     def _inside(self, numbers: np.ndarray) -> np.ndarray:
-        """The nearest numbers that are atoms or within the edges."""
-        low, high = (self.edges[0], self.edges[-1] - self.whole) if len(self.edges) else (0, -1)
-        ends = np.unique(np.concatenate([self.atoms, [low, high]])) if len(self.edges) else self.atoms
-        after = np.clip(np.searchsorted(ends, numbers), 1, max(len(ends) - 1, 1))
-        below, above = ends[after - 1], ends[np.minimum(after, len(ends) - 1)]
-        with np.errstate(over="ignore"):
-            nearest = np.where(numbers.astype(np.float64) - below <= above.astype(np.float64) - numbers, below, above)
-        return np.where((numbers >= low) & (numbers <= high), numbers, nearest)
+        """Each number, or if it is outside the edges and no atom, the nearest that is inside or an atom."""
+        low, high = (self.edges[0], self.edges[-1] - self.whole) if len(self.edges) else (1, 0)
+        outside = np.flatnonzero((numbers < low) | (numbers > high))
+        if not len(outside):
+            return numbers
+        ends = np.union1d(self.atoms, [low, high]) if len(self.edges) else self.atoms
+        lost = numbers[outside]
+        after = np.clip(np.searchsorted(ends, lost), min(1, len(ends) - 1), len(ends) - 1)
+        below, above = ends[np.maximum(after - 1, 0)], ends[after]
+        nearer = lost.astype(np.float64) - below <= above.astype(np.float64) - lost
+        inside = numbers.copy()
+        inside[outside] = np.where(nearer, below, above)
+        return inside
 
     def _position(self, numbers: np.ndarray, part: np.ndarray) -> np.ndarray:
         start = self.edges[part]

@@ -152,10 +152,14 @@ def _decimals(numbers: np.ndarray, kind: pa.DataType) -> int | None:
     some = np.unique(numbers)
     largest = np.abs(some).max(initial=1.0)
     close = 6e-8 if pa.types.is_float32(kind) or pa.types.is_float16(kind) else 1e-15
+
+    def kept(few: np.ndarray, digits: int) -> bool:
+        return bool((np.abs(np.round(few, digits) - few) <= close * np.abs(few)).all())
+
     for digits in range(DECIMALS + 1):
         if largest * 10.0**digits > WIDEST:
             return None
-        if (np.abs(np.round(some, digits) - some) <= close * np.abs(some)).all():
+        if kept(some[:100], digits) and kept(some, digits):
             return digits
     return None
 

@@ -14,7 +14,7 @@ from sfumato.data import frames, frames_text
 from sfumato.data.columns_base import is_number, is_text, plain
 from sfumato.errors import SfumatoError
 
-RESERVOIR = 1_000_000
+RESERVOIR = 300_000
 """Training rows that quantiles are learned from when there are more."""
 
 
@@ -53,7 +53,7 @@ def batches(path: str | Path, rows: int, *, known: Mapping[str, pa.DataType] | N
             table = frames.parquet(place, ending)
             yield from (table.slice(start, rows) for start in range(0, len(table), rows))
         elif ending in (".parquet", ".pq"):
-            with pq.ParquetFile(place) as file:
+            with pq.ParquetFile(place, pre_buffer=False) as file:
                 for batch in file.iter_batches(rows):
                     yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
         else:

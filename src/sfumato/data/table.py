@@ -58,6 +58,7 @@ class TableSchema(Schema):
         self.frame_kind = frame_kind
         self.given_rows = given_rows
         self.label_names = tuple(label_names)
+        self._said: set[str] = set()
         by_name = {column.name: column for column in columns}
         self._given = [by_name[name] for name in self.given_names]
         self._x = [column for column in columns if column.field is not None and column.name not in self.given_names]
@@ -181,7 +182,9 @@ class TableSchema(Schema):
         except SfumatoError as error:
             raise SfumatoError(f"{where}{error}") from None
         for note in notes:
-            logger.warning("%s%s", where, note)
+            if note not in self._said:
+                logger.warning("%s%s", where, note)
+        self._said.update(notes)
         return table
 
     def notes(self, raw: pa.Table) -> list[str]:
