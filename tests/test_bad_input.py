@@ -24,7 +24,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "people.csv").write_text("age,city,income\n" + ROWS)
     run = folder / "run"
     told = ["fit", str(folder / "people.csv"), "--model", "cvae", "--given", "city"]
-    assert main([*told, "--steps", "5", "--quiet", "--run", str(run)]) == 0
+    assert main([*told, "--steps", "5", "--no-report", "--quiet", "--run", str(run)]) == 0
     return run
 
 

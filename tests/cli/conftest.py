@@ -24,7 +24,7 @@ Chinstrap,Dream,50.0,3900,male
 def moons(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A VAE on moons, hardly trained."""
     run = tmp_path_factory.mktemp("runs") / "moons-vae"
-    assert main(["fit", "moons", "--rows", "200", "--steps", "20", "--quiet", "--run", str(run)]) == 0
+    assert main(["fit", "moons", "--rows", "200", "--steps", "20", "--no-report", "--quiet", "--run", str(run)]) == 0
     return run
 
 
@@ -42,6 +42,6 @@ def birds(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
     """A conditional VAE on that table, hardly trained."""
     run = tmp_path_factory.mktemp("runs") / "birds-cvae"
     given = ["--given", "species", "--given", "island"]
-    told = ["fit", str(table), "--model", "cvae", *given, "--steps", "20", "--quiet", "--run", str(run)]
+    told = ["fit", str(table), "--model", "cvae", *given, "--steps", "20", "--no-report", "--quiet", "--run", str(run)]
     assert main(told) == 0
     return run

@@ -15,7 +15,7 @@ from sfumato.artifacts import Run
 def test_show_tells_data_model_numbers_files_and_what_next(cli, birds, table):
     said = cli("show", birds)
     assert said.code == 0, said.err
-    for word in ("cvae", str(table), "species, island", "parameters", "20 steps", "rate", "report.html", "Next:"):
+    for word in ("cvae", str(table), "species, island", "parameters", "20 steps", "rate", "metrics.jsonl", "Next:"):
         assert word in said.out, word
 
 
@@ -30,8 +30,6 @@ def test_show_as_json(cli, birds):
 
 def test_report_is_made_again_and_the_run_stays_whole(cli, moons, tmp_path):
     shutil.copytree(moons, tmp_path / "copy")
-    (tmp_path / "copy" / "report.html").unlink()
-    shutil.rmtree(tmp_path / "copy" / "pictures")
     said = cli("report", tmp_path / "copy")
     assert said.code == 0, said.err
     assert str(tmp_path / "copy" / "report.html") in said.out
@@ -74,6 +72,7 @@ def test_the_short_spelling_does_the_same(tmp_path):
         "--dataset=circles",
         "--rows=200",
         "--steps=5",
+        "--no-report",
         "--json",
     ]
     done = subprocess.run([sys.executable, script, *told], cwd=tmp_path, capture_output=True, text=True)

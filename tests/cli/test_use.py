@@ -111,7 +111,7 @@ def test_what_is_there_is_kept_unless_told_otherwise(cli, moons):
 
 
 def test_pictures_are_written_as_a_grid_or_a_folder_or_an_array(cli):
-    assert cli("fit", "digits", "--steps", 5, "--quiet", "--run", "digits").code == 0
+    assert cli("fit", "digits", "--steps", 5, "--no-report", "--quiet", "--run", "digits").code == 0
     assert cli("sample", "digits", "-n", 6, "-o", "grid.png").code == 0
     assert cli("sample", "digits", "-n", 6, "-o", "many").code == 0
     assert cli("sample", "digits", "-n", 6, "-o", "six.npy").code == 0

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato.cli.flags import OUTPUT, chosen, options_class
-from sfumato.cli.look import kinds_table, measures_rows, next_commands, remake_report
+from sfumato.cli.look import Report, best_values, kinds_table, measures_rows, next_commands, remake_report, values_rows
 from sfumato.cli.output import DEVICE, TALK, Device, Say, table
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
     from sfumato.data.dataset import Dataset
     from sfumato.estimator import Autoencoder
-    from sfumato.report import Measure, Picture
 
 Options: Any = options_class()
 UNTOLD: Any = Options()
@@ -41,6 +40,7 @@ def fit(
     run: Annotated[str | None, Parameter(metavar="NAME", group=OUTPUT)] = None,
     seed: Annotated[int | None, Parameter(group=OUTPUT, metavar="N", show_default="0")] = None,
     device: Annotated[Device | None, DEVICE, Parameter(show_default="auto")] = None,
+    report: Annotated[bool, Parameter(negative="--no-report", group=OUTPUT)] = True,
     say: Say = TALK,
 ) -> int:
     """Train a model on a file, a folder of pictures or a built-in set.
@@ -55,6 +55,7 @@ def fit(
         run: name of the new run under runs/, or a path; source-model if not given
         seed: of the split, the weights and the training
         device: where to compute
+        report: draw pictures and write the report; --no-report leaves them out, and sfumato report makes them later
     """
     told = chosen(options)
     told |= {name: value for name, value in (("seed", seed), ("device", device)) if value is not None}
@@ -74,8 +75,9 @@ def fit(
     )
     if auto.run_ is None or auto.data_ is None:  # one of several processes that train together, and not the first
         return 0
-    say.note("Drawing pictures and writing the report")
-    _conclude(auto, *remake_report(auto, auto.data_), say)
+    if report:
+        say.note("Drawing pictures and writing the report")
+    _conclude(auto, remake_report(auto, auto.data_) if report else None, say)
     return 130 if auto.history_.stop == "interrupted" else 0
 
 
@@ -94,36 +96,36 @@ def _announce(data: Dataset, say: Say) -> None:
     say.note(f"{data.source}: {parts}\n\n{kinds_table(data.schema.describe())}\n")
 
 
-def _conclude(auto: Autoencoder, pictures: list[Picture], measures: list[Measure], report: Path, say: Say) -> None:
+def _conclude(auto: Autoencoder, made: Report | None, say: Say) -> None:
+    """What was trained, how well it went, where it lies, and what to type next."""
     history, run, data = auto.history_, auto.run_, auto.data_
     assert run is not None
     assert data is not None
     last = history.lines[-1] if history.lines else {"epoch": 0, "step": 0, "seconds": 0.0}
-    model = run.config()["model"]["name"]
-    done = f"{last['epoch']:g} epochs, {last['step']:,} steps, {last['seconds']:.0f} s, {STOPS[history.stop]}"
-    rows = [
-        ["run", str(run.path)],
-        ["report", str(report)],
-        ["pictures", f"{run.path / 'pictures'} ({len(pictures)})"],
-    ]
-    text = [
-        f"Trained {model} on {data.name}: {done}",
-        table([*measures_rows(measures), *rows], indent="  "),
-        next_commands(run),
-    ]
-    if history.stop == "interrupted":
-        text.append(f"  sfumato fit --resume {run.name}")
+    values = best_values(history.lines)
+    model = auto.config_.model
+
+    def text() -> str:
+        if say.quiet:
+            return str(run.path)
+        done = f"{last['epoch']:g} epochs, {last['step']:,} steps, {last['seconds']:.0f} s, {STOPS[history.stop]}"
+        rows = [*(values_rows(values) if made is None else measures_rows(made.measures)), ["run", str(run.path)]]
+        if made is not None:
+            rows += [["report", str(made.path)], ["pictures", f"{run.path / 'pictures'} ({len(made.pictures)})"]]
+        lines = [f"Trained {model} on {data.name}: {done}", table(rows, indent="  "), next_commands(run)]
+        if history.stop == "interrupted":
+            lines.append(f"  sfumato fit --resume {run.name}")
+        return "\n".join(lines)
+
     result = {
         "run": run.path,
         "model": model,
-        "source": run.config().get("source", ""),
+        "source": auto.config_.source,
         "stop": history.stop,
         "epochs": last["epoch"],
         "steps": last["step"],
         "seconds": last["seconds"],
         "best_step": history.best_step,
-        "measures": {measure.name: measure.value for measure in measures},
-        "report": report,
-        "pictures": [picture.path for picture in pictures],
+        "valid": values,
     }
-    say.result(result, str(run.path) if say.quiet else "\n".join(text))
+    say.result(result | ({} if made is None else made.told()), text)

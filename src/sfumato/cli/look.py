@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +40,7 @@ def models(*, say: Say = TALK) -> None:
             for option in room.options(name)
         ]
         parts.append(f"{name}: {room.summary(name)}\n" + table(rows, indent="  "))
-    say.result({"models": listed}, "\n\n".join(parts) + "\n\nTrain one with: sfumato fit SOURCE --model NAME")
+    say.result({"models": listed}, lambda: "\n\n".join([*parts, "Train one with: sfumato fit SOURCE --model NAME"]))
 
 
 def data(*, say: Say = TALK) -> None:
@@ -52,7 +53,7 @@ def data(*, say: Say = TALK) -> None:
         + "\n\nOr your own: a CSV, TSV or Parquet file, a folder of pictures, a .npy or .npz file."
         + "\nTrain on one with: sfumato fit NAME-OR-PATH"
     )
-    say.result({"data": [{"name": name, "summary": summary} for name, summary in rows]}, text)
+    say.result({"data": [{"name": name, "summary": summary} for name, summary in rows]}, lambda: text)
 
 
 def show(run: str, /, *, say: Say = TALK) -> None:
@@ -84,7 +85,6 @@ def show(run: str, /, *, say: Say = TALK) -> None:
         ["files", " ".join(files)],
     ]
     described = schema.describe()
-    parts = [table(rows), kinds_table(described), next_commands(opened)]
     result = {
         "run": opened.path,
         "finished": opened.sealed(),
@@ -95,7 +95,7 @@ def show(run: str, /, *, say: Say = TALK) -> None:
         "valid": values,
         "files": files,
     }
-    say.result(result, "\n\n".join(parts))
+    say.result(result, lambda: "\n\n".join([table(rows), kinds_table(described), next_commands(opened)]))
 
 
 def report(run: str, /, *, device: Annotated[Device, DEVICE] = "auto", say: Say = TALK) -> None:
@@ -113,19 +113,29 @@ def report(run: str, /, *, device: Annotated[Device, DEVICE] = "auto", say: Say 
     source = auto.config_.source
     if not source:
         raise SfumatoError(f"{run}: was trained on data held in memory; report on it in Python, where the data are")
-    pictures, measures, path = remake_report(auto, room.open(source, options=auto.config_.data))
-    text = table([*measures_rows(measures), ["report", str(path)], ["pictures", str(path.parent / "pictures")]])
-    say.result(
-        {
-            "report": path,
-            "pictures": [picture.path for picture in pictures],
-            "measures": {measure.name: measure.value for measure in measures},
-        },
-        text,
-    )
+    made = remake_report(auto, room.open(source, options=auto.config_.data))
+    rows = [*measures_rows(made.measures), ["report", str(made.path)], ["pictures", str(made.path.parent / "pictures")]]
+    say.result(made.told(), lambda: table(rows))
 
 
-def remake_report(auto: Autoencoder, data: Dataset) -> tuple[list[Picture], list[Measure], Path]:
+@dataclass(frozen=True)
+class Report:
+    """What was made of a run to be looked at."""
+
+    path: Path
+    pictures: list[Picture]
+    measures: list[Measure]
+
+    def told(self) -> dict[str, Any]:
+        """For a machine."""
+        return {
+            "report": self.path,
+            "pictures": [picture.path for picture in self.pictures],
+            "measures": {measure.name: measure.value for measure in self.measures},
+        }
+
+
+def remake_report(auto: Autoencoder, data: Dataset) -> Report:
     """Draw pictures and report into the folder of the run, and record them in its manifest."""
     from sfumato import report as room
 
@@ -135,7 +145,7 @@ def remake_report(auto: Autoencoder, data: Dataset) -> tuple[list[Picture], list
     pictures, measures = room.pictures(auto, data, run.path / "pictures"), room.measures(auto, data)
     path = room.html(run, pictures, measures)
     run.seal()
-    return pictures, measures, path
+    return Report(path, pictures, measures)
 
 
 def kinds_table(described: list[dict[str, str]]) -> str:

@@ -43,9 +43,14 @@ class Say:
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
-    def result(self, values: Mapping[str, Any], text: str) -> None:
+    def result(self, values: Mapping[str, Any], text: Callable[[], str]) -> None:
         """The result: as JSON if asked for, otherwise as text."""
-        print(json.dumps(_finite(values), ensure_ascii=False) if self.json else text)
+        print(json.dumps(_finite(values), ensure_ascii=False, default=str) if self.json else text())
+
+    def written(self, values: Mapping[str, Any], text: Callable[[], str]) -> None:
+        """A result that is in a file, of which there is nothing more to say when quiet."""
+        if self.json or not self.quiet:
+            self.result(values, text)
 
 
 @Parameter(name="*")
@@ -137,6 +142,4 @@ def _finite(value: Any) -> Any:
         return {str(key): _finite(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
-    if isinstance(value, Path):
-        return str(value)
     return value

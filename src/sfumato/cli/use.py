@@ -54,7 +54,7 @@ def sample(
     out.check()
     auto = _load(run, device)
     raw = auto.sample(n, pairs("--given", given), seed=seed, temperature=temperature, marginal=marginal)
-    _deliver(auto, raw, n, run, "samples", out, say)
+    _deliver(auto, raw, n, "samples", out, say)
 
 
 def reconstruct(
@@ -78,7 +78,7 @@ def reconstruct(
     out.check()
     auto = _load(run, device)
     raw = auto.reconstruct(_read(auto, file), pairs("--given", given))
-    _deliver(auto, raw, len(raw), run, "reconstructions", out, say)
+    _deliver(auto, raw, len(raw), "reconstructions", out, say)
 
 
 def encode(
@@ -146,15 +146,16 @@ def score(
         table([[str(row), number(value)] for row, value in lowest], ["row", "score"], indent="  "),
     ]
     if out.out is not None:
-        text.append(f"All scores: {out.out}")
+        text.append(f"All scores written to {out.out}")
     values: dict[str, Any] = {
         "examples": len(scores),
         "mean": mean,
         "standard_error": error,
         "lowest": [{"row": row, "score": value} for row, value in lowest],
     }
-    values |= {"scores": scores.tolist()} if out.out is None else {"out": str(out.out)}
-    say.result(values, "\n".join(text))
+    values |= {"scores": scores.tolist()} if out.out is None else {"out": out.out}
+    tell = say.result if out.out is None else say.written
+    tell(values, lambda: "\n".join(text))
 
 
 def _load(run: str, device: Device) -> Autoencoder:
@@ -166,7 +167,7 @@ def _load(run: str, device: Device) -> Autoencoder:
 def _read(auto: Autoencoder, source: str) -> Any:
     """The examples of a file, a folder or, as they were drawn for the training, of a built-in set."""
     from sfumato import data
-    from sfumato.data.dataset import built_in
+    from sfumato.data.opening import built_in
 
     if Path(source).exists():
         return auto.schema_.read(source)
@@ -176,16 +177,16 @@ def _read(auto: Autoencoder, source: str) -> Any:
     raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")
 
 
-def _deliver(auto: Autoencoder, raw: Any, n: int, run: str, what: str, out: Out, say: Say) -> None:
+def _deliver(auto: Autoencoder, raw: Any, n: int, what: str, out: Out, say: Say) -> None:
     """Write `raw` where it was asked to go; tables and vectors without a file go to stdout as CSV."""
     schema, path = auto.schema_, out.out
     if path is None and schema.kind == "picture":
         raise SfumatoError("pictures need a place to go: add -o grid.png, -o folder or -o pictures.npy")
     if path is not None:
         schema.write(raw, path)
-        say.result({"out": str(path), "examples": n}, f"{n} {what} of {run}: {path}")
+        say.written({"out": path, "examples": n}, lambda: f"{n} {what} written to {path}")
     elif say.json:
-        say.result({what: _records(raw)}, "")
+        say.result({what: _records(raw)}, str)
     else:
         sys.stdout.write(as_csv(lambda place: schema.write(raw, place)))
 
@@ -204,32 +205,21 @@ def _columns(columns: dict[str, np.ndarray], out: Out, say: Say) -> None:
     n = len(next(iter(columns.values())))
     if out.out is not None:
         _save(columns, out.out)
-        say.result({"out": str(out.out), "examples": n}, f"{n} rows of {', '.join(columns)}: {out.out}")
+        say.written({"out": out.out, "examples": n}, lambda: f"{n} rows written to {out.out}")
     elif say.json:
-        say.result({name: column.tolist() for name, column in columns.items()}, "")
+        say.result({name: column.tolist() for name, column in columns.items()}, str)
     else:
         sys.stdout.write(as_csv(lambda place: _save(columns, place)))
 
 
 def _save(columns: dict[str, np.ndarray], path: Path) -> None:
-    """Named columns as CSV, TSV, Parquet or .npy (without the names)."""
+    """Named columns as a table, or without their names as .npy."""
     import numpy as np
     import pyarrow as pa
-    from pyarrow import csv, parquet
 
-    from sfumato.files import replacing
+    from sfumato.data import arrays, frames
 
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".tsv", ".parquet", ".npy"):
-        raise SfumatoError(
-            f"{path}: cannot write {suffix or 'a file without ending'}; end it in .csv, .tsv, .parquet or .npy"
-        )
-    with replacing(path) as place:
-        if suffix == ".npy":
-            with place.open("wb") as file:
-                np.save(file, np.stack(list(columns.values()), axis=1))
-        elif suffix == ".parquet":
-            parquet.write_table(pa.table(columns), place)
-        else:
-            options = csv.WriteOptions(delimiter="\t" if suffix == ".tsv" else ",")
-            csv.write_csv(pa.table(columns), place, options)
+    if path.suffix == ".npy":
+        arrays.write(np.stack(list(columns.values()), axis=1), path)
+    else:
+        frames.write(pa.table(columns), path)
