@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import pickle
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_dataframe_column_names_consistency, parametrize_with_checks
 
 import sfumato
 import sfumato.training
@@ -83,7 +86,7 @@ def test_the_users_generators_are_left_as_they_are(rows, auto):
 
 def test_a_result_does_not_depend_on_its_batch(rows, auto, monkeypatch):
     whole, codes = auto.score_samples(rows), auto.transform(rows)
-    monkeypatch.setattr("sfumato.estimator.autoencoder.NUMBERS", 256 * 16 * 7)
+    monkeypatch.setattr("sfumato.estimator.passes.NUMBERS", 256 * 16 * 7)
     assert np.allclose(auto.score_samples(rows), whole, rtol=0, atol=1e-9)
     assert np.allclose(auto.transform(rows), codes, rtol=0, atol=1e-9)
     assert np.allclose(auto.score_samples(rows[[40]]), whole[40], rtol=0, atol=1e-9)
@@ -170,6 +173,62 @@ def test_html_says_what_was_fitted(auto):
     assert "Not fitted yet" in Autoencoder()._repr_html_()
     assert "vae of 2 latents on 128 examples of data in memory" in auto._repr_html_()
     assert "vae of 2 latents" in auto._repr_mimebundle_()["text/html"]
+
+
+@pytest.fixture(scope="module")
+def frame():
+    generator = np.random.default_rng(2)
+    kind = np.repeat(["ant", "bee"], 80)
+    return pd.DataFrame(
+        {
+            "legs": generator.integers(0, 7, 160),
+            "kind": kind,
+            "size": np.where(kind == "ant", 1.0, 5.0) + generator.normal(size=160) * 0.1,
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, lambda columns: pa.table(dict(columns))])
+def test_a_frame_comes_back_as_the_frame_it_was(frame, kind):
+    x = kind({name: frame[name].to_numpy() for name in frame})
+    auto = Autoencoder(**QUICK).fit(x)
+    for made in (auto.sample(4), auto.reconstruct(x), auto.inverse_transform(auto.transform(x))):
+        assert type(made) is type(x)
+        back, was = (nw.from_native(one, eager_only=True).schema for one in (made, x))
+        assert back == was
+
+
+def test_columns_of_a_frame_are_held_to_their_order_by_scikit_learns_methods_alone(frame):
+    auto = sfumato.fit(frame, **QUICK)
+    turned = frame[["size", "kind", "legs"]]
+    assert list(auto.feature_names_in_) == ["legs", "kind", "size"]
+    with pytest.raises(ValueError, match="feature names should match"):
+        auto.transform(turned)
+    assert np.array_equal(auto.encode(turned), auto.transform(frame))
+
+
+def test_frames_pass_scikit_learns_own_check():
+    check_dataframe_column_names_consistency("Autoencoder", Autoencoder(**QUICK))
+
+
+def test_columns_can_be_conditions(frame):
+    told = {**QUICK, "steps": 200, "lr": 0.01}
+    auto = sfumato.fit(frame, model="cvae", given=["kind"], **told)
+    ants = auto.sample(100, {"kind": "ant"})
+    assert (ants["kind"] == "ant").all()
+    assert ants["size"].median() < 2 < auto.sample(100, {"kind": "bee"})["size"].median()
+    assert auto.sample(100)["kind"].nunique() == 2
+    assert auto.sample(5, marginal=True)["kind"].isna().all()
+    by_label = sfumato.fit(frame, model="cvae", label="kind", **told)
+    assert by_label.schema_.given_names == ("kind",)
+    with pytest.raises(SfumatoError, match="name columns with given: legs, kind, size"):
+        sfumato.fit(frame, model="cvae", **QUICK)
+
+
+def test_a_built_in_set_conditions_on_its_own_label():
+    auto = sfumato.fit("moons", model="cvae", rows=200, **QUICK)
+    drawn = auto.sample(6, {"label": [0, 1, 0, 1, 0, 1]})
+    assert [str(label) for label in drawn["label"]] == ["0", "1", "0", "1", "0", "1"]
 
 
 def test_pictures_come_back_as_they_went_in():

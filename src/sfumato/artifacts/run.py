@@ -20,6 +20,7 @@ from sfumato.data import schema as schemas
 from sfumato.data.schema import Schema
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import read_json, read_tensors, write_json, write_tensors, write_text
+from sfumato.training.history import as_json
 
 if TYPE_CHECKING:
     from sfumato.models._model import Model
@@ -87,7 +88,7 @@ class Run:
             write_json(parts / SCHEMA, schema.to_dict())
             write_tensors(parts / WEIGHTS, model.state_dict())
             if metrics is not None:
-                write_text(parts / METRICS, "".join(json.dumps(line) + "\n" for line in metrics))
+                write_text(parts / METRICS, "".join(map(as_json, metrics)))
                 manifest.write(parts)
             if overwrite and (wanted / CONFIG).exists():
                 old = wanted.with_name(f"{parts.name}.old")

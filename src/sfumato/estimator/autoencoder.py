@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import html
 import os
 from collections.abc import Iterator, Mapping
@@ -20,16 +19,12 @@ from torch import Tensor
 from sfumato.artifacts import Run
 from sfumato.batch import Batch
 from sfumato.config import Config, resolve, settings
-from sfumato.data.batches import Resident
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.estimator import fitting
+from sfumato.estimator import fitting, passes
 from sfumato.estimator.fitting import Fitted
 from sfumato.models._latent import LatentModel
 from sfumato.objectives import importance_bound
 from sfumato.training.randomness import seeded
-
-NUMBERS = 1 << 22
-"""At most about this many numbers stand side by side in a layer of the model at a time."""
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
@@ -116,26 +111,26 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             X: the examples; columns of a frame may stand in any order.
             given: conditions that replace those in X, name → value or N values.
         """
-        model = self._exact()
+        model = passes.exact(self._model())
         return np.concatenate([model.encode(batch).mean.cpu().numpy() for batch in self._batches(X, given)])
 
     def decode(self, z: Any, given: Mapping[str, Any] | None = None) -> Any:
         """Latents, shape (N, L), as examples: the point of p(x | z, c). Conditions not named are left out."""
-        model = self._exact()
+        model = passes.exact(self._model())
         z = check_array(z, dtype=np.float64)
         like = next(model.parameters())
         if z.shape[1] != self._n_features_out:
             raise SfumatoError(f"z has {z.shape[1]} columns, but the model has {self._n_features_out} latents")
         conditions = self.schema_.conditions(given or {}, len(z), marginal=True)
         parts = []
-        for rows in _slices(len(z), self._rows()):
+        for rows in passes.slices(len(z), self.schema_.spec):
             c = None if conditions is None else conditions[rows].to(like)
             parts.append(model.decode(torch.as_tensor(z[rows]).to(like), c).point())
         return self.schema_.decode(torch.cat(parts).cpu(), conditions)
 
     def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None) -> Any:
         """The examples after encoding to latent means and decoding; of the kind of X."""
-        model = self._exact()
+        model = passes.exact(self._model())
         batches = list(self._batches(X, given))
         x = torch.cat([model.reconstruct(batch).cpu() for batch in batches])
         conditions = [batch.given.cpu() for batch in batches if batch.given is not None]
@@ -171,7 +166,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         like = next(model.parameters())
         parts = []
         with seeded(like.device, seed), torch.inference_mode():
-            for rows in _slices(n, self._rows()):
+            for rows in passes.slices(n, self.schema_.spec):
                 c = None if conditions is None else conditions[rows].to(like)
                 count = rows.stop - rows.start
                 parts.append(model.sample(count, c, temperature=temperature, noise=noise).cpu())
@@ -192,14 +187,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             seed: of the draws, which are the same for every example.
             given: conditions that replace those in X.
         """
-        model = self._exact()
+        model = passes.exact(self._model())
         if samples < 1:
             raise SfumatoError(f"samples is {samples}: give at least 1 draw")
         like = next(model.parameters())
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(samples, self._n_features_out, generator=generator, dtype=torch.float64).to(like)
         scores = []
-        for batch in self._batches(self._known(X), given, copies=samples):
+        for batch in self._batches(self._known(X), given, samples):
             x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
             bound = importance_bound(model.log_weight(batch, samples, noise))
             scores.append((bound - self.schema_.log_volume(x)).cpu().numpy())
@@ -242,30 +237,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         self.config_, self.schema_, self.model_ = fitted.config, fitted.schema, fitted.model
         self.history_, self.data_ = fitted.history, fitted.data
         self.run_ = fitted.run
-        self._n_features_out = self._latents()
+        self._n_features_out = passes.latents(fitted.model, fitted.schema.spec)
         return self
 
     def _model(self) -> LatentModel:
         check_is_fitted(self, "model_")
         return self.model_
-
-    def _latents(self) -> int:
-        prior = self.model_.prior(1, _left_out(self.model_, len(self.schema_.spec.given)))
-        return prior.point().shape[1]
-
-    def _exact(self) -> LatentModel:
-        """The model in double precision."""
-        model = copy.deepcopy(self._model())
-        if next(model.parameters()).device.type == "mps":
-            model = model.cpu()
-        return model.double().requires_grad_(False).eval()
-
-    def _rows(self, copies: int = 1) -> int:
-        """Examples that go through the model at a time."""
-        spec = self.schema_.spec
-        sizes = (field.size if field.kind in ("cells", "category") else 1 for field in spec.columns)
-        numbers = 64 * spec.entries if spec.is_picture else sum(sizes)
-        return max(1, NUMBERS // (copies * max(256, numbers)))
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """scikit-learn's checks of arrays and frames; all else is for the data room to judge."""
@@ -283,22 +260,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         self._model()
         return self._checked(X, reset=False)
 
-    def _batches(self, X: Any, given: Mapping[str, Any] | None = None, *, copies: int = 1) -> Iterator[Batch]:
-        schema = self.schema_
-        encoded = schema.encode(schema.read(X))
-        conditions = encoded.given
-        if given:
-            conditions = schema.conditions(given, len(encoded.x), marginal=True)
-            if conditions is not None and encoded.given is not None:
-                kept = [index for index, name in enumerate(schema.given_names) if name not in given]
-                conditions[:, kept] = encoded.given[:, kept]
-        like = next(self.model_.parameters())
-        device = "cpu" if like.device.type == "mps" else like.device
-        with torch.inference_mode():
-            for batch in Resident(encoded.x, conditions).epoch(self._rows(copies)):
-                batch = batch.to(device)
-                c = None if batch.given is None else batch.given.double()
-                yield Batch(batch.x.double(), c, batch.mask)
+    def _batches(self, X: Any, given: Mapping[str, Any] | None, copies: int = 1) -> Iterator[Batch]:
+        return passes.batches(self._model(), self.schema_, X, given, copies)
 
     def _repr_html_(self) -> str:
         return estimator_html_repr(self) + f"<p>{html.escape(self._said())}</p>"
@@ -330,12 +293,3 @@ def _signature() -> Signature:
 
 
 vars(Autoencoder.__init__)["__signature__"] = _signature()
-
-
-def _left_out(model: LatentModel, conditions: int) -> Tensor | None:
-    return next(model.parameters()).new_full((1, conditions), torch.nan) if conditions else None
-
-
-def _slices(total: int, size: int) -> Iterator[slice]:
-    for start in range(0, total, size):
-        yield slice(start, min(start + size, total))

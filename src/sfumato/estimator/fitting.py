@@ -180,9 +180,10 @@ def open_data(source: Any, config: Config) -> Dataset:
     if dataset.has_label or options.label is not None:
         name = LABEL if dataset.has_label else str(options.label)
         return data.open(source, options=replace(options, given=(name,)))
-    columns = ", ".join(row["column"] for row in dataset.schema.describe()[:12])
-    could = f"one or more of {columns}" if dataset.schema.kind == "table" else "labels with the data, as in (X, y)"
-    raise SfumatoError(f"{config.model} needs conditions and {dataset.name} has no label of its own; give {could}")
+    could = "give labels with the data, as in (X, y)"
+    if dataset.schema.kind == "table":
+        could = "name columns with given: " + ", ".join(row["column"] for row in dataset.schema.describe()[:12])
+    raise SfumatoError(f"{config.model} needs conditions and {dataset.name} has no label of its own; {could}")
 
 
 def takes_conditions(model: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -49,7 +50,7 @@ class Journal:
         if path is None:
             return
         try:
-            write_text(path, "".join(_text(line) for line in history.lines))
+            write_text(path, "".join(as_json(line) for line in history.lines))
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise SfumatoError(f"{path}: cannot write here ({error.strerror}); choose another folder") from None
@@ -58,7 +59,7 @@ class Journal:
         """Append one line; it is in the file when this returns."""
         self.history.lines.append(line)
         if self._file:
-            self._file.write(_text(line))
+            self._file.write(as_json(line))
             self._file.flush()
 
     def sync(self) -> None:
@@ -90,7 +91,7 @@ def read_lines(path: Path, count: int) -> list[dict[str, Any]]:
     return lines
 
 
-def _text(line: dict[str, Any]) -> str:
+def as_json(line: Mapping[str, Any]) -> str:
     """One line of JSON, which has no word for NaN and infinity: they become null."""
     clean = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in line.items()

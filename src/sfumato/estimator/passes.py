@@ -1,0 +1,74 @@
+"""Examples through a trained model, some at a time, in double precision."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from sfumato.batch import Batch
+from sfumato.data.batches import Resident
+from sfumato.data.schema import Schema
+from sfumato.models._latent import LatentModel
+from sfumato.spec import DataSpec
+
+NUMBERS = 1 << 22
+"""At most about this many numbers stand side by side in a layer of the model at a time."""
+
+
+def exact(model: LatentModel) -> LatentModel:
+    """A copy of the model in double precision, where rounding does not show which examples were together."""
+    copied = copy.deepcopy(model)
+    if next(copied.parameters()).device.type == "mps":
+        copied = copied.cpu()
+    return copied.double().requires_grad_(False).eval()
+
+
+def batches(
+    model: LatentModel, schema: Schema, source: Any, given: Mapping[str, Any] | None, copies: int = 1
+) -> Iterator[Batch]:
+    """A source as batches for `exact(model)`.
+
+    Args:
+        model: the model, whose device they are handed out on.
+        schema: how the source is read and encoded.
+        source: what `schema.read` takes.
+        given: conditions that replace those of the source, name → value or N values.
+        copies: how often each example stands beside itself.
+    """
+    encoded = schema.encode(schema.read(source))
+    conditions = schema.conditions(given, len(encoded.x), marginal=True) if given else encoded.given
+    if given and conditions is not None and encoded.given is not None:
+        kept = [index for index, name in enumerate(schema.given_names) if name not in given]
+        conditions[:, kept] = encoded.given[:, kept]
+    device = next(model.parameters()).device
+    place = "cpu" if device.type == "mps" else device
+    with torch.inference_mode():
+        for batch in Resident(encoded.x, conditions).epoch(at_a_time(schema.spec, copies)):
+            batch = batch.to(place)
+            c = None if batch.given is None else batch.given.double()
+            yield Batch(batch.x.double(), c, batch.mask)
+
+
+def at_a_time(spec: DataSpec, copies: int = 1) -> int:
+    """How many examples go through the model at a time."""
+    sizes = (field.size if field.kind in ("cells", "category") else 1 for field in spec.columns)
+    numbers = 64 * spec.entries if spec.is_picture else sum(sizes)
+    return max(1, NUMBERS // (copies * max(256, numbers)))
+
+
+def slices(total: int, spec: DataSpec) -> Iterator[slice]:
+    """Rows 0 … total − 1, as many at a time as go through the model."""
+    size = at_a_time(spec)
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))
+
+
+def latents(model: LatentModel, spec: DataSpec) -> int:
+    """Number of latents."""
+    parameter = next(model.parameters())
+    given = parameter.new_full((1, len(spec.given)), torch.nan) if spec.given else None
+    with torch.inference_mode():
+        return model.prior(1, given).point().shape[1]
