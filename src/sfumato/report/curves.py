@@ -71,7 +71,7 @@ def curves(metrics: Rows, look: Look, *, warmup: Sequence[tuple[int, int]] = (),
     if warmup:
         entries.append(("warm-up: the rate's weight grows", look.line))
     if best is not None:
-        entries.append(("on the curve: the weights kept", look.made))
+        entries.append(("dot on the curve: the weights kept", look.made))
     legend(sheet, entries, look, top=0.12, left=left)
     return sheet
 

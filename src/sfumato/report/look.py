@@ -122,7 +122,7 @@ def legend(sheet: Figure, entries: Sequence[tuple[str, str]], look: Look, *, top
     dots = [Line2D([], [], linestyle="", marker="o", markersize=5, color=colour) for _, colour in entries]
     drawn = sheet.legend(
         dots,
-        [short(name, 40 if len(entries) < 5 else 18) for name, _ in entries],
+        [short(name, 48 if len(entries) < 5 else 18) for name, _ in entries],
         loc="upper left",
         bbox_to_anchor=(left / w, 1 - top / h),
         ncols=min(len(entries), LEGEND_COLUMNS),
@@ -160,10 +160,10 @@ class Group:
 def groups(labels: np.ndarray | None, names: Sequence[str], count: int, look: Look) -> list[Group]:
     """The rows of each label, at most ten groups; rarer labels are joined, unknown ones (−1) are quiet.
 
-    Without labels all `count` rows are one group without a name.
+    Without labels all `count` rows are one group without a name, in a colour that no label has.
     """
     if labels is None:
-        return [Group("", look.made, np.arange(count))]
+        return [Group("", look.quiet, np.arange(count))]
     present, sizes = np.unique(labels[labels >= 0], return_counts=True)
     limit = len(look.colours)
     kept = present

@@ -10,7 +10,7 @@ import torch
 
 from sfumato.data.dataset import Dataset
 from sfumato.estimator import Autoencoder
-from sfumato.report.shown import Shown, array, still
+from sfumato.report.shown import ENTRIES, Shown, array, still
 
 DRAWS = 8
 EXACT = ("bernoulli", "categorical", "logistic_mixture")
@@ -40,18 +40,21 @@ def measures(auto: Autoencoder, data: Dataset, *, seed: int = 0) -> list[Measure
 
         distortion = −E_q(z|x) log p(x|z)     rate = E_q(z|x) log q(z|x)/p(z)     −ELBO = distortion + rate
 
-    estimated from 8 draws of z for each of at most 5000 examples. A unit is active if the variance over
+    estimated from up to 8 draws of z for each of at most 5000 examples. A unit is active if the variance over
     examples of its posterior mean exceeds 0.01 (Burda, Grosse and Salakhutdinov 2016, importance weighted autoencoders,
-    section 5.2).
+    section 5.2). Where conditions move the prior, what counts is the distance of that mean from the prior's, in the
+    prior's deviations: what the condition says already is not the work of the code.
     """
+    spec = auto.schema_.spec
     with still(auto.model_, seed):
         shown = Shown.of(auto.model_, auto.schema_, data, seed)
-        parts = shown.chunked(lambda batch: torch.stack(shown.model.log_weight_parts(batch, DRAWS), 1))
+        draws = min(max(ENTRIES // (2 * spec.entries * len(shown)), 1), DRAWS)
+        parts = shown.chunked(lambda batch: torch.stack(shown.model.log_weight_parts(batch, draws), 1))
         distortion, rate = (-float(value) for value in array(parts).mean((0, 2), dtype=np.float64))
-        spread = shown.means().var(0)
-    spec = auto.schema_.spec
+        spread = shown.shifts().var(0)
     bound = distortion + rate
-    kind = "" if spec.likelihood in EXACT else " It is a density, so it may be below zero, and depends on units."
+    counted = spec.likelihood in EXACT or all(field.kind == "category" for field in spec.fields)
+    kind = "" if counted else " Numbers have densities, so it may be below zero, and it depends on units."
     found = [
         Measure(
             "distortion",
@@ -64,7 +67,7 @@ def measures(auto: Autoencoder, data: Dataset, *, seed: int = 0) -> list[Measure
             "−ELBO",
             bound,
             "nats per example",
-            f"Their sum: no example of the {shown.part} is more surprising than this on average; lower is better.",
+            f"Their sum: examples of the {shown.part} are at most this surprising, on average; lower is better.",
         ),
     ]
     if spec.is_picture and spec.likelihood in EXACT:
@@ -78,7 +81,7 @@ def measures(auto: Autoencoder, data: Dataset, *, seed: int = 0) -> list[Measure
             "active units",
             active,
             f"of {len(spread)} latents",
-            "Latents whose mean differs between examples (variance above 0.01); the others carry nothing.",
+            "Latents whose mean differs between examples (variance above 0.01); the others carry next to nothing.",
         )
     )
     return found

@@ -84,7 +84,7 @@ def _samples(shown: Shown, folder: Path, exact: bool) -> Picture:
 
 def _traversals(shown: Shown, folder: Path, exact: bool) -> Picture:
     order = np.argsort(-shown.rates(), kind="stable")[:LATENTS]
-    batch = rows(shown.batch, np.array([0]))
+    batch = rows(shown.batch, np.array([shown.typical()]))
     start = shown.model.encode(batch).mean
     mean, deviation = shown.prior(batch.given, 1)
     z = start.repeat(len(order) * len(TICKS), 1)
@@ -148,9 +148,12 @@ def _ends(shown: Shown, most: int = 5) -> list[tuple[int, int]]:
     given = None if shown.batch.given is None else array(shown.batch.given)
     found: list[tuple[int, int]] = []
     used: set[int] = set()
+    seen: set[tuple[float, ...]] = set()
     for first in order[:200]:
-        if first in used:
+        kind = () if given is None else tuple(given[first])
+        if first in used or (kind and kind in seen):
             continue
+        seen.add(kind)
         if given is not None:
             fits = np.flatnonzero((given == given[first]).all(1))
         elif shown.labels is not None:

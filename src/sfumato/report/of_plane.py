@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sfumato.report.look import Picture, save
-from sfumato.report.plane import Prior, decoder_map, latents, panels
+from sfumato.report.plane import CROWD, Prior, decoder_map, latents, panels
 from sfumato.report.shown import Shown, array, classes, rows
 
 EVERY = 4
@@ -137,6 +137,7 @@ def latent_space(shown: Shown, folder: Path) -> Picture:
     order = np.argsort(-rates, kind="stable")[:2]
     priors = _priors(shown, order) if len(order) == 2 else []
     most = int((rates > 0.01).sum())
+    rings = "at one deviation, a ring for each label" if len(priors) > CROWD else "at one and two deviations"
     return save(
         folder,
         "latent-space",
@@ -145,7 +146,7 @@ def latent_space(shown: Shown, folder: Path) -> Picture:
         alt=f"Scatter plot of the latent means of {len(means)} examples of the {shown.part}, and bars of the rate of "
         f"each of {len(rates)} latents; {most} carry more than 0.01 nats.",
         caption=f"Each dot is the code of one example of the {shown.part} (the mean of q(z|x)). Dashed rings are the "
-        "prior at one and two deviations, from which samples are drawn: dots should fill them, and rings without dots "
+        f"prior {rings}, from which samples are drawn: dots should fill them, and rings without dots "
         "are where samples are unlike the data. The bars say how much each latent is used; one without a bar "
         "carries nothing.",
     )

@@ -12,14 +12,19 @@ from sfumato.report.look import Picture, save
 from sfumato.report.shown import Shown, some
 from sfumato.report.tables import MOST, distances, marginals, pair_associations
 
+DRAWN = 2000
+"""Samples that are compared, at least, so that the noise is that of the real rows alone."""
+
 
 def draw(shown: Shown, folder: Path) -> list[Picture]:
     """Marginals, associations and distances; nothing if no column varies."""
     train = shown.data.train
-    given = shown.conditions(len(shown))
-    sampled = shown.decoded(shown.draw(given, len(shown), noise=True), given)
+    count = max(len(shown), DRAWN)
+    given = shown.conditions(count)
+    sampled = shown.decoded(shown.draw(given, count, noise=True), given)
     real = shown.raw(shown.batch)
-    seen = shown.raw(train.take(some(len(train), len(shown), shown.seed + 1)))
+    index = some(len(train), count, shown.seed + 1)
+    seen = shown.raw(train.take(index))
     table, chance = _columns(shown, real, sampled), _columns(shown, real, seen)
     if not table:
         return []
@@ -29,7 +34,7 @@ def draw(shown: Shown, folder: Path) -> list[Picture]:
     kept = [table[place] for place in sorted(order)]
     few = "" if len(table) <= MOST else f" The {MOST} that match worst of {len(table)} columns are shown."
     return [
-        _distances(worst, by_chance, few, len(shown), folder),
+        _distances(worst, by_chance, few, len(index), folder),
         _marginals(worst, few, shown.part, folder),
         *([_associations(kept, few, folder)] if len(kept) > 1 else []),
     ]

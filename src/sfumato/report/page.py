@@ -7,12 +7,13 @@ import platform
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
+from PIL import Image, features
 
 from sfumato._version import __version__
 from sfumato.artifacts import Run
@@ -22,6 +23,8 @@ from sfumato.report.look import DOTS, Picture
 from sfumato.report.measures import Measure
 
 NAME = "report.html"
+LARGE = 200_000
+"""Bytes of a PNG above which the report holds a WebP in its place."""
 
 
 def html(run: Run, pictures: Sequence[Picture], measures: Sequence[Measure] = ()) -> Path:
@@ -74,11 +77,9 @@ def measured(value: float) -> str:
 def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     """What was trained on what, when, for how long, with which versions: (name, value)."""
     told = config["model"]
-    shape = " × ".join(str(side) for side in schema.spec.shape)
-    of = {"table": "columns", "vector": "columns", "picture": "(channels × height × width)"}[schema.kind]
     found = [
         ("Data", f"{config.get('source') or 'held in memory'}"),
-        ("Examples", f"{schema.spec.examples:,} to learn from, each of {shape} {of}"),
+        ("Examples", f"{schema.spec.examples:,} to learn from, each of {_size(schema)}"),
         (
             "Model",
             " · ".join([told["name"], *(f"{name} {_plain(value)}" for name, value in told.items() if name != "name")]),
@@ -88,7 +89,9 @@ def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, An
     ]
     if metrics:
         last = metrics[-1]
-        steps = f"{last['step']:,} steps, {last['epoch']:g} epochs" if last.get("epoch") else f"{last['step']:,} steps"
+        steps = (
+            f"{last['step']:,} steps, {last['epoch']:.4g} epochs" if last.get("epoch") else f"{last['step']:,} steps"
+        )
         found.append(("Trained", f"{_duration(float(last.get('seconds') or 0))} · {steps}"))
     versions = f"sfumato {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
     found += [
@@ -154,7 +157,23 @@ def _embedded(picture: Picture) -> dict[str, Any]:
 
 
 def _data(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    """The picture as a data URL; a large one (photographs) as WebP at a quality that hides what is lost."""
+    kind, content = "png", path.read_bytes()
+    if len(content) > LARGE and features.check("webp"):
+        buffer = BytesIO()
+        with Image.open(path) as image:
+            image.save(buffer, format="WEBP", quality=90, method=3)
+        kind, content = "webp", buffer.getvalue()
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
+
+
+def _size(schema: Schema) -> str:
+    """The size of one example, as a person says it."""
+    shape = schema.spec.shape
+    if schema.kind == "picture":
+        colour = {1: "grey", 2: "grey with opacity", 3: "colour", 4: "colour with opacity"}[shape[0]]
+        return f"{shape[2]} × {shape[1]} pixels, {colour}"
+    return f"{shape[0]} column{'' if shape[0] == 1 else 's'}"
 
 
 def _plain(value: Any) -> str:

@@ -17,6 +17,10 @@ from sfumato.report.look import LEGEND_COLUMNS, WIDTH, Group, Look, figure, grou
 
 POINTS = 2000
 """More points than this in one panel hide each other."""
+CROWD = 4
+"""More priors than this are drawn with one ring each."""
+BARS = 24
+"""Latents whose rate is drawn, at most."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,19 @@ class Prior:
 Frame = tuple[tuple[float, float], tuple[float, float]]
 
 
-def limits(points: np.ndarray, *, square: bool = False) -> Frame:
+def limits(points: np.ndarray, *, corners: Sequence[np.ndarray] = (), square: bool = False) -> Frame:
     """A frame around all but a few far points, with a margin: ((left, right), (bottom, top)).
 
     Its height is between half and all of its width, so that panels with equal scales on both axes fit the page.
+
+    Args:
+        points: (N, 2).
+        corners: points (2,) that are inside whatever the others are.
+        square: height equal to width.
     """
     finite = points[np.isfinite(points).all(1)]
-    low, high = np.percentile(finite, 0.1, axis=0), np.percentile(finite, 99.9, axis=0)
+    low = np.min([np.percentile(finite, 0.1, axis=0), *corners], axis=0)
+    high = np.max([np.percentile(finite, 99.9, axis=0), *corners], axis=0)
     middle, half = (low + high) / 2, np.maximum((high - low) / 2 * 1.14, 1e-6)
     across = max(half[0], half[1])
     up = across if square else max(half[1], 0.5 * across)
@@ -155,7 +165,7 @@ def latents(
     Args:
         means: (N, L) means of q(z|x).
         rates: (L,) mean KL from the prior of each latent, in nats.
-        priors: drawn as rings at one and two deviations, over the two most active latents.
+        priors: drawn as rings at one and two deviations (one alone where they crowd), over the two most active latents.
     """
     order = np.argsort(-rates, kind="stable")
     across = int(order[0])
@@ -171,21 +181,22 @@ def latents(
         tidy(axes, look, "latent space", f"z{across + 1}", f"z{up + 1}")
         points = means[:, [across, up]]
         colours = {int(labels[part.rows[0]]): part.colour for part in parts} if labels is not None else {}
-        reach = [prior.mean + sign * 2 * prior.deviation for prior in priors for sign in (-1, 1)]
-        frame = limits(np.concatenate([points, np.array(reach).reshape(-1, 2)]), square=True)
+        corners = [prior.mean + sign * prior.deviation for prior in priors for sign in (-2, 2)]
+        frame = limits(points, corners=corners, square=True)
         axes.set_xlim(*frame[0])
         axes.set_ylim(*frame[1])
         scatter(axes, points, parts)
-        if 2 < len(parts) <= 12:
+        if 4 < len(parts) <= 12:
             _name_groups(axes, points, parts, look)
         for prior in priors:
-            for rings in (1, 2):
+            for rings in (1, 2) if len(priors) <= CROWD else (1,):
                 width, height = 2 * rings * prior.deviation
                 colour = colours.get(prior.label, look.ink)
                 ring = Ellipse(tuple(prior.mean), width, height, fill=False, edgecolor=colour)
                 ring.set_linestyle((0, (4, 3)))
                 axes.add_patch(ring)
-    _rate_bars(place(sheet, 5.75, top, 3.0, side), rates, order, look)
+    bars = min(side, 0.28 * min(len(rates), BARS) + 0.2)
+    _rate_bars(place(sheet, 5.75, top, 3.0, bars), rates, order, look)
     if _named(parts):
         legend(sheet, [(part.name, part.colour) for part in parts], look, top=0.1, left=0.55)
     return sheet
@@ -220,14 +231,14 @@ def _histograms(axes: Axes, values: np.ndarray, parts: Sequence[Group], look: Lo
     axes.grid(axis="y", color=look.line, linewidth=0.4)
 
 
-def _rate_bars(axes: Axes, rates: np.ndarray, order: np.ndarray, look: Look, most: int = 24) -> None:
-    shown = order[:most]
-    note = "rate of each latent" if len(rates) <= most else f"rate of the {most} most active of {len(rates)} latents"
+def _rate_bars(axes: Axes, rates: np.ndarray, order: np.ndarray, look: Look) -> None:
+    shown = order[:BARS]
+    note = "rate of each latent" if len(rates) <= BARS else f"rate of the {BARS} most active of {len(rates)} latents"
     tidy(axes, look, note, "nats per example")
     places = np.arange(len(shown))
     axes.barh(places, np.maximum(rates[shown], 0), color=look.made, height=0.7)
     axes.set_yticks(places, [short(f"z{index + 1}", 6) for index in shown])
-    axes.set_ylim(max(len(shown), 8) - 0.4, -0.6)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, max(float(rates.max()) * 1.05, 0.1))
     axes.grid(axis="x", color=look.line, linewidth=0.5)
     axes.tick_params(axis="y", length=0)

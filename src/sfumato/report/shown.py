@@ -22,6 +22,8 @@ from sfumato.objectives import rate
 MOST = 5000
 """Examples that measures and pictures are made from, at most."""
 CHUNK = 500
+ENTRIES = 20_000_000
+"""Values in those examples, at most, so that large pictures do not take minutes."""
 
 
 @contextmanager
@@ -44,7 +46,7 @@ class Shown:
 
     Attributes:
         part: which part the examples are from, in words.
-        batch: at most `MOST` examples; labels: theirs, or None.
+        batch: at most `MOST` examples with at most `ENTRIES` values; labels: theirs, or None.
         seed: of every choice made among examples and conditions.
     """
 
@@ -62,7 +64,8 @@ class Shown:
         device = next(model.parameters()).device
         parts = (("test part", data.test), ("validation part", data.valid), ("training part", data.train))
         part, batches = next(((name, one) for name, one in parts if len(one)), parts[-1])
-        index = some(len(batches), MOST, seed)
+        most = min(MOST, max(ENTRIES // schema.spec.entries, 100))
+        index = some(len(batches), most, seed)
         return cls(model, schema, data, part, batches.take(index).to(device), labels_at(batches, index), seed)
 
     def __len__(self) -> int:
@@ -75,6 +78,20 @@ class Shown:
     def means(self) -> np.ndarray:
         """Means of q(z|x, c), (N, L)."""
         return array(self.chunked(lambda batch: self.model.encode(batch).mean))
+
+    def shifts(self) -> np.ndarray:
+        """How far the means of q(z|x, c) are from the prior's, in its deviations, (N, L)."""
+
+        def one(batch: Batch) -> Tensor:
+            mean, deviation = self.prior(batch.given, len(batch))
+            return (self.model.encode(batch).mean - mean) / deviation
+
+        return array(self.chunked(one))
+
+    def typical(self) -> int:
+        """The example whose code is neither among the simplest nor among the most unusual: that of median length."""
+        lengths = (self.shifts() ** 2).sum(1)
+        return int(np.argsort(lengths)[len(lengths) // 2])
 
     def rates(self) -> np.ndarray:
         """The mean rate of each latent in nats, (L,); the variance of its means where the rate has no closed form."""

@@ -109,18 +109,21 @@ def _spikes(real: np.ndarray, made: np.ndarray) -> np.ndarray:
 
 
 def _edges(real: np.ndarray, rest: np.ndarray, both: np.ndarray) -> np.ndarray:
-    """Edges of the bins: one a whole number where few are seen, else forty, over all but the farthest half per cent."""
+    """Edges of the bins: one a whole number where few are seen, else up to forty, fewer for few rows.
+
+    Where tails are long, they span all but the farthest half per cent at each end.
+    """
     rest = rest if len(rest) else both
     real = real if len(real) else rest
     low, high = float(rest.min()), float(rest.max())
-    if np.all(rest == np.round(rest)) and high - low <= 40:
+    bins = int(np.clip(2.5 * len(real) ** 0.45, 8, 40))
+    if np.all(rest == np.round(rest)) and high - low <= bins:
         return np.arange(low - 0.5, high + 1)
     near, far = np.percentile(real, [0.5, 99.5])
     if high - low > 2 * (far - near) > 0:
         low, high = float(near), float(far)
     if low == high:
         low, high = low - 0.5, high + 0.5
-    bins = 40
     if np.all(rest == np.round(rest)):
         width = max(round((high - low) / bins), 1)
         return np.arange(np.floor(low) - 0.5, np.ceil(high) + width, width)
