@@ -172,7 +172,7 @@ def test_time_of_day_and_duration_come_back() -> None:
         assert back(learned(array), array).equals(array)
 
 
-@pytest.mark.parametrize("kind", [pa.uint8(), pa.int32(), pa.float32(), pa.decimal128(8, 2), pa.bool_()])
+@pytest.mark.parametrize("kind", [pa.uint8(), pa.int32(), pa.float16(), pa.float32(), pa.decimal128(8, 2), pa.bool_()])
 def test_type_is_kept(kind: pa.DataType) -> None:
     array = pa.array([0, 1, 1, 0, None], pa.int8()).cast(kind)
     column = learned(array)

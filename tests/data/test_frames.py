@@ -55,6 +55,8 @@ def test_marks_of_order_quotes_and_lines_within_values_are_read(tmp_path: Path) 
         ("a,b\n1,2\n3,4,5\n", "line 3 has 3 values where the header has 2"),
         ("a,a\n1,2\n", "column 'a' stands there twice"),
         ("1,2\n3,4\n", "first line holds numbers"),
+        ('a,b\n"1\n1",2\n3\n', "line 4 has 1 value where the header has 2"),
+        ("a,b\n\0,2\n", "not UTF-8 text"),
     ],
 )
 def test_file_that_is_no_table_is_refused_by_name_and_line(tmp_path: Path, content: str, said: str) -> None:
@@ -85,7 +87,7 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
 def test_source_that_is_no_table_is_refused() -> None:
     with pytest.raises(SfumatoError, match="int is no table"):
         frames.read(3)
-    with pytest.raises(SfumatoError, match="column 'a' mixes kinds of value"):
+    with pytest.raises(SfumatoError, match="column 'a' cannot be read as one kind of value"):
         frames.read(pd.DataFrame({"a": [1, "x"]}))
     with pytest.raises(SfumatoError, match="different lengths: a 1, b 2"):
         frames.read({"a": [1], "b": [1, 2]})
@@ -234,3 +236,15 @@ def test_reservoir_is_a_fair_part_that_keeps_labels_and_ends() -> None:
     assert (np.diff(kept) > 0).all()
     assert {0, 31_234, n - 1} <= set(kept.tolist())
     assert frames_stream.reservoir(pieces, rows=n).num_rows == n
+
+
+def test_decimal_comma_is_read_where_another_mark_separates(tmp_path: Path) -> None:
+    table, _ = frames.read(text(tmp_path / "a.csv", "a;b\n1,5;x, y\n-2,25;z\n"))
+    assert table.to_pydict() == {"a": [1.5, -2.25], "b": ["x, y", "z"]}
+
+
+def test_table_without_rows_or_columns_is_refused() -> None:
+    with pytest.raises(SfumatoError, match="no columns"):
+        frames.read(pa.table({}))
+    with pytest.raises(SfumatoError, match="no rows"):
+        frames.read(pd.DataFrame({"a": []}))

@@ -235,6 +235,11 @@ def test_option_that_does_not_fit_the_table_is_refused(options: dict[str, Any], 
         learn(small(), **options)
 
 
+def test_one_row_is_not_enough() -> None:
+    with pytest.raises(SfumatoError, match="needs at least 2 training rows"):
+        learn(small(1))
+
+
 def test_statistics_are_of_the_training_part_and_kinds_of_the_whole() -> None:
     whole = small()
     train = whole.take(pa.array(range(0, 200, 3)))

@@ -25,7 +25,7 @@ NUMBER = r"^\s*[-+]?((\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[iI][nN][fF]|[iI]nfinity)\
 
 
 def plain(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """One array without dictionary; text as `string`, whatever width or view it came in.
+    """One array without dictionary; text as `string`, whatever width or view it came in; half floats as floats.
 
     >>> plain(pa.chunked_array([pa.array(["a", "b", "a"]).dictionary_encode()])).type
     DataType(string)
@@ -38,6 +38,8 @@ def plain(values: pa.ChunkedArray | pa.Array) -> pa.Array:
         values = values.dictionary_decode()
     if is_text(values.type) and not pa.types.is_string(values.type):
         values = values.cast(pa.string())
+    if pa.types.is_float16(values.type):
+        values = values.cast(pa.float32())
     return values
 
 
@@ -53,11 +55,15 @@ def is_number(kind: pa.DataType) -> bool:
 
 def worked(kind: pa.DataType) -> pa.DataType:
     """The type of `plain` values of this type."""
+    if pa.types.is_float16(kind):
+        return pa.float32()
     return pa.string() if is_text(kind) else kind
 
 
 def stored(kind: pa.DataType) -> pa.DataType:
     """The type whose Python values JSON can hold."""
+    if pa.types.is_float16(kind):
+        return pa.float32()
     if is_text(kind) or pa.types.is_decimal(kind):
         return pa.string()
     if pa.types.is_date32(kind) or pa.types.is_time32(kind):

@@ -27,6 +27,9 @@ from sfumato.data.columns_ruler import Ruler, times
 from sfumato.errors import SfumatoError
 from sfumato.spec import Field
 
+LARGEST = 1e300
+"""Numbers beyond it count as infinite, so that differences stay finite."""
+
 
 @dataclass(frozen=True)
 class Number(Column):
@@ -166,10 +169,10 @@ def check(name: str, kind: str, values: pa.Array) -> None:
     if not is_number(values.type) and not pa.types.is_boolean(values.type):
         raise SfumatoError(f"column {name!r} holds {values.type}, which is not {kind}; leave its kind out")
     if pa.types.is_floating(values.type):
-        wrong = first(pc.is_inf(values))
+        wrong = first(pc.greater(pc.abs(values), LARGEST))
         if wrong >= 0:
             raise SfumatoError(
-                f"column {name!r}, row {wrong + 1}: the value is infinite; put a number there or leave it empty"
+                f"column {name!r}, row {wrong + 1}: the value is infinite or nearly; put a number there or leave it out"
             )
         if kind == "integer":
             wrong = first(pc.not_equal(values, pc.round(values)))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sfumato.data.columns_base import Form, first, is_text, shown
+from sfumato.data.columns_base import Form, first, is_text, shown, worked
 from sfumato.errors import SfumatoError
 
 TIMES = (
@@ -95,11 +95,11 @@ class Ruler:
 
     def values(self, numbers: np.ndarray, kind: pa.DataType, mask: np.ndarray) -> pa.Array:
         """Numbers as plain values of this type, brought inside the range seen in training; null where `mask`."""
+        if self.decimals is not None:
+            numbers = np.round(numbers, self.decimals)
         numbers = np.clip(numbers, self.low, self.high)
         if self.whole:
             numbers = np.rint(numbers).astype(np.int64) * self.step + self.origin
-        elif self.decimals is not None:
-            numbers = np.round(numbers, self.decimals)
         found = pa.array(numbers, mask=mask)
         if self.spelling is not None:
             return pc.strftime(found.cast(pa.timestamp("s")), format=self.spelling)
@@ -109,7 +109,7 @@ class Ruler:
             return pc.round(found).cast(kind)
         if pa.types.is_decimal(kind):
             return pc.round(found.cast(pa.float64()), kind.scale).cast(kind, safe=False)
-        return found.cast(kind, safe=False)
+        return found.cast(worked(kind), safe=False)
 
 
 def times(name: str, values: pa.Array, kind: pa.DataType) -> pa.Array:

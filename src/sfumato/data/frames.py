@@ -68,6 +68,8 @@ def read(source: Any, *, types: Mapping[str, pa.DataType] | None = None) -> tupl
         table, kind = pa.Table.from_batches([source]), "arrow"
     else:
         table, kind = _frame(source)
+    if not table.num_rows or not table.num_columns:
+        raise SfumatoError(f"the table has no {'rows' if table.num_columns else 'columns'}; give one with some")
     twice = [name for name in table.column_names if table.column_names.count(name) > 1]
     if twice:
         where = f"{source}: " if kind == "file" else ""
@@ -131,7 +133,7 @@ def _column(name: str, values: Any) -> pa.Array:
         return pa.array(values, from_pandas=True)
     except (pa.ArrowException, TypeError) as error:
         raise SfumatoError(
-            f"column {name!r} mixes kinds of value ({_first_line(error)}); give it one kind, or drop it"
+            f"column {name!r} cannot be read as one kind of value ({_first_line(error)}); convert it, or take it out"
         ) from None
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv as lines
 import gzip
+import io
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +20,7 @@ from sfumato.errors import SfumatoError
 SPELLING = "sfumato.spelling"
 BOOLEANS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
 BLOCK = 1 << 22
-LONGEST_HEADER = 1 << 20
+HEAD = 1 << 16
 
 
 def read(path: Path, known: Mapping[str, pa.DataType]) -> pa.Table:
@@ -27,11 +29,11 @@ def read(path: Path, known: Mapping[str, pa.DataType]) -> pa.Table:
     Raises:
         SfumatoError: if it has no header, a line with too many or too few values, or text that is not UTF-8.
     """
-    delimiter = _header(path)
+    delimiter, point = _header(path)
     try:
-        table = csv.read_csv(path, *_options(delimiter, known))
+        table = csv.read_csv(path, *_options(delimiter, point, known))
     except pa.ArrowInvalid as error:
-        raise _ragged(path, delimiter, known) or error from None
+        raise _ragged(path, delimiter) or error from None
     return _tidy(path, table, known)
 
 
@@ -41,11 +43,11 @@ def types(path: Path) -> dict[str, pa.DataType]:
     Raises:
         SfumatoError: as `read` does.
     """
-    delimiter = _header(path)
+    delimiter, point = _header(path)
     known: dict[str, pa.DataType] = {}
     while True:
         try:
-            with csv.open_csv(path, *_options(delimiter, known, threads=False)) as reader:
+            with csv.open_csv(path, *_options(delimiter, point, known, threads=False)) as reader:
                 names, found = reader.schema.names, reader.schema.types
                 for _ in reader:
                     pass
@@ -53,7 +55,7 @@ def types(path: Path) -> dict[str, pa.DataType]:
         except pa.ArrowInvalid as error:
             clash = re.search(r"In CSV column #(\d+):(?: Row #\d+:)? CSV conversion error to (\w+)", str(error))
             if clash is None:
-                raise _ragged(path, delimiter, known) or error from None
+                raise _ragged(path, delimiter) or error from None
             wider = {"null": pa.int64(), "int64": pa.float64()}.get(clash[2], pa.string())
             known[names[int(clash[1])]] = wider
 
@@ -64,18 +66,18 @@ def batches(path: Path, rows: int, known: Mapping[str, pa.DataType]) -> Iterator
     Raises:
         SfumatoError: as `read` does.
     """
-    delimiter = _header(path)
+    delimiter, point = _header(path)
     try:
-        with csv.open_csv(path, *_options(delimiter, known, threads=False)) as reader:
+        with csv.open_csv(path, *_options(delimiter, point, known, threads=False)) as reader:
             for batch in reader:
                 for start in range(0, len(batch), rows):
                     yield pa.Table.from_batches([batch.slice(start, rows)])
     except pa.ArrowInvalid as error:
-        raise _ragged(path, delimiter, known) or error from None
+        raise _ragged(path, delimiter) or error from None
 
 
 def _options(
-    delimiter: str, known: Mapping[str, pa.DataType], *, threads: bool = True
+    delimiter: str, point: str, known: Mapping[str, pa.DataType], *, threads: bool = True
 ) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:
     return (
         csv.ReadOptions(block_size=BLOCK, use_threads=threads),
@@ -86,49 +88,51 @@ def _options(
             true_values=[],
             false_values=[],
             column_types=dict(known),
+            decimal_point=point,
         ),
     )
 
 
-def _header(path: Path) -> str:
-    """The delimiter, from the first line."""
+def _open(path: Path) -> IO[bytes]:
     with path.open("rb") as probe:
         zipped = probe.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if zipped else path.open("rb") as file:
-        line = file.readline(LONGEST_HEADER).decode("utf-8-sig", errors="replace").rstrip("\r\n")
+    return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
+
+
+def _header(path: Path) -> tuple[str, str]:
+    """The separator and the decimal mark, from the first lines."""
+    with _open(path) as file:
+        head = file.read(HEAD)
+    if b"\0" in head:
+        raise SfumatoError(f"{path}: not UTF-8 text; name a CSV, TSV or Parquet file by its true ending")
+    line, *others = head.decode("utf-8-sig", errors="replace").splitlines() or [""]
     if not line.strip():
         raise SfumatoError(f"{path}: the first line is empty where column names should be; add a header line")
-    if "\0" in line:
-        raise SfumatoError(f"{path}: not a text file; name a CSV, TSV or Parquet file by its true ending")
     delimiter = "\t" if ".tsv" in path.name.lower() else ","
     if delimiter not in line:
-        delimiter = next((mark for mark in (";", "\t", "|", ",") if mark in line), delimiter)
-    names = line.split(delimiter)
-    if all(re.match(NUMBER, name) for name in names):
+        delimiter = next((mark for mark in (";", "\t", "|") if mark in line), delimiter)
+    if all(re.match(NUMBER, name) for name in line.split(delimiter)):
         raise SfumatoError(f"{path}: the first line holds numbers where column names should be; add a header line")
-    return delimiter
+    comma = rf"(^|{re.escape(delimiter)})-?\d+,\d+({re.escape(delimiter)}|$)"
+    continental = delimiter != "," and any(re.search(comma, other) for other in others)
+    return delimiter, "," if continental else "."
 
 
-def _ragged(path: Path, delimiter: str, known: Mapping[str, pa.DataType]) -> SfumatoError | None:
+def _ragged(path: Path, delimiter: str) -> SfumatoError | None:
     """The error that says which line is ragged, if one is."""
-    found: list[Any] = []
-
-    def keep(row: Any) -> str:
-        found.append(row)
-        return "error"
-
-    reading, parsing, converting = _options(delimiter, known, threads=False)
-    parsing.invalid_row_handler = keep
-    try:
-        csv.read_csv(path, reading, parsing, converting)
-    except pa.ArrowInvalid:
-        if found:
-            row = found[0]
-            values = "1 value" if row.actual_columns == 1 else f"{row.actual_columns} values"
-            return SfumatoError(
-                f"{path}: line {row.number} has {values} where the header has {row.expected_columns}; "
-                "mend that line (quote text that holds the separator)"
-            )
+    with io.TextIOWrapper(_open(path), "utf-8-sig", "replace", newline="") as file:
+        reader = lines.reader(file, delimiter=delimiter)
+        try:
+            wanted = len(next(reader))
+            for row in reader:
+                if row and len(row) != wanted:
+                    values = f"{len(row)} value{'s' * (len(row) != 1)}"
+                    return SfumatoError(
+                        f"{path}: line {reader.line_num} has {values} where the header has {wanted}; "
+                        "mend that line (quote text that holds the separator)"
+                    )
+        except lines.Error:
+            return None
     return None
 
 

@@ -119,6 +119,8 @@ class TableSchema(Schema):
             raise SfumatoError(
                 f"likelihood={options.likelihood!r} is not one for tables; choose one of {', '.join(LIKELIHOODS)}"
             )
+        if frame.num_rows < 2:
+            raise SfumatoError(f"{frame.num_rows} rows to learn from; a table needs at least 2 training rows")
         kinds = cls.kinds(frame, options) if kinds is None else kinds
         for name in options.given:
             if kinds[name] in ("constant", "identifier"):
