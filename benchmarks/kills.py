@@ -4,8 +4,8 @@
 
 A small model with two players, buffers and averaged weights trains in a process of its own and writes a checkpoint at
 every step, so that about as many kills fall into saving as into training. SIGKILL comes after a random time. Then the
-folder must load (the weights, and a checkpoint), and the next process goes on from it. Each run that reaches its end must
-equal the unbroken one bit for bit: weights, best weights, optimizers, and lines of metrics but for their times.
+folder must load (the weights, and a checkpoint), and the next process goes on from it. Each run that reaches its end
+must equal the unbroken one bit for bit: weights, best weights, optimizers, and lines of metrics but for their times.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def test_rate_of_each_step_follows_the_schedule() -> None:
 
 def test_bfloat16_trains_and_keeps_float32_weights() -> None:
     model = Line()
-    history = fit(model, data(), data(50, 1), settings=settings(precision="bfloat16", epochs=30, lr=1e-2))
+    history = fit(model, data(), data(50, 1), settings=settings(precision="bfloat16", epochs=6, lr=2e-2))
     assert history.of("valid")[-1]["total"] < history.of("valid")[0]["total"]
     assert {value.dtype for value in model.parameters()} == {torch.float32}
 

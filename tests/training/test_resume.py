@@ -99,7 +99,9 @@ def test_two_checkpoints_are_kept_and_the_older_serves_when_the_newer_is_damaged
     fit(unbroken, data(), data(50, 1), settings=PLAN, folder=tmp_path / "one")
     with pytest.raises(RuntimeError, match="crash"):
         fit(Line(), data(), data(50, 1), settings=PLAN, folder=tmp_path / "two", callbacks=[Crash(20)])
-    newest, older = Checkpoints(tmp_path / "two" / "checkpoints").paths()
+    paths = Checkpoints(tmp_path / "two" / "checkpoints").paths()
+    assert len(paths) == 2
+    newest = paths[0]
     content = bytearray(newest.read_bytes())
     content[-5] ^= 1
     newest.write_bytes(content)
@@ -119,6 +121,8 @@ def test_resuming_another_model_or_order_is_refused(tmp_path: Path) -> None:
         fit(Line(), data(), settings=plan(batch_size=16), folder=tmp_path, resume=True)
     with pytest.raises(SfumatoError, match="seed is 1 but was 0"):
         fit(Line(), data(), settings=plan(seed=1), folder=tmp_path, resume=True)
+    with pytest.raises(SfumatoError, match="number of training rows is 199 but was 200"):
+        fit(Line(), data(199), settings=PLAN, folder=tmp_path, resume=True)
     with pytest.raises(SfumatoError, match="another model"):
         fit(Line(width=9), data(), settings=PLAN, folder=tmp_path, resume=True)
 

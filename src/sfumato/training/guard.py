@@ -36,7 +36,7 @@ class Guard:
         self,
         device: torch.device,
         optimizers: Sequence[Optimizer],
-        buffers: Sequence[Tensor],
+        buffers: list[Tensor],
         say: Callable[[str], None],
         on_device: bool | None = None,
     ) -> None:
@@ -79,7 +79,7 @@ class Guard:
             return True
         self._found.zero_()
         if self._saved:
-            torch._foreach_copy_(list(self._buffers), self._saved)
+            torch._foreach_copy_(self._buffers, self._saved)
         self.skipped += 1
         self._row += 1
         self._report(step, self._row, _culprits(names, sums))

@@ -86,19 +86,20 @@ def fit(
     first = group.rank == 0
     shown = Progress(progress and first, plan, per_epoch, total)
 
+    group.from_first([*model.parameters(), *model.buffers()])
+    watchers = _watchers(callbacks, plan, folder) if first else []
+
     with randomness.seeded(device, plan.seed), Interrupt() as interrupt, shown:
-        state = State(model, plan, device, group, shown.say if first else _silent)
-        group.from_first([*model.parameters(), *model.buffers()])
+        state = State(model, plan, len(train), device, group, shown.say if first else _silent)
         store = Folder(folder, state, writes=first, resume=resume)
-        watchers = _watchers(callbacks, plan, folder) if first else []
         begun = time.perf_counter() - state.elapsed
         saved = time.perf_counter()
         model.train()
-        for watcher in watchers:
-            watcher.on_start(model, plan)
         stop = "patience" if state.tired else ""
         shown.begin(state.step)
         try:
+            for watcher in watchers:
+                watcher.on_start(model, plan)
             while not stop and state.step < total:
                 epoch, done = divmod(state.step, per_epoch)
                 order = randomness.order_seed(plan.seed, epoch)
@@ -107,7 +108,8 @@ def fit(
                     done += 1
                     now = time.perf_counter()
                     if now >= shown.due:
-                        state.guard.poll()
+                        if group.world == 1:
+                            state.guard.poll()
                         shown.update(state.step, state.meter, now)
                     if state.step % every == 0:
                         stop = _look(state, valid, now - begun, per_epoch, store, watchers, shown)

@@ -21,7 +21,7 @@ def factor(schedule: str, step: int, total: int, warmup: int = 0) -> float:
     >>> [round(factor("cosine", step, 10), 3) for step in (0, 5, 10)]
     [1.0, 0.5, 0.0]
     >>> [round(factor("one_cycle", step, 11), 3) for step in (0, 2, 10)]
-    [0.04, 0.915, 0.0]
+    [0.04, 0.96, 0.0]
     """
     if schedule == "one_cycle":
         # The last step is total − 1, and the phases are counted as torch counts them.

@@ -26,6 +26,7 @@ class State:
     """What one training holds: the model, its players and their optimizers, averages, sums, counters and the best.
 
     Attributes:
+        course: what the order of the data follows from; a resumed training must have the same.
         step: steps taken; epoch and position in it follow from it.
         elapsed: seconds trained before this process began.
         stale: validations since the last better one.
@@ -33,8 +34,15 @@ class State:
     """
 
     def __init__(
-        self, model: Model, plan: Settings, device: torch.device, group: Group, say: Callable[[str], None]
+        self,
+        model: Model,
+        plan: Settings,
+        examples: int,
+        device: torch.device,
+        group: Group,
+        say: Callable[[str], None],
     ) -> None:
+        self.course = {"batch_size": plan.batch_size, "seed": plan.seed, "number of training rows": examples}
         self.model, self.plan, self.device, self.group = model, plan, device, group
         self.players: dict[str, list[nn.Parameter]] = {
             name: [parameter for parameter in parameters if parameter.requires_grad]
@@ -107,7 +115,7 @@ class State:
             "lines": len(self.history.lines),
             "meter": self.meter.state(),
             "optimizers": {name: optimizer_numbers(one) for name, one in self.optimizers.items()},
-            "plan": {"batch_size": self.plan.batch_size, "seed": self.plan.seed},
+            "course": self.course,
         }
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
@@ -116,11 +124,11 @@ class State:
         Raises:
             SfumatoError: if the state is that of another model, batch size or seed.
         """
-        for name, value in numbers["plan"].items():
-            if value != getattr(self.plan, name):
+        for name, value in numbers["course"].items():
+            if value != self.course[name]:
                 raise SfumatoError(
-                    f"{name} is {getattr(self.plan, name)} but was {value} when this run began; "
-                    f"resume with {name} {value}, or start a new run"
+                    f"the {name} is {self.course[name]} but was {value} when this run began; "
+                    f"resume with {value}, or start a new run"
                 )
         for kind, live in (
             ("parameter", dict(self.model.named_parameters())),

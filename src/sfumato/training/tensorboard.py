@@ -33,11 +33,13 @@ class TensorBoard(Callback):
 
     def on_log(self, model: Model, line: Mapping[str, Any]) -> bool | None:
         """Write a training line."""
-        return self._write(line)
+        self._write(line)
+        return None
 
     def on_validation(self, model: Model, line: Mapping[str, Any]) -> bool | None:
         """Write a validation line."""
-        return self._write(line)
+        self._write(line)
+        return None
 
     def on_end(self, model: Model, history: History) -> None:
         """Close the log."""

@@ -1,0 +1,75 @@
+"""Two processes compute what one would on the joint batch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from parallel_worker import train
+
+from sfumato.files import read_tensors
+from sfumato.training.history import read_lines
+from sfumato.training.parallel import Group, join
+
+KINDS = ("line", "duel", "clip", "stop", "time")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what two processes under torchrun made of every kind of training."""
+    root = tmp_path_factory.mktemp("two")
+    worker = Path(__file__).with_name("parallel_worker.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(worker)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(
+        [*command, str(root), *KINDS], env=environment, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return root
+
+
+@pytest.mark.parametrize("kind", ["line", "duel", "clip", "stop"])
+def test_parameters_equal_those_of_one_process(two: Path, kind: str) -> None:
+    alone, history = train(kind, seed=0, folder=None)
+    for rank in (0, 1):
+        weights, said = read_tensors(two / f"{kind}-{rank}.safetensors")
+        for name, value in alone.state_dict().items():
+            torch.testing.assert_close(weights[name], value, atol=1e-5, rtol=0)
+        assert said["stop"] == history.stop
+        assert int(said["lines"]) == len(history.lines)
+        assert float(said["best"]) == pytest.approx(history.best, abs=1e-5)
+
+
+def test_only_process_0_writes_and_its_lines_are_means_over_joint_batches(two: Path) -> None:
+    _, history = train("duel", seed=0, folder=None)
+    written = read_lines(two / "duel" / "metrics.jsonl", len(history.lines))
+    assert len((two / "duel" / "metrics.jsonl").read_text().splitlines()) == len(history.lines)
+    for one, other in zip(written, history.lines, strict=True):
+        assert one.keys() == other.keys()
+        for name in one.keys() - {"seconds", "split"}:
+            assert one[name] == pytest.approx(other[name], abs=1e-5)
+
+
+def test_processes_hold_the_same_bits_and_stop_together(two: Path) -> None:
+    for kind in KINDS:
+        (one, first), (other, second) = (read_tensors(two / f"{kind}-{rank}.safetensors") for rank in (0, 1))
+        assert all(torch.equal(one[name], other[name]) for name in one)
+        assert first == second
+    assert read_tensors(two / "time-0.safetensors")[1]["stop"] == "max_time"
+
+
+def test_shares_are_those_of_tensor_split() -> None:
+    for joint in (2, 3, 19, 27):
+        parts = torch.arange(joint).tensor_split(4)
+        for rank, part in enumerate(parts):
+            start, count = Group(rank, 4).share(joint)
+            assert torch.equal(torch.arange(joint)[start : start + count], part)
+
+
+def test_a_process_alone_needs_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert join(torch.device("cpu")) == Group(0, 1)
