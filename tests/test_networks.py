@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 
 from sfumato.errors import SfumatoError
 from sfumato.networks import decoder_for, encoder_for, heads, sizes_for
 from sfumato.networks.features import ColumnFeatures, GivenFeatures
-from sfumato.spec import DataSpec, Field
+from sfumato.spec import DataSpec, Field, Size
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 16), (4, 17, 31), (1, 28, 28), (2, 5, 40), (3, 1, 1)])
 @pytest.mark.parametrize("network", ["mlp", "conv"])
-def test_pictures_of_any_size_come_back_in_their_shape(shape: tuple[int, ...], network: str) -> None:
+def test_pictures_of_any_size_come_back_in_their_shape(shape: tuple[int, ...], network: Literal["mlp", "conv"]) -> None:
     spec = DataSpec(shape, (Field("level", 256),))
-    sizes = sizes_for(spec, width=8, latent_dim=3, network=network)
+    sizes = sizes_for(spec, Size(3, 8, network=network))
     x = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
     q = encoder_for(spec, sizes)(x)
     assert q.mean.shape == (2, 3)
@@ -27,7 +29,7 @@ def test_pictures_of_any_size_come_back_in_their_shape(shape: tuple[int, ...], n
 @pytest.mark.parametrize("likelihood", ["gaussian", "mse", "bernoulli", "categorical", "logistic_mixture"])
 def test_every_likelihood_of_pictures_reaches_every_parameter_of_the_decoder(likelihood: str) -> None:
     spec = DataSpec((2, 6, 6), (Field("level", 16),), likelihood=likelihood)
-    decoder = decoder_for(spec, sizes_for(spec, width=8))
+    decoder = decoder_for(spec, sizes_for(spec, Size(width=8)))
     x = torch.randint(0, 16, (3, 2, 6, 6), dtype=torch.uint8)
     decoder(torch.randn(3, 16)).log_prob(x).sum().backward()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in decoder.parameters())
@@ -53,7 +55,7 @@ def test_a_likelihood_that_does_not_suit_is_told_plainly() -> None:
     with pytest.raises(SfumatoError, match="for pictures"):
         heads.for_likelihood(DataSpec((2,), (Field("real"),), likelihood="logistic_mixture"))
     with pytest.raises(SfumatoError, match="for pictures"):
-        sizes_for(DataSpec((2,), (Field("real"),)), network="conv")
+        sizes_for(DataSpec((2,), (Field("real"),)), Size(network="conv"))
 
 
 FIELDS = [

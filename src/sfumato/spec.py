@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["real", "cells", "category", "level"]
@@ -30,6 +30,29 @@ class Field:
     kind: Kind
     size: int = 1
     missing: bool = False
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is asked of the size and kind of a model's networks; None is chosen from the data.
+
+    The fields and their help are options of every model.
+    """
+
+    latent_dim: int | None = field(
+        default=None, metadata={"help": "number of latents; chosen from the data unless given"}
+    )
+    width: int | None = field(
+        default=None, metadata={"help": "hidden width, or channels at full size; chosen from the data unless given"}
+    )
+    depth: int | None = field(
+        default=None,
+        metadata={"help": "hidden layers, or residual blocks at each size; chosen from the data unless given"},
+    )
+    network: Literal["auto", "mlp", "conv"] = field(
+        default="auto",
+        metadata={"help": "fully connected (mlp) or residual convolutional (conv); auto goes by the data"},
+    )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from sfumato.data.schema import Schema
 from sfumato.errors import SfumatoError
 from sfumato.models._model import Model
 from sfumato.networks import sizes_for
-from sfumato.spec import DataSpec
+from sfumato.spec import DataSpec, Size
 from sfumato.training import Callback, History, resolve_device
 
 Opened = Callable[[Dataset], None]
@@ -168,9 +168,9 @@ def open_data(source: Any, config: Config) -> Dataset:
         SfumatoError: if the source is not usable, or there is nothing to be conditioned on, or the model takes none.
     """
     options = config.data
-    conditional = takes_conditions(config.model)
+    conditional = models.takes_conditions(config.model)
     if options.given and not conditional:
-        takers = [name for name in models.names() if takes_conditions(name)]
+        takers = [name for name in models.names() if models.takes_conditions(name)]
         raise SfumatoError(
             f"given={', '.join(options.given)}: {config.model} takes no conditions; use model {' or '.join(takers)}"
         )
@@ -186,22 +186,12 @@ def open_data(source: Any, config: Config) -> Dataset:
     raise SfumatoError(f"{config.model} needs conditions and {dataset.name} has no label of its own; {could}")
 
 
-def takes_conditions(model: str) -> bool:
-    """Whether a model is conditioned: such a one can leave conditions out, and has an option for how often.
-
-    >>> takes_conditions("cvae"), takes_conditions("vae")
-    (True, False)
-    """
-    return "condition_dropout" in settings(model)
-
-
 def filled_in(config: Config, spec: DataSpec) -> dict[str, Any]:
     """The model's options with defaults and sizes filled in, so that the run loads alike when defaults change."""
     known = {name: setting for name, setting in settings(config.model).items() if setting.tables == ("model",)}
     options = {name: setting.default for name, setting in known.items()} | dict(config.options)
-    if known.keys() >= {"latent_dim", "width", "depth", "network"}:
-        sizes = sizes_for(spec, **{name: options[name] for name in ("latent_dim", "width", "depth", "network")})
-        options |= {"network": sizes.kind, **{name: getattr(sizes, name) for name in ("latent_dim", "width", "depth")}}
+    sizes = sizes_for(spec, Size(**{name: options[name] for name in ("latent_dim", "width", "depth", "network")}))
+    options |= {"network": sizes.kind, **{name: getattr(sizes, name) for name in ("latent_dim", "width", "depth")}}
     return {name: value for name, value in options.items() if value is not None}
 
 

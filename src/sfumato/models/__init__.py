@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.models._options import Option, names, options, summary, takes_conditions
+from sfumato.spec import Size
 
 if TYPE_CHECKING:
     from sfumato.models._model import Model
@@ -30,4 +32,7 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
     for option in chosen:
         if option not in known:
             raise SfumatoError(f"model {name} has no option {option!r}: {did_you_mean(option, known)}")
-    return import_module(f"sfumato.models.{name}").build(spec, **chosen)
+    sizes = {field.name for field in fields(Size)}
+    size = Size(**{option: value for option, value in chosen.items() if option in sizes})
+    own = {option: value for option, value in chosen.items() if option not in sizes}
+    return import_module(f"sfumato.models.{name}").build(spec, size, **own)

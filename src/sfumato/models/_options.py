@@ -1,12 +1,14 @@
-"""A model's options are the keyword arguments of its `build`, read from the source without importing torch."""
+"""A model's options: those of `Size`, and the keyword arguments of its `build`, read without importing torch."""
 
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from sfumato.spec import Size
 
 FOLDER = Path(__file__).parent
 
@@ -39,14 +41,14 @@ def summary(name: str) -> str:
 
 @cache
 def options(name: str) -> tuple[Option, ...]:
-    """The options of a model, in the order of its `build`.
+    """The options of a model: those of `Size`, then those of its `build` in their order.
 
     >>> [option.name for option in options("beta_vae") if option.name == "beta"]
     ['beta']
     """
     build = next(node for node in _tree(name).body if isinstance(node, ast.FunctionDef) and node.name == "build")
     helps = _argument_lines(ast.get_docstring(build) or "")
-    found = []
+    found = [Option(one.name, str(one.type), one.default, one.metadata["help"]) for one in fields(Size)]
     for argument, default in zip(build.args.kwonlyargs, build.args.kw_defaults, strict=True):
         if argument.annotation is None or default is None:
             raise TypeError(f"models/{name}.py: build's {argument.arg} needs an annotation and a default")

@@ -11,7 +11,7 @@ from sfumato.errors import SfumatoError
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
 from sfumato.objectives import Ramp, free_bits, gap_of_mean, rate
-from sfumato.spec import DataSpec
+from sfumato.spec import DataSpec, Size
 
 
 class BetaVAE(LatentModel):
@@ -80,11 +80,8 @@ class BetaVAE(LatentModel):
 
 def build(
     spec: DataSpec,
+    size: Size,
     *,
-    latent_dim: int | None = None,
-    width: int | None = None,
-    depth: int | None = None,
-    network: Literal["auto", "mlp", "conv"] = "auto",
     prior: Literal["standard", "mixture"] = "standard",
     components: int = 64,
     beta: float = 4.0,
@@ -97,10 +94,6 @@ def build(
     """A β-VAE with networks for `spec`.
 
     Args:
-        latent_dim: number of latents; chosen from the data unless given
-        width: hidden width, or channels at full size; chosen from the data unless given
-        depth: hidden layers, or residual blocks at each size; chosen from the data unless given
-        network: fully connected (mlp) or residual convolutional (conv); auto goes by the data
         prior: standard normal, or a learned mixture of normals
         components: number of components of the mixture prior
         beta: weight of the rate; above 1 for simpler, more separate latents, below 1 for sharper reconstructions
@@ -110,7 +103,7 @@ def build(
         warmup: steps over which the weight of the rate, or the capacity, rises from 0
         cycles: how often the warm-up is repeated (cyclical annealing)
     """
-    sizes = sizes_for(spec, latent_dim=latent_dim, width=width, depth=depth, network=network)
+    sizes = sizes_for(spec, size)
     return BetaVAE(
         encoder_for(spec, sizes),
         decoder_for(spec, sizes),

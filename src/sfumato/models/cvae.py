@@ -20,7 +20,7 @@ from sfumato.networks import (
 )
 from sfumato.networks.features import GivenFeatures
 from sfumato.objectives import Ramp, free_bits, rate
-from sfumato.spec import DataSpec
+from sfumato.spec import DataSpec, Size
 
 
 class CVAE(LatentModel):
@@ -80,11 +80,8 @@ def leave_out(given: Tensor, probability: float) -> Tensor:
 
 def build(
     spec: DataSpec,
+    size: Size,
     *,
-    latent_dim: int | None = None,
-    width: int | None = None,
-    depth: int | None = None,
-    network: Literal["auto", "mlp", "conv"] = "auto",
     prior: Literal["learned", "standard"] = "learned",
     condition_dropout: float = 0.1,
     beta: float = 1.0,
@@ -95,10 +92,6 @@ def build(
     """A conditional VAE with networks for `spec`.
 
     Args:
-        latent_dim: number of latents; chosen from the data unless given
-        width: hidden width, or channels at full size; chosen from the data unless given
-        depth: hidden layers, or residual blocks at each size; chosen from the data unless given
-        network: fully connected (mlp) or residual convolutional (conv); auto goes by the data
         prior: learned from the conditions, or a standard normal that they do not move
         condition_dropout: how often each condition is left out in training, so that it may be left out later
         beta: weight of the rate
@@ -108,7 +101,7 @@ def build(
     """
     if not spec.given:
         raise SfumatoError("cvae needs at least one condition: name columns with given (--given COLUMN)")
-    sizes = sizes_for(spec, latent_dim=latent_dim, width=width, depth=depth, network=network)
+    sizes = sizes_for(spec, size)
     if prior == "learned":
         prior_net: nn.Module = GivenPrior(GivenFeatures(spec.given), sizes.latent_dim, min(sizes.width * 2, 128))
     else:

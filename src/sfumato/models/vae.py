@@ -10,7 +10,7 @@ from sfumato.batch import Batch, Loss
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
 from sfumato.objectives import Ramp, free_bits, importance_bound, rate
-from sfumato.spec import DataSpec
+from sfumato.spec import DataSpec, Size
 
 
 class VAE(LatentModel):
@@ -73,11 +73,8 @@ class VAE(LatentModel):
 
 def build(
     spec: DataSpec,
+    size: Size,
     *,
-    latent_dim: int | None = None,
-    width: int | None = None,
-    depth: int | None = None,
-    network: Literal["auto", "mlp", "conv"] = "auto",
     prior: Literal["standard", "mixture"] = "standard",
     components: int = 64,
     samples: int = 1,
@@ -88,10 +85,6 @@ def build(
     """A VAE with networks for `spec`.
 
     Args:
-        latent_dim: number of latents; chosen from the data unless given
-        width: hidden width, or channels at full size; chosen from the data unless given
-        depth: hidden layers, or residual blocks at each size; chosen from the data unless given
-        network: fully connected (mlp) or residual convolutional (conv); auto goes by the data
         prior: standard normal, or a learned mixture of normals
         components: number of components of the mixture prior
         samples: draws of z per example in the importance-weighted bound; 1 is the ELBO
@@ -99,7 +92,7 @@ def build(
         warmup: steps over which the weight of the rate rises from 0
         cycles: how often the warm-up is repeated (cyclical annealing)
     """
-    sizes = sizes_for(spec, latent_dim=latent_dim, width=width, depth=depth, network=network)
+    sizes = sizes_for(spec, size)
     return VAE(
         encoder_for(spec, sizes),
         decoder_for(spec, sizes),

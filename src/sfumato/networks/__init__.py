@@ -12,7 +12,7 @@ from sfumato.networks import features, heads
 from sfumato.networks.convolutional import ConvDecoder, ConvEncoder
 from sfumato.networks.gaussian import Decoder, Encoder, GivenPrior, MixturePrior, StandardPrior
 from sfumato.networks.mlp import MLP, Reshape
-from sfumato.spec import DataSpec
+from sfumato.spec import DataSpec, Size
 
 __all__ = [
     "MLP",
@@ -52,14 +52,7 @@ class Sizes:
     depth: int
 
 
-def sizes_for(
-    spec: DataSpec,
-    *,
-    latent_dim: int | None = None,
-    width: int | None = None,
-    depth: int | None = None,
-    network: str = "auto",
-) -> Sizes:
+def sizes_for(spec: DataSpec, size: Size | None = None) -> Sizes:
     """Fill in what was left open from the shape of the data and the number of examples.
 
     >>> from sfumato.spec import Field
@@ -69,17 +62,19 @@ def sizes_for(
     Raises:
         SfumatoError: if the network does not suit the data or a size is not positive.
     """
-    if network not in NETWORKS:
-        raise SfumatoError(f"no network is called {network!r}: {did_you_mean(network, NETWORKS)}")
-    if network == "conv" and not spec.is_picture:
+    size = size or Size()
+    if size.network not in NETWORKS:
+        raise SfumatoError(f"no network is called {size.network!r}: {did_you_mean(size.network, NETWORKS)}")
+    if size.network == "conv" and not spec.is_picture:
         raise SfumatoError("network 'conv' is for pictures; for tables and vectors choose mlp")
-    for name, value in (("latent_dim", latent_dim), ("width", width), ("depth", depth)):
+    for name in ("latent_dim", "width", "depth"):
+        value = getattr(size, name)
         if value is not None and value < 1:
             raise SfumatoError(f"{name} is {value}: give a whole number of at least 1")
-    small = not spec.is_picture or spec.entries <= MLP_UP_TO
-    kind: Literal["mlp", "conv"] = "conv" if network == "conv" or (network == "auto" and not small) else "mlp"
+    large = spec.is_picture and spec.entries > MLP_UP_TO
+    kind: Literal["mlp", "conv"] = "conv" if size.network == "conv" or (size.network == "auto" and large) else "mlp"
     default = _defaults(spec, kind)
-    return Sizes(kind, latent_dim or default.latent_dim, width or default.width, depth or default.depth)
+    return Sizes(kind, size.latent_dim or default.latent_dim, size.width or default.width, size.depth or default.depth)
 
 
 def _defaults(spec: DataSpec, kind: Literal["mlp", "conv"]) -> Sizes:
