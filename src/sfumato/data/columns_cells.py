@@ -29,6 +29,10 @@ class Cells:
         atoms: values with cells of their own, ascending.
         edges: edges of the other cells, ascending; one more than there are such cells, or none.
         whole: whether the numbers are whole; `edges[-1]` is then the largest number plus one.
+
+    >>> cells = Cells.learn(np.array([0] * 50 + list(range(10, 60))), 4, whole=True)
+    >>> cells.encode(np.array([0, 10, 59])).astype(int).tolist(), np.exp(cells.volumes()).round().tolist()
+    ([0, 1, 4], [1.0, 12.0, 12.0, 13.0, 13.0])
     """
 
     style: ClassVar[str] = "cells"

@@ -38,6 +38,16 @@ class TableSchema(Schema):
     Attributes:
         columns: all columns that are not dropped, in the table's order.
         frame_kind: what the table was: file, pandas, polars or arrow; `decode` gives that back.
+
+    >>> rows = pa.table({"species": ["Adelie", "Gentoo", "Adelie"], "year": [2007, 2009, None]})
+    >>> schema = TableSchema.learn(rows, DataOptions(given=("species",)))
+    >>> schema.names, schema.spec.fields
+    (('year',), (Field(kind='cells', size=2, missing=True),))
+    >>> x, given = schema.encode(rows)
+    >>> x[:, 0].tolist(), given[:, 0].tolist()
+    ([0.5, 1.5, nan], [0.0, 1.0, 0.0])
+    >>> schema.decode(x, given).equals(rows)
+    True
     """
 
     kind: ClassVar[str] = "table"
