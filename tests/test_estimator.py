@@ -153,6 +153,15 @@ def test_mistakes_with_conditions_are_one_line(rows, auto):
         auto.sample(3, {"species": "Adelie"})
     with pytest.raises(SfumatoError, match="ask for at least 1"):
         auto.sample(0)
+    with pytest.raises(SfumatoError, match="temperature is -1"):
+        auto.sample(2, temperature=-1)
+
+
+def test_fit_names_the_row_and_column_of_an_infinite_number(rows):
+    spoilt = rows.copy()
+    spoilt[3, 1] = np.inf
+    with pytest.raises(SfumatoError, match="row 3, column 1 is infinite"):
+        sfumato.fit(spoilt, **QUICK)
 
 
 def test_pipeline_and_grid_search(rows):

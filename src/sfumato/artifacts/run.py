@@ -230,6 +230,8 @@ def place(name: str | os.PathLike[str], root: str | os.PathLike[str] = ROOT) -> 
     >>> place("p").as_posix(), place("./p").as_posix(), place("elsewhere/p").as_posix()
     ('runs/p', 'p', 'elsewhere/p')
     """
+    if not str(name):
+        raise SfumatoError("the name of the run is empty; give one, or leave it out")
     path = Path(name).expanduser()
     bare = path.name == str(name) and path.name not in ("", "..")
     return Path(root) / path if bare else path

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import math
 import os
 from collections.abc import Iterator, Mapping
 from inspect import Parameter, Signature
+from numbers import Number
 from typing import Any, Self, Unpack
 
 import narwhals as nw
@@ -77,7 +79,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def trained(cls, config: Config, source: Any, **how: Unpack[fitting.How]) -> Self:
         """Train what a config says; `how` as `sfumato.estimator.fitting.train` takes it."""
         auto = cls(model=config.model, **config.told())
-        return auto._adopt(fitting.train(config, auto._checked(source, reset=True), **how))
+        return auto._adopt(fitting.train(config, auto._recorded(source), **how))
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn schema and model from X.
@@ -157,11 +159,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             noise: draw x from p(x | z, c); False takes its point, as is usual for showing pictures.
 
         Raises:
-            SfumatoError: if a condition is unknown or does not take this value, or n is below 1.
+            SfumatoError: if a condition is unknown or does not take this value, or n or temperature is too small.
         """
         model = self._model()
         if n < 1:
             raise SfumatoError(f"n is {n}: ask for at least 1 example")
+        if not 0 <= temperature < math.inf:
+            raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
         conditions = self.schema_.conditions(given or {}, n, seed=seed, marginal=marginal)
         like = next(model.parameters())
         parts = []
@@ -246,7 +250,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """scikit-learn's checks of arrays and frames; all else is for the data room to judge."""
-        if isinstance(X, str | os.PathLike | tuple | Tensor):
+        if X is None or type(X) is dict or isinstance(X, str | os.PathLike | tuple | Tensor | Number):
             return X
         if nw.dependencies.is_into_dataframe(X):
             if reset or "n_features_in_" in vars(self):
@@ -254,6 +258,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             return X
         few = 2 if reset else 1
         return validate_data(self, X, reset=reset, allow_nd=True, ensure_all_finite="allow-nan", ensure_min_samples=few)
+
+    def _recorded(self, X: Any) -> Any:
+        """X, its number of features and their names kept for later calls; the data room judges it."""
+        if nw.dependencies.is_into_dataframe(X) or (isinstance(X, np.ndarray) and X.ndim > 1):
+            validate_data(self, X, skip_check_array=True)
+        return np.asarray(X) if isinstance(X, list) else X
 
     def _known(self, X: Any) -> Any:
         """X with the features that `fit` saw, when it was fitted on an array or frame."""
