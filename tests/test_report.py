@@ -63,8 +63,13 @@ def all_drawn(found: list[Picture]) -> dict[str, Picture]:
     return {picture.path.stem: picture for picture in found}
 
 
-def test_two_numeric_columns_get_panels_map_latents_and_curves(plane_run, tmp_path):
-    found = all_drawn(pictures(plane_run, plane_run.data_, tmp_path))
+@pytest.fixture(scope="module")
+def plane_pictures(plane_run) -> list[Picture]:
+    return pictures(plane_run, plane_run.data_, plane_run.run_.path / "pictures")
+
+
+def test_two_numeric_columns_get_panels_map_latents_and_curves(plane_pictures):
+    found = all_drawn(plane_pictures)
     assert list(found) == ["data-reconstructions-samples", "decoder-map", "latent-space", "curves"]
     assert "label" in found["data-reconstructions-samples"].caption
     assert "2 grids" in found["decoder-map"].alt
@@ -85,15 +90,14 @@ def test_wider_data_get_columns_compared_and_constant_ones_are_left_out(tmp_path
     assert "3 columns" in found["marginals"].alt
 
 
-def test_drawing_twice_gives_the_same_files_and_leaves_noise_and_model_alone(plane_run, tmp_path):
+def test_drawing_again_gives_the_same_files_and_leaves_noise_and_model_alone(plane_run, plane_pictures, tmp_path):
     plane_run.model_.train()
     before = torch.get_rng_state()
-    first = pictures(plane_run, plane_run.data_, tmp_path / "a")
+    again = pictures(plane_run, plane_run.data_, tmp_path)
     assert torch.equal(before, torch.get_rng_state())
     assert plane_run.model_.training
     plane_run.model_.eval()
-    second = pictures(plane_run, plane_run.data_, tmp_path / "b")
-    assert [one.path.read_bytes() for one in first] == [two.path.read_bytes() for two in second]
+    assert [one.path.read_bytes() for one in plane_pictures] == [two.path.read_bytes() for two in again]
 
 
 def test_measures_add_up_and_count_active_units(plane_run):
@@ -130,8 +134,8 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def test_report_is_one_file_with_everything_in_it(plane_run, tmp_path):
-    found = pictures(plane_run, plane_run.data_, plane_run.run_.path / "pictures")
+def test_report_is_one_file_with_everything_in_it(plane_run, plane_pictures):
+    found = plane_pictures
     path = html(plane_run.run_, found, measures(plane_run, plane_run.data_))
     text = path.read_text(encoding="utf-8")
     page = Page(text)
@@ -300,6 +304,23 @@ def test_pixels_stay_whole_pixels():
     drawn = np.array(sheet.artists[0].image[..., 0])
     tile = drawn[16 : 16 + 8 * (drawn.shape[1] // 13 // 8), 16:]
     assert set(np.unique(tile[:, :100])) == {0, 255}
+
+
+def test_large_pictures_are_reduced_to_their_place_and_small_ones_never_exceed_the_page():
+    for height, width in ((700, 500), (3, 9), (40, 1)):
+        sheet = sheet_of([[np.full((height, width, 3), 9, np.uint8)] * 12], LIGHT, rows=["a"], columns=["b"] * 12)
+        across, down = sheet.get_size_inches()
+        assert across <= 9
+        assert down < 9
+        assert (sheet.artists[0].image == 9).any()
+
+
+def test_one_example_is_enough_to_draw_and_measure(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    auto = fitted(x, tmp_path, "few", split=(0.9, 0.075, 0.025))
+    assert len(auto.data_.test) == 1
+    assert len(all_drawn(pictures(auto, auto.data_, tmp_path / "drawn"))) == 4
+    assert measures(auto, auto.data_)[-1].value == 0
 
 
 def test_transparent_pixels_show_the_paper():

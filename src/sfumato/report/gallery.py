@@ -44,8 +44,9 @@ def pictures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 0) -
             found += of_tables.draw(shown, folder)
         found.append(of_plane.latent_space(shown, folder))
     lines = auto.history_.lines
+    best = None if auto.history_.best is None else auto.history_.best_step
     if terms(lines):
-        found.append(_curves(lines, _warmup(auto.config_.options), auto.history_.best_step, folder))
+        found.append(_curves(lines, _warmup(auto.config_.options), best, folder))
     return found
 
 

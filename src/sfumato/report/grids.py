@@ -75,8 +75,8 @@ def sheet_of(
     gap = round(0.03 * DOTS)
     room = int(WIDTH * DOTS) - left - round(MARGIN * DOTS) - gap * (across - 1)
     largest = min(room // across, round(0.95 * DOTS))
-    scale = max(largest // width, 1)
-    shrink = ceil(width * scale / largest) if width > largest else 1
+    scale = max(largest // max(width, height), 1)
+    shrink = ceil(max(width, height) / largest)
     wide, high = width * scale // shrink, height * scale // shrink
     air = round(0.09 * DOTS)
     tall = top + len(cells) * (high + gap) + air * len(breaks) + round(MARGIN * DOTS)

@@ -98,7 +98,9 @@ def _traversals(shown: Shown, folder: Path, exact: bool) -> Picture:
     return save(
         folder,
         "traversals",
-        lambda look: sheet_of(cells, look, rows=[f"z{i + 1}" for i in order], columns=[f"{t:g}" for t in TICKS]),
+        lambda look: sheet_of(
+            cells, look, rows=[f"z{i + 1}" for i in order], columns=[f"{t:g}".replace("-", "−") for t in TICKS]
+        ),
         title="What each latent does",
         alt=f"A grid of pictures: {len(order)} rows, one for each of the most active latents, which goes from "
         "−2.5 to 2.5 "
@@ -114,6 +116,7 @@ def _interpolations(shown: Shown, folder: Path, exact: bool) -> list[Picture]:
     ends = _ends(shown)
     if not ends:
         return []
+    same = " Both ends of a row were given the same condition." if shown.batch.given is not None else ""
     steps = torch.linspace(0, 1, 11, device=shown.batch.x.device)[:, None]
     cells = []
     for first, second in ends:
@@ -134,7 +137,7 @@ def _interpolations(shown: Shown, folder: Path, exact: bool) -> list[Picture]:
             "between them.",
             caption="The outermost pictures are data; between them the decoder walks the straight line from one "
             "code to "
-            "the other. Every step should itself look like a picture of the set, without a blend of two.",
+            "the other. Every step should itself look like a picture of the set, without a blend of two." + same,
             exact=exact,
         )
     ]

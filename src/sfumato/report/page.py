@@ -17,6 +17,7 @@ from PIL import Image, features
 
 from sfumato._version import __version__
 from sfumato.artifacts import Run
+from sfumato.artifacts.run import CONFIG
 from sfumato.data.schema import Schema
 from sfumato.files import write_text
 from sfumato.report.look import DOTS, Picture
@@ -56,7 +57,8 @@ def html(run: Run, pictures: Sequence[Picture], measures: Sequence[Measure] = ()
         measures=measures,
         columns=_columns(schema),
         commands=commands(run, config, schema),
-        options=(run.path / "config.toml").read_text(encoding="utf-8"),
+        config=shlex.quote(str(run.path / CONFIG)),
+        options=(run.path / CONFIG).read_text(encoding="utf-8"),
         version=__version__,
     )
     path = run.path / NAME
@@ -68,7 +70,7 @@ def measured(value: float) -> str:
     """A number with as many digits as a person reads.
 
     >>> measured(103.4567), measured(-0.012345), measured(7)
-    ('103.46', '−0.01234', '7')
+    ('103.46', '−0.01235', '7')
     """
     text = str(value) if isinstance(value, int) else f"{value:.5g}" if abs(value) >= 1 else f"{value:.4g}"
     return text.replace("-", "−")
@@ -181,9 +183,10 @@ def _plain(value: Any) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """
+    """A length of time in words.
+
     >>> _duration(3.21), _duration(75), _duration(7300)
-    ('3.2 seconds', '1 min 15 s', '2 h 2 min')
+    ('3.2 seconds', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 60:
         return f"{seconds:.1f} seconds"
