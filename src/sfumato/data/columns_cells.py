@@ -11,8 +11,11 @@ from sfumato.spec import Field
 
 ATOM = 0.005
 """A value in more than this share of the training rows has a cell of its own…"""
+FULL = 20
+"""… if at least this many rows have it; quantile cells hold as many. In tables of less than 280 rows it is a fourteenth
+of them, 5 at least: cells too empty to learn from cost a small table the dependence between its columns."""
 FEWEST = 5
-"""… if at least this many rows have it; no quantile cell is cut to hold fewer."""
+"""Rows in the outermost cell of a tail, where there are rows enough for all cells that were asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +61,16 @@ class Cells:
     def learn(cls, numbers: np.ndarray, cells: int, *, whole: bool) -> Cells:
         """Cut the line for these training numbers, into at most `cells` cells beside the atoms."""
         values, counts = np.unique(numbers, return_counts=True)
-        frequent = (counts > ATOM * len(numbers)) & (counts >= FEWEST)
-        filling = ~frequent & (counts >= max(counts[~frequent].sum() / cells, FEWEST))
+        fewest = min(max(len(numbers) // 14, 5), FULL)
+        frequent = (counts > ATOM * len(numbers)) & (counts >= fewest)
+        filling = ~frequent & (counts >= max(counts[~frequent].sum() / cells, fewest))
         frequent |= filling
         if (~frequent).sum() < 2 or len(values) <= 3:
             return cls(values, np.array([]), whole)
         others = np.repeat(values[~frequent], counts[~frequent])
         left = max(cells - int(filling.sum()), 1)
-        shares = _shares(min(left, max(1, len(others) // FEWEST)), len(others))
+        filled = max(1, len(others) // fewest)
+        shares = _shares(min(left, filled), len(others), FEWEST if filled >= left else fewest)
         edges = np.unique(others[np.clip(np.ceil(shares * len(others)).astype(np.int64) - 1, 0, None)])
         if whole:
             edges[-1] += 1
@@ -227,10 +232,10 @@ def cut_from_dict(values: dict[str, Any]) -> Cells | Scale:
     return Scale(values["mean"], values["scale"])
 
 
-def _shares(cells: int, rows: int) -> np.ndarray:
-    """Quantile levels of the edges: even in the middle, halving towards both ends while `FEWEST` rows remain."""
+def _shares(cells: int, rows: int, fewest: int) -> np.ndarray:
+    """Quantile levels of the edges: even in the middle, halving towards both ends while `fewest` rows remain."""
     ends = 0
-    while ends < 5 and cells - 2 * ends > 8 and rows / (cells - 2 * ends) / 2 ** (ends + 1) >= FEWEST:
+    while ends < 5 and cells - 2 * ends > 8 and rows / (cells - 2 * ends) / 2 ** (ends + 1) >= fewest:
         ends += 1
     even = np.linspace(0.0, 1.0, cells - 2 * ends + 1)
     tail = even[1] * 0.5 ** np.arange(ends, 0, -1)
