@@ -89,7 +89,7 @@ def fit(
     group.from_first([*model.parameters(), *model.buffers()])
     watchers = _watchers(callbacks, plan, folder) if first else []
 
-    with randomness.seeded(device, plan.seed), Interrupt() as interrupt, shown:
+    with randomness.seeded(device, plan.seed), randomness.deterministic(device), Interrupt() as interrupt, shown:
         state = State(model, plan, len(train), device, group, shown.say if first else _silent)
         store = Folder(folder, state, writes=first, resume=resume)
         begun = time.perf_counter() - state.elapsed
@@ -138,6 +138,7 @@ def fit(
         state.history.skipped = state.guard.skipped
         model.load_state_dict(state.best_weights or state.weights())
         model.eval()
+        model.zero_grad(set_to_none=True)
         store.save_weights()
         for watcher in watchers:
             watcher.on_end(model, state.history)
@@ -148,7 +149,7 @@ def fit(
 def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
     """One step of every player, all from one forward pass; each differentiates its own parameters only."""
     plan, group = state.plan, state.group
-    start, local = group.share(joint)
+    start, local = group.share(joint) if group.world > 1 else (0, joint)
     rate = schedules.factor(plan.schedule, state.step, total, plan.lr_warmup)
     state.guard.remember()
     with noise.rows(start, local, joint) if group.world > 1 else nullcontext(), state.arithmetic():

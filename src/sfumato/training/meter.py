@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,8 +11,7 @@ from torch import Tensor
 from sfumato.batch import Loss
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """The terms of one batch: row k of `values`, shape (K, B), is the term `names[k]` of each example."""
 
     names: tuple[str, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -51,6 +51,13 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
         yield
     finally:
         restore(device, before)
+
+
+def deterministic(device: torch.device) -> AbstractContextManager[None]:
+    """Within this block cuDNN takes the same kernels every time; other devices do so anyway."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 
 
 def order_seed(seed: int, epoch: int) -> int:
