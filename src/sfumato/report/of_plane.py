@@ -76,12 +76,11 @@ def draw(shown: Shown, plane: Plane, folder: Path) -> list[Picture]:
             alt=f"Three scatter plots of {plane.names[0]} and {plane.names[1]} on the same axes: {len(data)} "
             "examples of "
             f"the {shown.part}, their reconstructions, and as many samples.",
-            caption="Left, examples the model never saw in training; middle, the same after passing through the code; "
-            "right, new ones drawn from the model"
+            caption=f"Left, examples of the {shown.part}; middle, the same after passing through the code; right, new ones "
+            "drawn from the model"
             + (f", each coloured by the {told.name} it was asked for" if sample_labels is not None and told else "")
-            + ". The three should cover the same places: bridges between clusters or thin, empty arms are where "
-            "the model "
-            "falls short.",
+            + ". Samples should cover the same places as the data: bridges between clusters or empty stretches are where "
+            "the model falls short. Reconstructions are without the noise around each point, so they lie closer together.",
         )
     ]
     grids = _grids(shown, plane)

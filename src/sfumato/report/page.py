@@ -138,7 +138,7 @@ def condition(schema: Schema) -> tuple[str, str] | None:
 
 def _columns(schema: Schema) -> tuple[list[str], list[list[str]]]:
     described = schema.describe()
-    header = list(described[0]) if described else []
+    header = [name for name in (described[0] if described else {}) if any(row.get(name) for row in described)]
     return header, [[row.get(column, "") for column in header] for row in described]
 
 

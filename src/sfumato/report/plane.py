@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from sfumato.report.look import LEGEND_COLUMNS, WIDTH, Group, Look, figure, groups, legend, place, short, tidy
 
@@ -241,5 +242,6 @@ def _rate_bars(axes: Axes, rates: np.ndarray, order: np.ndarray, look: Look) -> 
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, max(float(rates.max()) * 1.05, 0.1))
     axes.grid(axis="x", color=look.line, linewidth=0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
