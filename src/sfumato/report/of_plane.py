@@ -76,11 +76,12 @@ def draw(shown: Shown, plane: Plane, folder: Path) -> list[Picture]:
             alt=f"Three scatter plots of {plane.names[0]} and {plane.names[1]} on the same axes: {len(data)} "
             "examples of "
             f"the {shown.part}, their reconstructions, and as many samples.",
-            caption=f"Left, examples of the {shown.part}; middle, the same after passing through the code; right, new ones "
-            "drawn from the model"
+            caption=f"Left, examples of the {shown.part}; middle, the same after passing through the code; right, "
+            "new ones drawn from the model"
             + (f", each coloured by the {told.name} it was asked for" if sample_labels is not None and told else "")
-            + ". Samples should cover the same places as the data: bridges between clusters or empty stretches are where "
-            "the model falls short. Reconstructions are without the noise around each point, so they lie closer together.",
+            + ". Samples should cover the same places as the data: bridges between clusters or empty stretches "
+            "are where the model falls short. Reconstructions are without the noise around each point, so they lie "
+            "closer together.",
         )
     ]
     grids = _grids(shown, plane)
