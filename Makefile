@@ -13,6 +13,8 @@ PIP := $(BIN)/python -m pip install -qq
 
 .PHONY: demo test guard clean
 
+# One thread each is quickest for networks as small as these.
+demo: export OMP_NUM_THREADS = 1
 demo: .venv/.base
 	@$(BIN)/python examples/demo.py
 
@@ -22,6 +24,7 @@ test: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/guard.py
 	$(BIN)/pytest -n 2 --doctest-modules src tests README.md docs main.py
 
 guard: .venv/.test

@@ -9,6 +9,8 @@ from sfumato.cli import main
 
 SETS = ("moons", "circles", "blobs")
 MODELS = ("vae", "cvae")
+LONGEST = "30s"
+"""Longest training of each model, so that the whole stays within minutes on a slow machine too."""
 
 
 def free(folder: Path) -> Path:
@@ -26,7 +28,8 @@ def demo() -> int:
     folder = free(Path("runs/demo"))
     for source in SETS:
         for model in MODELS:
-            code = main(["fit", source, "--model", model, "--run", str(folder / f"{source}-{model}")])
+            run = str(folder / f"{source}-{model}")
+            code = main(["fit", source, "--model", model, "--max-time", LONGEST, "--device", "cpu", "--run", run])
             if code:
                 return code
             print()
