@@ -90,3 +90,13 @@ def test_a_column_of_100_000_categories_is_one_embedding_row_each() -> None:
     spec = DataSpec((2,), (Field("category", 100_000), Field("real")), likelihood="cells", examples=10_000)
     encoder = encoder_for(spec, sizes_for(spec))
     assert sum(p.numel() for p in encoder.parameters()) < 2_000_000
+
+
+def test_densities_are_worked_out_in_single_precision_under_mixed_precision() -> None:
+    spec = DataSpec((1, 6, 6), (Field("level", 256),))
+    encoder, decoder = encoder_for(spec, sizes_for(spec)), decoder_for(spec, sizes_for(spec))
+    x = torch.randint(0, 256, (3, 1, 6, 6), dtype=torch.uint8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        q = encoder(x)
+        log_prob = decoder(q.sample()).log_prob(x)
+    assert q.mean.dtype == q.log_scale.dtype == log_prob.dtype == torch.float32

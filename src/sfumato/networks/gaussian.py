@@ -46,7 +46,7 @@ class Encoder(nn.Module):
         h = self.body(self.features(x, mask))
         if self.given is not None:
             h = torch.cat([h, self.given(given, h)], 1)
-        return Normal(self.mean(h), bounded(self.log_scale(h)))
+        return Normal(full(self.mean(h)), bounded(full(self.log_scale(h))))
 
 
 class Decoder(nn.Module):
@@ -67,7 +67,7 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor, given: Tensor | None = None) -> Distribution:
         if self.given is not None:
             z = torch.cat([z, self.given(given, z)], 1)
-        return self.head(self.trunk(z))
+        return self.head(full(self.trunk(z)))
 
 
 class StandardPrior(nn.Module):
@@ -99,7 +99,7 @@ class GivenPrior(nn.Module):
 
     def forward(self, given: Tensor | None, n: int) -> Normal:
         h = self.body(self.given(given, self.mean.weight.new_empty(n, 0)))
-        return Normal(self.mean(h), bounded(self.log_scale(h)))
+        return Normal(full(self.mean(h)), bounded(full(self.log_scale(h))))
 
 
 class MixturePrior(nn.Module):
@@ -123,3 +123,8 @@ class MixturePrior(nn.Module):
 def bounded(log_scale: Tensor) -> Tensor:
     """10·tanh(log σ/10)."""
     return LOG_SCALE_LIMIT * torch.tanh(log_scale / LOG_SCALE_LIMIT)
+
+
+def full(x: Tensor) -> Tensor:
+    """`x` in at least single precision, for what comes out of a network under mixed precision."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
