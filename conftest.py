@@ -1,10 +1,40 @@
-"""The examples of README and docs are run as tests."""
+"""The examples of README and docs are run as tests, in a folder that holds the file they speak of."""
 
 from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
 
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
+BIRDS = """species,island,bill_length_mm,body_mass_g,sex
+Adelie,Torgersen,39.1,3750,male
+Adelie,Biscoe,40.3,3250,female
+Gentoo,Biscoe,46.1,4500,female
+Gentoo,Biscoe,48.7,4450,
+Chinstrap,Dream,46.5,3500,female
+"""
+
+
+def _enter(namespace: dict[str, Any]) -> None:
+    folder = tempfile.TemporaryDirectory()
+    namespace["_before"], namespace["_folder"] = Path.cwd(), folder
+    os.chdir(folder.name)
+    head, *rows = BIRDS.splitlines()
+    Path("penguins.csv").write_text("\n".join([head, *rows * 8]) + "\n", encoding="utf-8")
+
+
+def _leave(namespace: dict[str, Any]) -> None:
+    os.chdir(namespace["_before"])
+    namespace["_folder"].cleanup()
+
+
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "docs/**/*.md"]
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["README.md", "docs/**/*.md"],
+    setup=_enter,
+    teardown=_leave,
 ).pytest()
