@@ -47,8 +47,8 @@ def make() -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
+    app.command(fit.fit, usage="Usage: sfumato fit SOURCE [OPTIONS]")
     for command in (
-        fit.fit,
         use.sample,
         use.reconstruct,
         use.encode,
