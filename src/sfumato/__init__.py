@@ -1,5 +1,7 @@
 """Variational autoencoders for your own data.
 
+A fitted model draws what it was trained on:
+
     import sfumato
     m = sfumato.fit("penguins.csv", model="cvae", given=["species"])
     m.sample(100, given={"species": "Gentoo"})
