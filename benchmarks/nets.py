@@ -53,6 +53,11 @@ class BinaryDecoder(nn.Module):
         self.shape = shape
         self.net = nn.Sequential(MLP(inputs, width, depth, activation), nn.Linear(width, math.prod(shape)))
 
+    def begin_at(self, mean: Tensor) -> None:
+        """Let the network say the data's mean before it has learned anything, as Burda et al.'s own code does."""
+        with torch.no_grad():
+            self.net[-1].bias.copy_(torch.logit(mean.flatten().clamp(1e-3, 1 - 1e-3)))
+
     def forward(self, z: Tensor, given: Tensor | None = None) -> Bernoulli:
         inputs = z if given is None else torch.cat([z, given], 1)
         return Bernoulli(self.net(inputs).view(-1, *self.shape))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.data.batches import Resident
+from sfumato.data.batches import Batches, Resident
 
 
 def folder(chosen: Path | None = None) -> Path:
@@ -31,6 +31,11 @@ def digits(path: Path) -> dict[str, np.ndarray]:
 def pictures(x: np.ndarray) -> Tensor:
     """(N, H, W) to (N, 1, H, W), uint8."""
     return torch.from_numpy(x).unsqueeze(1)
+
+
+def mean_of(part: Batches, chunk: int = 5000) -> Tensor:
+    """The mean of x over a part, shape of x."""
+    return sum(batch.x.sum(0, dtype=torch.float64) for batch in part.epoch(chunk)).float() / len(part)
 
 
 def grey(path: Path, held_out: int = 5000) -> tuple[Resident, Resident, Resident]:

@@ -14,7 +14,7 @@ from sfumato.models import build
 from sfumato.training import Settings, fit
 
 SETS = ("moons", "circles", "blobs", "digits")
-EACH = 2000
+EACH, EPOCHS = 2000, 120
 
 
 def values(part: Batches) -> np.ndarray:
@@ -26,8 +26,9 @@ def obedience(name: str, setting: Setting) -> tuple[float, float]:
     """Share of generated points told as the class asked for, and the teller's accuracy on real test points."""
     found = data.open(name, options=DataOptions(given=("label",), seed=setting.seed))
     torch.manual_seed(setting.seed)
-    model = build("cvae", found.schema.spec)
-    fit(model, found.train, found.valid, settings=Settings(seed=setting.seed, device=setting.device))
+    model = build("cvae", found.schema.spec, condition_dropout=0.0)
+    settings = Settings(epochs=EPOCHS, seed=setting.seed, device=setting.device)
+    fit(model, found.train, found.valid, settings=settings)
     model.eval().cpu()
     judge = SVC().fit(values(found.train), found.train.labels)
     right = []
@@ -51,7 +52,7 @@ def obedience(name: str, setting: Setting) -> tuple[float, float]:
     ),
 )
 def toys(setting: Setting) -> dict[str, float]:
-    """The built-in sets, the label given, the defaults of `build` and `fit`; an RBF support vector classifier."""
+    """The built-in sets, the label always given, 120 passes, otherwise defaults; an RBF support vector classifier."""
     found = {}
     for name in SETS:
         made, real = obedience(name, setting)

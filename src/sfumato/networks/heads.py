@@ -74,7 +74,8 @@ class ColumnsHead(Head):
         self.raw = (self.reals + sum(layout.sizes),)
         self._bounded = self.reals > 0 and not unit_scale
         if self._bounded:
-            self.log_scale = nn.Parameter(torch.zeros(self.reals))
+            # Begun at σ = 1, the spread of the data itself, training can stay where no latent is worth its rate.
+            self.log_scale = nn.Parameter(torch.full((self.reals,), -1.0))
         else:
             self.register_buffer("log_scale", torch.zeros(self.reals), persistent=False)
 
