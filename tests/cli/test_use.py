@@ -122,3 +122,10 @@ def test_pictures_are_written_as_a_grid_or_a_folder_or_an_array(cli):
     assert said.code == 2
     assert "-o grid.png" in said.err
     assert cli("score", "digits", "six.npy").code == 0
+
+
+def test_a_built_in_set_is_taken_by_name(cli, moons):
+    assert json.loads(cli("score", moons, "moons", "--json").out)["examples"] == 200, "as drawn for the training"
+    said = cli("score", moons, "digits")
+    assert said.code == 2
+    assert said.err == "sfumato: digits: not of the kind this model was trained on; give it a table\n"

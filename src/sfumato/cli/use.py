@@ -167,13 +167,17 @@ def _load(run: str, device: Device) -> Autoencoder:
 def _read(auto: Autoencoder, source: str) -> Any:
     """The examples of a file, a folder or, as they were drawn for the training, of a built-in set."""
     from sfumato import data
+    from sfumato.data.arrays import Arrays
     from sfumato.data.opening import built_in
 
     if Path(source).exists():
         return auto.schema_.read(source)
     if source in data.names():
-        own = auto.config_.data
-        return auto.schema_.read(built_in(source, own if source == auto.config_.source else DataOptions()))
+        own, kind = auto.config_.data, auto.schema_.kind
+        rows = built_in(source, own if source == auto.config_.source else DataOptions())
+        if isinstance(rows, Arrays) is (kind == "table"):
+            raise SfumatoError(f"{source}: not of the kind this model was trained on; give it a {kind}")
+        return auto.schema_.read(rows)
     raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")
 
 
