@@ -57,7 +57,7 @@ def sizes_for(spec: DataSpec, size: Size | None = None) -> Sizes:
 
     >>> from sfumato.spec import Field
     >>> sizes_for(DataSpec((2,), (Field("real"),), examples=8000))
-    Sizes(kind='mlp', latent_dim=2, width=64, depth=2)
+    Sizes(kind='mlp', latent_dim=2, width=128, depth=2)
 
     Raises:
         SfumatoError: if the network does not suit the data or a size is not positive.
@@ -82,7 +82,7 @@ def _defaults(spec: DataSpec, kind: Literal["mlp", "conv"]) -> Sizes:
         latents = 16 if spec.entries <= 256 else 32
         return Sizes(kind, latents, 16, 1) if kind == "conv" else Sizes(kind, latents, 512, 2)
     if spec.entries <= 4:
-        return Sizes(kind, 2, 64, 2)
+        return Sizes(kind, 2, 128, 2)
     mixed = len(spec.fields) > 1
     latents = min(64, 2 * spec.entries) if mixed else min(32, spec.entries)
     return Sizes(kind, latents, 256 if spec.examples >= 2000 else 128, 2)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from sfumato.distributions import noise
 from sfumato.spec import DataSpec, Field
 
 EMBEDDING = 16
@@ -118,6 +119,11 @@ class GivenFeatures(nn.Module):
             given = like.new_full((len(like), self.count), float("nan"))
         present = ~torch.isnan(given)
         return self.columns(torch.nan_to_num(given), present)
+
+
+def leave_out(given: Tensor, probability: float) -> Tensor:
+    """`given` with each entry replaced by NaN with this probability; shape (B, G)."""
+    return given.masked_fill(noise.uniform(given) < probability, torch.nan)
 
 
 def for_fields(spec: DataSpec) -> ColumnFeatures | VectorFeatures | LevelFeatures:

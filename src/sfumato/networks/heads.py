@@ -26,6 +26,10 @@ from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec
 
 LOG_SCALE_FLOOR = -6.0
+SCALE_START = -1.0
+SCALE_PACE = 5.0
+"""A learned scale starts at e⁻¹ and moves five times as fast as a weight. Where it starts at 1, the spread of the data
+itself, or lags behind the decoder, all looks like noise and the code is given up before it is of use."""
 
 
 def bounded_log_scale(raw: Tensor, floor: float = LOG_SCALE_FLOOR) -> Tensor:
@@ -35,6 +39,23 @@ def bounded_log_scale(raw: Tensor, floor: float = LOG_SCALE_FLOOR) -> Tensor:
     tensor([-6.0000,  1.0009])
     """
     return floor + F.softplus(raw - floor)
+
+
+class Scale(nn.Module):
+    """A learned log σ, or σ = 1 fixed; bounded from below."""
+
+    log_scale: Tensor
+
+    def __init__(self, *shape: int, fixed: bool = False) -> None:
+        super().__init__()
+        self.fixed = fixed
+        if fixed:
+            self.register_buffer("log_scale", torch.zeros(shape), persistent=False)
+        else:
+            self.log_scale = nn.Parameter(torch.full(shape, SCALE_START / SCALE_PACE))
+
+    def forward(self) -> Tensor:
+        return self.log_scale if self.fixed else bounded_log_scale(SCALE_PACE * self.log_scale)
 
 
 class Head(nn.Module, ABC):
@@ -62,7 +83,6 @@ class ColumnsHead(Head):
     discrete: Tensor
     starts: Tensor
     order: Tensor
-    log_scale: Tensor
 
     def __init__(self, spec: DataSpec, *, unit_scale: bool = False) -> None:
         super().__init__()
@@ -72,19 +92,13 @@ class ColumnsHead(Head):
             self.register_buffer(name, getattr(layout, name), persistent=False)
         self.reals = len(layout.real)
         self.raw = (self.reals + sum(layout.sizes),)
-        self._bounded = self.reals > 0 and not unit_scale
-        if self._bounded:
-            # Begun at σ = 1, the spread of the data itself, training can stay where no latent is worth its rate.
-            self.log_scale = nn.Parameter(torch.full((self.reals,), -1.0))
-        else:
-            self.register_buffer("log_scale", torch.zeros(self.reals), persistent=False)
+        self.scale = Scale(self.reals, fixed=unit_scale or not self.reals)
 
     def forward(self, raw: Tensor) -> Distribution:
-        log_scale = bounded_log_scale(self.log_scale) if self._bounded else self.log_scale
         if not self._sizes:
-            return Normal(raw, log_scale)
+            return Normal(raw, self.scale())
         layout = Layout(self._kinds, self._sizes, self.real, self.discrete, self.starts, self.order)
-        return Columns(layout, raw[:, : self.reals], log_scale, raw[:, self.reals :])
+        return Columns(layout, raw[:, : self.reals], self.scale(), raw[:, self.reals :])
 
 
 class PixelNormalHead(Head):
@@ -94,16 +108,10 @@ class PixelNormalHead(Head):
         super().__init__()
         self.raw = spec.shape
         self.levels = spec.fields[0].size
-        per_channel = (spec.shape[0], 1, 1) if spec.is_picture else (1,)
-        if unit_scale:
-            self.register_buffer("log_scale", torch.zeros(per_channel), persistent=False)
-        else:
-            self.log_scale = nn.Parameter(torch.full(per_channel, -1.0))
-        self._bounded = not unit_scale
+        self.scale = Scale(*((spec.shape[0], 1, 1) if spec.is_picture else (1,)), fixed=unit_scale)
 
     def forward(self, raw: Tensor) -> Distribution:
-        log_scale = bounded_log_scale(self.log_scale) if self._bounded else self.log_scale
-        return Scaled(Normal(torch.sigmoid(raw), log_scale), self.levels)
+        return Scaled(Normal(torch.sigmoid(raw), self.scale()), self.levels)
 
 
 class PixelBernoulliHead(Head):

@@ -116,7 +116,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...]) -> Settin
     """Fill in what was left to be chosen, from the number of training examples and the shape of one.
 
     * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for pictures).
-    * `epochs`: 30, or as many as make 3000 steps (1000 at most), or as few as keep to 60,000 (3 at least).
+    * `epochs`: 30, or as many as make 5000 steps (1000 at most), or as few as keep to 60,000 (3 at least).
     * `lr`: 0.002 under one_cycle, else 0.001.
     * `validate_every`: one epoch; several when an epoch is shorter than 50 steps; 2000 steps when it is longer.
     * `patience`: half of the planned validations, 10 at least. The bound often rests while the rate is high and falls
@@ -124,7 +124,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...]) -> Settin
 
     >>> plan = resolve(Settings(), examples=800, shape=(2,))
     >>> plan.batch_size, plan.epochs, plan.validate_every
-    (32, 120, 50)
+    (32, 200, 50)
     """
     largest = 128 if len(shape) == 3 else 512
     size = settings.batch_size
@@ -134,7 +134,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...]) -> Settin
     per_epoch = steps_per_epoch(examples, size)
     epochs = settings.epochs
     if epochs is None and settings.steps is None:
-        epochs = min(max(30, math.ceil(3000 / per_epoch)), 1000, max(3, 60_000 // per_epoch))
+        epochs = min(max(30, math.ceil(5000 / per_epoch)), 1000, max(3, 60_000 // per_epoch))
     chosen = replace(settings, batch_size=size, epochs=epochs)
     planned = total_steps(chosen, per_epoch)
     every = settings.validate_every
