@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
 from sfumato.models.beta_vae import BetaVAE
-from sfumato.models.cvae import CVAE, leave_out
+from sfumato.models.cvae import CVAE
 from sfumato.models.vae import VAE
+from sfumato.networks.features import leave_out
 from sfumato.objectives import Ramp, importance_bound
 
 SCALES = torch.tensor([2.0, 0.7])

@@ -1,11 +1,12 @@
 """What the decoder says of x and the encoder of z: log_prob, sample, point, KL; no networks."""
 
-from sfumato.distributions.base import Distribution, Latent
+from sfumato.distributions.base import Distribution, Latent, Posterior
 from sfumato.distributions.columns import Columns, Layout
 from sfumato.distributions.discrete import Bernoulli, Categorical
 from sfumato.distributions.levels import LogisticMixture, Scaled
 from sfumato.distributions.mixture import NormalMixture
 from sfumato.distributions.normal import Normal, StandardNormal
+from sfumato.distributions.spike_slab import SpikeSlab, SpikeSlabMixture
 
 __all__ = [
     "Bernoulli",
@@ -17,6 +18,9 @@ __all__ = [
     "LogisticMixture",
     "Normal",
     "NormalMixture",
+    "Posterior",
     "Scaled",
+    "SpikeSlab",
+    "SpikeSlabMixture",
     "StandardNormal",
 ]

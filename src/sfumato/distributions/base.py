@@ -36,6 +36,18 @@ class Latent(Distribution):
         """Each example `times` times in a row, shape (B·times, *event)."""
 
 
+class Posterior(Latent):
+    """A distribution over z that an encoder gives: its draws can also be asked for by the noise they are made from."""
+
+    @abstractmethod
+    def draw(self, noise: Tensor) -> Tensor:
+        """The draw that standard normal `noise` of shape (B, *event) becomes: the same noise, the same draw."""
+
+    @abstractmethod
+    def repeat(self, times: int) -> Posterior:
+        """Each example `times` times in a row, shape (B·times, *event)."""
+
+
 def sum_event(log_density: Tensor, mask: Tensor | None = None) -> Tensor:
     """Σ over all dimensions but the first, entries where `mask` is False left out; shape (B,).
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from sfumato.distributions import noise
-from sfumato.distributions.base import Latent, sum_event
+from sfumato.distributions.base import Latent, Posterior, sum_event
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
-class Normal(Latent):
+class Normal(Posterior):
     """N(mean, scale²) with independent entries.
 
     log p(x) = −Σ_d [ ½((x_d − μ_d)/σ_d)² + log σ_d + ½ log 2π ]
@@ -41,7 +41,11 @@ class Normal(Latent):
 
     def sample(self) -> Tensor:
         """μ + σ·ε with ε ~ N(0, 1), differentiable in μ and σ."""
-        return self.mean + torch.exp(self.log_scale) * noise.normal(self.mean)
+        return self.draw(noise.normal(self.mean))
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """μ + σ·noise."""
+        return self.mean + torch.exp(self.log_scale) * noise
 
     def point(self) -> Tensor:
         return self.mean

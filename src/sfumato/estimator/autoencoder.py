@@ -114,7 +114,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             given: conditions that replace those in X, name → value or N values.
         """
         model = passes.exact(self._model())
-        return np.concatenate([model.encode(batch).mean.cpu().numpy() for batch in self._batches(X, given)])
+        return np.concatenate([model.encode(batch).point().cpu().numpy() for batch in self._batches(X, given)])
 
     def decode(self, z: Any, given: Mapping[str, Any] | None = None) -> Any:
         """Latents, shape (N, L), as examples: the point of p(x | z, c). Conditions not named are left out."""

@@ -162,20 +162,19 @@ def load(run: Run, device: str = "auto") -> Fitted:
 
 
 def open_data(source: Any, config: Config) -> Dataset:
-    """Open the source; a conditional model that is not told its conditions takes the labels the data come with.
+    """Open the source; a model that needs conditions and is told none takes the labels the data come with.
 
     Raises:
         SfumatoError: if the source is not usable, or there is nothing to be conditioned on, or the model takes none.
     """
     options = config.data
-    conditional = models.takes_conditions(config.model)
-    if options.given and not conditional:
+    if options.given and not models.takes_conditions(config.model):
         takers = [name for name in models.names() if models.takes_conditions(name)]
         raise SfumatoError(
             f"given={', '.join(options.given)}: {config.model} takes no conditions; use model {' or '.join(takers)}"
         )
     dataset = data.open(source, options=options)
-    if not conditional or options.given:
+    if not models.needs_conditions(config.model) or options.given:
         return dataset
     if dataset.has_label or options.label is not None:
         name = LABEL if dataset.has_label else str(options.label)

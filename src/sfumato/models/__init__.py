@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.models._options import Option, names, options, summary, takes_conditions
+from sfumato.models._options import Option, names, needs_conditions, options, summary, takes_conditions
 from sfumato.spec import Size
 
 if TYPE_CHECKING:
     from sfumato.models._model import Model
     from sfumato.spec import DataSpec
 
-__all__ = ["Option", "build", "names", "options", "summary", "takes_conditions"]
+__all__ = ["Option", "build", "names", "needs_conditions", "options", "summary", "takes_conditions"]
 
 
 def build(name: str, spec: DataSpec, **chosen: Any) -> Model:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from sfumato.batch import Batch
-from sfumato.distributions import Distribution, Latent, Normal
+from sfumato.distributions import Distribution, Latent, Posterior
 from sfumato.models._model import Model
 from sfumato.networks import StandardPrior
 
@@ -15,7 +14,7 @@ class LatentModel(Model):
     """x ← z: an encoder q(z | x, c), a prior p(z | c) and a decoder p(x | z, c).
 
     Arguments:
-        encoder: called as encoder(x, given, mask); returns a `Normal` over z, shape (B, L).
+        encoder: called as encoder(x, given, mask); returns a `Posterior` over z, shape (B, L), mostly a `Normal`.
         decoder: called as decoder(z, given); returns the distribution of x.
         prior: called as prior(given, n); returns a `Latent` distribution over (n, L). Needs an attribute `latent_dim`
             only when it is left to be N(0, 1): then give the number of latents instead of a module.
@@ -29,8 +28,8 @@ class LatentModel(Model):
         self.decoder = decoder
         self.prior_net = StandardPrior(prior) if isinstance(prior, int) else prior
 
-    def encode(self, batch: Batch) -> Normal:
-        """q(z | x, c), mean and log-scale of shape (B, L)."""
+    def encode(self, batch: Batch) -> Posterior:
+        """q(z | x, c) over (B, L); its `point` is the code that stands for an example, E[z | x, c] of a `Normal`."""
         return self.encoder(batch.x, batch.given, batch.mask)
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
@@ -56,8 +55,8 @@ class LatentModel(Model):
         return p.sample() if noise else p.point()
 
     def reconstruct(self, batch: Batch) -> Tensor:
-        """The point of p(x | z, c) at z = E[z | x, c]; shape (B, *shape)."""
-        return self.decode(self.encode(batch).mean, batch.given).point()
+        """The point of p(x | z, c) at the point of q(z | x, c); shape (B, *shape)."""
+        return self.decode(self.encode(batch).point(), batch.given).point()
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
         """log p(x, z_i | c) − log q(z_i | x, c) for k draws z_i ~ q; shape (B, k), in nats.
@@ -74,7 +73,7 @@ class LatentModel(Model):
         """`log_weight` as (log p(x | z, c), log p(z | c) − log q(z | x, c)), each (B, k)."""
         n = len(batch)
         q = self.encode(batch).repeat(k)
-        z = q.sample() if noise is None else q.mean + torch.exp(q.log_scale) * noise.to(q.mean).repeat(n, 1)
+        z = q.sample() if noise is None else q.draw(noise.to(q.point()).repeat(n, 1))
         given = None if batch.given is None else batch.given.repeat_interleave(k, 0)
         mask = None if batch.mask is None else batch.mask.repeat_interleave(k, 0)
         log_p = self.decode(z, given).log_prob(batch.x.repeat_interleave(k, 0), mask)

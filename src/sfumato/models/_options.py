@@ -72,6 +72,16 @@ def takes_conditions(name: str) -> bool:
     return any(option.name == "condition_dropout" for option in options(name))
 
 
+def needs_conditions(name: str) -> bool:
+    """Whether a model is nothing without conditions: its file says `NEEDS_CONDITIONS = True`.
+
+    >>> needs_conditions("cvae"), needs_conditions("vae")
+    (True, False)
+    """
+    assigned = (node for node in _tree(name).body if isinstance(node, ast.Assign))
+    return any(ast.unparse(node) == "NEEDS_CONDITIONS = True" for node in assigned)
+
+
 def _tree(name: str) -> ast.Module:
     return ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
 

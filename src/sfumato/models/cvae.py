@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sfumato.batch import Batch, Loss
-from sfumato.distributions import noise
 from sfumato.errors import SfumatoError
 from sfumato.models._latent import LatentModel
 from sfumato.networks import (
@@ -18,9 +16,11 @@ from sfumato.networks import (
     encoder_for,
     sizes_for,
 )
-from sfumato.networks.features import GivenFeatures
+from sfumato.networks.features import GivenFeatures, leave_out
 from sfumato.objectives import Ramp, free_bits, rate
 from sfumato.spec import DataSpec, Size
+
+NEEDS_CONDITIONS = True
 
 
 class CVAE(LatentModel):
@@ -71,11 +71,6 @@ class CVAE(LatentModel):
             terms = {"distortion": distortion, "charged_rate": free_bits(rates, self.free_bits)}
             return {"model": Loss(terms, {"charged_rate": weight}, also={"rate": rates.sum(1)})}
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
-
-
-def leave_out(given: Tensor, probability: float) -> Tensor:
-    """`given` with each entry replaced by NaN with this probability; shape (B, G)."""
-    return given.masked_fill(noise.uniform(given) < probability, torch.nan)
 
 
 def build(

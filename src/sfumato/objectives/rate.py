@@ -6,11 +6,11 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-from sfumato.distributions import Latent, Normal, StandardNormal
+from sfumato.distributions import Latent, Normal, Posterior, StandardNormal
 from sfumato.distributions.noise import joint_rows
 
 
-def rate(q: Normal, prior: Latent, z: Tensor) -> Tensor:
+def rate(q: Posterior, prior: Latent, z: Tensor) -> Tensor:
     """KL(q(z|x) ‖ p(z)) in nats: per dimension, shape (B, L), where it has a closed form.
 
     Otherwise its estimate log q(z|x) − log p(z) from the draw z ~ q, unbiased, shape (B, 1).
@@ -19,7 +19,7 @@ def rate(q: Normal, prior: Latent, z: Tensor) -> Tensor:
     >>> rate(q, StandardNormal(1, 3), q.sample()).sum()
     tensor(1.5000)
     """
-    if isinstance(prior, Normal | StandardNormal):
+    if isinstance(q, Normal) and isinstance(prior, Normal | StandardNormal):
         return q.kl(prior)
     return (q.log_prob(z) - prior.log_prob(z)).unsqueeze(1)
 
@@ -33,7 +33,7 @@ def free_bits(rates: Tensor, floor: float) -> Tensor:
     >>> free_bits(torch.tensor([[0.1, 3.0], [0.3, 1.0]]), 0.5)
     tensor([3.5000, 1.5000])
     """
-    paid = _joint_mean(rates.detach()) > floor
+    paid = joint_mean(rates.detach()) > floor
     return torch.where(paid, rates, floor).sum(1)
 
 
@@ -45,11 +45,11 @@ def gap_of_mean(rates: Tensor, capacity: float) -> Tensor:
     >>> gap_of_mean(torch.tensor([1.0, 5.0]), 4.0).mean()
     tensor(1.)
     """
-    sign = torch.sign(_joint_mean(rates.detach()) - capacity)
+    sign = torch.sign(joint_mean(rates.detach()) - capacity)
     return sign * (rates - capacity)
 
 
-def _joint_mean(values: Tensor) -> Tensor:
+def joint_mean(values: Tensor) -> Tensor:
     """Mean over the rows of the joint batch, whichever processes hold them."""
     total = joint_rows()
     if total is None or total == len(values):

@@ -77,14 +77,14 @@ class Shown:
 
     def means(self) -> np.ndarray:
         """Means of q(z|x, c), (N, L)."""
-        return array(self.chunked(lambda batch: self.model.encode(batch).mean))
+        return array(self.chunked(lambda batch: self.model.encode(batch).point()))
 
     def shifts(self) -> np.ndarray:
         """How far the means of q(z|x, c) are from the prior's, in its deviations, (N, L)."""
 
         def one(batch: Batch) -> Tensor:
             mean, deviation = self.prior(batch.given, len(batch))
-            return (self.model.encode(batch).mean - mean) / deviation
+            return (self.model.encode(batch).point() - mean) / deviation
 
         return array(self.chunked(one))
 
