@@ -27,7 +27,7 @@ class Bernoulli(Distribution):
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         losses = F.binary_cross_entropy_with_logits(self.logits, x.to(self.logits.dtype), reduction="none")
-        return sum_event(-losses, mask)
+        return -sum_event(losses, mask)
 
     def sample(self) -> Tensor:
         return (noise.uniform(self.logits) < torch.sigmoid(self.logits)).to(self.logits.dtype)

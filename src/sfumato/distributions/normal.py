@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -31,6 +32,11 @@ class Normal(Posterior):
         self.mean = mean
         self.log_scale = log_scale
 
+    @cached_property
+    def scale(self) -> Tensor:
+        """σ."""
+        return torch.exp(self.log_scale)
+
     def log_density(self, x: Tensor) -> Tensor:
         """log p(x_d) for each entry, shape of x."""
         standard = (x - self.mean) * torch.exp(-self.log_scale)
@@ -45,7 +51,7 @@ class Normal(Posterior):
 
     def draw(self, noise: Tensor) -> Tensor:
         """μ + σ·noise."""
-        return self.mean + torch.exp(self.log_scale) * noise
+        return self.mean + self.scale * noise
 
     def point(self) -> Tensor:
         return self.mean
@@ -64,7 +70,7 @@ class Normal(Posterior):
         tensor([[0.5000]])
         """
         if isinstance(other, StandardNormal):
-            return 0.5 * (self.mean.square() + torch.exp(2 * self.log_scale) - 1) - self.log_scale
+            return 0.5 * (self.mean.square() + self.scale.square() - 1) - self.log_scale
         log_ratio = self.log_scale - other.log_scale
         shift = (self.mean - other.mean) * torch.exp(-other.log_scale)
         return 0.5 * (torch.exp(2 * log_ratio) + shift.square() - 1) - log_ratio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,9 +96,12 @@ def encoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> E
     if sizes.kind == "conv":
         convolutional = ConvEncoder(spec.shape, sizes.width, sizes.depth)
         return Encoder(entry, convolutional, convolutional.outputs, sizes.latent_dim, given)
-    inputs = spec.entries if isinstance(entry, features.LevelFeatures) else entry.outputs
+    if isinstance(entry, features.LevelFeatures):
+        flat, inputs = [nn.Flatten()], spec.entries
+    else:
+        flat, inputs = [], entry.outputs
     body = MLP(inputs, sizes.width, sizes.depth)
-    return Encoder(entry, nn.Sequential(nn.Flatten(), body), body.outputs, sizes.latent_dim, given)
+    return Encoder(entry, nn.Sequential(*flat, *body), body.outputs, sizes.latent_dim, given)
 
 
 def decoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> Decoder:
@@ -108,12 +112,8 @@ def decoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> D
     if sizes.kind == "conv":
         return Decoder(ConvDecoder(inputs, head.raw, sizes.width, sizes.depth), head, given)
     body = MLP(inputs, sizes.width, sizes.depth)
-    raw = 1
-    for size in head.raw:
-        raw *= size
-    last = nn.Linear(body.outputs, raw)
-    trunk = nn.Sequential(body, last) if len(head.raw) == 1 else nn.Sequential(body, last, Reshape(head.raw))
-    return Decoder(trunk, head, given)
+    shaped = [] if len(head.raw) == 1 else [Reshape(head.raw)]
+    return Decoder(nn.Sequential(*body, nn.Linear(body.outputs, math.prod(head.raw)), *shaped), head, given)
 
 
 def prior_for(sizes: Sizes, name: str, components: int) -> StandardPrior | MixturePrior:

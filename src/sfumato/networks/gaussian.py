@@ -13,10 +13,26 @@ from sfumato.networks.mlp import MLP
 LOG_SCALE_LIMIT = 10.0
 
 
-class Encoder(nn.Module):
-    """q(z | x, c) = N(μ(x, c), σ(x, c)²).
+class NormalLayer(nn.Module):
+    """One linear layer to μ and log σ of a normal.
 
     log σ = 10·tanh(raw/10): the identity near 0, within ±10 everywhere, so that no step can overflow.
+
+    Shapes: (B, inputs) to `Normal` over (B, latent_dim).
+    """
+
+    def __init__(self, inputs: int, latent_dim: int) -> None:
+        super().__init__()
+        self.inputs, self.latent_dim = inputs, latent_dim
+        self.linear = nn.Linear(inputs, 2 * latent_dim)
+
+    def forward(self, h: Tensor) -> Normal:
+        mean, log_scale = full(self.linear(h)).chunk(2, 1)
+        return Normal(mean, bounded(log_scale))
+
+
+class Encoder(nn.Module):
+    """q(z | x, c) = N(μ(x, c), σ(x, c)²).
 
     Arguments:
         features: entries to numbers, `(x, mask) → tensor`.
@@ -39,14 +55,13 @@ class Encoder(nn.Module):
         self.features = features
         self.body = body
         self.given = given
-        self.mean = nn.Linear(outputs + (given.outputs if given else 0), latent_dim)
-        self.log_scale = nn.Linear(self.mean.in_features, latent_dim)
+        self.normal = NormalLayer(outputs + (given.outputs if given else 0), latent_dim)
 
     def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> Normal:
         h = self.body(self.features(x, mask))
         if self.given is not None:
             h = torch.cat([h, self.given(given, h)], 1)
-        return Normal(full(self.mean(h)), bounded(full(self.log_scale(h))))
+        return self.normal(h)
 
 
 class Decoder(nn.Module):
@@ -65,9 +80,13 @@ class Decoder(nn.Module):
         self.given = given
 
     def forward(self, z: Tensor, given: Tensor | None = None) -> Distribution:
+        return self.head(self.raw(z, given))
+
+    def raw(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        """What the head is given, shape (B, *head.raw)."""
         if self.given is not None:
             z = torch.cat([z, self.given(given, z)], 1)
-        return self.head(full(self.trunk(z)))
+        return full(self.trunk(z))
 
 
 class StandardPrior(nn.Module):
@@ -91,15 +110,12 @@ class GivenPrior(nn.Module):
         super().__init__()
         self.given = given
         self.body = MLP(given.outputs, width, depth)
-        self.mean = nn.Linear(self.body.outputs, latent_dim)
-        self.log_scale = nn.Linear(self.body.outputs, latent_dim)
-        for layer in (self.mean, self.log_scale):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.normal = NormalLayer(self.body.outputs, latent_dim)
+        nn.init.zeros_(self.normal.linear.weight)
+        nn.init.zeros_(self.normal.linear.bias)
 
     def forward(self, given: Tensor | None, n: int) -> Normal:
-        h = self.body(self.given(given, self.mean.weight.new_empty(n, 0)))
-        return Normal(full(self.mean(h)), bounded(full(self.log_scale(h))))
+        return self.normal(self.body(self.given(given, self.normal.linear.weight.new_empty(n, 0))))
 
 
 class MixturePrior(nn.Module):

@@ -56,7 +56,9 @@ class State:
         self.highest = {
             name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self.optimizers.items()
         }
-        self.buffers = list(model.buffers())
+        kept = model.state_dict().keys()
+        # Those outside the state dict are constants, made anew with the model.
+        self.buffers = [buffer for name, buffer in model.named_buffers() if name in kept]
         self.average = Average(list(model.parameters()), plan.ema)
         self.guard = Guard(device, list(self.optimizers.values()), self.buffers, say)
         self.meter = Meter(device)
