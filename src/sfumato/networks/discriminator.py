@@ -1,0 +1,119 @@
+"""A discriminator, and the one form in which it sees data and what a decoder says of them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sfumato.distributions import Bernoulli, Columns, Distribution, Layout, Normal, Scaled
+from sfumato.distributions.discrete import draw
+from sfumato.errors import SfumatoError
+from sfumato.networks import Sizes
+from sfumato.networks.convolutional import ConvEncoder
+from sfumato.networks.features import GivenFeatures
+from sfumato.networks.gaussian import full
+from sfumato.networks.mlp import MLP
+from sfumato.spec import DataSpec
+
+
+class View(nn.Module):
+    """Data and a decoder's distribution in one differentiable form, shape (B, *`shape`).
+
+    Intensities are brought to [−1, 1] and keep the shape of the picture; of a distribution over them the mean is seen.
+    A row of a table becomes its real columns (of a distribution: their means) and then one block for each other
+    column: 1 at its category or cell and 0 elsewhere. Of a distribution the block is a draw, whose gradient is that
+    of the probabilities (straight-through), since probabilities themselves would be told from data at a glance.
+
+    Raises:
+        SfumatoError: if the likelihood has no mean to differentiate.
+    """
+
+    real: Tensor
+    discrete: Tensor
+    starts: Tensor
+    owner: Tensor
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.levels = spec.fields[0].size if spec.fields[0].kind == "level" else 0
+        if self.levels and spec.likelihood not in ("gaussian", "mse", "bernoulli"):
+            raise SfumatoError(
+                f"likelihood {spec.likelihood!r} gives pictures that an adversary cannot pass gradients through; "
+                "choose one of gaussian, mse, bernoulli"
+            )
+        layout = Layout.of(spec.columns)
+        self.sizes = layout.sizes
+        self.shape = spec.shape if self.levels else (len(layout.real) + sum(layout.sizes),)
+        owner = [*layout.real.tolist()]
+        for column, size in zip(layout.discrete.tolist(), layout.sizes, strict=True):
+            owner += [column] * size
+        for name in ("real", "discrete", "starts"):
+            self.register_buffer(name, getattr(layout, name), persistent=False)
+        self.register_buffer("owner", torch.tensor(owner, dtype=torch.long), persistent=False)
+
+    def of_data(self, x: Tensor) -> Tensor:
+        """Data as they stand in `Batch.x`."""
+        if self.levels:
+            return x * (2 / (self.levels - 1)) - 1
+        if not self.sizes:
+            return x
+        blocks = x.new_zeros(len(x), sum(self.sizes))
+        blocks.scatter_(1, x[:, self.discrete].long() + self.starts, 1.0)
+        return torch.cat([x[:, self.real], blocks], 1)
+
+    def of(self, p: Distribution) -> Tensor:
+        """What the decoder says, differentiable in all of it."""
+        if isinstance(p, Columns):
+            blocks = [straight_through(part) for part in p.logits.split(self.sizes, 1)]
+            return torch.cat([p.normal.mean, *blocks], 1)
+        if self.levels and isinstance(p, Scaled | Bernoulli):
+            return p.point() * (2 / (self.levels - 1)) - 1
+        if isinstance(p, Normal):
+            return p.mean
+        raise TypeError(f"{type(p).__name__}: no differentiable view of this distribution")
+
+    def observed(self, mask: Tensor) -> Tensor:
+        """Which entries of a view were observed, from a mask in the shape of x."""
+        return mask if self.levels else mask[:, self.owner]
+
+
+def straight_through(logits: Tensor) -> Tensor:
+    """A draw from softmax(logits) as 0s and a 1, with the gradient of the probabilities; shape (B, K)."""
+    probability = torch.softmax(logits, 1)
+    drawn = F.one_hot(draw(logits.detach()), logits.shape[1]).to(probability.dtype)
+    return drawn + probability - probability.detach()
+
+
+class Discriminator(nn.Module):
+    """Dis(x, c): the log-odds that x is real, and Dis_l(x), the features of a middle layer l.
+
+    The features of each example are brought to mean 0 and variance 1, as the batch normalisation of the paper does
+    for each feature: without that their scale, and with it the likelihood, would be the discriminator's to choose.
+    The conditions join above layer l, so that the features are of x alone.
+
+    Shapes: x (B, *view.shape), given (B, G) or None; to log-odds (B,) and features (B, F).
+    """
+
+    def __init__(self, spec: DataSpec, sizes: Sizes, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.given = GivenFeatures(spec.given) if spec.given else None
+        width = sizes.width if sizes.kind == "mlp" else 4 * sizes.width
+        lower: MLP | ConvEncoder
+        if sizes.kind == "conv":
+            lower = ConvEncoder(shape, sizes.width, sizes.depth)
+        else:
+            lower = MLP(math.prod(shape), width, sizes.depth)
+        flat = nn.Flatten() if sizes.kind == "mlp" else nn.Identity()
+        self.lower = nn.Sequential(flat, lower, nn.LayerNorm(lower.outputs, elementwise_affine=False))
+        self.upper = MLP(lower.outputs + (self.given.outputs if self.given else 0), width, 1)
+        self.last = nn.Linear(width, 1)
+
+    def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        features = self.lower(x)
+        h = features
+        if self.given is not None:
+            h = torch.cat([h, self.given(given, h)], 1)
+        return full(self.last(self.upper(h))).squeeze(1), full(features)

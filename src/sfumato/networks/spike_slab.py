@@ -1,0 +1,73 @@
+"""An encoder whose latents are exactly 0 or not, and the prior made of its answers to learned inputs."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sfumato.distributions import SpikeSlab, SpikeSlabMixture
+from sfumato.networks.gaussian import Encoder, full
+from sfumato.networks.mlp import MLP
+
+
+class SpikeSlabEncoder(nn.Module):
+    """q(z | x) = Π_j [ γ_j N(z_j; μ_j, σ_j²) + (1 − γ_j) δ₀(z_j) ], with log γ = −ReLU(−v).
+
+    Arguments:
+        normal: the encoder of a normal, whose features, body and layers for μ and log σ it takes over.
+
+    Shapes: x (B, *shape), given None, mask like x or None; to `SpikeSlab` over (B, L).
+    """
+
+    def __init__(self, normal: Encoder) -> None:
+        super().__init__()
+        self.features = normal.features
+        self.body = normal.body
+        self.normal = normal.normal
+        self.v = nn.Linear(self.normal.inputs, self.normal.latent_dim)
+        # γ = ½ at the start: where v is positive it has no gradient.
+        nn.init.constant_(self.v.bias, -math.log(2))
+
+    def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> SpikeSlab:
+        return self.of(self.features(x, mask))
+
+    def of(self, features: Tensor) -> SpikeSlab:
+        """The posterior of an input that is given as its features."""
+        h = self.body(features)
+        return SpikeSlab(self.normal(h), torch.exp(-F.relu(-full(self.v(h)))))
+
+
+class PseudoInputs(nn.Module):
+    """p(z) = Σ_u π_u q(z | x_u): the encoder's own answers to U learned inputs, and who is near which of them.
+
+    The inputs are learned as features (a picture's intensities from −1 to 1, a column's embedding), which is what
+    the encoder sees of data of any kind.
+
+    Arguments:
+        encoder: the model's own; it is not a part of this module, and its parameters stay the encoder's.
+        shape: shape of the features of one example.
+        count: number of pseudo-inputs U.
+        width: hidden width of the selector ω.
+    """
+
+    def __init__(self, encoder: SpikeSlabEncoder, shape: tuple[int, ...], count: int, width: int) -> None:
+        super().__init__()
+        self._encoder = (encoder,)
+        self.inputs = nn.Parameter(0.5 * torch.randn(count, *shape))
+        self.logits = nn.Parameter(torch.zeros(count))
+        body = MLP(math.prod(shape), width, 1)
+        self.selector = nn.Sequential(nn.Flatten(), body, nn.Linear(body.outputs, count))
+
+    def forward(self, given: Tensor | None, n: int) -> SpikeSlabMixture:
+        return SpikeSlabMixture(self.logits, self.components(), n)
+
+    def components(self) -> SpikeSlab:
+        """q(z | x_u), over (U, L)."""
+        return self._encoder[0].of(self.inputs)
+
+    def select(self, features: Tensor) -> Tensor:
+        """log ω_u(x), shape (B, U)."""
+        return torch.log_softmax(full(self.selector(features)), 1)
