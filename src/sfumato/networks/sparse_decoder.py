@@ -1,0 +1,61 @@
+"""A decoder in which each entry of x sees its own few latents."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.distributions import Distribution
+from sfumato.errors import SfumatoError
+from sfumato.networks.gaussian import full
+from sfumato.networks.heads import for_likelihood
+from sfumato.networks.mlp import MLP
+from sfumato.spec import DataSpec
+
+MOST_ENTRIES = 2048
+
+
+class SparseDecoder(nn.Module):
+    """p(x | z) = Π_j p(x_j | f_j(w_j ⊙ z)), with one trunk for all entries and a last layer for each.
+
+    The first layer has no bias, so an entry whose w_j is 0 is a constant.
+
+    Attributes:
+        w: W, shape (D, L).
+
+    Raises:
+        SfumatoError: if x has too many entries, or a likelihood that does not take one block of numbers per entry.
+    """
+
+    order: Tensor
+
+    def __init__(self, spec: DataSpec, latent_dim: int, width: int, depth: int) -> None:
+        super().__init__()
+        entries = spec.entries
+        if entries > MOST_ENTRIES:
+            raise SfumatoError(
+                f"{entries} entries are too many for a sparse decoder, which runs once for each; "
+                f"give at most {MOST_ENTRIES}, or choose sparse_vae"
+            )
+        self.head = for_likelihood(spec)
+        kinds = spec.columns
+        sizes = [1 if field.kind in ("real", "level") else field.size for field in kinds]
+        if kinds[0].kind == "level" and self.head.raw != spec.shape:
+            raise SfumatoError(f"likelihood {spec.likelihood!r} does not suit a sparse decoder; choose gaussian or mse")
+        self.w = nn.Parameter(torch.randn(entries, latent_dim))
+        self.first = nn.Linear(latent_dim, width, bias=False)
+        self.trunk = nn.Sequential(nn.LeakyReLU(), MLP(width, width, max(depth - 1, 0)))
+        self.last = nn.Parameter(torch.randn(entries, max(sizes), width) * width**-0.5)
+        self.bias = nn.Parameter(torch.zeros(entries, max(sizes)))
+        # Where each of the head's raw numbers lies among the (D, largest size) outputs: real entries come first.
+        discrete = [j for j in range(entries) if kinds[j].kind not in ("real", "level")]
+        plain = [j for j in range(entries) if kinds[j].kind in ("real", "level")]
+        order = [j * max(sizes) + k for j in [*plain, *discrete] for k in range(sizes[j])]
+        self.register_buffer("order", torch.tensor(order, dtype=torch.long), persistent=False)
+
+    def forward(self, z: Tensor, given: Tensor | None = None) -> Distribution:
+        seen = z.unsqueeze(1) * self.w
+        h = self.trunk(self.first(seen))
+        blocks = torch.einsum("bjh,jkh->bjk", h, self.last) + self.bias
+        raw = full(blocks).flatten(1)[:, self.order]
+        return self.head(raw.view(len(z), *self.head.raw))
