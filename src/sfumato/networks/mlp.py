@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor, nn
+
+LEAKY = partial(nn.LeakyReLU, inplace=True)
 
 
 class MLP(nn.Sequential):
@@ -12,12 +17,12 @@ class MLP(nn.Sequential):
         inputs: number of input features.
         width: hidden width.
         depth: number of hidden layers.
-        activation: class of the activation; LeakyReLU is the classic here.
+        activation: makes one activation; LeakyReLU is the classic here.
 
     Shapes: (B, inputs) to (B, width); with depth 0, the identity on (B, inputs).
     """
 
-    def __init__(self, inputs: int, width: int, depth: int, activation: type[nn.Module] = nn.LeakyReLU) -> None:
+    def __init__(self, inputs: int, width: int, depth: int, activation: Callable[[], nn.Module] = LEAKY) -> None:
         layers: list[nn.Module] = []
         for _ in range(depth):
             layers += [nn.Linear(inputs, width), activation()]
