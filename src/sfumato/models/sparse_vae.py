@@ -29,7 +29,8 @@ class SparseVAE(LatentModel):
     gives a `SpikeSlab`, whose `point` is 0 wherever the spike is the likelier.
 
     Training has two phases: first the slab is held at N(0, 1), so that γ alone learns which latents are used; then
-    its μ and log σ grow in, multiplied by λ(t) from 0 to 1, while the slope c grows to its end.
+    its μ and log σ grow in, multiplied by λ(t) from 0 to 1, while the slope c
+    grows from a fifth of its end.
 
     Densities of z are with respect to the mixed measure of `SpikeSlab`, for q and p alike: `log_weight` is right.
 
@@ -73,7 +74,7 @@ class SparseVAE(LatentModel):
         log_omega = self.prior_net.select(features)
         omega = log_omega.exp()
 
-        z = q.relaxed(1 + (self.slope - 1) * grown) if self.training else q.sample()
+        z = q.relaxed(self.slope * (0.2 + 0.8 * grown)) if self.training else q.sample()
         distortion = -self.decode(z, batch.given).log_prob(batch.x, batch.mask)
         rates = pairwise(q).kl(p).sum(2)
         selection = (omega * (log_omega - torch.log_softmax(self.prior_net.logits, 0))).sum(1)
