@@ -34,6 +34,22 @@ def joint_rows() -> int | None:
     return None if held is None else held[2]
 
 
+def place(count: int) -> tuple[int, int]:
+    """First row and number of rows of the joint batch for a local batch of `count` rows: (0, count) outside `rows`.
+
+    >>> with rows(3, 2, 10):
+    ...     place(2)
+    (3, 10)
+    """
+    held = _ROWS.get()
+    return (0, count) if held is None or held[1] != count else (held[0], held[2])
+
+
+def shared_uniform(like: Tensor, *shape: int) -> Tensor:
+    """Uniform noise in [0, 1) that is the same on every process, for what concerns the joint batch as a whole."""
+    return torch.rand(shape, device=like.device, dtype=like.dtype)
+
+
 def normal(like: Tensor, *shape: int) -> Tensor:
     """Standard normal noise of `shape` (default: the shape of `like`), batch first, with like's device and dtype."""
     return _draw(torch.randn, like, shape)

@@ -1,7 +1,29 @@
 """The terms of the objectives: pure functions on distributions and tensors."""
 
 from sfumato.objectives.bounds import importance_bound
+from sfumato.objectives.mmd import Gaussian, InverseMultiquadratic, Kernel, mmd
 from sfumato.objectives.rate import free_bits, gap_of_mean, joint_mean, rate
 from sfumato.objectives.schedules import Ramp
+from sfumato.objectives.total_correlation import (
+    decomposed_rate,
+    log_weights,
+    second_half_permuted,
+    telling_apart,
+)
 
-__all__ = ["Ramp", "free_bits", "gap_of_mean", "importance_bound", "joint_mean", "rate"]
+__all__ = [
+    "Gaussian",
+    "InverseMultiquadratic",
+    "Kernel",
+    "Ramp",
+    "decomposed_rate",
+    "free_bits",
+    "gap_of_mean",
+    "importance_bound",
+    "joint_mean",
+    "log_weights",
+    "mmd",
+    "rate",
+    "second_half_permuted",
+    "telling_apart",
+]

@@ -1,0 +1,51 @@
+"""One process of a data-parallel training of real models: started by torchrun in `test_pairs.py`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from sfumato.data.batches import Resident
+from sfumato.files import write_tensors
+from sfumato.models import build
+from sfumato.models._model import Model
+from sfumato.spec import DataSpec, Field
+from sfumato.training import History, Settings, fit
+from sfumato.training.parallel import join
+
+SPEC = DataSpec((3,), (Field("real"),), examples=100)
+PLAN = Settings(device="cpu", epochs=3, batch_size=27, validate_every=5, patience=0, lr=1e-3)
+OPTIONS = {
+    "factor_vae": {"discriminator_width": 16},
+    "beta_tcvae": {},
+    "info_vae": {},
+    "wae": {"kernel": "gaussian"},
+}
+
+
+def points(rows: int, seed: int) -> Resident:
+    """Three columns that depend on one another."""
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 3, generator=draw)
+    x[:, 1] = x[:, 0] + 0.2 * x[:, 1]
+    return Resident(x)
+
+
+def train(name: str, seed: int) -> tuple[Model, History]:
+    """Batches of 27 of 100 rows: uneven shares, halves cut inside a share, a last batch of 19."""
+    torch.manual_seed(seed)
+    model = build(name, SPEC, latent_dim=2, width=16, depth=1, **OPTIONS[name])
+    return model, fit(model, points(100, 0), points(31, 1), settings=PLAN)
+
+
+def main() -> None:
+    rank = join(torch.device("cpu")).rank
+    for name in sys.argv[2:]:
+        model, history = train(name, seed=rank)
+        write_tensors(Path(sys.argv[1]) / f"{name}-{rank}.safetensors", model.state_dict(), {"best": str(history.best)})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The maximum mean discrepancy against closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from sfumato.objectives import Gaussian, InverseMultiquadratic, mmd
+
+
+def test_shifted_normals_have_the_value_of_the_closed_form() -> None:
+    """E k(u, v) = (h²/(h²+4))^{L/2} exp(−‖m‖²/(h²+4)) for u ~ N(m, 1), v ~ N(0, 1)."""
+    torch.manual_seed(0)
+    shift, bandwidth = 1.0, 2.0
+    z, drawn = torch.randn(1500, 3) + shift, torch.randn(1500, 3)
+    spread = (bandwidth**2 / (bandwidth**2 + 4)) ** 1.5
+    expected = 2 * spread * (1 - math.exp(-3 * shift**2 / (bandwidth**2 + 4)))
+    assert mmd(z, drawn, Gaussian(bandwidth)).mean().item() == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("kernel", [Gaussian(4.0), InverseMultiquadratic(4)])
+def test_equal_distributions_have_none_on_average_however_small_the_batch(kernel) -> None:
+    torch.manual_seed(0)
+    found = torch.stack([mmd(torch.randn(6, 4), torch.randn(6, 4), kernel).mean() for _ in range(800)])
+    error = found.std() / math.sqrt(len(found))
+    assert abs(found.mean()) < 4 * error < 0.03
+    assert (found < 0).any()
+
+
+def test_shares_add_up_to_the_double_sums() -> None:
+    torch.manual_seed(0)
+    z, drawn = torch.randn(5, 2, dtype=torch.float64), torch.randn(5, 2, dtype=torch.float64)
+    kernel = InverseMultiquadratic(2)
+    among = across = 0.0
+    for i in range(5):
+        for j in range(5):
+            if i != j:
+                among += (kernel((z[i] - z[j]).square().sum()) + kernel((drawn[i] - drawn[j]).square().sum())).item()
+            across += kernel((z[i] - drawn[j]).square().sum()).item()
+    assert mmd(z, drawn, kernel).mean().item() == pytest.approx(among / 20 - 2 * across / 25, abs=1e-12)
+
+
+def test_its_gradient_leads_a_normal_to_the_prior() -> None:
+    torch.manual_seed(0)
+    mean, log_scale = torch.full((2,), 2.0, requires_grad=True), torch.full((2,), -2.0, requires_grad=True)
+    optimizer = torch.optim.Adam([mean, log_scale], lr=0.05)
+    for _ in range(200):
+        optimizer.zero_grad()
+        z = mean + log_scale.exp() * torch.randn(100, 2)
+        mmd(z, torch.randn(100, 2), InverseMultiquadratic(2)).mean().backward()
+        optimizer.step()
+    torch.testing.assert_close(mean.detach(), torch.zeros(2), rtol=0, atol=0.2)
+    torch.testing.assert_close(log_scale.detach(), torch.zeros(2), rtol=0, atol=0.2)
+
+
+def test_a_batch_of_one_costs_nothing() -> None:
+    assert mmd(torch.randn(1, 3), torch.randn(1, 3), Gaussian(3.0)).item() == 0.0
