@@ -232,7 +232,8 @@ def _unknown(name: str, model: str, known: Mapping[str, Setting], near: Iterable
     """Why `name` is no option: it is another model's, stands in another table, or is misspelt."""
     owners = [other for other in models.names() if any(s.name == name for s in _model_settings(other))]
     if owners and model not in owners:
-        return f"{name} is an option of {' and '.join(owners)}, not of {model}"
+        *others, last = owners
+        return f"{name} is an option of {' and '.join([', '.join(others), last] if others else [last])}, not of {model}"
     if name in known:
         return f"{name} belongs in [{known[name].tables[0]}]"
     return f"there is no option {name!r}: {did_you_mean(name, near)}"

@@ -86,10 +86,6 @@ TALK = Say()
 NOWHERE = Out()
 
 
-TALK = Say()
-NOWHERE = Out()
-
-
 def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), indent: str = "") -> str:
     """Columns one under the other; the last one is wrapped to the width of the terminal.
 
@@ -107,7 +103,8 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), indent: str
     out = []
     for line in lines:
         first = indent + "".join(cell.ljust(width + 2) for cell, width in zip(line, widths, strict=False))
-        last, *more = textwrap.wrap(line[-1], room) or [""]
+        # A path is copied whole, so no word is broken.
+        last, *more = textwrap.wrap(line[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
         out.append((first + last).rstrip())
         out += [" " * start + part for part in more]
     return "\n".join(out)

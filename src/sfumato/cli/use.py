@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sfumato.estimator import Autoencoder
 
 Given = Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE")]
+Draw = Annotated[bool, Parameter(negative="", show_default=False)]
 
 LOWEST = 5
 """How many of the least likely rows `score` shows."""
@@ -63,6 +64,7 @@ def reconstruct(
     /,
     *,
     given: Given = None,
+    draw: Draw = False,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -74,10 +76,11 @@ def reconstruct(
         run: folder of a run, or its name under runs/
         file: file or folder of the kind the model was trained on, or a built-in set
         given: value of a condition that replaces the one in the file, as species=Adelie; repeat it for more
+        draw: draw code and example, instead of taking the mean of the one and the likeliest value of the other
     """
     out.check()
     auto = _load(run, device)
-    raw = auto.reconstruct(_read(auto, file), pairs("--given", given))
+    raw = auto.reconstruct(_read(auto, file), pairs("--given", given), noise=draw, seed=seed)
     _deliver(auto, raw, len(raw), "reconstructions", out, say)
 
 
@@ -87,6 +90,7 @@ def encode(
     /,
     *,
     given: Given = None,
+    draw: Draw = False,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -100,10 +104,11 @@ def encode(
         run: folder of a run, or its name under runs/
         file: file or folder of the kind the model was trained on, or a built-in set
         given: value of a condition that replaces the one in the file, as species=Adelie; repeat it for more
+        draw: draw the code from q(z|x) instead of taking its mean
     """
     out.check()
     auto = _load(run, device)
-    codes = auto.encode(_read(auto, file), pairs("--given", given))
+    codes = auto.encode(_read(auto, file), pairs("--given", given), noise=draw, seed=seed)
     _columns({f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}, out, say)
 
 

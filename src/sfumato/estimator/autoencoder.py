@@ -106,15 +106,21 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """Latents, shape (N, L), as examples: the point of p(x | z)."""
         return self.decode(X)
 
-    def encode(self, X: Any, given: Mapping[str, Any] | None = None) -> np.ndarray:
+    def encode(
+        self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0
+    ) -> np.ndarray:
         """Latent means E[z | x, c], shape (N, L).
 
         Args:
             X: the examples; columns of a frame may stand in any order.
             given: conditions that replace those in X, name → value or N values.
+            noise: draw z from q(z | x, c) instead of taking its mean.
+            seed: of the draw.
         """
         model = passes.exact(self._model())
-        return np.concatenate([model.encode(batch).point().cpu().numpy() for batch in self._batches(X, given)])
+        with seeded(next(model.parameters()).device, seed):
+            posteriors = map(model.encode, self._batches(X, given))
+            return np.concatenate([(q.sample() if noise else q.point()).cpu().numpy() for q in posteriors])
 
     def decode(self, z: Any, given: Mapping[str, Any] | None = None) -> Any:
         """Latents, shape (N, L), as examples: the point of p(x | z, c). Conditions not named are left out."""
@@ -130,11 +136,19 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             parts.append(model.decode(torch.as_tensor(z[rows]).to(like), c).point())
         return self.schema_.decode(torch.cat(parts).cpu(), conditions)
 
-    def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None) -> Any:
-        """The examples after encoding to latent means and decoding; of the kind of X."""
+    def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0) -> Any:
+        """The examples after encoding to latent means and decoding; of the kind of X.
+
+        Args:
+            X: the examples.
+            given: conditions that replace those in X, name → value or N values.
+            noise: draw z from q(z | x, c) and x from p(x | z, c), instead of taking the point of each.
+            seed: of the draws.
+        """
         model = passes.exact(self._model())
         batches = list(self._batches(X, given))
-        x = torch.cat([model.reconstruct(batch).cpu() for batch in batches])
+        with seeded(next(model.parameters()).device, seed), torch.inference_mode():
+            x = torch.cat([model.reconstruct(batch, noise=noise).cpu() for batch in batches])
         conditions = [batch.given.cpu() for batch in batches if batch.given is not None]
         return self.schema_.decode(x, torch.cat(conditions) if conditions else None)
 

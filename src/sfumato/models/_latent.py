@@ -54,9 +54,15 @@ class LatentModel(Model):
         p = self.decode(z, given)
         return p.sample() if noise else p.point()
 
-    def reconstruct(self, batch: Batch) -> Tensor:
-        """The point of p(x | z, c) at the point of q(z | x, c); shape (B, *shape)."""
-        return self.decode(self.encode(batch).point(), batch.given).point()
+    def reconstruct(self, batch: Batch, *, noise: bool = False) -> Tensor:
+        """x → z → x, shape (B, *shape): the point of p(x | z, c) at the point of q(z | x, c).
+
+        Arguments:
+            noise: draw z from q and x from p instead.
+        """
+        q = self.encode(batch)
+        p = self.decode(q.sample() if noise else q.point(), batch.given)
+        return p.sample() if noise else p.point()
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
         """log p(x, z_i | c) − log q(z_i | x, c) for k draws z_i ~ q; shape (B, k), in nats.
