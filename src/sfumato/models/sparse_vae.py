@@ -78,7 +78,8 @@ class SparseVAE(LatentModel):
         distortion = -self.decode(z, batch.given).log_prob(batch.x, batch.mask)
         rates = pairwise(q).kl(p).sum(2)
         selection = (omega * (log_omega - torch.log_softmax(self.prior_net.logits, 0))).sum(1)
-        sparsity = p.gamma.shape[1] * bernoulli_kl(p.gamma.mean(1), p.gamma.new_tensor(self.alpha))
+        used = p.gamma.mean(1)
+        sparsity = p.gamma.shape[1] * bernoulli_kl(used, torch.full_like(used, self.alpha))
         terms = {
             "distortion": distortion,
             "rate": (omega * rates).sum(1),
