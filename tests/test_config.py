@@ -36,7 +36,7 @@ def test_only_the_seed_is_shared_by_two_parts():
     [
         ("vae", {"epohcs": 3}, "no option 'epohcs': did you mean epochs"),
         ("vae", {"latentdim": 3}, "did you mean latent_dim"),
-        ("vae", {"beta": 3.0}, "beta is an option of beta_vae and cvae, not of vae"),
+        ("vae", {"beta": 3.0}, "beta is an option of beta_tcvae, beta_vae and cvae, not of vae"),
         ("vea", {}, "no model is called 'vea': did you mean vae"),
         ("vae", {"lr": "abc"}, "option lr must be a number, not 'abc'"),
         ("vae", {"lr": float("nan")}, "option lr must be a number"),
@@ -78,7 +78,7 @@ def test_toml_says_the_same_again(tmp_path):
     [
         ("[training]\nepohcs = 3", "[training] there is no option 'epohcs': did you mean epochs"),
         ("[training]\nlatent_dim = 3", "[training] latent_dim belongs in [model]"),
-        ("[model]\nbeta = 3.0", "[model] beta is an option of beta_vae and cvae, not of vae"),
+        ("[model]\nbeta = 3.0", "[model] beta is an option of beta_tcvae, beta_vae and cvae, not of vae"),
         ("[trainig]\nepochs = 3", "unknown entry 'trainig': did you mean training"),
         ("training = 3", "training must be a table"),
         ("source = 3", "source must be text"),

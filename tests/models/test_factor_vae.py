@@ -91,7 +91,6 @@ class Correlated(nn.Module):
 
 def test_the_adversary_learns_the_total_correlation() -> None:
     torch.manual_seed(0)
-    template, _ = make()
     discriminator = nn.Sequential(nn.Linear(2, 32), nn.LeakyReLU(0.2), nn.Linear(32, 32), nn.LeakyReLU(0.2))
     discriminator.append(nn.Linear(32, 1))
     model = FactorVAE(Correlated(), nn.Identity(), 2, discriminator, discriminator_lr=3e-3)

@@ -65,12 +65,13 @@ class BetaTCVAE(LatentModel):
         distortion = -self.decode(z, batch.given).log_prob(batch.x, batch.mask)
         log_prior = self.prior(len(batch), batch.given).log_prob(z)
         parts = decomposed_rate(q, z, log_prior, self.examples, self.estimator)
+        total_rate = parts.mutual_information + parts.total_correlation + parts.dimension_rate
         weights = {
             "mutual_information": weight * self.alpha,
             "total_correlation": weight * self.beta,
             "dimension_rate": weight * self.gamma,
         }
-        return {"model": Loss({"distortion": distortion, **parts._asdict()}, weights, also={"rate": sum(parts)})}
+        return {"model": Loss({"distortion": distortion, **parts._asdict()}, weights, also={"rate": total_rate})}
 
 
 def build(

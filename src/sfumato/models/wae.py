@@ -63,7 +63,7 @@ def build(
     """A Wasserstein autoencoder with networks for `spec`.
 
     Args:
-        lam: λ, weight of the discrepancy of codes and prior in nats; 10 for each value of an example, and at least 100
+        lam: λ, weight of the discrepancy of codes and prior in nats; 1 for each value of an example, and at least 20
         kernel: inverse multiquadratics of seven widths, or one Gaussian
         bandwidth: h of the Gaussian kernel exp(−‖Δ‖²/h²); the number of latents, as in the authors' code
     """
@@ -74,5 +74,5 @@ def build(
         decoder_for(spec, sizes),
         sizes.latent_dim,
         chosen,
-        lam=max(100.0, 10.0 * spec.entries) if lam is None else lam,
+        lam=max(20.0, float(spec.entries)) if lam is None else lam,
     )
