@@ -43,7 +43,7 @@ class Sizes:
     Attributes:
         kind: "mlp" or "conv".
         latent_dim: number of latents.
-        width: hidden width, or channels at full size.
+        width: hidden width, or channels of the largest feature maps.
         depth: hidden layers, or residual blocks at each size.
     """
 

@@ -10,16 +10,18 @@ from torch.nn import functional as F
 
 SMALLEST = 4
 BLOCKS_UP_TO = 16
-"""Residual blocks work where the shorter side is at most this; larger sizes are passed through by one convolution."""
+"""Residual blocks work where the shorter side is at most this; larger sizes are passed through by one convolution. Full
+size, where most of the arithmetic would be, is only read and written: two by two pixels are one position."""
 
 
 def sides(height: int, width: int) -> list[tuple[int, int]]:
-    """The sizes a picture passes through: halved, rounding up, until its shorter side is at most 4.
+    """The sizes of features: half the picture's if its shorter side is above 16, then halved down to at most 4.
 
-    >>> sides(28, 28)
-    [(28, 28), (14, 14), (7, 7), (4, 4)]
+    >>> sides(28, 28), sides(8, 8)
+    ([(14, 14), (7, 7), (4, 4)], [(8, 8), (4, 4)])
     """
-    found = [(height, width)]
+    halved = min(height, width) > BLOCKS_UP_TO
+    found = [((height + 1) // 2, (width + 1) // 2) if halved else (height, width)]
     while min(found[-1]) > SMALLEST:
         found.append(((found[-1][0] + 1) // 2, (found[-1][1] + 1) // 2))
     return found
@@ -60,7 +62,7 @@ class ConvEncoder(nn.Module):
 
     Arguments:
         shape: (C, H, W).
-        width: channels at full size; doubled with each halving, up to four times.
+        width: channels at the largest size of features; doubled with each halving, up to four times.
         depth: residual blocks at each size of at most 16 pixels.
 
     Shapes: (B, C, H, W) to (B, `outputs`).
@@ -71,7 +73,10 @@ class ConvEncoder(nn.Module):
         sizes = sides(*shape[1:])
         channels = _channels(width, len(sizes))
         blocks = sum(_blocks(size, depth) for size in sizes)
-        layers: list[nn.Module] = [nn.Conv2d(shape[0], channels[0], 3, padding=1)]
+        if sizes[0] == tuple(shape[1:]):
+            layers: list[nn.Module] = [nn.Conv2d(shape[0], channels[0], 3, padding=1)]
+        else:
+            layers = [nn.Conv2d(shape[0], channels[0], 5, stride=2, padding=2)]
         for level, size in enumerate(sizes):
             if level:
                 layers.append(nn.Conv2d(channels[level - 1], channels[level], 3, stride=2, padding=1))
@@ -93,7 +98,7 @@ class ConvDecoder(nn.Module):
     Arguments:
         inputs: number of input features.
         raw: (channels, H, W) of the outputs.
-        width: channels at full size; doubled with each halving, up to four times.
+        width: channels at the largest size of features; doubled with each halving, up to four times.
         depth: residual blocks at each size of at most 16 pixels.
 
     Shapes: (B, inputs) to (B, *raw).
@@ -116,8 +121,12 @@ class ConvDecoder(nn.Module):
             else:
                 layers.append(nn.SiLU())
         layers += [nn.GroupNorm(_groups(channels[-1]), channels[-1]), nn.SiLU()]
-        layers.append(nn.Conv2d(channels[-1], raw[0], 3, padding=1))
+        if sizes[-1] == tuple(raw[1:]):
+            layers.append(nn.Conv2d(channels[-1], raw[0], 3, padding=1))
+        else:
+            layers += [nn.Conv2d(channels[-1], 4 * raw[0], 3, padding=1), nn.PixelShuffle(2)]
         self.layers = nn.Sequential(*layers)
+        self.size = raw[1:]
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z)
+        return self.layers(z)[:, :, : self.size[0], : self.size[1]]
