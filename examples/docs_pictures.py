@@ -1,0 +1,45 @@
+"""Make the pictures of the docs again: fit what the pages speak of and copy what the reports show.
+
+    python examples/docs_pictures.py [FOLDER OF DATA SETS]
+
+The table and the emoji lie in the folder of data sets (default: ../shared/data); without it only toy sets are made.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import sfumato
+from sfumato.report import pictures
+
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "pictures"
+PANELS = "data-reconstructions-samples"
+
+
+def make(source: str, model: str, wanted: dict[str, str], **options: Any) -> None:
+    """Fit and copy: `wanted` is name in the report → name in the docs."""
+    auto = sfumato.fit(source, model=model, progress=True, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        made = {picture.path.stem: picture.path for picture in pictures(auto, auto.data_, Path(folder))}
+        for name, target in wanted.items():
+            shutil.copyfile(made[name], DOCS / f"{target}.png")
+            print(DOCS / f"{target}.png")
+
+
+def main(folder: Path) -> None:
+    DOCS.mkdir(parents=True, exist_ok=True)
+    for model in ("vae", "cvae"):
+        make("moons", model, {PANELS: f"{model}-moons", "decoder-map": f"{model}-moons-map"})
+    if not folder.is_dir():
+        print(f"{folder}: no such folder, so no pictures of tables and pictures")
+        return
+    make(str(folder / "penguins.csv"), "cvae", {"marginals": "cvae-penguins"}, given=("species",))
+    make(str(folder / "emoji"), "beta_vae", {"traversals": "beta_vae-traversals"}, beta=4.0, size=32, steps=3000)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("../shared/data"))
