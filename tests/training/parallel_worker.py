@@ -8,7 +8,7 @@ from pathlib import Path
 from sfumato.files import write_tensors
 from sfumato.training import Callback, History, Settings, fit
 from sfumato.training.parallel import join, torch
-from toys import Duel, Line, data
+from toys import Duel, Floored, Line, data
 
 PLAN = Settings(device="cpu", epochs=4, batch_size=27, validate_every=5, patience=0, lr=1e-2)
 
@@ -27,6 +27,8 @@ def train(kind: str, seed: int, folder: Path | None) -> tuple[torch.nn.Module, H
     model: torch.nn.Module = Line(seed)
     if kind == "duel":
         model = Duel(seed)
+    elif kind == "floor":
+        model = Floored(seed)
     elif kind == "clip":
         changes = {"clip": 0.5, "ema": 0.9}
     elif kind == "stop":
@@ -35,7 +37,9 @@ def train(kind: str, seed: int, folder: Path | None) -> tuple[torch.nn.Module, H
         changes = {"epochs": 10**6, "max_time": 0.5}
     settings = Settings(**{**PLAN.__dict__, **changes})
     # 100 rows in batches of 27: uneven shares, and a last batch of 19.
-    history = fit(model, data(100), data(31, 1), settings=settings, folder=folder, callbacks=callbacks)
+    # 258 rows are validated as 256 and 2.
+    valid = data(258 if kind == "floor" else 31, 1)
+    history = fit(model, data(100), valid, settings=settings, folder=folder, callbacks=callbacks)
     return model, history
 
 

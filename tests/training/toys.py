@@ -10,6 +10,7 @@ from sfumato.batch import Batch, Loss
 from sfumato.data.batches import Resident
 from sfumato.distributions import noise
 from sfumato.models._model import Model
+from sfumato.objectives import free_bits
 
 
 def data(rows: int = 200, seed: int = 0) -> Resident:
@@ -35,6 +36,14 @@ class Line(Model):
         error = self.decoder(z).float() - batch.x
         rate = 0.5 * (mean**2 + (2 * log_scale).exp() - 1) - log_scale
         return {"model": Loss({"distortion": 0.5 * error.square().sum(1), "rate": rate.sum(1)})}
+
+
+class Floored(Line):
+    """A line whose rate is compared over the joint batch, so that processes wait for each other in each batch."""
+
+    def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
+        loss = super().losses(batch, step)["model"]
+        return {"model": Loss({**loss.terms, "rate": free_bits(loss.terms["rate"].unsqueeze(1), 0.5)})}
 
 
 class Duel(Model):

@@ -39,15 +39,17 @@ def validate(
         for number, batch in enumerate(valid.epoch(size, rank=group.rank, world=group.world)):
             joint = min(size, len(valid) - number * size)
             start, local = group.share(joint)
-            if not local:
-                continue
+            if joint < group.world:
+                # Too few to share out: all look at them, as a process without rows would keep the others waiting.
+                batch, start, local = valid.take(slice(number * size, None)), 0, joint
             with noise.rows(start, local, joint), arithmetic():
                 losses = model.losses(batch, END)
                 totals = {name: loss.per_example for name, loss in losses.items()}
                 if type(model).monitor is not Model.monitor:
                     totals[next(iter(totals))] = model.monitor(batch)
             found = rows(losses, totals)
-            meter.add(found.names, found.values.sum(1), local)
+            if joint >= group.world or group.rank == 0:
+                meter.add(found.names, found.values.sum(1), local)
     model.train(training)
     return _joint(meter, group, device).means()
 
