@@ -17,6 +17,8 @@ from sfumato.distributions import (
     Normal,
     NormalMixture,
     Scaled,
+    SpikeSlab,
+    SpikeSlabMixture,
     StandardNormal,
     noise,
 )
@@ -79,6 +81,17 @@ def test_normal_mixture_agrees_with_torch() -> None:
     draws = NormalMixture(logits, means, log_scales, 200_000).sample()
     torch.testing.assert_close(draws.mean(0), reference.mean, rtol=0.02, atol=0.02)
     torch.testing.assert_close(draws.var(0), reference.variance, rtol=0.03, atol=0.03)
+
+
+def test_mixtures_are_as_exact_under_mixed_precision() -> None:
+    torch.manual_seed(0)
+    logits, means, log_scales = torch.zeros(8), 2 * torch.randn(8, 16), torch.full((8, 16), -1.0)
+    z = 2 * torch.randn(5, 16)
+    slabs = SpikeSlab(Normal(means, log_scales), torch.full((8, 16), 0.5))
+    for mixture in (NormalMixture(logits, means, log_scales, 5), SpikeSlabMixture(logits, slabs, 5)):
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = mixture.log_prob(z)
+        torch.testing.assert_close(rounded, mixture.log_prob(z))
 
 
 def test_bernoulli_and_categorical_agree_with_torch() -> None:

@@ -39,7 +39,9 @@ class NormalMixture(Latent):
             - self.log_scales.sum(1)
             - self.means.shape[1] * HALF_LOG_2PI
         )
-        components = torch.addmm(constant, x, weighted.t()) - 0.5 * (x.square() @ precision.t())
+        # Mixed precision would round these products: single nats in a log-density.
+        with torch.autocast(x.device.type, enabled=False):
+            components = torch.addmm(constant, x, weighted.t()) - 0.5 * (x.square() @ precision.t())
         return torch.logsumexp(components, 1)
 
     def sample(self) -> Tensor:

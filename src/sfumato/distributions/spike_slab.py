@@ -96,8 +96,10 @@ class SpikeSlabMixture(Latent):
         weighted = precision * slab.mean
         active = torch.log(gamma) - 0.5 * weighted * slab.mean - slab.log_scale - HALF_LOG_2PI
         zero = (x == 0).to(x.dtype)
-        log_prob = zero @ torch.log1p(-gamma).t() + (1 - zero) @ active.t() + x @ weighted.t()
-        log_prob = log_prob - 0.5 * (x.square() @ precision.t())
+        # Mixed precision would round these products: single nats in a log-density.
+        with torch.autocast(x.device.type, enabled=False):
+            log_prob = zero @ torch.log1p(-gamma).t() + (1 - zero) @ active.t() + x @ weighted.t()
+            log_prob = log_prob - 0.5 * (x.square() @ precision.t())
         return torch.logsumexp(torch.log_softmax(self.logits, 0) + log_prob, 1)
 
     def sample(self) -> Tensor:
