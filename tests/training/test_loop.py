@@ -14,6 +14,7 @@ import torch
 from sfumato.data.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.files import read_tensors
+from sfumato.objectives import Ramp
 from sfumato.training import Callback, Settings, fit
 from sfumato.training.randomness import order_seed
 from toys import Duel, Line, data, same
@@ -124,6 +125,16 @@ def test_patience_stops_and_the_best_weights_are_kept(tmp_path: Path) -> None:
     saved, _ = read_tensors(tmp_path / "model.safetensors")
     assert all(torch.equal(saved[name], value) for name, value in model.state_dict().items())
     assert not model.training
+
+
+def test_patience_waits_for_the_warm_up() -> None:
+    elsewhere = Resident(torch.randn(60, 2, generator=torch.Generator().manual_seed(2)) * 3)
+    plan = settings(epochs=500, patience=3, lr=0.05, schedule="constant")
+    model = Line(width=32)
+    model.warmup = Ramp(60, cycles=2)
+    history = fit(model, data(64), elsewhere, settings=plan)
+    assert history.best_step < 150
+    assert (history.stop, history.lines[-1]["step"]) == ("patience", 200)
 
 
 def test_validation_has_fixed_noise_and_changes_nothing() -> None:

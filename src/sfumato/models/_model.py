@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sfumato.batch import Batch, Loss
+from sfumato.objectives import Ramp
 
 END = sys.maxsize
 """The step at which every schedule has run its course."""
@@ -32,6 +33,10 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         """One loss for each player, all from one forward pass."""
+
+    def settled(self, step: int) -> bool:
+        """Whether every `Ramp` among the model's attributes has run its course at `step`: patience waits for it."""
+        return all(step >= held.end for held in vars(self).values() if isinstance(held, Ramp))
 
     def optimizer(self, player: str, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:
         """The optimizer of one player; Adam (AdamW when there is weight decay) unless a paper says otherwise."""

@@ -21,6 +21,15 @@ class Ramp:
     steps: int = 0
     cycles: int = 1
 
+    @property
+    def end(self) -> int:
+        """The step from which on the weight stays 1.
+
+        >>> Ramp(2, cycles=2).end
+        6
+        """
+        return max(self.steps, 0) * (2 * self.cycles - 1)
+
     def __call__(self, step: int) -> float:
         if self.steps <= 0 or step >= 2 * self.steps * self.cycles:
             return 1.0

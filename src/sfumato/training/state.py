@@ -29,7 +29,7 @@ class State:
         course: what the order of the data follows from; a resumed training must have the same.
         step: steps taken; epoch and position in it follow from it.
         elapsed: seconds trained before this process began.
-        stale: validations since the last better one.
+        stale: validations since the last better one, those during a warm-up not counted.
         best_weights: the best `state_dict` so far; empty before the first validation.
     """
 
@@ -80,13 +80,13 @@ class State:
             return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def judge(self, total: float) -> None:
-        """Keep the weights if the validation total is the lowest so far."""
+        """Keep the weights if the validation total is the lowest so far; else lose patience, if schedules have run."""
         best = self.history.best
         if total == total and (best is None or total < best):
             self.history.best, self.history.best_step = total, self.step
             self.best_weights = self.weights()
             self.stale = 0
-        else:
+        elif self.model.settled(self.step):
             self.stale += 1
 
     @property
