@@ -30,6 +30,12 @@ def test_free_bits_cost_their_floor_and_have_no_gradient_below_it() -> None:
     assert rates.grad.tolist() == [[0.0, 0.5], [0.0, 0.5]]
 
 
+def test_latents_whose_rate_is_known_only_together_share_their_floors() -> None:
+    rates = torch.tensor([[0.9], [1.3]])
+    assert free_bits(rates, 0.5, 3).tolist() == pytest.approx([1.5, 1.5])
+    assert torch.equal(free_bits(rates, 0.5, 2), rates.sum(1))
+
+
 def test_the_gap_is_that_of_the_batch_mean_not_the_mean_of_gaps() -> None:
     rates = torch.tensor([0.0, 10.0], requires_grad=True)
     gap = gap_of_mean(rates, 5.0 + 1.0)

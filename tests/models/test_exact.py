@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
+from sfumato.errors import SfumatoError
 from sfumato.models.beta_vae import BetaVAE
 from sfumato.models.cvae import CVAE
 from sfumato.models.vae import VAE
@@ -63,6 +64,11 @@ def test_the_elbo_falls_short_of_the_evidence_by_the_kl_to_the_true_posterior() 
     variance = 1 / (1 + SCALES**2 / NOISE**2)
     gap = (0.5 * 0.1**2 / variance).sum()
     torch.testing.assert_close(elbo, evidence(x).mean() - gap, rtol=0, atol=0.05)
+
+
+def test_free_bits_are_refused_where_there_is_no_rate_to_hold_up() -> None:
+    with pytest.raises(SfumatoError, match="free_bits .* choose one"):
+        VAE(ExactEncoder(shift=0.3), LinearDecoder(), 2, samples=5, free_bits=0.1)
 
 
 def test_the_bound_of_more_samples_is_tighter_and_never_above_the_evidence() -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from sfumato.batch import Batch, Loss
+from sfumato.errors import SfumatoError
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
 from sfumato.objectives import Ramp, free_bits, importance_bound, rate
@@ -26,7 +27,8 @@ class VAE(LatentModel):
         decoder: decoder(z, given) → p(x | z).
         prior: prior(given, n) → p(z), or the number of latents of a standard normal.
         samples: k.
-        free_bits: each latent's mean rate below this many nats is free (Kingma et al. 2016); 0 is the ELBO.
+        free_bits: each latent's mean rate below this many nats is free (Kingma et al. 2016); 0 is the ELBO. Not with
+            k > 1.
         warmup: w as a function of the step.
 
     >>> import torch
@@ -49,6 +51,8 @@ class VAE(LatentModel):
         warmup: Ramp = Ramp(),
     ) -> None:
         super().__init__(encoder, decoder, prior)
+        if samples > 1 and free_bits:
+            raise SfumatoError("free_bits holds up a rate, which the bound of several samples does not have: choose one")
         self.samples = samples
         self.free_bits = free_bits
         self.warmup = warmup
@@ -65,7 +69,7 @@ class VAE(LatentModel):
         distortion = -self.decode(z, batch.given).log_prob(batch.x, batch.mask)
         rates = rate(q, self.prior(len(batch), batch.given), z)
         if self.free_bits:
-            charged = free_bits(rates, self.free_bits)
+            charged = free_bits(rates, self.free_bits, z.shape[1])
             terms = {"distortion": distortion, "charged_rate": charged}
             return {"model": Loss(terms, {"charged_rate": weight}, also={"rate": rates.sum(1)})}
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}

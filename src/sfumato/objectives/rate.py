@@ -24,15 +24,23 @@ def rate(q: Posterior, prior: Latent, z: Tensor) -> Tensor:
     return (q.log_prob(z) - prior.log_prob(z)).unsqueeze(1)
 
 
-def free_bits(rates: Tensor, floor: float) -> Tensor:
+def free_bits(rates: Tensor, floor: float, latents: int | None = None) -> Tensor:
     """Σ_l max(λ, KL_l) with the mean over the batch inside the maximum; shape (B, L) to (B,).
 
     A dimension whose mean rate is below `floor` nats costs exactly `floor` and has no gradient, so it is not pushed
     down any further. Kingma et al. 2016 (improving variational inference with inverse autoregressive flow), eq. 15.
+    Where only the rate of several latents together is known, as under a mixture prior, they share their floors.
+
+    Args:
+        rates: KL_l of each example.
+        floor: λ in nats.
+        latents: how many latents there are; None for one for each column of `rates`.
 
     >>> free_bits(torch.tensor([[0.1, 3.0], [0.3, 1.0]]), 0.5)
     tensor([3.5000, 1.5000])
     """
+    if latents is not None:
+        floor = floor * latents / rates.shape[1]
     paid = joint_mean(rates.detach()) > floor
     return torch.where(paid, rates, floor).sum(1)
 
