@@ -67,7 +67,7 @@ def test_the_elbo_falls_short_of_the_evidence_by_the_kl_to_the_true_posterior() 
 
 
 def test_free_bits_are_refused_where_there_is_no_rate_to_hold_up() -> None:
-    with pytest.raises(SfumatoError, match="free_bits .* choose one"):
+    with pytest.raises(SfumatoError, match=r"free_bits .* choose one"):
         VAE(ExactEncoder(shift=0.3), LinearDecoder(), 2, samples=5, free_bits=0.1)
 
 

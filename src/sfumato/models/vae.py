@@ -52,7 +52,9 @@ class VAE(LatentModel):
     ) -> None:
         super().__init__(encoder, decoder, prior)
         if samples > 1 and free_bits:
-            raise SfumatoError("free_bits holds up a rate, which the bound of several samples does not have: choose one")
+            raise SfumatoError(
+                "free_bits holds up a rate, which the bound of several samples does not have: choose one"
+            )
         self.samples = samples
         self.free_bits = free_bits
         self.warmup = warmup

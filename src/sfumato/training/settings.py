@@ -40,7 +40,9 @@ class Settings:
     clip: float = field(default=0.0, metadata={"help": "longest gradient of a player; longer ones are cut; 0 is off"})
     patience: int | None = field(
         default=None,
-        metadata={"help": "validations without a better one, after any warm-up, before stopping; 0 is off (default: half of them)"},
+        metadata={
+            "help": "validations after the warm-up without a better one before stopping; 0 is off (default: half)"
+        },
     )
     validate_every: int | None = field(
         default=None, metadata={"help": "steps between validations (default: an epoch, within 50 to 2000 steps)"}
