@@ -125,6 +125,20 @@ def test_conditions_are_labels_by_name_or_value() -> None:
         learned.conditions({"label": [4, 5, 6]}, 2)
 
 
+def test_a_label_the_training_part_lacks_is_a_missing_condition(caplog: pytest.LogCaptureFixture) -> None:
+    # Sorted by label, the only m is one of the rows set aside.
+    labels = np.array(["a"] * 122 + ["m"] + ["z"] * 77)
+    opened = data.open((rows(), labels), options=DataOptions(given="label"))
+    assert opened.schema.label_names == ("a", "z")
+    parts = [part.take(slice(None)).given for part in (opened.valid, opened.test)]
+    assert sum(int(given.isnan().sum()) for given in parts if given is not None) == 1
+    read = opened.schema.read((rows(3), np.array(["a", "m", "z"])))
+    given = opened.schema.encode(read).given
+    assert given is not None
+    np.testing.assert_array_equal(given[:, 0], [0, np.nan, 1])
+    assert "1 example has a label never seen in training, as 'm'; taken as missing" in caplog.text
+
+
 def test_conditions_not_named_follow_the_training_rows_or_are_left_out() -> None:
     labels = np.array([0] * 180 + [1] * 20)
     learned = data.open((rows(), labels), options=DataOptions(given="label")).schema

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from torch import Tensor
 from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import Field
+
+logger = logging.getLogger("sfumato.data")
 
 LABEL = "label"
 """What the label is called in `DataOptions.given` and in `Schema.conditions`."""
@@ -149,10 +152,25 @@ def conditioned(options: DataOptions, label: Label | None, name: str) -> bool:
 
 
 def condition(label: Label | None, labels: np.ndarray | None, total: int) -> Tensor:
-    """The condition column (N, 1) of raw labels, NaN for all when there are none."""
+    """The condition column (N, 1) of raw labels; NaN for one not seen in training, and for all when there are none."""
     if labels is None or label is None:
         return torch.full((total, 1), math.nan)
-    return label.encode(labels)[:, None]
+    index = label.index(labels)
+    found = label.encode(labels) if index is None else torch.from_numpy(np.where(index < 0, np.nan, index)).float()
+    return found[:, None]
+
+
+def examples(x: np.ndarray, labels: np.ndarray | None, label: Label | None) -> Examples:
+    """What is read by a schema with the label as condition; labels not seen in training are said to be so."""
+    index = None if labels is None or label is None else label.index(labels)
+    if index is not None and labels is not None:
+        names = as_names(labels)
+        new = (index < 0) & (names != "")
+        if new.any():
+            count, example = int(new.sum()), str(names[new][0])
+            rows = "1 example has" if count == 1 else f"{count} examples have"
+            logger.warning("%s a label never seen in training, as %r; taken as missing", rows, example)
+    return Examples(x, labels)
 
 
 def codes(labels: np.ndarray | None) -> np.ndarray | None:

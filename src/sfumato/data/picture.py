@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sfumato.data import arrays, folder, pixels
 from sfumato.data.batches import binarised_once
-from sfumato.data.labels import LABEL, Examples, Label, condition, conditioned
+from sfumato.data.labels import LABEL, Label, condition, conditioned, examples
 from sfumato.data.options import DataOptions
 from sfumato.data.pixels import Pixels
 from sfumato.data.schema import Encoded, Schema, remember, rows_from_json, rows_to_json
@@ -158,7 +158,7 @@ class PictureSchema(Schema):
                     f"{name}: has shape {x.shape}; this model was trained on pictures of {wanted} (C×H×W)"
                 )
             pixels.check_levels(x, name, p.top)
-        return Examples(x, labels) if self.given_names else x
+        return examples(x, labels, self.label) if self.given_names else x
 
     def _file_shape(self, name: str) -> tuple[int, int, int]:
         channels, height, width = self.spec.shape

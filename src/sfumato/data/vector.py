@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sfumato.data import arrays
-from sfumato.data.labels import LABEL, Examples, Label, condition, conditioned
+from sfumato.data.labels import LABEL, Label, condition, conditioned, examples
 from sfumato.data.options import DataOptions
 from sfumato.data.schema import Encoded, Schema, remember, rows_from_json, rows_to_json
 from sfumato.errors import SfumatoError
@@ -112,7 +112,7 @@ class VectorSchema(Schema):
         arrays.check_finite(found.x, name)
         if self.spec.likelihood == "bernoulli":
             _likelihood("bernoulli", np.nanmin(found.x, 0), np.nanmax(found.x, 0), name)
-        return Examples(found.x, found.labels) if self.given_names else found.x
+        return examples(found.x, found.labels, self.label) if self.given_names else found.x
 
     def write(self, raw: Any, path: str | Path) -> None:
         arrays.write(raw, path)
