@@ -352,6 +352,11 @@ def test_text_where_numbered_categories_were_is_missing_alone() -> None:
     assert np.nan_to_num(column.encode(pa.array(["7", "x", "3"])), nan=-1).tolist() == [1, -1, 0]
 
 
+def test_a_fraction_where_labels_of_whole_numbers_were_is_missing_alone() -> None:
+    column = learned(pa.array(["1", "2", "x"]), "categorical")
+    assert np.nan_to_num(column.encode(pa.array([1.0, 2.5, 2.0])), nan=-1).tolist() == [0, -1, 1]
+
+
 def test_time_spelt_otherwise_is_refused_by_row() -> None:
     column = learned(pa.array(["28/01/2020", "29/01/2020"]), "datetime")
     with pytest.raises(SfumatoError, match="'v', row 2: '2020-01-29' is not spelt as the times in training"):
