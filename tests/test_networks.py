@@ -9,7 +9,7 @@ import torch
 
 from sfumato.errors import SfumatoError
 from sfumato.networks import decoder_for, encoder_for, heads, sizes_for
-from sfumato.networks.features import ColumnFeatures, GivenFeatures
+from sfumato.networks.features import ColumnFeatures, GivenFeatures, for_fields
 from sfumato.spec import DataSpec, Field, Size
 
 
@@ -73,6 +73,14 @@ def test_what_stands_at_a_missing_entry_does_not_matter() -> None:
     b = features(torch.tensor([[0.0, 1.0, 2.0, 7.5]]), mask)
     torch.testing.assert_close(a, b)
     assert not torch.equal(a, features(torch.tensor([[0.0, 1.0, 0.0, 0.0]])))
+
+
+def test_binary_columns_are_features_as_they_are_with_flags_where_some_are_missing() -> None:
+    fields = (Field("level", 2), Field("level", 2, missing=True))
+    features = for_fields(DataSpec((2,), fields, likelihood="bernoulli"))
+    x, mask = torch.tensor([[0.25, 0.0], [1.0, 1.0]]), torch.tensor([[True, False], [True, True]])
+    assert features(x, mask).tolist() == [[0.25, 0, 0, 1], [1, 1, 0, 0]]
+    assert features(x).tolist() == [[0.25, 0, 0, 0], [1, 1, 0, 0]]
 
 
 def test_conditions_left_out_leave_no_nan_behind() -> None:

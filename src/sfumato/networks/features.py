@@ -68,14 +68,14 @@ class ColumnFeatures(nn.Module):
 
 
 class VectorFeatures(nn.Module):
-    """Real entries of one kind as they are, flat; flags of missing entries beside them when there may be any.
+    """Entries that are real, or 0 to 1, as they are, flat; flags of missing entries beside them if there may be any.
 
     Shapes: (B, *shape) to (B, `outputs`).
     """
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.missing = spec.fields[0].missing
+        self.missing = any(field.missing for field in spec.fields)
         self.outputs = spec.entries * (2 if self.missing else 1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -130,6 +130,7 @@ def for_fields(spec: DataSpec) -> ColumnFeatures | VectorFeatures | LevelFeature
     """The features of one example that suit its fields."""
     if len(spec.fields) == 1 and spec.fields[0].kind == "level":
         return LevelFeatures(spec.fields[0].size)
-    if spec.fields[0].kind == "real" and len(set(spec.fields)) == 1:
+    kinds = {(field.kind, field.size) for field in spec.fields}
+    if kinds == {("level", 2)} or (kinds == {("real", 1)} and len(set(spec.fields)) == 1):
         return VectorFeatures(spec)
     return ColumnFeatures(spec.columns)
