@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,29 @@ def test_two_bad_steps_two_good_ones_and_two_bad_ones_are_not_three_in_a_row() -
     assert len(said) == 4
     with pytest.raises(NotFinite, match="total is not finite, 3 steps in a row"):
         guard.passes([bad], 6, ("total",), bad[None])
+
+
+class Steep(Line):
+    """Its loss is a thousand times as steep at some steps."""
+
+    def __init__(self, steps: set[int]) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def losses(self, batch, step):
+        loss = super().losses(batch, step)["model"]
+        return {"model": replace(loss, weights={"distortion": 1000.0 if step in self.steps else 1.0})}
+
+
+def test_steps_with_too_long_a_gradient_are_counted_and_not_applied(place: bool) -> None:
+    model, watch = Steep({2, 3, 4, 5, 6}), Watch()
+    with pytest.warns(RuntimeWarning, match="longer than skip_above") as told:
+        history = fit(model, data(), settings=replace(PLAN, validate_every=1, skip_above=100.0), callbacks=[watch])
+    assert history.skipped == 5
+    assert len(told) == 1
+    assert same(watch.models[2], watch.models[7])
+    assert not same(watch.models[7], watch.models[8])
+
+
+def test_no_step_is_skipped_for_its_length_unless_asked(place: bool) -> None:
+    assert fit(Steep({2, 3}), data(), settings=PLAN).skipped == 0

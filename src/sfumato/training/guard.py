@@ -1,4 +1,4 @@
-"""Keeps a loss or gradient that is not finite out of the weights."""
+"""Keeps a loss or gradient that is not finite, or a gradient that is too long, out of the weights."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ class Guard:
         self._one = torch.ones((), device=device)
         self.skipped = 0
         self._row = 0
-        # Steps skipped, those in a row now, the longest row, the last such step.
-        self._counts = torch.zeros(4, device=device)
+        # Steps that were not finite, those in a row now, the longest row, the last such step; steps that were too long.
+        self._counts = torch.zeros(5, device=device)
+        self._seen = (0, 0)
+        self._told = False
         self._names: tuple[str, ...] = ()
         self._sums = torch.zeros(0, device=device)
 
@@ -58,13 +60,21 @@ class Guard:
         if self._saved:
             torch._foreach_copy_(self._saved, self._buffers)
 
-    def passes(self, values: list[Tensor], step: int, names: tuple[str, ...], sums: Tensor) -> bool:
+    def passes(
+        self,
+        values: list[Tensor],
+        step: int,
+        names: tuple[str, ...],
+        sums: Tensor,
+        too_long: Tensor | None = None,
+    ) -> bool:
         """Whether the step may be applied; with the flag on the device always True, and fused Adam is told.
 
         Args:
             values: the losses and gradients, all of which must be finite.
             names: names of the terms.
             sums: the terms' sums over the batch, set to 0 on the device if the step is not applied.
+            too_long: whether a gradient is longer than is wanted; such a step is not applied either, and training goes on.
 
         Raises:
             NotFinite: when the last steps in a row all failed.
@@ -72,17 +82,20 @@ class Guard:
         # What GradScaler looks with: one call for all tensors, whose scaling by 1 changes nothing.
         torch._amp_foreach_non_finite_check_and_unscale_(values, self._found, self._one)
         if self._on_device:
-            self._tell(step, names, sums)
+            self._tell(step, names, sums, too_long)
             return True
-        if not self._found.item():
-            self._row = 0
+        bad = bool(self._found.item())
+        self._row = self._row + 1 if bad else 0
+        if not bad and (too_long is None or not too_long.item()):
             return True
         self._found.zero_()
         if self._saved:
             torch._foreach_copy_(self._buffers, self._saved)
         self.skipped += 1
-        self._row += 1
-        self._report(step, self._row, _culprits(names, sums))
+        if bad:
+            self._report(step, self._row, _culprits(names, sums))
+        else:
+            self._report_long()
         return False
 
     def poll(self) -> None:
@@ -93,22 +106,29 @@ class Guard:
         """
         if not self._on_device:
             return
-        skipped, _, longest, step = (int(value) for value in self._counts.tolist())
-        if skipped > self.skipped:
-            self.skipped = skipped
+        bad, _, longest, step, long = (int(value) for value in self._counts.tolist())
+        new_bad, new_long = bad - self._seen[0], long - self._seen[1]
+        self.skipped += new_bad + new_long
+        self._seen = (bad, long)
+        if new_long:
+            self._report_long()
+        if new_bad:
             self._report(step, longest, _culprits(self._names, self._sums))
 
-    def _tell(self, step: int, names: tuple[str, ...], sums: Tensor) -> None:
-        flag, self._found = self._found, torch.zeros_like(self._found)
+    def _tell(self, step: int, names: tuple[str, ...], sums: Tensor, too_long: Tensor | None) -> None:
+        found, self._found = self._found, torch.zeros_like(self._found)
+        long = torch.zeros_like(found) if too_long is None else (1 - found) * too_long
+        flag = found + long
         bad = flag.bool()
         for optimizer in self._optimizers:
             optimizer.found_inf = flag  # type: ignore[attr-defined]
         for buffer, saved in zip(self._buffers, self._saved, strict=True):
             torch.where(bad, saved, buffer, out=buffer)
-        skipped, row, longest, last = self._counts.unbind()
-        row = (row + flag) * flag
-        self._counts = torch.stack([skipped + flag, row, torch.maximum(longest, row), torch.where(bad, step, last)])
-        self._sums = torch.where(bad, sums, self._sums if names == self._names else 0.0)
+        skipped, row, longest, last, longs = self._counts.unbind()
+        row = (row + found) * found
+        last = torch.where(found.bool(), step, last)
+        self._counts = torch.stack([skipped + found, row, torch.maximum(longest, row), last, longs + long])
+        self._sums = torch.where(found.bool(), sums, self._sums if names == self._names else 0.0)
         self._names = names
         sums.masked_fill_(bad, 0.0)
 
@@ -119,6 +139,11 @@ class Guard:
                 "try a lower --lr, a --clip such as 100, or look for extreme values in the data"
             )
         self._say(f"step {step}: {culprits} not finite; the step was not applied")
+
+    def _report_long(self) -> None:
+        if not self._told:
+            self._say("a gradient is longer than skip_above; such steps are counted and not applied (told once)")
+        self._told = True
 
 
 def _culprits(names: tuple[str, ...], sums: Tensor) -> str:

@@ -27,7 +27,7 @@ class History:
         best_step: the step whose weights were kept.
         best: its validation total; None without a validation part.
         stop: why training ended: "epochs", "patience", "max_time", "interrupted" or "callback".
-        skipped: steps that were not applied because a loss or gradient was not finite.
+        skipped: steps that were not applied because a loss or gradient was not finite, or a gradient too long.
     """
 
     lines: list[dict[str, Any]] = field(default_factory=list)

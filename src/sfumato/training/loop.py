@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.distributions import noise
@@ -173,10 +174,11 @@ def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
         torch._foreach_mul_(every, local / joint)
         group.sum_([*every, sums])
         checked = [sums[: len(losses)]]
-    if state.guard.passes([*every, *checked], state.step, found.names, sums):
+    norms = [_length(share) for share in gradients] if plan.clip or plan.skip_above else []
+    too_long = torch.stack(norms).max() > plan.skip_above if plan.skip_above else None
+    if state.guard.passes([*every, *checked], state.step, found.names, sums, too_long):
         if plan.clip:
-            for share in gradients:
-                norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(share)))
+            for share, norm in zip(gradients, norms, strict=True):
                 torch._foreach_mul_(share, (plan.clip / (norm + 1e-6)).clamp(max=1.0))
         for name in losses:
             optimizer = state.optimizers[name]
@@ -186,6 +188,11 @@ def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
         state.average.update(state.step)
         state.meter.add(found.names, sums, joint)
     state.step += 1
+
+
+def _length(gradients: list[Tensor]) -> Tensor:
+    """The norm of a player's whole gradient."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
 
 def _look(

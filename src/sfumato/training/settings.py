@@ -38,6 +38,9 @@ class Settings:
     )
     weight_decay: float = field(default=0.0, metadata={"help": "decoupled weight decay; 0 is none"})
     clip: float = field(default=0.0, metadata={"help": "longest gradient of a player; longer ones are cut; 0 is off"})
+    skip_above: float = field(
+        default=0.0, metadata={"help": "a step with a gradient longer than this is counted and not applied; 0 is off"}
+    )
     patience: int | None = field(
         default=None,
         metadata={
@@ -64,7 +67,7 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SfumatoError(f"{name} is {value}: give 1 or more")
-        for name in ("lr_warmup", "weight_decay", "clip", "patience", "checkpoint_every", "seed"):
+        for name in ("lr_warmup", "weight_decay", "clip", "skip_above", "patience", "checkpoint_every", "seed"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise SfumatoError(f"{name} is {value}: give 0 or more")
