@@ -74,7 +74,7 @@ class Guard:
             values: the losses and gradients, all of which must be finite.
             names: names of the terms.
             sums: the terms' sums over the batch, set to 0 on the device if the step is not applied.
-            too_long: whether a gradient is longer than is wanted; such a step is not applied either, and training goes on.
+            too_long: whether a gradient is longer than is wanted; such a step is not applied, and training goes on.
 
         Raises:
             NotFinite: when the last steps in a row all failed.
