@@ -14,8 +14,8 @@ from sfumato.data import frames, frames_stream
 from sfumato.errors import SfumatoError
 
 
-def text(path: Path, content: str) -> Path:
-    path.write_text(content, encoding="utf-8")
+def text(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
 
 
@@ -32,6 +32,19 @@ def test_words_for_missing_values(tmp_path: Path, word: str) -> None:
     table, _ = frames.read(text(tmp_path / "a.csv", f"n,s\n1,x\n{word},{word}\n3,y\n"))
     assert table.column("n").to_pylist() == [1, None, 3]
     assert table.column("s").to_pylist() == ["x", None, "y"]
+
+
+def test_whole_numbers_with_a_zero_before_them_are_codes_and_keep_it(tmp_path: Path) -> None:
+    path = text(tmp_path / "a.csv", "zip,n\n00501,0\n10001,10\n")
+    table, _ = frames.read(path)
+    assert table.to_pylist() == [{"zip": "00501", "n": 0}, {"zip": "10001", "n": 10}]
+    assert [piece.to_pylist() for piece in frames_stream.batches(path, 9)] == [table.to_pylist()]
+
+
+def test_times_of_day_are_written_without_empty_fractions(tmp_path: Path) -> None:
+    seconds = pa.array([1800, 3661], pa.int32()).cast(pa.time32("s")).cast(pa.time64("us"))
+    frames.write(pa.table({"t": seconds}), tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text().split() == ["t", "00:30:00", "01:01:01"]
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
@@ -57,9 +70,11 @@ def test_marks_of_order_quotes_and_lines_within_values_are_read(tmp_path: Path) 
         ("1,2\n3,4\n", "first line holds numbers"),
         ('a,b\n"1\n1",2\n3\n', "line 4 has 1 value where the header has 2"),
         ("a,b\n\0,2\n", "not UTF-8 text"),
+        ("a,café\n1,2\n".encode("latin-1"), "first line is not UTF-8 text; save the file as UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "UTF-16 text; save the file as UTF-8"),
     ],
 )
-def test_file_that_is_no_table_is_refused_by_name_and_line(tmp_path: Path, content: str, said: str) -> None:
+def test_file_that_is_no_table_is_refused_by_name_and_line(tmp_path: Path, content: str | bytes, said: str) -> None:
     with pytest.raises(SfumatoError, match=rf"bad\.csv: .*{said}") as caught:
         frames.read(text(tmp_path / "bad.csv", content))
     assert "\n" not in str(caught.value)

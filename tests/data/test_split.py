@@ -15,8 +15,8 @@ def test_parts_partition_the_rows(total: int, labelled: bool) -> None:
     labels = np.arange(total) % 3 if labelled else None
     parts = split(total, SHARES, labels=labels, seed=3)
     assert sorted(np.concatenate(parts).tolist()) == list(range(total))
-    assert len(parts[0]) >= 1
-    assert all(len(part) >= 1 for part in parts) or total < 3
+    assert len(parts[0]) >= 2
+    assert all(len(part) >= 1 for part in parts) or total < 4
 
 
 @pytest.mark.parametrize("total", [0, 1])

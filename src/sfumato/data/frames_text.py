@@ -6,7 +6,8 @@ import csv as lines
 import gzip
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -21,6 +22,7 @@ SPELLING = "sfumato.spelling"
 BOOLEANS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
 BLOCK = 1 << 22
 HEAD = 1 << 16
+CODE = re.compile(r"0\d+").fullmatch
 
 
 def read(path: Path, known: Mapping[str, pa.DataType]) -> pa.Table:
@@ -29,9 +31,9 @@ def read(path: Path, known: Mapping[str, pa.DataType]) -> pa.Table:
     Raises:
         SfumatoError: if it has no header, a line with too many or too few values, or text that is not UTF-8.
     """
-    delimiter, point = _header(path)
+    delimiter, point, codes = _header(path)
     try:
-        table = csv.read_csv(path, *_options(delimiter, point, known))
+        table = csv.read_csv(path, *_options(delimiter, point, {**codes, **known}))
     except pa.ArrowInvalid as error:
         raise _ragged(path, delimiter) or error from None
     return _tidy(path, table, known)
@@ -43,8 +45,7 @@ def types(path: Path) -> dict[str, pa.DataType]:
     Raises:
         SfumatoError: as `read` does.
     """
-    delimiter, point = _header(path)
-    known: dict[str, pa.DataType] = {}
+    delimiter, point, known = _header(path)
     while True:
         try:
             with csv.open_csv(path, *_options(delimiter, point, known, threads=False)) as reader:
@@ -66,7 +67,7 @@ def batches(path: Path, rows: int, known: Mapping[str, pa.DataType]) -> Iterator
     Raises:
         SfumatoError: as `read` does.
     """
-    delimiter, point = _header(path)
+    delimiter, point, _ = _header(path)
     try:
         with csv.open_csv(path, *_options(delimiter, point, known, threads=False)) as reader:
             for batch in reader:
@@ -99,12 +100,19 @@ def _open(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
 
 
-def _header(path: Path) -> tuple[str, str]:
-    """The separator and the decimal mark, from the first lines."""
+def _header(path: Path) -> tuple[str, str, dict[str, pa.DataType]]:
+    """The separator, the decimal mark, and the columns of codes (00501), which are text, from the first lines."""
     with _open(path) as file:
         head = file.read(HEAD)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise SfumatoError(f"{path}: UTF-16 text; save the file as UTF-8")
     if b"\0" in head:
         raise SfumatoError(f"{path}: not UTF-8 text; name a CSV, TSV or Parquet file by its true ending")
+    try:
+        head.partition(b"\n")[0].decode()
+    except UnicodeDecodeError as error:
+        if error.end < HEAD - 4:
+            raise SfumatoError(f"{path}: the first line is not UTF-8 text; save the file as UTF-8") from None
     line, *others = head.decode("utf-8-sig", errors="replace").splitlines() or [""]
     if not line.strip():
         raise SfumatoError(f"{path}: the first line is empty where column names should be; add a header line")
@@ -115,7 +123,15 @@ def _header(path: Path) -> tuple[str, str]:
         raise SfumatoError(f"{path}: the first line holds numbers where column names should be; add a header line")
     comma = rf"(^|{re.escape(delimiter)})-?\d+,\d+({re.escape(delimiter)}|$)"
     continental = delimiter != "," and any(re.search(comma, other) for other in others)
-    return delimiter, "," if continental else "."
+    codes = _codes(lines.reader([line, *(others if len(head) < HEAD else others[:-1])], delimiter=delimiter))
+    return delimiter, "," if continental else ".", dict.fromkeys(codes, pa.string())
+
+
+def _codes(rows: Iterable[list[str]]) -> list[str]:
+    """Names of the columns in which a whole number has a zero before it; as a number it would lose it."""
+    names, *values = rows
+    columns = zip_longest(*values, fillvalue="")
+    return [name for name, column in zip(names, columns, strict=False) if any(map(CODE, column))]
 
 
 def _ragged(path: Path, delimiter: str) -> SfumatoError | None:
@@ -196,6 +212,8 @@ def _words(field: pa.Field, column: pa.ChunkedArray) -> pa.Array:
         words = values.cast(pa.string())
         short = pc.match_substring_regex(words, r"^-?\d+$")
         words = pc.if_else(short, pc.binary_join_element_wise(words, ".0", ""), words)
+    elif pa.types.is_time(values.type):
+        words = pc.replace_substring_regex(values.cast(pa.string()), r"\.0+$", "")
     elif pa.types.is_duration(values.type):
         words = values.cast(pa.int64()).cast(pa.string())
     else:

@@ -19,9 +19,9 @@ def split(
 ) -> Parts:
     """Row numbers of training, validation and test, each in ascending order.
 
-    A share above 0 is given at least one row when there are 3 or more. With labels (int64, shape (total,)) the rows
-    are put in order of their label, at random within it, and those set aside are taken at even distances, so that
-    each part holds each label in proportion, up to one row.
+    A share above 0 is given at least one row when there are 4 or more; training has at least 2. With labels (int64,
+    shape (total,)) the rows are put in order of their label, at random within it, and those set aside are taken at even
+    distances, so that each part holds each label in proportion, up to one row.
 
     Raises:
         SfumatoError: if there are fewer than 2 rows.
@@ -46,7 +46,7 @@ def _counts(total: int, shares: tuple[float, float, float]) -> list[int]:
     for part in (1, 2):
         if shares[part] > 0 and total >= 3:
             counts[part] = max(counts[part], 1)
-    while sum(counts) >= total:
+    while total - sum(counts) < 2:
         counts[1 if counts[1] >= counts[2] else 2] -= 1
     counts[0] = total - sum(counts)
     return counts
