@@ -24,7 +24,8 @@ from sfumato.config import Config, resolve, settings
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import fitting, passes
 from sfumato.estimator.fitting import Fitted
-from sfumato.models._latent import LatentModel
+from sfumato.models._model import Model
+from sfumato.models._protocols import Bounds, Encodes, Reconstructs, Samples, able
 from sfumato.objectives import importance_bound
 from sfumato.training.randomness import seeded
 
@@ -109,7 +110,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def encode(
         self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0
     ) -> np.ndarray:
-        """Latent means E[z | x, c], shape (N, L).
+        """Latent means E[z | x, c], shape (N, L); whole numbers where the model's codes are discrete.
 
         Args:
             X: the examples; columns of a frame may stand in any order.
@@ -118,13 +119,18 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             seed: of the draw.
         """
         model = passes.exact(self._model())
+        encodes = able(model, Encodes, "encode")
         with seeded(next(model.parameters()).device, seed):
-            posteriors = map(model.encode, self._batches(X, given))
+            posteriors = map(encodes.encode, self._batches(X, given))
             return np.concatenate([(q.sample() if noise else q.point()).cpu().numpy() for q in posteriors])
 
     def decode(self, z: Any, given: Mapping[str, Any] | None = None) -> Any:
-        """Latents, shape (N, L), as examples: the point of p(x | z, c). Conditions not named are left out."""
+        """Codes as `encode` gives them, (N, L), as examples: the point of p(x | z, c).
+
+        Conditions not named are left out.
+        """
         model = passes.exact(self._model())
+        encodes = able(model, Encodes, "decode")
         z = check_array(z, dtype=np.float64)
         like = next(model.parameters())
         if z.shape[1] != self._n_features_out:
@@ -133,7 +139,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         parts = []
         for rows in passes.slices(len(z), self.schema_.spec):
             c = None if conditions is None else conditions[rows].to(like)
-            parts.append(model.decode(torch.as_tensor(z[rows]).to(like), c).point())
+            parts.append(encodes.decode(torch.as_tensor(z[rows]).to(like), c).point())
         return self.schema_.decode(torch.cat(parts).cpu(), conditions)
 
     def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0) -> Any:
@@ -146,9 +152,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             seed: of the draws.
         """
         model = passes.exact(self._model())
+        reconstructs = able(model, Reconstructs, "reconstruct")
         batches = list(self._batches(X, given))
         with seeded(next(model.parameters()).device, seed), torch.inference_mode():
-            x = torch.cat([model.reconstruct(batch, noise=noise).cpu() for batch in batches])
+            x = torch.cat([reconstructs.reconstruct(batch, noise=noise).cpu() for batch in batches])
         conditions = [batch.given.cpu() for batch in batches if batch.given is not None]
         return self.schema_.decode(x, torch.cat(conditions) if conditions else None)
 
@@ -176,6 +183,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             SfumatoError: if a condition is unknown or does not take this value, or n or temperature is too small.
         """
         model = self._model()
+        samples = able(model, Samples, "sample")
         if n < 1:
             raise SfumatoError(f"n is {n}: ask for at least 1 example")
         if not 0 <= temperature < math.inf:
@@ -187,7 +195,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             for rows in passes.slices(n, self.schema_.spec):
                 c = None if conditions is None else conditions[rows].to(like)
                 count = rows.stop - rows.start
-                parts.append(model.sample(count, c, temperature=temperature, noise=noise).cpu())
+                parts.append(samples.sample(count, c, temperature=temperature, noise=noise).cpu())
         return self.schema_.decode(torch.cat(parts), conditions)
 
     def score_samples(
@@ -196,8 +204,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """A lower bound on log p(x | c) of each example, shape (N,), in nats, in the units of X.
 
         L_k = log (1/k) Σ_i p(x, z_i | c) / q(z_i | x, c), z_i ~ q. With k = `samples` = 1 it is the ELBO, and it
-        rises towards log p with k (Burda et al. 2016). Densities are per unit of X (a column's own unit, a pixel's
-        level); probabilities of discrete columns have no unit. Missing entries add nothing.
+        rises towards log p with k (Burda et al. 2016). Where codes are discrete and nothing is drawn, it is minus a
+        description length, log p(code) + log p(x | code), whatever k. Densities are per unit of X (a column's own unit,
+        a pixel's level); probabilities of discrete columns have no unit. Missing entries add nothing.
 
         Args:
             X: the examples.
@@ -206,15 +215,16 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             given: conditions that replace those in X.
         """
         model = passes.exact(self._model())
+        bounds = able(model, Bounds, "score")
         if samples < 1:
             raise SfumatoError(f"samples is {samples}: give at least 1 draw")
         like = next(model.parameters())
         generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(samples, self._n_features_out, generator=generator, dtype=torch.float64).to(like)
+        noise = torch.randn(samples, bounds.noise_size, generator=generator, dtype=torch.float64).to(like)
         scores = []
         for batch in self._batches(self._known(X), given, samples):
             x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
-            bound = importance_bound(model.log_weight(batch, samples, noise))
+            bound = importance_bound(bounds.log_weight(batch, samples, noise))
             scores.append((bound - self.schema_.log_volume(x)).cpu().numpy())
         return np.concatenate(scores)
 
@@ -250,15 +260,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         return cls.of(fitting.load(Run.open(run), device))
 
     def _adopt(self, fitted: Fitted) -> Self:
-        if not isinstance(fitted.model, LatentModel):
-            raise SfumatoError(f"{fitted.config.model} has no latent vector to encode to and sample from")
         self.config_, self.schema_, self.model_ = fitted.config, fitted.schema, fitted.model
         self.history_, self.data_ = fitted.history, fitted.data
         self.run_ = fitted.run
-        self._n_features_out = passes.latents(fitted.model, fitted.schema.spec)
+        self._n_features_out = able(fitted.model, Encodes, "encode").code_size
         return self
 
-    def _model(self) -> LatentModel:
+    def _model(self) -> Model:
         check_is_fitted(self, "model_")
         return self.model_
 

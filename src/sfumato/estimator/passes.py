@@ -11,14 +11,14 @@ import torch
 from sfumato.batch import Batch
 from sfumato.data.batches import Resident
 from sfumato.data.schema import Schema
-from sfumato.models._latent import LatentModel
+from sfumato.models._model import Model
 from sfumato.spec import DataSpec
 
 NUMBERS = 1 << 22
 """At most about this many numbers stand side by side in a layer of the model at a time."""
 
 
-def exact(model: LatentModel) -> LatentModel:
+def exact(model: Model) -> Model:
     """A copy of the model in double precision, where rounding does not show which examples were together."""
     copied = copy.deepcopy(model)
     if next(copied.parameters()).device.type == "mps":
@@ -27,7 +27,7 @@ def exact(model: LatentModel) -> LatentModel:
 
 
 def batches(
-    model: LatentModel, schema: Schema, source: Any, given: Mapping[str, Any] | None, copies: int = 1
+    model: Model, schema: Schema, source: Any, given: Mapping[str, Any] | None, copies: int = 1
 ) -> Iterator[Batch]:
     """A source as batches for `exact(model)`.
 
@@ -64,11 +64,3 @@ def slices(total: int, spec: DataSpec) -> Iterator[slice]:
     size = at_a_time(spec)
     for start in range(0, total, size):
         yield slice(start, min(start + size, total))
-
-
-def latents(model: LatentModel, spec: DataSpec) -> int:
-    """Number of latents."""
-    parameter = next(model.parameters())
-    given = parameter.new_full((1, len(spec.given)), torch.nan) if spec.given else None
-    with torch.inference_mode():
-        return model.prior(1, given).point().shape[1]

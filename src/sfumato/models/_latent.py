@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from sfumato.batch import Batch
@@ -27,6 +28,17 @@ class LatentModel(Model):
         self.encoder = encoder
         self.decoder = decoder
         self.prior_net = StandardPrior(prior) if isinstance(prior, int) else prior
+
+    @property
+    def code_size(self) -> int:
+        """Number of latents L."""
+        with torch.no_grad():
+            return self.prior(1).point().shape[1]
+
+    @property
+    def noise_size(self) -> int:
+        """A draw of z is made from as many standard normal numbers as there are latents."""
+        return self.code_size
 
     def encode(self, batch: Batch) -> Posterior:
         """q(z | x, c) over (B, L); its `point` is the code that stands for an example, E[z | x, c] of a `Normal`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from sfumato.data.dataset import Dataset
 from sfumato.estimator import Autoencoder
-from sfumato.report import of_pictures, of_plane, of_tables
+from sfumato.report import codebooks, of_pictures, of_plane, of_tables
 from sfumato.report.curves import curves, terms
 from sfumato.report.look import Picture, save
 from sfumato.report.shown import Shown, still
@@ -21,7 +21,8 @@ def pictures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 0) -
 
     Two numeric columns: data, reconstructions and samples side by side, and the decoder's map. Pictures: pairs,
     samples, traversals, interpolations. Other tables and vectors: marginals, associations, distances. Always the
-    latent space, and the curves of training.
+    latent space or, where codes are discrete, the use of the codebooks, and the curves of training. What walks between
+    codes is left out where they are discrete.
 
     Args:
         auto: fitted; it is left as it was.
@@ -42,7 +43,9 @@ def pictures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 0) -
             found += of_plane.draw(shown, plane, folder)
         else:
             found += of_tables.draw(shown, folder)
-        found.append(of_plane.latent_space(shown, folder))
+        if shown.space is not None:
+            found.append(of_plane.latent_space(shown, folder))
+        found += codebooks.draw(shown, folder)
     lines = auto.history_.lines
     best = None if auto.history_.best is None else auto.history_.best_step
     if terms(lines):

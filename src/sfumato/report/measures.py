@@ -10,6 +10,7 @@ import torch
 
 from sfumato.data.dataset import Dataset
 from sfumato.estimator import Autoencoder
+from sfumato.report import codebooks
 from sfumato.report.shown import ENTRIES, Shown, array, still
 
 DRAWS = 8
@@ -55,7 +56,8 @@ def measures(auto: Autoencoder, data: Dataset, *, seed: int = 0) -> list[Measure
         draws = min(max(ENTRIES // (2 * spec.entries * len(shown)), 1), DRAWS)
         parts = shown.chunked(lambda batch: torch.stack(shown.model.log_weight_parts(batch, draws), 1))
         distortion, rate = (-float(value) for value in array(parts).mean((0, 2), dtype=np.float64))
-        spread = shown.shifts().var(0)
+        spread = None if shown.space is None else shown.shifts().var(0)
+        used = codebooks.used(shown)
     bound = distortion + rate
     counted = spec.likelihood in EXACT or all(field.kind == "category" for field in spec.fields)
     kind = "" if counted else " Numbers have densities, so it may be below zero, and it depends on units."
@@ -79,13 +81,29 @@ def measures(auto: Autoencoder, data: Dataset, *, seed: int = 0) -> list[Measure
         found.append(
             Measure("bits per dimension", bits, "bits", "The same for each value of a picture: its cost if compressed.")
         )
-    active = int((spread > ACTIVE).sum())
-    found.append(
-        Measure(
-            "active units",
-            active,
-            f"of {len(spread)} latents",
-            "Latents whose mean differs between examples (variance above 0.01); the others carry next to nothing.",
+    if spread is not None:
+        active = int((spread > ACTIVE).sum())
+        found.append(
+            Measure(
+                "active units",
+                active,
+                f"of {len(spread)} latents",
+                "Latents whose mean differs between examples (variance above 0.01); the others carry next to nothing.",
+            )
         )
-    )
+    for book in used:
+        found += [
+            Measure(
+                f"codes in use{book.name}",
+                book.used,
+                f"of {book.size} entries",
+                f"Entries of the codebook that at least one example of the {shown.part} takes.",
+            ),
+            Measure(
+                f"perplexity{book.name}",
+                book.perplexity,
+                "entries",
+                "As many entries, all equally frequent, would be as varied as these codes are.",
+            ),
+        ]
     return found

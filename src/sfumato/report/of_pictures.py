@@ -20,13 +20,12 @@ CLASSES = 12
 
 
 def draw(shown: Shown, folder: Path) -> list[Picture]:
-    """Pairs, samples, traversals and interpolations."""
+    """Pairs and samples; traversals and interpolations where the codes are points of a space."""
     exact = shown.schema.spec.shape[0] > 1
     return [
         _pairs(shown, folder, exact),
         _samples(shown, folder, exact),
-        _traversals(shown, folder, exact),
-        *_interpolations(shown, folder, exact),
+        *([] if shown.space is None else [_traversals(shown, folder, exact), *_interpolations(shown, folder, exact)]),
     ]
 
 

@@ -47,7 +47,7 @@ def find(shown: Shown) -> Plane | None:
 
 
 def draw(shown: Shown, plane: Plane, folder: Path) -> list[Picture]:
-    """Data, reconstructions and samples in one frame; and the decoder's map."""
+    """Data, reconstructions and samples in one frame; and the decoder's map, if the codes are points of a space."""
     names = shown.schema.label_names
     data = plane.points(shown.raw(shown.batch))
     whole = np.isfinite(data).all(1)
@@ -84,6 +84,8 @@ def draw(shown: Shown, plane: Plane, folder: Path) -> list[Picture]:
             "closer together.",
         )
     ]
+    if shown.space is None:
+        return found
     grids = _grids(shown, plane)
     count = f"{len(grids)} grids, one for each {told.name}," if len(grids) > 1 and told else "A grid"
     found.append(

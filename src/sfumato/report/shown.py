@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato.batch import Batch
 from sfumato.data.batches import Batches
 from sfumato.data.dataset import Dataset
 from sfumato.data.schema import Schema
 from sfumato.distributions import Normal
-from sfumato.models._latent import LatentModel
+from sfumato.models._model import Model
+from sfumato.models._protocols import Autoencoding, LatentSpace, able
 from sfumato.objectives import rate
 
 MOST = 5000
@@ -27,7 +28,7 @@ ENTRIES = 20_000_000
 
 
 @contextmanager
-def still(model: LatentModel, seed: int) -> Iterator[None]:
+def still(model: nn.Module, seed: int) -> Iterator[None]:
     """Evaluation mode, no gradients, and noise that is a function of `seed`; the caller's own is left as it was."""
     training = model.training
     device = next(model.parameters()).device
@@ -50,7 +51,7 @@ class Shown:
         seed: of every choice made among examples and conditions.
     """
 
-    model: LatentModel
+    model: Autoencoding
     schema: Schema
     data: Dataset
     part: str
@@ -59,14 +60,15 @@ class Shown:
     seed: int
 
     @classmethod
-    def of(cls, model: LatentModel, schema: Schema, data: Dataset, seed: int) -> Shown:
+    def of(cls, model: Model, schema: Schema, data: Dataset, seed: int) -> Shown:
         """With examples of the test part, or of another where that is empty."""
         device = next(model.parameters()).device
         parts = (("test part", data.test), ("validation part", data.valid), ("training part", data.train))
         part, batches = next(((name, one) for name, one in parts if len(one)), parts[-1])
         most = min(MOST, max(ENTRIES // schema.spec.entries, 100))
         index = some(len(batches), most, seed)
-        return cls(model, schema, data, part, batches.take(index).to(device), labels_at(batches, index), seed)
+        shown = able(model, Autoencoding, "be shown")
+        return cls(shown, schema, data, part, batches.take(index).to(device), labels_at(batches, index), seed)
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -75,8 +77,18 @@ class Shown:
         """`function` of all examples, some at a time."""
         return torch.cat([function(rows(self.batch, slice(at, at + CHUNK))) for at in range(0, len(self), CHUNK)])
 
+    @property
+    def space(self) -> LatentSpace | None:
+        """The model as one whose codes can be moved and mixed; None if they are discrete."""
+        return self.model if isinstance(self.model, LatentSpace) else None
+
+    @property
+    def latent_space(self) -> LatentSpace:
+        """`space`, where there must be one."""
+        return able(self.model, LatentSpace, "be walked through between its codes")
+
     def means(self) -> np.ndarray:
-        """Means of q(z|x, c), (N, L)."""
+        """The codes that stand for the examples, (N, L): means of q(z|x, c), or whole numbers."""
         return array(self.chunked(lambda batch: self.model.encode(batch).point()))
 
     def shifts(self) -> np.ndarray:
@@ -97,8 +109,8 @@ class Shown:
         """The mean rate of each latent in nats, (L,); the variance of its means where the rate has no closed form."""
 
         def one(batch: Batch) -> Tensor:
-            q = self.model.encode(batch)
-            return rate(q, self.model.prior(len(batch), batch.given), q.sample())
+            q = self.latent_space.encode(batch)
+            return rate(q, self.latent_space.prior(len(batch), batch.given), q.sample())
 
         measured = array(self.chunked(one)).mean(0)
         means = self.means()
@@ -106,7 +118,7 @@ class Shown:
 
     def prior(self, given: Tensor | None, n: int) -> tuple[Tensor, Tensor]:
         """Mean and deviation of p(z|c), each (n, L)."""
-        prior = self.model.prior(n, given)
+        prior = self.latent_space.prior(n, given)
         point = prior.point()
         if isinstance(prior, Normal):
             return point, prior.log_scale.exp().expand_as(point)

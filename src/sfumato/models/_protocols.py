@@ -1,0 +1,100 @@
+"""What a model can do, as protocols: estimator, report and command line ask for these and for no class."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar, runtime_checkable
+
+from torch import Tensor
+
+from sfumato.batch import Batch
+from sfumato.distributions import Distribution, Latent, Posterior
+from sfumato.errors import SfumatoError
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """x to a code of `code_size` numbers, and a code to p(x | code)."""
+
+    @property
+    def code_size(self) -> int:
+        """Numbers in the code of one example."""
+
+    def encode(self, batch: Batch) -> Distribution:
+        """The distribution of the code of each example over (B, `code_size`); its `point` stands for the example."""
+
+    def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
+        """p(x | z, c) for codes of shape (B, `code_size`)."""
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """New examples."""
+
+    def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
+        """n draws, shape (n, *shape); less varied the lower the temperature, p(x | code)'s `point` without noise."""
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """x to its code and back."""
+
+    def reconstruct(self, batch: Batch, *, noise: bool = False) -> Tensor:
+        """Shape (B, *shape); with noise, code and x are drawn."""
+
+
+@runtime_checkable
+class Bounds(Protocol):
+    """A lower bound on log p(x | c), or that itself."""
+
+    @property
+    def noise_size(self) -> int:
+        """Numbers of standard normal noise that one draw of a code is made from; 0 if nothing is drawn."""
+
+    def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
+        """log p(x, z_i | c) − log q(z_i | x, c) for k codes z_i, (B, k) in nats; `noise` is (k, `noise_size`)."""
+
+    def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`log_weight` as (log p(x | z, c), log p(z | c) − log q(z | x, c)), each (B, k)."""
+
+
+@runtime_checkable
+class Autoencoding(Encodes, Samples, Reconstructs, Bounds, Protocol):
+    """All that an autoencoder can do."""
+
+
+@runtime_checkable
+class LatentSpace(Encodes, Protocol):
+    """A code that is a point of a continuous space, with a prior over it: it can be moved and mixed."""
+
+    def encode(self, batch: Batch) -> Posterior:
+        """q(z | x, c)."""
+
+    def prior(self, n: int, given: Tensor | None = None) -> Latent:
+        """p(z | c) for n examples."""
+
+
+@runtime_checkable
+class Codebooks(Encodes, Protocol):
+    """A code that is a list of whole numbers, each an index of finitely many entries."""
+
+    @property
+    def levels(self) -> int:
+        """Codebooks that refine one another: a code is all numbers of the first, then all of the second, …"""
+
+    @property
+    def code_sizes(self) -> tuple[int, ...]:
+        """How many values each number of a code can take, (`code_size`,)."""
+
+
+A = TypeVar("A")
+
+
+def able(model: object, kind: type[A], what: str) -> A:
+    """The model as one that can do `kind`.
+
+    Raises:
+        SfumatoError: if it cannot.
+    """
+    if not isinstance(model, kind):
+        raise SfumatoError(f"a model of the kind {type(model).__name__} cannot {what}; choose another model")
+    return model
