@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from sfumato import data
-from sfumato.data import DataOptions, schema
+from sfumato.data import DataOptions, arrays, schema
 from sfumato.data.picture import PictureSchema
 from sfumato.errors import SfumatoError
 
@@ -109,6 +109,15 @@ def test_a_threshold_cuts_at_half_and_decoding_gives_black_and_white() -> None:
     x = learned.encode(raw).x
     assert x[0].flatten().tolist() == [0, 0, 1, 1]
     assert learned.decode(x)[0].tolist() == [[0, 0, 255, 255]]
+
+
+def test_pictures_binarised_some_at_a_time_are_those_binarised_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = np.random.default_rng(0).integers(0, 256, (7, 4, 4), dtype=np.uint8)
+    learned = PictureSchema.learn(raw, None, DataOptions(likelihood="bernoulli"))
+    together = learned.encode(raw).x
+    monkeypatch.setattr(arrays, "CHUNK", 2 * 16)
+    assert torch.equal(learned.encode(raw).x, together)
+    assert len(learned.encode(raw[:0]).x) == 0
 
 
 def test_validation_is_binarised_once_and_training_afresh() -> None:

@@ -118,7 +118,9 @@ class PictureSchema(Schema):
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
         levels = self.levels(x)
         if self.binarise == "stochastic":
-            levels = binarised_once(levels, self.pixels.levels)
+            # Some at a time: the hashes take forty bytes a pixel.
+            few = max(arrays.CHUNK // self.spec.entries, 1)
+            levels = torch.cat([binarised_once(part, self.pixels.levels) for part in levels.split(few)])
         elif self.binarise == "threshold":
             levels = (levels >= self.pixels.levels / 2).to(torch.uint8)
         return Encoded(levels, condition(self.label, labels, len(x)) if self.given_names else None)
