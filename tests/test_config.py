@@ -36,7 +36,8 @@ def test_only_the_seed_is_shared_by_two_parts():
     [
         ("vae", {"epohcs": 3}, "no option 'epohcs': did you mean epochs"),
         ("vae", {"latentdim": 3}, "did you mean latent_dim"),
-        ("vae", {"beta": 3.0}, "beta is an option of beta_tcvae, beta_vae and cvae, not of vae"),
+        ("vae", {"beta": 3.0}, "beta is an option of beta_tcvae, beta_vae"),
+        ("vae", {"capacity": 3.0}, "capacity is an option of beta_vae, not of vae"),
         ("vea", {}, "no model is called 'vea': did you mean vae"),
         ("vae", {"lr": "abc"}, "option lr must be a number, not 'abc'"),
         ("vae", {"lr": float("nan")}, "option lr must be a number"),
