@@ -22,6 +22,8 @@ from sfumato.networks.hierarchy import Hierarchy, State
 from sfumato.networks.ladder import Ladder, merge
 from sfumato.networks.top_down import TopDown, shared_out
 from sfumato.objectives import importance_bound
+from sfumato.report import levels
+from sfumato.report.shown import Shown, still
 from sfumato.spec import DataSpec, Field
 
 WEIGHT, SLOPE = 1.5, torch.tensor([2.0, 0.7])
@@ -273,3 +275,16 @@ def test_every_door_is_open(tmp_path, source: str, options: dict) -> None:
     scores = again.score_samples(x, samples=3)
     assert np.isfinite(scores).all()
     np.testing.assert_allclose(again.score_samples(x[:5], samples=3), scores[:5])
+
+
+def test_the_report_shows_what_each_level_holds(tmp_path) -> None:
+    small = {"width": 8, "depth": 1, "layers": 3, "steps": 5, "device": "cpu"}
+    auto = sfumato.fit("digits", model="hierarchical_vae", **small)
+    shown = Shown.of(auto.model_, auto.schema_, auto.data_, 0)
+    with still(auto.model_, 0):
+        (picture,) = levels.draw(shown, tmp_path)
+    assert picture.path.exists()
+    assert "none of its 3 layers" in picture.alt
+    vae = sfumato.fit("digits", **{name: value for name, value in small.items() if name != "layers"})
+    with still(vae.model_, 0):
+        assert levels.draw(Shown.of(vae.model_, vae.schema_, vae.data_, 0), tmp_path) == []

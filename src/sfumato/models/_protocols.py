@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
@@ -71,6 +72,26 @@ class LatentSpace(Encodes, Protocol):
 
     def prior(self, n: int, given: Tensor | None = None) -> Latent:
         """p(z | c) for n examples."""
+
+
+@runtime_checkable
+class Layered(Reconstructs, Protocol):
+    """A code of several layers, one above the other, of which the upper ones alone can be taken from an example."""
+
+    @property
+    def latent_layers(self) -> int:
+        """How many."""
+
+    def reconstruct(self, batch: Batch, *, noise: bool = False, layers: int | None = None) -> Tensor:
+        """Shape (B, *shape); with `layers`, only so many from the top are those of x, the others the prior's."""
+
+
+@runtime_checkable
+class Forecasts(Protocol):
+    """What may come after a sequence."""
+
+    def forecast(self, batch: Batch, jumps: Sequence[float], n: int = 1, *, noise: bool = True) -> Tensor:
+        """n futures of each sequence at the end of each jump, (B, n, len(jumps), D); jumps in units of `Batch.time`."""
 
 
 @runtime_checkable

@@ -71,6 +71,16 @@ class HierarchicalVAE(LatentModel):
         self.condition_dropout = condition_dropout
         self.warmup = warmup
 
+    @property
+    def latent_layers(self) -> int:
+        """Number of layers L."""
+        return len(self.net.shapes)
+
+    @property
+    def code_size(self) -> int:
+        """Number of latents of all layers together."""
+        return sum(self.net.sizes)
+
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         given = batch.given
         if self.training and self.condition_dropout and given is not None:
@@ -119,7 +129,7 @@ class HierarchicalVAE(LatentModel):
         Raises:
             SfumatoError: if there are not so many layers.
         """
-        total = len(self.net.shapes)
+        total = self.latent_layers
         layers = total if layers is None else layers
         if not 0 <= layers <= total:
             raise SfumatoError(f"layers is {layers}: the model has {total}, give a whole number from 0 to {total}")

@@ -15,9 +15,6 @@ from sfumato.networks.gaussian import NormalLayer, full
 from sfumato.networks.heads import Head
 from sfumato.networks.hierarchy import Hierarchy, State
 
-SHARP = -2.0
-"""log σ̂ of the merged layers at the start. As wide as the prior, half of what the encoder says would be lost."""
-
 
 def merge(estimate: Normal, prior: Normal) -> Normal:
     """The normal proportional to the product of two: precisions add up, means are weighted by them.
@@ -97,11 +94,6 @@ class Ladder(Hierarchy):
         )
         priors = [NormalLayer(width, count) for width, count in zip([*widths[1:], widths[-1]], latents, strict=True)]
         self.priors = nn.ModuleList(priors[::-1] if c else priors[-2::-1])
-        if merged:
-            with torch.no_grad():
-                for estimate, count in zip(list(self.estimates)[:-1], latents, strict=False):
-                    assert isinstance(estimate, NormalLayer)
-                    estimate.linear.bias[count:] = SHARP
         self.trunk = nn.Sequential(*layers(latents[0] + c, widths[0], depth), trunk_end)
         self.head = head
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sfumato.data.picture import PictureSchema
+from sfumato.report import levels
 from sfumato.report.grids import pairs, sheet_of
 from sfumato.report.look import Picture, save
 from sfumato.report.shown import Shown, array, classes, rows
@@ -20,11 +21,12 @@ CLASSES = 12
 
 
 def draw(shown: Shown, folder: Path) -> list[Picture]:
-    """Pairs and samples; traversals and interpolations where the codes are points of a space."""
+    """Pairs and samples; the levels, where there are several; traversals and interpolations, if codes are points."""
     exact = shown.schema.spec.shape[0] > 1
     return [
         _pairs(shown, folder, exact),
         _samples(shown, folder, exact),
+        *levels.draw(shown, folder),
         *([] if shown.space is None else [_traversals(shown, folder, exact), *_interpolations(shown, folder, exact)]),
     ]
 
