@@ -104,6 +104,8 @@ def test_source_that_is_no_table_is_refused() -> None:
         frames.read(3)
     with pytest.raises(SfumatoError, match="column 'a' cannot be read as one kind of value"):
         frames.read(pd.DataFrame({"a": [1, "x"]}))
+    with pytest.raises(SfumatoError, match="column 'a' stands there twice"):
+        frames.read(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(SfumatoError, match="different lengths: a 1, b 2"):
         frames.read({"a": [1], "b": [1, 2]})
 

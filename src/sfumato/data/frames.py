@@ -38,11 +38,24 @@ def suffix(path: str | Path) -> str:
 
 
 def is_frame(source: Any) -> bool:
-    """Whether it is a frame of pandas, polars, arrow, or of another library that narwhals knows."""
+    """Whether it is a frame of pandas, polars, arrow, or of another library that narwhals knows.
+
+    Raises:
+        SfumatoError: if it is a frame with two columns of one name.
+    """
     if isinstance(source, pa.Table | pa.RecordBatch):
         return True
-    made = nw.from_native(source, pass_through=True)
+    made = _narwhal(source)
     return isinstance(made, nw.DataFrame | nw.LazyFrame)
+
+
+def _narwhal(source: Any) -> Any:
+    try:
+        return nw.from_native(source, pass_through=True)
+    except nw.exceptions.DuplicateError:
+        names = [str(name) for name in source.columns]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SfumatoError(f"column {twice!r} stands there twice; give each column a name of its own") from None
 
 
 def read(source: Any, *, types: Mapping[str, pa.DataType] | None = None) -> tuple[pa.Table, str]:
@@ -138,7 +151,7 @@ def _column(name: str, values: Any) -> pa.Array:
 
 
 def _frame(source: Any) -> tuple[pa.Table, str]:
-    made = nw.from_native(source, pass_through=True)
+    made = _narwhal(source)
     if isinstance(made, nw.LazyFrame):
         made = made.collect()
     if not isinstance(made, nw.DataFrame):
