@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from cyclopts import App
@@ -18,6 +19,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
+from sfumato import models
 from sfumato._version import __version__
 from sfumato.cli import fit, look, use
 from sfumato.cli.help import Columns
@@ -34,14 +36,18 @@ Then:       sfumato show moons-vae
 RUN is the folder of a run, or its name under runs/. Every command has --help."""
 
 
-def make() -> App:
-    """The application with all its commands."""
+def make(model: str = "vae") -> App:
+    """The application with all its commands.
+
+    Args:
+        model: the model whose options `fit --help` tells.
+    """
     app = App(
         name="sfumato",
         help=ABOUT,
         version=__version__,
         help_format="plaintext",
-        help_formatter=Columns(),
+        help_formatter=Columns(model),
         print_error=False,
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
@@ -64,8 +70,8 @@ def make() -> App:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Parse, do, and return the exit code; see `sfumato.cli.main`."""
-    app = make()
     words = sys.argv[1:] if arguments is None else list(arguments)
+    app = make(_model(words))
     logging.getLogger("sfumato").setLevel(logging.ERROR if "--quiet" in words else logging.WARNING)
     try:
         code = app(words)
@@ -82,6 +88,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Python flushes stdout once more as it ends; there is nobody left to read it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _model(words: Sequence[str]) -> str:
+    """The model that is spoken of, or the default."""
+    after = dict(pairwise([part for word in words for part in word.split("=", 1)]))
+    named = after.get("--model", "")
+    return named if named in models.names() else "vae"
 
 
 def _fail(line: str) -> int:

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cyclopts import Group, Parameter
 
-from sfumato import models
 from sfumato.config import Setting, settings
 from sfumato.errors import SfumatoError
 
@@ -92,11 +91,10 @@ def shown(default: Any) -> str:
 
 def _field(setting: Setting) -> tuple[str, Any, Any]:
     kind, metavar = _read_as(setting)
-    model = setting.tables[0] == "model"
     parameter = Parameter(
         name=spelling(setting.name),
-        help=_model_help(setting) if model else setting.help,
-        show_default=(_model_default(setting.name) if model else shown(setting.default)) or None,
+        help=setting.help,
+        show_default=shown(setting.default) or None,
         group=PANELS[setting.tables[0]],
         negative=None if setting.default is True else "",
         metavar=metavar,
@@ -114,7 +112,7 @@ def _read_as(setting: Setting) -> tuple[Any, str | None]:
         return list[str], "NAME=VALUE"
     parts = [part for part in _parts(annotation) if part is not NoneType]
     if all(get_origin(part) is Literal for part in parts):
-        return str, "|".join(_choices(setting.name))
+        return str, "|".join(choices(setting))
     if get_origin(parts[0]) is tuple and get_args(parts[0])[-1] is Ellipsis:
         return list[str], "NAME"
     if get_origin(parts[0]) is tuple:
@@ -128,11 +126,10 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
-def _choices(name: str) -> list[str]:
-    """The words an option takes, of all models that have it, in the order they are first told."""
-    told = [settings()[name], *_having(name).values()]
-    literals = [part for setting in told for part in _parts(setting.annotation) if get_origin(part) is Literal]
-    return list(dict.fromkeys(str(word) for literal in literals for word in get_args(literal)))
+def choices(setting: Setting) -> list[str]:
+    """The words an option offers, if it offers some."""
+    literals = (part for part in _parts(setting.annotation) if get_origin(part) is Literal)
+    return [str(word) for literal in literals for word in get_args(literal)]
 
 
 def _value(setting: Setting, value: Any) -> Any:
@@ -146,29 +143,3 @@ def _value(setting: Setting, value: Any) -> Any:
             except ValueError:
                 continue
     return value
-
-
-def _having(name: str) -> dict[str, Setting]:
-    return {model: settings(model)[name] for model in models.names() if name in settings(model)}
-
-
-def _model_help(setting: Setting) -> str:
-    """The help of the first model that has the option, of each where they offer different choices; and who has it."""
-    owners = _having(setting.name)
-    if len({str(own.annotation) for own in owners.values()}) > 1:
-        helps: dict[str, list[str]] = {}
-        for model, own in owners.items():
-            helps.setdefault(own.help, []).append(model)
-        return "; ".join(f"{text} ({', '.join(who)})" for text, who in helps.items())
-    return setting.help if len(owners) == len(models.names()) else f"{setting.help} ({', '.join(owners)})"
-
-
-def _model_default(name: str) -> str:
-    """One default where all models agree, otherwise each with its models."""
-    by_default: dict[str, list[str]] = {}
-    for model, setting in _having(name).items():
-        by_default.setdefault(shown(setting.default), []).append(model)
-    if len(by_default) == 1:
-        return next(iter(by_default))
-    by_default.pop("", None)
-    return "; ".join(f"{default} for {', '.join(who)}" for default, who in by_default.items())

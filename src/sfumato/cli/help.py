@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from sfumato.cli.flags import PANELS, choices, shown, spelling
+from sfumato.config import settings
+
 if TYPE_CHECKING:
     from cyclopts.help import HelpEntry, HelpPanel
     from rich.console import ConsoleOptions
@@ -19,7 +22,14 @@ WIDEST = 110
 
 
 class Columns:
-    """A formatter for `cyclopts.App(help_formatter=…)`."""
+    """A formatter for `cyclopts.App(help_formatter=…)`.
+
+    Args:
+        model: the model whose options are told; each model has its own.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.model = model
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         if not panel.entries:
@@ -27,8 +37,12 @@ class Columns:
         width = min(console.width, WIDEST)
         commands = panel.format == "command"
         names = max(len(_names(entry)) for entry in panel.entries) + 4 if commands else NAMES
-        lines = [line for entry in panel.entries for line in _lines(entry, min(names, NAMES), width)]
-        _write(console, "\n".join([f"{panel.title}:", *lines, ""]))
+        title, entries = panel.title, list(panel.entries)
+        if title == PANELS["model"].name:
+            entries = _of_model(entries, self.model)
+            title = f"Model {self.model} (for another, sfumato fit --model NAME --help)"
+        lines = [line for entry in entries for line in _lines(entry, min(names, NAMES), width)]
+        _write(console, "\n".join([f"{title}:", *lines, ""]))
 
     def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:
         """The line that says how the command is typed."""
@@ -41,6 +55,18 @@ class Columns:
         width = min(console.width, WIDEST)
         filled = [text if "\n" in text else textwrap.fill(text, width) for text in paragraphs]
         _write(console, "\n\n".join(filled) + "\n")
+
+
+def _of_model(entries: list[HelpEntry], model: str) -> list[HelpEntry]:
+    """The options this model has, with what they take and mean and their defaults there."""
+    own = {spelling(name): setting for name, setting in settings(model).items()}
+    told = [(entry, own[name]) for entry in entries for name in entry.positive_names if name in own]
+    return [
+        entry.copy(
+            description=one.help, default=shown(one.default) or None, metavar="|".join(choices(one)) or entry.metavar
+        )
+        for entry, one in told
+    ]
 
 
 def _names(entry: HelpEntry) -> str:
