@@ -21,6 +21,7 @@ OPTIONS = {
     "factor_vae": {"discriminator_width": 16},
     "beta_tcvae": {},
     "info_vae": {},
+    "hierarchical_vae": {"warmup": 5},
     "wae": {"kernel": "gaussian"},
 }
 

@@ -288,3 +288,12 @@ def test_the_report_shows_what_each_level_holds(tmp_path) -> None:
     vae = sfumato.fit("digits", **{name: value for name, value in small.items() if name != "layers"})
     with still(vae.model_, 0):
         assert levels.draw(Shown.of(vae.model_, vae.schema_, vae.data_, 0), tmp_path) == []
+
+
+def test_a_batch_of_one_row_trains_and_moves_no_statistics() -> None:
+    model, batch = made(TABLE, layers=2)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    loss = model.train().losses(Batch(batch.x[:1]), 0)["model"].total
+    loss.backward()
+    assert loss.isfinite()
+    assert all(torch.equal(before[name], value) for name, value in model.named_buffers())

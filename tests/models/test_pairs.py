@@ -36,5 +36,5 @@ def test_parameters_equal_those_of_one_process(two: Path, name: str) -> None:
     for rank in (0, 1):
         weights, said = read_tensors(two / f"{name}-{rank}.safetensors")
         for key, value in alone.state_dict().items():
-            torch.testing.assert_close(weights[key], value, atol=1e-5, rtol=0)
+            torch.testing.assert_close(weights[key], value, atol=5e-5, rtol=0)
         assert float(said["best"]) == pytest.approx(history.best, abs=1e-4)

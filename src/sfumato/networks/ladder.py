@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.distributions import Distribution, Normal
+from sfumato.distributions.noise import place
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import NormalLayer, full
 from sfumato.networks.heads import Head
 from sfumato.networks.hierarchy import Hierarchy, State
+from sfumato.objectives.joint import joint
 
 
 def merge(estimate: Normal, prior: Normal) -> Normal:
@@ -30,14 +32,26 @@ def merge(estimate: Normal, prior: Normal) -> Normal:
     return Normal(mean, prior.log_scale - 0.5 * F.softplus(log_ratio))
 
 
-def layers(inputs: int, width: int, depth: int) -> nn.Sequential:
-    """Fully connected layers of one width, each normalised over its own example.
+class JointBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation over the rows of the joint batch, whichever processes hold them.
 
-    The paper has batch normalisation here; this needs no running statistics, and no example sees its neighbours.
+    A batch of one row, which has no spread, is normalised as in evaluation: by the running statistics.
     """
+
+    def forward(self, h: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(h)
+        start, total = place(len(h))
+        if total == 1:
+            return F.batch_norm(h, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(joint(h))[start : start + len(h)]
+
+
+def layers(inputs: int, width: int, depth: int) -> nn.Sequential:
+    """Fully connected layers of one width, with batch normalisation, without which upper layers stay unused."""
     found: list[nn.Module] = []
     for _ in range(depth):
-        found += [nn.Linear(inputs, width), nn.LayerNorm(width), nn.LeakyReLU()]
+        found += [nn.Linear(inputs, width, bias=False), JointBatchNorm(width), nn.LeakyReLU()]
         inputs = width
     return nn.Sequential(*found)
 
