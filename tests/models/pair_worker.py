@@ -23,6 +23,7 @@ OPTIONS = {
     "info_vae": {},
     "hierarchical_vae": {"warmup": 5},
     "wae": {"kernel": "gaussian"},
+    "vq_vae": {"codebook": 8, "prior_width": 16, "prior_depth": 1, "levels": 2},
 }
 
 

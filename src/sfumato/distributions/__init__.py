@@ -6,6 +6,7 @@ from sfumato.distributions.discrete import Bernoulli, Categorical
 from sfumato.distributions.levels import LogisticMixture, Scaled
 from sfumato.distributions.mixture import NormalMixture
 from sfumato.distributions.normal import Normal, StandardNormal
+from sfumato.distributions.point import Point
 from sfumato.distributions.spike_slab import SpikeSlab, SpikeSlabMixture
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LogisticMixture",
     "Normal",
     "NormalMixture",
+    "Point",
     "Posterior",
     "Scaled",
     "SpikeSlab",

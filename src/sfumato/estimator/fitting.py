@@ -189,7 +189,8 @@ def filled_in(config: Config, spec: DataSpec) -> dict[str, Any]:
     """The model's options with defaults and sizes filled in, so that the run loads alike when defaults change."""
     known = {name: setting for name, setting in settings(config.model).items() if setting.tables == ("model",)}
     options = {name: setting.default for name, setting in known.items()} | dict(config.options)
-    sizes = sizes_for(spec, Size(**{name: options[name] for name in ("latent_dim", "width", "depth", "network")}))
+    told = Size(**{name: options[name] for name in ("latent_dim", "width", "depth", "network")})
+    sizes = sizes_for(spec, models.sized(config.model, spec, told))
     options |= {"network": sizes.kind, **{name: getattr(sizes, name) for name in ("latent_dim", "width", "depth")}}
     return {name: value for name, value in options.items() if value is not None}
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.models._options import Option, names, needs_conditions, options, summary, takes_conditions
+from sfumato.models._options import Option, names, needs_conditions, options, prefers_conv, summary, takes_conditions
 from sfumato.spec import Size
 
 if TYPE_CHECKING:
     from sfumato.models._model import Model
     from sfumato.spec import DataSpec
 
-__all__ = ["Option", "build", "names", "needs_conditions", "options", "summary", "takes_conditions"]
+__all__ = ["Option", "build", "names", "needs_conditions", "options", "sized", "summary", "takes_conditions"]
 
 
 def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
@@ -33,6 +33,13 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
         if option not in known:
             raise SfumatoError(f"model {name} has no option {option!r}: {did_you_mean(option, known)}")
     sizes = {field.name for field in fields(Size)}
-    size = Size(**{option: value for option, value in chosen.items() if option in sizes})
+    size = sized(name, spec, Size(**{option: value for option, value in chosen.items() if option in sizes}))
     own = {option: value for option, value in chosen.items() if option not in sizes}
     return import_module(f"sfumato.models.{name}").build(spec, size, **own)
+
+
+def sized(name: str, spec: DataSpec, size: Size) -> Size:
+    """`size` with the kind of network that the model `name` prefers for such data, where it was left open."""
+    if size.network == "auto" and spec.is_picture and prefers_conv(name):
+        return replace(size, network="conv")
+    return size

@@ -78,8 +78,20 @@ def needs_conditions(name: str) -> bool:
     >>> needs_conditions("cvae"), needs_conditions("vae")
     (True, False)
     """
-    assigned = (node for node in _tree(name).body if isinstance(node, ast.Assign))
-    return any(ast.unparse(node) == "NEEDS_CONDITIONS = True" for node in assigned)
+    return _says(name, "NEEDS_CONDITIONS = True")
+
+
+def prefers_conv(name: str) -> bool:
+    """Whether a model's pictures get a convolutional network unless told otherwise: it says `PREFERS_CONV = True`.
+
+    >>> prefers_conv("vq_vae"), prefers_conv("vae")
+    (True, False)
+    """
+    return _says(name, "PREFERS_CONV = True")
+
+
+def _says(name: str, line: str) -> bool:
+    return any(ast.unparse(node) == line for node in _tree(name).body if isinstance(node, ast.Assign))
 
 
 def _tree(name: str) -> ast.Module:

@@ -1,0 +1,238 @@
+"""The VQ-VAE: an example is a list of codes from a codebook, and a transformer is the prior of such lists."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from torch import Tensor, nn
+
+from sfumato.batch import Batch, Loss
+from sfumato.distributions import Distribution, Point
+from sfumato.errors import SfumatoError
+from sfumato.models._model import Model
+from sfumato.networks import sizes_for
+from sfumato.networks.code_prior import CodePrior
+from sfumato.networks.features import GivenFeatures, leave_out
+from sfumato.networks.grids import GridDecoder, GridEncoder, RowDecoder, RowEncoder
+from sfumato.networks.quantizers import Codebook, FiniteScalar, Quantized, Quantizer, perplexity_and_usage, steps_for
+from sfumato.spec import DataSpec, Size
+
+PREFERS_CONV = True
+
+
+class VQVAE(Model):
+    """Van den Oord, Vinyals and Kavukcuoglu 2017, Neural discrete representation learning.
+
+        model:  −log p(x | e_k) + β ‖z_e(x) − sg[e_k]‖²          `distortion`, `commitment`
+        prior:  −log p(k | c)                                     `rate`
+
+    with vectors z_e(x), one at each place of a grid (pictures) or a row (anything else), k the codes that the quantizer
+    gives them and e_k the vectors those stand for. The gradient with respect to e_k is handed to z_e
+    (straight-through); the codebook follows the vectors by running means, so it has no loss. All terms are sums over
+    places and entries. `perplexity` (exp of the entropy of the codes) and `usage` (the share of entries taken) are
+    those of the joint batch.
+
+    The prior is trained beside the model on codes that it does not move: two-stage training with a target that moves
+    until the codes stand still. Conditions are seen by the prior alone: p(x|c) = Σ_k p(k|c) p(x|k).
+
+    `distortion` + `rate` is a description length of x in nats: log p(x|c) is at least its negative, as k is a function
+    of x. Early stopping watches it, and `score` gives it exactly: nothing is drawn.
+
+    Arguments:
+        encoder: encoder(x, mask) → vectors (B, P, D).
+        quantizer: vectors → codes, values; a `Codebook` or `FiniteScalar`.
+        decoder: decoder(values) → p(x | k).
+        code_prior: p(k | c).
+        beta: β.
+        condition_dropout: probability of leaving a condition out.
+
+    >>> import torch
+    >>> from sfumato.models import build
+    >>> from sfumato.spec import DataSpec, Field
+    >>> model = build("vq_vae", DataSpec((1, 28, 28), (Field("level", 256),)))
+    >>> model.eval().encode(Batch(torch.zeros(5, 1, 28, 28))).point().shape
+    torch.Size([5, 49])
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        quantizer: Quantizer,
+        decoder: nn.Module,
+        code_prior: CodePrior,
+        *,
+        beta: float = 0.25,
+        condition_dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.quantizer = quantizer
+        self.decoder = decoder
+        self.code_prior = code_prior
+        self.beta = beta
+        self.condition_dropout = condition_dropout
+
+    def players(self) -> dict[str, list[nn.Parameter]]:
+        prior = list(self.code_prior.parameters())
+        parts = (self.encoder, self.quantizer, self.decoder)
+        return {"model": [parameter for part in parts for parameter in part.parameters()], "prior": prior}
+
+    def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
+        given = batch.given
+        if self.training and self.condition_dropout and given is not None:
+            given = leave_out(given, self.condition_dropout)
+        found: Quantized = self.quantizer(self.encoder(batch.x, batch.mask))
+        terms = {"distortion": -self.decoder(found.values).log_prob(batch.x, batch.mask)}
+        if found.commitment is not None:
+            terms["commitment"] = found.commitment
+        perplexity, usage = perplexity_and_usage(found.codes, self.quantizer.size)
+        return {
+            "model": Loss(terms, {"commitment": self.beta}, also={"perplexity": perplexity, "usage": usage}),
+            "prior": Loss({"rate": -self.code_prior.log_prob(listed(found.codes), given)}),
+        }
+
+    def monitor(self, batch: Batch) -> Tensor:
+        return -self.log_weight(batch, 1)[:, 0]
+
+    @property
+    def levels(self) -> int:
+        """Codebooks that refine one another."""
+        return self.quantizer.levels
+
+    @property
+    def code_size(self) -> int:
+        """Codes of one example: its places, times the levels."""
+        return self.code_prior.length
+
+    @property
+    def code_sizes(self) -> tuple[int, ...]:
+        """How many values each code can take."""
+        return (self.quantizer.size,) * self.code_size
+
+    @property
+    def noise_size(self) -> int:
+        """Nothing is drawn between an example and its codes."""
+        return 0
+
+    def encode(self, batch: Batch) -> Point:
+        """The codes of each example, whole numbers (B, `code_size`): all of the first level, then the second, …."""
+        return Point(listed(self.quantizer(self.encoder(batch.x, batch.mask)).codes))
+
+    def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
+        """p(x | k) for codes of shape (B, `code_size`); the conditions change nothing.
+
+        Raises:
+            SfumatoError: if a code is not a whole number from 0 to below the size of the codebook.
+        """
+        codes = z.long()
+        if bool(((codes != z) | (codes < 0) | (codes >= self.quantizer.size)).any()):
+            raise SfumatoError(f"a code is a whole number from 0 to {self.quantizer.size - 1}: give what encode gives")
+        return self._decoded(codes)
+
+    def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
+        """Draw k ~ p(k | c), then x ~ p(x | k); shape (n, *shape).
+
+        Arguments:
+            temperature: the logits of the codes are divided by it; 0 takes the likeliest code at each place.
+            noise: draw x from p(x | k); False gives its `point`.
+        """
+        p = self._decoded(self.code_prior.sample(n, given, temperature=temperature))
+        return p.sample() if noise else p.point()
+
+    def reconstruct(self, batch: Batch, *, noise: bool = False) -> Tensor:
+        """x → k → x, shape (B, *shape): the point of p(x | k), or a draw from it with `noise`."""
+        p = self._decoded(self.encode(batch).point())
+        return p.sample() if noise else p.point()
+
+    def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
+        """log p(k | c) + log p(x | k), minus the description length; k times the same, (B, k) in nats."""
+        return sum(self.log_weight_parts(batch, k, noise))  # type: ignore[return-value]
+
+    def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`log_weight` as (log p(x | k), log p(k | c)), each (B, k)."""
+        codes = self.encode(batch).point()
+        log_p = self._decoded(codes).log_prob(batch.x, batch.mask)
+        log_prior = self.code_prior.log_prob(codes, batch.given)
+        return log_p[:, None].expand(-1, k), log_prior[:, None].expand(-1, k)
+
+    def _decoded(self, codes: Tensor) -> Distribution:
+        return self.decoder(self.quantizer.look_up(codes.unflatten(1, (self.levels, -1)).transpose(1, 2)))
+
+
+def listed(codes: Tensor) -> Tensor:
+    """Codes (B, P, levels) as lists (B, levels·P)."""
+    return codes.transpose(1, 2).flatten(1)
+
+
+def build(
+    spec: DataSpec,
+    size: Size,
+    *,
+    quantizer: Literal["codebook", "fsq"] = "codebook",
+    codebook: int | None = None,
+    levels: int = 1,
+    codes: int | None = None,
+    beta: float = 0.25,
+    decay: float = 0.99,
+    condition_dropout: float = 0.1,
+    prior_width: int | None = None,
+    prior_depth: int = 2,
+    prior_dropout: float = 0.1,
+) -> VQVAE:
+    """A VQ-VAE with networks for `spec`, whose prior is conditional where conditions are given.
+
+    `latent_dim` is the number of entries of a code's vector.
+
+    Args:
+        quantizer: a codebook that follows the vectors, or a fixed grid of finite scalars (fsq)
+        codebook: entries of each codebook; fsq takes the nearest number it has; chosen from the data unless given
+        levels: codebooks, each for what the ones before it left over; not with fsq
+        codes: places of an example that has no grid (network mlp); chosen from the data unless given
+        beta: weight of the commitment of vectors to their codes
+        decay: how slowly the codebook follows, of its running means
+        condition_dropout: how often each condition is left out in training, so that it may be left out later
+        prior_width: width of the transformer over codes; chosen from the data unless given
+        prior_depth: blocks of the transformer over codes
+        prior_dropout: dropout of the transformer over codes
+    """
+    at_least = {"codebook": (codebook, 2), "levels": (levels, 1), "codes": (codes, 1), "prior_depth": (prior_depth, 1)}
+    for name, (value, lowest) in at_least.items():
+        if value is not None and value < lowest:
+            raise SfumatoError(f"{name} is {value}: give a whole number of at least {lowest}")
+    if prior_width is not None and (prior_width < 4 or prior_width % 4):
+        raise SfumatoError(f"prior_width is {prior_width}: give a multiple of 4")
+    for name, part in (("decay", decay), ("prior_dropout", prior_dropout), ("condition_dropout", condition_dropout)):
+        if not 0 <= part < 1:
+            raise SfumatoError(f"{name} is {part}: give a number from 0 up to below 1")
+    if quantizer == "fsq" and levels > 1:
+        raise SfumatoError("levels is for the quantizer codebook: leave it out with fsq, and give a larger codebook")
+    sizes = sizes_for(spec, size)
+    if sizes.kind == "conv" and codes is not None:
+        raise SfumatoError("codes is for network mlp: with conv a picture has a grid of codes")
+    entries = codebook or (256 if spec.is_picture and spec.entries > 256 else 64)
+    dim = sizes.latent_dim
+    quantized: Quantizer
+    if quantizer == "fsq":
+        quantized = FiniteScalar(dim, steps_for(entries))
+    else:
+        quantized = Codebook(dim, entries, levels, decay=decay)
+    encoder: GridEncoder | RowEncoder
+    decoder: GridDecoder | RowDecoder
+    if sizes.kind == "conv":
+        encoder = GridEncoder(spec, dim, sizes.width, sizes.depth)
+        decoder = GridDecoder(spec, dim, sizes.width, sizes.depth)
+    else:
+        places = codes or min(8, max(2, math.ceil(spec.entries / 2)))
+        encoder = RowEncoder(spec, places, dim, sizes.width, sizes.depth)
+        decoder = RowDecoder(spec, places, dim, sizes.width, sizes.depth)
+    prior = CodePrior(
+        encoder.places,
+        levels,
+        quantized.size,
+        GivenFeatures(spec.given) if spec.given else None,
+        width=prior_width or (128 if spec.is_picture else 64),
+        depth=prior_depth,
+        dropout=prior_dropout,
+    )
+    return VQVAE(encoder, quantized, decoder, prior, beta=beta, condition_dropout=condition_dropout)

@@ -1,0 +1,127 @@
+"""A distribution over lists of codes: a small causal transformer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sfumato.distributions import noise
+from sfumato.distributions.discrete import draw
+from sfumato.networks.features import GivenFeatures
+from sfumato.networks.gaussian import full
+
+HEADS = 4
+
+Past = tuple[Tensor, Tensor]
+"""Keys and values of what came before, each (B, heads, T, width / heads)."""
+
+
+class CausalBlock(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)); each place sees itself and those before it."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.look = nn.Linear(width, 3 * width)
+        self.take = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
+        """(B, T, width) to the same; with `past`, T is 1 and the place comes after all of that."""
+        q, k, v = self.look(self.norm1(x)).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        if past is not None:
+            k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
+        seen = F.scaled_dot_product_attention(q, k, v, is_causal=past is None)
+        x = x + self._dropped(self.take(seen.transpose(1, 2).flatten(2)))
+        return x + self._dropped(self.mlp(self.norm2(x))), (k, v)
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        if not (self.training and self.dropout):
+            return x
+        return x * (noise.uniform(x) >= self.dropout) / (1 - self.dropout)
+
+
+class CodePrior(nn.Module):
+    """p(k | c) = Π_t p(k_t | k_<t, c) for lists of codes k, all of the first level, then all of the second, ….
+
+    Arguments:
+        places: codes of one level, P.
+        levels: number of levels.
+        size: values K of each code.
+        given: features of the conditions, or None.
+        width: numbers at each place.
+        depth: blocks.
+        dropout: probability of leaving out a number of what a block adds, in training.
+    """
+
+    def __init__(
+        self,
+        places: int,
+        levels: int,
+        size: int,
+        given: GivenFeatures | None,
+        *,
+        width: int = 128,
+        depth: int = 2,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.places, self.levels, self.size, self.length = places, levels, size, places * levels
+        self.given = given
+        self.first = nn.Parameter(0.02 * torch.randn(width)) if given is None else nn.Linear(given.outputs, width)
+        self.entry = nn.Embedding(levels * size, width) if self.length > 1 else None
+        self.place = nn.Parameter(0.02 * torch.randn(self.length, width))
+        self.blocks = nn.ModuleList(CausalBlock(width, dropout) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.heads = nn.ModuleList(nn.Linear(width, size) for _ in range(levels))
+        if self.entry is not None:
+            nn.init.normal_(self.entry.weight, std=0.02)
+        for head in self.heads:
+            nn.init.zeros_(head.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+
+    def log_prob(self, codes: Tensor, given: Tensor | None = None) -> Tensor:
+        """log p(k | c) in nats, shape (B,), of codes (B, P·levels)."""
+        x = self._start(len(codes), given)
+        if self.entry is not None:
+            x = torch.cat([x, self._embedded(codes[:, :-1], 0)], 1)
+        x = x + self.place
+        for block in self.blocks:
+            x, _ = block(x)
+        parts = self.norm(x).split(self.places, 1)
+        logits = torch.cat([full(head(part)) for head, part in zip(self.heads, parts, strict=True)], 1)
+        return -F.cross_entropy(logits.transpose(1, 2), codes, reduction="none").sum(1)
+
+    def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
+        """Draw n lists of codes, (n, P·levels).
+
+        Logits are divided by the temperature, and 0 takes the likeliest code at each place.
+        """
+        x = self._start(n, given)
+        past: list[Past | None] = [None] * len(self.blocks)
+        codes: list[Tensor] = []
+        for at in range(self.length):
+            x = x + self.place[at]
+            for number, block in enumerate(self.blocks):
+                x, past[number] = block(x, past[number])
+            logits = full(self.heads[at // self.places](self.norm(x[:, 0])))
+            codes.append(draw(logits / temperature) if temperature else logits.argmax(1))
+            if self.entry is not None:
+                x = self._embedded(codes[-1][:, None], at)
+        return torch.stack(codes, 1)
+
+    def _start(self, n: int, given: Tensor | None) -> Tensor:
+        """What stands before the first code, (n, 1, width): the conditions."""
+        if self.given is None:
+            assert isinstance(self.first, nn.Parameter), "without conditions the start is learned"
+            return self.first.expand(n, 1, -1)
+        assert isinstance(self.first, nn.Linear), "with conditions the start is made of them"
+        return self.first(self.given(given, self.place.new_empty(n, 0)))[:, None]
+
+    def _embedded(self, codes: Tensor, first: int) -> Tensor:
+        """Codes (B, T) that stand from place `first` on, as (B, T, width)."""
+        assert self.entry is not None, "a list of one code has nothing before it"
+        level = torch.arange(first, first + codes.shape[1], device=codes.device) // self.places
+        return self.entry(codes + self.size * level)

@@ -1,0 +1,222 @@
+"""The VQ-VAE: routing, the prior, exact description lengths, and every door."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import sfumato
+from sfumato import report
+from sfumato.batch import Batch
+from sfumato.errors import SfumatoError
+from sfumato.models import build
+from sfumato.models._model import END
+from sfumato.models._protocols import Autoencoding, Codebooks, LatentSpace
+from sfumato.models.vq_vae import VQVAE
+from sfumato.networks.code_prior import CodePrior
+from sfumato.networks.features import GivenFeatures
+from sfumato.networks.grids import GridDecoder, GridEncoder, grid
+from sfumato.spec import DataSpec, Field
+
+VECTOR = DataSpec((3,), (Field("real"),), examples=1000)
+SMALL = {"width": 16, "depth": 1, "prior_width": 16, "prior_depth": 1, "codebook": 8}
+QUICK = SMALL | {"steps": 30, "batch_size": 64, "device": "cpu", "patience": 0}
+
+
+def make(**options: object) -> VQVAE:
+    torch.manual_seed(0)
+    model = build("vq_vae", VECTOR, **(SMALL | options))
+    assert isinstance(model, VQVAE)
+    return model
+
+
+def prior(places: int = 2, levels: int = 2, size: int = 3, given: GivenFeatures | None = None) -> CodePrior:
+    torch.manual_seed(1)
+    made = CodePrior(places, levels, size, given, width=8, depth=2).eval()
+    for head in made.heads:
+        torch.nn.init.normal_(head.weight)
+        torch.nn.init.normal_(head.bias)
+    return made
+
+
+def test_it_is_an_autoencoder_of_codes_and_not_of_a_latent_space() -> None:
+    model = make()
+    assert isinstance(model, Autoencoding)
+    assert isinstance(model, Codebooks)
+    assert not isinstance(model, LatentSpace)
+    assert isinstance(build("vae", VECTOR), LatentSpace)
+    assert not isinstance(build("vae", VECTOR), Codebooks)
+
+
+def test_the_prior_gives_the_model_no_gradient_and_the_model_none_to_the_prior() -> None:
+    model = make()
+    losses, players = model.losses(Batch(torch.randn(16, 3)), 0), model.players()
+    for player, other in itertools.permutations(players):
+        gradients = torch.autograd.grad(losses[player].total, players[other], retain_graph=True, allow_unused=True)
+        assert all(gradient is None for gradient in gradients)
+
+
+def test_the_prior_sums_to_one_over_all_lists_of_codes() -> None:
+    made = prior()
+    lists = torch.cartesian_prod(*[torch.arange(3)] * 4)
+    assert made.log_prob(lists).exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_code_does_not_know_those_after_it() -> None:
+    made = prior(places=5, levels=1)
+    one = torch.randint(0, 3, (1, 5))
+    differing = one.repeat(3, 1)
+    differing[:, 4] = torch.arange(3)
+    joint = made.log_prob(differing).exp().sum()
+    marginal = prior(places=5, levels=1)
+    marginal.length, marginal.places = 4, 4
+    marginal.place = torch.nn.Parameter(made.place[:4])
+    torch.testing.assert_close(marginal.log_prob(one[:, :4]).exp().squeeze(), joint)
+
+
+def test_drawn_lists_are_as_frequent_as_the_prior_says() -> None:
+    made = prior(places=2, levels=1)
+    drawn = made.sample(20_000)
+    lists = torch.cartesian_prod(torch.arange(3), torch.arange(3))
+    counts = torch.bincount(3 * drawn[:, 0] + drawn[:, 1], minlength=9) / len(drawn)
+    torch.testing.assert_close(counts, made.log_prob(lists).exp(), atol=0.015, rtol=0)
+
+
+def test_temperature_zero_takes_the_likeliest_codes_one_after_the_other() -> None:
+    made = prior(places=3, levels=2)
+    drawn = made.sample(4, temperature=0.0)
+    assert (drawn == drawn[0]).all()
+    first = torch.cartesian_prod(*[torch.arange(3)] * 2)
+    tail = drawn[:1, 2:].expand(9, -1)
+    assert made.log_prob(drawn[:1]).item() >= made.log_prob(torch.cat([first, tail], 1)).median().item()
+
+
+def test_conditions_move_the_prior_and_may_be_left_out() -> None:
+    made = prior(given=GivenFeatures([Field("category", 2)]))
+    codes = torch.zeros(3, 4, dtype=torch.long)
+    scores = made.log_prob(codes, torch.tensor([[0.0], [1.0], [torch.nan]]))
+    assert len(scores.unique()) == 3
+    torch.testing.assert_close(scores[2:], made.log_prob(codes[:1], None))
+    assert made.sample(3, torch.tensor([[0.0], [1.0], [torch.nan]])).shape == (3, 4)
+
+
+@pytest.mark.parametrize("options", [{}, {"quantizer": "fsq"}, {"levels": 2}])
+def test_monitor_is_the_description_length_that_its_parts_add_up_to(options: dict[str, object]) -> None:
+    model = make(**options)
+    batch = Batch(torch.randn(20, 3))
+    for step in range(3):
+        model.losses(batch, step)
+    model.eval()
+    with torch.no_grad():
+        losses = model.losses(batch, END)
+        codes = model.encode(batch).point()
+        expected = losses["model"].terms["distortion"] + losses["prior"].terms["rate"]
+        torch.testing.assert_close(model.monitor(batch), expected)
+        by_hand = -model.decode(codes).log_prob(batch.x) - model.code_prior.log_prob(codes)
+        torch.testing.assert_close(model.monitor(batch), by_hand)
+        assert torch.equal(model.log_weight(batch, 3), model.log_weight(batch, 1).expand(-1, 3))
+        torch.testing.assert_close(model.reconstruct(batch), model.decode(codes).point())
+    assert codes.shape == (20, model.code_size)
+    assert (codes < torch.tensor(model.code_sizes)).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 12), (1, 28, 28), (2, 5, 40)])
+def test_pictures_of_any_size_have_a_grid_and_come_back_in_their_shape(shape: tuple[int, ...]) -> None:
+    spec = DataSpec(shape, (Field("level", 256),))
+    x = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
+    z = GridEncoder(spec, 3, 4, 1)(x)
+    assert z.shape == (2, int(np.prod(grid(*shape[1:]))), 3)
+    p = GridDecoder(spec, 3, 4, 1)(z)
+    assert p.log_prob(x).shape == (2,)
+    assert p.point().shape == x.shape
+    model = build("vq_vae", spec, **SMALL)
+    assert isinstance(model, VQVAE)
+    assert model.code_size == z.shape[1]
+
+
+def test_what_cannot_be_built_is_said() -> None:
+    with pytest.raises(SfumatoError, match="levels is for the quantizer codebook"):
+        make(quantizer="fsq", levels=2)
+    with pytest.raises(SfumatoError, match="prior_width is 10: give a multiple of 4"):
+        make(prior_width=10)
+    with pytest.raises(SfumatoError, match="codebook is 1"):
+        make(codebook=1)
+    with pytest.raises(SfumatoError, match="codes is for network mlp"):
+        build("vq_vae", DataSpec((1, 8, 8), (Field("level", 17),)), codes=3)
+    with pytest.raises(SfumatoError, match="a code is a whole number from 0 to 7"):
+        make().eval().decode(torch.tensor([[0, 8]]))
+
+
+def test_every_door_of_a_table_with_conditions(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["ant", "bee"], 300)
+    size = np.where(kind == "bee", 3.0, 1.0) + 0.05 * rng.normal(size=300)
+    frame = pd.DataFrame({"size": size, "legs": rng.integers(4, 7, 300), "kind": kind})
+    auto = sfumato.fit(frame, model="vq_vae", given=["kind"], **(QUICK | {"steps": 300, "lr": 3e-3}))
+    drawn = auto.sample(200, {"kind": "bee"}, seed=1)
+    assert list(drawn.columns) == ["size", "legs", "kind"]
+    assert drawn["size"].median() > 2 > auto.sample(200, {"kind": "ant"}, seed=1)["size"].median()
+    codes = auto.encode(frame)
+    assert codes.dtype == np.int64
+    assert codes.shape == (300, auto.model_.code_size)
+    pd.testing.assert_frame_equal(auto.decode(codes, {"kind": kind}), auto.reconstruct(frame))
+    scores = auto.score_samples(frame, samples=1)
+    np.testing.assert_allclose(scores, auto.score_samples(frame, samples=5, seed=3), rtol=1e-12)
+    auto.save(tmp_path / "run")
+    again = sfumato.load(tmp_path / "run", device="cpu")
+    assert np.array_equal(again.encode(frame), codes)
+    np.testing.assert_allclose(again.score_samples(frame), scores, rtol=1e-12)
+    pd.testing.assert_frame_equal(again.sample(20, seed=4), auto.sample(20, seed=4))
+
+
+def test_a_score_does_not_depend_on_the_neighbours() -> None:
+    rows = np.random.default_rng(0).normal(size=(100, 3))
+    auto = sfumato.fit(rows, model="vq_vae", **QUICK)
+    np.testing.assert_array_equal(auto.score_samples(rows)[:7], auto.score_samples(rows[:7]))
+
+
+def test_a_resumed_run_ends_as_the_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stop(sfumato.training.Callback):
+        def on_validation(self, model: object, line: dict[str, float]) -> bool:
+            return line["step"] >= 10
+
+    monkeypatch.chdir(tmp_path)
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(200, 3)))
+    told = QUICK | {"model": "vq_vae", "validate_every": 5}
+    whole = sfumato.fit("rows.npy", **told)
+    stopped = sfumato.fit("rows.npy", run="p", callbacks=[Stop()], **told)
+    assert stopped.history_.lines[-1]["step"] < 30
+    resumed = sfumato.fit(resume="p")
+    for name, value in whole.model_.state_dict().items():
+        assert torch.equal(value, resumed.model_.state_dict()[name]), name
+
+
+def test_pictures_get_a_grid_and_a_report_of_their_codebook(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 255, (80, 8, 8), dtype=np.uint8)
+    auto = sfumato.fit(x, model="vq_vae", **QUICK)
+    assert auto.config_.options["network"] == "conv"
+    assert auto.encode(x[:3]).shape == (3, 16)
+    assert auto.sample(3).shape == (3, 8, 8)
+    found = [picture.path.stem for picture in report.pictures(auto, auto.data_, tmp_path)]
+    assert found == ["reconstructions", "samples", "codebook", "curves"]
+    measured = {measure.name: measure for measure in report.measures(auto, auto.data_)}
+    assert list(measured) == ["distortion", "rate", "−ELBO", "codes in use", "perplexity"]
+    assert 1 <= measured["perplexity"].value <= measured["codes in use"].value <= 8
+
+
+def test_from_the_command_line(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    told = ["--width", 16, "--prior-width", 16, "--codebook", 8, "--levels", 2, "--steps", 20, "--rows", 200]
+    assert cli("fit", "moons", "--model", "vq_vae", "--run", "m", *told, "--device", "cpu").code == 0
+    assert cli("sample", "m", "-n", 5, "-o", "s.csv").code == 0
+    encoded = cli("encode", "m", "s.csv")
+    assert encoded.out.splitlines()[0] == "z1,z2,z3,z4"
+    assert all(part.isdigit() for part in encoded.out.splitlines()[1].split(","))
+    for command in ("reconstruct", "score"):
+        assert cli(command, "m", "s.csv").code == 0
+    assert cli("report", "m").code == 0
+    assert cli("show", "m").code == 0
