@@ -2,7 +2,7 @@
 
     python examples/docs_pictures.py [FOLDER OF DATA SETS]
 
-The table and the emoji lie in the folder of data sets (default: ../shared/data); without it only toy sets are made.
+The table lies in the folder of data sets (default: ../shared/data); without it only built-in sets are made.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def main(folder: Path) -> None:
     DOCS.mkdir(parents=True, exist_ok=True)
     for model in ("vae", "cvae"):
         make("moons", model, {PANELS: f"{model}-moons", "decoder-map": f"{model}-moons-map"})
+    make("digits", "beta_vae", {"traversals": "beta_vae-traversals"}, beta=4.0, steps=4000)
     if not folder.is_dir():
-        print(f"{folder}: no such folder, so no pictures of tables and pictures")
+        print(f"{folder}: no such folder, so no picture of a table")
         return
     make(str(folder / "penguins.csv"), "cvae", {"marginals": "cvae-penguins"}, given=("species",))
-    make(str(folder / "emoji"), "beta_vae", {"traversals": "beta_vae-traversals"}, beta=4.0, size=32, steps=3000)
 
 
 if __name__ == "__main__":
