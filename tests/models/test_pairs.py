@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from pair_worker import OPTIONS, train
 
 ROUNDING = {"hierarchical_vae": 5e-5, "vq_vae": 2e-5}
-"""Where sums over the joint batch stand inside a normalisation or a choice of code, Adam makes more of their rounding."""
+"""Sums over the joint batch inside a normalisation, or before a choice of code: Adam makes more of their rounding."""
 
 
 @pytest.fixture(scope="module")
