@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Kind = Literal["real", "cells", "category", "level"]
@@ -60,9 +60,10 @@ class DataSpec:
     """The schema's shadow without values: all that `build(spec, …)` needs to make a model.
 
     Attributes:
-        shape: shape of one example: (D,) for a table or vector, (C, H, W) for a picture.
+        shape: shape of one example: (D,) for a table or vector, (C, H, W) for a picture, (T, D) for a sequence of at
+            most T steps of D channels.
         fields: one `Field` per column if `shape` is (D,) (or a single one shared by all D entries);
-            for pictures the single field shared by all entries.
+            for pictures the single field shared by all entries; for sequences one per channel (or a single one).
         given: one field per condition, in the order of the columns of `Batch.given`.
         likelihood: what the decoder says of x; a name from `sfumato.networks.heads.LIKELIHOODS`.
         examples: number of training examples; default sizes of networks follow it.
@@ -75,7 +76,7 @@ class DataSpec:
     examples: int = 0
 
     def __post_init__(self) -> None:
-        if len(self.fields) not in (1, self.entries):
+        if len(self.fields) not in (1, self.shape[-1] if self.is_sequence else self.entries):
             raise ValueError(f"{len(self.fields)} fields for {self.entries} entries: give one, or one per entry")
 
     @property
@@ -89,9 +90,19 @@ class DataSpec:
         return len(self.shape) == 3
 
     @property
+    def is_sequence(self) -> bool:
+        """Whether an example is a (steps, channels) sequence."""
+        return len(self.shape) == 2
+
+    @property
+    def step(self) -> DataSpec:
+        """The spec of one step of a sequence: a vector of its channels."""
+        return replace(self, shape=self.shape[1:])
+
+    @property
     def columns(self) -> tuple[Field, ...]:
-        """One field per entry, a shared one repeated."""
-        return self.fields if len(self.fields) == self.entries else self.fields * self.entries
+        """One field per entry, shared ones repeated."""
+        return self.fields * (self.entries // len(self.fields))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

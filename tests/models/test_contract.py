@@ -21,6 +21,7 @@ SPECS = {
     "vector": DataSpec((3,), (Field("real"),), examples=1000),
     "table": DataSpec((4,), COLUMNS, likelihood="cells", examples=1000),
     "picture": DataSpec((1, 8, 8), (Field("level", 17),), examples=1000),
+    "sequence": DataSpec((6, 2), (Field("real", missing=True), Field("real")), examples=1000),
 }
 GIVEN = (Field("category", 3), Field("real"))
 
@@ -36,6 +37,7 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
             [torch.randn(16), torch.randint(0, 3, (16,)).float(), 6 * torch.rand(16), torch.randn(16)], 1
         ),
         "picture": torch.randint(0, 17, (16, 1, 8, 8), dtype=torch.uint8),
+        "sequence": torch.randn(16, 1, 2) + 0.3 * torch.randn(16, 6, 2),
     }[kind]
     given = torch.stack([torch.randint(0, 3, (16,)).float(), torch.randn(16)], 1) if conditional else None
     if given is not None:
@@ -45,22 +47,31 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
         mask = torch.ones(16, 4, dtype=torch.bool)
         mask[:4, 0] = False
         x[:4, 0] = 0.0
-    return build(name, spec), Batch(x, given, mask)
+    time = None
+    if kind == "sequence":
+        mask = torch.ones(16, 6, 2, dtype=torch.bool)
+        mask[:4, 2], mask[4:8, 4:], mask[8:12, 1, 0] = False, False, False
+        x = x * mask
+        time = (0.5 + torch.rand(16, 6)).cumsum(1)
+    return build(name, spec), Batch(x, given, mask, time)
 
 
-each_model = pytest.mark.parametrize("name", models.names())
-each_kind = pytest.mark.parametrize("kind", SPECS)
+def suited(name: str) -> list[str]:
+    return [kind for kind, spec in SPECS.items() if spec.is_sequence is models.takes_sequences(name)]
+
+
+each_model = pytest.mark.parametrize(("name", "kind"), [(name, suited(name)[0]) for name in models.names()])
+each_pair = pytest.mark.parametrize(("name", "kind"), [(name, k) for name in models.names() for k in suited(name)])
 
 
 @each_model
-def test_players_partition_the_parameters(name: str) -> None:
-    model, _ = make(name, "vector")
+def test_players_partition_the_parameters(name: str, kind: str) -> None:
+    model, _ = make(name, kind)
     claimed = [id(p) for parameters in model.players().values() for p in parameters]
     assert sorted(claimed) == sorted(id(p) for p in model.parameters())
 
 
-@each_model
-@each_kind
+@each_pair
 def test_every_player_reaches_all_of_its_parameters_with_finite_gradients(name: str, kind: str) -> None:
     model, batch = make(name, kind)
     losses, players = model.losses(batch, END), model.players()
@@ -71,8 +82,7 @@ def test_every_player_reaches_all_of_its_parameters_with_finite_gradients(name: 
         assert all(g is not None and g.isfinite().all() for g in gradients)
 
 
-@each_model
-@each_kind
+@each_pair
 def test_terms_are_one_number_for_each_example(name: str, kind: str) -> None:
     model, batch = make(name, kind)
     for loss in model.losses(batch, 0).values():
@@ -82,8 +92,8 @@ def test_terms_are_one_number_for_each_example(name: str, kind: str) -> None:
 
 
 @each_model
-def test_looking_at_a_model_changes_nothing_in_it(name: str) -> None:
-    model, batch = make(name, "vector")
+def test_looking_at_a_model_changes_nothing_in_it(name: str, kind: str) -> None:
+    model, batch = make(name, kind)
     model.eval()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with torch.no_grad():
@@ -92,8 +102,7 @@ def test_looking_at_a_model_changes_nothing_in_it(name: str) -> None:
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
-@each_model
-@each_kind
+@each_pair
 def test_a_second_model_with_the_same_weights_says_the_same(name: str, kind: str) -> None:
     model, batch = make(name, kind)
     torch.manual_seed(1)
@@ -106,8 +115,7 @@ def test_a_second_model_with_the_same_weights_says_the_same(name: str, kind: str
     assert torch.equal(*values)
 
 
-@each_model
-@each_kind
+@each_pair
 def test_the_loss_falls(name: str, kind: str) -> None:
     model, batch = make(name, kind)
     optimizers = {k: model.optimizer(k, v, 3e-3, 0.0) for k, v in model.players().items()}
@@ -128,7 +136,7 @@ def _monitor(model: Model, batch: Batch) -> float:
         return model.monitor(batch).mean().item()
 
 
-@each_model
+@pytest.mark.parametrize("name", models.names())
 def test_options_read_from_the_source_are_those_of_build(name: str) -> None:
     parameters = inspect.signature(import_module(f"sfumato.models.{name}").build).parameters
     read = {option.name: option.default for option in models.options(name)[len(fields(Size)) :]}

@@ -59,6 +59,7 @@ def make(model: str = "vae") -> App:
         use.reconstruct,
         use.encode,
         use.score,
+        use.forecast,
         look.show,
         look.report,
         look.models,

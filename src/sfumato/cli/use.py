@@ -1,4 +1,4 @@
-"""The commands that use a trained run: sample, reconstruct, encode, score."""
+"""The commands that use a trained run: sample, reconstruct, encode, score, forecast."""
 
 from __future__ import annotations
 
@@ -163,6 +163,52 @@ def score(
     tell(values, lambda: "\n".join(text))
 
 
+def forecast(
+    run: str,
+    file: str,
+    /,
+    *,
+    jumps: Annotated[str, Parameter(metavar="X,X,…")] = "1",
+    n: Annotated[int, Parameter(name="-n", metavar="N")] = 100,
+    seed: Annotated[int, SEED] = 0,
+    device: Annotated[Device, DEVICE] = "auto",
+    out: Out = NOWHERE,
+    say: Say = TALK,
+) -> None:
+    """Draw what may come after every sequence of a file.
+
+    A row for each sequence, future and jump: how far ahead it is, and the values there. As .npy an array of
+    (sequences, futures, jumps, channels).
+
+    Args:
+        run: folder of a run, or its name under runs/
+        file: file of sequences such as the model was trained on, or of their beginnings, or a built-in set
+        jumps: lengths of the jumps, each from where the one before ended, in the units of the times of the data
+        n: how many futures of each sequence
+    """
+    import numpy as np
+
+    try:
+        lengths = [float(word) for word in jumps.split(",")]
+    except ValueError:
+        raise SfumatoError(f"--jumps {jumps}: give lengths apart by commas, as --jumps 1,4,8") from None
+    out.check()
+    auto = _load(run, device)
+    found = auto.forecast(_read(auto, file), lengths, n, seed=seed)
+    if out.out is not None and out.out.suffix == ".npy":
+        from sfumato.data import arrays
+
+        arrays.write(found, out.out)
+        say.written({"out": out.out, "examples": len(found)}, lambda: f"{len(found)} × {n} futures in {out.out}")
+        return
+    values = found.reshape(*found.shape[:3], -1)
+    index = np.indices(found.shape[:3]).reshape(3, -1)
+    columns = {"id": index[0], "future": index[1], "ahead": np.cumsum(lengths)[index[2]]}
+    names = [row["column"] for row in auto.schema_.describe()]
+    columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(names)}
+    _columns(columns, out, say)
+
+
 def _load(run: str, device: Device) -> Autoencoder:
     from sfumato.estimator import load
 
@@ -174,13 +220,15 @@ def _read(auto: Autoencoder, source: str) -> Any:
     from sfumato import data
     from sfumato.data.arrays import Arrays
     from sfumato.data.opening import built_in
+    from sfumato.data.series import Series
 
     if Path(source).exists():
         return auto.schema_.read(source)
     if source in data.names():
         own, kind = auto.config_.data, auto.schema_.kind
         rows = built_in(source, own if source == auto.config_.source else DataOptions())
-        if isinstance(rows, Arrays) is (kind == "table"):
+        sequences = isinstance(rows, Series)
+        if sequences is not (kind == "sequence") or (not sequences and isinstance(rows, Arrays) is (kind == "table")):
             raise SfumatoError(f"{source}: not of the kind this model was trained on; give it a {kind}")
         return auto.schema_.read(rows)
     raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")

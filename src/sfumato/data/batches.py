@@ -77,6 +77,7 @@ class Resident(Batches):
         x: (N, *shape), NaN where missing; integer pictures stay as they are.
         given: (N, G) conditions or None.
         labels: (N,) int64 or None.
+        time: (N, T) times of the steps of sequences, or None.
         levels: pictures to be binarised have this many levels; each pass with a seed draws x afresh with
             p(x = 1) = level / (levels − 1), from torch's default generator; without a seed the draw is a fixed one.
     """
@@ -87,12 +88,14 @@ class Resident(Batches):
         given: Tensor | None = None,
         labels: np.ndarray | None = None,
         *,
+        time: Tensor | None = None,
         levels: int | None = None,
     ) -> None:
         missing = torch.isnan(x) if x.is_floating_point() else None
         self._mask = ~missing if missing is not None and bool(missing.any()) else None
         self._x = x if self._mask is None else x.nan_to_num(0.0)
         self._given = given
+        self._time = time
         self._levels = levels
         self.labels = labels
 
@@ -104,6 +107,7 @@ class Resident(Batches):
         moved._x = self._x.to(device)
         moved._given = None if self._given is None else self._given.to(device)
         moved._mask = None if self._mask is None else self._mask.to(device)
+        moved._time = None if self._time is None else self._time.to(device)
         moved._levels = self._levels
         moved.labels = self.labels
         return moved
@@ -147,6 +151,7 @@ class Resident(Batches):
             chosen(self._x, index),
             None if self._given is None else chosen(self._given, index),
             None if self._mask is None else chosen(self._mask, index),
+            None if self._time is None else chosen(self._time, index),
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from sfumato.data import arrays, folder, tables, toy
+from sfumato.data import arrays, folder, series, tables, toy
 from sfumato.data.arrays import Arrays
 from sfumato.data.batches import Batches, Resident
 from sfumato.data.dataset import Dataset
@@ -21,6 +21,8 @@ from sfumato.data.labels import LABEL, codes, condition
 from sfumato.data.options import DataOptions
 from sfumato.data.picture import PictureSchema
 from sfumato.data.schema import Encoded
+from sfumato.data.sequence import SequenceSchema
+from sfumato.data.series import Series
 from sfumato.data.shards import shard
 from sfumato.data.split import Parts, split
 from sfumato.data.streaming import Streamed, streams
@@ -33,6 +35,9 @@ def open_source(source: Any, options: DataOptions) -> Dataset:
     drawn = isinstance(source, str) and source in toy.SUMMARIES
     if options.rows is not None and not drawn:
         raise SfumatoError(f"rows={options.rows} is for the built-in toy sets, which are drawn; leave rows out")
+    if not drawn and series.asked(source, options):
+        found = series.load(source, id=options.id, time=options.time, label=options.label, drop=options.drop)
+        return open_sequences(found, options, str(source) if isinstance(source, str | Path) else "array in memory")
     if arrays.is_array(source):
         return open_arrays(arrays.from_memory(source), options)
     if isinstance(source, str | Path):
@@ -57,6 +62,8 @@ def open_built_in(name: str, options: DataOptions) -> Dataset:
     if name not in toy.SUMMARIES and (Path(name).suffix or "/" in name or not name):
         raise SfumatoError(f"{name or 'an empty name'}: no such file; check the name and the folder")
     rows = built_in(name, options)
+    if isinstance(rows, Series):
+        return open_sequences(rows, options, f"built-in set {name}")
     if isinstance(rows, Arrays):
         return open_arrays(rows, options)
     has_label = LABEL in rows.column_names
@@ -71,13 +78,15 @@ def open_built_in(name: str, options: DataOptions) -> Dataset:
     return replace(data, options=options, has_label=has_label)
 
 
-def built_in(name: str, options: DataOptions) -> pa.Table | Arrays:
-    """The rows of a built-in set with their labels, as `Schema.read` takes them: a table, or pictures as arrays.
+def built_in(name: str, options: DataOptions) -> pa.Table | Arrays | Series:
+    """The rows of a built-in set with their labels, as `Schema.read` takes them: a table, pictures, or sequences.
 
     Raises:
         SfumatoError: if there is no such set.
     """
     found = toy.make(name, rows=options.rows, seed=options.seed)
+    if found.values.ndim == 3 and not found.levels:
+        return Series(found.values, None, np.array(found.label_names)[found.labels], found.columns, False, name)
     if found.levels:
         labels = None if found.labels is None else np.array(found.label_names)[found.labels]
         return Arrays(name, found.values, labels)
@@ -86,6 +95,31 @@ def built_in(name: str, options: DataOptions) -> pa.Table | Arrays:
         numbered = found.label_names[0] == "0"
         columns[LABEL] = pa.array(found.labels if numbered else np.array(found.label_names)[found.labels])
     return pa.table(columns)
+
+
+def open_sequences(found: Series, options: DataOptions, said: str) -> Dataset:
+    """Sequences, held whole.
+
+    Raises:
+        SfumatoError: if they are to be read from disk while training.
+    """
+    if options.streaming == "yes":
+        raise SfumatoError("streaming=yes: sequences are held whole; leave streaming out")
+    parts = split(len(found), options.split, labels=codes(found.labels), seed=options.seed, source=said)
+    held = [_of(found, rows) for rows in parts]
+    schema = SequenceSchema.learn(held[0], options)
+    batches = []
+    for part in held:
+        encoded = schema.encode(part)
+        index = None if schema.label is None or part.labels is None else schema.label.index(part.labels)
+        batches.append(Resident(encoded.x, None, index, time=encoded.time))
+    train, valid, test = batches
+    return Dataset(found.name, said, schema, train, valid, test, options, has_label=found.labels is not None)
+
+
+def _of(found: Series, rows: np.ndarray) -> Series:
+    time, labels = (None if values is None else values[rows] for values in (found.time, found.labels))
+    return replace(found, x=found.x[rows], time=time, labels=labels)
 
 
 def open_arrays(found: Arrays, options: DataOptions, source: str | None = None) -> Dataset:

@@ -46,12 +46,15 @@ class DataOptions:
     size: int | None = _option(
         None, "pictures: side in pixels; the shorter side is brought to it, then the centre is cut out"
     )
-    rows: int | None = _option(None, "moons, circles, blobs: how many rows to draw (10000)")
+    rows: int | None = _option(None, "moons, circles, blobs, ring: how many rows to draw (10000)")
     split: tuple[float, float, float] = _option(
         (0.8, 0.1, 0.1), "shares of training, validation and test; a source's own test part is kept as it is"
     )
     seed: int = _option(0, "seed of the split and of the toy sets")
     cells: int = _option(64, "tables: at most this many quantile cells per numeric column")
+    sequences: bool = _option(False, "read arrays (N, T) and (N, T, D) as N sequences of T steps of D channels")
+    id: str | None = _option(None, "tables of sequences: column that tells the sequences apart, one row for each step")
+    time: str | None = _option(None, "tables of sequences: column of the time of each step; even steps without it")
     streaming: str = _option("auto", "read from disk while training: auto does when the data is too large")
 
     def __post_init__(self) -> None:

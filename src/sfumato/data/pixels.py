@@ -90,7 +90,7 @@ def learn(x: np.ndarray, rows: np.ndarray | None, layout: str, levels: int | Non
         # Floats that are 0 or 1 and nothing between have two levels.
         return Pixels(2 if whole else 256, 1, dtype, layout)
     if x.dtype.kind == "f" and (top > 255 or not whole):
-        raise SfumatoError(f"{name}: holds floats up to {top:g}; give floats from 0 to 1, or levels from 0 to 255")
+        raise SfumatoError(f"{name}: holds floats up to {top:g}; give 0 to 1, or 0 to 255, or say sequences")
     if top > 65535:
         raise SfumatoError(f"{name}: holds levels up to {top:g}; give levels of at most 16 bits")
     if top > 255:

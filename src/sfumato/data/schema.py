@@ -21,17 +21,21 @@ REMEMBERED = 4096
 
 
 class Encoded(NamedTuple):
-    """N raw examples as tensors: x of shape (N, *spec.shape), given (N, G) or None; NaN where missing."""
+    """N raw examples as tensors: x of shape (N, *spec.shape), given (N, G) or None; NaN where missing.
+
+    Sequences may be shorter than `spec.shape` says; uneven ones come with a time for each step, (N, T).
+    """
 
     x: Tensor
     given: Tensor | None = None
+    time: Tensor | None = None
 
 
 class Schema(ABC):
     """What was learned of the data on the training part alone; saved with the model.
 
     Attributes:
-        kind: "table", "picture" or "vector".
+        kind: "table", "picture", "vector" or "sequence".
         spec: all that a model may know; its likelihood is resolved, never "auto".
         given_names: names of the conditions, in the order of `spec.given`.
         given_rows: (M, G) encoded conditions of at most `REMEMBERED` training rows, NaN where missing.
@@ -164,6 +168,7 @@ def load(values: Mapping[str, Any]) -> Schema:
         "table": ("sfumato.data.table", "TableSchema"),
         "picture": ("sfumato.data.picture", "PictureSchema"),
         "vector": ("sfumato.data.vector", "VectorSchema"),
+        "sequence": ("sfumato.data.sequence", "SequenceSchema"),
     }
     kind = values.get("kind")
     if kind not in homes:

@@ -43,7 +43,7 @@ class TableSchema(Schema):
     >>> schema = TableSchema.learn(rows, DataOptions(given=("species",)))
     >>> schema.names, schema.spec.fields
     (('year',), (Field(kind='cells', size=2, missing=True),))
-    >>> x, given = schema.encode(rows)
+    >>> x, given, _ = schema.encode(rows)
     >>> x[:, 0].tolist(), given[:, 0].tolist()
     ([0.5, 1.5, nan], [0.0, 1.0, 0.0])
     >>> schema.decode(x, given).equals(rows)

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 ROWS = 10_000
+RING, STEPS, SPREAD = 16, 20, 1.0
 
 SUMMARIES = {
     "moons": "two interleaved half circles in the plane, 2 labels, noise 0.05",
     "circles": "a circle inside a circle in the plane, 2 labels, noise 0.05",
     "blobs": "three Gaussian clouds in the plane, 3 labels",
     "digits": "1,797 handwritten digits, 8x8 pictures of 17 levels, 10 labels",
+    "ring": "a bump that moves around a ring of 16 pixels, sequences of 20 steps, 2 labels: its direction",
     "iris": "150 flowers, 4 measurements, 3 labels",
     "wine": "178 wines, 13 measurements, 3 labels",
     "breast_cancer": "569 tumours, 30 measurements, 2 labels",
@@ -29,11 +31,11 @@ class BuiltIn:
     """A built-in set.
 
     Attributes:
-        values: (N, D) or (N, H, W).
+        values: (N, D), (N, H, W), or sequences (N, T, D).
         columns: names of the D columns; none for pictures.
         labels: (N,) index into `label_names`, or None.
         label_names: names of the labels.
-        levels: number of levels of a pixel; 0 for tables.
+        levels: number of levels of a pixel; 0 for tables and sequences.
     """
 
     values: np.ndarray
@@ -54,6 +56,8 @@ def make(name: str, *, rows: int | None = None, seed: int = 0) -> BuiltIn:
     """
     if name not in SUMMARIES:
         raise SfumatoError(f"no file and no built-in set is called {name!r}; {did_you_mean(name, SUMMARIES)}")
+    if name == "ring":
+        return _ring(ROWS if rows is None else rows, seed)
     if name in ("moons", "circles", "blobs"):
         return _drawn(name, ROWS if rows is None else rows, seed)
     if rows is not None:
@@ -75,6 +79,18 @@ def _drawn(name: str, rows: int, seed: int) -> BuiltIn:
         values, labels = datasets.make_blobs(rows, centers=centers, cluster_std=0.6, random_state=seed % 2**32)
     names = tuple(str(number) for number in range(int(labels.max()) + 1))
     return BuiltIn(values, ("x1", "x2"), labels.astype(np.int64), names)
+
+
+def _ring(rows: int, seed: int) -> BuiltIn:
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    start, labels = random.integers(RING, size=rows), random.integers(2, size=rows)
+    centre = start[:, None] + (2 * labels - 1)[:, None] * np.arange(STEPS)
+    apart = (np.arange(RING) - centre[:, :, None]) % RING
+    values = np.exp(-0.5 * (np.minimum(apart, RING - apart) / SPREAD) ** 2)
+    columns = tuple(f"pixel{number}" for number in range(RING))
+    return BuiltIn(values, columns, labels.astype(np.int64), ("back", "forth"))
 
 
 def _shipped(name: str) -> BuiltIn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import Parameter, Signature
 from numbers import Number
 from typing import Any, Self, Unpack
@@ -21,11 +21,13 @@ from torch import Tensor
 from sfumato.artifacts import Run
 from sfumato.batch import Batch
 from sfumato.config import Config, resolve, settings
+from sfumato.data.sequence import SequenceSchema
+from sfumato.data.series import Series
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import fitting, passes
 from sfumato.estimator.fitting import Fitted
 from sfumato.models._model import Model
-from sfumato.models._protocols import Bounds, Encodes, Reconstructs, Samples, able
+from sfumato.models._protocols import Bounds, Encodes, Forecasts, Reconstructs, Samples, able
 from sfumato.objectives import importance_bound
 from sfumato.training.randomness import seeded
 
@@ -198,6 +200,41 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
                 parts.append(samples.sample(count, c, temperature=temperature, noise=noise).cpu())
         return self.schema_.decode(torch.cat(parts), conditions)
 
+    def forecast(
+        self, X: Any, jumps: Sequence[float] = (1.0,), n: int = 1, *, noise: bool = True, seed: int = 0
+    ) -> np.ndarray:
+        """n futures of each sequence after its last observed step, (N, n, len(jumps), D), or (N, n, len(jumps)).
+
+        Each jump starts where the one before ended; the steps between are not made.
+
+        >>> X = np.sin(np.arange(12) + np.random.default_rng(0).uniform(0, 6, (40, 1)))
+        >>> auto = Autoencoder("td_vae", sequences=True, steps=5).fit(X)
+        >>> auto.forecast(X[:2, :8], jumps=(1, 3), n=5).shape
+        (2, 5, 2)
+
+        Args:
+            X: the sequences, or only their beginnings.
+            jumps: lengths of the jumps, in the units of the times of the data (steps, if they came without).
+            n: futures of each sequence.
+            noise: draw observations too; False gives the point of p(x | z) of each drawn state.
+            seed: of the draws.
+
+        Raises:
+            SfumatoError: if the model is none of sequences, or n or a jump is not above 0.
+        """
+        model = passes.exact(self._model())
+        forecasts = able(model, Forecasts, "forecast")
+        if n < 1:
+            raise SfumatoError(f"n is {n}: ask for at least 1 future")
+        if not len(jumps) or not all(0 < jump < math.inf for jump in jumps):
+            raise SfumatoError(f"jumps are {list(jumps)}: give lengths above 0, as 1, 4, 8")
+        unit = self.schema_.unit if isinstance(self.schema_, SequenceSchema) else 1.0
+        lengths = [jump / unit for jump in jumps]
+        with seeded(next(model.parameters()).device, seed):
+            made = [forecasts.forecast(batch, lengths, n, noise=noise).cpu() for batch in self._batches(X, None)]
+        raw: np.ndarray = self.schema_.decode(torch.cat(made))
+        return raw
+
     def score_samples(
         self, X: Any, *, samples: int = 16, seed: int = 0, given: Mapping[str, Any] | None = None
     ) -> np.ndarray:
@@ -272,7 +309,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """scikit-learn's checks of arrays and frames; all else is for the data room to judge."""
-        if X is None or type(X) is dict or isinstance(X, str | os.PathLike | tuple | Tensor | Number):
+        if X is None or type(X) is dict or isinstance(X, str | os.PathLike | tuple | Tensor | Number | Series):
             return X
         if nw.dependencies.is_into_dataframe(X):
             if reset or "n_features_in_" in vars(self):

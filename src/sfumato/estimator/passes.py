@@ -46,10 +46,10 @@ def batches(
     device = next(model.parameters()).device
     place = "cpu" if device.type == "mps" else device
     with torch.inference_mode():
-        for batch in Resident(encoded.x, conditions).epoch(at_a_time(schema.spec, copies)):
+        for batch in Resident(encoded.x, conditions, time=encoded.time).epoch(at_a_time(schema.spec, copies)):
             batch = batch.to(place)
             c = None if batch.given is None else batch.given.double()
-            yield Batch(batch.x.double(), c, batch.mask)
+            yield Batch(batch.x.double(), c, batch.mask, batch.time)
 
 
 def at_a_time(spec: DataSpec, copies: int = 1) -> int:

@@ -7,14 +7,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.models._options import Option, names, needs_conditions, options, prefers_conv, summary, takes_conditions
+from sfumato.models._options import (
+    Option,
+    names,
+    needs_conditions,
+    options,
+    prefers_conv,
+    summary,
+    takes_conditions,
+    takes_sequences,
+)
 from sfumato.spec import Size
 
 if TYPE_CHECKING:
     from sfumato.models._model import Model
     from sfumato.spec import DataSpec
 
-__all__ = ["Option", "build", "names", "needs_conditions", "options", "sized", "summary", "takes_conditions"]
+__all__ = [
+    "Option",
+    "build",
+    "names",
+    "needs_conditions",
+    "options",
+    "sized",
+    "summary",
+    "takes_conditions",
+    "takes_sequences",
+]
 
 
 def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
@@ -25,6 +44,10 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
     """
     if name not in names():
         raise SfumatoError(f"no model is called {name!r}: {did_you_mean(name, names())}")
+    if spec.is_sequence != takes_sequences(name):
+        fit = ", ".join(other for other in names() if takes_sequences(other) is spec.is_sequence)
+        kind = "sequences" if spec.is_sequence else "tables, vectors and pictures"
+        raise SfumatoError(f"model {name} is not for {kind}; choose {fit or 'other data: no model here is'}")
     if spec.given and not takes_conditions(name):
         conditional = ", ".join(filter(takes_conditions, names()))
         raise SfumatoError(f"model {name} takes no conditions (given): leave them out, or choose {conditional}")

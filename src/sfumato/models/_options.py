@@ -81,6 +81,15 @@ def needs_conditions(name: str) -> bool:
     return _says(name, "NEEDS_CONDITIONS = True")
 
 
+def takes_sequences(name: str) -> bool:
+    """Whether a model is for sequences, and for nothing else: its file says `FOR_SEQUENCES = True`.
+
+    >>> takes_sequences("vae")
+    False
+    """
+    return _says(name, "FOR_SEQUENCES = True")
+
+
 def prefers_conv(name: str) -> bool:
     """Whether a model's pictures get a convolutional network unless told otherwise: it says `PREFERS_CONV = True`.
 

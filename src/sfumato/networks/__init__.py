@@ -82,6 +82,8 @@ def _defaults(spec: DataSpec, kind: Literal["mlp", "conv"]) -> Sizes:
     if spec.is_picture:
         latents = 16 if spec.entries <= 256 else 32
         return Sizes(kind, latents, 16, 1) if kind == "conv" else Sizes(kind, latents, 512, 2)
+    if spec.is_sequence:
+        return Sizes(kind, 8, 64 if spec.shape[1] <= 64 else 128, 1)
     if spec.entries <= 4:
         return Sizes(kind, 2, 128, 2)
     mixed = len(spec.fields) > 1

@@ -108,12 +108,14 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     """What to type next, (what it does, the line), with the run's own names and values filled in."""
     name = shlex.quote(run.name if run.path.parent == Path("runs") else str(run.path))
     source = shlex.quote(str(config.get("source") or "FILE"))
-    out = {"table": "csv", "picture": "png", "vector": "npy"}[schema.kind]
+    out = {"table": "csv", "picture": "png", "vector": "npy", "sequence": "csv"}[schema.kind]
     given = condition(schema)
     asked = f" --given {shlex.quote(f'{given[0]}={given[1]}')}" if given else ""
     wanted = f", given={{{given[0]!r}: {given[1]!r}}}" if given else ""
     count = 64 if schema.kind == "picture" else 500
+    ahead = f"sfumato forecast {name} {source} --jumps 1,4,8 -n 100 -o futures.csv"
     return [
+        *([("See what may come next", ahead)] if schema.kind == "sequence" else []),
         ("Draw new examples", f"sfumato sample {name} -n {count}{asked} -o new.{out}"),
         ("See what the model makes of yours", f"sfumato reconstruct {name} {source} -o reconstructed.{out}"),
         ("Get the latents of each example", f"sfumato encode {name} {source} -o latents.parquet"),
@@ -175,6 +177,8 @@ def _size(schema: Schema) -> str:
     if schema.kind == "picture":
         colour = {1: "grey", 2: "grey with opacity", 3: "colour", 4: "colour with opacity"}[shape[0]]
         return f"{shape[2]} × {shape[1]} pixels, {colour}"
+    if schema.kind == "sequence":
+        return f"up to {shape[0]} steps of {shape[1]} channel{'' if shape[1] == 1 else 's'}"
     return f"{shape[0]} column{'' if shape[0] == 1 else 's'}"
 
 

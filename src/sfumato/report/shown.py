@@ -157,8 +157,8 @@ class Shown:
 def rows(batch: Batch, at: slice | np.ndarray) -> Batch:
     """Some of the examples of a batch."""
     index = at if isinstance(at, slice) else torch.as_tensor(at, device=batch.x.device)
-    given, mask = (None if values is None else values[index] for values in (batch.given, batch.mask))
-    return Batch(batch.x[index], given, mask)
+    parts = (None if values is None else values[index] for values in (batch.given, batch.mask, batch.time))
+    return Batch(batch.x[index], *parts)
 
 
 def some(total: int, most: int, seed: int) -> Tensor:

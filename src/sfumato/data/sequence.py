@@ -1,0 +1,212 @@
+"""Sequences: each channel standardised on the training part, time counted in typical steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.data import arrays, frames, series
+from sfumato.data.labels import Label
+from sfumato.data.options import DataOptions
+from sfumato.data.schema import Encoded, Schema
+from sfumato.data.series import Series
+from sfumato.errors import SfumatoError
+from sfumato.spec import DataSpec, Field
+
+TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
+
+
+class SequenceSchema(Schema):
+    """x = (raw − mean) / scale for each channel, shape (N, T, D); time = (stamp − first stamp) / unit, shape (N, T).
+
+    The unit is the median distance between the steps of the training part, so that a typical step is 1. Missing
+    entries, whole missing steps and the padding behind shorter sequences are NaN.
+
+    >>> raw = series.from_array(np.array([[0.0, 2.0, 4.0], [2.0, np.nan, 0.0]]))
+    >>> schema = SequenceSchema.learn(raw, DataOptions(sequences=True))
+    >>> schema.spec.shape, schema.encode(raw).x.shape
+    ((3, 1), torch.Size([2, 3, 1]))
+    >>> schema.decode(schema.encode(raw).x)[0].round(6)
+    array([0., 2., 4.])
+    """
+
+    kind: ClassVar[str] = "sequence"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        unit: float,
+        names: tuple[str, ...],
+        flat: bool,
+        columns: Mapping[str, Any],
+        label: Label | None = None,
+    ) -> None:
+        self.spec = spec
+        self.mean, self.scale, self.low, self.high = mean, scale, low, high
+        self.unit, self.names, self.flat = unit, names, flat
+        self.columns = dict(columns)
+        self.label = label
+        self.label_names = label.names if label else ()
+
+    @classmethod
+    def learn(cls, raw: Series, options: DataOptions) -> SequenceSchema:
+        """From the sequences of the training part.
+
+        Raises:
+            SfumatoError: for a channel without a value, or a likelihood that does not fit.
+        """
+        if options.given:
+            raise SfumatoError(f"given={options.given[0]!r}: no model of sequences takes conditions; leave it out")
+        flat = raw.x.reshape(-1, raw.x.shape[2])
+        empty = np.flatnonzero(np.isnan(flat).all(0))
+        if len(empty):
+            raise SfumatoError(f"{raw.name}: {raw.names[empty[0]]} has no value in the training part; leave it out")
+        likelihood = "gaussian" if options.likelihood == "auto" else options.likelihood
+        if likelihood not in ("gaussian", "mse", "bernoulli"):
+            raise SfumatoError(f"likelihood={likelihood} is not for sequences; choose gaussian, mse or bernoulli")
+        low, high = np.nanmin(flat, 0), np.nanmax(flat, 0)
+        mean, scale = np.nanmean(flat, 0), np.nanstd(flat, 0)
+        scale = np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
+        if likelihood == "bernoulli":
+            _check_binary(flat, raw.name)
+            mean, scale = np.zeros_like(mean), np.ones_like(scale)
+        inside = _inside(raw)
+        missing = (np.isnan(raw.x) & inside[:, :, None]).any((0, 1))
+        kind, size = ("level", 2) if likelihood == "bernoulli" else ("real", 1)
+        fields = tuple(Field(kind, size, missing=bool(one)) for one in missing)  # type: ignore[arg-type]
+        unit = 1.0
+        if raw.time is not None:
+            steps = np.diff(raw.time, axis=1)
+            unit = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 1.0
+        return cls(
+            DataSpec(raw.x.shape[1:], fields, (), likelihood, len(raw)),
+            mean=mean,
+            scale=scale,
+            low=low,
+            high=high,
+            unit=unit,
+            names=raw.names,
+            flat=raw.flat,
+            columns={"id": options.id, "time": options.time, "label": options.label, "drop": list(options.drop)},
+            label=None if raw.labels is None else Label.learn(raw.labels),
+        )
+
+    def encode(self, raw: Any) -> Encoded:
+        found = raw if isinstance(raw, Series) else series.from_array(np.asarray(raw))
+        values = torch.from_numpy(((found.x - self.mean) / self.scale).astype(np.float32))
+        if found.time is None:
+            return Encoded(values)
+        since = (found.time - found.time[:, :1]) / self.unit
+        last = np.nanmax(since, axis=1, keepdims=True)
+        ended = np.isnan(since)
+        beyond = last + np.cumsum(ended, axis=1)
+        return Encoded(values, time=torch.from_numpy(np.where(ended, beyond, since).astype(np.float32)))
+
+    def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
+        values: np.ndarray = x.detach().cpu().double().numpy() * self.scale + self.mean
+        return values[..., 0] if self.flat else values
+
+    def read(self, source: Any, *, need_x: bool = True) -> Series:
+        label = self.columns["label"]
+        found = series.load(
+            source, id=self.columns["id"], time=self.columns["time"], label=label, drop=tuple(self.columns["drop"])
+        )
+        longest, channels = self.spec.shape
+        if found.x.shape[2] != channels or (self.columns["id"] and found.names != self.names):
+            raise SfumatoError(
+                f"{found.name}: has the channels {', '.join(found.names)}; this model was trained on "
+                f"{', '.join(self.names)}"
+            )
+        if found.x.shape[1] > longest:
+            raise SfumatoError(
+                f"{found.name}: has sequences of {found.x.shape[1]} steps; this model was trained on at most {longest}"
+            )
+        if self.spec.likelihood == "bernoulli":
+            _check_binary(found.x.reshape(-1, channels), found.name)
+        return found
+
+    def write(self, raw: Any, path: str | Path) -> None:
+        values = raw.x if isinstance(raw, Series) else raw
+        if str(path).endswith(TABLES):
+            frames.write(series.to_table(values, self.names), Path(path))
+        else:
+            arrays.write(values, path)
+
+    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
+        raise SfumatoError(f"condition {name!r}: sequences have no conditions; leave it out")
+
+    def describe(self) -> list[dict[str, str]]:
+        modelled = "probability" if self.spec.likelihood == "bernoulli" else "standardised"
+        steps = self.spec.shape[0]
+        return [
+            {
+                "column": name,
+                "kind": f"sequence of {steps} steps",
+                "modelled": f"{modelled}, {self.spec.likelihood}",
+                "missing": "some" if field.missing else "",
+                "note": f"{self.low[place]:.4g} to {self.high[place]:.4g}",
+            }
+            for place, (name, field) in enumerate(zip(self.names, self.spec.fields, strict=True))
+        ]
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        logs = torch.as_tensor(np.log(self.scale), dtype=x.dtype, device=x.device)
+        return torch.where(x.isnan(), 0.0, logs).flatten(1).sum(1)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "spec": self.spec.to_dict(),
+            "given_names": [],
+            "given_rows": None,
+            "label_names": list(self.label_names),
+            "label": None if self.label is None else self.label.to_dict(),
+            "names": list(self.names),
+            "flat": self.flat,
+            "unit": self.unit,
+            "columns": self.columns,
+            "mean": self.mean.tolist(),
+            "scale": self.scale.tolist(),
+            "low": self.low.tolist(),
+            "high": self.high.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(
+            DataSpec.from_dict(values["spec"]),
+            mean=np.array(values["mean"]),
+            scale=np.array(values["scale"]),
+            low=np.array(values["low"]),
+            high=np.array(values["high"]),
+            unit=values["unit"],
+            names=tuple(values["names"]),
+            flat=values["flat"],
+            columns=values["columns"],
+            label=None if values["label"] is None else Label.from_dict(values["label"]),
+        )
+
+
+def _inside(raw: Series) -> np.ndarray:
+    """(N, T): whether a step is not beyond the end of its sequence."""
+    if raw.time is not None:
+        return ~np.isnan(raw.time)
+    seen = ~np.isnan(raw.x).all(2)
+    inside: np.ndarray = np.flip(np.cumsum(np.flip(seen, 1), 1), 1) > 0
+    return inside
+
+
+def _check_binary(values: np.ndarray, name: str) -> None:
+    seen = values[~np.isnan(values)]
+    if len(seen) and (seen.min() < 0 or seen.max() > 1):
+        raise SfumatoError(f"{name}: likelihood=bernoulli needs values within 0 and 1")

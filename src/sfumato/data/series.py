@@ -1,0 +1,204 @@
+"""Sequences in: arrays (N, T) and (N, T, D), `.ts` files of the UCR/UEA archive, long tables of id, time and values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sfumato.data import arrays, frames
+from sfumato.data.options import DataOptions
+from sfumato.errors import SfumatoError, did_you_mean
+
+TS = ".ts"
+FLAT = ("value",)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Raw sequences, each padded with NaN to the length of the longest.
+
+    Attributes:
+        x: (N, T, D), NaN where missing or beyond the end.
+        time: (N, T) ascending time stamps, NaN beyond the end; None when steps are even: 0, 1, 2 …
+        labels: (N,) or None.
+        names: of the D channels.
+        flat: whether the source had no axis of channels, so that what comes back has none.
+        name: what to call the source.
+    """
+
+    x: np.ndarray
+    time: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    names: tuple[str, ...] = FLAT
+    flat: bool = False
+    name: str = "array"
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def asked(source: Any, options: DataOptions) -> bool:
+    """Whether a source is to be read as sequences: it is a `.ts` file, or an option says so."""
+    if isinstance(source, str | Path) and Path(source).suffix.lower() == TS:
+        return True
+    return options.sequences or options.time is not None or options.id is not None
+
+
+def load(source: Any, *, id: str | None, time: str | None, label: str | None, drop: tuple[str, ...] = ()) -> Series:
+    """Whatever of these `source` is.
+
+    Raises:
+        SfumatoError: if it is none of them, or its numbers cannot be used.
+    """
+    if isinstance(source, Series):
+        return source
+    said = str(source) if isinstance(source, str | Path) else "X"
+    if isinstance(source, str | Path):
+        if not Path(source).exists():
+            raise SfumatoError(f"{source}: no such file; check the name and the folder")
+        if Path(source).suffix.lower() == TS:
+            return from_ts(Path(source))
+    if arrays.is_array(source) or (isinstance(source, str | Path) and Path(source).suffix in (".npy", ".npz")):
+        found = arrays.load(source)
+        return from_array(found.x, found.labels, said if isinstance(source, str | Path) else found.name)
+    return from_table(frames.read(source)[0], said, id=id, time=time, label=label, drop=drop)
+
+
+def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "X") -> Series:
+    """(N, T) or (N, T, D) numbers.
+
+    Raises:
+        SfumatoError: for another shape, or infinite entries.
+    """
+    if x.ndim not in (2, 3):
+        raise SfumatoError(f"{name}: has shape {x.shape}; sequences are (N, T), or (N, T, D) with D channels")
+    values = np.asarray(x, np.float64)
+    arrays.check_finite(values.reshape(len(x), -1), name)
+    if x.ndim == 2:
+        return Series(values[:, :, None], None, labels, FLAT, True, name)
+    return Series(values, None, labels, tuple(f"x{one + 1}" for one in range(x.shape[2])), False, name)
+
+
+def from_table(
+    table: pa.Table, name: str, *, id: str | None, time: str | None, label: str | None, drop: tuple[str, ...] = ()
+) -> Series:
+    """A long table: one row for each step, with columns that say which sequence it is of and when it was.
+
+    Rows may stand in any order; without a column of times they are taken as they stand, one step apart.
+
+    Raises:
+        SfumatoError: if a column is not there or holds no numbers, or a sequence has two rows of one time.
+    """
+    for option, column in (("id", id), ("time", time), ("label", label), *(("drop", one) for one in drop)):
+        if column is not None and column not in table.column_names:
+            raise SfumatoError(f"{name}: {option} {column!r} is no column; {did_you_mean(column, table.column_names)}")
+    if id is None:
+        raise SfumatoError(f"{name}: say which column tells the sequences apart, as id={table.column_names[0]}")
+    names = tuple(column for column in table.column_names if column not in (id, time, label, *drop))
+    if not names:
+        raise SfumatoError(f"{name}: has no column of values beside id and time; give at least one")
+    order = table[id].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    if np.isnan(order.astype(float)).any():
+        raise SfumatoError(f"{name}: column {id!r} has missing entries; say which sequence each row is of")
+    order = order.astype(np.int64)
+    stamps = None if time is None else _numbers(table[time], name, time)
+    if stamps is not None and np.isnan(stamps).any():
+        raise SfumatoError(f"{name}: column {time!r} has missing entries; give each row its time")
+    sort = np.argsort(order, kind="stable") if stamps is None else np.lexsort((stamps, order))
+    values = np.stack([_numbers(table[column], name, column) for column in names], 1)[sort]
+    order = order[sort]
+    starts = np.flatnonzero(np.diff(order, prepend=-1))
+    place = np.arange(len(order)) - starts[order]
+    shape = (len(starts), int(place.max(initial=0)) + 1)
+    x = np.full((*shape, len(names)), np.nan)
+    x[order, place] = values
+    when = None
+    if stamps is not None:
+        stamps = stamps[sort]
+        same = (np.diff(stamps) == 0) & (np.diff(order) == 0)
+        if same.any():
+            at = int(np.argmax(same))
+            raise SfumatoError(f"{name}: {table[id][int(sort[at])]} has two rows of the same {time}; keep one of them")
+        when = np.full(shape, np.nan)
+        when[order, place] = stamps
+    labels = None
+    if label is not None:
+        labels = np.array(table[label].take(pa.array(sort[starts])).to_pylist(), object)
+    return Series(x, when, labels, names, False, Path(name).stem)
+
+
+def from_ts(path: Path) -> Series:
+    """A `.ts` file of the UCR/UEA archive: channels apart by colons, values by commas, `?` missing, the label last.
+
+    Raises:
+        SfumatoError: if it is damaged, or of the form with time stamps.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SfumatoError(f"{path}: not readable as .ts ({error})") from None
+    labelled, data, rows, labels = False, False, [], []
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if not line or line.startswith("#"):
+            continue
+        if not data:
+            word, *rest = line.lower().split()
+            data = word == "@data"
+            if word == "@classlabel":
+                labelled = rest[:1] == ["true"]
+            if word == "@timestamps" and rest[:1] == ["true"]:
+                raise SfumatoError(f"{path}: has time stamps in brackets; write it as a table of id, time and values")
+            continue
+        parts = line.split(":")
+        if labelled:
+            labels.append(parts.pop().strip())
+        try:
+            rows.append([[_number(word) for word in part.split(",")] for part in parts])
+        except ValueError:
+            raise SfumatoError(f"{path}: line {number} holds something else than numbers; mend it") from None
+        if len(rows[-1]) != len(rows[0]):
+            raise SfumatoError(f"{path}: line {number} has {len(rows[-1])} channels, the first has {len(rows[0])}")
+    if not rows or not rows[0]:
+        raise SfumatoError(f"{path}: holds no sequence below a line @data")
+    length = max(len(channel) for row in rows for channel in row)
+    x = np.full((len(rows), length, len(rows[0])), np.nan)
+    for n, row in enumerate(rows):
+        for d, channel in enumerate(row):
+            x[n, : len(channel), d] = channel
+    arrays.check_finite(x.reshape(len(x), -1), str(path))
+    flat = x.shape[2] == 1
+    names = FLAT if flat else tuple(f"x{one + 1}" for one in range(x.shape[2]))
+    return Series(x, None, np.array(labels) if labelled else None, names, flat, path.stem)
+
+
+def to_table(x: np.ndarray, names: tuple[str, ...]) -> pa.Table:
+    """(N, T) or (N, T, D) as a long table of id, step and values, without steps where nothing is."""
+    values = x[:, :, None] if x.ndim == 2 else x
+    n, t, d = values.shape
+    flat = values.reshape(n * t, d)
+    held = ~np.isnan(flat.astype(float)).all(1)
+    columns = {"id": np.repeat(np.arange(n), t), "step": np.tile(np.arange(t), n)}
+    columns |= {name: flat[:, place] for place, name in enumerate(names)}
+    return pa.table({name: column[held] for name, column in columns.items()})
+
+
+def _number(word: str) -> float:
+    return np.nan if word.strip() == "?" else float(word)
+
+
+def _numbers(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
+    """A column as floats; dates and times as seconds."""
+    if pa.types.is_temporal(column.type):
+        moments = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)), safe=False).cast(pa.int64())
+        column = pc.divide(moments.cast(pa.float64(), safe=False), 1e6)
+    elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise SfumatoError(f"{name}: column {said!r} holds {column.type}, not numbers; leave it out with drop={said}")
+    values: np.ndarray = column.cast(pa.float64(), safe=False).combine_chunks().to_numpy(zero_copy_only=False)
+    if np.isinf(values).any():
+        raise SfumatoError(f"{name}: column {said!r}, row {int(np.argmax(np.isinf(values))) + 1} is infinite; mend it")
+    return values

@@ -1,0 +1,204 @@
+"""Sequences: where they come from, what becomes of gaps, ends and times, and the way back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sfumato import data
+from sfumato.data import DataOptions, schema, series
+from sfumato.data.sequence import SequenceSchema
+from sfumato.errors import SfumatoError
+
+ASKED = DataOptions(sequences=True)
+
+
+def waves(n: int = 20, t: int = 7, d: int = 2) -> np.ndarray:
+    random = np.random.default_rng(0)
+    return np.sin(np.arange(t)[:, None] + random.uniform(0, 6, (n, 1, d))) * 3 + 5
+
+
+def test_arrays_are_pictures_or_rows_unless_they_are_said_to_be_sequences() -> None:
+    x = waves()
+    assert data.open(x, options=ASKED).schema.spec.shape == (7, 2)
+    assert data.open(x[:, :, 0], options=ASKED).schema.spec.shape == (7, 1)
+    assert data.open(x / 10).schema.kind == "picture"
+    assert data.open(x[:, :, 0]).schema.kind == "vector"
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_files_of_arrays_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
+    x = waves()
+    (np.save if suffix == ".npy" else np.savez)(tmp_path / f"x{suffix}", x)
+    opened = data.open(tmp_path / f"x{suffix}", options=ASKED)
+    back = opened.schema.decode(opened.schema.encode(opened.schema.read(tmp_path / f"x{suffix}")).x)
+    np.testing.assert_allclose(back, x, atol=1e-5)
+    flat = data.open(x[:, :, 0], options=ASKED).schema
+    np.testing.assert_allclose(flat.decode(flat.encode(flat.read(x[:, :, 0])).x), x[:, :, 0], atol=1e-5)
+
+
+def test_channels_are_standardised_on_the_training_part_alone() -> None:
+    opened = data.open(waves(200), options=ASKED)
+    x = opened.train.take(slice(None)).x
+    torch.testing.assert_close(x.mean((0, 1)), torch.zeros(2), rtol=0, atol=1e-5)
+    torch.testing.assert_close(x.flatten(0, 1).std(0, correction=0), torch.ones(2))
+    assert (len(opened.train), len(opened.valid), len(opened.test)) == (160, 20, 20)
+
+
+def test_gaps_are_masked_and_marked_as_missing_but_ends_are_not() -> None:
+    x = waves()
+    x[:, 5:] = np.nan
+    assert not any(field.missing for field in data.open(x, options=ASKED).schema.spec.fields)
+    x[:, 2, 1] = np.nan
+    opened = data.open(x, options=ASKED)
+    assert [field.missing for field in opened.schema.spec.fields] == [False, True]
+    batch = opened.train.take(slice(0, 3))
+    assert batch.mask is not None
+    assert not batch.mask[:, 2, 1].any()
+    assert not batch.mask[:, 5:].any()
+    assert batch.mask[:, 2, 0].all()
+    assert batch.x.isfinite().all()
+
+
+TS = """# a comment
+@problemName toy
+@timeStamps false
+@classLabel true up down
+@data
+1,2,3:4,?,6:up
+3,2:6,5:down
+"""
+
+
+def test_a_file_of_the_archive_has_channels_gaps_and_labels(tmp_path: Path) -> None:
+    path = tmp_path / "toy.ts"
+    path.write_text(TS + "1,2,3:4,5,6:up\n" * 10)
+    found = series.from_ts(path)
+    assert found.x.shape == (12, 3, 2)
+    np.testing.assert_array_equal(found.x[0, :, 1], [4, np.nan, 6])
+    np.testing.assert_array_equal(found.x[1, :, 0], [3, 2, np.nan])
+    opened = data.open(path)
+    assert "up" in opened.schema.label_names
+    assert opened.train.labels is not None
+    assert opened.has_label
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("@data\n1,x\n", "line 2"),
+        ("@timeStamps true\n@data\n(0,1)\n", "time stamps"),
+        ("@data\n", "holds no sequence"),
+        ("@data\n1,2:3,4\n1,2\n", "line 3 has 1 channels"),
+    ],
+)
+def test_a_damaged_file_of_the_archive_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "bad.ts"
+    path.write_text(text)
+    with pytest.raises(SfumatoError, match=said) as error:
+        data.open(path)
+    assert str(path) in str(error.value)
+
+
+def long(n: int = 12) -> pd.DataFrame:
+    rows = [(f"s{i}", 10 + 2.0 * t + (t > 2), i + t, "ab"[i % 2]) for i in range(n) for t in range(3 + i % 3)]
+    return pd.DataFrame(rows, columns=["who", "when", "value", "group"])
+
+
+def test_a_long_table_gives_each_sequence_its_own_times_in_typical_steps(tmp_path: Path) -> None:
+    frame = long().sample(frac=1, random_state=0)
+    frame.to_csv(tmp_path / "long.csv", index=False)
+    options = DataOptions(id="who", time="when", label="group", split=(1.0, 0.0, 0.0))
+    opened = data.open(str(tmp_path / "long.csv"), options=options)
+    assert isinstance(opened.schema, SequenceSchema)
+    assert opened.schema.unit == 2.0
+    assert opened.schema.spec.shape == (5, 1)
+    assert opened.schema.label_names == ("a", "b")
+    batch = opened.train.take(slice(None))
+    assert batch.mask is not None
+    assert batch.time is not None
+    lengths = batch.mask[:, :, 0].sum(1)
+    assert sorted(lengths.tolist()) == [3] * 4 + [4] * 4 + [5] * 4
+    full = batch.time[lengths == 5]
+    torch.testing.assert_close(full, torch.tensor([0.0, 1, 2, 3.5, 4.5]).expand(4, -1))
+    assert (batch.time.diff(dim=1) > 0).all()
+
+
+def test_a_table_of_dates_counts_seconds() -> None:
+    frame = long()
+    frame["when"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["when"], unit="h")
+    found = series.load(frame, id="who", time="when", label="group")
+    assert found.time is not None
+    np.testing.assert_allclose(np.diff(found.time[2]), [7200, 7200, 3 * 3600, 7200])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (DataOptions(time="when"), "which column tells the sequences apart"),
+        (DataOptions(id="whom", time="when"), "did you mean who"),
+        (DataOptions(id="who", time="when"), "'group' holds"),
+        (DataOptions(id="who", time="group", drop=("when",)), "'group' holds"),
+    ],
+)
+def test_a_table_that_cannot_be_sequences_says_what_to_do(options: DataOptions, said: str) -> None:
+    with pytest.raises(SfumatoError, match=said):
+        data.open(long(), options=options)
+
+
+def test_two_rows_of_one_time_are_refused() -> None:
+    frame = long()
+    frame.loc[1, "when"] = frame.loc[0, "when"]
+    with pytest.raises(SfumatoError, match="s0 has two rows of the same when"):
+        series.load(frame, id="who", time="when", label="group")
+
+
+def test_other_channels_and_longer_sequences_are_refused_shorter_ones_are_not() -> None:
+    learned = data.open(waves(), options=ASKED).schema
+    assert learned.encode(learned.read(waves(3, 4))).x.shape == (3, 4, 2)
+    with pytest.raises(SfumatoError, match="at most 7"):
+        learned.read(waves(3, 9))
+    with pytest.raises(SfumatoError, match="trained on x1, x2"):
+        learned.read(waves(3, 7, 3))
+
+
+def test_a_schema_comes_back_from_json() -> None:
+    opened = data.open(long(), options=DataOptions(id="who", time="when", label="group")).schema
+    again = schema.load(json.loads(json.dumps(opened.to_dict())))
+    assert again.to_dict() == opened.to_dict()
+    torch.testing.assert_close(again.encode(again.read(long())).x, opened.encode(opened.read(long())).x, equal_nan=True)
+
+
+def test_sequences_are_written_as_a_long_table_without_what_is_missing(tmp_path: Path) -> None:
+    learned = data.open(waves(), options=ASKED).schema
+    x = waves(2, 3)
+    x[1, 2] = np.nan
+    learned.write(x, tmp_path / "out.csv")
+    frame = pd.read_csv(tmp_path / "out.csv")
+    assert list(frame.columns) == ["id", "step", "x1", "x2"]
+    assert frame[["id", "step"]].to_numpy().tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1]]
+    np.testing.assert_allclose(frame[["x1", "x2"]].to_numpy(), x.reshape(6, 2)[:5])
+
+
+def test_log_volume_is_that_of_the_observed_entries() -> None:
+    learned = data.open(waves(), options=ASKED).schema
+    assert isinstance(learned, SequenceSchema)
+    x = torch.zeros(1, 7, 2)
+    x[0, 3:, 1] = torch.nan
+    expected = 7 * np.log(learned.scale[0]) + 3 * np.log(learned.scale[1])
+    torch.testing.assert_close(learned.log_volume(x), torch.tensor([expected], dtype=torch.float32))
+
+
+def test_the_ring_moves_one_place_a_step_in_the_direction_of_its_label() -> None:
+    opened = data.open("ring", options=DataOptions(rows=200))
+    x = opened.schema.decode(opened.train.take(slice(None)).x)
+    assert x.shape == (160, 20, 16)
+    moves = np.diff(x.argmax(2), axis=1) % 16
+    assert opened.train.labels is not None
+    expected = np.where(opened.train.labels == opened.schema.label_names.index("forth"), 1, 15)
+    np.testing.assert_array_equal(moves, np.tile(expected[:, None], (1, 19)))

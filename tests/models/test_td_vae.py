@@ -1,0 +1,202 @@
+"""The TD-VAE against the Kalman filter of a linear-Gaussian state space, and what it does with time and gaps."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sfumato.batch import Batch
+from sfumato.distributions import Normal
+from sfumato.errors import SfumatoError
+from sfumato.models import build
+from sfumato.models.td_vae import TDVAE, _pairs
+from sfumato.spec import DataSpec, Field
+
+A, Q, R = 0.9, 0.5, 0.4
+"""z′ = A^δ z + noise that keeps the variance of z at P; x = z + noise of variance R."""
+P = Q / (1 - A**2)
+
+
+def passing(delta: Tensor) -> tuple[Tensor, Tensor]:
+    factor = A**delta
+    return factor, P * (1 - factor**2)
+
+
+class KalmanPast(nn.Module):
+    """b = (mean, variance) of z given all seen so far; missing steps only let time pass."""
+
+    def __init__(self, shift: float = 0.0) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.tensor(shift, dtype=torch.float64))
+
+    def forward(self, x: Tensor, mask: Tensor | None, passed: Tensor) -> Tensor:
+        mean, variance = torch.zeros(len(x), dtype=x.dtype), torch.full((len(x),), P, dtype=x.dtype)
+        held = [torch.stack([mean, variance], 1)]
+        for t in range(x.shape[1]):
+            factor, spread = passing(passed[:, t])
+            mean, variance = factor * mean, factor**2 * variance + spread
+            gain = variance / (variance + R)
+            if mask is not None:
+                gain = gain * mask[:, t, 0]
+            mean, variance = mean + gain * (x[:, t, 0] - mean), (1 - gain) * variance
+            held.append(torch.stack([mean, variance], 1))
+        return torch.stack(held, 1)
+
+
+class Belief(nn.Module):
+    def __init__(self, shift: float = 0.0) -> None:
+        super().__init__()
+        self.shift = shift
+
+    def forward(self, b: Tensor) -> Normal:
+        return Normal(b[:, :1] + self.shift, 0.5 * b[:, 1:].log())
+
+
+class Transition(nn.Module):
+    def forward(self, z: Tensor, passed: Tensor) -> Normal:
+        factor, spread = passing(passed)
+        return Normal(factor[:, None] * z, 0.5 * spread.log()[:, None])
+
+
+class Smoothing(nn.Module):
+    """p(z₁ | z₂, x up to t₁): what was seen after t₁ adds nothing once z₂ is known and t₂ is the next step."""
+
+    def forward(self, z2: Tensor, b1: Tensor, b2: Tensor, passed: Tensor) -> Normal:
+        factor, spread = passing(passed)
+        precision = 1 / b1[:, 1] + factor**2 / spread
+        mean = (b1[:, 0] / b1[:, 1] + factor * z2[:, 0] / spread) / precision
+        return Normal(mean[:, None], -0.5 * precision.log()[:, None])
+
+
+class Observation(nn.Module):
+    def forward(self, z: Tensor) -> Normal:
+        return Normal(z, torch.tensor(0.5 * math.log(R), dtype=z.dtype))
+
+
+def exact(steps: int, *, shift: float = 0.0, **options) -> TDVAE:
+    parts = (KalmanPast(), Belief(shift), Transition(), Smoothing(), Observation())
+    return TDVAE(*parts, steps=steps, latents=1, **options)
+
+
+def joint_covariance(time: Tensor) -> Tensor:
+    apart = (time[:, None] - time[None, :]).abs()
+    return P * A**apart + R * torch.eye(len(time), dtype=time.dtype)
+
+
+def draw(n: int, time: Tensor) -> Tensor:
+    torch.manual_seed(0)
+    return torch.distributions.MultivariateNormal(torch.zeros_like(time), joint_covariance(time)).sample((n,))
+
+
+def log_evidence(x: Tensor, time: Tensor) -> Tensor:
+    return torch.distributions.MultivariateNormal(torch.zeros_like(time), joint_covariance(time)).log_prob(x)
+
+
+EVEN = torch.arange(7, dtype=torch.float64)
+UNEVEN = torch.tensor([0.0, 0.4, 2.0, 2.1, 5.0, 6.5, 7.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("time", [EVEN, UNEVEN], ids=["even", "uneven"])
+def test_with_the_kalman_filter_plugged_in_every_draw_scores_the_exact_likelihood(time: Tensor) -> None:
+    x = draw(20, time)
+    weights = exact(7).log_weight(Batch(x[:, :, None], time=time.expand(20, -1)), 5)
+    torch.testing.assert_close(weights, log_evidence(x, time)[:, None].expand(-1, 5))
+
+
+def test_missing_steps_and_padding_add_nothing_to_the_likelihood() -> None:
+    x = draw(10, EVEN)
+    mask = torch.ones(10, 7, 1, dtype=torch.bool)
+    mask[:, [0, 3, 5, 6]] = False
+    weights = exact(7).log_weight(Batch((x[:, :, None] * mask), mask=mask), 3)
+    kept = [1, 2, 4]
+    torch.testing.assert_close(weights, log_evidence(x[:, kept], EVEN[kept])[:, None].expand(-1, 3))
+
+
+def test_each_loss_of_one_step_is_the_exact_increment_of_the_kalman_filter() -> None:
+    x = draw(500, EVEN[:2])
+    loss = exact(2, jump=1, pairs=8).losses(Batch(x[:, :, None]), 0)["model"].per_example
+    first = log_evidence(x[:, :1], EVEN[:1])
+    second = log_evidence(x, EVEN[:2]) - first
+    share = (loss + second) / (second - first)
+    torch.testing.assert_close(loss, -(share * first + (1 - share) * second))
+    assert torch.allclose(8 * share, (8 * share).round(), atol=1e-6)
+    assert 0.45 < share.mean() < 0.55
+
+
+def test_a_wrong_belief_stays_below_the_likelihood() -> None:
+    x = draw(4000, EVEN)
+    batch, truth = Batch(x[:, :, None]), log_evidence(x, EVEN).mean()
+    bounds = [exact(7, shift=shift).log_weight(batch, 4).mean() for shift in (0.0, 0.1, 0.3)]
+    torch.testing.assert_close(bounds[0], truth)
+    assert bounds[2] < bounds[1] - 0.1 < truth - 0.1
+
+
+def test_over_a_long_jump_the_bound_is_below_the_likelihood_of_that_jump() -> None:
+    """The belief at the end has seen the steps between, which the bound may not use."""
+    x = draw(20_000, EVEN[:2])
+    model = exact(2, jump=2)
+    batch = Batch(x[:, :, None])
+    b, time = model._seen(batch)
+    p2 = model.belief(b[:, 2])
+    z2 = p2.sample()
+    q1 = model.smoothing(z2, b[:, 0], b[:, 2], time[:, 2] - time[:, 0])
+    z1 = q1.sample()
+    log_p = model.decoder(z2).log_prob(x[:, 1:]) + model.belief(b[:, 0]).log_prob(z1)
+    bound = log_p + model.transition(z1, time[:, 2] - time[:, 0]).log_prob(z2) - p2.log_prob(z2) - q1.log_prob(z1)
+    assert bound.mean() < log_evidence(x[:, 1:], EVEN[1:2]).mean() - 0.01
+
+
+def test_forecasts_have_the_mean_and_spread_of_the_kalman_prediction() -> None:
+    x = draw(3, EVEN)
+    batch = Batch(x[:, :, None])
+    model = exact(7)
+    torch.manual_seed(1)
+    futures = model.forecast(batch, (1.0, 2.5), n=20_000)[..., 0]
+    mean, variance = model._seen(batch)[0][:, -1].unbind(1)
+    for place, delta in enumerate((1.0, 3.5)):
+        factor, spread = passing(torch.tensor(delta, dtype=torch.float64))
+        torch.testing.assert_close(futures[:, :, place].mean(1), factor * mean, rtol=0, atol=0.04)
+        expected = factor**2 * variance + spread + R
+        torch.testing.assert_close(futures[:, :, place].var(1), expected, rtol=0.05, atol=0)
+
+
+def test_samples_have_the_covariance_of_the_process() -> None:
+    model = exact(4)
+    torch.manual_seed(0)
+    x = model.double().sample(20_000)[:, :, 0]
+    torch.testing.assert_close(x.T.cov(), joint_covariance(EVEN[:4]), rtol=0, atol=0.12)
+
+
+def test_pairs_end_on_observed_steps_and_are_at_most_a_jump_apart() -> None:
+    torch.manual_seed(0)
+    observed = torch.zeros(5000, 9, dtype=torch.bool)
+    observed[:, [1, 4, 6]] = True
+    first, second = _pairs(observed, torch.rand(5000, 2), 3)
+    assert set(second.tolist()) == {2, 5, 7}
+    counts = torch.bincount(second)[[2, 5, 7]] / 5000
+    torch.testing.assert_close(counts, torch.full((3,), 1 / 3), rtol=0, atol=0.03)
+    assert set((second - first)[second == 7].tolist()) == {1, 2, 3}
+    assert set((second - first)[second == 2].tolist()) == {1, 2}
+
+
+def test_what_comes_later_and_what_is_missing_do_not_change_a_belief() -> None:
+    torch.manual_seed(0)
+    model = build("td_vae", DataSpec((6, 2), (Field("real", missing=True), Field("real", missing=True)))).eval()
+    x, mask = torch.randn(4, 6, 2), torch.ones(4, 6, 2, dtype=torch.bool)
+    mask[:, 4:] = False
+    other = torch.where(mask, x, torch.zeros(()))
+    ended = model.encode(Batch(other, mask=mask)).point()
+    torch.testing.assert_close(ended, model.encode(Batch(other[:, :4], mask=mask[:, :4])).point())
+
+
+def test_options_that_cannot_be_are_refused_and_other_data_too() -> None:
+    spec = DataSpec((6, 1), (Field("real"),))
+    with pytest.raises(SfumatoError, match="jump is 0"):
+        build("td_vae", spec, jump=0)
+    with pytest.raises(SfumatoError, match="td_vae is not for tables"):
+        build("td_vae", DataSpec((6,), (Field("real"),)))
+    with pytest.raises(SfumatoError, match="vae is not for sequences; choose td_vae"):
+        build("vae", spec)
