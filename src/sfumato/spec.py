@@ -43,7 +43,8 @@ class Size:
         default=None, metadata={"help": "number of latents; chosen from the data unless given"}
     )
     width: int | None = field(
-        default=None, metadata={"help": "hidden width, or channels of the largest feature maps; chosen from the data unless given"}
+        default=None,
+        metadata={"help": "hidden width, or channels of the largest feature maps; chosen from the data unless given"},
     )
     depth: int | None = field(
         default=None,

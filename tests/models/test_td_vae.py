@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
+from sfumato.distributions.noise import rows
 from sfumato.errors import SfumatoError
 from sfumato.models import build
 from sfumato.models.td_vae import TDVAE, _pairs
@@ -200,3 +201,18 @@ def test_options_that_cannot_be_are_refused_and_other_data_too() -> None:
         build("td_vae", DataSpec((6,), (Field("real"),)))
     with pytest.raises(SfumatoError, match="vae is not for sequences; choose td_vae"):
         build("vae", spec)
+
+
+def test_two_halves_of_a_joint_batch_lose_what_the_whole_does() -> None:
+    torch.manual_seed(0)
+    model = build("td_vae", DataSpec((6, 2), (Field("real"), Field("real"))), pairs=3)
+    batch = Batch(torch.randn(7, 6, 2), time=(0.5 + torch.rand(7, 6)).cumsum(1))
+
+    def losses(start: int, stop: int) -> Tensor:
+        torch.manual_seed(1)
+        assert batch.time is not None
+        with rows(start, stop - start, 7):
+            part = Batch(batch.x[start:stop], time=batch.time[start:stop])
+            return model.losses(part, 0)["model"].per_example
+
+    torch.testing.assert_close(torch.cat([losses(0, 4), losses(4, 7)]), losses(0, 7))
