@@ -77,7 +77,7 @@ def test_doubtful_layouts_follow_where_they_come_from() -> None:
         (np.full((5, 3, 3), -1), "picture 0 holds -1"),
         (np.array([[[0.5]], [[np.nan]], [[0.1]]]), "picture 1 holds nan"),
         (np.array([[[0.5]], [[3.5]], [[0.1]]]), r"floats from 0 to 1|levels from 0 to 1;"),
-        (np.array([[[0.5, 3.5]]] * 3), "floats from 0 to 1"),
+        (np.array([[[0.5, 3.5]]] * 3), "give 0 to 1, or 0 to 255, or say sequences"),
         (np.zeros((5, 9, 9, 9)), "C from 1 to 4"),
         (np.zeros((2, 2, 2, 2, 2)), r"give \(N, D\), or pictures"),
     ],
