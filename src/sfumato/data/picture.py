@@ -17,7 +17,7 @@ from sfumato.data.batches import binarised_once
 from sfumato.data.labels import LABEL, Label, condition, conditioned, examples
 from sfumato.data.options import DataOptions
 from sfumato.data.pixels import Pixels
-from sfumato.data.schema import Encoded, Schema, remember, rows_from_json, rows_to_json
+from sfumato.data.schema import Encoded, Schema, remember, rows_from_json
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 from sfumato.spec import DataSpec, Field
@@ -230,11 +230,7 @@ class PictureSchema(Schema):
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "kind": self.kind,
-            "spec": self.spec.to_dict(),
-            "given_names": list(self.given_names),
-            "given_rows": rows_to_json(self.given_rows),
-            "label_names": list(self.label_names),
+            **self.shared_entries(),
             "label": None if self.label is None else self.label.to_dict(),
             "pixels": asdict(self.pixels),
             "binarise": self.binarise,

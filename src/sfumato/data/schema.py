@@ -92,6 +92,16 @@ class Schema(ABC):
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values, with `kind`, `spec`, `given_names`, `given_rows` and `label_names` among them."""
 
+    def shared_entries(self) -> dict[str, Any]:
+        """What `to_dict` has in it whatever the kind of schema."""
+        return {
+            "kind": self.kind,
+            "spec": self.spec.to_dict(),
+            "given_names": list(self.given_names),
+            "given_rows": rows_to_json(self.given_rows),
+            "label_names": list(self.label_names),
+        }
+
     @classmethod
     @abstractmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -165,11 +165,7 @@ class SequenceSchema(Schema):
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "kind": self.kind,
-            "spec": self.spec.to_dict(),
-            "given_names": [],
-            "given_rows": None,
-            "label_names": list(self.label_names),
+            **self.shared_entries(),
             "label": None if self.label is None else self.label.to_dict(),
             "names": list(self.names),
             "flat": self.flat,

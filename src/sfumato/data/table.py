@@ -15,7 +15,7 @@ from torch import Tensor
 from sfumato.data import columns, frames
 from sfumato.data.columns_base import Column, is_text, plain
 from sfumato.data.options import DataOptions
-from sfumato.data.schema import Encoded, Schema, remember, rows_from_json, rows_to_json
+from sfumato.data.schema import Encoded, Schema, remember, rows_from_json
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec
 
@@ -316,11 +316,7 @@ class TableSchema(Schema):
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return {
-            "kind": self.kind,
-            "spec": self.spec.to_dict(),
-            "given_names": list(self.given_names),
-            "given_rows": rows_to_json(self.given_rows),
-            "label_names": list(self.label_names),
+            **self.shared_entries(),
             "frame_kind": self.frame_kind,
             "columns": [column.to_dict() for column in self.columns],
         }

@@ -13,7 +13,7 @@ from torch import Tensor
 from sfumato.data import arrays
 from sfumato.data.labels import LABEL, Label, condition, conditioned, examples
 from sfumato.data.options import DataOptions
-from sfumato.data.schema import Encoded, Schema, remember, rows_from_json, rows_to_json
+from sfumato.data.schema import Encoded, Schema, remember, rows_from_json
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
 
@@ -145,11 +145,7 @@ class VectorSchema(Schema):
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "kind": self.kind,
-            "spec": self.spec.to_dict(),
-            "given_names": list(self.given_names),
-            "given_rows": rows_to_json(self.given_rows),
-            "label_names": list(self.label_names),
+            **self.shared_entries(),
             "label": None if self.label is None else self.label.to_dict(),
             "dtype": self.dtype,
             "mean": self.mean.tolist(),
