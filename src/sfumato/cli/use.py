@@ -98,7 +98,7 @@ def encode(
 ) -> None:
     """Write the latent code of every example of a file, in columns z1, z2, …
 
-    The code is the mean of q(z|x).
+    The code is the mean of q(z|x), or the numbers of its entries where codes are discrete.
 
     Args:
         run: folder of a run, or its name under runs/
