@@ -17,9 +17,10 @@ import sfumato.estimator
 from sfumato.artifacts import Run
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder
-from sfumato.report import Measure, Picture, html, measures, pictures
+from sfumato.evaluation import Measure
+from sfumato.evaluation.columns import Column, associations, columns
+from sfumato.report import Picture, html, pictures
 from sfumato.report.curves import curves, series
-from sfumato.report.fidelity import Column, associations, columns
 from sfumato.report.grids import coloured, sheet_of
 from sfumato.report.look import DARK, LIGHT, groups, save, short
 from sfumato.report.page import commands, measured
@@ -101,7 +102,7 @@ def test_drawing_again_gives_the_same_files_and_leaves_noise_and_model_alone(pla
 
 
 def test_measures_add_up_and_count_active_units(plane_run):
-    found = {measure.name: measure for measure in measures(plane_run, plane_run.data_)}
+    found = {measure.name: measure for measure in plane_run.evaluate(quick=True)}
     assert found["−ELBO"].value == pytest.approx(found["distortion"].value + found["rate"].value)
     assert found["active units"].unit == "of 2 latents"
     assert "bits per dimension" not in found
@@ -111,7 +112,7 @@ def test_measures_add_up_and_count_active_units(plane_run):
 def test_bits_per_dimension_are_told_where_levels_have_probabilities(tmp_path):
     x = np.random.default_rng(0).integers(0, 2, (100, 4, 4), np.uint8)
     auto = fitted(x, tmp_path, "bits", likelihood="bernoulli")
-    found = {measure.name: measure.value for measure in measures(auto, auto.data_)}
+    found = {measure.name: measure.value for measure in auto.evaluate(quick=True)}
     assert found["bits per dimension"] == pytest.approx(found["−ELBO"] / (16 * np.log(2)))
 
 
@@ -136,7 +137,7 @@ class Page(HTMLParser):
 
 def test_report_is_one_file_with_everything_in_it(plane_run, plane_pictures):
     found = plane_pictures
-    path = html(plane_run.run_, found, measures(plane_run, plane_run.data_))
+    path = html(plane_run.run_, found, plane_run.evaluate(quick=True))
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert path.stat().st_size < 5_000_000
@@ -320,7 +321,7 @@ def test_one_example_is_enough_to_draw_and_measure(tmp_path):
     auto = fitted(x, tmp_path, "few", split=(0.9, 0.075, 0.025))
     assert len(auto.data_.test) == 1
     assert len(all_drawn(pictures(auto, auto.data_, tmp_path / "drawn"))) == 4
-    assert measures(auto, auto.data_)[-1].value == 0
+    assert auto.evaluate(quick=True)[-1].value == 0
 
 
 def test_transparent_pixels_show_the_paper():

@@ -14,6 +14,7 @@ import sfumato
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
 from sfumato.errors import SfumatoError
+from sfumato.evaluation.subject import Subject, still
 from sfumato.models import build
 from sfumato.models._model import END
 from sfumato.models.hierarchical_vae import HierarchicalVAE
@@ -23,7 +24,6 @@ from sfumato.networks.ladder import Ladder, merge
 from sfumato.networks.top_down import TopDown, shared_out
 from sfumato.objectives import importance_bound
 from sfumato.report import levels
-from sfumato.report.shown import Shown, still
 from sfumato.spec import DataSpec, Field
 
 WEIGHT, SLOPE = 1.5, torch.tensor([2.0, 0.7])
@@ -280,14 +280,14 @@ def test_every_door_is_open(tmp_path, source: str, options: dict) -> None:
 def test_the_report_shows_what_each_level_holds(tmp_path) -> None:
     small = {"width": 8, "depth": 1, "layers": 3, "steps": 5, "device": "cpu"}
     auto = sfumato.fit("digits", model="hierarchical_vae", **small)
-    shown = Shown.of(auto.model_, auto.schema_, auto.data_, 0)
+    shown = Subject.of(auto.model_, auto.schema_, auto.data_, 0)
     with still(auto.model_, 0):
         (picture,) = levels.draw(shown, tmp_path)
     assert picture.path.exists()
     assert "none of its 3 layers" in picture.alt
     vae = sfumato.fit("digits", **{name: value for name, value in small.items() if name != "layers"})
     with still(vae.model_, 0):
-        assert levels.draw(Shown.of(vae.model_, vae.schema_, vae.data_, 0), tmp_path) == []
+        assert levels.draw(Subject.of(vae.model_, vae.schema_, vae.data_, 0), tmp_path) == []
 
 
 def test_a_batch_of_one_row_trains_and_moves_no_statistics() -> None:

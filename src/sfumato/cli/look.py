@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from sfumato.artifacts import Run
     from sfumato.data.dataset import Dataset
     from sfumato.estimator import Autoencoder
-    from sfumato.report import Measure, Picture
+    from sfumato.evaluation import Measure
+    from sfumato.report import Picture
 
 COUNTS = ("step", "epoch", "split", "seconds")
 """What a line of metrics.jsonl says beside the terms."""
@@ -142,7 +143,7 @@ def remake_report(auto: Autoencoder, data: Dataset) -> Report:
     run = auto.run_
     assert run is not None, "only what has a run folder is reported on"
     run.unseal()
-    pictures, measures = room.pictures(auto, data, run.path / "pictures"), room.measures(auto, data)
+    pictures, measures = room.pictures(auto, data, run.path / "pictures"), auto.evaluate(data, quick=True)
     path = room.html(run, pictures, measures)
     run.seal()
     return Report(path, pictures, measures)

@@ -18,14 +18,17 @@ from sklearn.utils import Tags, estimator_html_repr
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
+from sfumato import evaluation
 from sfumato.artifacts import Run
 from sfumato.batch import Batch
 from sfumato.config import Config, resolve, settings
+from sfumato.data.dataset import Dataset
 from sfumato.data.sequence import SequenceSchema
 from sfumato.data.series import Series
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import fitting, passes
 from sfumato.estimator.fitting import Fitted
+from sfumato.evaluation import How, Measure, Subject
 from sfumato.models._model import Model
 from sfumato.models._protocols import Bounds, Encodes, Forecasts, Reconstructs, Samples, able
 from sfumato.objectives import importance_bound
@@ -268,6 +271,26 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`; higher is better."""
         return float(np.mean(self.score_samples(X)))
+
+    def evaluate(self, data: Dataset | None = None, **how: Unpack[evaluation.Asked]) -> list[Measure]:
+        """Whether the model is any good: every measure that applies to it and to the data, on held-out examples.
+
+        >>> auto = Autoencoder(latent_dim=2, steps=20).fit(np.random.default_rng(0).normal(size=(100, 3)))
+        >>> [measure.name for measure in auto.evaluate(quick=True)]
+        ['distortion', 'rate', '−ELBO', 'active units']
+
+        Args:
+            data: the data it was trained on, where it was loaded; its test part is judged by.
+            how: see `sfumato.evaluation.How`.
+
+        Raises:
+            SfumatoError: if there are no data to judge by.
+        """
+        told = How(**how)
+        data = data or getattr(self, "data_", None)
+        if data is None:
+            raise SfumatoError("evaluate: this model was loaded, and its data with it are not; give the data")
+        return evaluation.evaluate(Subject.of(self._model(), self.schema_, data, told.seed), told)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Run:
         """Write a complete run folder; a bare name lies under `runs/`.

@@ -2,7 +2,6 @@
 
 from sfumato.report.gallery import pictures
 from sfumato.report.look import Picture
-from sfumato.report.measures import Measure, measures
 from sfumato.report.page import html
 
-__all__ = ["Measure", "Picture", "html", "measures", "pictures"]
+__all__ = ["Picture", "html", "pictures"]

@@ -2,65 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from sfumato.models._protocols import Codebooks
+from sfumato.evaluation.codes import Book, used
+from sfumato.evaluation.subject import Subject
 from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, tidy
-from sfumato.report.shown import Shown
 
 
-@dataclass(frozen=True)
-class Book:
-    """The use of one codebook.
-
-    Attributes:
-        name: what is added to a title where there are several: " (level 2)"; otherwise empty.
-        counts: how often each entry was taken, (K,).
-    """
-
-    name: str
-    counts: np.ndarray
-
-    @property
-    def size(self) -> int:
-        """Number of entries K."""
-        return len(self.counts)
-
-    @property
-    def used(self) -> int:
-        """Entries taken at least once."""
-        return int((self.counts > 0).sum())
-
-    @property
-    def perplexity(self) -> float:
-        """exp of the entropy of the frequencies.
-
-        >>> round(Book("", np.array([5, 5, 0])).perplexity, 6)
-        2.0
-        """
-        share = self.counts[self.counts > 0] / self.counts.sum()
-        return float(np.exp(-(share * np.log(share)).sum()))
-
-
-def used(shown: Shown) -> list[Book]:
-    """One book for each level of the codes; none where codes are points of a space."""
-    if not isinstance(shown.model, Codebooks):
-        return []
-    levels = shown.model.levels
-    codes = shown.means().astype(int)
-    sizes = np.array(shown.model.code_sizes).reshape(levels, -1)
-    books = []
-    for level, (part, size) in enumerate(zip(np.split(codes, levels, 1), sizes, strict=True), 1):
-        name = f" (level {level})" if levels > 1 else ""
-        books.append(Book(name, np.bincount(part.ravel(), minlength=int(size.max()))))
-    return books
-
-
-def draw(shown: Shown, folder: Path) -> list[Picture]:
+def draw(shown: Subject, folder: Path) -> list[Picture]:
     """The share of each entry, the most frequent first; nothing where codes are points of a space."""
     books = used(shown)
     if not books:

@@ -8,10 +8,10 @@ from typing import Any
 
 from sfumato.data.dataset import Dataset
 from sfumato.estimator import Autoencoder
+from sfumato.evaluation.subject import Subject, still
 from sfumato.report import codebooks, of_pictures, of_plane, of_sequences, of_tables
 from sfumato.report.curves import curves, terms
 from sfumato.report.look import Picture, save
-from sfumato.report.shown import Shown, still
 
 Metrics = Sequence[Mapping[str, Any]]
 
@@ -35,7 +35,7 @@ def pictures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 0) -
     """
     folder = Path(folder)
     with still(auto.model_, seed):
-        shown = Shown.of(auto.model_, auto.schema_, data, seed)
+        shown = Subject.of(auto.model_, auto.schema_, data, seed)
         found = []
         if auto.schema_.kind == "picture":
             found += of_pictures.draw(shown, folder)

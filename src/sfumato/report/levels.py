@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.data.picture import PictureSchema
+from sfumato.evaluation.subject import Subject, rows
 from sfumato.models._protocols import Layered
 from sfumato.report.grids import sheet_of
 from sfumato.report.look import Picture, save
-from sfumato.report.shown import Shown, rows
 
 EXAMPLES = 8
 STEPS = 9
 
 
-def draw(shown: Shown, folder: Path) -> list[Picture]:
+def draw(shown: Subject, folder: Path) -> list[Picture]:
     """Examples rebuilt from ever more layers; nothing for a model of one layer, or for what is not pictures."""
     model, schema = shown.model, shown.schema
     if not isinstance(schema, PictureSchema) or not isinstance(model, Layered) or model.latent_layers < 2:

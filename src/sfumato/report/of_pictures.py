@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from sfumato.data.picture import PictureSchema
+from sfumato.evaluation.subject import Subject, array, classes, rows
 from sfumato.report import levels
 from sfumato.report.grids import pairs, sheet_of
 from sfumato.report.look import Picture, save
-from sfumato.report.shown import Shown, array, classes, rows
 
 PAIRS = 36
 TICKS = (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
@@ -20,7 +20,7 @@ LATENTS = 10
 CLASSES = 12
 
 
-def draw(shown: Shown, folder: Path) -> list[Picture]:
+def draw(shown: Subject, folder: Path) -> list[Picture]:
     """Pairs and samples; the levels, where there are several; traversals and interpolations, if codes are points."""
     exact = shown.schema.spec.shape[0] > 1
     return [
@@ -31,12 +31,12 @@ def draw(shown: Shown, folder: Path) -> list[Picture]:
     ]
 
 
-def _decoded(shown: Shown, x: Tensor) -> np.ndarray:
+def _decoded(shown: Subject, x: Tensor) -> np.ndarray:
     assert isinstance(shown.schema, PictureSchema), "only pictures are drawn as pictures"
     return shown.schema.shown(x)
 
 
-def _pairs(shown: Shown, folder: Path, exact: bool) -> Picture:
+def _pairs(shown: Subject, folder: Path, exact: bool) -> Picture:
     batch = rows(shown.batch, _spread(len(shown), PAIRS))
     data, reconstruction = _decoded(shown, batch.x), _decoded(shown, shown.model.reconstruct(batch))
     return save(
@@ -51,7 +51,7 @@ def _pairs(shown: Shown, folder: Path, exact: bool) -> Picture:
     )
 
 
-def _samples(shown: Shown, folder: Path, exact: bool) -> Picture:
+def _samples(shown: Subject, folder: Path, exact: bool) -> Picture:
     told, known = classes(shown), shown.schema.given_rows
     names: list[str] = []
     across = 12
@@ -83,7 +83,7 @@ def _samples(shown: Shown, folder: Path, exact: bool) -> Picture:
     )
 
 
-def _traversals(shown: Shown, folder: Path, exact: bool) -> Picture:
+def _traversals(shown: Subject, folder: Path, exact: bool) -> Picture:
     order = np.argsort(-shown.rates(), kind="stable")[:LATENTS]
     batch = rows(shown.batch, np.array([shown.typical()]))
     start = shown.model.encode(batch).point()
@@ -113,7 +113,7 @@ def _traversals(shown: Shown, folder: Path, exact: bool) -> Picture:
     )
 
 
-def _interpolations(shown: Shown, folder: Path, exact: bool) -> list[Picture]:
+def _interpolations(shown: Subject, folder: Path, exact: bool) -> list[Picture]:
     ends = _ends(shown)
     if not ends:
         return []
@@ -144,7 +144,7 @@ def _interpolations(shown: Shown, folder: Path, exact: bool) -> list[Picture]:
     ]
 
 
-def _ends(shown: Shown, most: int = 5) -> list[tuple[int, int]]:
+def _ends(shown: Subject, most: int = 5) -> list[tuple[int, int]]:
     """Pairs of examples: with the same conditions where there are any, else of different labels."""
     count = len(shown)
     chooser = np.random.default_rng(shown.seed)

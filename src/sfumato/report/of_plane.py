@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.evaluation.subject import Subject, array, classes, rows
 from sfumato.report.look import Picture, save
 from sfumato.report.plane import CROWD, Prior, decoder_map, latents, panels
-from sfumato.report.shown import Shown, array, classes, rows
 
 EVERY = 4
 """Of the lines of latents that are decoded, each fourth is drawn; the others keep the lines smooth."""
@@ -33,7 +33,7 @@ class Plane:
         return np.stack([frame[name].to_numpy().astype(float) for name in self.names], 1)
 
 
-def find(shown: Shown) -> Plane | None:
+def find(shown: Subject) -> Plane | None:
     """The plane of data whose examples are two numbers and no more, else None."""
     spec = shown.schema.spec
     if spec.shape != (2,) or any(field.kind not in ("real", "cells") for field in spec.columns):
@@ -46,7 +46,7 @@ def find(shown: Shown) -> Plane | None:
     return Plane((names[0], names[1])) if len(names) == 2 else None
 
 
-def draw(shown: Shown, plane: Plane, folder: Path) -> list[Picture]:
+def draw(shown: Subject, plane: Plane, folder: Path) -> list[Picture]:
     """Data, reconstructions and samples in one frame; and the decoder's map, if the codes are points of a space."""
     names = shown.schema.label_names
     data = plane.points(shown.raw(shown.batch))
@@ -104,7 +104,7 @@ def draw(shown: Shown, plane: Plane, folder: Path) -> list[Picture]:
     return found
 
 
-def _grids(shown: Shown, plane: Plane) -> list[tuple[np.ndarray, int]]:
+def _grids(shown: Subject, plane: Plane) -> list[tuple[np.ndarray, int]]:
     """The decoded grid of the two most active latents, for each label that a condition can ask for (at most 6)."""
     told, known = classes(shown), shown.schema.given_rows
     if known is None or not len(known):
@@ -117,7 +117,7 @@ def _grids(shown: Shown, plane: Plane) -> list[tuple[np.ndarray, int]]:
     ]
 
 
-def _grid(shown: Shown, plane: Plane, condition: Tensor | None) -> np.ndarray:
+def _grid(shown: Subject, plane: Plane, condition: Tensor | None) -> np.ndarray:
     """(R, C, 2), or (1, C, 2) for a single latent."""
     device = shown.batch.x.device
     order = np.argsort(-shown.rates(), kind="stable")
@@ -133,7 +133,7 @@ def _grid(shown: Shown, plane: Plane, condition: Tensor | None) -> np.ndarray:
     return plane.points(shown.decoded(shown.points(z, given), given)).reshape(len(up), len(ticks), 2)
 
 
-def latent_space(shown: Shown, folder: Path) -> Picture:
+def latent_space(shown: Subject, folder: Path) -> Picture:
     """The two most active latents of the examples, over the prior, and the rate of each latent."""
     means, rates = shown.means(), shown.rates()
     order = np.argsort(-rates, kind="stable")[:2]
@@ -154,7 +154,7 @@ def latent_space(shown: Shown, folder: Path) -> Picture:
     )
 
 
-def _priors(shown: Shown, order: np.ndarray) -> list[Prior]:
+def _priors(shown: Subject, order: np.ndarray) -> list[Prior]:
     """One prior for each label where conditions move it, else one, with the moments of all its conditions."""
     given = shown.batch.given
     mean, deviation = (array(values)[:, order] for values in shown.prior(given, len(shown)))

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.models._protocols import Forecasts
 from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, short, tidy
-from sfumato.report.shown import Shown, array, rows, some
 
 EXAMPLES, CHANNELS, FUTURES = 3, 4, 100
 LEVELS = (0.05, 0.5, 0.95)
 HEIGHT = 1.7
 
 
-def draw(shown: Shown, folder: Path) -> list[Picture]:
+def draw(shown: Subject, folder: Path) -> list[Picture]:
     """The channels that vary most, of a few sequences; nothing for a model that does not forecast."""
     if not isinstance(shown.model, Forecasts):
         return []

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from sfumato.report.fidelity import Column, associations, columns
+from sfumato.evaluation.columns import Column, associations, columns
+from sfumato.evaluation.subject import Subject, some
 from sfumato.report.look import Picture, save
-from sfumato.report.shown import Shown, some
 from sfumato.report.tables import MOST, distances, marginals, pair_associations
 
 DRAWN = 2000
 """Samples that are compared, at least, so that the noise is that of the real rows alone."""
 
 
-def draw(shown: Shown, folder: Path) -> list[Picture]:
+def draw(shown: Subject, folder: Path) -> list[Picture]:
     """Marginals, associations and distances; nothing if no column varies."""
     train = shown.data.train
     count = max(len(shown), DRAWN)
@@ -40,7 +40,7 @@ def draw(shown: Shown, folder: Path) -> list[Picture]:
     ]
 
 
-def _columns(shown: Shown, real: Any, made: Any) -> list[Column]:
+def _columns(shown: Subject, real: Any, made: Any) -> list[Column]:
     described = {row["column"]: row["kind"] for row in shown.schema.describe()}
     if isinstance(real, np.ndarray):
         names = [str(place) for place in range(real.shape[1])]

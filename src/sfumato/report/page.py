@@ -19,9 +19,9 @@ from sfumato._version import __version__
 from sfumato.artifacts import Run
 from sfumato.artifacts.run import CONFIG
 from sfumato.data.schema import Schema
+from sfumato.evaluation import Measure
 from sfumato.files import write_text
 from sfumato.report.look import DOTS, Picture
-from sfumato.report.measures import Measure
 
 NAME = "report.html"
 LARGE = 200_000

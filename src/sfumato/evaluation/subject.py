@@ -1,4 +1,4 @@
-"""A fitted model beside the examples it is shown with: what all pictures are made from, as plain arrays."""
+"""A fitted model beside the examples it is judged by: what all measures and pictures are made from."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def still(model: nn.Module, seed: int) -> Iterator[None]:
 
 
 @dataclass
-class Shown:
+class Subject:
     """A model with held-out examples, all on one device.
 
     Attributes:
@@ -60,15 +60,15 @@ class Shown:
     seed: int
 
     @classmethod
-    def of(cls, model: Model, schema: Schema, data: Dataset, seed: int) -> Shown:
+    def of(cls, model: Model, schema: Schema, data: Dataset, seed: int) -> Subject:
         """With examples of the test part, or of another where that is empty."""
         device = next(model.parameters()).device
         parts = (("test part", data.test), ("validation part", data.valid), ("training part", data.train))
         part, batches = next(((name, one) for name, one in parts if len(one)), parts[-1])
         most = min(MOST, max(ENTRIES // schema.spec.entries, 100))
         index = some(len(batches), most, seed)
-        shown = able(model, Autoencoding, "be shown")
-        return cls(shown, schema, data, part, batches.take(index).to(device), labels_at(batches, index), seed)
+        judged = able(model, Autoencoding, "be judged")
+        return cls(judged, schema, data, part, batches.take(index).to(device), labels_at(batches, index), seed)
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -209,7 +209,7 @@ class Classes:
         return found
 
 
-def classes(shown: Shown) -> Classes | None:
+def classes(shown: Subject) -> Classes | None:
     """The first condition that tells the labels apart, or None if there is no such condition."""
     schema, train = shown.schema, shown.data.train
     index = some(len(train), MOST, shown.seed)

@@ -1,0 +1,33 @@
+"""Whether a model is any good: measures by family, everything that applies and nothing that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from torch import nn
+
+from sfumato.evaluation import bounds, codes, representation
+from sfumato.evaluation.how import Asked, How
+from sfumato.evaluation.measure import FAMILIES, Measure
+from sfumato.evaluation.subject import Subject, still
+
+__all__ = ["FAMILIES", "Asked", "How", "Measure", "Subject", "evaluate"]
+
+BY_FAMILY: dict[str, tuple[Callable[[Subject, How], list[Measure]], ...]] = {
+    "bounds": (bounds.measures,),
+    "representation": (representation.measures,),
+    "codes": (codes.measures,),
+}
+"""Each asks for what the model can do and what the data are, and gives no measure where it does not apply."""
+
+
+def evaluate(subject: Subject, how: How | None = None) -> list[Measure]:
+    """All measures of the families asked for, in the order of `FAMILIES`; a function of `how.seed`."""
+    how = how or How()
+    found = []
+    for family in FAMILIES:
+        for measures in BY_FAMILY.get(family, ()) if family in how.families else ():
+            with still(cast(nn.Module, subject.model), how.seed):
+                found += measures(subject, how)
+    return found

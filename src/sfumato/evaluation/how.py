@@ -1,0 +1,60 @@
+"""How thoroughly a model is judged, and against what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.evaluation.measure import FAMILIES
+
+
+class Asked(TypedDict, total=False):
+    """The fields of `How`, by name."""
+
+    families: tuple[str, ...]
+    k: int
+    samples: int | None
+    annealing: int
+    factors: dict[str, np.ndarray] | None
+    extractor: Extractor | None
+    seed: int
+    quick: bool
+
+
+Extractor = Callable[[Tensor], Tensor]
+"""Examples in the units of the spec, (B, *shape), to features (B, F)."""
+
+
+@dataclass(frozen=True)
+class How:
+    """What an evaluation is told.
+
+    Attributes:
+        families: which measures, of `FAMILIES`.
+        k: importance samples of the bound on log p(x).
+        samples: examples drawn from the model for the measures of samples; None as many as are judged by.
+        annealing: steps of annealed importance sampling, the check of the bound; 0 leaves it out.
+        factors: known factors of variation of the examples judged by, name → (N,) values; besides those the data know.
+        extractor: the user's own features of examples; None trains a small network on the training part.
+        seed: of everything that is drawn.
+        quick: leave out what takes more than seconds, as at the end of a training.
+    """
+
+    families: tuple[str, ...] = FAMILIES
+    k: int = 256
+    samples: int | None = None
+    annealing: int = 0
+    factors: dict[str, np.ndarray] | None = None
+    extractor: Extractor | None = None
+    seed: int = 0
+    quick: bool = False
+
+
+def generator(seed: int) -> torch.Generator:
+    """A generator on the CPU that is a function of `seed` alone."""
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,47 @@
+"""One number that says how good a model is, with all that a person needs to read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FAMILIES = ("bounds", "samples", "representation", "disentanglement", "codes", "forecasts")
+"""What measures are about, in the order they are told."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of a run.
+
+    Attributes:
+        name: what it is called; unique in a run, and stable, so that runs can be compared by it.
+        value: the number, NaN if it could not be computed.
+        unit: "nats per example", "bits", "of 16 latents"; "" for shares and scores from 0 to 1.
+        meaning: one sentence for a person.
+        family: one of `FAMILIES`.
+        error: standard error of the value; None where nothing was drawn.
+        reference: what the value would be for something known, such as one half of the real data against the other.
+        reference_is: what that something is, "real data", "chance", "N(0, 1)"; empty without a reference.
+        better: which way is better; None where neither is.
+        parts: the same measure for each latent, column, class, layer or horizon; empty where there are none.
+    """
+
+    name: str
+    value: float
+    unit: str
+    meaning: str
+    family: str = "bounds"
+    error: float | None = None
+    reference: float | None = None
+    reference_is: str = ""
+    better: Literal["lower", "higher"] | None = None
+    parts: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values, without what is not there."""
+        return {name: value for name, value in vars(self).items() if value not in (None, "", {})}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Measure:
+        """Back from `to_dict`."""
+        return cls(**{"unit": "", **values})
