@@ -14,13 +14,16 @@ from pathlib import Path
 import beta
 import census
 import clothes
+import codes
 import digits
+import gans
+import ladders
 import registry
 import sources
 import toys
 from machine import describe
 
-KNOWN = (digits, toys, beta, clothes, census)
+KNOWN = (digits, toys, beta, clothes, census, codes, ladders, gans)
 """Importing a module enters its runs in the registry."""
 
 

@@ -1,0 +1,129 @@
+"""VQ-VAE on MNIST: a codebook that follows the vectors, and finite scalars; both with a prior over 7×7 codes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from clothes import classifier, features
+from registry import Measure, Setting, system
+from sfumato.data.batches import Batches
+from sfumato.models import build
+from sfumato.models.vq_vae import VQVAE
+from sfumato.spec import DataSpec, Field
+from sfumato.training import Settings, fit
+from sources import grey
+
+STEPS = Settings(steps=1500, batch_size=32, lr=2e-3)
+SAMPLES, SURE = 2000, 0.9
+
+
+@cache
+def trained(data: Path, device: str, seed: int, quantizer: str) -> VQVAE:
+    """1500 steps of 32 on all but the last 5000 training digits; the likelihood is normal with a learned σ."""
+    train, valid, _ = grey(data / "mnist.npz")
+    torch.manual_seed(seed)
+    spec = DataSpec((1, 28, 28), (Field("level", 256),), examples=len(train))
+    model = build("vq_vae", spec, quantizer=quantizer, codebook=256)
+    assert isinstance(model, VQVAE)
+    fit(model, train, valid, settings=replace(STEPS, seed=seed, device=device))
+    return model.eval().cpu()
+
+
+@torch.no_grad()
+def nmse(model: VQVAE, test: Batches) -> float:
+    """Squared error over the variance of all pixels, as in the CIFAR-10 reference, on the test part."""
+    pairs = [(batch.x.double(), model.reconstruct(batch).double()) for batch in test.epoch(500)]
+    x, again = (torch.cat(part) for part in zip(*pairs, strict=True))
+    return float((again - x).square().mean() / x.var())
+
+
+@torch.no_grad()
+def shares(model: VQVAE, test: Batches) -> Tensor:
+    """How often each code stands in the lists of the test part, as shares of 1."""
+    found = torch.cat([model.encode(batch).point().flatten() for batch in test.epoch(500)])
+    return torch.bincount(found, minlength=model.quantizer.size) / len(found)
+
+
+@torch.no_grad()
+def recognised(data: Path, x: Tensor) -> tuple[float, int]:
+    """Share of pictures that get a class with probability 0.9 or more, and how many of the ten classes they are.
+
+    The judge is a small convolutional classifier of the training part. A class counts from 1% of the pictures on.
+    """
+    judge, _ = classifier(data / "mnist.npz")
+    probability, label = torch.from_numpy(features(judge, x, last=True)).softmax(1).max(1)
+    sure = probability >= SURE
+    return float(sure.double().mean()), int((torch.bincount(label[sure], minlength=10) >= 0.01 * len(x)).sum())
+
+
+@torch.no_grad()
+def told(model: VQVAE, setting: Setting) -> dict[str, float]:
+    """Error, use of the codes and how samples are recognised; samples are means, drawn through the prior."""
+    test = grey(setting.data / "mnist.npz")[2]
+    share = shares(model, test)
+    torch.manual_seed(setting.seed)
+    made = torch.cat([model.sample(SAMPLES // 4, noise=False) for _ in range(4)])
+    loose = model.decode(share.multinomial(SAMPLES * model.code_size, replacement=True).view(SAMPLES, -1)).point()
+    sure, classes = recognised(setting.data, made)
+    return {
+        "NMSE": nmse(model, test),
+        "codes used (share)": float((share > 0).double().mean()),
+        "perplexity": float(torch.special.entr(share).sum().exp()),
+        "samples recognised (share)": sure,
+        "classes among them": classes,
+        "codes drawn one by one, without prior: recognised (share)": recognised(setting.data, loose)[0],
+    }
+
+
+def of_samples(data: Path) -> float:
+    """Share of real test digits that are recognised."""
+    return recognised(data, grey(data / "mnist.npz")[2].take(slice(None)).x)[0]
+
+
+USED = Measure("codes used (share)", low=0.95)
+PERPLEXITY = Measure("perplexity", "no more than the number of codes")
+RECOGNISED = (
+    Measure("samples recognised (share)"),
+    Measure("real test digits recognised (share)"),
+    Measure("samples over real digits", "recognised as digits", low=0.8),
+    Measure("classes among them", "all ten", low=10),
+    Measure("codes drawn one by one, without prior: recognised (share)"),
+)
+
+
+@system("vq-vae", Measure("NMSE", "pilot .040", high=0.048), USED, PERPLEXITY, *RECOGNISED)
+def vq_vae(setting: Setting) -> dict[str, float]:
+    """MNIST, 7×7 codes of 256, EMA codebook, 1500 steps of 32, one-cycle 2e-3; the prior learns beside it."""
+    found = told(trained(setting.data, setting.device, setting.seed, "codebook"), setting)
+    return found | compared(found, setting)
+
+
+@system(
+    "fsq",
+    Measure("NMSE"),
+    Measure("NMSE over that of the EMA codebook of the same seed", "Mentzer et al.: on a par", high=1.15),
+    USED,
+    PERPLEXITY,
+    *RECOGNISED,
+)
+def fsq(setting: Setting) -> dict[str, float]:
+    """The same with finite scalars [8, 6, 5], 240 codes."""
+    found = told(trained(setting.data, setting.device, setting.seed, "fsq"), setting)
+    test = grey(setting.data / "mnist.npz")[2]
+    codebook = nmse(trained(setting.data, setting.device, setting.seed, "codebook"), test)
+    own = {"NMSE over that of the EMA codebook of the same seed": found["NMSE"] / codebook}
+    return found | compared(found, setting) | own
+
+
+def compared(found: dict[str, float], setting: Setting) -> dict[str, float]:
+    """Samples beside real digits."""
+    real = of_samples(setting.data)
+    return {
+        "real test digits recognised (share)": real,
+        "samples over real digits": found["samples recognised (share)"] / real,
+    }
