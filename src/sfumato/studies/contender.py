@@ -1,0 +1,160 @@
+"""A run as a comparison sees it: what it was told, what it measures, and what may be compared with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sfumato import data as room
+from sfumato.artifacts import Run
+from sfumato.data.batches import Resident
+from sfumato.data.dataset import Dataset
+from sfumato.errors import SfumatoError
+from sfumato.estimator import Autoencoder, load
+from sfumato.evaluation import Measure
+from sfumato.files import read_json
+
+EVALUATION = "evaluation.json"
+"""Where `sfumato evaluate` leaves its measures."""
+
+PLAIN = ("seed", "device", "checkpoint_every", "tensorboard", "streaming")
+"""Options that make no other configuration: two runs that differ in them alone are repetitions of one."""
+
+SAME = ("size", "drop", "sequences", "id", "time", "kinds")
+"""Options of the data that change what an example is."""
+
+OF_WHAT = {
+    "gaussian": "a density",
+    "mse": "a density",
+    "cells": "a density",
+    "bernoulli": "a probability of two levels",
+    "categorical": "a probability of levels",
+    "logistic_mixture": "a probability of levels",
+}
+"""What −log p of each likelihood is the logarithm of."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One run that is compared.
+
+    Attributes:
+        name: as the person named it.
+        auto: the model with its schema, config and history.
+        measures: by name.
+        how: where they are from: "evaluation.json", or "quick" if they were made for the comparison.
+        data: opened again, to draw from; None where they were held in memory.
+    """
+
+    name: str
+    auto: Autoencoder
+    measures: dict[str, Measure]
+    how: str
+    data: Dataset | None = None
+
+    @property
+    def seed(self) -> int:
+        """Seed of its training."""
+        return int(self.auto.config_.training.seed)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it was trained."""
+        lines = self.auto.history_.lines
+        return float(lines[-1]["seconds"]) if lines else None
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that were learned."""
+        return sum(parameter.numel() for parameter in self.auto.model_.parameters())
+
+    def told(self) -> dict[tuple[str, str], Any]:
+        """Options that make its configuration, by table and name."""
+        tables = self.auto.config_.to_dict()
+        return {
+            (table, name): value
+            for table in ("model", "data", "training")
+            for name, value in tables[table].items()
+            if name not in PLAIN
+        }
+
+    def likelihood_of(self) -> tuple[str, str]:
+        """What its bounds are bounds of: a key that must be equal for them to be compared, and words for it."""
+        spec = self.auto.schema_.spec
+        kinds = [(one.kind, one.size if one.kind in ("level", "category") else 0) for one in spec.fields]
+        cells = self.auto.config_.data.cells if any(one.kind == "cells" for one in spec.fields) else None
+        of_what = OF_WHAT[spec.likelihood]
+        given = self.auto.schema_.given_names
+        key = json.dumps([of_what, spec.shape, kinds, cells, sorted(given)])
+        told = f"{spec.likelihood}" + (f" given {', '.join(given)}" if given else "")
+        return key, told
+
+
+def contenders(runs: Sequence[str], *, seed: int = 0, device: str = "auto") -> list[Contender]:
+    """Runs with their measures: those that `sfumato evaluate` left, or else the quick ones, on the same test part.
+
+    Raises:
+        SfumatoError: if a run is given twice or is damaged, or has no measures and its data cannot be opened.
+    """
+    opened: dict[str, Dataset] = {}
+    found: list[Contender] = []
+    for name in runs:
+        auto = load(name, device=device)
+        assert auto.run_ is not None, "a loaded run has a folder"
+        if any(auto.run_.path.samefile(other.auto.run_.path) for other in found if other.auto.run_ is not None):
+            raise SfumatoError(f"{name}: is given twice; leave one out")
+        found.append(_measured(name, auto, opened, seed))
+    return found
+
+
+def _measured(name: str, auto: Autoencoder, opened: dict[str, Dataset], seed: int) -> Contender:
+    assert auto.run_ is not None, "a loaded run has a folder"
+    data = _data(auto, opened)
+    written = evaluated(auto.run_)
+    if written is None and data is None:
+        raise SfumatoError(
+            f"{name}: was trained on data held in memory and has no {EVALUATION}; evaluate it first, in Python"
+        )
+    measures = auto.evaluate(data, quick=True, seed=seed) if written is None else written
+    named = {measure.name: measure for measure in measures}
+    return Contender(name, auto, named, "quick" if written is None else EVALUATION, data)
+
+
+def evaluated(run: Run) -> list[Measure] | None:
+    """The measures that `sfumato evaluate` left in a run; None where it was not asked.
+
+    Raises:
+        SfumatoError: if the file is damaged.
+    """
+    path = run.path / EVALUATION
+    if not path.exists():
+        return None
+    values = read_json(path)
+    try:
+        return [Measure.from_dict(one) for one in values["measures"]]
+    except (KeyError, TypeError) as error:
+        raise SfumatoError(f"{path}: damaged ({error}); make it again with sfumato evaluate {run.path}") from None
+
+
+def _data(auto: Autoencoder, opened: dict[str, Dataset]) -> Dataset | None:
+    """The data of a run, opened once for all runs that read them alike."""
+    config = auto.config_
+    if not config.source:
+        return None
+    key = json.dumps([config.source, config.to_dict()["data"]], sort_keys=True, default=str)
+    if key not in opened:
+        opened[key] = room.open(config.source, options=config.data)
+    return opened[key]
+
+
+def held_out(data: Dataset) -> Dataset:
+    """The same data without the test part, so that what is judged is the validation part.
+
+    Raises:
+        SfumatoError: if there is no validation part to choose by.
+    """
+    if not len(data.valid):
+        raise SfumatoError(f"{data.name}: has no validation part to choose the best run by; give --split 0.8 0.1 0.1")
+    return replace(data, test=Resident(data.valid.take(slice(0, 0)).x))
