@@ -60,6 +60,11 @@ def uniform(like: Tensor, *shape: int) -> Tensor:
     return _draw(torch.rand, like, shape)
 
 
+def spread(noise: Tensor, n: int, k: int) -> Tensor:
+    """Noise of k draws that n examples share, (k, L), or that each has for itself, (n·k, L); as (n·k, L)."""
+    return noise if len(noise) == n * k else noise.repeat(n, 1)
+
+
 def _draw(sampler, like: Tensor, shape: tuple[int, ...]) -> Tensor:  # type: ignore[no-untyped-def]
     size = shape or tuple(like.shape)
     held = _ROWS.get()

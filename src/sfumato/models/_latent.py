@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch
 from sfumato.distributions import Distribution, Latent, Posterior
+from sfumato.distributions.noise import spread
 from sfumato.models._model import Model
 from sfumato.networks import StandardPrior
 
@@ -83,7 +84,7 @@ class LatentModel(Model):
 
         Arguments:
             noise: standard normal noise of shape (k, L) that every example shares, so that the result of one example
-                does not depend on its neighbours; drawn afresh for each when None.
+                does not depend on its neighbours, or (B·k, L) with k rows for each; drawn afresh when None.
         """
         return sum(self.log_weight_parts(batch, k, noise))  # type: ignore[return-value]
 
@@ -91,7 +92,7 @@ class LatentModel(Model):
         """`log_weight` as (log p(x | z, c), log p(z | c) − log q(z | x, c)), each (B, k)."""
         n = len(batch)
         q = self.encode(batch).repeat(k)
-        z = q.sample() if noise is None else q.draw(noise.to(q.point()).repeat(n, 1))
+        z = q.sample() if noise is None else q.draw(spread(noise.to(q.point()), n, k))
         given = None if batch.given is None else batch.given.repeat_interleave(k, 0)
         mask = None if batch.mask is None else batch.mask.repeat_interleave(k, 0)
         log_p = self.decode(z, given).log_prob(batch.x.repeat_interleave(k, 0), mask)

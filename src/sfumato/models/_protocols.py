@@ -52,7 +52,7 @@ class Bounds(Protocol):
         """Numbers of standard normal noise that one draw of a code is made from; 0 if nothing is drawn."""
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
-        """log p(x, z_i | c) − log q(z_i | x, c) for k codes z_i, (B, k) in nats; `noise` is (k, `noise_size`)."""
+        """log p(x, z_i | c) − log q(z_i | x, c) for k codes z_i, (B, k) in nats; `noise` (k or B·k, `noise_size`)."""
 
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`log_weight` as (log p(x | z, c), log p(z | c) − log q(z | x, c)), each (B, k)."""

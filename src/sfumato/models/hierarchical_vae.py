@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution
+from sfumato.distributions.noise import spread
 from sfumato.errors import SfumatoError
 from sfumato.models._latent import LatentModel
 from sfumato.models._model import Model
@@ -141,7 +142,7 @@ class HierarchicalVAE(LatentModel):
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         n = len(batch)
         q = self.encode(batch).repeat(k)
-        down = q.walk(draw if noise is None else q.by(noise.to(q.evidence[0]).repeat(n, 1)))
+        down = q.walk(draw if noise is None else q.by(spread(noise.to(q.evidence[0]), n, k)))
         x, mask = batch.x.repeat_interleave(k, 0), repeated(batch.mask, k)
         log_p = self.net.observe(down.end).log_prob(x, mask)
         log_ratio = log_density(down.priors, down.z) - log_density(down.posteriors, down.z)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution
-from sfumato.distributions.noise import normal, uniform
+from sfumato.distributions.noise import normal, spread, uniform
 from sfumato.errors import SfumatoError
 from sfumato.models._model import Model
 from sfumato.networks import MLP, sizes_for
@@ -169,7 +169,7 @@ class TDVAE(Model):
         if noise is None:
             noise = normal(time, n * k, self.noise_size)
         else:
-            noise = noise.to(time).repeat(n, 1)
+            noise = spread(noise.to(time), n, k)
         b, time, x = (one.repeat_interleave(k, 0) for one in (b, time, batch.x))
         mask = None if batch.mask is None else batch.mask.repeat_interleave(k, 0)
         log_p, log_ratio = time.new_zeros(n * k), time.new_zeros(n * k)
