@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 from scipy.stats import ks_2samp
+
+from sfumato.data.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,27 @@ class Column:
         return np.asarray(counts / max(counts.sum(), 1))
 
 
+@dataclass(frozen=True)
+class Aligned:
+    """One column of several tables, made comparable.
+
+    Attributes:
+        name: as the user calls it.
+        values: one array for each table, as `Column` has them.
+        levels: names of the categories, in order; empty for numbers.
+        dated: whether the numbers are dates.
+    """
+
+    name: str
+    values: tuple[np.ndarray, ...]
+    levels: tuple[str, ...] = ()
+    dated: bool = False
+
+    def pair(self, real: int, made: int) -> Column:
+        """Two of the tables, by place."""
+        return Column(self.name, self.values[real], self.values[made], self.levels, self.dated)
+
+
 def columns(real: Any, made: Any, *, categories: Collection[str] = (), leave: Collection[str] = ()) -> list[Column]:
     """The columns of two tables of any dataframe library, made comparable.
 
@@ -60,20 +84,37 @@ def columns(real: Any, made: Any, *, categories: Collection[str] = (), leave: Co
         categories: numeric columns that are categories all the same.
         leave: columns to leave out.
     """
-    first, second = nw.from_native(real, eager_only=True), nw.from_native(made, eager_only=True)
+    return [one.pair(0, 1) for one in aligned([real, made], categories=categories, leave=leave)]
+
+
+def aligned(tables: Sequence[Any], *, categories: Collection[str] = (), leave: Collection[str] = ()) -> list[Aligned]:
+    """The columns that several tables of any dataframe library share; see `columns`."""
+    frames = [nw.from_native(table, eager_only=True) for table in tables]
     found = []
-    for name in first.columns:
-        if name in leave or name not in second.columns:
+    for name in frames[0].columns:
+        if name in leave or any(name not in frame.columns for frame in frames):
             continue
-        one, two = first[name], second[name]
-        dates = nw.Date, nw.Datetime
-        if isinstance(one.dtype, dates) and isinstance(two.dtype, dates):
-            found.append(Column(str(name), _days(one), _days(two), dated=True))
-        elif one.dtype.is_numeric() and two.dtype.is_numeric() and name not in categories:
-            found.append(Column(str(name), _floats(one), _floats(two)))
+        parts = [frame[name] for frame in frames]
+        if all(isinstance(part.dtype, nw.Date | nw.Datetime) for part in parts):
+            found.append(Aligned(str(name), tuple(map(_days, parts)), dated=True))
+        elif all(part.dtype.is_numeric() for part in parts) and name not in categories:
+            found.append(Aligned(str(name), tuple(map(_floats, parts))))
         else:
-            found.append(_category(str(name), one.to_list(), two.to_list()))
+            found.append(_category(str(name), [part.to_list() for part in parts]))
     return found
+
+
+def schema_columns(schema: Schema, tables: Sequence[Any]) -> list[Aligned]:
+    """The columns of decoded tables or vectors; constants and identifiers, which are not modelled, are left out."""
+    described = {row["column"]: row["kind"] for row in schema.describe()}
+    if isinstance(tables[0], np.ndarray):
+        rows = [table.astype(float) for table in tables]
+        names = [str(place) for place in range(rows[0].shape[1])]
+        found = [Aligned(name, tuple(x[:, place] for x in rows)) for place, name in enumerate(names)]
+        return [column for column in found if described.get(column.name) != "constant"]
+    leave = [name for name, kind in described.items() if kind in ("constant", "identifier")]
+    categories = [name for name, kind in described.items() if kind in ("categorical", "boolean")]
+    return aligned(tables, categories=categories, leave=leave)
 
 
 def _floats(series: nw.Series[Any]) -> np.ndarray:
@@ -84,7 +125,7 @@ def _days(series: nw.Series[Any]) -> np.ndarray:
     return _floats(series.dt.timestamp("ms")) / 86_400_000
 
 
-def _category(name: str, real: Sequence[Any], made: Sequence[Any]) -> Column:
+def _category(name: str, parts: Sequence[Sequence[Any]]) -> Aligned:
     index: dict[str, int] = {}
 
     def code(value: Any) -> float:
@@ -92,8 +133,66 @@ def _category(name: str, real: Sequence[Any], made: Sequence[Any]) -> Column:
             return np.nan
         return index.setdefault(str(value), len(index))
 
-    first, second = np.array([code(value) for value in real]), np.array([code(value) for value in made])
-    return Column(name, first.astype(float), second.astype(float), tuple(index))
+    coded = [np.array([code(value) for value in part], float) for part in parts]
+    return Aligned(name, tuple(coded), tuple(index))
+
+
+def trends(table: Sequence[Column]) -> dict[tuple[str, str], float]:
+    """How well each pair of columns hangs together as it should, 1 for a perfect match; NaN where it cannot be told.
+
+    Two numbers: 1 − |ρ_real − ρ_made|/2, with Pearson's ρ. Otherwise 1 − ½ Σ |p_real − p_made| over the joint table,
+    numbers cut into ten equal bins over the range of the real ones. These are the published definitions of SDMetrics
+    (correlation similarity, contingency similarity). Rows in which either value is missing are left out.
+
+    >>> up, down = np.arange(4.0), np.arange(4.0)[::-1]
+    >>> trends([Column("a", up, up), Column("b", up, down)])
+    {('a', 'b'): 0.0}
+    """
+    bins = [_binned(column) for column in table]
+    found = {}
+    for i, j in combinations(range(len(table)), 2):
+        one, two = table[i], table[j]
+        if one.levels or two.levels:
+            sides = [_joint(bins[i][side], bins[j][side]) for side in (0, 1)]
+            value = _match(*sides)
+        else:
+            real, made = _correlation(one.real, two.real), _correlation(one.made, two.made)
+            value = 1 - abs(real - made) / 2
+        found[one.name, two.name] = value
+    return found
+
+
+BINS = 10
+
+
+def _binned(column: Column) -> tuple[np.ndarray, np.ndarray]:
+    """Real and made values as whole numbers, −1 where missing: the category, or the bin a number falls into."""
+    if column.levels:
+        return tuple(np.where(np.isnan(x), -1, x).astype(int) for x in (column.real, column.made))  # type: ignore[return-value]
+    known = column.real[~np.isnan(column.real)]
+    edges = np.linspace(known.min(), known.max(), BINS + 1)[1:-1] if len(known) else np.zeros(0)
+    return tuple(  # type: ignore[return-value]
+        np.where(np.isnan(x), -1, np.searchsorted(edges, x, side="right")) for x in (column.real, column.made)
+    )
+
+
+def _joint(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """A number for each pair of known values."""
+    both = (one >= 0) & (two >= 0)
+    return np.asarray(one[both] * (1 << 31) + two[both])
+
+
+def _match(real: np.ndarray, made: np.ndarray) -> float:
+    if not len(real) or not len(made):
+        return float("nan")
+    values, index = np.unique(np.concatenate([real, made]), return_inverse=True)
+    shares = [np.bincount(part, minlength=len(values)) / len(part) for part in (index[: len(real)], index[len(real) :])]
+    return float(1 - np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+def _correlation(one: np.ndarray, two: np.ndarray) -> float:
+    both = ~(np.isnan(one) | np.isnan(two))
+    return _association(one[both], two[both], False, False)
 
 
 def associations(table: Sequence[Column], made: bool = False) -> np.ndarray:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from sfumato.evaluation.columns import Column, associations, columns
+from sfumato.evaluation.columns import Column, associations, schema_columns
 from sfumato.evaluation.subject import Subject, some
 from sfumato.report.look import Picture, save
 from sfumato.report.tables import MOST, distances, marginals, pair_associations
@@ -25,7 +24,8 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     real = shown.raw(shown.batch)
     index = some(len(train), count, shown.seed + 1)
     seen = shown.raw(train.take(index))
-    table, chance = _columns(shown, real, sampled), _columns(shown, real, seen)
+    found = schema_columns(shown.schema, [real, sampled, seen])
+    table, chance = [one.pair(0, 1) for one in found], [one.pair(0, 2) for one in found]
     if not table:
         return []
     order = np.argsort([-column.distance for column in table], kind="stable")[:MOST]
@@ -38,17 +38,6 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
         _marginals(worst, few, shown.part, folder),
         *([_associations(kept, few, folder)] if len(kept) > 1 else []),
     ]
-
-
-def _columns(shown: Subject, real: Any, made: Any) -> list[Column]:
-    described = {row["column"]: row["kind"] for row in shown.schema.describe()}
-    if isinstance(real, np.ndarray):
-        names = [str(place) for place in range(real.shape[1])]
-        pairs = [Column(name, real[:, i].astype(float), made[:, i].astype(float)) for i, name in enumerate(names)]
-        return [column for column in pairs if described.get(column.name) != "constant"]
-    leave = [name for name, kind in described.items() if kind in ("constant", "identifier")]
-    categories = [name for name, kind in described.items() if kind in ("categorical", "boolean")]
-    return columns(real, made, categories=categories, leave=leave)
 
 
 def _distances(worst: list[Column], chance: list[float], few: str, count: int, folder: Path) -> Picture:
