@@ -50,9 +50,17 @@ class Size:
         default=None,
         metadata={"help": "hidden layers, or residual blocks at each size; chosen from the data unless given"},
     )
-    network: Literal["auto", "mlp", "conv"] = field(
+    network: Literal["auto", "mlp", "conv", "recurrent"] = field(
         default="auto",
-        metadata={"help": "fully connected (mlp) or residual convolutional (conv); auto goes by the data"},
+        metadata={
+            "help": "fully connected (mlp), residual convolutional (conv), or for symbols recurrent; auto goes by the data"
+        },
+    )
+    word_dropout: float = field(
+        default=0.0,
+        metadata={
+            "help": "how often, in training, a symbol is hidden from those that follow it, so that latents are needed"
+        },
     )
 
 
@@ -68,6 +76,7 @@ class DataSpec:
         given: one field per condition, in the order of the columns of `Batch.given`.
         likelihood: what the decoder says of x; a name from `sfumato.networks.heads.LIKELIHOODS`.
         examples: number of training examples; default sizes of networks follow it.
+        ends: whether the last category of a sequence of symbols is its end, which also stands in all places behind it.
     """
 
     shape: tuple[int, ...]
@@ -75,6 +84,7 @@ class DataSpec:
     given: tuple[Field, ...] = ()
     likelihood: str = "gaussian"
     examples: int = 0
+    ends: bool = False
 
     def __post_init__(self) -> None:
         if len(self.fields) not in (1, self.shape[-1] if self.is_sequence else self.entries):
@@ -94,6 +104,11 @@ class DataSpec:
     def is_sequence(self) -> bool:
         """Whether an example is a (steps, channels) sequence."""
         return len(self.shape) == 2
+
+    @property
+    def is_symbols(self) -> bool:
+        """Whether an example is a sequence of symbols: one category at each step."""
+        return self.is_sequence and self.shape[1] == 1 and self.fields[0].kind == "category"
 
     @property
     def step(self) -> DataSpec:
@@ -118,4 +133,5 @@ class DataSpec:
             given=tuple(Field(**field) for field in values["given"]),
             likelihood=values["likelihood"],
             examples=values["examples"],
+            ends=values.get("ends", False),
         )

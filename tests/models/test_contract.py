@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 
 import pytest
@@ -22,6 +22,7 @@ SPECS = {
     "table": DataSpec((4,), COLUMNS, likelihood="cells", examples=1000),
     "picture": DataSpec((1, 8, 8), (Field("level", 17),), examples=1000),
     "sequence": DataSpec((6, 2), (Field("real", missing=True), Field("real")), examples=1000),
+    "symbols": DataSpec((6, 1), (Field("category", 4),), likelihood="categorical", examples=1000, ends=True),
 }
 GIVEN = (Field("category", 3), Field("real"))
 
@@ -30,7 +31,7 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
     torch.manual_seed(0)
     spec = SPECS[kind]
     conditional = models.takes_conditions(name)
-    spec = DataSpec(spec.shape, spec.fields, GIVEN if conditional else (), spec.likelihood, spec.examples)
+    spec = replace(spec, given=GIVEN if conditional else ())
     x = {
         "vector": torch.randn(16, 3),
         "table": torch.stack(
@@ -38,6 +39,7 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
         ),
         "picture": torch.randint(0, 17, (16, 1, 8, 8), dtype=torch.uint8),
         "sequence": torch.randn(16, 1, 2) + 0.3 * torch.randn(16, 6, 2),
+        "symbols": torch.randint(0, 4, (16, 6, 1)).cummax(1).values.float(),
     }[kind]
     given = torch.stack([torch.randint(0, 3, (16,)).float(), torch.randn(16)], 1) if conditional else None
     if given is not None:
@@ -47,6 +49,9 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
         mask = torch.ones(16, 4, dtype=torch.bool)
         mask[:4, 0] = False
         x[:4, 0] = 0.0
+    if kind == "symbols":
+        mask = torch.ones(16, 6, 1, dtype=torch.bool)
+        mask[:4, 2] = False
     time = None
     if kind == "sequence":
         mask = torch.ones(16, 6, 2, dtype=torch.bool)
@@ -57,7 +62,7 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
 
 
 def suited(name: str) -> list[str]:
-    return [kind for kind, spec in SPECS.items() if spec.is_sequence is models.takes_sequences(name)]
+    return [kind for kind, spec in SPECS.items() if models.suits(name, spec)]
 
 
 each_model = pytest.mark.parametrize(("name", "kind"), [(name, suited(name)[0]) for name in models.names()])

@@ -16,6 +16,7 @@ from sfumato.models._options import (
     summary,
     takes_conditions,
     takes_sequences,
+    takes_symbols,
 )
 from sfumato.spec import Size
 
@@ -30,10 +31,15 @@ __all__ = [
     "needs_conditions",
     "options",
     "sized",
+    "suits",
     "summary",
     "takes_conditions",
     "takes_sequences",
+    "takes_symbols",
 ]
+
+
+OTHERS = "tables, vectors and pictures"
 
 
 def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
@@ -44,10 +50,9 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
     """
     if name not in names():
         raise SfumatoError(f"no model is called {name!r}: {did_you_mean(name, names())}")
-    if spec.is_sequence != takes_sequences(name):
-        fit = ", ".join(other for other in names() if takes_sequences(other) is spec.is_sequence)
-        kind = "sequences" if spec.is_sequence else "tables, vectors and pictures"
-        raise SfumatoError(f"model {name} is not for {kind}; choose {fit or 'other data: no model here is'}")
+    if name not in (suited := [other for other in names() if suits(other, spec)]):
+        kind = "sequences of symbols" if spec.is_symbols else "sequences" if spec.is_sequence else OTHERS
+        raise SfumatoError(f"model {name} is not for {kind}; choose {', '.join(suited)}")
     if spec.given and not takes_conditions(name):
         conditional = ", ".join(filter(takes_conditions, names()))
         raise SfumatoError(f"model {name} takes no conditions (given): leave them out, or choose {conditional}")
@@ -59,6 +64,11 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
     size = sized(name, spec, Size(**{option: value for option, value in chosen.items() if option in sizes}))
     own = {option: value for option, value in chosen.items() if option not in sizes}
     return import_module(f"sfumato.models.{name}").build(spec, size, **own)
+
+
+def suits(name: str, spec: DataSpec) -> bool:
+    """Whether the model `name` is for data of the kind of `spec`."""
+    return takes_symbols(name) if spec.is_symbols else takes_sequences(name) is spec.is_sequence
 
 
 def sized(name: str, spec: DataSpec, size: Size) -> Size:

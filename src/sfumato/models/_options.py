@@ -90,6 +90,15 @@ def takes_sequences(name: str) -> bool:
     return _says(name, "FOR_SEQUENCES = True")
 
 
+def takes_symbols(name: str) -> bool:
+    """Whether a model is also for sequences of symbols: its file says `TAKES_SYMBOLS = True`.
+
+    >>> takes_symbols("vae"), takes_symbols("td_vae")
+    (True, False)
+    """
+    return _says(name, "TAKES_SYMBOLS = True")
+
+
 def prefers_conv(name: str) -> bool:
     """Whether a model's pictures get a convolutional network unless told otherwise: it says `PREFERS_CONV = True`.
 

@@ -13,6 +13,8 @@ from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Ramp, decomposed_rate
 from sfumato.spec import DataSpec, Size
 
+TAKES_SYMBOLS = True
+
 
 class BetaTCVAE(LatentModel):
     """Chen et al. 2018, Isolating sources of disentanglement in variational autoencoders.

@@ -13,6 +13,8 @@ from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
 from sfumato.objectives import Ramp, free_bits, gap_of_mean, rate
 from sfumato.spec import DataSpec, Size
 
+TAKES_SYMBOLS = True
+
 
 class BetaVAE(LatentModel):
     """Higgins et al. 2017, β-VAE; with a capacity, Burgess et al. 2018, Understanding disentangling in β-VAE.

@@ -21,6 +21,7 @@ from sfumato.objectives import Ramp, free_bits, rate
 from sfumato.spec import DataSpec, Size
 
 NEEDS_CONDITIONS = True
+TAKES_SYMBOLS = True
 
 
 class CVAE(LatentModel):

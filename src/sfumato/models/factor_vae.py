@@ -16,6 +16,8 @@ from sfumato.networks.gaussian import full
 from sfumato.objectives import Ramp, rate, second_half_permuted, telling_apart
 from sfumato.spec import DataSpec, Size
 
+TAKES_SYMBOLS = True
+
 
 class FactorVAE(LatentModel):
     """Kim and Mnih 2018, Disentangling by factorising.

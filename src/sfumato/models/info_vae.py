@@ -12,6 +12,8 @@ from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, Ramp, mmd, rate
 from sfumato.spec import DataSpec, Size
 
+TAKES_SYMBOLS = True
+
 
 class InfoVAE(LatentModel):
     """Zhao, Song and Ermon 2017, InfoVAE: information maximizing variational autoencoders, eq. 6.

@@ -14,6 +14,8 @@ from sfumato.networks.spike_slab import PseudoInputs, SpikeSlabEncoder
 from sfumato.objectives import Ramp
 from sfumato.spec import DataSpec, Size
 
+TAKES_SYMBOLS = True
+
 
 class SparseVAE(LatentModel):
     """Tonolini, Jensen and Murray-Smith 2019, Variational sparse coding.

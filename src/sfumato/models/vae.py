@@ -13,6 +13,8 @@ from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
 from sfumato.objectives import Ramp, free_bits, importance_bound, rate
 from sfumato.spec import DataSpec, Size
 
+TAKES_SYMBOLS = True
+
 
 class VAE(LatentModel):
     """Kingma and Welling 2014, Auto-encoding variational Bayes.

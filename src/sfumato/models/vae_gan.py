@@ -182,9 +182,11 @@ def build(
     view = View(spec)
     sizes = sizes_for(spec, size)
     conditional = bool(spec.given)
+    decoder = decoder_for(spec, sizes, conditional=conditional)
+    assert isinstance(decoder, Decoder), "what it makes of a code has a gradient, as no symbol has"
     return VAEGAN(
         encoder_for(spec, sizes, conditional=conditional),
-        decoder_for(spec, sizes, conditional=conditional),
+        decoder,
         sizes.latent_dim,
         Discriminator(spec, sizes, view.shape),
         view,

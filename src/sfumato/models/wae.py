@@ -12,6 +12,8 @@ from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, mmd, rate
 from sfumato.spec import DataSpec, Size
 
+TAKES_SYMBOLS = True
+
 
 class WAE(LatentModel):
     """Tolstikhin et al. 2018, Wasserstein auto-encoders, algorithm 2; the InfoVAE of Zhao et al. 2017 with α = 1.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import nn
 
@@ -13,6 +13,7 @@ from sfumato.networks import features, heads
 from sfumato.networks.convolutional import ConvDecoder, ConvEncoder
 from sfumato.networks.gaussian import Decoder, Encoder, GivenPrior, MixturePrior, StandardPrior
 from sfumato.networks.mlp import MLP, Reshape
+from sfumato.networks.recurrent import LastState, RecurrentDecoder, SymbolFeatures
 from sfumato.spec import DataSpec, Size
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Encoder",
     "GivenPrior",
     "MixturePrior",
+    "RecurrentDecoder",
     "Sizes",
     "StandardPrior",
     "decoder_for",
@@ -31,7 +33,8 @@ __all__ = [
     "sizes_for",
 ]
 
-NETWORKS = ("auto", "mlp", "conv")
+Kind = Literal["mlp", "conv", "recurrent"]
+NETWORKS = ("auto", *get_args(Kind))
 MLP_UP_TO = 1024
 """Pictures of at most this many values get a fully connected network: as good there, and many times faster."""
 
@@ -41,16 +44,18 @@ class Sizes:
     """How large the networks are: all that encoder and decoder of a model share.
 
     Attributes:
-        kind: "mlp" or "conv".
+        kind: "mlp", "conv" or "recurrent".
         latent_dim: number of latents.
         width: hidden width, or channels of the largest feature maps.
         depth: hidden layers, or residual blocks at each size.
+        word_dropout: how often a symbol is hidden from those that follow it.
     """
 
-    kind: Literal["mlp", "conv"]
+    kind: Kind
     latent_dim: int
     width: int
     depth: int
+    word_dropout: float = 0.0
 
 
 def sizes_for(spec: DataSpec, size: Size | None = None) -> Sizes:
@@ -58,7 +63,7 @@ def sizes_for(spec: DataSpec, size: Size | None = None) -> Sizes:
 
     >>> from sfumato.spec import Field
     >>> sizes_for(DataSpec((2,), (Field("real"),), examples=8000))
-    Sizes(kind='mlp', latent_dim=2, width=128, depth=2)
+    Sizes(kind='mlp', latent_dim=2, width=128, depth=2, word_dropout=0.0)
 
     Raises:
         SfumatoError: if the network does not suit the data or a size is not positive.
@@ -68,17 +73,32 @@ def sizes_for(spec: DataSpec, size: Size | None = None) -> Sizes:
         raise SfumatoError(f"no network is called {size.network!r}: {did_you_mean(size.network, NETWORKS)}")
     if size.network == "conv" and not spec.is_picture:
         raise SfumatoError("network 'conv' is for pictures; for tables and vectors choose mlp")
+    if size.network != "auto" and (size.network == "recurrent") is not spec.is_symbols:
+        wanted = "that of sequences of symbols is recurrent" if spec.is_symbols else "that is for sequences of symbols"
+        raise SfumatoError(f"network {size.network!r}: {wanted}; leave it out")
+    if size.word_dropout and not spec.is_symbols:
+        raise SfumatoError(f"word_dropout={size.word_dropout}: that is for sequences of symbols; leave it out")
+    if not 0 <= size.word_dropout < 1:
+        raise SfumatoError(f"word_dropout is {size.word_dropout}: give a share from 0 up to below 1, such as 0.3")
     for name in ("latent_dim", "width", "depth"):
         value = getattr(size, name)
         if value is not None and value < 1:
             raise SfumatoError(f"{name} is {value}: give a whole number of at least 1")
     large = spec.is_picture and spec.entries > MLP_UP_TO
-    kind: Literal["mlp", "conv"] = "conv" if size.network == "conv" or (size.network == "auto" and large) else "mlp"
-    default = _defaults(spec, kind)
-    return Sizes(kind, size.latent_dim or default.latent_dim, size.width or default.width, size.depth or default.depth)
+    kind: Kind = "conv" if size.network == "conv" or (size.network == "auto" and large) else "mlp"
+    default = _defaults(spec, "recurrent" if spec.is_symbols else kind)
+    return Sizes(
+        default.kind,
+        size.latent_dim or default.latent_dim,
+        size.width or default.width,
+        size.depth or default.depth,
+        size.word_dropout,
+    )
 
 
-def _defaults(spec: DataSpec, kind: Literal["mlp", "conv"]) -> Sizes:
+def _defaults(spec: DataSpec, kind: Kind) -> Sizes:
+    if spec.is_symbols:
+        return Sizes(kind, 8 if spec.shape[0] <= 32 else 32, 256 if spec.examples >= 20_000 else 100, 1)
     if spec.is_picture:
         latents = 16 if spec.entries <= 256 else 32
         return Sizes(kind, latents, 16, 1) if kind == "conv" else Sizes(kind, latents, 512, 2)
@@ -93,8 +113,12 @@ def _defaults(spec: DataSpec, kind: Literal["mlp", "conv"]) -> Sizes:
 
 def encoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> Encoder:
     """An encoder q(z | x), or q(z | x, c) when conditional, for data of this spec."""
-    entry = features.for_fields(spec)
     given = features.GivenFeatures(spec.given) if conditional else None
+    if sizes.kind == "recurrent":
+        symbols = SymbolFeatures(spec)
+        last = LastState(symbols.outputs, sizes.width, sizes.depth)
+        return Encoder(symbols, last, last.outputs, sizes.latent_dim, given)
+    entry = features.for_fields(spec)
     if sizes.kind == "conv":
         convolutional = ConvEncoder(spec.shape, sizes.width, sizes.depth)
         return Encoder(entry, convolutional, convolutional.outputs, sizes.latent_dim, given)
@@ -106,10 +130,12 @@ def encoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> E
     return Encoder(entry, nn.Sequential(*flat, *body), body.outputs, sizes.latent_dim, given)
 
 
-def decoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> Decoder:
+def decoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> Decoder | RecurrentDecoder:
     """A decoder p(x | z), or p(x | z, c) when conditional, with the likelihood the spec names."""
-    head = heads.for_likelihood(spec)
     given = features.GivenFeatures(spec.given) if conditional else None
+    if sizes.kind == "recurrent":
+        return RecurrentDecoder(spec, sizes.latent_dim, sizes.width, sizes.depth, given, sizes.word_dropout)
+    head = heads.for_likelihood(spec)
     inputs = sizes.latent_dim + (given.outputs if given else 0)
     if sizes.kind == "conv":
         return Decoder(ConvDecoder(inputs, head.raw, sizes.width, sizes.depth), head, given)
