@@ -6,7 +6,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Arrays:
         test_x: a test part the source brought along, or None.
         test_labels: its labels, or None.
         channels_first: whether a 4-D array of doubtful layout is read as (N, C, H, W), as torch has it.
+        factors: known factors of variation, name to (N,) values; empty where they are not known.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Arrays:
     test_x: np.ndarray | None = None
     test_labels: np.ndarray | None = None
     channels_first: bool = False
+    factors: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def is_array(source: Any) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from sfumato.data.batches import Batches
 from sfumato.data.options import DataOptions
@@ -23,6 +25,8 @@ class Dataset:
         options: as they were asked for.
         has_label: whether the set came with labels that are not part of x; a conditional model that is not told what
             it is conditioned on takes them: `replace(options, given=("label",))`.
+        factors: known factors of variation of the training, validation and test part in turn, name to one value for
+            each example; empty where they are not known.
     """
 
     name: str
@@ -33,3 +37,4 @@ class Dataset:
     test: Batches
     options: DataOptions
     has_label: bool = False
+    factors: tuple[dict[str, np.ndarray], ...] = field(default=({}, {}, {}))

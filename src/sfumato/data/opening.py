@@ -84,12 +84,12 @@ def built_in(name: str, options: DataOptions) -> pa.Table | Arrays | Series:
     Raises:
         SfumatoError: if there is no such set.
     """
-    found = toy.make(name, rows=options.rows, seed=options.seed)
+    found = toy.make(name, rows=options.rows, seed=options.seed, size=options.size)
     if found.values.ndim == 3 and not found.levels:
         return Series(found.values, None, np.array(found.label_names)[found.labels], found.columns, False, name)
     if found.levels:
         labels = None if found.labels is None else np.array(found.label_names)[found.labels]
-        return Arrays(name, found.values, labels)
+        return Arrays(name, found.values, labels, factors=found.factors)
     columns = {column: pa.array(found.values[:, place]) for place, column in enumerate(found.columns)}
     if found.labels is not None:
         numbered = found.label_names[0] == "0"
@@ -140,7 +140,8 @@ def open_arrays(found: Arrays, options: DataOptions, source: str | None = None) 
             for part, rows in enumerate(parts)
         ]
     train, valid, test = batches
-    return Dataset(found.name, said, schema, train, valid, test, options, has_label=labels is not None)
+    factors = tuple({name: values[rows] for name, values in found.factors.items()} for rows in parts)
+    return Dataset(found.name, said, schema, train, valid, test, options, labels is not None, factors)
 
 
 def _parts(found: Arrays, options: DataOptions, said: str) -> tuple[Parts, np.ndarray, np.ndarray | None]:

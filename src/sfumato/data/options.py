@@ -44,9 +44,10 @@ class DataOptions:
         "auto is stochastic when the likelihood is bernoulli",
     )
     size: int | None = _option(
-        None, "pictures: side in pixels; the shorter side is brought to it, then the centre is cut out"
+        None,
+        "pictures: side in pixels; the shorter side is brought to it, then the centre is cut out; of drawn sprites too",
     )
-    rows: int | None = _option(None, "moons, circles, blobs, ring: how many rows to draw (10000)")
+    rows: int | None = _option(None, "sets that are drawn: how many rows (10000; sprites 20000)")
     split: tuple[float, float, float] = _option(
         (0.8, 0.1, 0.1), "shares of training, validation and test; a source's own test part is kept as it is"
     )

@@ -1,16 +1,19 @@
-"""The sets that come built in: three toys in the plane, and those that scikit-learn ships."""
+"""The sets that come built in: toys that are drawn, and those that scikit-learn ships."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sfumato.data import sprites
 from sfumato.errors import SfumatoError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
 
 ROWS = 10_000
+SPRITES = 20_000
+"""Pictures, of the 737,280 there are."""
 RING, STEPS, SPREAD = 16, 20, 1.0
 
 SUMMARIES = {
@@ -19,6 +22,8 @@ SUMMARIES = {
     "blobs": "three Gaussian clouds in the plane, 3 labels",
     "digits": "1,797 handwritten digits, 8x8 pictures of 17 levels, 10 labels",
     "ring": "a bump that moves around a ring of 16 pixels, sequences of 20 steps, 2 labels: its direction",
+    "sprites": "squares, ellipses, hearts of known scale, rotation and place, 32x32 or --size 64, 3 labels: shape",
+    "coloured_sprites": "the same in five colours",
     "iris": "150 flowers, 4 measurements, 3 labels",
     "wine": "178 wines, 13 measurements, 3 labels",
     "breast_cancer": "569 tumours, 30 measurements, 2 labels",
@@ -36,6 +41,7 @@ class BuiltIn:
         labels: (N,) index into `label_names`, or None.
         label_names: names of the labels.
         levels: number of levels of a pixel; 0 for tables and sequences.
+        factors: known factors of variation, name to (N,) whole numbers; empty where they are not known.
     """
 
     values: np.ndarray
@@ -43,10 +49,11 @@ class BuiltIn:
     labels: np.ndarray | None = None
     label_names: tuple[str, ...] = ()
     levels: int = 0
+    factors: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def make(name: str, *, rows: int | None = None, seed: int = 0) -> BuiltIn:
-    """The built-in set `name`; `rows` and `seed` are of the toy sets, which are drawn.
+def make(name: str, *, rows: int | None = None, seed: int = 0, size: int | None = None) -> BuiltIn:
+    """The built-in set `name`; `rows` and `seed` are of the toy sets, which are drawn, `size` of the sprites.
 
     Raises:
         SfumatoError: if there is no set of this name, or `rows` is asked of a set that is not drawn.
@@ -56,6 +63,8 @@ def make(name: str, *, rows: int | None = None, seed: int = 0) -> BuiltIn:
     """
     if name not in SUMMARIES:
         raise SfumatoError(f"no file and no built-in set is called {name!r}; {did_you_mean(name, SUMMARIES)}")
+    if name in ("sprites", "coloured_sprites"):
+        return _sprites(SPRITES if rows is None else rows, seed, size, coloured=name == "coloured_sprites")
     if name == "ring":
         return _ring(ROWS if rows is None else rows, seed)
     if name in ("moons", "circles", "blobs"):
@@ -91,6 +100,15 @@ def _ring(rows: int, seed: int) -> BuiltIn:
     values = np.exp(-0.5 * (np.minimum(apart, RING - apart) / SPREAD) ** 2)
     columns = tuple(f"pixel{number}" for number in range(RING))
     return BuiltIn(values, columns, labels.astype(np.int64), ("back", "forth"))
+
+
+def _sprites(rows: int, seed: int, size: int | None, *, coloured: bool) -> BuiltIn:
+    side = sprites.SIDE if size is None else size
+    if side < sprites.LEAST:
+        raise SfumatoError(f"size={side}: sprites cannot be told apart on so few pixels; give {sprites.LEAST} or more")
+    factors = sprites.draw(rows, seed, coloured=coloured)
+    pictures = sprites.render(factors, side)
+    return BuiltIn(pictures, (), factors["shape"], sprites.SHAPES, levels=2, factors=factors)
 
 
 def _shipped(name: str) -> BuiltIn:
