@@ -17,6 +17,7 @@ from sfumato.data.dataset import Dataset
 from sfumato.data.labels import LABEL
 from sfumato.data.schema import Schema
 from sfumato.errors import SfumatoError
+from sfumato.estimator import restarts
 from sfumato.models._model import Model
 from sfumato.networks import sizes_for
 from sfumato.spec import DataSpec, Size
@@ -93,12 +94,12 @@ def train(
         config, data=dataset.options, options=filled_in(config, spec), training=chosen, source=said(source)
     )
     tables = config.to_dict()
-    model = build(tables["model"], dataset.schema, chosen.seed)
     folder = None
     if write:
+        model = build(tables["model"], dataset.schema, chosen.seed)
         stem = f"{Path(dataset.name).name or 'data'}-{config.model}"
         folder = Run.create(name, tables, dataset.schema, model, stem=stem)
-    return _trained(config, dataset, model, folder, callbacks, progress, resume=False)
+    return _trained(config, dataset, folder, callbacks, progress, resume=False)
 
 
 def resume(
@@ -138,11 +139,10 @@ def resume(
         raise SfumatoError(f"{config.source or 'the data'}: not what {run.path} was trained on; fit anew")
     if opened is not None and _is_first():
         opened(dataset)
-    model = build(config.to_dict()["model"], dataset.schema, config.training.seed)
     if _is_first():
         run.unseal()
         run.write_config(config.to_dict())
-    return _trained(config, dataset, model, run, callbacks, progress, resume=True)
+    return _trained(config, dataset, run, callbacks, progress, resume=True)
 
 
 def load(run: Run, device: str = "auto") -> Fitted:
@@ -206,19 +206,19 @@ def said(source: Any) -> str:
 def _trained(
     config: Config,
     dataset: Dataset,
-    model: Model,
     run: Run | None,
     callbacks: Sequence[Callback],
     progress: bool,
     *,
     resume: bool,
 ) -> Fitted:
-    history = training.fit(
-        model,
-        dataset.train,
-        dataset.valid if len(dataset.valid) else None,
-        settings=config.training,
+    told = config.to_dict()["model"]
+    model, history = restarts.train(
+        lambda seed: build(told, dataset.schema, seed),
+        dataset,
+        config.training,
         folder=None if run is None else run.path,
+        writes=_is_first(),
         resume=resume,
         callbacks=callbacks,
         progress=progress,

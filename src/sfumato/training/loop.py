@@ -67,10 +67,12 @@ def fit(
         The history: lines of metrics, the best step, why it stopped.
 
     Raises:
-        SfumatoError: if there is nothing to train on, the device is not there, the folder holds another training and
-            `resume` is False, or the loss stays not finite.
+        SfumatoError: if there is nothing to train on, restarts are asked for, the device is not there, the folder holds
+            another training and `resume` is False, or the loss stays not finite.
     """
     settings = settings or Settings()
+    if settings.restarts > 1:
+        raise SfumatoError(f"restarts is {settings.restarts}: a made model starts once; use sfumato.fit")
     if not len(train):
         raise SfumatoError("the training part has no rows: give more data, or a larger first part of --split")
     device = resolve_device(settings.device)

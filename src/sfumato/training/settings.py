@@ -58,12 +58,16 @@ class Settings:
     )
     precision: str = field(default="float32", metadata={"help": "arithmetic of the networks: float32 or bfloat16"})
     seed: int = field(default=0, metadata={"help": "seed of the order of the data and of all noise"})
+    restarts: int = field(
+        default=1,
+        metadata={"help": "train from as many seeds, from seed on, and keep the best on validation"},
+    )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps"})
     checkpoint_every: float = field(default=30.0, metadata={"help": "seconds between checkpoints"})
     tensorboard: bool = field(default=False, metadata={"help": "also write TensorBoard logs into the run folder"})
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps", "batch_size", "validate_every"):
+        for name in ("epochs", "steps", "batch_size", "validate_every", "restarts"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SfumatoError(f"{name} is {value}: give 1 or more")
