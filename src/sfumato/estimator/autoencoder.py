@@ -6,6 +6,7 @@ import html
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from inspect import Parameter, Signature
 from numbers import Number
 from typing import Any, Self, Unpack
@@ -22,13 +23,15 @@ from sfumato import evaluation
 from sfumato.artifacts import Run
 from sfumato.batch import Batch
 from sfumato.config import Config, resolve, settings
-from sfumato.data.dataset import Dataset
+from sfumato.data import lines
 from sfumato.data.sequence import SequenceSchema
 from sfumato.data.series import Series
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import fitting, passes
 from sfumato.estimator.fitting import Fitted
+from sfumato.estimator.judging import factors_at, judged
 from sfumato.evaluation import How, Measure, Subject
+from sfumato.evaluation.subject import ALL, MOST, held_out
 from sfumato.models._model import Model
 from sfumato.models._protocols import Bounds, Encodes, Forecasts, Reconstructs, Samples, able
 from sfumato.objectives import importance_bound
@@ -272,25 +275,27 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """Mean of `score_samples`; higher is better."""
         return float(np.mean(self.score_samples(X)))
 
-    def evaluate(self, data: Dataset | None = None, **how: Unpack[evaluation.Asked]) -> list[Measure]:
+    def evaluate(self, X: Any = None, **how: Unpack[evaluation.Asked]) -> list[Measure]:
         """Whether the model is any good: every measure that applies to it and to the data, on held-out examples.
 
         >>> auto = Autoencoder(latent_dim=2, steps=20).fit(np.random.default_rng(0).normal(size=(100, 3)))
-        >>> [measure.name for measure in auto.evaluate(quick=True)]
-        ['distortion', 'rate', '−ELBO', 'active units']
+        >>> [measure.name for measure in auto.evaluate(families=("bounds",), k=64)]
+        ['distortion', 'rate', '−ELBO', 'NLL', 'effective draws']
 
         Args:
-            data: the data it was trained on, where it was loaded; its test part is judged by.
-            how: see `sfumato.evaluation.How`.
+            X: the examples to judge by, as `score_samples` takes them, or a `Dataset`, whose test part is. None takes
+                the test part of the data it was trained on, which are opened again where the model was loaded.
+            how: see `sfumato.evaluation.How`; `factors` have one value for each of the examples.
 
         Raises:
-            SfumatoError: if there are no data to judge by.
+            SfumatoError: if there are no data to judge by, or they do not fit.
         """
         told = How(**how)
-        data = data or getattr(self, "data_", None)
-        if data is None:
-            raise SfumatoError("evaluate: this model was loaded, and its data with it are not; give the data")
-        return evaluation.evaluate(Subject.of(self._model(), self.schema_, data, told.seed), told)
+        data, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
+        most = MOST if told.quick else ALL
+        subject = Subject.of(self._model(), self.schema_, data, told.seed, most=most, part=part)
+        told = replace(told, factors=factors_at(told.factors, subject.index, len(held_out(data)[1])))
+        return evaluation.evaluate(subject, told)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Run:
         """Write a complete run folder; a bare name lies under `runs/`.
@@ -334,6 +339,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """scikit-learn's checks of arrays and frames; all else is for the data room to judge."""
         if X is None or type(X) is dict or isinstance(X, str | os.PathLike | tuple | Tensor | Number | Series):
             return X
+        if (text := lines.strings(X)) is not None:
+            return text
         if nw.dependencies.is_into_dataframe(X):
             if reset or "n_features_in_" in vars(self):
                 validate_data(self, X, reset=reset, skip_check_array=True)

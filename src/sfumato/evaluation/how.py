@@ -17,7 +17,7 @@ class Asked(TypedDict, total=False):
     """The fields of `How`, by name."""
 
     families: tuple[str, ...]
-    k: int
+    k: int | None
     samples: int | None
     annealing: int
     factors: dict[str, np.ndarray] | None
@@ -36,7 +36,7 @@ class How:
 
     Attributes:
         families: which measures, of `FAMILIES`.
-        k: importance samples of the bound on log p(x).
+        k: importance samples of the bound on log p(x); None takes 256, or fewer where the model is costly.
         samples: examples drawn from the model for the measures of samples; None as many as are judged by.
         annealing: steps of annealed importance sampling, the check of the bound; 0 leaves it out.
         factors: known factors of variation of the examples judged by, name → (N,) values; besides those the data know.
@@ -46,7 +46,7 @@ class How:
     """
 
     families: tuple[str, ...] = FAMILIES
-    k: int = 256
+    k: int | None = None
     samples: int | None = None
     annealing: int = 0
     factors: dict[str, np.ndarray] | None = None

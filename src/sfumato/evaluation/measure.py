@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
+
+import numpy as np
 
 FAMILIES = ("bounds", "samples", "representation", "disentanglement", "codes", "forecasts")
 """What measures are about, in the order they are told."""
@@ -45,3 +48,21 @@ class Measure:
     def from_dict(cls, values: dict[str, Any]) -> Measure:
         """Back from `to_dict`."""
         return cls(**{"unit": "", **values})
+
+
+class Average(TypedDict):
+    """The fields of a `Measure` that is a mean over examples."""
+
+    value: float
+    error: float | None
+
+
+def mean_and_error(each: np.ndarray) -> Average:
+    """The mean of one number an example, (N,), and its standard error s/√N; None for a single example.
+
+    >>> mean_and_error(np.array([1.0, 3.0]))
+    {'value': 2.0, 'error': 1.0}
+    """
+    each = np.asarray(each, np.float64)
+    error = float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else None
+    return Average(value=float(each.mean()), error=error)

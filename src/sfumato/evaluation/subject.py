@@ -20,8 +20,8 @@ from sfumato.models._model import Model
 from sfumato.models._protocols import Autoencoding, LatentSpace, able
 from sfumato.objectives import rate
 
-MOST = 5000
-"""Examples that measures and pictures are made from, at most."""
+MOST, ALL = 5000, 10_000
+"""Examples that pictures, and measures in haste, are made from at most; and measures with all the time they need."""
 CHUNK = 500
 ENTRIES = 20_000_000
 """Values in those examples, at most, so that large pictures do not take minutes."""
@@ -47,8 +47,9 @@ class Subject:
 
     Attributes:
         part: which part the examples are from, in words.
-        batch: at most `MOST` examples with at most `ENTRIES` values; labels: theirs, or None.
+        batch: the examples, with at most `ENTRIES` values; labels: theirs, or None.
         seed: of every choice made among examples and conditions.
+        index: which examples of the part they are, ascending, (N,).
     """
 
     model: Autoencoding
@@ -58,17 +59,23 @@ class Subject:
     batch: Batch
     labels: np.ndarray | None
     seed: int
+    index: np.ndarray
 
     @classmethod
-    def of(cls, model: Model, schema: Schema, data: Dataset, seed: int) -> Subject:
-        """With examples of the test part, or of another where that is empty."""
+    def of(
+        cls, model: Model, schema: Schema, data: Dataset, seed: int, *, most: int = MOST, part: str | None = None
+    ) -> Subject:
+        """With at most `most` examples of the test part, or of another where that is empty.
+
+        Args:
+            part: what to call it; "test part" and the like unless given.
+        """
         device = next(model.parameters()).device
-        parts = (("test part", data.test), ("validation part", data.valid), ("training part", data.train))
-        part, batches = next(((name, one) for name, one in parts if len(one)), parts[-1])
-        most = min(MOST, max(ENTRIES // schema.spec.entries, 100))
-        index = some(len(batches), most, seed)
+        name, batches = held_out(data)
+        index = some(len(batches), min(most, max(ENTRIES // schema.spec.entries, 100)), seed)
         judged = able(model, Autoencoding, "be judged")
-        return cls(judged, schema, data, part, batches.take(index).to(device), labels_at(batches, index), seed)
+        batch, labels = batches.take(index).to(device), labels_at(batches, index)
+        return cls(judged, schema, data, part or name, batch, labels, seed, index.numpy())
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -152,6 +159,12 @@ class Subject:
             part = None if given is None else given[at : at + CHUNK]
             pieces.append(self.model.sample(min(CHUNK, n - at), part, noise=noise))
         return torch.cat(pieces)
+
+
+def held_out(data: Dataset) -> tuple[str, Batches]:
+    """The part that models are judged by, and what it is called: the first of test, validation, training not empty."""
+    parts = (("test part", data.test), ("validation part", data.valid), ("training part", data.train))
+    return next(((name, one) for name, one in parts if len(one)), parts[-1])
 
 
 def rows(batch: Batch, at: slice | np.ndarray) -> Batch:

@@ -1,0 +1,93 @@
+"""The examples that a fitted model is judged by: its own test part, opened again, or others."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sfumato import data as room
+from sfumato.config import Config
+from sfumato.data.batches import Resident
+from sfumato.data.dataset import Dataset
+from sfumato.data.schema import Schema
+from sfumato.errors import SfumatoError
+
+
+class Judged(NamedTuple):
+    """What a model is judged by.
+
+    Attributes:
+        data: with the examples as its test part.
+        part: what to call them; None if they are the test part itself.
+    """
+
+    data: Dataset
+    part: str | None = None
+
+
+def judged(config: Config, schema: Schema, held: Dataset | None, X: Any) -> Judged:
+    """The data to judge by, whatever X is.
+
+    Args:
+        config: of the run; it says where the data were.
+        schema: what was learned of them.
+        held: the data it was trained on, if they are in memory.
+        X: None for the test part of the run's own data, a `Dataset` for its test part, or examples that the schema
+            reads: a path, an array, a frame.
+
+    Raises:
+        SfumatoError: if the data are not there any more or are others, or X does not fit the schema.
+    """
+    if isinstance(X, Dataset):
+        return Judged(X)
+    if X is None:
+        return Judged(held or reopened(config, schema))
+    encoded = schema.encode(schema.read(X))
+    test = Resident(encoded.x, encoded.given, time=encoded.time)
+    said = str(X) if isinstance(X, str | os.PathLike) else "the examples given"
+    if held is None and config.source:
+        held = reopened(config, schema)
+    if held is None:
+        none = Resident(encoded.x[:0])
+        held = Dataset(Path(said).stem, said, schema, none, none, test, config.data)
+    return Judged(replace(held, test=test), f"rows of {said}" if said == str(X) else said)
+
+
+def reopened(config: Config, schema: Schema) -> Dataset:
+    """The data of a run, opened once more from where they were when it was trained.
+
+    Raises:
+        SfumatoError: if they were held in memory, are gone, or have changed.
+    """
+    if not config.source:
+        raise SfumatoError("this model was trained on data held in memory; give the data to judge it by")
+    dataset = room.open(config.source, options=config.data)
+    if not same(dataset.schema, schema):
+        raise SfumatoError(f"{config.source}: not what this model was trained on; give a file to judge it by")
+    return dataset
+
+
+def same(first: Schema, second: Schema) -> bool:
+    """Whether two schemas say the same, as they would in a file."""
+    return bool(json.loads(json.dumps(first.to_dict())) == json.loads(json.dumps(second.to_dict())))
+
+
+def factors_at(factors: Mapping[str, np.ndarray] | None, index: np.ndarray, total: int) -> dict[str, np.ndarray] | None:
+    """The factors of the examples that are judged by, of those of all `total`.
+
+    Raises:
+        SfumatoError: if a factor has not one value for each example.
+    """
+    found = {}
+    for name, values in (factors or {}).items():
+        values = np.asarray(values)
+        if values.shape != (total,):
+            raise SfumatoError(f"factor {name!r} has shape {values.shape}; give one value for each of {total} examples")
+        found[name] = values[index]
+    return found or None

@@ -1,0 +1,148 @@
+"""Importance sampling of log p(x), in chunks over examples and draws, summed as it goes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sfumato.batch import Batch
+from sfumato.evaluation.how import generator
+from sfumato.evaluation.subject import array, rows
+from sfumato.models._protocols import Bounds
+
+STEP = 16
+"""Draws are made by multiples of this: a stream of normal numbers is the same however it is cut at such places."""
+WORK = 200_000_000
+"""Floating-point operations of one pass, about: with fewer, time is lost between passes; more do not fit a cache."""
+WIDEST = 1024
+LOTS = 2_000_000_000_000
+"""Floating-point operations of all passes, about, where nobody said how many draws: half a minute of two cores."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What k draws z_i ~ q(z|x) of each of N examples say, as arrays (N,) in nats.
+
+    Attributes:
+        distortion: −1/k Σ_i log p(x|z_i).
+        rate: 1/k Σ_i log q(z_i|x) − log p(z_i).
+        evidence: log 1/k Σ_i w_i with w_i = p(x, z_i)/q(z_i|x), at most log p(x) in expectation.
+        effective: (Σ w)²/Σ w², of how many equal weights the sum is worth: 1 … k.
+        draws: k.
+    """
+
+    distortion: np.ndarray
+    rate: np.ndarray
+    evidence: np.ndarray
+    effective: np.ndarray
+    draws: int
+
+    @property
+    def negative_elbo(self) -> np.ndarray:
+        """distortion + rate, (N,)."""
+        return np.asarray(self.distortion + self.rate)
+
+
+def weigh(model: Bounds, batch: Batch, draws: int, *, seed: int = 0, at_a_time: int | None = None) -> Weights:
+    """The importance weights of every example, summed in double precision while they come.
+
+        L_k(x) = log 1/k Σ_i p(x, z_i)/q(z_i|x),   z_i ~ q(z|x)          (Burda, Grosse and Salakhutdinov 2016, eq. 8)
+
+    Nothing of the size of examples × draws is held: of each example the logarithms of Σ w and Σ w² are kept, and a
+    chunk is added to them by logaddexp. The noise of an example is a function of `seed` and of its place alone, so the
+    result does not depend on how examples and draws are cut into chunks.
+
+    Args:
+        model: whose weights; where nothing is drawn (discrete codes) one draw is all there is.
+        draws: k.
+        at_a_time: pairs of example and draw that go through the model together; chosen by its cost unless given.
+    """
+    draws = draws if model.noise_size else 1
+    pairs = at_a_time or most_at_a_time(cost(model, batch))
+    pairs = max(pairs // STEP, 1) * STEP
+    group, chunk = max(pairs // draws, 1), min(pairs, draws)
+    parts = [
+        _weigh(model, rows(batch, slice(start, start + group)), start, draws, chunk, seed)
+        for start in range(0, len(batch), group)
+    ]
+    distortion, rate, total, squares = torch.cat(parts, 1)
+    return Weights(
+        array(distortion / draws),
+        array(rate / draws),
+        array(total - math.log(draws)),
+        array(torch.exp(2 * total - squares)),
+        draws,
+    )
+
+
+def _weigh(model: Bounds, batch: Batch, first: int, draws: int, chunk: int, seed: int) -> Tensor:
+    """Sums of distortion and rate, log Σ w and log Σ w² of a few examples, (4, n), in double precision."""
+    n, device = len(batch), batch.x.device
+    streams = [generator(hashed(seed, first + place)) for place in range(n)]
+    sums = torch.zeros(2, n, dtype=torch.float64, device=device)
+    logs = torch.full((2, n), -math.inf, dtype=torch.float64, device=device)
+    for done in range(0, draws, chunk):
+        k = min(chunk, draws - done)
+        noise = torch.cat([torch.randn(k, model.noise_size, generator=stream) for stream in streams])
+        log_p, log_ratio = model.log_weight_parts(batch, k, noise.to(device))
+        log_p, log_ratio = log_p.double(), log_ratio.double()
+        weights = log_p + log_ratio
+        sums -= torch.stack([log_p.sum(1), log_ratio.sum(1)])
+        logs = torch.logaddexp(logs, torch.stack([weights.logsumexp(1), (2 * weights).logsumexp(1)]))
+    return torch.cat([sums, logs])
+
+
+def hashed(seed: int, place: int) -> int:
+    """A seed for the noise of one example, unlike that of any other.
+
+    >>> hashed(0, 1) != hashed(1, 0)
+    True
+    """
+    return int(np.random.SeedSequence((seed % 2**63, place)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def cost(model: Bounds, batch: Batch) -> int:
+    """Floating-point operations of one draw of one example in layers of weights, counted, not timed."""
+    few = 4
+    counted = 64 * few * batch.x[:1].numel()
+
+    def count(module: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal counted
+        if isinstance(module, nn.RNNBase):
+            counted += 2 * output[0].shape[:-1].numel() * sum(parameter.numel() for parameter in module.parameters())
+        else:
+            weight = cast(Tensor, module.weight)
+            counted += 2 * weight.numel() * output.numel() // weight.shape[0]
+
+    layers = [
+        part
+        for part in cast(nn.Module, model).modules()
+        if isinstance(part, nn.RNNBase) or getattr(part, "weight", torch.empty(0)).ndim > 1
+    ]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        with torch.no_grad():
+            model.log_weight(rows(batch, slice(0, 1)), few)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return counted // few
+
+
+def most_at_a_time(one: int) -> int:
+    """Pairs of example and draw in one pass, for a model of this cost."""
+    return min(max(WORK // one, STEP), WIDEST)
+
+
+def affordable(one: int, examples: int) -> int:
+    """Draws of each example where nobody said how many: 256, fewer where that would take long, at least 16.
+
+    >>> affordable(400_000, 10_000), affordable(100_000_000, 10_000)
+    (256, 16)
+    """
+    return min(max(LOTS // (one * examples), 16), 256)
