@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sfumato.cli import flags
+from sfumato.cli.latents import latents_of, latents_table
 from sfumato.cli.output import DEVICE, TALK, Device, Say, number, table
 from sfumato.errors import SfumatoError
 
@@ -70,7 +71,8 @@ def show(run: str, /, *, say: Say = TALK) -> None:
     opened = Run.open(run)
     told, schema, lines = opened.config(), opened.schema(), opened.metrics()
     source = told.get("source", "")
-    parameters = sum(parameter.numel() for parameter in opened.model().parameters())
+    model = opened.model()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     options = [f"{name}={flags.shown(value)}" for name, value in told["model"].items() if name != "name"]
     values = best_values(lines)
     files = sorted(path.name + "/" * path.is_dir() for path in opened.path.iterdir() if path.name[0] != ".")
@@ -86,6 +88,7 @@ def show(run: str, /, *, say: Say = TALK) -> None:
         ["files", " ".join(files)],
     ]
     described = schema.describe()
+    latents = latents_of(model, [row["column"] for row in described])
     result = {
         "run": opened.path,
         "finished": opened.sealed(),
@@ -95,8 +98,10 @@ def show(run: str, /, *, say: Say = TALK) -> None:
         "given": schema.given_names,
         "valid": values,
         "files": files,
+        **({} if latents is None else {"latents": latents}),
     }
-    say.result(result, lambda: "\n\n".join([table(rows), kinds_table(described), next_commands(opened)]))
+    parts = [table(rows), kinds_table(described), *([] if latents is None else [latents_table(latents)])]
+    say.result(result, lambda: "\n\n".join([*parts, next_commands(opened)]))
 
 
 def report(run: str, /, *, device: Annotated[Device, DEVICE] = "auto", say: Say = TALK) -> None:

@@ -107,6 +107,22 @@ class Codebooks(Encodes, Protocol):
         """How many values each number of a code can take, (`code_size`,)."""
 
 
+@runtime_checkable
+class Drives(Protocol):
+    """A decoder in which each entry of x sees its own few latents."""
+
+    def drives(self) -> Tensor:
+        """How strongly each latent drives each entry of x, (entries, latents); exactly 0 where it does not."""
+
+
+@runtime_checkable
+class Switches(Protocol):
+    """Latents that are exactly 0 for many examples."""
+
+    def usage(self) -> Tensor:
+        """The share of examples drawn from the model in which each latent is not 0, (latents,)."""
+
+
 A = TypeVar("A")
 
 

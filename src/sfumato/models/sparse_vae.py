@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Normal, SpikeSlab
@@ -89,6 +90,11 @@ class SparseVAE(LatentModel):
             "sparsity": omega @ sparsity,
         }
         return {"model": Loss(terms, also={"active": q.gamma.mean(1)})}
+
+    @torch.no_grad()
+    def usage(self) -> Tensor:
+        """P(z_j ≠ 0) under the prior, Σ_u π_u γ_uj: the share of examples that use each latent, shape (L,)."""
+        return torch.softmax(self.prior_net.logits, 0) @ self.prior_net.components().gamma
 
 
 def scaled(q: SpikeSlab, grown: float) -> SpikeSlab:
