@@ -110,10 +110,10 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), indent: str
     return "\n".join(out)
 
 
-def as_csv(write: Callable[[Path], None]) -> str:
-    """The CSV that `write` puts into the file it is given."""
+def as_text(write: Callable[[Path], None], ending: str = ".csv") -> str:
+    """What `write` puts into the file it is given, whose name has this ending."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "out.csv"
+        path = Path(folder) / f"out{ending}"
         write(path)
         return path.read_text(encoding="utf-8")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato.cli.flags import pairs
-from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, as_csv, number, table
+from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, as_text, number, table
 from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError
 
@@ -219,6 +219,7 @@ def _read(auto: Autoencoder, source: str) -> Any:
     """The examples of a file, a folder or, as they were drawn for the training, of a built-in set."""
     from sfumato import data
     from sfumato.data.arrays import Arrays
+    from sfumato.data.lines import Lines
     from sfumato.data.opening import built_in
     from sfumato.data.series import Series
 
@@ -227,15 +228,15 @@ def _read(auto: Autoencoder, source: str) -> Any:
     if source in data.names():
         own, kind = auto.config_.data, auto.schema_.kind
         rows = built_in(source, own if source == auto.config_.source else DataOptions())
-        sequences = isinstance(rows, Series)
-        if sequences is not (kind == "sequence") or (not sequences and isinstance(rows, Arrays) is (kind == "table")):
+        kinds = {Series: ("sequence",), Lines: ("symbols",), Arrays: ("picture", "vector")}
+        if kind not in kinds.get(type(rows), ("table",)):
             raise SfumatoError(f"{source}: not of the kind this model was trained on; give it a {kind}")
         return auto.schema_.read(rows)
     raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")
 
 
 def _deliver(auto: Autoencoder, raw: Any, n: int, what: str, out: Out, say: Say) -> None:
-    """Write `raw` where it was asked to go; tables and vectors without a file go to stdout as CSV."""
+    """Write `raw` where it was asked to go; without a file, text goes to stdout as it is, all but pictures as CSV."""
     schema, path = auto.schema_, out.out
     if path is None and schema.kind == "picture":
         raise SfumatoError("pictures need a place to go: add -o grid.png, -o folder or -o pictures.npy")
@@ -245,7 +246,7 @@ def _deliver(auto: Autoencoder, raw: Any, n: int, what: str, out: Out, say: Say)
     elif say.json:
         say.result({what: _records(raw)}, str)
     else:
-        sys.stdout.write(as_csv(lambda place: schema.write(raw, place)))
+        sys.stdout.write(as_text(lambda place: schema.write(raw, place), schema.spoken))
 
 
 def _records(raw: Any) -> list[Any]:
@@ -266,7 +267,7 @@ def _columns(columns: dict[str, np.ndarray], out: Out, say: Say) -> None:
     elif say.json:
         say.result({name: column.tolist() for name, column in columns.items()}, str)
     else:
-        sys.stdout.write(as_csv(lambda place: _save(columns, place)))
+        sys.stdout.write(as_text(lambda place: _save(columns, place)))
 
 
 def _save(columns: dict[str, np.ndarray], path: Path) -> None:

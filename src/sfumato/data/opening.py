@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from sfumato.data import arrays, folder, series, tables, toy
+from sfumato.data import arrays, folder, lines, series, tables, toy
 from sfumato.data.arrays import Arrays
 from sfumato.data.batches import Batches, Resident
 from sfumato.data.dataset import Dataset
 from sfumato.data.frames import SUFFIXES
 from sfumato.data.labels import LABEL, codes, condition
+from sfumato.data.lines import Lines
 from sfumato.data.options import DataOptions
 from sfumato.data.picture import PictureSchema
 from sfumato.data.schema import Encoded
@@ -26,6 +27,7 @@ from sfumato.data.series import Series
 from sfumato.data.shards import shard
 from sfumato.data.split import Parts, split
 from sfumato.data.streaming import Streamed, streams
+from sfumato.data.symbols import SymbolSchema, check_length
 from sfumato.data.vector import VectorSchema
 from sfumato.errors import SfumatoError
 
@@ -38,6 +40,8 @@ def open_source(source: Any, options: DataOptions) -> Dataset:
     if not drawn and series.asked(source, options):
         found = series.load(source, id=options.id, time=options.time, label=options.label, drop=options.drop)
         return open_sequences(found, options, str(source) if isinstance(source, str | Path) else "array in memory")
+    if not drawn and lines.asked(source, options):
+        return open_symbols(lines.load(source), options)
     if arrays.is_array(source):
         return open_arrays(arrays.from_memory(source), options)
     if isinstance(source, str | Path):
@@ -64,6 +68,8 @@ def open_built_in(name: str, options: DataOptions) -> Dataset:
     rows = built_in(name, options)
     if isinstance(rows, Series):
         return open_sequences(rows, options, f"built-in set {name}")
+    if isinstance(rows, Lines):
+        return open_symbols(rows, options)
     if isinstance(rows, Arrays):
         return open_arrays(rows, options)
     has_label = LABEL in rows.column_names
@@ -78,7 +84,7 @@ def open_built_in(name: str, options: DataOptions) -> Dataset:
     return replace(data, options=options, has_label=has_label)
 
 
-def built_in(name: str, options: DataOptions) -> pa.Table | Arrays | Series:
+def built_in(name: str, options: DataOptions) -> pa.Table | Arrays | Series | Lines:
     """The rows of a built-in set with their labels, as `Schema.read` takes them: a table, pictures, or sequences.
 
     Raises:
@@ -87,6 +93,8 @@ def built_in(name: str, options: DataOptions) -> pa.Table | Arrays | Series:
     found = toy.make(name, rows=options.rows, seed=options.seed, size=options.size)
     if found.values.ndim == 3 and not found.levels:
         return Series(found.values, None, np.array(found.label_names)[found.labels], found.columns, False, name)
+    if found.symbols:
+        return Lines(found.values.astype(float), np.array(found.label_names)[found.labels], name)
     if found.levels:
         labels = None if found.labels is None else np.array(found.label_names)[found.labels]
         return Arrays(name, found.values, labels, factors=found.factors)
@@ -115,6 +123,31 @@ def open_sequences(found: Series, options: DataOptions, said: str) -> Dataset:
         batches.append(Resident(encoded.x, None, index, time=encoded.time))
     train, valid, test = batches
     return Dataset(found.name, said, schema, train, valid, test, options, has_label=found.labels is not None)
+
+
+def open_symbols(found: Lines, options: DataOptions) -> Dataset:
+    """Sequences of symbols, held whole.
+
+    Raises:
+        SfumatoError: if they are to be read from disk while training, or one is longer than the options allow.
+    """
+    if options.streaming == "yes":
+        raise SfumatoError("streaming=yes: sequences are held whole; leave streaming out")
+    longest = check_length(found, options)
+    said = f"built-in set {found.name}" if found.name in toy.SUMMARIES else found.name
+    parts = split(len(found), options.split, labels=codes(found.labels), seed=options.seed, source=said)
+    held = [
+        replace(found, x=found.x[rows], labels=None if found.labels is None else found.labels[rows]) for rows in parts
+    ]
+    schema = SymbolSchema.learn(held[0], options, longest=longest)
+    batches = []
+    for part in held:
+        encoded = schema.encode(schema.read(part))
+        index = None if schema.label is None or part.labels is None else schema.label.index(part.labels)
+        batches.append(Resident(encoded.x, encoded.given, index))
+    train, valid, test = batches
+    name = Path(found.name).name.partition(".")[0]
+    return Dataset(name, said, schema, train, valid, test, options, has_label=found.labels is not None)
 
 
 def _of(found: Series, rows: np.ndarray) -> Series:

@@ -54,6 +54,12 @@ class DataOptions:
     seed: int = _option(0, "seed of the split and of the toy sets")
     cells: int = _option(64, "tables: at most this many quantile cells per numeric column")
     sequences: bool = _option(False, "read arrays (N, T) and (N, T, D) as N sequences of T steps of D channels")
+    symbols: bool = _option(
+        False,
+        "read a file as lines of characters, or an array (N, T) of whole numbers as sequences of symbols; .txt files "
+        "and lists of strings are so without it",
+    )
+    longest: int = _option(256, "sequences of symbols: at most so many symbols; longer ones are refused")
     id: str | None = _option(None, "tables of sequences: column that tells the sequences apart, one row for each step")
     time: str | None = _option(None, "tables of sequences: column of the time of each step; even steps without it")
     streaming: str = _option("auto", "read from disk while training: auto does when the data is too large")
@@ -74,7 +80,7 @@ class DataOptions:
         shares = self.split
         if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise SfumatoError(f"split={shares} must be three shares that sum to 1, as 0.8 0.1 0.1")
-        for name, least in (("size", 1), ("rows", 1), ("cells", 2)):
+        for name, least in (("size", 1), ("rows", 1), ("cells", 2), ("longest", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise SfumatoError(f"{name}={value} is too small; give {least} or more")

@@ -35,7 +35,7 @@ class Schema(ABC):
     """What was learned of the data on the training part alone; saved with the model.
 
     Attributes:
-        kind: "table", "picture", "vector" or "sequence".
+        kind: "table", "picture", "vector", "sequence" or "symbols".
         spec: all that a model may know; its likelihood is resolved, never "auto".
         given_names: names of the conditions, in the order of `spec.given`.
         given_rows: (M, G) encoded conditions of at most `REMEMBERED` training rows, NaN where missing.
@@ -71,6 +71,11 @@ class Schema(ABC):
         Raises:
             SfumatoError: if the format is not one for this kind of data.
         """
+
+    @property
+    def spoken(self) -> str:
+        """Ending of the format that examples take on a terminal."""
+        return ".csv"
 
     @abstractmethod
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
@@ -179,6 +184,7 @@ def load(values: Mapping[str, Any]) -> Schema:
         "picture": ("sfumato.data.picture", "PictureSchema"),
         "vector": ("sfumato.data.vector", "VectorSchema"),
         "sequence": ("sfumato.data.sequence", "SequenceSchema"),
+        "symbols": ("sfumato.data.symbols", "SymbolSchema"),
     }
     kind = values.get("kind")
     if kind not in homes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sfumato.data import sprites
+from sfumato.data import markov, sprites
 from sfumato.errors import SfumatoError, did_you_mean
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ SUMMARIES = {
     "ring": "a bump that moves around a ring of 16 pixels, sequences of 20 steps, 2 labels: its direction",
     "sprites": "squares, ellipses, hearts of known scale, rotation and place, 32x32 or --size 64, 3 labels: shape",
     "coloured_sprites": "the same in five colours",
+    "markov": "sequences of 20 symbols from one of 8 Markov chains, 10 symbols, 8 labels: the chain",
     "iris": "150 flowers, 4 measurements, 3 labels",
     "wine": "178 wines, 13 measurements, 3 labels",
     "breast_cancer": "569 tumours, 30 measurements, 2 labels",
@@ -36,11 +37,12 @@ class BuiltIn:
     """A built-in set.
 
     Attributes:
-        values: (N, D), (N, H, W), or sequences (N, T, D).
+        values: (N, D), (N, H, W), sequences (N, T, D), or whole numbers (N, T) that are symbols.
         columns: names of the D columns; none for pictures.
         labels: (N,) index into `label_names`, or None.
         label_names: names of the labels.
-        levels: number of levels of a pixel; 0 for tables and sequences.
+        levels: number of levels of a pixel; 0 for all else.
+        symbols: whether values are sequences of symbols.
         factors: known factors of variation, name to (N,) whole numbers; empty where they are not known.
     """
 
@@ -49,6 +51,7 @@ class BuiltIn:
     labels: np.ndarray | None = None
     label_names: tuple[str, ...] = ()
     levels: int = 0
+    symbols: bool = False
     factors: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -67,6 +70,9 @@ def make(name: str, *, rows: int | None = None, seed: int = 0, size: int | None 
         return _sprites(SPRITES if rows is None else rows, seed, size, coloured=name == "coloured_sprites")
     if name == "ring":
         return _ring(ROWS if rows is None else rows, seed)
+    if name == "markov":
+        values, labels = markov.draw(ROWS if rows is None else rows, seed)
+        return BuiltIn(values, (), labels, tuple(map(str, range(markov.CLASSES))), symbols=True)
     if name in ("moons", "circles", "blobs"):
         return _drawn(name, ROWS if rows is None else rows, seed)
     if rows is not None:

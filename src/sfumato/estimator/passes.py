@@ -55,7 +55,7 @@ def batches(
 def at_a_time(spec: DataSpec, copies: int = 1) -> int:
     """How many examples go through the model at a time."""
     sizes = (field.size if field.kind in ("cells", "category") else 1 for field in spec.columns)
-    numbers = 64 * spec.entries if spec.is_picture else sum(sizes)
+    numbers = 64 * spec.entries if spec.is_picture else 512 * spec.entries if spec.is_symbols else sum(sizes)
     return max(1, NUMBERS // (copies * max(256, numbers)))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sfumato.data.dataset import Dataset
 from sfumato.estimator import Autoencoder
 from sfumato.evaluation.subject import Subject, still
-from sfumato.report import codebooks, of_pictures, of_plane, of_sequences, of_tables
+from sfumato.report import codebooks, of_pictures, of_plane, of_sequences, of_symbols, of_tables
 from sfumato.report.curves import curves, terms
 from sfumato.report.look import Picture, save
 
@@ -20,9 +20,10 @@ def pictures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 0) -
     """Draw what there is to see of a fitted model into `folder`, and its twins on dark paper into `folder/dark`.
 
     Two numeric columns: data, reconstructions and samples side by side, and the decoder's map. Pictures: pairs,
-    samples, traversals, interpolations. Sequences: what may come after their first half. Other tables and vectors:
-    marginals, associations, distances. Always the latent space or, where codes are discrete, the use of the codebooks,
-    and the curves of training. What walks between codes is left out where they are discrete.
+    samples, traversals, interpolations. Sequences: what may come after their first half. Symbols: sequences, their
+    reconstructions, samples. Other tables and vectors: marginals, associations, distances. Always the latent space or,
+    where codes are discrete, the use of the codebooks, and the curves of training. What walks between codes is left out
+    where they are discrete.
 
     Args:
         auto: fitted; it is left as it was.
@@ -41,6 +42,8 @@ def pictures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 0) -
             found += of_pictures.draw(shown, folder)
         elif auto.schema_.kind == "sequence":
             found += of_sequences.draw(shown, folder)
+        elif auto.schema_.kind == "symbols":
+            found += of_symbols.draw(shown, folder)
         elif (plane := of_plane.find(shown)) is not None:
             found += of_plane.draw(shown, plane, folder)
         else:

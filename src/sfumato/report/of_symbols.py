@@ -1,0 +1,67 @@
+"""Sequences of symbols: some as they are, as the model spells them again, and new ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sfumato.evaluation.subject import Subject, rows, some
+from sfumato.report.look import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
+
+PAIRS, NEW = 6, 10
+LINE, LONGEST = 0.24, 96
+
+
+def draw(shown: Subject, folder: Path) -> list[Picture]:
+    """Pairs of sequences and their reconstructions, and samples."""
+    chosen = rows(shown.batch, some(len(shown), PAIRS, shown.seed).numpy())
+    pairs = [spelled(shown.raw(chosen)), spelled(shown.decoded(shown.model.reconstruct(chosen), chosen.given))]
+    new = spelled(shown.decoded(shown.draw(shown.conditions(NEW), NEW, noise=True), None))
+    pairs_picture = save(
+        folder,
+        "reconstructions",
+        lambda look: _sheet([line for one in zip(*pairs, strict=True) for line in enumerate(one)], look),
+        title="Sequences, and what the model makes of them",
+        alt=f"{len(pairs[0])} sequences, each above its reconstruction. " + " / ".join(pairs[0][:2]),
+        caption=f"Sequences of the {shown.part}, each above the likeliest spelling of its code. The decoder also reads "
+        "what it has spelled so far; where all spellings look alike, the code says little.",
+    )
+    new_picture = save(
+        folder,
+        "samples",
+        lambda look: _sheet([(1, row) for row in new], look),
+        title="New sequences",
+        alt=f"{len(new)} sequences drawn from the model. " + " / ".join(new[:2]),
+        caption="Drawn from the prior and spelled symbol by symbol.",
+    )
+    return [pairs_picture, new_picture]
+
+
+def spelled(raw: Any) -> list[str]:
+    """Text as it is, numbers apart by spaces.
+
+    >>> spelled(np.array([[1.0, 2.0, np.nan]]))
+    ['1 2']
+    """
+    if raw.dtype.kind == "O":
+        return [short(row, LONGEST) for row in raw]
+    return [short(" ".join(f"{value:.0f}" for value in row if not np.isnan(value)), LONGEST) for row in raw]
+
+
+def _sheet(lines: list[tuple[int, str]], look: Look) -> Figure:
+    top = 0.42
+    sheet = figure(WIDTH, top + LINE * len(lines) + 0.1, look)
+    both = [("as it is", look.ink), ("by the model", look.made)]
+    legend(sheet, both if any(kind == 0 for kind, _ in lines) else both[1:], look, top=0.1, left=0.1)
+    axes = tidy(place(sheet, 0.1, top, WIDTH - 0.2, LINE * len(lines)), look)
+    axes.axis("off")
+    axes.set_ylim(len(lines), 0)
+    for number, (kind, row) in enumerate(lines):
+        colour = (look.ink, look.made)[kind]
+        axes.text(
+            0, number + 0.5, row, color=colour, family="DejaVu Sans Mono", fontsize=8, va="center", parse_math=False
+        )
+    return sheet
