@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ GROUPS = 10
 
 
 def jackknife(
-    statistic: Callable[..., Sequence[float] | np.ndarray], sizes: Sequence[int], seed: int = 0
+    statistic: Callable[..., Sequence[Any] | np.ndarray], sizes: Sequence[int], seed: int = 0
 ) -> list[float | None]:
     """The standard error of each number that `statistic` gives, by leaving out a tenth of one sample at a time.
 
@@ -31,7 +32,7 @@ def jackknife(
 
     >>> x = np.random.default_rng(0).normal(size=10_000)
     >>> [round(error, 3) for error in jackknife(lambda kept: [x[kept].mean()], [10_000])]
-    [0.008]
+    [0.009]
     """
     random = np.random.default_rng(seed)
     whole = [np.arange(size) for size in sizes]

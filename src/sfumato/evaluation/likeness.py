@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy import linalg
-from torch import Tensor, nn
+from torch import Tensor
 
 from sfumato.evaluation.jackknife import jackknife
 
@@ -85,7 +85,7 @@ def _distances(a: Tensor, b: Tensor) -> Tensor:
     centre = a.mean(0)
     a, b = (a - centre).double(), (b - centre).double()
     size = float(a.square().sum(1).mean().sqrt())
-    return nn.functional.threshold_(torch.cdist(a, b), 1e-6 * size, 0.0)
+    return torch.threshold_(torch.cdist(a, b), 1e-6 * size, 0.0)
 
 
 def _nearest(points: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,141 @@
+"""What samples are compared in: numbers that stand for an example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.evaluation import pictures
+from sfumato.evaluation.columns import Aligned
+from sfumato.evaluation.drawn import MADE, TEST, TRAIN, Drawn
+from sfumato.evaluation.pictures import Looked, network
+from sfumato.evaluation.subject import array
+from sfumato.evaluation.symbols import counted
+
+WIDEST = 256
+"""More features than these are brought to so many principal axes of the training rows."""
+LEVELS = 50
+"""Categories of a column with a feature of their own, the most frequent ones; the others share one."""
+EXTRACTED = 500
+NOISY = ("gaussian", "mse")
+"""Likelihoods whose draws have pixel noise that nobody wants to see."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of three sets of examples.
+
+    Attributes:
+        sets: of training rows, test examples and samples, each (N, F).
+        space: what they are, to stand in a sentence behind "in".
+    """
+
+    sets: Sequence[np.ndarray]
+    space: str
+
+    @property
+    def train(self) -> np.ndarray:
+        """Of training rows."""
+        return self.sets[TRAIN]
+
+    @property
+    def test(self) -> np.ndarray:
+        """Of test examples."""
+        return self.sets[TEST]
+
+    @property
+    def made(self) -> np.ndarray:
+        """Of samples."""
+        return self.sets[MADE]
+
+
+def features(drawn: Drawn) -> Features | None:
+    """By the user's extractor, or by the kind of data; None where it would take long and quick is asked for.
+
+    * rows of a table: numbers standardised on the training rows, a feature of 0 or 1 for each category (a row that
+      changes its category moves as far, on average, as one that changes a number), 0 where missing and a flag for it;
+    * vectors and sequences: the entries as the model sees them, standardised; 0 where missing and a flag for it;
+    * sequences of symbols: how often each symbol and each pair of neighbours occurs, the 256 most frequent of them;
+    * pictures: the last hidden layer of a small network trained on the training part, `sfumato.evaluation.pictures`,
+      on the scale at which the mean variance of a feature over training pictures is 1.
+    """
+    schema, how = drawn.subject.schema, drawn.how
+    spec = schema.spec
+    if how.extractor is not None:
+        return Features([_extracted(drawn, batch.x) for batch in drawn.sets], "features of your own extractor")
+    if spec.is_picture:
+        if how.quick:
+            return None
+        found = _network(drawn)
+        sets = [seen_by(found, batch.x) for batch in drawn.sets]
+        return Features(sets, f"features of a small network that was taught {found.taught} on the training part")
+    if spec.is_symbols:
+        return Features(counted(drawn), "the counts of symbols and of neighbouring symbols")
+    if schema.kind == "table":
+        return Features(narrowed(encoded(drawn.columns)), "the columns, standardised")
+    return Features(narrowed(drawn.flat), "the entries, standardised")
+
+
+def mean_pictures(drawn: Drawn) -> np.ndarray | None:
+    """Features of as many samples without pixel noise; None where samples have none, or are no pictures."""
+    subject, how = drawn.subject, drawn.how
+    if not subject.schema.spec.is_picture or subject.schema.spec.likelihood not in NOISY:
+        return None
+    x = subject.draw(drawn.made.given, len(drawn.made), noise=False)
+    return _extracted(drawn, x) if how.extractor is not None else seen_by(_network(drawn), x)
+
+
+def _network(drawn: Drawn) -> Looked:
+    spec = drawn.subject.schema.spec
+    return network(drawn.subject.data.train, spec.fields[0].size, drawn.made.x.device, drawn.how.seed)
+
+
+def seen_by(looked: Looked, x: Tensor) -> np.ndarray:
+    """Features of pictures, over their scale."""
+    return pictures.features(looked.net, x) / looked.scale
+
+
+def encoded(table: Sequence[Aligned]) -> list[np.ndarray]:
+    """Columns of several tables as features, by what the first of them, the training rows, hold."""
+    found: list[list[np.ndarray]] = [[] for _ in table[0].values]
+    for column in table:
+        first = column.values[0]
+        flagged = any(np.isnan(values).any() for values in column.values)
+        if column.levels:
+            counts = np.bincount(first[~np.isnan(first)].astype(int), minlength=len(column.levels))
+            own = np.argsort(-counts, kind="stable")[:LEVELS]
+            place = np.full(len(column.levels), len(own))
+            place[own] = np.arange(len(own))
+            for side, values in enumerate(column.values):
+                hot = np.zeros((len(values), len(own) + 1))
+                known = np.flatnonzero(~np.isnan(values))
+                hot[known, place[values[known].astype(int)]] = 1.0
+                found[side].append(hot)
+        else:
+            mean, scale = np.nanmean(first), np.nanstd(first) or 1.0
+            for side, values in enumerate(column.values):
+                found[side].append(np.nan_to_num((values - mean) / scale)[:, None])
+        if flagged:
+            for side, values in enumerate(column.values):
+                found[side].append(np.isnan(values)[:, None].astype(float))
+    return [np.concatenate(parts, 1) for parts in found]
+
+
+def narrowed(sets: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """The same where they are narrow; else on the principal axes of the first set, the training rows."""
+    train = sets[0]
+    if train.shape[1] <= WIDEST:
+        return sets
+    centre = train.mean(0)
+    axes = np.linalg.eigh(np.cov(train, rowvar=False))[1][:, -WIDEST:]
+    return [(x - centre) @ axes for x in sets]
+
+
+def _extracted(drawn: Drawn, x: Tensor) -> np.ndarray:
+    assert drawn.how.extractor is not None, "asked for where there is one"
+    found = torch.cat([drawn.how.extractor(part).flatten(1) for part in x.split(EXTRACTED)])
+    return array(found.double())
