@@ -21,7 +21,7 @@ from cyclopts.exceptions import (
 
 from sfumato import models
 from sfumato._version import __version__
-from sfumato.cli import fit, look, use
+from sfumato.cli import compare, fit, look, sweep, use
 from sfumato.cli.help import Columns
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -62,6 +62,8 @@ def make(model: str = "vae") -> App:
         use.forecast,
         look.show,
         look.report,
+        compare.compare,
+        sweep.sweep,
         look.models,
         look.data,
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from sfumato.report.tables import MOST, distances, marginals, pair_associations
 
 DRAWN = 2000
 """Samples that are compared, at least, so that the noise is that of the real rows alone."""
+MOST_ROWS = 5000
+"""Rows whose associations are compared, at most."""
+RESAMPLES = 5
 
 
 def draw(shown: Subject, folder: Path) -> list[Picture]:
@@ -31,12 +35,15 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     order = np.argsort([-column.distance for column in table], kind="stable")[:MOST]
     worst = [table[place] for place in order]
     by_chance = [chance[place].distance for place in order]
-    kept = [table[place] for place in sorted(order)]
+    rows = some(len(train), MOST_ROWS, shown.seed + 1)
+    given = shown.conditions(len(rows))
+    many = [shown.raw(train.take(rows)), shown.decoded(shown.draw(given, len(rows), noise=True), given)]
+    kept = [column.pair(0, 1) for place, column in enumerate(schema_columns(shown.schema, many)) if place in order]
     few = "" if len(table) <= MOST else f" The {MOST} that match worst of {len(table)} columns are shown."
     return [
         _distances(worst, by_chance, few, len(index), folder),
         _marginals(worst, few, shown.part, folder),
-        *([_associations(kept, few, folder)] if len(kept) > 1 else []),
+        *([_associations(kept, few, shown.seed, folder)] if len(kept) > 1 else []),
     ]
 
 
@@ -71,11 +78,12 @@ def _marginals(worst: list[Column], few: str, part: str, folder: Path) -> Pictur
     )
 
 
-def _associations(kept: list[Column], few: str, folder: Path) -> Picture:
+def _associations(kept: list[Column], few: str, seed: int, folder: Path) -> Picture:
     real, made = associations(kept), associations(kept, made=True)
     gap = np.abs(np.nan_to_num(made - real))
     i, j = np.unravel_index(int(gap.argmax()), gap.shape)
     widest = f"{kept[i].name} and {kept[j].name}, {real[i, j]:.2f} real against {made[i, j]:.2f} sampled"
+    count = len(kept[0].real)
     return save(
         folder,
         "associations",
@@ -84,6 +92,20 @@ def _associations(kept: list[Column], few: str, folder: Path) -> Picture:
         alt=f"Three matrices of {len(kept)} columns: association of each pair in real rows, in sampled rows, and the "
         f"difference. The widest difference is {widest}.",
         caption="Pearson's correlation for two numbers (−1 to 1), Cramér's V for two categories, the "
-        "correlation ratio for "
-        f"one of each (0 to 1). The right panel should be empty; its strongest cell is {widest}." + few,
+        f"correlation ratio for one of each (0 to 1), of {count:,} rows of the training part and as many samples. The "
+        f"right panel should be empty; its strongest cell is {widest}. By chance alone the strongest cell would be "
+        f"about {_by_chance(kept, seed):.2f}: so much do two draws of {count:,} of the real rows differ." + few,
     )
+
+
+def _by_chance(kept: list[Column], seed: int) -> float:
+    """The strongest difference between associations of two draws of the real rows, with replacement; the median."""
+    chooser = np.random.default_rng(seed)
+    count = len(kept[0].real)
+    strongest = []
+    for _ in range(RESAMPLES):
+        one, two = chooser.integers(0, count, (2, count))
+        drawn = [replace(column, real=column.real[one], made=column.real[two]) for column in kept]
+        gap = associations(drawn) - associations(drawn, made=True)
+        strongest.append(float(np.abs(np.nan_to_num(gap)).max()))
+    return float(np.median(strongest))

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
-import base64
 import platform
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image, features
 
 from sfumato._version import __version__
 from sfumato.artifacts import Run
 from sfumato.artifacts.run import CONFIG
 from sfumato.data.schema import Schema
 from sfumato.evaluation import Measure
-from sfumato.files import write_text
-from sfumato.report.look import DOTS, Picture
+from sfumato.report.look import Picture
+from sfumato.report.rendering import embedded, write
+
+if TYPE_CHECKING:
+    from sfumato.evaluation.doctor.finding import Finding
 
 NAME = "report.html"
-LARGE = 200_000
-"""Bytes of a PNG above which the report holds a WebP in its place."""
+
+TITLES = {
+    "bounds": "How well it explains examples",
+    "samples": "How good its samples are",
+    "representation": "What its codes hold",
+    "disentanglement": "How separate its latents are",
+    "codes": "How its codebooks are used",
+    "forecasts": "How good its forecasts are",
+}
+"""What each family of measures answers."""
 
 
-def html(run: Run, pictures: Sequence[Picture], measures: Sequence[Measure] = ()) -> Path:
+def html(
+    run: Run,
+    pictures: Sequence[Picture],
+    measures: Sequence[Measure] = (),
+    findings: Sequence[Finding] = (),
+    *,
+    judged_by: str = "",
+) -> Path:
     """Write `report.html` into the run folder, whole or not at all.
 
     Everything a user named (run, columns, labels, paths) is escaped.
@@ -37,43 +51,41 @@ def html(run: Run, pictures: Sequence[Picture], measures: Sequence[Measure] = ()
         run: the run; its config, schema and metrics are told in the report.
         pictures: in the order they are shown.
         measures: the final ones.
+        findings: what the doctor says, which is told first.
+        judged_by: what the measures are of, in a sentence.
 
     Raises:
         SfumatoError: if the run is damaged or the folder cannot be written.
     """
-    environment = Environment(
-        loader=PackageLoader("sfumato.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["measured"] = measured
     config, schema, metrics = run.config(), run.schema(), run.metrics()
-    text = environment.get_template("page.html.jinja").render(
+    return write(
+        "page.html.jinja",
+        run.path / NAME,
         name=run.name,
+        summary=summary(config, schema),
+        findings=findings,
         facts=facts(config, schema, metrics),
-        pictures=[_embedded(picture) for picture in pictures],
-        measures=measures,
+        pictures=[embedded(picture) for picture in pictures],
+        families=by_family(measures),
+        measured_by=judged_by,
         columns=_columns(schema),
         commands=commands(run, config, schema),
         config=shlex.quote(str(run.path / CONFIG)),
         options=(run.path / CONFIG).read_text(encoding="utf-8"),
-        version=__version__,
     )
-    path = run.path / NAME
-    write_text(path, text)
-    return path
 
 
-def measured(value: float) -> str:
-    """A number with as many digits as a person reads.
+def by_family(measures: Sequence[Measure]) -> list[tuple[str, list[Measure]]]:
+    """Measures under the question their family answers, in the order families are told."""
+    found = [(title, [one for one in measures if one.family == family]) for family, title in TITLES.items()]
+    return [(title, ones) for title, ones in found if ones]
 
-    >>> measured(103.4567), measured(-0.012345), measured(7)
-    ('103.46', '−0.01235', '7')
-    """
-    text = str(value) if isinstance(value, int) else f"{value:.5g}" if abs(value) >= 1 else f"{value:.4g}"
-    return text.replace("-", "−")
+
+def summary(config: dict[str, Any], schema: Schema) -> str:
+    """What was trained on what, in one line."""
+    source = Path(str(config.get("source") or "data held in memory")).name
+    given = f", given {', '.join(schema.given_names)}" if schema.given_names else ""
+    return f"{config['model']['name']} on {schema.spec.examples:,} examples of {source}{given}"
 
 
 def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -84,7 +96,7 @@ def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, An
         ("Examples", f"{schema.spec.examples:,} to learn from, each of {_size(schema)}"),
         (
             "Model",
-            " · ".join([told["name"], *(f"{name} {_plain(value)}" for name, value in told.items() if name != "name")]),
+            " · ".join([told["name"], *(f"{name} {plain(value)}" for name, value in told.items() if name != "name")]),
         ),
         ("Likelihood", schema.spec.likelihood),
         ("Given", ", ".join(schema.given_names) or "nothing"),
@@ -94,7 +106,7 @@ def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, An
         steps = (
             f"{last['step']:,} steps, {last['epoch']:.4g} epochs" if last.get("epoch") else f"{last['step']:,} steps"
         )
-        found.append(("Trained", f"{_duration(float(last.get('seconds') or 0))} · {steps}"))
+        found.append(("Trained", f"{duration(float(last.get('seconds') or 0))} · {steps}"))
     versions = f"sfumato {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
     found += [
         ("Seed", str(config.get("training", {}).get("seed", 0))),
@@ -108,7 +120,7 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     """What to type next, (what it does, the line), with the run's own names and values filled in."""
     name = shlex.quote(run.name if run.path.parent == Path("runs") else str(run.path))
     source = shlex.quote(str(config.get("source") or "FILE"))
-    out = {"table": "csv", "picture": "png", "vector": "npy", "sequence": "csv"}[schema.kind]
+    out = {"table": "csv", "picture": "png", "vector": "npy", "sequence": "csv"}.get(schema.kind, schema.spoken[1:])
     given = condition(schema)
     asked = f" --given {shlex.quote(f'{given[0]}={given[1]}')}" if given else ""
     wanted = f", given={{{given[0]!r}: {given[1]!r}}}" if given else ""
@@ -144,52 +156,27 @@ def _columns(schema: Schema) -> tuple[list[str], list[list[str]]]:
     return header, [[row.get(column, "") for column in header] for row in described]
 
 
-def _embedded(picture: Picture) -> dict[str, Any]:
-    with Image.open(picture.path) as image:
-        width, height = image.size
-    return {
-        "title": picture.title,
-        "alt": picture.alt,
-        "caption": picture.caption,
-        "anchor": picture.path.stem,
-        "light": _data(picture.path),
-        "dark": _data(picture.dark) if picture.dark.exists() else None,
-        "width": round(width * 100 / DOTS),
-        "height": round(height * 100 / DOTS),
-        "wide": width > 1.6 * height,
-    }
-
-
-def _data(path: Path) -> str:
-    """The picture as a data URL; a large one (photographs) as WebP at a quality that hides what is lost."""
-    kind, content = "png", path.read_bytes()
-    if len(content) > LARGE and features.check("webp"):
-        buffer = BytesIO()
-        with Image.open(path) as image:
-            image.save(buffer, format="WEBP", quality=90, method=3)
-        kind, content = "webp", buffer.getvalue()
-    return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
-
-
 def _size(schema: Schema) -> str:
     """The size of one example, as a person says it."""
     shape = schema.spec.shape
     if schema.kind == "picture":
         colour = {1: "grey", 2: "grey with opacity", 3: "colour", 4: "colour with opacity"}[shape[0]]
         return f"{shape[2]} × {shape[1]} pixels, {colour}"
+    if schema.kind == "symbols":
+        return schema.describe()[0]["kind"]
     if schema.kind == "sequence":
         return f"up to {shape[0]} steps of {shape[1]} channel{'' if shape[1] == 1 else 's'}"
     return f"{shape[0]} column{'' if shape[0] == 1 else 's'}"
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A length of time in words.
 
-    >>> _duration(3.21), _duration(75), _duration(7300)
+    >>> duration(3.21), duration(75), duration(7300)
     ('3.2 seconds', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 60:

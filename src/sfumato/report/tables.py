@@ -172,7 +172,7 @@ def pair_associations(names: Sequence[str], real: np.ndarray, made: np.ndarray, 
     size = 7.5 if len(names) <= 14 else 5.6
     sheet = figure(WIDTH, top + side + 0.2 + max(map(len, labels)) * size * 0.0092, look)
     places = np.arange(len(names))
-    shown = (("real (test part)", real), ("sampled", made), ("difference", made - real))
+    shown = (("real (training part)", real), ("sampled", made), ("difference", made - real))
     for index, (title, matrix) in enumerate(shown):
         axes = tidy(place(sheet, left + index * (side + gap), top, side, side), look, title)
         picture = axes.imshow(matrix, vmin=-1, vmax=1, cmap=look.diverging, interpolation="nearest")

@@ -1,5 +1,6 @@
 """What takes several fits: runs compared, and sweeps over models, options and seeds."""
 
 from sfumato.studies.comparison import Comparison, compare
+from sfumato.studies.sweep import Sweep, sweep
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "Sweep", "compare", "sweep"]

@@ -241,8 +241,7 @@ def marked(cells: Sequence[Cell], *, lower: bool) -> list[Cell]:
     if all(as_good):
         return list(cells)
     return [
-        Cell(one.value, one.low, one.high, one.error, one.runs, good)
-        for one, good in zip(cells, as_good, strict=True)
+        Cell(one.value, one.low, one.high, one.error, one.runs, good) for one, good in zip(cells, as_good, strict=True)
     ]
 
 

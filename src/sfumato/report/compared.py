@@ -1,0 +1,97 @@
+"""The page of a comparison: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sfumato.report import beside
+from sfumato.report.page import TITLES, duration, plain
+from sfumato.report.rendering import embedded, write
+from sfumato.studies import Comparison
+from sfumato.studies.comparison import Group, Row
+
+NUMBERED = 10
+"""More configurations than this are told apart by numbers."""
+
+
+def compared(found: Comparison, path: Path, *, seed: int = 0) -> Path:
+    """Write a comparison as a page: what is best, pictures, measures, runs, what to type next.
+
+    Everything a user named is escaped.
+
+    Args:
+        found: the comparison.
+        path: of the file.
+        seed: of the samples, the same for all runs.
+
+    Raises:
+        SfumatoError: if the file cannot be written.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = [embedded(picture) for picture in beside.draw(found, Path(folder), seed=seed)]
+    return write(
+        "comparison.html.jinja",
+        path,
+        runs=len(found.runs),
+        data=Path(found.data).name,
+        made=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
+        seeds=any(len(group.members) > 1 for group in found.groups),
+        best=_best(found),
+        pictures=pictures,
+        families=_families(found.rows),
+        notes=[*found.notes, *_left_out(found)],
+        numbered=len(found.groups) > NUMBERED,
+        groups=[_told(group) for group in found.groups],
+        commands=_commands(found),
+    )
+
+
+def _best(found: Comparison) -> list[tuple[str, str]]:
+    """Which configuration each measure is best for, where one can be told."""
+    named = [
+        (row.measure.name, [group.name for group, cell in zip(found.groups, row.cells, strict=True) if cell.best])
+        for row in found.rows
+    ]
+    return [(name, "; ".join(best)) for name, best in named if best]
+
+
+def _families(rows: Sequence[Row]) -> list[tuple[str, list[dict[str, object]]]]:
+    families = [(title, [row for row in rows if row.measure.family == family]) for family, title in TITLES.items()]
+    return [(title, [vars(row) | {"units": not row.unlike} for row in ones]) for title, ones in families if ones]
+
+
+def _left_out(found: Comparison) -> list[str]:
+    if not found.left_out:
+        return []
+    return [f"Measured for some of the runs only, and so left out: {', '.join(found.left_out)}."]
+
+
+def _told(group: Group) -> dict[str, str]:
+    """What a person wants to know of a configuration."""
+    first = group.members[0]
+    model = first.auto.config_.to_dict()["model"]
+    seconds = [run.seconds for run in group.members if run.seconds is not None]
+    lines = [run.auto.history_.lines[-1]["step"] for run in group.members if run.auto.history_.lines]
+    steps = f"{min(lines):,} steps" if len(set(lines)) == 1 else f"{min(lines):,} to {max(lines):,} steps" * bool(lines)
+    took = duration(max(seconds)) + (" at most" if len(seconds) > 1 else "") if seconds else ""
+    return {
+        "name": group.name,
+        "runs": ", ".join(f"{run.name} (seed {run.seed})" for run in group.members),
+        "options": " · ".join(f"{name} {plain(value)}" for name, value in model.items() if name != "name") or "–",
+        "parameters": f"{first.parameters:,}",
+        "trained": ", ".join(part for part in (steps, took) if part) or "–",
+    }
+
+
+def _commands(found: Comparison) -> list[tuple[str, str]]:
+    runs = [shlex.quote(run.name) for run in found.runs]
+    first = runs[0]
+    return [
+        ("This comparison again", f"sfumato compare {' '.join(runs)} -o compare.html"),
+        ("Everything that can be measured of a run, for a fuller table", f"sfumato evaluate {first}"),
+        ("The report of a run", f"sfumato report {first}"),
+    ]

@@ -1,0 +1,91 @@
+"""From a template and values to one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image, features
+
+from sfumato._version import __version__
+from sfumato.files import write_text
+from sfumato.report.look import DOTS, Picture
+
+LARGE = 200_000
+"""Bytes of a PNG above which the page holds a WebP in its place."""
+
+
+def write(template: str, path: Path, **values: Any) -> Path:
+    """Fill a template and write it, whole or not at all; everything that is not markup of the template is escaped.
+
+    Raises:
+        SfumatoError: if it cannot be written.
+    """
+    write_text(path, _environment().get_template(template).render(version=__version__, **values))
+    return path
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("sfumato.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"measured": measured, "rounded": rounded}
+    return environment
+
+
+def measured(value: float | None) -> str:
+    """A number with as many digits as a person reads.
+
+    >>> measured(103.4567), measured(-0.012345), measured(7), measured(None)
+    ('103.46', '−0.01235', '7', '–')
+    """
+    if value is None:
+        return "–"
+    text = str(value) if isinstance(value, int) else f"{value:.5g}" if abs(value) >= 1 else f"{value:.4g}"
+    return text.replace("-", "−")
+
+
+def rounded(error: float) -> str:
+    """An error with two digits.
+
+    >>> rounded(0.01234), rounded(123.0)
+    ('0.012', '120')
+    """
+    return f"{float(f'{error:.2g}'):g}"
+
+
+def embedded(picture: Picture) -> dict[str, Any]:
+    """A picture as the templates show it, its file inside it."""
+    with Image.open(picture.path) as image:
+        width, height = image.size
+    return {
+        "title": picture.title,
+        "alt": picture.alt,
+        "caption": picture.caption,
+        "anchor": picture.path.stem,
+        "light": _data(picture.path),
+        "dark": _data(picture.dark) if picture.dark.exists() else None,
+        "width": round(width * 100 / DOTS),
+        "height": round(height * 100 / DOTS),
+        "wide": width > 1.6 * height,
+    }
+
+
+def _data(path: Path) -> str:
+    """The picture as a data URL; a large one (photographs) as WebP at a quality that hides what is lost."""
+    kind, content = "png", path.read_bytes()
+    if len(content) > LARGE and features.check("webp"):
+        buffer = BytesIO()
+        with Image.open(path) as image:
+            image.save(buffer, format="WEBP", quality=90, method=3)
+        kind, content = "webp", buffer.getvalue()
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")

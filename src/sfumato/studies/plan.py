@@ -1,0 +1,158 @@
+"""What a sweep is to train: models × options × seeds, each with a config and a folder of its own."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sfumato import models as registry
+from sfumato.config import Config, resolve, settings
+from sfumato.errors import SfumatoError, did_you_mean
+
+LOG_FROM = 10
+"""A range whose ends are so many times apart is searched evenly in its logarithm."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high` to search in; whole ones if both ends are."""
+
+    low: float
+    high: float
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def log(self) -> bool:
+        """Whether it is searched evenly in its logarithm."""
+        return self.low > 0 and self.high / self.low >= LOG_FROM
+
+
+Values = Sequence[Any] | Range
+"""What one option may be in a sweep."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a sweep.
+
+    Attributes:
+        name: of its folder.
+        config: what it is trained by.
+    """
+
+    name: str
+    config: Config
+
+
+def read_grid(words: Sequence[str]) -> dict[str, Values]:
+    """`name=a,b` and `name=low..high` as option → values.
+
+    >>> read_grid(["beta=1,4", "latent-dim=2..32"])
+    {'beta': [1, 4], 'latent_dim': Range(low=2, high=32)}
+
+    Raises:
+        SfumatoError: if a word is not of that form, or an option is named twice.
+    """
+    found: dict[str, Values] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        name = name.lstrip("-").replace("-", "_")
+        if not equals or not name or not value:
+            raise SfumatoError(f"--grid {word}: write it as NAME=VALUE,VALUE, as in --grid beta=1,4 latent-dim=2,8")
+        if name in found:
+            raise SfumatoError(f"--grid {name} is given twice; put all its values into one, as {name}=1,4")
+        low, dots, high = value.partition("..")
+        if dots:
+            ends = [_value(low), _value(high)]
+            if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends) or ends[0] >= ends[1]:
+                raise SfumatoError(f"--grid {word}: write a range as LOW..HIGH, as in lr=0.0003..0.01")
+            found[name] = Range(*ends)
+        else:
+            found[name] = [_value(part) for part in value.split(",")]
+    return found
+
+
+def check(models: Sequence[str], grid: Mapping[str, Values], options: Mapping[str, Any]) -> None:
+    """Refuse models that there are not, and options that none of them has.
+
+    Raises:
+        SfumatoError: if so.
+    """
+    if not models:
+        raise SfumatoError(f"--models: name at least one of {', '.join(registry.names())}")
+    for model in models:
+        if model not in registry.names():
+            raise SfumatoError(f"--models {model}: {did_you_mean(model, registry.names())}")
+    known = {name for model in models for name in settings(model)}
+    for name in (*grid, *options):
+        if name not in known:
+            raise SfumatoError(f"no model of {', '.join(models)} has an option {name!r}: {did_you_mean(name, known)}")
+    both = sorted(set(grid) & set(options))
+    if both:
+        raise SfumatoError(f"{both[0]} is given both by itself and in --grid; keep one of them")
+    if "seed" in grid:
+        raise SfumatoError("--grid seed: seeds are told by --seeds N and --seed FIRST")
+
+
+def trials(
+    models: Sequence[str],
+    seeds: Sequence[int],
+    grid: Mapping[str, Values],
+    options: Mapping[str, Any],
+    *,
+    source: str = "",
+) -> list[Trial]:
+    """Every model with every choice of its options and every seed; a model is given only the options it has.
+
+    All runs share one split of the data, drawn by the first seed: the seeds are those of weights and training.
+
+    >>> [one.name for one in trials(["vae", "beta_vae"], [0], {"beta": [1, 4]}, {})]
+    ['vae-seed0', 'beta_vae-beta=1-seed0', 'beta_vae-beta=4-seed0']
+    """
+    found = []
+    for model in models:
+        own = {name: values for name, values in grid.items() if name in settings(model)}
+        for name, values in own.items():
+            if isinstance(values, Range):
+                raise SfumatoError(
+                    f"--grid {name}={values.low:g}..{values.high:g}: a range is for --search N; list values"
+                )
+        for chosen in itertools.product(*(values for values in own.values() if not isinstance(values, Range))):
+            choice = dict(zip(own, chosen, strict=True))
+            found += [trial(model, choice, seed, seeds[0], options, source) for seed in seeds]
+    return found
+
+
+def trial(
+    model: str, choice: Mapping[str, Any], seed: int, split: int, options: Mapping[str, Any], source: str
+) -> Trial:
+    """One model with one choice of options and one seed."""
+    own = {name: value for name, value in options.items() if name in settings(model)}
+    config = resolve(model, {**own, **choice, "seed": split}, source=source)
+    config = replace(config, training=replace(config.training, seed=seed))
+    said = [model, *(f"{name}={_said(value)}" for name, value in choice.items()), f"seed{seed}"]
+    return Trial(re.sub(r"[^\w.=+-]", "_", "-".join(said)), config)
+
+
+def _value(word: str) -> Any:
+    word = word.strip()
+    if word in ("true", "false"):
+        return word == "true"
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
+
+
+def _said(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

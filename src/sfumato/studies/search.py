@@ -1,0 +1,106 @@
+"""The next configuration to try, chosen by what the earlier ones gave: optuna, with a journal that survives a kill."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from sfumato.config import settings
+from sfumato.errors import SfumatoError, need
+from sfumato.studies.plan import Range, Trial, Values, trial
+from sfumato.studies.training import Outcome
+
+JOURNAL = "journal.log"
+DIGITS = 4
+"""Digits of a number that is tried, so that the folder's name says all of it."""
+
+
+class Search:
+    """A study of `count` configurations in the space of `grid`.
+
+    Args:
+        models: their names.
+        grid: option → values to choose from, or a range.
+        seeds: of the runs of each configuration.
+        options: that are not searched.
+        source: what the data are, for the config.
+        count: configurations in all, with those of earlier calls.
+
+    Raises:
+        SfumatoError: if optuna is not installed, or there is nothing to search in.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        grid: Mapping[str, Values],
+        seeds: Sequence[int],
+        options: Mapping[str, Any],
+        source: str,
+        count: int,
+    ) -> None:
+        self.optuna: Any = need("optuna", "sweep", "--search")
+        self.optuna.logging.set_verbosity(self.optuna.logging.WARNING)
+        if not grid:
+            raise SfumatoError(
+                "--search needs options to search in: add --grid, as in --grid latent-dim=2..32 lr=0.0003..0.01"
+            )
+        self.models, self.grid, self.seeds = models, grid, seeds
+        self.options, self.source, self.count = options, source, count
+
+    def first(self) -> list[Trial]:
+        """One run of each model, at the lowest of all its options: what shows whether they can be used at all."""
+        lowest = {name: one.low if isinstance(one, Range) else one[0] for name, one in self.grid.items()}
+        return [trial for model in self.models for trial in self._trials(model, lowest)[:1]]
+
+    def rounds(self, folder: Path, lower: bool, together: int) -> Iterator[dict[int, list[Trial]]]:
+        """Number of the study's trial → its runs, `together` configurations at a time, until there are enough.
+
+        What was asked for and never told, because the sweep was killed, is asked for again.
+        """
+        optuna = self.optuna
+        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL)))
+        direction = "minimize" if lower else "maximize"
+        states = optuna.trial.TrialState
+        self.study = optuna.create_study(storage=storage, study_name="sweep", load_if_exists=True, direction=direction)
+        # A seed that was used would begin with the same draws again.
+        used = len(self.study.get_trials(deepcopy=False))
+        self.study.sampler = optuna.samplers.TPESampler(seed=self.seeds[0] + used)
+        for old in self.study.get_trials(deepcopy=False, states=[states.RUNNING]):
+            self.study.tell(old.number, state=states.FAIL)
+            self.study.enqueue_trial(old.params)
+        over = [states.COMPLETE, states.PRUNED]
+        while (done := len(self.study.get_trials(deepcopy=False, states=over))) < self.count:
+            asked = [self.study.ask() for _ in range(min(together, self.count - done))]
+            yield {one.number: self._suggested(one) for one in asked}
+
+    def tell(self, found: Mapping[int, Sequence[Outcome]]) -> None:
+        """What came of the runs of each trial: the median of their values; without any it counts as given up."""
+        for number, outcomes in found.items():
+            values = [one.value for one in outcomes if one.value is not None and math.isfinite(one.value)]
+            if values:
+                self.study.tell(number, median(values))
+            else:
+                self.study.tell(number, state=self.optuna.trial.TrialState.PRUNED)
+
+    def _suggested(self, asked: Any) -> list[Trial]:
+        model = asked.suggest_categorical("model", list(self.models)) if len(self.models) > 1 else self.models[0]
+        chosen: dict[str, Any] = {}
+        for name, values in self.grid.items():
+            if name not in settings(model):
+                continue
+            if not isinstance(values, Range):
+                chosen[name] = asked.suggest_categorical(name, list(values))
+            elif values.whole:
+                chosen[name] = asked.suggest_int(name, int(values.low), int(values.high), log=values.log)
+            else:
+                drawn = asked.suggest_float(name, values.low, values.high, log=values.log)
+                chosen[name] = float(f"{drawn:.{DIGITS}g}")
+        return self._trials(model, chosen)
+
+    def _trials(self, model: str, chosen: Mapping[str, Any]) -> list[Trial]:
+        own = {name: value for name, value in chosen.items() if name in settings(model)}
+        return [trial(model, own, seed, self.seeds[0], self.options, self.source) for seed in self.seeds]
