@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.models._options import (
     Option,
+    for_sequences,
     names,
     needs_conditions,
     options,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Option",
     "build",
+    "for_sequences",
     "names",
     "needs_conditions",
     "options",
@@ -68,7 +70,9 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
 
 def suits(name: str, spec: DataSpec) -> bool:
     """Whether the model `name` is for data of the kind of `spec`."""
-    return takes_symbols(name) if spec.is_symbols else takes_sequences(name) is spec.is_sequence
+    if spec.is_symbols:
+        return takes_symbols(name)
+    return takes_sequences(name) if spec.is_sequence else not for_sequences(name)
 
 
 def sized(name: str, spec: DataSpec, size: Size) -> Size:

@@ -82,10 +82,19 @@ def needs_conditions(name: str) -> bool:
 
 
 def takes_sequences(name: str) -> bool:
-    """Whether a model is for sequences, and for nothing else: its file says `FOR_SEQUENCES = True`.
+    """Whether a model is for sequences too: its file says `TAKES_SEQUENCES = True`, or that it is for nothing else.
 
-    >>> takes_sequences("vae")
-    False
+    >>> takes_sequences("vae"), takes_sequences("vq_vae"), takes_sequences("td_vae")
+    (False, True, True)
+    """
+    return _says(name, "TAKES_SEQUENCES = True") or for_sequences(name)
+
+
+def for_sequences(name: str) -> bool:
+    """Whether a model is for sequences and for nothing else: its file says `FOR_SEQUENCES = True`.
+
+    >>> for_sequences("vq_vae"), for_sequences("td_vae")
+    (False, True)
     """
     return _says(name, "FOR_SEQUENCES = True")
 

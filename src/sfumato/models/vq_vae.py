@@ -12,6 +12,7 @@ from sfumato.distributions import Distribution, Point
 from sfumato.errors import SfumatoError
 from sfumato.models._model import Model
 from sfumato.networks import sizes_for
+from sfumato.networks.along_time import TimeDecoder, TimeEncoder
 from sfumato.networks.code_prior import CodePrior
 from sfumato.networks.features import GivenFeatures, leave_out
 from sfumato.networks.grids import GridDecoder, GridEncoder, RowDecoder, RowEncoder
@@ -19,6 +20,7 @@ from sfumato.networks.quantizers import Codebook, FiniteScalar, Quantized, Quant
 from sfumato.spec import DataSpec, Size
 
 PREFERS_CONV = True
+TAKES_SEQUENCES = True
 
 
 class VQVAE(Model):
@@ -27,11 +29,11 @@ class VQVAE(Model):
         model:  −log p(x | e_k) + β ‖z_e(x) − sg[e_k]‖²          `distortion`, `commitment`
         prior:  −log p(k | c)                                     `rate`
 
-    with vectors z_e(x), one at each place of a grid (pictures) or a row (anything else), k the codes that the quantizer
-    gives them and e_k the vectors those stand for. The gradient with respect to e_k is handed to z_e
-    (straight-through); the codebook follows the vectors by running means, so it has no loss. All terms are sums over
-    places and entries. `perplexity` (exp of the entropy of the codes) and `usage` (the share of entries taken) are
-    those of the joint batch.
+    with vectors z_e(x), one at each place of a grid (pictures), along time (sequences) or of a row (anything else), k
+    the codes that the quantizer gives them and e_k the vectors those stand for. The gradient with respect to e_k is
+    handed to z_e (straight-through); the codebook follows the vectors by running means, so it has no loss. All terms
+    are sums over places and entries. `perplexity` (exp of the entropy of the codes) and `usage` (the share of entries
+    taken) are those of the joint batch.
 
     The prior is trained beside the model on codes that it does not move: two-stage training with a target that moves
     until the codes stand still. Conditions are seen by the prior alone: p(x|c) = Σ_k p(k|c) p(x|k).
@@ -188,7 +190,7 @@ def build(
         quantizer: a codebook that follows the vectors, or a fixed grid of finite scalars (fsq)
         codebook: entries of each codebook; fsq takes the nearest number it has; chosen from the data unless given
         levels: codebooks, each for what the ones before it left over; not with fsq
-        codes: places of an example that has no grid (network mlp); chosen from the data unless given
+        codes: places of an example that has neither grid nor time (network mlp); chosen from the data unless given
         beta: weight of the commitment of vectors to their codes
         decay: how slowly the codebook follows, of its running means
         condition_dropout: how often each condition is left out in training, so that it may be left out later
@@ -208,8 +210,9 @@ def build(
     if quantizer == "fsq" and levels > 1:
         raise SfumatoError("levels is for the quantizer codebook: leave it out with fsq, and give a larger codebook")
     sizes = sizes_for(spec, size)
-    if sizes.kind == "conv" and codes is not None:
-        raise SfumatoError("codes is for network mlp: with conv a picture has a grid of codes")
+    if codes is not None and (sizes.kind == "conv" or spec.is_sequence):
+        has = "a sequence has codes along its time" if spec.is_sequence else "with conv a picture has a grid of codes"
+        raise SfumatoError(f"codes is for network mlp: {has}")
     entries = codebook or (256 if spec.is_picture and spec.entries > 256 else 64)
     dim = sizes.latent_dim
     quantized: Quantizer
@@ -217,11 +220,14 @@ def build(
         quantized = FiniteScalar(dim, steps_for(entries))
     else:
         quantized = Codebook(dim, entries, levels, decay=decay)
-    encoder: GridEncoder | RowEncoder
-    decoder: GridDecoder | RowDecoder
+    encoder: GridEncoder | TimeEncoder | RowEncoder
+    decoder: GridDecoder | TimeDecoder | RowDecoder
     if sizes.kind == "conv":
         encoder = GridEncoder(spec, dim, sizes.width, sizes.depth)
         decoder = GridDecoder(spec, dim, sizes.width, sizes.depth)
+    elif spec.is_sequence:
+        encoder = TimeEncoder(spec, dim, sizes.width, sizes.depth)
+        decoder = TimeDecoder(spec, dim, sizes.width, sizes.depth)
     else:
         places = codes or min(8, max(2, math.ceil(spec.entries / 2)))
         encoder = RowEncoder(spec, places, dim, sizes.width, sizes.depth)
