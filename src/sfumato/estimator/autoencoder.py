@@ -31,6 +31,7 @@ from sfumato.estimator import fitting, passes
 from sfumato.estimator.fitting import Fitted
 from sfumato.estimator.judging import factors_at, judged
 from sfumato.evaluation import How, Measure, Subject
+from sfumato.evaluation.doctor import Finding, diagnose
 from sfumato.evaluation.subject import ALL, MOST, held_out
 from sfumato.models._model import Model
 from sfumato.models._protocols import Bounds, Encodes, Forecasts, Reconstructs, Samples, able
@@ -296,6 +297,27 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         subject = Subject.of(self._model(), self.schema_, data, told.seed, most=most, part=part)
         told = replace(told, factors=factors_at(told.factors, subject.index, len(held_out(data)[1])))
         return evaluation.evaluate(subject, told)
+
+    def diagnose(self, X: Any = None, *, quick: bool = False, seed: int = 0) -> list[Finding]:
+        """What is wrong with the model, the worst first, and what cures it; one finding "healthy" if nothing is.
+
+        >>> auto = Autoencoder(latent_dim=2, steps=20).fit(np.random.default_rng(0).normal(size=(100, 3)))
+        >>> auto.diagnose()[0].name
+        'too_short'
+
+        Args:
+            X: the examples to judge by, as `evaluate` takes them.
+            quick: look at fewer examples.
+            seed: of every choice and draw.
+
+        Raises:
+            SfumatoError: if there are no data to look at.
+        """
+        found, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
+        subject = Subject.of(self._model(), self.schema_, found, seed, part=part)
+        run = "" if self.run_ is None else str(self.run_.path)
+        history, told = self.history_, self.config_.to_dict()
+        return diagnose(subject, history.lines, told, run=run, stop=history.stop, skipped=history.skipped, quick=quick)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Run:
         """Write a complete run folder; a bare name lies under `runs/`.

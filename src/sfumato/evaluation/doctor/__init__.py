@@ -1,0 +1,99 @@
+"""A diagnosis in plain words: what is wrong with a run, the numbers behind it, and the option that cures it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any, cast
+
+from torch import nn
+
+from sfumato.evaluation.doctor import books, code, course, cures, likelihood, made, parts
+from sfumato.evaluation.doctor.case import Case
+from sfumato.evaluation.doctor.finding import HEALTHY, Finding
+from sfumato.evaluation.subject import Subject, still
+
+__all__ = ["CHECKS", "HEALTHY", "Case", "Finding", "diagnose"]
+
+Check = Callable[[Case], Finding | str | None]
+"""One sickness: a finding if it is there, words on how well it looks if not, None where it cannot be."""
+
+CHECKS: tuple[Check, ...] = (
+    course.exploding_steps,
+    likelihood.scale_mismatched,
+    likelihood.scale_at_floor,
+    parts.shifted_parts,
+    course.too_short,
+    course.adversary_wins,
+    code.posterior_collapse,
+    code.decoder_ignores_code,
+    code.under_regularised,
+    books.code_prior_lost,
+    parts.memorising,
+    code.over_regularised,
+    made.conditions_ignored,
+    made.classes_missing,
+    made.low_variety,
+    made.copies,
+    books.dead_codes,
+    likelihood.not_binary,
+)
+"""The most basic first: what comes before may be the cause of what comes after."""
+
+_WITHOUT_CODE = ("decoder_ignores_code", "over_regularised", "low_variety", "classes_missing", "conditions_ignored")
+CAUSES: dict[str, tuple[str, ...]] = {
+    "exploding_steps": tuple(check.__name__ for check in CHECKS[1:]),
+    "scale_mismatched": ("posterior_collapse", *_WITHOUT_CODE),
+    "shifted_parts": ("memorising", "low_variety", "copies"),
+    "posterior_collapse": _WITHOUT_CODE,
+    "decoder_ignores_code": _WITHOUT_CODE[1:],
+    "under_regularised": ("low_variety", "classes_missing", "conditions_ignored"),
+    "code_prior_lost": ("low_variety", "classes_missing", "conditions_ignored"),
+    "over_regularised": ("low_variety", "classes_missing"),
+    "memorising": ("copies",),
+    "classes_missing": ("low_variety",),
+}
+"""What one sickness brings with it is not told beside it."""
+
+
+def diagnose(
+    subject: Subject,
+    lines: Sequence[Mapping[str, Any]],
+    told: Mapping[str, Any],
+    *,
+    run: str = "",
+    stop: str = "",
+    skipped: int = 0,
+    quick: bool = False,
+) -> list[Finding]:
+    """What is wrong with a run, the worst first; one finding called "healthy" if nothing is.
+
+    Args:
+        subject: the model with its data.
+        lines: of `metrics.jsonl`.
+        told: the tables of `config.toml`.
+        run: path of the run folder, for the commands; empty if there is none.
+        stop: why training ended, as in `History`; empty if it is not known.
+        skipped: steps that were not applied.
+        quick: look at 400 examples instead of 2000, as at the end of a training.
+    """
+    case = Case(subject, lines, told, stop, skipped, quick)
+    found: list[Finding] = []
+    well: list[str] = []
+    explained: set[str] = set()
+    with still(cast(nn.Module, subject.model), subject.seed):
+        for check in CHECKS:
+            if check.__name__ in explained:
+                continue
+            answer = check(case)
+            if isinstance(answer, Finding):
+                found.append(answer)
+                explained.update(CAUSES.get(answer.name, ()))
+            elif answer:
+                well.append(answer)
+    if not found:
+        return [Finding(HEALTHY, "healthy", f"Looks well: {'; '.join(well)}.")]
+    name = f"{PurePath(run).name}-cured"
+    ordered = sorted(found, key=lambda finding: finding.severity != "serious")
+    return [replace(one, command=cures.command(one.cure, run, name) if one.cure else "") for one in ordered]

@@ -1,0 +1,149 @@
+"""Sicknesses of the training: too short, exploding, or won by one player."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sfumato.evaluation.doctor.case import SURE, Case
+from sfumato.evaluation.doctor.finding import Finding
+from sfumato.evaluation.doctor.words import count, figure, percent
+from sfumato.training import schedules
+from sfumato.training.settings import Settings, resolve, steps_per_epoch, total_steps
+
+FEW = 4
+"""Validations that are too few to see a course in."""
+LATE = 0.25
+"""Of a gain that dies away exponentially, what the second half brings while a tenth is still to come."""
+
+
+def exploding_steps(case: Case) -> Finding | str | None:
+    """Losses that are not finite, a model worse than untrained, or a validation that lost all that had been gained."""
+    if not case.lines:
+        return None
+    last = int(case.lines[-1]["step"])
+    broken = [int(line["step"]) for line in case.lines if any(value is None for value in line.values())]
+    share = case.skipped / max(last, 1)
+    lr = case.options["lr"] or 1e-3
+    cure = case.first({"lr": min(lr / 10, 1e-3), "clip": 100.0})
+    if broken or share > 0.01:
+        happened = f"{count(case.skipped, 'step')} of {last:,} had a loss or gradient that is not finite or too long"
+        if broken:
+            happened = f"a loss was not finite around step {broken[0]:,}"
+        return Finding(
+            "exploding_steps",
+            "serious",
+            f"Exploding steps: {happened}, at a learning rate of {figure(lr)}.",
+            {"skipped": case.skipped, "steps": last, "lr": lr},
+            cure,
+        )
+    learned, error = case.learned
+    if learned < -SURE * error:
+        return Finding(
+            "exploding_steps",
+            "serious",
+            f"Exploding steps: training for {count(last, 'step')} at a learning rate of {figure(lr)} left the model "
+            f"worse than it was before the first, by {figure(-learned)} nats per example.",
+            {"learned": learned, "error": error, "steps": last, "lr": lr},
+            cure,
+        )
+    steps, totals = case.course
+    totals = np.nan_to_num(totals, nan=np.inf)
+    lost = totals - np.minimum.accumulate(totals) if len(totals) else totals
+    gained = totals[0] - np.minimum.accumulate(totals) if len(totals) else totals
+    # Noise goes up and down from the first; what was gained must be worth the name.
+    worst = int(np.argmax(lost)) if len(lost) else 0
+    if len(lost) and lost[worst] > max(gained[worst], 0.0) and lost[worst] > _spread(case):
+        return Finding(
+            "exploding_steps",
+            "serious",
+            f"Exploding steps: at step {int(steps[worst]):,} the validation loss was {figure(lost[worst])} nats above "
+            f"its best so far, more than all that training had gained by then ({figure(gained[worst])}), at a "
+            f"learning rate of {figure(lr)}.",
+            {"lost": float(lost[worst]), "gained": float(gained[worst]), "step": float(steps[worst]), "lr": lr},
+            cure,
+        )
+    return "no step exploded"
+
+
+def adversary_wins(case: Case) -> Finding | str | None:
+    """The discriminator's error is below what the VAE-GAN's authors let it fall to: it teaches the decoder nothing.
+
+    The mean of the three costs −log Dis(x), −log(1 − Dis(x̃)), −log(1 − Dis(x_p)) over the last tenth of training. At
+    log 2 the discriminator guesses; below 0.68 − 0.4 the authors leave it out of a step.
+    """
+    costs = [line.get("gan", line.get("discriminator_gan")) for line in case.lines if line["split"] == "train"]
+    if not costs or any(cost is None for cost in costs):
+        return None
+    cost = float(np.mean(costs[-max(1, len(costs) // 10) :])) / 3
+    if cost >= 0.28:
+        return f"the discriminator can be fooled (cost {figure(cost)})"
+    return Finding(
+        "adversary_wins",
+        "serious",
+        f"The discriminator wins: its cost is {figure(cost)} for each picture, where guessing costs "
+        f"{figure(math.log(2))} and below 0.28 there is nothing for the decoder to learn from it.",
+        {"cost": cost, "guessing": math.log(2)},
+        case.first({"equilibrium": True}, {"adversary": "non_saturating"}, {"gamma": 4 * case.options["gamma"]}),
+    )
+
+
+def too_short(case: Case) -> Finding | str | None:
+    """The second half of the training, by the learning rate spent, still brought a quarter of all that it brought.
+
+    Of what dies away exponentially, that leaves a tenth to come. The gain must also exceed two standard errors of the
+    bound, or nobody could measure it.
+    """
+    if not case.lines or case.stop == "patience":
+        return None
+    last = int(case.lines[-1]["step"])
+    settings = Settings(**case.told["training"])
+    usual = resolve(Settings(batch_size=settings.batch_size), len(case.subject.data.train), case.spec.shape)
+    planned = total_steps(usual, steps_per_epoch(len(case.subject.data.train), usual.batch_size or 1))
+    cure = case.first(_longer(case, settings))
+    steps, totals = case.course
+    if len(steps) < FEW:
+        if not case.model.settled(last):
+            why = "it ended before its warm-up did"
+        elif last < planned / 10:
+            why = f"it took {count(last, 'step')}, where the default for these data is {planned:,}"
+        else:
+            return None
+        return Finding(
+            "too_short", "serious", f"Too short a training: {why}.", {"steps": last, "default": planned}, cure
+        )
+    spent = np.cumsum([schedules.factor(settings.schedule, step, last, settings.lr_warmup) for step in range(last)])
+    total = total_steps(settings, steps_per_epoch(len(case.subject.data.train), settings.batch_size or 1))
+    if case.stop == "" and last < total:  # loaded, and ended by patience, time or a hand: nobody knows which
+        return None
+    half = int(np.searchsorted(spent, spent[-1] / 2))
+    middle = float(np.interp(half, steps, totals))
+    best = float(np.nanmin(totals))
+    late, gained = middle - best, float(totals[0]) - best
+    noise = _spread(case) / math.sqrt(len(case.held_out))
+    if late < LATE * gained or late < 2 * noise:
+        return "training ran its course"
+    return Finding(
+        "too_short",
+        "minor",
+        f"Too short a training: the second half still brought {figure(late)} nats, {percent(late / gained)} of all "
+        f"that {count(last, 'step')} brought.",
+        {"late": late, "gained": gained, "steps": last, "default": planned},
+        cure,
+    )
+
+
+def _longer(case: Case, settings: Settings) -> dict[str, int]:
+    """Three times as long."""
+    found = {}
+    if settings.epochs is not None:
+        found["epochs"] = 3 * settings.epochs
+    if settings.steps is not None:
+        found["steps"] = max(3 * settings.steps, 1000)
+    return found
+
+
+def _spread(case: Case) -> float:
+    """Standard deviation of the bound over held-out examples."""
+    return float(case.parts.sum(1).std())

@@ -1,0 +1,33 @@
+"""What to type so that the next run is well."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+
+def command(cure: Mapping[str, Any], run: str, name: str) -> str:
+    """The line that fits a run again with other options.
+
+    >>> command({"beta": 1.0, "split": (0.8, 0.1, 0.1), "equilibrium": False}, "runs/a", "a-cured")
+    'sfumato fit --config runs/a/config.toml --beta 1 --split 0.8 0.1 0.1 --no-equilibrium --run a-cured'
+
+    Args:
+        cure: options by name.
+        run: path of the folder of the run; empty where it was never written, and the line is one of Python.
+        name: of the new run.
+    """
+    if not run:
+        told = ", ".join(f"{option}={value!r}" for option, value in cure.items())
+        return f"model.set_params({told}).fit(X)"
+    words = [word for option, value in cure.items() for word in _typed(option, value)]
+    return shlex.join(["sfumato", "fit", "--config", f"{run}/config.toml", *words, "--run", name])
+
+
+def _typed(option: str, value: Any) -> list[str]:
+    flag = option.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    parts = value if isinstance(value, tuple | list) else (value,)
+    return [f"--{flag}", *(f"{part:g}" if isinstance(part, float) else str(part) for part in parts)]

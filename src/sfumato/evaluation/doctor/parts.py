@@ -1,0 +1,77 @@
+"""Sicknesses between the parts of the data: learned by heart, or tested on something else."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.stats import mannwhitneyu
+from sklearn.ensemble import ExtraTreesClassifier
+
+from sfumato.evaluation.doctor.case import SURE, Case
+from sfumato.evaluation.doctor.finding import Finding
+from sfumato.evaluation.doctor.words import figure, percent
+
+HALFWAY = 0.75
+"""Between telling two things apart by chance (0.5) and always (1)."""
+TREES = 100
+
+
+def memorising(case: Case) -> Finding | str | None:
+    """The bound alone tells training examples from held-out ones, in three of four pairs.
+
+    The share of pairs, one of each, in which the training example has the better bound (Mann and Whitney 1947): one
+    half if the model has learned nothing by heart.
+    """
+    if case.subject.part == "training part":
+        return None
+    train, test = case.bound_parts(case.trained_on).sum(1), case.parts.sum(1)
+    share, error = _apart(test, train)
+    gap = float(test.mean() - train.mean())
+    if share < HALFWAY or share - SURE * error < 0.5:
+        return f"nothing was learned by heart (told apart in {percent(share)} of pairs)"
+    told = case.options
+    return Finding(
+        "memorising",
+        "serious",
+        f"Memorising: training examples score {figure(gap)} nats better than held-out ones, and the score alone tells "
+        f"one from the other in {percent(share)} of pairs (chance: 50%).",
+        {"pairs": share, "error": error, "gap": gap},
+        case.first(
+            {"split": (0.8, 0.1, 0.1)} if not len(case.subject.data.valid) else {},
+            {"width": max(told.get("width") or 128, 32) // 2, "weight_decay": 0.01},
+        ),
+    )
+
+
+def shifted_parts(case: Case) -> Finding | str | None:
+    """Held-out examples are of another distribution than training ones: trees tell them apart in three of four pairs.
+
+    Trees are grown on half of each, and asked of the other half.
+    """
+    if case.subject.part == "training part" or len(case.held_out) < 20:
+        return None
+    test = case.vectors.of(case.held_out.x, case.held_out.mask)
+    train = case.vectors.of(case.trained_on.x, case.trained_on.mask)[: 4 * len(test)]
+    x = np.concatenate([train[::2], test[::2]])
+    y = np.repeat([0, 1], [len(train[::2]), len(test[::2])])
+    trees = ExtraTreesClassifier(TREES if not case.quick else TREES // 4, class_weight="balanced", random_state=0)
+    trees.fit(x, y)
+    share, error = _apart(*(trees.predict_proba(one[1::2])[:, 1] for one in (test, train)))
+    if share < HALFWAY or share - SURE * error < 0.5:
+        return f"the {case.subject.part} is like the training part"
+    return Finding(
+        "shifted_parts",
+        "serious",
+        f"The {case.subject.part} is not like the training part: trees that saw half of each tell the rest apart in "
+        f"{percent(share)} of pairs (chance: 50%). Its scores are of other data than were learned; no option cures "
+        "that. Mix the rows, or keep in mind what is tested.",
+        {"pairs": share, "error": error},
+    )
+
+
+def _apart(one: np.ndarray, two: np.ndarray) -> tuple[float, float]:
+    """The share of pairs in which `one` is the larger, and its standard error if both were alike."""
+    n, m = len(one), len(two)
+    share = float(mannwhitneyu(one, two).statistic / (n * m))
+    return share, math.sqrt((n + m + 1) / (12 * n * m))
