@@ -11,7 +11,7 @@ import torch
 from sfumato.batch import Batch
 from sfumato.evaluation.columns import Aligned, schema_columns
 from sfumato.evaluation.how import How
-from sfumato.evaluation.subject import ENTRIES, MOST, Subject, array, missing_again
+from sfumato.evaluation.subject import ENTRIES, MOST, Subject, array, missing_again, rows
 
 FEW = 1000
 """Samples of a quick evaluation, at most."""
@@ -30,7 +30,8 @@ class Drawn:
         train: rows of the training part, as many as samples, in random order.
         test: the examples judged by.
         made: samples, under conditions as they came in the training part.
-        held_out: whether `test` was kept from training. Where nothing was, the two are halves of the training part.
+        held_out: whether `test` was kept from training. Where nothing was, `train` and `test` are two halves of what
+            there is.
     """
 
     subject: Subject
@@ -43,17 +44,10 @@ class Drawn:
     @classmethod
     def of(cls, subject: Subject, how: How) -> Drawn:
         """As many samples as training rows, at most `how.samples`, else 5000 (quick: 1000)."""
-        whole = subject.data.train
-        device = subject.batch.x.device
-        order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(how.seed))
-        held_out = bool(len(subject.data.test) or len(subject.data.valid))
-        test = subject.batch
-        if not held_out and len(whole) > 1:
-            order, rest = order[: len(whole) // 2], order[len(whole) // 2 :]
-            test = whole.take(rest[:MOST].sort().values).to(device)
+        train, test, held_out = _real(subject, how.seed)
         most = min(MOST, max(ENTRIES // subject.schema.spec.entries, 100))
-        count = min(len(order), how.samples or (min(most, FEW) if how.quick else most))
-        train = whole.take(order[:count]).to(device)
+        count = min(len(train), how.samples or (min(most, FEW) if how.quick else most))
+        train = rows(train, slice(count))
         given = subject.conditions(count)
         made = Batch(subject.draw(given, count, noise=True), given, train.mask)
         return cls(subject, how, train, test, made, held_out)
@@ -100,6 +94,22 @@ class Drawn:
         levels = schema.label_names if schema.spec.given[place].kind == "category" else ()
         values = [array(batch.given[:, place]).astype(float) for batch in self.sets if batch.given is not None]
         return Aligned(name, tuple(values), tuple(levels))
+
+
+def _real(subject: Subject, seed: int) -> tuple[Batch, Batch, bool]:
+    """At most 5000 training examples and as many others, in random order; and whether the others were held out."""
+    data, device = subject.data, subject.batch.x.device
+    random = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(subject), generator=random).numpy()
+    test = rows(subject.batch, order[:MOST])
+    if not len(data.train):
+        half = len(test) // 2
+        return rows(test, slice(half)), rows(test, slice(half, None)), False
+    chosen = torch.randperm(len(data.train), generator=random)
+    if len(data.test) or len(data.valid):
+        return data.train.take(chosen[:MOST]).to(device), test, True
+    half = min(len(chosen) // 2, MOST)
+    return data.train.take(chosen[:half]).to(device), data.train.take(chosen[half : 2 * half]).to(device), False
 
 
 def _flat(batch: Batch, flagged: bool) -> np.ndarray:

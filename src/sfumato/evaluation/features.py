@@ -54,7 +54,7 @@ class Features:
 
 
 def features(drawn: Drawn) -> Features | None:
-    """By the user's extractor, or by the kind of data; None where it would take long and quick is asked for.
+    """By the user's extractor, or by the kind of data; None where a network would be needed in haste, or has nothing to learn from.
 
     * rows of a table: numbers standardised on the training rows, a feature of 0 or 1 for each category (a row that
       changes its category moves as far, on average, as one that changes a number), 0 where missing and a flag for it;
@@ -68,7 +68,7 @@ def features(drawn: Drawn) -> Features | None:
     if how.extractor is not None:
         return Features([_extracted(drawn, batch.x) for batch in drawn.sets], "features of your own extractor")
     if spec.is_picture:
-        if how.quick:
+        if how.quick or not len(drawn.subject.data.train):
             return None
         found = _network(drawn)
         sets = [seen_by(found, batch.x) for batch in drawn.sets]

@@ -43,9 +43,14 @@ def measures(subject: Subject, how: How) -> list[Measure]:
 
 
 def likeness(found: Features, seed: int = 0) -> list[Measure]:
-    """Precision, recall, density, coverage, Fréchet and kernel distance, of samples and of training examples."""
-    values, errors = neighbourhoods(found.test, found.made, seed=seed)
-    real, _ = neighbourhoods(found.test, found.train, error=False)
+    """Precision, recall, density, coverage, Fréchet and kernel distance, of samples and of training examples.
+
+    Neighbourhoods shrink as points grow many: the first four are of as many examples of each set.
+    """
+    size = min(map(len, found.sets))
+    train, test, made = (x[:size] for x in found.sets)
+    values, errors = neighbourhoods(test, made, seed=seed)
+    real, _ = neighbourhoods(test, train, error=False)
     measured = [
         Measure(
             name,

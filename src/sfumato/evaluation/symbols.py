@@ -31,10 +31,13 @@ def measures(drawn: Drawn) -> list[Measure]:
     ]
     if ends:
         found.append(lengths(test, made, train, seed))
+    found.append(unique(made, train, seed))
     whole = drawn.subject.data.train
-    kept = whole.take(some(len(whole), LOOKED_UP, seed))
-    known = set(words(written(array(kept.x), size if ends else None)))
-    return [*found, unique(made, train, seed), novel(made, test, known, drawn.held_out, seed)]
+    if len(whole):
+        kept = whole.take(some(len(whole), LOOKED_UP, seed))
+        known = set(words(written(array(kept.x), size if ends else None)))
+        found.append(novel(made, test, known, drawn.held_out, seed))
+    return found
 
 
 def written(x: np.ndarray, size: int | None) -> np.ndarray:
