@@ -7,17 +7,19 @@ from typing import cast
 
 from torch import nn
 
-from sfumato.evaluation import bounds, codes, representation
+from sfumato.evaluation import bounds, codes, forecasts, levels, representation
 from sfumato.evaluation.how import Asked, How
 from sfumato.evaluation.measure import FAMILIES, Measure
+from sfumato.evaluation.saved import read, write
 from sfumato.evaluation.subject import Subject, still
 
-__all__ = ["FAMILIES", "Asked", "How", "Measure", "Subject", "evaluate"]
+__all__ = ["FAMILIES", "Asked", "How", "Measure", "Subject", "evaluate", "read", "write"]
 
 BY_FAMILY: dict[str, tuple[Callable[[Subject, How], list[Measure]], ...]] = {
     "bounds": (bounds.measures,),
-    "representation": (representation.measures,),
+    "representation": (representation.measures, levels.measures),
     "codes": (codes.measures,),
+    "forecasts": (forecasts.measures,),
 }
 """Each asks for what the model can do and what the data are, and gives no measure where it does not apply."""
 
