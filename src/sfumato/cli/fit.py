@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from sfumato.cli.doctor import in_short
 from sfumato.cli.flags import OUTPUT, chosen, options_class
 from sfumato.cli.look import Report, best_values, kinds_table, measures_rows, next_commands, remake_report, values_rows
 from sfumato.cli.output import DEVICE, TALK, Device, Say, table
@@ -104,6 +105,7 @@ def _conclude(auto: Autoencoder, made: Report | None, say: Say) -> None:
     last = history.lines[-1] if history.lines else {"epoch": 0, "step": 0, "seconds": 0.0}
     values = best_values(history.lines)
     model = auto.config_.model
+    findings = auto.diagnose(quick=True)
 
     def text() -> str:
         if say.quiet:
@@ -112,7 +114,8 @@ def _conclude(auto: Autoencoder, made: Report | None, say: Say) -> None:
         rows = [*(values_rows(values) if made is None else measures_rows(made.measures)), ["run", str(run.path)]]
         if made is not None:
             rows += [["report", str(made.path)], ["pictures", f"{run.path / 'pictures'} ({len(made.pictures)})"]]
-        lines = [f"Trained {model} on {data.name}: {done}", table(rows, indent="  "), next_commands(run)]
+        lines = [f"Trained {model} on {data.name}: {done}", table(rows, indent="  ")]
+        lines += [in_short(run.name, findings), next_commands(run)]
         if history.stop == "interrupted":
             lines.append(f"  sfumato fit --resume {run.name}")
         return "\n".join(lines)
@@ -127,5 +130,6 @@ def _conclude(auto: Autoencoder, made: Report | None, say: Say) -> None:
         "seconds": last["seconds"],
         "best_step": history.best_step,
         "valid": values,
+        "findings": [one.to_dict() for one in findings],
     }
     say.result(result | ({} if made is None else made.told()), text)

@@ -45,6 +45,7 @@ _WITHOUT_CODE = ("decoder_ignores_code", "over_regularised", "low_variety", "cla
 CAUSES: dict[str, tuple[str, ...]] = {
     "exploding_steps": tuple(check.__name__ for check in CHECKS[1:]),
     "scale_mismatched": ("posterior_collapse", *_WITHOUT_CODE),
+    "adversary_wins": ("too_short",),
     "shifted_parts": ("memorising", "low_variety", "copies"),
     "posterior_collapse": _WITHOUT_CODE,
     "decoder_ignores_code": _WITHOUT_CODE[1:],

@@ -52,7 +52,8 @@ def shifted_parts(case: Case) -> Finding | str | None:
     if case.subject.part == "training part" or len(case.held_out) < 20:
         return None
     test = case.vectors.of(case.held_out.x, case.held_out.mask)
-    train = case.vectors.of(case.trained_on.x, case.trained_on.mask)[: 4 * len(test)]
+    train = case.vectors.of(case.trained_on.x, case.trained_on.mask)
+    train = train[np.random.default_rng(case.subject.seed).permutation(len(train))[: 4 * len(test)]]
     x = np.concatenate([train[::2], test[::2]])
     y = np.repeat([0, 1], [len(train[::2]), len(test[::2])])
     trees = ExtraTreesClassifier(TREES if not case.quick else TREES // 4, class_weight="balanced", random_state=0)

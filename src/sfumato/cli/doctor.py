@@ -1,0 +1,134 @@
+"""The command that says what is wrong with a run, and cures it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from sfumato.cli.output import DEVICE, SEED, TALK, Device, Say, number, table
+from sfumato.errors import SfumatoError
+
+if TYPE_CHECKING:
+    from sfumato.evaluation.doctor import Finding
+    from sfumato.studies.cure import Cured
+
+WIDTH = 100
+
+
+def doctor(
+    run: str,
+    /,
+    *,
+    apply: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    seed: Annotated[int, SEED] = 0,
+    device: Annotated[Device, DEVICE] = "auto",
+    say: Say = TALK,
+) -> None:
+    """Say in plain words what is wrong with a run, by what numbers, and what to type to cure it.
+
+    Args:
+        run: folder of a run, or its name under runs/
+        apply: fit again with the cures, as a new run, and show both side by side; the first run stays as it is
+    """
+    from sfumato.estimator import load
+
+    auto = load(run, device=device)
+    assert auto.run_ is not None, "it was loaded from there"
+    name, findings = auto.run_.name, auto.diagnose(seed=seed)
+    told = {"run": auto.run_.path, "findings": [one.to_dict() for one in findings]}
+    if not apply or findings[0].is_healthy:
+        say.result(told, lambda: text(name, findings))
+        return
+    from sfumato.studies.cure import cure, cures_of
+
+    if not cures_of(findings):
+        raise SfumatoError(f"{name}: {findings[0].name.replace('_', ' ')}, and no option cures it; leave --apply out")
+    say.note(text(name, findings, offer=False) + "\n")
+    found = cure(auto, findings=findings, run=_free(auto.run_.path), seed=seed, progress=not say.quiet)
+    say.result(told | _told(found), lambda: _beside(found))
+
+
+def text(name: str, findings: Sequence[Finding], *, offer: bool = True) -> str:
+    """A diagnosis for a person."""
+    first = findings[0]
+    if first.is_healthy:
+        return f"{name} looks well.\n" + _wrapped(first.words.removeprefix("Looks well: ").capitalize(), "  ")
+    parts = [f"{name}: {_counted(findings)}"]
+    for place, one in enumerate(findings, 1):
+        line = f"     {one.command}" if one.command else "     No option of this model cures that."
+        parts.append(f"{place}. {_wrapped(one.words, '   ').strip()}\n{line}")
+    if offer and any(one.cure for one in findings):
+        parts.append(f"All of it in one, with a look at before and after:\n     sfumato doctor {name} --apply")
+    return "\n\n".join(parts)
+
+
+def in_short(name: str, findings: Sequence[Finding]) -> str:
+    """A diagnosis in a line or two, for the end of a fit."""
+    first, *rest = findings
+    if first.is_healthy:
+        return _wrapped(f"Doctor: {first.words[0].lower()}{first.words[1:]}")
+    lines = [_wrapped(f"Doctor: {first.words}"), *([f"  {first.command}"] if first.command else [])]
+    if rest:
+        others = ", ".join(one.name.replace("_", " ") for one in rest)
+        lines.append(f"  and {others}: sfumato doctor {name}")
+    return "\n".join(lines)
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    serious = sum(one.severity == "serious" for one in findings)
+    parts = [f"{count} {what}" for count, what in ((serious, "serious"), (len(findings) - serious, "minor")) if count]
+    return f"{' and '.join(parts)} finding{'' if len(findings) == 1 else 's'}"
+
+
+def _free(path: Path) -> Path:
+    """A name beside the run that nothing has."""
+    number, found = 1, path.with_name(f"{path.name}-cured")
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}-cured-{number}")
+    return found
+
+
+def _told(found: Cured) -> dict[str, Any]:
+    assert found.after.run_ is not None
+    return {
+        "changed": found.changed,
+        "cured": found.after.run_.path,
+        "helped": found.helped,
+        "gone": found.gone,
+        "new": found.new,
+        "findings_after": [one.to_dict() for one in found.found[1]],
+        "measures": {one.after.name: {"before": one.before.value, "after": one.after.value} for one in found.changes},
+    }
+
+
+def _beside(found: Cured) -> str:
+    assert found.after.run_ is not None
+    marks = {True: "better", False: "worse", None: ""}
+    rows = [
+        [one.after.name, _value(one.before), _value(one.after), marks[one.better], one.after.unit]
+        for one in found.changes
+    ]
+    findings = [", ".join(one.name.replace("_", " ") for one in side) for side in found.found]
+    rows.append(["doctor", *findings, "", ""])
+    changed = ", ".join(f"{name} {value}" for name, value in found.changed.items())
+    return "\n".join(
+        [
+            f"Changed: {changed}",
+            table(rows, ["", "before", "after", "", ""], indent="  "),
+            found.words,
+            f"The new run is {found.after.run_.path}; the old one is as it was.",
+        ]
+    )
+
+
+def _value(measure: Any) -> str:
+    return number(measure.value) + ("" if measure.error is None else f" ± {number(measure.error, 2)}")
+
+
+def _wrapped(words: str, indent: str = "") -> str:
+    return textwrap.fill(words, WIDTH, initial_indent=indent, subsequent_indent=indent or "  ")
