@@ -54,7 +54,7 @@ class Features:
 
 
 def features(drawn: Drawn) -> Features | None:
-    """By the user's extractor, or by the kind of data; None where a network would be needed in haste, or has nothing to learn from.
+    """By the user's extractor, or by the kind of data; None where a network is needed in haste, or of nothing.
 
     * rows of a table: numbers standardised on the training rows, a feature of 0 or 1 for each category (a row that
       changes its category moves as far, on average, as one that changes a number), 0 where missing and a flag for it;
