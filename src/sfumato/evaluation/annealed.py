@@ -12,9 +12,9 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.distributions import Latent, SpikeSlab, SpikeSlabMixture
-from sfumato.evaluation.importance import cost, most_at_a_time
+from sfumato.evaluation.importance import cost
 from sfumato.evaluation.subject import Subject, array, rows
-from sfumato.models._protocols import Bounds, LatentSpace
+from sfumato.models._protocols import Bounds, LatentSpace, able
 from sfumato.networks.hierarchy import repeated
 
 CHAINS = 16
@@ -58,7 +58,7 @@ def log_evidence(
         chains: independent chains of each example.
         schedule: "sigmoid" takes its smallest steps at both ends, as Wu et al. do.
     """
-    group = max(most_at_a_time(cost(model, batch) if isinstance(model, Bounds) else 1) // chains, 1)
+    group = max(cost(able(model, Bounds, "be weighed"), batch).at_a_time // chains, 1)
     parts = [
         _anneal(model, rows(batch, slice(start, start + group)), temperatures(steps, schedule), chains)
         for start in range(0, len(batch), group)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sfumato.evaluation import annealed
 from sfumato.evaluation.how import How
-from sfumato.evaluation.importance import Weights, affordable, cost, weigh
+from sfumato.evaluation.importance import Weights, cost, weigh
 from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.subject import Subject, rows, some
 from sfumato.models._protocols import Codebooks
@@ -30,7 +30,7 @@ def measures(subject: Subject, how: How) -> list[Measure]:
     are discrete nothing is drawn and all is exact: the −ELBO is a description length.
     """
     discrete = isinstance(subject.model, Codebooks)
-    draws = DRAWS if how.quick else how.k or affordable(cost(subject.model, subject.batch), len(subject))
+    draws = DRAWS if how.quick else how.k or cost(subject.model, subject.batch).affordable(len(subject))
     weights = weigh(subject.model, subject.batch, draws, seed=how.seed)
     found = _parts(weights, subject, discrete)
     if not how.quick and not discrete:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -17,9 +17,9 @@ from sfumato.models._protocols import Bounds
 
 STEP = 16
 """Draws are made by multiples of this: a stream of normal numbers is the same however it is cut at such places."""
-WORK = 200_000_000
-"""Floating-point operations of one pass, about: with fewer, time is lost between passes; more do not fit a cache."""
-WIDEST = 1024
+NUMBERS, WIDEST = 1 << 20, 1024
+"""Numbers side by side in the widest layer of one pass, about, and pairs of example and draw in it, at most. With
+fewer, time is lost between passes; with more, they fit no cache."""
 LOTS = 2_000_000_000_000
 """Floating-point operations of all passes, about, where nobody said how many draws: half a minute of two cores."""
 
@@ -60,10 +60,10 @@ def weigh(model: Bounds, batch: Batch, draws: int, *, seed: int = 0, at_a_time: 
     Args:
         model: whose weights; where nothing is drawn (discrete codes) one draw is all there is.
         draws: k.
-        at_a_time: pairs of example and draw that go through the model together; chosen by its cost unless given.
+        at_a_time: pairs of example and draw that go through the model together; by its width unless given.
     """
     draws = draws if model.noise_size else 1
-    pairs = at_a_time or most_at_a_time(cost(model, batch))
+    pairs = at_a_time or cost(model, batch).at_a_time
     pairs = max(pairs // STEP, 1) * STEP
     group, chunk = max(pairs // draws, 1), min(pairs, draws)
     parts = [
@@ -106,18 +106,44 @@ def hashed(seed: int, place: int) -> int:
     return int(np.random.SeedSequence((seed % 2**63, place)).generate_state(1, np.uint64)[0] >> 1)
 
 
-def cost(model: Bounds, batch: Batch) -> int:
-    """Floating-point operations of one draw of one example in layers of weights, counted, not timed."""
-    few = 4
-    counted = 64 * few * batch.x[:1].numel()
+class Cost(NamedTuple):
+    """What one more draw of an example takes, counted, not timed.
+
+    Attributes:
+        work: floating-point operations in layers of weights.
+        widest: numbers that the widest of them gives.
+    """
+
+    work: int
+    widest: int
+
+    @property
+    def at_a_time(self) -> int:
+        """Pairs of example and draw in one pass."""
+        return min(max(NUMBERS // self.widest, STEP), WIDEST)
+
+    def affordable(self, examples: int) -> int:
+        """Draws of each example where nobody said how many: 256, fewer where that would take long, at least 16.
+
+        >>> Cost(400_000, 784).affordable(10_000), Cost(100_000_000, 50_000).affordable(10_000)
+        (256, 16)
+        """
+        return min(max(LOTS // (self.work * examples), 16), 256)
+
+
+def cost(model: Bounds, batch: Batch) -> Cost:
+    """The cost of a draw, from two passes of the first example with hooks on all layers of weights."""
+    work = widest = 0
 
     def count(module: nn.Module, inputs: Any, output: Any) -> None:
-        nonlocal counted
+        nonlocal work, widest
         if isinstance(module, nn.RNNBase):
-            counted += 2 * output[0].shape[:-1].numel() * sum(parameter.numel() for parameter in module.parameters())
+            output = output[0]
+            work += 2 * output.shape[:-1].numel() * sum(parameter.numel() for parameter in module.parameters())
         else:
             weight = cast(Tensor, module.weight)
-            counted += 2 * weight.numel() * output.numel() // weight.shape[0]
+            work += 2 * weight.numel() * output.numel() // weight.shape[0]
+        widest = max(widest, output.numel())
 
     layers = [
         part
@@ -125,24 +151,15 @@ def cost(model: Bounds, batch: Batch) -> int:
         if isinstance(part, nn.RNNBase) or getattr(part, "weight", torch.empty(0)).ndim > 1
     ]
     hooks = [layer.register_forward_hook(count) for layer in layers]
+    works = []
     try:
         with torch.no_grad():
-            model.log_weight(rows(batch, slice(0, 1)), few)
+            for draws in (1, 5):
+                work = widest = 0
+                model.log_weight(rows(batch, slice(0, 1)), draws)
+                works.append(work)
     finally:
         for hook in hooks:
             hook.remove()
-    return counted // few
-
-
-def most_at_a_time(one: int) -> int:
-    """Pairs of example and draw in one pass, for a model of this cost."""
-    return min(max(WORK // one, STEP), WIDEST)
-
-
-def affordable(one: int, examples: int) -> int:
-    """Draws of each example where nobody said how many: 256, fewer where that would take long, at least 16.
-
-    >>> affordable(400_000, 10_000), affordable(100_000_000, 10_000)
-    (256, 16)
-    """
-    return min(max(LOTS // (one * examples), 16), 256)
+    entries = batch.x[:1].numel()
+    return Cost(max((works[1] - works[0]) // 4, 64 * entries), max(widest // 5, entries))
