@@ -20,10 +20,11 @@ import gans
 import ladders
 import registry
 import sources
+import text
 import toys
 from machine import describe
 
-KNOWN = (digits, toys, beta, clothes, census, codes, ladders, gans)
+KNOWN = (digits, toys, beta, clothes, census, codes, ladders, gans, text)
 """Importing a module enters its runs in the registry."""
 
 
