@@ -54,6 +54,19 @@ def grid(every: Mapping[str, int] | None = None, *, coloured: bool = False) -> d
     return {name: one.reshape(-1) for name, one in zip(values, mesh, strict=True)}
 
 
+def named(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The values as factors are told: shapes and colours by name, as they have no order.
+
+    >>> named({"shape": [2, 0], "scale": [5, 1]})
+    {'shape': array(['heart', 'square'], dtype='<U7'), 'scale': array([5, 1])}
+    """
+    import numpy as np
+
+    names = {"shape": SHAPES, "colour": tuple(COLOURS)}
+    whole = {name: np.asarray(one) for name, one in values.items()}
+    return {name: np.array(names[name])[one] if name in names else one for name, one in whole.items()}
+
+
 def render(values: Mapping[str, np.ndarray], side: int = SIDE) -> np.ndarray:
     """Pictures of 0 and 1 in uint8: (N, side, side), or (N, side, side, 3) where the factors hold a colour.
 

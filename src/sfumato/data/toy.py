@@ -43,7 +43,7 @@ class BuiltIn:
         label_names: names of the labels.
         levels: number of levels of a pixel; 0 for all else.
         symbols: whether values are sequences of symbols.
-        factors: known factors of variation, name to (N,) whole numbers; empty where they are not known.
+        factors: known factors of variation, name to (N,) numbers or names; empty where they are not known.
     """
 
     values: np.ndarray
@@ -114,7 +114,7 @@ def _sprites(rows: int, seed: int, size: int | None, *, coloured: bool) -> Built
         raise SfumatoError(f"size={side}: sprites cannot be told apart on so few pixels; give {sprites.LEAST} or more")
     factors = sprites.draw(rows, seed, coloured=coloured)
     pictures = sprites.render(factors, side)
-    return BuiltIn(pictures, (), factors["shape"], sprites.SHAPES, levels=2, factors=factors)
+    return BuiltIn(pictures, (), factors["shape"], sprites.SHAPES, levels=2, factors=sprites.named(factors))
 
 
 def _shipped(name: str) -> BuiltIn:
