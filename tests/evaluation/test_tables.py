@@ -1,0 +1,191 @@
+"""Measures of tables at tables whose scores are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato import data
+from sfumato.data.options import DataOptions
+from sfumato.evaluation import How, Measure, tables
+from sfumato.evaluation.columns import Aligned, Column, columns, trends
+from sfumato.evaluation.features import encoded, narrowed
+from sfumato.evaluation.judges import auc, explained, inputs, ranked, told, told_apart
+
+
+def by_name(found: list[Measure]) -> dict[str, Measure]:
+    return {measure.name: measure for measure in found}
+
+
+def fresh(source):
+    """Samples that are other rows of the same source, in the units of a schema."""
+
+    def draw_of(dataset):
+        x = dataset.schema.encode(dataset.schema.read(source)).x
+        return lambda n, given: x[torch.randint(len(x), (n,))]
+
+    return draw_of
+
+
+def test_samples_like_real_rows_score_as_real_rows_do(drawn, people):
+    dataset = data.open(people(1000, 0), options=DataOptions(label="kind"))
+    found = by_name(tables.measures(drawn(dataset, fresh(people(3000, 1))(dataset))))
+    assert set(found) == {
+        "column shapes",
+        "pair trends",
+        "train on samples, test on real",
+        "classifier two-sample test",
+    }
+    for name in ("column shapes", "pair trends", "train on samples, test on real"):
+        assert found[name].value == pytest.approx(found[name].reference, abs=0.05), name
+        assert found[name].error is not None
+        assert 0 < found[name].error < 0.05
+    assert abs(found["classifier two-sample test"].value - 0.5) < 3 * found["classifier two-sample test"].error + 0.02
+    assert "kind (the label)" in found["train on samples, test on real"].meaning
+
+
+def test_shuffled_columns_keep_their_shapes_and_lose_everything_else(drawn, people):
+    dataset = data.open(people(1000, 0), options=DataOptions(label="kind"))
+    x = dataset.schema.encode(dataset.schema.read(people(3000, 1))).x
+    apart = torch.stack([column[torch.randperm(len(x))] for column in x.T], 1)
+    found = by_name(tables.measures(drawn(dataset, lambda n, given: apart[torch.randint(len(apart), (n,))])))
+    assert found["column shapes"].value > 0.93
+    assert found["pair trends"].parts["height × weight"] < 0.6, "a correlation of almost 1 that is 0"
+    assert found["train on samples, test on real"].value < 0.6
+    assert found["train on samples, test on real"].reference > 0.9
+    assert found["classifier two-sample test"].value > 0.85
+
+
+def test_learning_from_the_real_rows_themselves_is_the_reference_itself(drawn, people):
+    found = drawn(people(300, 0), label="kind")
+    found.made = found.train
+    fit = tables.Fit(found, 0)
+    assert fit.score(2) == fit.score(0) > 0.8
+
+
+def test_haste_leaves_out_what_trains_a_judge(drawn, people):
+    found = by_name(tables.measures(drawn(people(200, 0), how=How(quick=True))))
+    assert set(found) == {"column shapes", "pair trends"}
+
+
+def test_everything_is_a_function_of_the_seed(drawn, people):
+    once, twice, other = (drawn(people(60, 0), how=How(seed=seed, quick=True)) for seed in (0, 0, 1))
+    assert tables.measures(once) == tables.measures(twice)
+    assert not torch.equal(once.train.x, other.train.x)
+
+
+def test_the_target_is_the_label_then_a_condition_then_what_can_be_told_but_no_copy(drawn, people):
+    rows = people(300, 0)
+    rows["again"] = rows["town"].map({"x": "u", "y": "v"})
+    labelled, conditional, neither = (
+        drawn(rows, **options) for options in ({"label": "town"}, {"given": ("kind",)}, {})
+    )
+    names = [
+        (one.columns[place].name, why)
+        for one in (labelled, conditional, neither)
+        for place, why in [tables.target(one)]
+    ]
+    assert names[0] == ("town", "the label")
+    assert names[1] == ("kind", "a condition")
+    assert names[2][0] in ("height", "weight", "kind"), "town and its copy tell each other for sure"
+
+
+def test_missing_values_are_no_difference(drawn, people):
+    rows = people(1000, 0)
+    rows.loc[np.random.default_rng(0).random(1000) < 0.4, "weight"] = np.nan
+    rows.loc[np.random.default_rng(1).random(1000) < 0.4, "town"] = None
+    dataset = data.open(rows, options=DataOptions(label="kind"))
+    found = drawn(dataset, fresh(people(3000, 1))(dataset))
+    assert np.isnan(found.columns[2].values[2]).mean() == pytest.approx(0.4, abs=0.05), "samples got the same holes"
+    rows = inputs(found.columns, [0, 1, 2])
+    assert told_apart(rows.sets[0], rows.sets[2], categories=rows.categories)[0] < 0.56
+
+
+def test_columns_that_the_model_was_given_are_not_counted_as_its_own(drawn, people):
+    found = by_name(tables.measures(drawn(people(300, 0), given=("kind", "town"), how=How(quick=True))))
+    assert list(found["column shapes"].parts) == ["height", "weight"]
+    assert "kind × town" not in found["pair trends"].parts
+    assert "kind × height" in found["pair trends"].parts
+
+
+def test_vectors_are_tables_without_names_and_their_label_counts_as_a_column(drawn):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 500)
+    x = random.normal(size=(500, 3)) + 3.0 * labels[:, None]
+    found = drawn((x[:200], labels[:200]), given=("label",))
+    assert [found.columns[place].name for place in found.judged] == ["0", "1", "2"]
+    assert tables.target(found) == (3, "a condition")
+    assert tables.Fit(found, 3).score(2) > 0.99
+
+
+def test_a_judge_cannot_tell_the_same_and_is_sure_of_what_lies_apart():
+    a, b = np.random.default_rng(0).normal(size=(2, 300, 3))
+    value, error = told_apart(a, b)
+    assert abs(value - 0.5) < 4 * error < 0.3
+    assert told_apart(a, b + 10.0)[0] == 1.0
+    few, _ = told_apart(a[:30], b[:40] + 3.0)
+    assert few > 0.9, "few rows are told apart too"
+
+
+def test_the_area_under_the_curve_is_that_of_scikit_learn():
+    from sklearn.metrics import r2_score, roc_auc_score
+
+    random = np.random.default_rng(0)
+    answers, said = random.integers(0, 3, 200), random.dirichlet(np.ones(3), 200).round(1)
+    said[:, 0] += 1 - said.sum(1)
+    assert auc(answers, said) == pytest.approx(roc_auc_score(answers, said, multi_class="ovr"))
+    two = answers % 2
+    assert auc(two, said[:, :2]) == pytest.approx(roc_auc_score(two, said[:, 1]))
+    assert np.isnan(auc(np.zeros(3), np.ones((3, 2))))
+    assert ranked(said[two == 1, 0], said[two == 0, 0]) == pytest.approx(roc_auc_score(two, said[:, 0]))
+    assert explained(said[:, 0], said[:, 1]) == pytest.approx(r2_score(said[:, 0], said[:, 1]))
+
+
+def test_a_learner_of_one_class_knows_that_class_alone():
+    said = told(np.ones((5, 1)), np.ones(5), np.ones((2, 1)), 3)
+    assert said.tolist() == [[0, 1, 0], [0, 1, 0]]
+
+
+def test_categories_that_real_rows_never_have_are_unknown_to_the_judge():
+    column = Aligned("c", (np.array([0.0, 1.0, np.nan]), np.array([1.0, 0.0]), np.array([2.0, 1.0])), ("z", "a", "new"))
+    coded = inputs([column], [1]).sets
+    assert coded[1][:, 0].tolist() == [0.0, 1.0], "by name: a, z"
+    assert np.isnan(coded[2][0, 0])
+    assert np.isnan(coded[0][2, 0])
+
+
+def test_trends_follow_their_definitions():
+    grid = np.linspace(0, 1, 1000)
+    half = (grid > 0.5).astype(float)
+    number, word = Column("n", grid, grid), Column("w", half, 1 - half, ("a", "b"))
+    found = trends([number, word])
+    assert found["n", "w"] == pytest.approx(0.0, abs=0.01), "every number lost its word"
+    flat = Column("f", np.ones(1000), np.ones(1000))
+    assert np.isnan(trends([number, flat])["n", "f"])
+
+
+def test_features_put_a_change_of_category_on_the_scale_of_a_change_of_number():
+    random = np.random.default_rng(0)
+    number, code = random.normal(5.0, 3.0, 4000), random.integers(0, 2, 4000).astype(float)
+    table = [Aligned("n", (number,) * 3), Aligned("c", (code,) * 3, ("a", "b"))]
+    x = encoded(table)[0]
+    gaps = np.square(x[:2000] - x[2000:]).mean(0)
+    assert gaps[0] == pytest.approx(2.0, rel=0.1)
+    assert gaps[1:].sum() == pytest.approx(1.0, rel=0.1)
+
+
+def test_very_wide_features_keep_the_axes_that_vary():
+    random = np.random.default_rng(0)
+    wide = random.normal(size=(50, 300)) * np.where(np.arange(300) < 10, 5.0, 0.01)
+    narrow = narrowed([wide, wide[:7]])
+    assert [x.shape for x in narrow] == [(50, 256), (7, 256)]
+    assert np.square(narrow[0]).sum() == pytest.approx(np.square(wide - wide.mean(0)).sum(), rel=1e-6)
+
+
+def test_tables_of_unlike_libraries_are_made_comparable(people):
+    import polars as pl
+
+    rows = people(50, 0)
+    for column in columns(rows, pl.from_pandas(rows)):
+        assert column.distance == 0.0
