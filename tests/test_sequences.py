@@ -91,3 +91,17 @@ def test_the_command_line_trains_forecasts_and_reports(
     assert main(["fit", "ring", "--steps", "1"]) == 2
     assert "choose td_vae" in capsys.readouterr().err
     assert main(["score", "ring-td_vae", "moons"]) == 2
+
+
+def test_sequences_of_pictures_go_in_and_come_out_as_such(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).uniform(size=(60, 6, 1, 4, 4))
+    np.save(tmp_path / "x.npy", x)
+    small = {"latent_dim": 2, "width": 16, "steps": 4, "device": "cpu"}
+    film = sfumato.fit(tmp_path / "x.npy", model="td_vae", sequences=True, run=tmp_path / "run", **small)
+    assert film.sample(3).shape == (3, 6, 1, 4, 4)
+    assert film.forecast(x[:2, :3], (1, 2), n=5).shape == (2, 5, 2, 1, 4, 4)
+    assert film.reconstruct(x[:2]).shape == (2, 6, 1, 4, 4)
+    assert main(["report", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run/pictures/futures.png").exists()
+    assert main(["sample", str(tmp_path / "run"), "-n", "2", "-o", str(tmp_path / "made.npy")]) == 0
+    assert np.load(tmp_path / "made.npy").shape == (2, 6, 1, 4, 4)

@@ -88,11 +88,58 @@ def test_a_file_of_the_archive_has_channels_gaps_and_labels(tmp_path: Path) -> N
     assert opened.has_label
 
 
+STAMPED = """@timeStamps true
+@classLabel true up down
+@data
+(0,1),(2.5,2):(2.5,?),(4,6):up
+(2024-01-01 00:00:10,3):(2024-01-01 00:00:00,5),(2024-01-01 00:00:10,7):down
+"""
+
+
+def test_a_file_with_time_stamps_has_the_steps_of_all_its_channels(tmp_path: Path) -> None:
+    path = tmp_path / "toy.ts"
+    path.write_text(STAMPED + "(0,1),(2,2),(3,1):(0,4):up\n" * 10)
+    found = series.from_ts(path)
+    assert found.time is not None
+    np.testing.assert_array_equal(found.time[0], [0, 2.5, 4])
+    np.testing.assert_array_equal(found.x[0], [[1, np.nan], [2, np.nan], [np.nan, 6]])
+    np.testing.assert_array_equal(np.diff(found.time[1])[:1], [10])
+    np.testing.assert_array_equal(found.x[1, :2], [[np.nan, 5], [3, 7]])
+    assert np.isnan(found.time[1, 2])
+    assert found.labels is not None
+    assert found.labels[:2].tolist() == ["up", "down"]
+    batch = data.open(path).train.take(slice(None))
+    assert batch.time is not None
+    assert (batch.time.diff(dim=1) > 0).all()
+
+
+def test_a_step_may_be_a_picture(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (12, 5, 1, 4, 3)).astype(np.uint8)
+    x[..., 0, 0, 0] = 7
+    np.save(tmp_path / "x.npy", x)
+    opened = data.open(tmp_path / "x.npy", options=ASKED)
+    assert opened.schema.spec.shape == (5, 12)
+    encoded = opened.schema.encode(opened.schema.read(tmp_path / "x.npy"))
+    np.testing.assert_allclose(opened.schema.decode(encoded.x), x, atol=1e-4)
+    assert opened.schema.decode(encoded.x[:, None, :2]).shape == (12, 1, 2, 1, 4, 3)
+    # One scale for all pixels: a pixel that hardly changes is not made as loud as the others.
+    assert encoded.x[:, :, 0].std() < 1e-5
+    assert encoded.x.std().item() == pytest.approx(1, abs=0.1)
+    assert [row["kind"] for row in opened.schema.describe()] == ["sequence of 5 pictures 1×4×3"]
+    again = schema.load(json.loads(json.dumps(opened.schema.to_dict())))
+    np.testing.assert_array_equal(again.decode(encoded.x), opened.schema.decode(encoded.x))
+    with pytest.raises(SfumatoError, match="trained on pictures"):
+        opened.schema.read(x.reshape(12, 5, 12))
+    grey = data.open(x[:, :, 0], options=ASKED).schema
+    assert grey.decode(encoded.x).shape == (12, 5, 4, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("@data\n1,x\n", "line 2"),
-        ("@timeStamps true\n@data\n(0,1)\n", "time stamps"),
+        ("@timeStamps true\n@data\n(0,1),2\n", "line 3"),
+        ("@timeStamps true\n@data\n(soon,1)\n", "line 3"),
         ("@data\n", "holds no sequence"),
         ("@data\n1,2:3,4\n1,2\n", "line 3 has 1 channels"),
     ],

@@ -188,6 +188,8 @@ def forecast(
     """
     import numpy as np
 
+    from sfumato.data.sequence import SequenceSchema
+
     try:
         lengths = [float(word) for word in jumps.split(",")]
     except ValueError:
@@ -204,7 +206,7 @@ def forecast(
     values = found.reshape(*found.shape[:3], -1)
     index = np.indices(found.shape[:3]).reshape(3, -1)
     columns = {"id": index[0], "future": index[1], "ahead": np.cumsum(lengths)[index[2]]}
-    names = [row["column"] for row in auto.schema_.describe()]
+    names = auto.schema_.names if isinstance(auto.schema_, SequenceSchema) else ()
     columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(names)}
     _columns(columns, out, say)
 

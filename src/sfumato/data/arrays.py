@@ -54,8 +54,8 @@ def is_array(source: Any) -> bool:
     return isinstance(source, np.ndarray | torch.Tensor | list)
 
 
-def load(source: Any) -> Arrays:
-    """Whatever of these `source` is.
+def load(source: Any, most: int = 4) -> Arrays:
+    """Whatever of these `source` is; of at most `most` axes.
 
     Raises:
         SfumatoError: if it is none of them.
@@ -63,23 +63,23 @@ def load(source: Any) -> Arrays:
     if isinstance(source, Arrays):
         return source
     if not isinstance(source, str | Path):
-        return from_memory(source)
+        return from_memory(source, most)
     path = Path(source)
     if not path.exists():
         raise SfumatoError(f"{path}: no such file; check the name and the folder")
     if path.suffix not in (".npy", ".npz"):
         raise SfumatoError(f"{path}: this model was trained on arrays; give a .npy or .npz file")
-    return from_file(path)
+    return from_file(path, most)
 
 
-def from_memory(source: Any) -> Arrays:
+def from_memory(source: Any, most: int = 4) -> Arrays:
     """An array, a tensor, or (X, y).
 
     Raises:
         SfumatoError: if it is not an array of numbers, or X and y are not of one length.
     """
     x, y = source if isinstance(source, tuple) else (source, None)
-    array = checked(as_array(x, "X"), "X")
+    array = checked(as_array(x, "X"), "X", most)
     labels = None if y is None else _checked_labels(as_array(y, "y"), len(array), "X", "y")
     return Arrays("array", array, labels, channels_first=isinstance(x, torch.Tensor))
 
@@ -96,7 +96,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
         raise SfumatoError(f"{name}: its rows are not of one length; give a rectangular array") from None
 
 
-def from_file(path: Path) -> Arrays:
+def from_file(path: Path, most: int = 4) -> Arrays:
     """A `.npy` file (memory-mapped) or a `.npz` file.
 
     In a `.npz` the examples are called x_train, x, X, data, images or arr_0, labels y_train, y, Y, target, labels or
@@ -109,8 +109,8 @@ def from_file(path: Path) -> Arrays:
         raise SfumatoError(f"{path}: the file is empty (0 bytes); write it again")
     try:
         if path.suffix == ".npy":
-            return Arrays(path.stem, checked(np.load(path, mmap_mode="r", allow_pickle=False), str(path)))
-        return _from_npz(path)
+            return Arrays(path.stem, checked(np.load(path, mmap_mode="r", allow_pickle=False), str(path), most))
+        return _from_npz(path, most)
     except SfumatoError:
         raise
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
@@ -120,7 +120,7 @@ def from_file(path: Path) -> Arrays:
         raise SfumatoError(f"{path}: damaged, not readable as {path.suffix} ({reason})") from None
 
 
-def _from_npz(path: Path) -> Arrays:
+def _from_npz(path: Path, most: int) -> Arrays:
     # Opened here, as numpy leaves a damaged file open.
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         keys = set(file.files)
@@ -133,10 +133,10 @@ def _from_npz(path: Path) -> Arrays:
             key = _first(known, keys)
             return None if key is None else file[key]
 
-        x, test_x = checked(file[x_key], f"{path}: {x_key}"), get(TEST_X_KEYS)
+        x, test_x = checked(file[x_key], f"{path}: {x_key}", most), get(TEST_X_KEYS)
         y, test_y = get(Y_KEYS), get(TEST_Y_KEYS)
     if test_x is not None:
-        test_x = checked(test_x, f"{path}: x_test")
+        test_x = checked(test_x, f"{path}: x_test", most)
         if test_x.shape[1:] != x.shape[1:]:
             raise SfumatoError(f"{path}: x_test has examples of shape {test_x.shape[1:]}, {x_key} of {x.shape[1:]}")
     labels = None if y is None else _checked_labels(y, len(x), f"{path}: {x_key}", "the labels")
@@ -150,21 +150,19 @@ def _first(known: Iterable[str], keys: set[str]) -> str | None:
     return next((key for key in known if key in keys), None)
 
 
-def checked(array: np.ndarray, name: str) -> np.ndarray:
+def checked(array: np.ndarray, name: str, most: int = 4) -> np.ndarray:
     """`array` if it is rows of numbers.
 
     Raises:
-        SfumatoError: for other values, 1-D arrays, more than 4 dimensions, or nothing in it.
+        SfumatoError: for other values, 1-D arrays, more than `most` dimensions, or nothing in it.
     """
     if array.dtype.kind == "O":
         raise SfumatoError(_objects(name))
     if array.dtype.kind not in "biuf":
         raise SfumatoError(f"{name}: an array of {array.dtype}, not of numbers; give floats, integers or booleans")
-    if array.ndim not in (2, 3, 4):
-        raise SfumatoError(
-            f"{name}: has shape {array.shape}; give (N, D), or pictures (N, H, W) or (N, H, W, C)"
-            + ("; for one column reshape(-1, 1)" if array.ndim == 1 else "")
-        )
+    if not 2 <= array.ndim <= most:
+        more = {1: "; for one column reshape(-1, 1)", 5: "; sequences of pictures need sequences"}.get(array.ndim, "")
+        raise SfumatoError(f"{name}: has shape {array.shape}; give (N, D), or pictures (N, H, W) or (N, H, W, C){more}")
     if array.size == 0:
         raise SfumatoError(f"{name}: has no rows or no columns (shape {array.shape}); give at least 2 examples")
     return array

@@ -25,7 +25,8 @@ class SequenceSchema(Schema):
     """x = (raw − mean) / scale for each channel, shape (N, T, D); time = (stamp − first stamp) / unit, shape (N, T).
 
     The unit is the median distance between the steps of the training part, so that a typical step is 1. Missing
-    entries, whole missing steps and the padding behind shorter sequences are NaN.
+    entries, whole missing steps and the padding behind shorter sequences are NaN. Where each step is a picture, its
+    pixels are the channels, and all share one mean and scale.
 
     >>> raw = series.from_array(np.array([[0.0, 2.0, 4.0], [2.0, np.nan, 0.0]]))
     >>> schema = SequenceSchema.learn(raw, DataOptions(sequences=True))
@@ -50,10 +51,11 @@ class SequenceSchema(Schema):
         flat: bool,
         columns: Mapping[str, Any],
         label: Label | None = None,
+        picture: tuple[int, ...] = (),
     ) -> None:
         self.spec = spec
         self.mean, self.scale, self.low, self.high = mean, scale, low, high
-        self.unit, self.names, self.flat = unit, names, flat
+        self.unit, self.names, self.flat, self.picture = unit, names, flat, picture
         self.columns = dict(columns)
         self.label = label
         self.label_names = label.names if label else ()
@@ -76,6 +78,8 @@ class SequenceSchema(Schema):
             raise SfumatoError(f"likelihood={likelihood} is not for sequences; choose gaussian, mse or bernoulli")
         low, high = np.nanmin(flat, 0), np.nanmax(flat, 0)
         mean, scale = np.nanmean(flat, 0), np.nanstd(flat, 0)
+        if raw.picture:
+            mean, scale = np.full_like(mean, np.nanmean(flat)), np.full_like(scale, np.nanstd(flat))
         scale = np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
         if likelihood == "bernoulli":
             _check_binary(flat, raw.name)
@@ -99,6 +103,7 @@ class SequenceSchema(Schema):
             flat=raw.flat,
             columns={"id": options.id, "time": options.time, "label": options.label, "drop": list(options.drop)},
             label=None if raw.labels is None else Label.learn(raw.labels),
+            picture=raw.picture,
         )
 
     def encode(self, raw: Any) -> Encoded:
@@ -114,6 +119,8 @@ class SequenceSchema(Schema):
 
     def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
         values: np.ndarray = x.detach().cpu().double().numpy() * self.scale + self.mean
+        if self.picture:
+            return values.reshape(*values.shape[:-1], *self.picture)
         return values[..., 0] if self.flat else values
 
     def read(self, source: Any, *, need_x: bool = True) -> Series:
@@ -122,6 +129,9 @@ class SequenceSchema(Schema):
             source, id=self.columns["id"], time=self.columns["time"], label=label, drop=tuple(self.columns["drop"])
         )
         longest, channels = self.spec.shape
+        if found.picture != self.picture:
+            kinds = [f"pictures {one}" if one else "numbers" for one in (found.picture, self.picture)]
+            raise SfumatoError(f"{found.name}: is a sequence of {kinds[0]}; this model was trained on {kinds[1]}")
         if found.x.shape[2] != channels or (self.columns["id"] and found.names != self.names):
             raise SfumatoError(
                 f"{found.name}: has the channels {', '.join(found.names)}; this model was trained on "
@@ -148,6 +158,16 @@ class SequenceSchema(Schema):
     def describe(self) -> list[dict[str, str]]:
         modelled = "probability" if self.spec.likelihood == "bernoulli" else "standardised"
         steps = self.spec.shape[0]
+        if self.picture:
+            return [
+                {
+                    "column": "pictures",
+                    "kind": f"sequence of {steps} pictures {'×'.join(map(str, self.picture))}",
+                    "modelled": f"{modelled}, {self.spec.likelihood}",
+                    "missing": "some" if any(field.missing for field in self.spec.fields) else "",
+                    "note": f"{self.low.min():.4g} to {self.high.max():.4g}",
+                }
+            ]
         return [
             {
                 "column": name,
@@ -169,6 +189,7 @@ class SequenceSchema(Schema):
             "label": None if self.label is None else self.label.to_dict(),
             "names": list(self.names),
             "flat": self.flat,
+            "picture": list(self.picture),
             "unit": self.unit,
             "columns": self.columns,
             "mean": self.mean.tolist(),
@@ -190,6 +211,7 @@ class SequenceSchema(Schema):
             flat=values["flat"],
             columns=values["columns"],
             label=None if values["label"] is None else Label.from_dict(values["label"]),
+            picture=tuple(values.get("picture", ())),
         )
 
 

@@ -1,4 +1,4 @@
-"""Sequences in: arrays (N, T) and (N, T, D), `.ts` files of the UCR/UEA archive, long tables of id, time and values."""
+"""Sequences in: arrays of numbers or pictures, `.ts` files of the archive, long tables of id, time and values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sfumato.data import arrays, frames
+from sfumato.data import arrays, frames, ts
 from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -28,6 +28,7 @@ class Series:
         labels: (N,) or None.
         names: of the D channels.
         flat: whether the source had no axis of channels, so that what comes back has none.
+        picture: shape of one step where each is a picture, whose D values are the channels; () where none is.
         name: what to call the source.
     """
 
@@ -37,6 +38,7 @@ class Series:
     names: tuple[str, ...] = FLAT
     flat: bool = False
     name: str = "array"
+    picture: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)
@@ -64,24 +66,29 @@ def load(source: Any, *, id: str | None, time: str | None, label: str | None, dr
         if Path(source).suffix.lower() == TS:
             return from_ts(Path(source))
     if arrays.is_array(source) or (isinstance(source, str | Path) and Path(source).suffix in (".npy", ".npz")):
-        found = arrays.load(source)
+        found = arrays.load(source, most=5)
         return from_array(found.x, found.labels, said if isinstance(source, str | Path) else found.name)
     return from_table(frames.read(source)[0], said, id=id, time=time, label=label, drop=drop)
 
 
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "X") -> Series:
-    """(N, T) or (N, T, D) numbers.
+    """(N, T) or (N, T, D) numbers, or pictures (N, T, H, W) or (N, T, C, H, W).
 
     Raises:
         SfumatoError: for another shape, or infinite entries.
     """
-    if x.ndim not in (2, 3):
-        raise SfumatoError(f"{name}: has shape {x.shape}; sequences are (N, T), or (N, T, D) with D channels")
+    if not 2 <= x.ndim <= 5:
+        raise SfumatoError(
+            f"{name}: has shape {x.shape}; sequences are (N, T), (N, T, D) with D channels, or (N, T, C, H, W) pictures"
+        )
     values = np.asarray(x, np.float64)
     arrays.check_finite(values.reshape(len(x), -1), name)
     if x.ndim == 2:
         return Series(values[:, :, None], None, labels, FLAT, True, name)
-    return Series(values, None, labels, tuple(f"x{one + 1}" for one in range(x.shape[2])), False, name)
+    picture, values = x.shape[2:] if x.ndim > 3 else (), values.reshape(*x.shape[:2], -1)
+    word = "pixel" if picture else "x"
+    names = tuple(f"{word}{one + 1}" for one in range(values.shape[2]))
+    return Series(values, None, labels, names, False, name, picture)
 
 
 def from_table(
@@ -133,62 +140,27 @@ def from_table(
 
 
 def from_ts(path: Path) -> Series:
-    """A `.ts` file of the UCR/UEA archive: channels apart by colons, values by commas, `?` missing, the label last.
+    """A `.ts` file of the UCR/UEA archive, see `sfumato.data.ts`.
 
     Raises:
-        SfumatoError: if it is damaged, or of the form with time stamps.
+        SfumatoError: if it is damaged.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SfumatoError(f"{path}: not readable as .ts ({error})") from None
-    labelled, data, rows, labels = False, False, [], []
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if not line or line.startswith("#"):
-            continue
-        if not data:
-            word, *rest = line.lower().split()
-            data = word == "@data"
-            if word == "@classlabel":
-                labelled = rest[:1] == ["true"]
-            if word == "@timestamps" and rest[:1] == ["true"]:
-                raise SfumatoError(f"{path}: has time stamps in brackets; write it as a table of id, time and values")
-            continue
-        parts = line.split(":")
-        if labelled:
-            labels.append(parts.pop().strip())
-        try:
-            rows.append([[_number(word) for word in part.split(",")] for part in parts])
-        except ValueError:
-            raise SfumatoError(f"{path}: line {number} holds something else than numbers; mend it") from None
-        if len(rows[-1]) != len(rows[0]):
-            raise SfumatoError(f"{path}: line {number} has {len(rows[-1])} channels, the first has {len(rows[0])}")
-    if not rows or not rows[0]:
-        raise SfumatoError(f"{path}: holds no sequence below a line @data")
-    length = max(len(channel) for row in rows for channel in row)
-    x = np.full((len(rows), length, len(rows[0])), np.nan)
-    for n, row in enumerate(rows):
-        for d, channel in enumerate(row):
-            x[n, : len(channel), d] = channel
-    arrays.check_finite(x.reshape(len(x), -1), str(path))
-    flat = x.shape[2] == 1
-    names = FLAT if flat else tuple(f"x{one + 1}" for one in range(x.shape[2]))
-    return Series(x, None, np.array(labels) if labelled else None, names, flat, path.stem)
+    found = ts.read(path)
+    arrays.check_finite(found.x.reshape(len(found.x), -1), str(path))
+    flat = found.x.shape[2] == 1
+    names = FLAT if flat else tuple(f"x{one + 1}" for one in range(found.x.shape[2]))
+    return Series(found.x, found.time, found.labels, names, flat, path.stem)
 
 
 def to_table(x: np.ndarray, names: tuple[str, ...]) -> pa.Table:
-    """(N, T) or (N, T, D) as a long table of id, step and values, without steps where nothing is."""
-    values = x[:, :, None] if x.ndim == 2 else x
+    """(N, T) or (N, T, …) as a long table of id, step and values, without steps where nothing is."""
+    values = x.reshape(*x.shape[:2], -1)
     n, t, d = values.shape
     flat = values.reshape(n * t, d)
     held = ~np.isnan(flat.astype(float)).all(1)
     columns = {"id": np.repeat(np.arange(n), t), "step": np.tile(np.arange(t), n)}
     columns |= {name: flat[:, place] for place, name in enumerate(names)}
     return pa.table({name: column[held] for name, column in columns.items()})
-
-
-def _number(word: str) -> float:
-    return np.nan if word.strip() == "?" else float(word)
 
 
 def _numbers(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:

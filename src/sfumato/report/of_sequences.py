@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from sfumato.data.sequence import SequenceSchema
 from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.models._protocols import Forecasts
 from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, short, tidy
@@ -22,7 +23,8 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
         return []
     raw = shown.raw(shown.batch)
     real = raw.reshape(*raw.shape[:2], -1)
-    names = [row["column"] for row in shown.schema.describe()]
+    assert isinstance(shown.schema, SequenceSchema)
+    names = shown.schema.names
     chosen = np.argsort(-np.nanvar(real, (0, 1)), kind="stable")[:CHANNELS]
     half = max(real.shape[1] // 2, 1)
     panels = []

@@ -1,0 +1,93 @@
+"""`.ts` files of the UCR/UEA archive: sequences of several channels, with or without time stamps."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.errors import SfumatoError
+
+STAMPED = re.compile(r"\(([^()]*),([^(),]*)\)")
+BETWEEN = re.compile(r":(?![^(]*\))")
+"""A colon parts channels, but not within brackets, where it may be of a time of day."""
+
+Steps = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a file holds: values (N, T, D), NaN where missing or beyond the end; stamps (N, T); labels (N,)."""
+
+    x: np.ndarray
+    time: np.ndarray | None
+    labels: np.ndarray | None
+
+
+def read(path: Path) -> Read:
+    """Channels apart by colons, values by commas, `?` missing, the label last; or values as (time, value).
+
+    With stamps, the steps of a sequence are the times at which any of its channels has a value; the others are missing
+    there. A stamp is a number, or a date and time, which becomes seconds.
+
+    Raises:
+        SfumatoError: if it is damaged.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SfumatoError(f"{path}: not readable as .ts ({error})") from None
+    told: dict[str, str] = {}
+    rows: list[list[Steps]] = []
+    labels: list[str] = []
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if not line or line.startswith("#"):
+            continue
+        if "@data" not in told:
+            word, *rest = line.lower().split()
+            told[word] = rest[0] if rest else ""
+            continue
+        parts = BETWEEN.split(line)
+        if told.get("@classlabel") == "true":
+            labels.append(parts.pop().strip())
+        try:
+            rows.append([_stamped(part) if told.get("@timestamps") == "true" else _counted(part) for part in parts])
+        except ValueError:
+            raise SfumatoError(f"{path}: line {number} holds something else than numbers; mend it") from None
+        if len(rows[-1]) != len(rows[0]):
+            raise SfumatoError(f"{path}: line {number} has {len(rows[-1])} channels, the first has {len(rows[0])}")
+    if not rows or not rows[0]:
+        raise SfumatoError(f"{path}: holds no sequence below a line @data")
+    times = [sorted({time for channel in row for time, _ in channel}) for row in rows]
+    shape = (len(rows), max(map(len, times)))
+    x, stamps = np.full((*shape, len(rows[0])), np.nan), np.full(shape, np.nan)
+    for n, (row, held) in enumerate(zip(rows, times, strict=True)):
+        stamps[n, : len(held)] = held
+        place = {time: step for step, time in enumerate(held)}
+        for d, channel in enumerate(row):
+            for time, value in channel:
+                x[n, place[time], d] = value
+    return Read(x, stamps if told.get("@timestamps") == "true" else None, np.array(labels) if labels else None)
+
+
+def _counted(part: str) -> Steps:
+    return [(float(step), _number(word)) for step, word in enumerate(part.split(","))]
+
+
+def _stamped(part: str) -> Steps:
+    if STAMPED.sub("", part).strip(" ,"):
+        raise ValueError(part)
+    return [(_time(time.strip()), _number(word)) for time, word in STAMPED.findall(part)]
+
+
+def _time(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return float(np.datetime64(word.strip("\"'").replace(" ", "T"), "us").astype(np.int64)) / 1e6
+
+
+def _number(word: str) -> float:
+    return np.nan if word.strip() == "?" else float(word)
