@@ -23,7 +23,8 @@ from sfumato.report import Picture, html, pictures
 from sfumato.report.curves import curves, series
 from sfumato.report.grids import coloured, sheet_of
 from sfumato.report.look import DARK, LIGHT, groups, save, short
-from sfumato.report.page import commands, measured
+from sfumato.report.page import commands
+from sfumato.report.rendering import measured
 from sfumato.report.plane import Prior, decoder_map, latents, limits, panels, shape_of
 from sfumato.report.tables import distances, marginals, pair_associations
 

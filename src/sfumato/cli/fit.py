@@ -105,7 +105,7 @@ def _conclude(auto: Autoencoder, made: Report | None, say: Say) -> None:
     last = history.lines[-1] if history.lines else {"epoch": 0, "step": 0, "seconds": 0.0}
     values = best_values(history.lines)
     model = auto.config_.model
-    findings = auto.diagnose(quick=True)
+    findings = auto.diagnose(quick=True) if made is None else made.findings
 
     def text() -> str:
         if say.quiet:

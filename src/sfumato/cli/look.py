@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sfumato.data.dataset import Dataset
     from sfumato.estimator import Autoencoder
     from sfumato.evaluation import Measure
+    from sfumato.evaluation.doctor import Finding
     from sfumato.report import Picture
 
 COUNTS = ("step", "epoch", "split", "seconds")
@@ -131,6 +132,7 @@ class Report:
     path: Path
     pictures: list[Picture]
     measures: list[Measure]
+    findings: list[Finding]
 
     def told(self) -> dict[str, Any]:
         """For a machine."""
@@ -144,14 +146,18 @@ class Report:
 def remake_report(auto: Autoencoder, data: Dataset) -> Report:
     """Draw pictures and report into the folder of the run, and record them in its manifest."""
     from sfumato import report as room
+    from sfumato.evaluation import saved
 
     run = auto.run_
     assert run is not None, "only what has a run folder is reported on"
     run.unseal()
-    pictures, measures = room.pictures(auto, data, run.path / "pictures"), auto.evaluate(data, quick=True)
-    path = room.html(run, pictures, measures)
+    pictures, findings = room.pictures(auto, data, run.path / "pictures"), auto.diagnose(data, quick=True)
+    measures, whole = saved.read(run.path), True
+    if measures is None:
+        measures, whole = auto.evaluate(data, quick=True), False
+    path = room.html(run, pictures, measures, findings, whole=whole)
     run.seal()
-    return Report(path, pictures, measures)
+    return Report(path, pictures, measures, findings)
 
 
 def kinds_table(described: list[dict[str, str]]) -> str:
@@ -182,7 +188,9 @@ def next_commands(run: Run) -> str:
     """What a person may type now, with the names filled in."""
     from sfumato.report.page import commands
 
-    typed = [line for _, line in commands(run, run.config(), run.schema()) if line.startswith("sfumato ")]
+    # What needs another run is in the report, with more room to say so.
+    told = commands(run, run.config(), run.schema())
+    typed = [line for _, line in told if line.startswith("sfumato ") and line.split()[1] not in ("compare", "sweep")]
     return "\n".join(["Next:", *(f"  {line}" for line in typed)])
 
 

@@ -16,6 +16,7 @@ from sfumato.artifacts import Run
 from sfumato.artifacts.run import CONFIG
 from sfumato.data.schema import Schema
 from sfumato.evaluation import Measure
+from sfumato.models._protocols import Forecasts
 from sfumato.report.look import Picture
 from sfumato.report.rendering import embedded, write
 
@@ -41,7 +42,7 @@ def html(
     measures: Sequence[Measure] = (),
     findings: Sequence[Finding] = (),
     *,
-    judged_by: str = "",
+    whole: bool = True,
 ) -> Path:
     """Write `report.html` into the run folder, whole or not at all.
 
@@ -52,7 +53,7 @@ def html(
         pictures: in the order they are shown.
         measures: the final ones.
         findings: what the doctor says, which is told first.
-        judged_by: what the measures are of, in a sentence.
+        whole: whether these are all measures there are, not only the quick ones.
 
     Raises:
         SfumatoError: if the run is damaged or the folder cannot be written.
@@ -67,7 +68,7 @@ def html(
         facts=facts(config, schema, metrics),
         pictures=[embedded(picture) for picture in pictures],
         families=by_family(measures),
-        measured_by=judged_by,
+        more="" if whole else f"sfumato evaluate {_called(run)} && sfumato report {_called(run)}",
         columns=_columns(schema),
         commands=commands(run, config, schema),
         config=shlex.quote(str(run.path / CONFIG)),
@@ -118,22 +119,33 @@ def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, An
 
 def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str, str]]:
     """What to type next, (what it does, the line), with the run's own names and values filled in."""
-    name = shlex.quote(run.name if run.path.parent == Path("runs") else str(run.path))
+    name = _called(run)
     source = shlex.quote(str(config.get("source") or "FILE"))
     out = {"table": "csv", "picture": "png", "vector": "npy", "sequence": "csv"}.get(schema.kind, schema.spoken[1:])
     given = condition(schema)
     asked = f" --given {shlex.quote(f'{given[0]}={given[1]}')}" if given else ""
     wanted = f", given={{{given[0]!r}: {given[1]!r}}}" if given else ""
+    told = config["model"]["name"]
+    every = "".join(f" --given {shlex.quote(name)}" for name in schema.given_names)
     count = 64 if schema.kind == "picture" else 500
     ahead = f"sfumato forecast {name} {source} --jumps 1,4,8 -n 100 -o futures.csv"
     return [
-        *([("See what may come next", ahead)] if schema.kind == "sequence" else []),
+        *([("See what may come next", ahead)] if isinstance(run.model(), Forecasts) else []),
         ("Draw new examples", f"sfumato sample {name} -n {count}{asked} -o new.{out}"),
         ("See what the model makes of yours", f"sfumato reconstruct {name} {source} -o reconstructed.{out}"),
         ("Get the latents of each example", f"sfumato encode {name} {source} -o latents.parquet"),
         ("Find the unusual ones", f"sfumato score {name} {source}"),
+        ("Measure all that applies to it", f"sfumato evaluate {name}"),
+        ("Ask what is wrong with it, and what would cure it", f"sfumato doctor {name}"),
+        ("Put another run of the same data beside it", f"sfumato compare {name} OTHER -o compare.html"),
+        ("Look for better options, with several seeds", f"sfumato sweep {source} --models {told}{every} --seeds 5"),
         ("The same in Python", f"import sfumato\nm = sfumato.load({str(run.path)!r})\nm.sample({count}{wanted})"),
     ]
+
+
+def _called(run: Run) -> str:
+    """A run as it is typed."""
+    return shlex.quote(run.name if run.path.parent == Path("runs") else str(run.path))
 
 
 def condition(schema: Schema) -> tuple[str, str] | None:

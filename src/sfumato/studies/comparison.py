@@ -11,6 +11,7 @@ from typing import Any
 
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import FAMILIES, Measure
+from sfumato.studies import votes
 from sfumato.studies.contender import SAME, Contender, contenders
 
 APART = 2.0
@@ -137,6 +138,8 @@ def beside(found: Sequence[Contender]) -> Comparison:
     """
     check_same_data(found)
     groups = grouped(found)
+    if not any(measure.family == "disentanglement" for measure in found[0].measures.values()):
+        votes.add_udr([group.members for group in groups])
     shared = [name for name in found[0].measures if all(name in run.measures for run in found)]
     everything = dict.fromkeys(name for run in found for name in run.measures)
     rows = [_row(name, groups) for name in shared]
@@ -217,8 +220,9 @@ def _row(name: str, groups: Sequence[Group]) -> Row:
     measures = [[run.measures[name] for run in group.members] for group in groups]
     first = measures[0][0]
     cells = [cell(found) for found in measures]
-    unlike = _unlike(first, measures, groups)
-    if first.better is None or unlike or len(cells) < 2:
+    if first.better is None or len(cells) < 2:
+        return Row(first, tuple(cells))
+    if unlike := _unlike(first, measures, groups):
         return Row(first, tuple(cells), unlike)
     return Row(first, tuple(marked(cells, lower=first.better == "lower")))
 

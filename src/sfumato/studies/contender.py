@@ -8,16 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sfumato import data as room
-from sfumato.artifacts import Run
 from sfumato.data.batches import Resident
 from sfumato.data.dataset import Dataset
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, load
-from sfumato.evaluation import Measure
-from sfumato.files import read_json
-
-EVALUATION = "evaluation.json"
-"""Where `sfumato evaluate` leaves its measures."""
+from sfumato.estimator.judging import same
+from sfumato.evaluation import Measure, saved
 
 PLAIN = ("seed", "device", "checkpoint_every", "tensorboard", "streaming")
 """Options that make no other configuration: two runs that differ in them alone are repetitions of one."""
@@ -111,41 +107,33 @@ def contenders(runs: Sequence[str], *, seed: int = 0, device: str = "auto") -> l
 
 def _measured(name: str, auto: Autoencoder, opened: dict[str, Dataset], seed: int) -> Contender:
     assert auto.run_ is not None, "a loaded run has a folder"
-    data = _data(auto, opened)
-    written = evaluated(auto.run_)
-    if written is None and data is None:
-        raise SfumatoError(
-            f"{name}: was trained on data held in memory and has no {EVALUATION}; evaluate it first, in Python"
-        )
-    measures = auto.evaluate(data, quick=True, seed=seed) if written is None else written
-    named = {measure.name: measure for measure in measures}
-    return Contender(name, auto, named, "quick" if written is None else EVALUATION, data)
-
-
-def evaluated(run: Run) -> list[Measure] | None:
-    """The measures that `sfumato evaluate` left in a run; None where it was not asked.
-
-    Raises:
-        SfumatoError: if the file is damaged.
-    """
-    path = run.path / EVALUATION
-    if not path.exists():
-        return None
-    values = read_json(path)
+    data: Dataset | None = None
+    measures = saved.read(auto.run_.path)
     try:
-        return [Measure.from_dict(one) for one in values["measures"]]
-    except (KeyError, TypeError) as error:
-        raise SfumatoError(f"{path}: damaged ({error}); make it again with sfumato evaluate {run.path}") from None
+        data = _data(auto, opened)
+    except SfumatoError:
+        if measures is None:
+            raise
+    how = saved.NAME
+    if measures is None:
+        if data is None:
+            raise SfumatoError(
+                f"{name}: was trained on data held in memory and has no {saved.NAME}; write it with evaluation.saved"
+            )
+        measures, how = auto.evaluate(data, quick=True, seed=seed), "quick"
+    return Contender(name, auto, {measure.name: measure for measure in measures}, how, data)
 
 
 def _data(auto: Autoencoder, opened: dict[str, Dataset]) -> Dataset | None:
-    """The data of a run, opened once for all runs that read them alike."""
+    """The data of a run, opened once for all runs that read them alike; None if they were held in memory."""
     config = auto.config_
     if not config.source:
         return None
     key = json.dumps([config.source, config.to_dict()["data"]], sort_keys=True, default=str)
     if key not in opened:
         opened[key] = room.open(config.source, options=config.data)
+    if not same(opened[key].schema, auto.schema_):
+        raise SfumatoError(f"{config.source}: not what a run of it was trained on any more; restore it, or fit again")
     return opened[key]
 
 
