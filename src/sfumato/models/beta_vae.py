@@ -84,7 +84,7 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    prior: Literal["standard", "mixture"] = "standard",
+    prior: Literal["standard", "mixture", "vamp", "flow"] = "standard",
     components: int = 64,
     beta: float = 4.0,
     capacity: float | None = None,
@@ -96,8 +96,8 @@ def build(
     """A β-VAE with networks for `spec`.
 
     Args:
-        prior: standard normal, or a learned mixture of normals
-        components: number of components of the mixture prior
+        prior: standard normal, or learned: a mixture of normals, of posteriors (vamp), or a flow (needs zuko)
+        components: components of the mixture prior, or pseudo-inputs of the vamp
         beta: weight of the rate; above 1 for simpler, more separate latents, below 1 for sharper reconstructions
         capacity: hold the rate at this many nats instead of weighting it; reached over `warmup` steps
         gamma: how strongly the capacity is held
@@ -106,10 +106,11 @@ def build(
         cycles: how often the warm-up is repeated (cyclical annealing)
     """
     sizes = sizes_for(spec, size)
+    encoder = encoder_for(spec, sizes)
     return BetaVAE(
-        encoder_for(spec, sizes),
+        encoder,
         decoder_for(spec, sizes),
-        prior_for(sizes, prior, components),
+        prior_for(encoder, spec.shape, prior, components),
         beta=beta,
         capacity=capacity,
         gamma=gamma,

@@ -83,7 +83,7 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    prior: Literal["standard", "mixture"] = "standard",
+    prior: Literal["standard", "mixture", "vamp", "flow"] = "standard",
     components: int = 64,
     samples: int = 1,
     free_bits: float = 0.0,
@@ -93,18 +93,19 @@ def build(
     """A VAE with networks for `spec`.
 
     Args:
-        prior: standard normal, or a learned mixture of normals
-        components: number of components of the mixture prior
+        prior: standard normal, or learned: a mixture of normals, of posteriors (vamp), or a flow (needs zuko)
+        components: components of the mixture prior, or pseudo-inputs of the vamp
         samples: draws of z per example in the importance-weighted bound; 1 is the ELBO
         free_bits: nats of rate that each latent has for free; cures latents that are ignored
         warmup: steps over which the weight of the rate rises from 0
         cycles: how often the warm-up is repeated (cyclical annealing)
     """
     sizes = sizes_for(spec, size)
+    encoder = encoder_for(spec, sizes)
     return VAE(
-        encoder_for(spec, sizes),
+        encoder,
         decoder_for(spec, sizes),
-        prior_for(sizes, prior, components),
+        prior_for(encoder, spec.shape, prior, components),
         samples=samples,
         free_bits=free_bits,
         warmup=Ramp(warmup, cycles),

@@ -13,6 +13,7 @@ from sfumato.networks import features, heads
 from sfumato.networks.convolutional import ConvDecoder, ConvEncoder
 from sfumato.networks.gaussian import Decoder, Encoder, GivenPrior, MixturePrior, StandardPrior
 from sfumato.networks.mlp import MLP, Reshape
+from sfumato.networks.priors import FlowPrior, VampPrior, prior_for
 from sfumato.networks.recurrent import LastState, RecurrentDecoder, SymbolFeatures
 from sfumato.spec import DataSpec, Size
 
@@ -22,11 +23,13 @@ __all__ = [
     "ConvEncoder",
     "Decoder",
     "Encoder",
+    "FlowPrior",
     "GivenPrior",
     "MixturePrior",
     "RecurrentDecoder",
     "Sizes",
     "StandardPrior",
+    "VampPrior",
     "decoder_for",
     "encoder_for",
     "prior_for",
@@ -142,8 +145,3 @@ def decoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> D
     body = MLP(inputs, sizes.width, sizes.depth)
     shaped = [] if len(head.raw) == 1 else [Reshape(head.raw)]
     return Decoder(nn.Sequential(*body, nn.Linear(body.outputs, math.prod(head.raw)), *shaped), head, given)
-
-
-def prior_for(sizes: Sizes, name: str, components: int) -> StandardPrior | MixturePrior:
-    """The prior called `name`: "standard" or "mixture" of that many components."""
-    return MixturePrior(sizes.latent_dim, components) if name == "mixture" else StandardPrior(sizes.latent_dim)
