@@ -21,7 +21,7 @@ from cyclopts.exceptions import (
 
 from sfumato import models
 from sfumato._version import __version__
-from sfumato.cli import compare, doctor, fit, look, sweep, use
+from sfumato.cli import compare, doctor, fit, judge, look, sweep, use
 from sfumato.cli.help import Columns
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -61,6 +61,7 @@ def make(model: str = "vae") -> App:
         use.score,
         use.forecast,
         look.show,
+        judge.evaluate,
         doctor.doctor,
         look.report,
         compare.compare,

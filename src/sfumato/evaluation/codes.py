@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from sfumato.evaluation.how import How
-from sfumato.evaluation.measure import Measure
-from sfumato.evaluation.subject import Subject
+from sfumato.evaluation.measure import Measure, mean_and_error
+from sfumato.evaluation.subject import Subject, array
 from sfumato.models._protocols import Codebooks
 
 
 def measures(subject: Subject, how: How) -> list[Measure]:
-    """Entries in use and perplexity of each codebook; none where codes are points of a space."""
+    """Entries in use and perplexity of each codebook, and bits a code; none where codes are points of a space."""
     found = []
     for book in used(subject):
         found += [
@@ -34,7 +35,23 @@ def measures(subject: Subject, how: How) -> list[Measure]:
                 better="higher",
             ),
         ]
-    return found
+    return found + ([length(subject)] if found else [])
+
+
+def length(subject: Subject) -> Measure:
+    """−log₂ p(k|c) for each number k of a code, under the learned prior; as many bits as it has without one."""
+    assert isinstance(subject.model, Codebooks)
+    lengths = subject.chunked(lambda batch: -subject.model.log_weight_parts(batch, 1)[1][:, 0])
+    return Measure(
+        "bits a code",
+        **mean_and_error(array(lengths) / (subject.model.code_size * math.log(2))),
+        unit="bits",
+        meaning="The length of one number of a code under the learned prior: lower, the better it knows what follows.",
+        family="codes",
+        reference=float(np.mean(np.log2(subject.model.code_sizes))),
+        reference_is="all entries alike",
+        better="lower",
+    )
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from sfumato.distributions import Normal
 from sfumato.models._model import Model
 from sfumato.models._protocols import Autoencoding, LatentSpace, able
 from sfumato.objectives import rate
+from sfumato.spec import DataSpec
 
 MOST, ALL = 5000, 10_000
 """Examples that pictures, and measures in haste, are made from at most; and measures with all the time they need."""
@@ -72,7 +73,7 @@ class Subject:
         """
         device = next(model.parameters()).device
         name, batches = held_out(data)
-        index = some(len(batches), min(most, max(ENTRIES // schema.spec.entries, 100)), seed)
+        index = some(len(batches), most_of(schema.spec, most), seed)
         judged = able(model, Autoencoding, "be judged")
         batch, labels = batches.take(index).to(device), labels_at(batches, index)
         return cls(judged, schema, data, part or name, batch, labels, seed, index.numpy())
@@ -165,6 +166,16 @@ def held_out(data: Dataset) -> tuple[str, Batches]:
     """The part that models are judged by, and what it is called: the first of test, validation, training not empty."""
     parts = (("test part", data.test), ("validation part", data.valid), ("training part", data.train))
     return next(((name, one) for name, one in parts if len(one)), parts[-1])
+
+
+def most_of(spec: DataSpec, most: int = MOST) -> int:
+    """Examples that are looked at, at most, of data of this size.
+
+    >>> from sfumato.spec import Field
+    >>> most_of(DataSpec((3, 64, 64), (Field("level", 256),)))
+    1627
+    """
+    return min(most, max(ENTRIES // spec.entries, 100))
 
 
 def rows(batch: Batch, at: slice | np.ndarray) -> Batch:

@@ -1,0 +1,203 @@
+"""The command that says whether a run is any good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table
+from sfumato.errors import SfumatoError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sfumato.data.dataset import Dataset
+    from sfumato.estimator import Autoencoder
+    from sfumato.evaluation import Measure
+
+ENDINGS = (".json", ".csv")
+Switch = Parameter(negative="", show_default=False)
+Count = Parameter(metavar="N")
+
+
+def evaluate(
+    run: str,
+    file: str | None = None,
+    /,
+    *,
+    families: Annotated[str | None, Parameter(metavar="NAME,NAME,…", show_default="all")] = None,
+    k: Annotated[int | None, Count, Parameter(name="--k", show_default="256 or fewer")] = None,
+    samples: Annotated[int | None, Count, Parameter(show_default="as many as are judged by")] = None,
+    annealing: Annotated[int, Parameter(metavar="STEPS")] = 0,
+    factor: Annotated[list[str] | None, Parameter(negative="", metavar="COLUMN")] = None,
+    quick: Annotated[bool, Switch] = False,
+    explain: Annotated[bool, Switch] = False,
+    seed: Annotated[int, SEED] = 0,
+    device: Annotated[Device, DEVICE] = "auto",
+    out: Out = NOWHERE,
+    say: Say = TALK,
+) -> None:
+    """Say whether a model is any good, by all measures that apply to it and to its data.
+
+    Judged by the test part of its own data, opened again from where they were, or by the rows of FILE. Without FILE
+    the result is also kept in the run, as evaluation.json.
+
+    Args:
+        run: folder of a run, or its name under runs/
+        file: file or folder of the kind the model was trained on, to be judged by instead
+        families: which measures, of bounds, samples, representation, disentanglement, codes, forecasts
+        k: weighted draws of the code for the likelihood of each example; up to 5000 is usual in papers
+        samples: examples drawn from the model for the measures of samples
+        annealing: steps of annealed importance sampling, a slow check of the likelihood; 0 leaves it out
+        factor: column that is a known factor of variation, for the measures of disentanglement; repeat it for more
+        quick: leave out what takes more than seconds
+        explain: a line on what each number means
+    """
+    asked = _families(families)
+    for flag, value, least in (("--k", k, 1), ("--samples", samples, 4), ("--annealing", annealing, 0)):
+        if value is not None and value < least:
+            raise SfumatoError(f"{flag} {value}: give {least} or more")
+    if out.out is not None and out.out.suffix not in ENDINGS:
+        raise SfumatoError(f"{out.out}: give it an ending .json or .csv")
+    out.check()
+
+    from sfumato.estimator import load
+    from sfumato.estimator.judging import Judged, judged
+    from sfumato.evaluation.subject import ALL, MOST, held_out, most_of
+
+    auto = load(run, device=device)
+    data, name = judged(auto.config_, auto.schema_, None, file)
+    factors = {column: _column(auto, data, file, column) for column in factor or ()}
+    part, rows = held_out(data)
+    total = min(len(rows), most_of(auto.schema_.spec, MOST if quick else ALL))
+    say.note(f"Judging {run} by {total:,} examples: {name or f'its {part}'}")
+    found = auto.evaluate(
+        Judged(data, name),
+        families=asked,
+        k=k,
+        samples=samples,
+        annealing=annealing,
+        factors=factors or None,
+        seed=seed,
+        quick=quick,
+    )
+    told = {"part": name or part, "examples": total, "seed": seed, "quick": quick}
+    if file is None:
+        _keep(auto, found, asked, told)
+    if out.out is not None:
+        _save(found, told, out.out)
+    lines = [_text(found, explain)]
+    lines += [f"Written to {out.out}"] if out.out is not None else []
+    say.result(told | {"measures": [one.to_dict() for one in found]}, lambda: "\n\n".join(lines))
+
+
+def _families(words: str | None) -> tuple[str, ...]:
+    from sfumato.evaluation.measure import FAMILIES
+
+    if words is None:
+        return FAMILIES
+    asked = [word.strip() for word in words.split(",") if word.strip()]
+    for word in asked:
+        if word not in FAMILIES:
+            raise SfumatoError(f"--families {word}: no measures are called so; {did_you_mean(word, FAMILIES)}")
+    if not asked:
+        raise SfumatoError(f"--families is empty: choose of {', '.join(FAMILIES)}")
+    return tuple(family for family in FAMILIES if family in asked)
+
+
+def _column(auto: Autoencoder, data: Dataset, file: str | None, name: str) -> np.ndarray:
+    """A column of the file, or of the examples the model is judged by; words as the numbers of their kinds.
+
+    Raises:
+        SfumatoError: if there is no such column.
+    """
+    import narwhals as nw
+    import numpy as np
+
+    from sfumato.data import frames
+    from sfumato.data.labels import LABEL
+    from sfumato.evaluation.subject import held_out
+
+    where = file or "the columns of the model"
+    if file is not None:
+        if not str(file).lower().endswith(frames.SUFFIXES):
+            raise SfumatoError(f"--factor {name}: {file} is no table with columns; give one of {frames.SUFFIXES[0]}")
+        frame = nw.from_native(frames.read(file)[0], eager_only=True)
+    else:
+        _, batches = held_out(data)
+        if name in (LABEL, auto.config_.data.label) and batches.labels is not None:
+            return np.asarray(batches.labels)
+        everyone = batches.take(slice(0, len(batches)))
+        made = auto.schema_.decode(everyone.x.cpu(), everyone.given)
+        if not nw.dependencies.is_into_dataframe(made):
+            raise SfumatoError(f"--factor {name}: the data have no columns; give a table as FILE, with that column")
+        frame = nw.from_native(made, eager_only=True)
+    if name not in frame.columns:
+        raise SfumatoError(f"--factor {name}: not among {where}; {did_you_mean(name, frame.columns)}")
+    values = frame[name].to_numpy()
+    return values if values.dtype.kind in "biuf" else np.unique(values.astype(str), return_inverse=True)[1]
+
+
+def _keep(auto: Autoencoder, found: Sequence[Measure], families: Sequence[str], told: dict[str, Any]) -> None:
+    """Write evaluation.json into the run, and record it."""
+    from sfumato import evaluation
+
+    run = auto.run_
+    assert run is not None, "what was loaded has a folder"
+    sealed = run.sealed()
+    run.unseal()
+    evaluation.write(run.path, found, families, **told)
+    if sealed:
+        run.seal()
+
+
+def _save(found: Sequence[Measure], told: dict[str, Any], path: Path) -> None:
+    """As JSON, or as a table with a row for each measure and for each of its parts."""
+    from sfumato.data import frames
+    from sfumato.evaluation.saved import finite
+    from sfumato.files import write_json
+
+    if path.suffix == ".json":
+        write_json(path, told | {"measures": [finite(one.to_dict()) for one in found]})
+        return
+    import pyarrow as pa
+
+    names = ("family", "name", "part", "value", "error", "unit", "reference", "reference_is", "better", "meaning")
+    rows: list[dict[str, Any]] = []
+    for one in found:
+        rows.append({name: getattr(one, name, None) for name in names} | {"value": float(one.value)})
+        rows += [
+            {"family": one.family, "name": one.name, "part": part, "value": float(value), "unit": one.unit}
+            for part, value in one.parts.items()
+        ]
+    frames.write(pa.table({name: [row.get(name) for row in rows] for name in names}), path)
+
+
+def _text(found: Sequence[Measure], explain: bool) -> str:
+    """A table for each family."""
+    if not found:
+        return "Nothing of what was asked for applies to this model and these data."
+    blocks = []
+    for family in dict.fromkeys(one.family for one in found):
+        mine = [one for one in found if one.family == family]
+        rows = [_row(one) for one in mine]
+        lines = table(rows, indent="  ").splitlines()
+        if explain:
+            meanings = {row[0]: one.meaning for row, one in zip(rows, mine, strict=True)}
+            lines = table([[name, meaning] for name, meaning in meanings.items()], indent="  ").splitlines()
+            lines = [*table(rows, indent="  ").splitlines(), "", *lines]
+        blocks.append("\n".join([family.capitalize(), *lines]))
+    return "\n\n".join(blocks)
+
+
+def _row(one: Measure) -> list[str]:
+    value = number(one.value)
+    if one.error is not None:
+        value += f" ± {number(one.error, 2)}"
+    known = ""
+    if one.reference is not None:
+        known = f"({number(one.reference)}: {one.reference_is})"
+    return [one.name, value, " ".join(part for part in (one.unit, known) if part)]
