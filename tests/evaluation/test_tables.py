@@ -123,7 +123,7 @@ def test_a_judge_cannot_tell_the_same_and_is_sure_of_what_lies_apart():
     a, b = np.random.default_rng(0).normal(size=(2, 300, 3))
     value, error = told_apart(a, b)
     assert abs(value - 0.5) < 4 * error < 0.3
-    assert told_apart(a, b + 10.0)[0] == 1.0
+    assert told_apart(a, b + 10.0)[0] > 0.99
     few, _ = told_apart(a[:30], b[:40] + 3.0)
     assert few > 0.9, "few rows are told apart too"
 

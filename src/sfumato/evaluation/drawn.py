@@ -48,7 +48,9 @@ class Drawn:
         most = min(MOST, max(ENTRIES // subject.schema.spec.entries, 100))
         count = min(len(train), how.samples or (min(most, FEW) if how.quick else most))
         train = rows(train, slice(count))
-        given = subject.conditions(count)
+        # Of another seed than the samples, whose noise must not go with the conditions.
+        given = subject.schema.conditions({}, count, seed=how.seed + 1)
+        given = None if given is None else given.to(train.x.device)
         made = Batch(subject.draw(given, count, noise=True), given, train.mask)
         return cls(subject, how, train, test, made, held_out)
 
