@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import nn
 
-from sfumato.evaluation import bounds, codes, disentanglement, forecasts, levels, representation
+from sfumato.evaluation import bounds, codes, disentanglement, forecasts, levels, representation, samples
 from sfumato.evaluation.how import Asked, How
 from sfumato.evaluation.measure import FAMILIES, Measure
 from sfumato.evaluation.saved import read, write
@@ -17,6 +17,7 @@ __all__ = ["FAMILIES", "Asked", "How", "Measure", "Subject", "evaluate", "read",
 
 BY_FAMILY: dict[str, tuple[Callable[[Subject, How], list[Measure]], ...]] = {
     "bounds": (bounds.measures,),
+    "samples": (samples.measures,),
     "representation": (representation.measures, levels.measures),
     "disentanglement": (disentanglement.measures,),
     "codes": (codes.measures,),
