@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -33,6 +33,7 @@ def sample(
     given: Given = None,
     marginal: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     temperature: Annotated[float, Parameter(metavar="X")] = 1.0,
+    sampler: Literal["prior", "mixture", "flow"] = "prior",
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -49,12 +50,15 @@ def sample(
             from the training data
         marginal: leave out the conditions that are not named, instead of drawing them
         temperature: spread of the latent draws; below 1 samples are more typical, above 1 more varied
+        sampler: where codes are drawn: the prior, or a mixture of normals or a flow fitted to the training codes
     """
     if n < 1:
         raise SfumatoError(f"-n {n}: ask for at least one example")
     out.check()
     auto = _load(run, device)
-    raw = auto.sample(n, pairs("--given", given), seed=seed, temperature=temperature, marginal=marginal)
+    raw = auto.sample(
+        n, pairs("--given", given), seed=seed, temperature=temperature, marginal=marginal, sampler=sampler
+    )
     _deliver(auto, raw, n, "samples", out, say)
 
 
@@ -232,7 +236,8 @@ def _read(auto: Autoencoder, source: str) -> Any:
         rows = built_in(source, own if source == auto.config_.source else DataOptions())
         kinds = {Series: ("sequence",), Lines: ("symbols",), Arrays: ("picture", "vector")}
         if kind not in kinds.get(type(rows), ("table",)):
-            raise SfumatoError(f"{source}: not of the kind this model was trained on; give it a {kind}")
+            wanted = "set of symbols" if kind == "symbols" else kind
+            raise SfumatoError(f"{source}: not of the kind this model was trained on; give it a {wanted}")
         return auto.schema_.read(rows)
     raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")
 

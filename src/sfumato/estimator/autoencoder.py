@@ -27,14 +27,14 @@ from sfumato.data import lines
 from sfumato.data.sequence import SequenceSchema
 from sfumato.data.series import Series
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.estimator import fitting, passes
+from sfumato.estimator import fitting, passes, samplers
 from sfumato.estimator.fitting import Fitted
-from sfumato.estimator.judging import factors_at, judged
+from sfumato.estimator.judging import factors_at, judged, reopened
 from sfumato.evaluation import How, Measure, Subject
 from sfumato.evaluation.doctor import Finding, diagnose
 from sfumato.evaluation.subject import ALL, MOST, held_out
 from sfumato.models._model import Model
-from sfumato.models._protocols import Bounds, Encodes, Forecasts, Reconstructs, Samples, able
+from sfumato.models._protocols import Bounds, Encodes, Forecasts, LatentSpace, Reconstructs, Samples, able
 from sfumato.objectives import importance_bound
 from sfumato.training.randomness import seeded
 
@@ -177,6 +177,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         temperature: float = 1.0,
         marginal: bool = False,
         noise: bool = True,
+        sampler: samplers.Name = "prior",
     ) -> Any:
         """Draw n new examples x ~ p(x | c), of the kind the model was trained on.
 
@@ -187,6 +188,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             temperature: factor on the spread of the latents.
             marginal: leave out the conditions that are not named, instead of drawing them.
             noise: draw x from p(x | z, c); False takes its point, as is usual for showing pictures.
+            sampler: where codes are drawn: the prior, or a density fitted to the codes of the training part (a
+                mixture of normals, or a flow), which is fitted when it is first asked for.
 
         Raises:
             SfumatoError: if a condition is unknown or does not take this value, or n or temperature is too small.
@@ -197,6 +200,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             raise SfumatoError(f"n is {n}: ask for at least 1 example")
         if not 0 <= temperature < math.inf:
             raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
+        if sampler != "prior" and temperature != 1:
+            raise SfumatoError(f"temperature is for draws from the prior; leave it out with the sampler {sampler}")
+        drawn = None if sampler == "prior" else self._sampler(sampler)
         conditions = self.schema_.conditions(given or {}, n, seed=seed, marginal=marginal)
         like = next(model.parameters())
         parts = []
@@ -204,8 +210,40 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             for rows in passes.slices(n, self.schema_.spec):
                 c = None if conditions is None else conditions[rows].to(like)
                 count = rows.stop - rows.start
-                parts.append(samples.sample(count, c, temperature=temperature, noise=noise).cpu())
+                if drawn is None:
+                    parts.append(samples.sample(count, c, temperature=temperature, noise=noise).cpu())
+                else:
+                    space = able(model, LatentSpace, "decode what a sampler draws")
+                    p = space.decode(samplers.placed(space, drawn(count).to(like), c), c)
+                    parts.append((p.sample() if noise else p.point()).cpu())
         return self.schema_.decode(torch.cat(parts), conditions)
+
+    def fit_sampler(
+        self, name: samplers.Name = "mixture", *, components: int = samplers.COMPONENTS, seed: int = 0
+    ) -> Self:
+        """Fit a density to the codes of the training part, for `sample` to draw from in the prior's place.
+
+        >>> auto = Autoencoder(latent_dim=2, steps=20).fit(np.random.default_rng(0).normal(size=(100, 3)))
+        >>> auto.fit_sampler("mixture", components=4).sample(5, sampler="mixture").shape
+        (5, 3)
+
+        Args:
+            name: "mixture" of normals, or "flow".
+            components: of the mixture.
+            seed: of the fit.
+
+        Raises:
+            SfumatoError: if the codes are discrete, there is no such sampler, or the training data are not at hand.
+        """
+        model = self._model()
+        held = getattr(self, "data_", None) or reopened(self.config_, self.schema_)
+        self._samplers[name] = samplers.fitted(name, model, held.train, components=components, seed=seed)
+        return self
+
+    def _sampler(self, name: samplers.Name) -> samplers.Sampler:
+        if name not in self._samplers:
+            self.fit_sampler(name)
+        return self._samplers[name]
 
     def forecast(
         self, X: Any, jumps: Sequence[float] = (1.0,), n: int = 1, *, noise: bool = True, seed: int = 0
@@ -350,6 +388,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         self.config_, self.schema_, self.model_ = fitted.config, fitted.schema, fitted.model
         self.history_, self.data_ = fitted.history, fitted.data
         self.run_ = fitted.run
+        self._samplers: dict[str, samplers.Sampler] = {}
         self._n_features_out = able(fitted.model, Encodes, "encode").code_size
         return self
 

@@ -1,0 +1,139 @@
+"""Where new codes come from, fitted to the codes of the training part after training: ex-post density estimation.
+
+A decoder has seen the codes of the training examples, which need not fill the prior. A density fitted to them
+(Ghosh et al. 2020, From variational to deterministic autoencoders, section 4) draws codes where the decoder has been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from sfumato.batch import Batch
+from sfumato.data.batches import Batches
+from sfumato.distributions import Normal, StandardNormal
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.models._model import Model
+from sfumato.models._protocols import LatentSpace, able
+from sfumato.networks import FlowPrior
+from sfumato.training.randomness import seeded
+
+Name = Literal["prior", "mixture", "flow"]
+NAMES = ("prior", "mixture", "flow")
+COMPONENTS = 10
+MOST = 20_000
+"""Codes that a sampler is fitted to, at most."""
+STEPS, ROWS = 1000, 512
+"""Steps of the flow's training, and codes in each."""
+Sampler = Callable[[int], Tensor]
+"""n draws of shifted codes, (n, L)."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Draws from a mixture of normals: weights (K,), means (K, L), roots of the covariances (K, L, L)."""
+
+    weights: Tensor
+    means: Tensor
+    roots: Tensor
+
+    def __call__(self, n: int) -> Tensor:
+        chosen = torch.multinomial(self.weights, n, replacement=True)
+        standard = torch.randn(n, self.means.shape[1], 1, dtype=self.means.dtype)
+        return self.means[chosen] + (self.roots[chosen] @ standard)[..., 0]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Draws from a flow over (z − shift)/scale."""
+
+    flow: FlowPrior
+    shift: Tensor
+    scale: Tensor
+
+    @torch.no_grad()
+    def __call__(self, n: int) -> Tensor:
+        return self.shift + self.scale * self.flow(None, n).sample()
+
+
+def fitted(name: str, model: Model, train: Batches, *, components: int = COMPONENTS, seed: int = 0) -> Sampler:
+    """A sampler of the codes of `train`; what it draws goes through `placed` before it is decoded.
+
+    "mixture" is a mixture of normals with full covariances by expectation maximisation; "flow" a neural spline flow
+    by maximum likelihood. Where the prior is a normal, they are fitted to (z − μ(c))/σ(c) with z ~ q(z | x, c), so
+    that the draws serve under any condition.
+
+    Args:
+        name: "mixture" or "flow".
+        model: its encoder gives the codes, one draw from q for each example.
+        train: at most 20,000 of these examples are used.
+        components: of the mixture.
+        seed: of the choice, the draws and the fit.
+
+    Raises:
+        SfumatoError: if the name is unknown, the codes are no points of a space, or there are too few examples.
+    """
+    if name not in NAMES[1:]:
+        raise SfumatoError(f"no sampler is called {name!r}: {did_you_mean(name, NAMES)}")
+    if components < 1:
+        raise SfumatoError(f"components is {components}: give a whole number of at least 1")
+    device = next(model.parameters()).device
+    with seeded(device, seed):
+        codes = _codes(able(model, LatentSpace, f"take a {name} fitted to its codes"), train, device, seed)
+        if len(codes) <= components:
+            raise SfumatoError(f"{len(codes)} training rows are too few for {components} components; ask for fewer")
+        return _mixture(codes, components, seed) if name == "mixture" else _flow(codes)
+
+
+def placed(model: LatentSpace, codes: Tensor, given: Tensor | None) -> Tensor:
+    """μ(c) + σ(c)·code: where a sampler's draws lie under conditions c, (n, L)."""
+    prior = model.prior(len(codes), given)
+    return prior.mean + prior.scale * codes if isinstance(prior, Normal) else codes
+
+
+def _codes(model: LatentSpace, train: Batches, device: torch.device, seed: int) -> Tensor:
+    index = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:MOST]
+    found = []
+    with torch.no_grad():
+        for part in index.split(ROWS):
+            batch = train.take(part).to(device)
+            found.append(_shifted(model, batch).float().cpu())
+    return torch.cat(found)
+
+
+def _shifted(model: LatentSpace, batch: Batch) -> Tensor:
+    z, prior = model.encode(batch).sample(), model.prior(len(batch), batch.given)
+    if batch.given is not None and not isinstance(prior, Normal | StandardNormal):
+        raise SfumatoError(
+            "the prior depends on the conditions in a way that no sampler follows; leave the sampler out"
+        )
+    return (z - prior.mean) / prior.scale if isinstance(prior, Normal) else z
+
+
+def _mixture(codes: Tensor, components: int, seed: int) -> Sampler:
+    found = GaussianMixture(components, random_state=seed, reg_covar=1e-6).fit(codes.double().numpy())
+    roots = np.linalg.cholesky(found.covariances_)
+    return Mixture(*map(torch.as_tensor, (found.weights_, found.means_, roots)))
+
+
+def _flow(codes: Tensor) -> Sampler:
+    shift, scale = codes.mean(0), codes.std(0).clamp_min(1e-6)
+    flow = FlowPrior(codes.shape[1])
+    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    standard = (codes - shift) / scale
+    for _ in range(STEPS):
+        rows = standard[torch.randint(len(standard), (ROWS,))]
+        loss = -flow(None, len(rows)).log_prob(rows).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+
+    return Flow(flow, shift, scale)

@@ -1,0 +1,82 @@
+"""Samplers fitted after training: they follow the codes, serve under conditions, and repeat themselves."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_iris
+
+from sfumato import Autoencoder
+from sfumato.data.batches import Resident
+from sfumato.errors import SfumatoError
+from sfumato.estimator import samplers
+from sfumato.models import build
+from sfumato.spec import DataSpec, Field
+
+
+class Plain(torch.nn.Module):
+    """An encoder whose code is the example itself, nearly without noise."""
+
+    def forward(self, x, given=None, mask=None):
+        from sfumato.distributions import Normal
+
+        return Normal(x, torch.full_like(x, -6.0))
+
+
+def _two_clusters(n: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    side = torch.randint(0, 2, (n, 1), generator=generator) * 6.0 - 3
+    noise = torch.randn(n, 2, generator=generator) @ torch.tensor([[1.0, 0.8], [0.0, 0.6]])
+    return side + noise
+
+
+@pytest.mark.parametrize("name", ["mixture", "flow"])
+def test_a_sampler_has_the_mean_and_the_spread_of_the_codes_and_both_their_clusters(name):
+    model = build("vae", DataSpec((2,), (Field("real"),)), latent_dim=2, width=8)
+    model.encoder = Plain()
+    codes = _two_clusters(4000)
+    torch.manual_seed(0)
+    drawn = samplers.fitted(name, model, Resident(codes), components=2)(8000).float()
+    assert drawn.mean(0).numpy() == pytest.approx(codes.mean(0).numpy(), abs=0.25)
+    assert np.cov(drawn.T.numpy()) == pytest.approx(np.cov(codes.T.numpy()), rel=0.1, abs=0.3)
+    assert (
+        float((drawn.sum(1).abs() < 2).float().mean()) < 0.04
+    )  # the prior would put a sixth of its draws there or more
+
+
+def test_draws_of_a_sampler_are_a_function_of_the_seed_and_survive_pickling():
+    X, _ = load_iris(return_X_y=True)
+    auto = Autoencoder(latent_dim=2, steps=30).fit(X)
+    first = auto.sample(6, sampler="mixture", seed=3)
+    np.testing.assert_array_equal(first, auto.sample(6, sampler="mixture", seed=3))
+    np.testing.assert_array_equal(first, pickle.loads(pickle.dumps(auto)).sample(6, sampler="mixture", seed=3))
+    assert not np.array_equal(first, auto.sample(6, seed=3))
+
+
+def test_a_sampler_serves_under_conditions():
+    X, y = load_iris(return_X_y=True)
+    auto = Autoencoder("cvae", latent_dim=2, steps=400, condition_dropout=0.0).fit(X, y)
+    for label in range(3):
+        drawn = auto.sample(200, given={"label": label}, sampler="mixture")
+        nearest = np.argmin([np.linalg.norm(drawn - X[y == k].mean(0), axis=1) for k in range(3)], axis=0)
+        assert (nearest == label).mean() > 0.8
+
+
+def test_what_cannot_be_fitted_is_told_in_one_line(tmp_path):
+    X, _ = load_iris(return_X_y=True)
+    auto = Autoencoder(latent_dim=2, steps=5).fit(X)
+    with pytest.raises(SfumatoError, match="no sampler is called 'mixtur'"):
+        auto.sample(3, sampler="mixtur")
+    with pytest.raises(SfumatoError, match="too few for 1000 components"):
+        auto.fit_sampler("mixture", components=1000)
+    with pytest.raises(SfumatoError, match="temperature is for draws from the prior"):
+        auto.sample(3, sampler="mixture", temperature=0.5)
+    auto.save(tmp_path / "run")
+    with pytest.raises(SfumatoError, match="held in memory"):
+        Autoencoder.load(tmp_path / "run").sample(3, sampler="mixture")
+    codes = Autoencoder("vq_vae", steps=5).fit(X)
+    with pytest.raises(SfumatoError, match="cannot take a mixture"):
+        codes.sample(3, sampler="mixture")
