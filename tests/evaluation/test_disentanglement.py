@@ -10,13 +10,13 @@ from sfumato.evaluation.disentanglement import SCORES, score
 from sfumato.evaluation.disentanglement_factors import Factor, known
 from sfumato.evaluation.disentanglement_votes import beta_vae_score, factor_vae_score
 
-N = 3000
+N = 2000
 COUNTS = {"kind": 3, "size": 6, "x": 16, "y": 16}
 NAMES = [f"z{number}" for number in range(1, 9)]
 
 
 def drawn(seed: int = 0) -> tuple[list[Factor], np.ndarray]:
-    """Four independent factors, the first a category, and a code that is them, each with mean 0 and deviation near 1."""
+    """Four independent factors, the first a category, and a code that is them, with mean 0 and deviation near 1."""
     random = np.random.default_rng(seed)
     values = {name: random.integers(count, size=N) for name, count in COUNTS.items()}
     factors, rows = known({**values, "kind": np.array(["a", "b", "c"])[values["kind"]]})
@@ -64,8 +64,11 @@ def test_a_rotation_by_45_degrees_is_found_out(
     turn = np.array([[1, 1], [-1, 1]]) / np.sqrt(2)
     tangled = np.hstack([z[:, :2] @ turn, z[:, 2:] @ turn])
     found = scored(tangled, factors)
-    for name in ("MIG", "DCI disentanglement", "DCI completeness", "SAP"):
+    for name in ("MIG", "SAP"):
         assert found[name] < 0.3, name
+    # Two of four factors share a latent, and two of four latents a factor: log 2 / log 4 is lost.
+    for name in ("DCI disentanglement", "DCI completeness"):
+        assert found[name] == pytest.approx(0.5, abs=0.05), name
     assert found["IRS"] < 0.6
     assert found["FactorVAE score"] < perfect["FactorVAE score"] - 0.1
     # All is still there, and a linear classifier finds it.
@@ -87,7 +90,9 @@ def test_two_latents_for_one_factor_lower_mig_and_completeness_but_not_disentang
     assert found["SAP"] == pytest.approx(0.0, abs=1e-9)
 
 
-def test_noise_lowers_and_only_noise_is_chance(truth: tuple[list[Factor], np.ndarray]) -> None:
+def test_noise_lowers_and_only_noise_is_chance(
+    truth: tuple[list[Factor], np.ndarray], perfect: dict[str, float]
+) -> None:
     factors, z = truth
     noise = np.random.default_rng(1).normal(size=(N, 4))
     some, none = (scored(code, factors) for code in (z + 0.5 * noise, noise))
@@ -96,7 +101,7 @@ def test_noise_lowers_and_only_noise_is_chance(truth: tuple[list[Factor], np.nda
         if name == "modularity":
             continue  # what noise says of factors it says of any of them, by chance of one more than of others
         assert none[name] < chance + 0.12, name
-        assert none[name] < some[name] < 1, name
+        assert none[name] + 0.1 < some[name] <= perfect[name], name
     assert some["MIG"] < 0.6
     assert some["IRS"] < 0.6
 
@@ -120,7 +125,7 @@ def test_importance_is_of_the_latent_that_tells_and_informativeness_of_what_is_t
     assert found.importance[2, 1] > 0.98
     # Two thirds of the variance can be told; halves of importance have an entropy of log 2 / log 3.
     assert found.informativeness == pytest.approx([2 / 3, 1.0], abs=0.06)
-    assert found.completeness == pytest.approx([1 - np.log(2) / np.log(3), 1.0], abs=0.1)
+    assert found.completeness == pytest.approx([1 - np.log(2) / np.log(3), 1.0], abs=0.12)
 
 
 def test_votes_group_by_value_where_factors_were_only_observed() -> None:

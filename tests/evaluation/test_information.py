@@ -18,7 +18,7 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def channel(noise: float, n: int = 4000, latents: int = 2) -> tuple[Normal, torch.Tensor]:
+def channel(noise: float, n: int = 2500, latents: int = 2) -> tuple[Normal, torch.Tensor]:
     """z = x + noise·ε with x ~ N(0, 1): I(x; z) = L/2 · log(1 + 1/noise²), q(z) = N(0, 1 + noise²)."""
     q = Normal(torch.randn(n, latents), torch.full((n, latents), math.log(noise)))
     return q, q.sample()

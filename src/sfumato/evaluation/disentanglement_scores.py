@@ -18,7 +18,7 @@ from sfumato.evaluation.disentanglement_factors import Factor
 CELLS = 20
 """Cells of equal width that a latent is cut into; as many as a factor has values if those are more."""
 TREES = 20
-LEAF = 200
+LEAF = 100
 """A leaf of a tree holds at least one in so many of the examples it learns from."""
 
 
