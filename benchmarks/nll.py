@@ -117,7 +117,7 @@ def main() -> int:
         minutes, busy = (time.perf_counter() - start) / 60, (time.process_time() - begun) / 60
         print(f"{len(data.test):,} test pictures, k = {options.k}, {options.threads} threads")
         print(
-            f"  {minutes:.1f} minutes, in which this process had {busy:.1f} minutes of processor (target {MINUTES:g})"
+            f"  {minutes:.1f} minutes, of which {busy:.1f} on a processor (target {MINUTES:g})"
         )
         for one in found:
             print(f"  {one.name:20} {one.value:10.3f} ± {one.error or 0:.3f}  {one.unit}")
