@@ -133,7 +133,8 @@ class SymbolSchema(Schema):
     def read(self, source: Any, *, need_x: bool = True) -> Any:
         found = lines.load(source)
         if _is_text(found.x) is not self.is_text:
-            raise SfumatoError(f"{found.name}: this model was trained on {'text' if self.is_text else 'whole numbers'}")
+            wanted = "text: give lines of text" if self.is_text else "whole numbers: give an array of them"
+            raise SfumatoError(f"{found.name}: this model was trained on {wanted}")
         length = longest(found)
         if length > self.longest:
             raise SfumatoError(
