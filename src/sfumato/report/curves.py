@@ -67,7 +67,9 @@ def curves(metrics: Rows, look: Look, *, warmup: Sequence[tuple[int, int]] = (),
                 axes.axvspan(start, min(end, last), color=look.line, alpha=0.45, linewidth=0)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-    entries = [("training", look.real), ("validation", look.made)]
+    entries = [("training", look.real)]
+    if any(row.get("split") == "valid" for row in metrics):
+        entries.append(("validation", look.made))
     if warmup:
         entries.append(("warm-up: the rate's weight grows", look.line))
     if best is not None:

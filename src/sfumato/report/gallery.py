@@ -74,13 +74,18 @@ def _curves(metrics: Metrics, warmup: Sequence[tuple[int, int]], best: int | Non
     )
     final = [row for row in metrics if row.get("split") == "valid" and row.get("total") is not None]
     ended = f" The validation total ends at {final[-1]['total']:.4g} nats." if final else ""
+    held_out = (
+        " Validation (blue) should level off: where it climbs while training still falls, the model learns its "
+        "training examples by heart, and the weights kept are those from before."
+        if final
+        else " Nothing was held out to validate on, so the last weights were kept."
+    )
     return save(
         folder,
         "curves",
         lambda look: curves(metrics, look, warmup=warmup, best=best),
         title="How training went",
-        alt=f"Line charts of {', '.join(terms(metrics))} over {last} steps, training and validation.{ended}",
+        alt=f"Line charts of {', '.join(terms(metrics))} over {last} steps.{ended}",
         caption="Distortion is what reconstructions miss, rate is what the code carries; lower is better for their "
-        "total. Validation (blue) should level off: where it climbs while training still falls, the model learns its "
-        "training examples by heart, and the weights kept are those from before." + shaded,
+        "total." + held_out + shaded,
     )

@@ -140,17 +140,22 @@ def latent_space(shown: Subject, folder: Path) -> Picture:
     priors = _priors(shown, order) if len(order) == 2 else []
     most = int((rates > 0.01).sum())
     rings = "at one deviation, a ring for each label" if len(priors) > CROWD else "at one and two deviations"
+    plot = "Scatter plot" if len(order) == 2 else "Histogram"
+    words = (
+        f"Each dot is the code of one example of the {shown.part} (the mean of q(z|x)). Dashed rings are the prior "
+        f"{rings}, from which samples are drawn: dots should fill them, and rings without dots are where samples are "
+        "unlike the data."
+    )
+    if len(order) < 2:
+        words = f"The codes of the examples of the {shown.part} (the means of q(z|x)), for the one latent there is."
     return save(
         folder,
         "latent-space",
         lambda look: latents(means, rates, look, labels=shown.labels, names=shown.schema.label_names, priors=priors),
         title="The latent space",
-        alt=f"Scatter plot of the latent means of {len(means)} examples of the {shown.part}, and bars of the rate of "
-        f"each of {len(rates)} latents; {most} carry more than 0.01 nats.",
-        caption=f"Each dot is the code of one example of the {shown.part} (the mean of q(z|x)). Dashed rings are the "
-        f"prior {rings}, from which samples are drawn: dots should fill them, and rings without dots "
-        "are where samples are unlike the data. The bars say how much each latent is used; one without a bar "
-        "carries nothing.",
+        alt=f"{plot} of the latent means of {len(means)} examples of the {shown.part}, and bars of the rate of each of "
+        f"{len(rates)} latents; {most} carry more than 0.01 nats.",
+        caption=words + " The bars say how much each latent is used; one without a bar carries nothing.",
     )
 
 

@@ -59,7 +59,7 @@ def _distances(worst: list[Column], chance: list[float], few: str, count: int, f
         caption="How far the samples of each column are from the real ones. KS (numbers): the largest gap "
         "between the two "
         "cumulative distributions. TV (categories): the share of rows that would have to change. The hollow dot is the "
-        f"same distance for {count} rows of the training part: closer than that is not to be had, by chance alone."
+        f"same distance for {count:,} rows of the training part: so far apart are even real rows, by chance alone."
         + few,
     )
 
@@ -68,7 +68,7 @@ def _marginals(worst: list[Column], few: str, part: str, folder: Path) -> Pictur
     return save(
         folder,
         "marginals",
-        lambda look: marginals(worst, look),
+        lambda look: marginals(worst, look, real=f"real ({part})"),
         title="Each column, real and sampled",
         alt=f"Small charts of {len(worst)} columns, real values of the {part} filled and sampled values as a line.",
         caption="Grey is real, blue is sampled; the column that matches worst comes first. Outlines should follow "

@@ -23,8 +23,8 @@ SPIKE = 0.05
 """A single number that so large a share of the rows holds is drawn apart."""
 
 
-def marginals(table: Sequence[Column], look: Look) -> Figure:
-    """One small panel a column, real filled and sampled as a line, in the order given."""
+def marginals(table: Sequence[Column], look: Look, *, real: str = "real") -> Figure:
+    """One small panel a column, real filled and sampled as a line, in the order given; `real` names the first."""
     across, left, top, gap, panel = 4, 0.2, 0.5, 0.28, 1.18
     width = (WIDTH - left - 0.1 - gap * (across - 1)) / across
     step = panel + 0.68
@@ -40,7 +40,7 @@ def marginals(table: Sequence[Column], look: Look) -> Figure:
             _bars(axes, column, look)
         else:
             _histogram(axes, column, look)
-    legend(sheet, [("real (test part)", look.real), ("sampled", look.made)], look, top=0.1, left=left)
+    legend(sheet, [(real, look.real), ("sampled", look.made)], look, top=0.1, left=left)
     return sheet
 
 
