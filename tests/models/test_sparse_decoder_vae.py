@@ -45,13 +45,25 @@ def test_an_entry_depends_on_its_own_latents_alone() -> None:
     assert (jacobian != 0).tolist() == [[True, False, False], [False] * 3, [True] * 3, [True] * 3]
 
 
+def test_the_size_of_a_weight_is_told_by_w_alone() -> None:
+    torch.manual_seed(0)
+    decoder, z = SparseDecoder(SPEC, 3, 16, 2), torch.randn(5, 3)
+    before = decoder(z).point()
+    with torch.no_grad():
+        decoder.first.weight[:, 1] *= 100.0
+    torch.testing.assert_close(decoder(z).point(), before)
+    with torch.no_grad():
+        decoder.w[:, 1] *= 2.0
+    assert not torch.allclose(decoder(z).point(), before)
+
+
 def test_every_column_of_a_mixed_table_has_its_block_in_its_place() -> None:
     torch.manual_seed(0)
     decoder, z = SparseDecoder(TABLE, 2, 8, 1), torch.randn(4, 2)
     p = decoder(z)
     assert isinstance(p, Columns)
     for j, size in enumerate((3, 1, 5)):
-        h = torch.nn.functional.leaky_relu((z * decoder.w[j]) @ decoder.first.weight.t())
+        h = torch.nn.functional.leaky_relu((z * decoder.w[j]) @ decoder.directions().t())
         block = (h @ decoder.last[j].t() + decoder.bias[j])[:, :size]
         found = [p.logits[:, :3], p.normal.mean, p.logits[:, 3:]][j]
         torch.testing.assert_close(found, block)

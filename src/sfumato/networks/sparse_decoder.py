@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sfumato.distributions import Distribution
 from sfumato.errors import SfumatoError
@@ -18,7 +19,9 @@ MOST_ENTRIES = 2048
 class SparseDecoder(nn.Module):
     """p(x | z) = Π_j p(x_j | f_j(w_j ⊙ z)), with one trunk for all entries and a last layer for each.
 
-    The first layer has no bias, so an entry whose w_j is 0 is a constant.
+    The first layer has no bias, so an entry whose w_j is 0 is a constant. Its weights are one unit vector for each
+    latent: were their lengths free, W could shrink while they grow and nothing would change but its penalty, and a
+    latent that is switched off there could keep any w.
 
     Attributes:
         w: W, shape (D, L).
@@ -53,9 +56,13 @@ class SparseDecoder(nn.Module):
         order = [j * max(sizes) + k for j in [*plain, *discrete] for k in range(sizes[j])]
         self.register_buffer("order", torch.tensor(order, dtype=torch.long), persistent=False)
 
+    def directions(self) -> Tensor:
+        """The first layer's weights, (width, L), one unit vector for each latent."""
+        return F.normalize(self.first.weight, dim=0)
+
     def forward(self, z: Tensor, given: Tensor | None = None) -> Distribution:
         seen = z.unsqueeze(1) * self.w
-        h = self.trunk(self.first(seen))
+        h = self.trunk(seen @ self.directions().t())
         blocks = torch.einsum("bjh,jkh->bjk", h, self.last) + self.bias
         raw = full(blocks).flatten(1)[:, self.order]
         return self.head(raw.view(len(z), *self.head.raw))
