@@ -24,8 +24,8 @@ CHECKS: tuple[Check, ...] = (
     likelihood.scale_mismatched,
     likelihood.scale_at_floor,
     parts.shifted_parts,
-    course.too_short,
     course.adversary_wins,
+    course.too_short,
     code.posterior_collapse,
     code.decoder_ignores_code,
     code.under_regularised,
@@ -45,7 +45,7 @@ _WITHOUT_CODE = ("decoder_ignores_code", "over_regularised", "low_variety", "cla
 CAUSES: dict[str, tuple[str, ...]] = {
     "exploding_steps": tuple(check.__name__ for check in CHECKS[1:]),
     "scale_mismatched": ("posterior_collapse", *_WITHOUT_CODE),
-    "adversary_wins": ("too_short",),
+    "adversary_wins": ("too_short", "under_regularised", *_WITHOUT_CODE),
     "shifted_parts": ("memorising", "low_variety", "copies"),
     "posterior_collapse": _WITHOUT_CODE,
     "decoder_ignores_code": _WITHOUT_CODE[1:],

@@ -15,7 +15,7 @@ from sfumato import models
 from sfumato.batch import Batch
 from sfumato.data.batches import Batches
 from sfumato.data.options import DataOptions
-from sfumato.evaluation.doctor.vectors import Ground, Structure, Vectors, explained, structure
+from sfumato.evaluation.doctor.vectors import Ground, Met, Structure, Vectors, explained, structure
 from sfumato.evaluation.representation import ACTIVE
 from sfumato.evaluation.subject import CHUNK, Subject, array, rows, some
 from sfumato.models._protocols import Forecasts
@@ -170,6 +170,12 @@ class Case:
         """What guessing would give in the line-up."""
         return 1 / min(LINE_UP, len(self.pool))
 
+    @property
+    def read(self) -> bool:
+        """Whether the decoder tells the right code from others, by more than chance would."""
+        picked, error = self.line_up
+        return picked > self.guess + SURE * error
+
     def _decoded_part(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """The part of x that one code is of: all of it, or where the model goes from step to step the last seen."""
         if not isinstance(self.model, Forecasts):
@@ -196,7 +202,9 @@ class Case:
     def told_by_reconstructions(self) -> float:
         """The share of the variance of the data that their reconstructions tell."""
         made = replace(self.subject, batch=self.pool).chunked(lambda one: self.model.reconstruct(one))
-        return explained(self.vectors.of(self.pool.x, self.pool.mask), self.vectors.of(made))
+        kept = ~self.vectors.square
+        real, again = self.vectors.of(self.pool.x, self.pool.mask), self.vectors.of(made, self.pool.mask)
+        return max(explained(real[:, kept], again[:, kept], self.vectors.category[kept]), 0.0)
 
     # What is made.
 
@@ -231,14 +239,14 @@ class Case:
         return replace(self.subject, batch=self.halves[1]).chunked(one)
 
     @cached_property
-    def covered(self) -> dict[str, float]:
-        """What share of real examples has near it one of as many others: real, reconstructions, samples."""
+    def met(self) -> dict[str, Met]:
+        """What share of real examples is reached by as many others: real, reconstructions, samples."""
         first, second = self.halves
         ground = Ground(self.vectors.of(first.x, first.mask))
         return {
-            "real": ground.coverage(self.vectors.of(second.x, second.mask)),
-            "reconstructions": ground.coverage(self.vectors.of(self.again)),
-            "samples": ground.coverage(self.vectors.of(self.samples)),
+            "real": ground.met(self.vectors.of(second.x, second.mask)),
+            "reconstructions": ground.met(self.vectors.of(self.again)),
+            "samples": ground.met(self.vectors.of(self.samples)),
         }
 
     # The course.

@@ -19,18 +19,29 @@ EXPECTED = 10.0
 
 
 def low_variety(case: Case) -> Finding | str | None:
-    """Samples cover less than half of what as many real examples cover."""
-    real, made, again = (case.covered[name] for name in ("real", "samples", "reconstructions"))
-    if made >= real / 2:
-        return f"samples cover {percent(made)} of the data (real ones {percent(real)})"
-    where = "so is what it reconstructs" if again < real / 2 else f"reconstructions cover {percent(again)}"
+    """Samples reach less than half of what as many real examples reach, by coverage and by recall.
+
+    One alone may be low of samples that are scattered too wide, the other of samples that are blurred; both are if
+    they are of too few kinds.
+    """
+    real, made, again = (case.met[name] for name in ("real", "samples", "reconstructions"))
+    if made.coverage >= real.coverage / 2 or made.recall >= real.recall / 2:
+        return f"samples cover {percent(made.coverage)} of the data (real ones {percent(real.coverage)})"
+    decoder = again.coverage < real.coverage / 2 and again.recall < real.recall / 2
+    where = "what it reconstructs is no more varied" if decoder else f"reconstructions near {percent(again.coverage)}"
     return Finding(
         "low_variety",
         "serious",
-        f"Too little variety: samples come near {percent(made)} of the data, and as many real examples near "
-        f"{percent(real)}; {where}.",
-        {"samples": made, "real": real, "reconstructions": again},
-        _varied(case, again < real / 2),
+        f"Too little variety: samples come near {percent(made.coverage)} of the data, and as many real examples near "
+        f"{percent(real.coverage)}; {where}.",
+        {
+            "samples": made.coverage,
+            "real": real.coverage,
+            "reconstructions": again.coverage,
+            "recall": made.recall,
+            "recall_of_real": real.recall,
+        },
+        _varied(case, decoder),
     )
 
 

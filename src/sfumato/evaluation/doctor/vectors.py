@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,11 +32,12 @@ class Vectors:
 
     Attributes:
         owner: which entry of an example each of the F numbers is of, (F,).
+        category: whether it is of a category, (F,); square: whether it is the square of another.
     """
 
     def __init__(self, spec: DataSpec, x: Tensor, mask: Tensor | None) -> None:
         self.spec = spec
-        self.owner = np.empty(0, int)
+        self.owner, self.category, self.square = np.empty(0, int), np.empty(0, bool), np.empty(0, bool)
         values = self._raw(x, mask)
         self._mean = np.nanmean(np.where(np.isnan(values).all(0), 0.0, values), 0)
         spread = np.nanstd(values - self._mean, 0) if len(values) else np.ones(values.shape[1])
@@ -57,10 +59,11 @@ class Vectors:
                 x = F.avg_pool2d(x, max(2, round((self.spec.entries / POOLED) ** 0.5)))
             flat = x.flatten(1)
             self.owner = np.arange(flat.shape[1])
+            self.category = self.square = np.zeros(flat.shape[1], bool)
             return flat.numpy()
         if mask is not None:
             x = x.masked_fill(~mask.cpu(), torch.nan)
-        parts, owner = [], []
+        parts, owner, category, square = [], [], [], []
         for place, (field, column) in enumerate(zip(self.spec.columns, x.flatten(1).unbind(1), strict=True)):
             if field.kind == "category":
                 levels = torch.arange(field.size)
@@ -70,7 +73,10 @@ class Vectors:
                 part = torch.stack([centred, centred.square()], 1)
             parts.append(part)
             owner += [place] * part.shape[1]
-        self.owner = np.array(owner)
+            named = field.kind == "category"
+            category += [named] * part.shape[1]
+            square += [not named and bool(at) for at in range(part.shape[1])]
+        self.owner, self.category, self.square = np.array(owner), np.array(category), np.array(square)
         return torch.cat(parts, 1).numpy()
 
     def _categories(self) -> list[tuple[int, int]]:
@@ -118,12 +124,31 @@ def _spectrum(vectors: np.ndarray) -> np.ndarray:
     return values / max(values.sum(), 1e-12)
 
 
-def explained(vectors: np.ndarray, others: np.ndarray) -> float:
-    """The share of the variance of vectors (N, F) that `others`, one for one, tell: squared correlations, weighted."""
-    one, two = vectors - vectors.mean(0), others - others.mean(0)
-    variance, spread = (one**2).sum(0), (two**2).sum(0)
-    shared = np.divide((one * two).sum(0) ** 2, spread, out=np.zeros_like(spread), where=spread > 1e-9)
-    return float(shared.sum() / max(variance.sum(), 1e-12))
+def explained(vectors: np.ndarray, again: np.ndarray, category: np.ndarray) -> float:
+    """The share of the variance of vectors (N, F) that reconstructions `again` account for.
+
+    Of numbers, 1 − mean squared error / variance, so that what is drawn to the mean tells little; of categories, which
+    are shown by their mode, the squared correlation.
+    """
+    one, two = vectors - vectors.mean(0), again - again.mean(0)
+    variance, spread = (one**2).mean(0), (two**2).mean(0)
+    product = variance * spread
+    shared = np.divide((one * two).mean(0) ** 2, product, out=np.zeros_like(product), where=product > 1e-12)
+    error = ((vectors - again) ** 2).mean(0)
+    left = 1 - np.divide(error, variance, out=np.ones_like(error), where=variance > 1e-12)
+    return float((np.where(category, shared, left) * variance).sum() / max(variance.sum(), 1e-12))
+
+
+class Met(NamedTuple):
+    """What share of real examples others reach, by the neighbourhoods of either (see `sfumato.evaluation.likeness`).
+
+    Attributes:
+        coverage: that have one of the others near. Low where those are scattered too wide, or are too few kinds.
+        recall: that are near to one of the others. Low where those are blurred, or are too few kinds.
+    """
+
+    coverage: float
+    recall: float
 
 
 class Ground:
@@ -134,9 +159,10 @@ class Ground:
         self._axes = np.linalg.svd(real - self._mean, full_matrices=False)[2][:DIRECTIONS].T
         self._real = self._seen(real)
 
-    def coverage(self, vectors: np.ndarray) -> float:
-        """The share of the real ones that have one of `vectors` near (see `sfumato.evaluation.likeness`)."""
-        return float(neighbourhoods(self._real, self._seen(vectors), error=False)[0][3])
+    def met(self, vectors: np.ndarray) -> Met:
+        """How far `vectors` reach the real ones."""
+        _, recall, _, coverage = neighbourhoods(self._real, self._seen(vectors), error=False)[0]
+        return Met(float(coverage), float(recall))
 
     def _seen(self, vectors: np.ndarray) -> np.ndarray:
         return np.asarray((vectors - self._mean) @ self._axes)
