@@ -129,7 +129,10 @@ def _look(case: Case, data: Path, seed: int) -> None:
 def _cure(case: Case, data: Path, seed: int) -> None:
     auto = sfumato.fit(case.source(data), seed=seed, **case.options)
     found: Cured = cure(auto, case.source(data), seed=seed)
-    names = [", ".join(one.name for one in side) for side in found.found]
+    first, second = (", ".join(one.name for one in side) for side in found.found)
+    print(f"\n### {case.name}: {found.changed}\n\n| measure | before | after |\n|---|---|---|")
+    print(f"| doctor | {first} | {second} |")
+    for change in found.changes:
         before, after = (
             f"{one.value:.4g}" + ("" if one.error is None else f" ± {one.error:.2g}")
             for one in (change.before, change.after)
