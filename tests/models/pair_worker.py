@@ -16,6 +16,7 @@ from sfumato.training import History, Settings, fit
 from sfumato.training.parallel import join
 
 SPEC = DataSpec((3,), (Field("real"),), examples=100)
+SEQUENCES = DataSpec((6, 2), (Field("real", missing=True), Field("real", missing=True)), examples=100)
 PLAN = Settings(device="cpu", epochs=3, batch_size=27, validate_every=5, patience=0, lr=1e-3)
 OPTIONS = {
     "factor_vae": {"discriminator_width": 16},
@@ -24,6 +25,9 @@ OPTIONS = {
     "hierarchical_vae": {"warmup": 5},
     "wae": {"kernel": "gaussian"},
     "vq_vae": {"codebook": 8, "prior_width": 16, "prior_depth": 1, "levels": 2},
+    "sparse_vae": {"spike_steps": 3, "slab_steps": 4},
+    "sparse_decoder_vae": {"scaling": "released"},
+    "td_vae": {"warmup": 5, "pairs": 2},
 }
 
 
@@ -35,11 +39,20 @@ def points(rows: int, seed: int) -> Resident:
     return Resident(x)
 
 
+def walks(rows: int, seed: int) -> Resident:
+    """Two channels that wander, of six steps at uneven times, with gaps and early ends."""
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 6, 2, generator=draw).cumsum(1)
+    x[::3, 4:], x[1::4, 2, 0] = torch.nan, torch.nan
+    return Resident(x, time=(0.5 + torch.rand(rows, 6, generator=draw)).cumsum(1))
+
+
 def train(name: str, seed: int) -> tuple[Model, History]:
     """Batches of 27 of 100 rows: uneven shares, halves cut inside a share, a last batch of 19."""
     torch.manual_seed(seed)
-    model = build(name, SPEC, latent_dim=2, width=16, depth=1, **OPTIONS[name])
-    return model, fit(model, points(100, 0), points(31, 1), settings=PLAN)
+    spec, data = (SEQUENCES, walks) if name == "td_vae" else (SPEC, points)
+    model = build(name, spec, latent_dim=2, width=16, depth=1, **OPTIONS[name])
+    return model, fit(model, data(100, 0), data(31, 1), settings=PLAN)
 
 
 def main() -> None:
