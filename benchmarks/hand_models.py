@@ -220,6 +220,7 @@ def sparse_decoder_vae(m: nn.Module) -> Step:
         with torch.no_grad():
             odds = m.eta.log() - torch.log1p(-m.eta) + math.log(m.slab / m.spike)
             slab = torch.sigmoid(odds + (m.spike - m.slab) * w.abs())
+            m.p_star.copy_(slab)
             m.eta.copy_(((slab.sum(0) + m.a - 1) / (m.a + m.b + len(w) - 2)).clamp(1e-10, 1 - 1e-6))
         q = normal(m.encoder.normal, m.encoder.body(x))
         directions = F.normalize(m.decoder.first.weight, dim=0)
