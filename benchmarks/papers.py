@@ -16,6 +16,7 @@ import census
 import clothes
 import codes
 import digits
+import factors
 import gans
 import ladders
 import registry
@@ -24,7 +25,7 @@ import text
 import toys
 from machine import describe
 
-KNOWN = (digits, toys, beta, clothes, census, codes, ladders, gans, text)
+KNOWN = (digits, toys, beta, factors, clothes, census, codes, ladders, gans, text)
 """Importing a module enters its runs in the registry."""
 
 

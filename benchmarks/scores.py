@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
-from scipy import linalg
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from sfumato.batch import Batch
+from sfumato.evaluation.likeness import frechet
+
+__all__ = ["active_units", "frechet", "importance_nll"]
 
 
 @torch.no_grad()
@@ -37,49 +37,3 @@ def importance_nll(
 def active_units(means: Tensor, threshold: float = 0.01) -> int:
     """Number of latent dimensions with Var_x E[z | x] above `threshold` (Burda et al. 2016); means (N, L)."""
     return int((means.double().var(dim=0) > threshold).sum())
-
-
-def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """|μ_a − μ_b|² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½) of Gaussians fitted to features (N, F)."""
-    gap = a.mean(0) - b.mean(0)
-    first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    # a product of covariances has real eigenvalues ≥ 0, and the trace of its root is the sum of their roots
-    roots = np.sqrt(np.clip(linalg.eigvals(first @ second).real, 0, None))
-    return float(gap @ gap + np.trace(first) + np.trace(second) - 2 * roots.sum())
-
-
-def higgins(
-    codes: np.ndarray,
-    sizes: tuple[int, ...],
-    *,
-    votes: int = 10_000,
-    test_votes: int = 5_000,
-    pairs: int = 64,
-    seed: int = 0,
-) -> float:
-    """The β-VAE metric (Higgins et al. 2017, A.4): accuracy of a linear classifier of the fixed factor.
-
-    One vote: a factor is drawn; `pairs` pairs of examples share its value and nothing else by design; the
-    vote's input is the mean over pairs of |μ(x_1) − μ(x_2)|, its answer the factor.
-
-    Args:
-        codes: E[z | x] of the full grid of factors, shape (Π sizes, L), the last factor fastest.
-        sizes: number of values of each factor.
-    """
-    noise = np.random.default_rng(seed)
-    strides = np.array([math.prod(sizes[i + 1 :]) for i in range(len(sizes))])
-
-    def cast(count: int) -> tuple[np.ndarray, np.ndarray]:
-        answers = noise.integers(len(sizes), size=count)
-        inputs = np.empty((count, codes.shape[1]))
-        for row, factor in enumerate(answers):
-            first, second = (noise.integers(sizes, size=(pairs, len(sizes))) for _ in range(2))
-            second[:, factor] = first[:, factor]
-            inputs[row] = np.abs(codes[first @ strides] - codes[second @ strides]).mean(0)
-        return inputs, answers
-
-    inputs, answers = cast(votes)
-    scale = inputs.std(0) + 1e-12
-    judge = LogisticRegression(C=100.0, max_iter=2000).fit(inputs / scale, answers)
-    inputs, answers = cast(test_votes)
-    return float(judge.score(inputs / scale, answers))

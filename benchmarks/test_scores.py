@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -33,20 +32,3 @@ def test_importance_weights_give_the_evidence_of_a_linear_gaussian_model() -> No
 def test_units_that_do_not_move_are_not_active() -> None:
     means = torch.randn(1000, 3) * torch.tensor([1.0, 0.2, 0.01])
     assert scores.active_units(means) == 2
-
-
-def test_frechet_distance_of_known_gaussians() -> None:
-    noise = np.random.default_rng(0)
-    base = noise.normal(size=(200_000, 3))
-    assert scores.frechet(base, base) == pytest.approx(0.0, abs=1e-6)
-    moved = noise.normal(size=(200_000, 3)) * 2 + [1.0, 0.0, 0.0]
-    assert scores.frechet(base, moved) == pytest.approx(1 + 3 * (2 - 1) ** 2, rel=0.03)
-
-
-def test_higgins_score_knows_a_code_of_one_factor_a_dimension_from_a_mixed_one() -> None:
-    sizes = (4, 5, 6)
-    grid = np.stack(np.meshgrid(*(np.arange(size) for size in sizes), indexing="ij"), -1).reshape(-1, 3)
-    votes = {"votes": 600, "test_votes": 300, "pairs": 16}
-    assert scores.higgins(grid.astype(float), sizes, **votes) == 1.0
-    noise = np.random.default_rng(0).normal(size=(len(grid), 3))
-    assert scores.higgins(noise, sizes, **votes) < 0.6

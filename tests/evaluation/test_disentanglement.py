@@ -12,7 +12,6 @@ from sfumato.evaluation.disentanglement_votes import beta_vae_score, factor_vae_
 
 N = 2000
 COUNTS = {"kind": 3, "size": 6, "x": 16, "y": 16}
-NAMES = [f"z{number}" for number in range(1, 9)]
 
 
 def drawn(seed: int = 0) -> tuple[list[Factor], np.ndarray]:
@@ -26,7 +25,7 @@ def drawn(seed: int = 0) -> tuple[list[Factor], np.ndarray]:
 
 
 def scored(z: np.ndarray, factors: list[Factor], *asked: str) -> dict[str, float]:
-    found = score(z, z, factors, NAMES[: z.shape[1]], 0, asked or None)
+    found = score(z, z, factors, 0, asked or None)
     return {name: value for name, (value, _) in found.items()}
 
 

@@ -42,14 +42,9 @@ def measures(subject: Subject, how: How) -> list[Measure]:
         return []
     points = subject.means()[rows]
     draws = array(subject.chunked(lambda batch: subject.latent_space.encode(batch).sample()))[rows]
-    kept = moves(points)
-    # With no latent that moves, the one that moves most shows what chance gives.
-    kept = kept if len(kept) else points.std(0).argmax(keepdims=True)
-    points, draws = points[:, kept], draws[:, kept]
-    names = [f"z{latent + 1}" for latent in kept]
     asked = ("MIG",) if how.quick else tuple(SCORES)
-    whole = score(points, draws, factors, names, how.seed, asked)
-    errors = dict.fromkeys(whole) if how.quick else _errors(points, draws, factors, names, how.seed, tuple(whole))
+    whole = score(points, draws, factors, how.seed, asked)
+    errors = dict.fromkeys(whole) if how.quick else _errors(points, draws, factors, how.seed, tuple(whole))
     found = []
     for name, (value, parts) in whole.items():
         told = SCORES[name]
@@ -96,26 +91,28 @@ def score(
     points: np.ndarray,
     draws: np.ndarray,
     factors: list[Factor],
-    names: list[str],
     seed: int = 0,
     asked: tuple[str, ...] | None = None,
 ) -> dict[str, Score]:
-    """The scores that so many factors allow, by name.
+    """The scores that so many factors allow, by name, of the latents that move.
 
     Args:
         points: E[z | x], (N, L); draws: one draw of q(z | x) each, (N, L).
         factors: of the same examples.
-        names: of the latents.
         seed: of votes, splits and trees.
         asked: names of `SCORES`; None for all.
     """
-    evidence = _Evidence(points, draws, factors, names, seed)
+    kept = moves(points)
+    # With no latent that moves, the one that moves most shows what chance gives.
+    kept = kept if len(kept) else points.std(0).argmax(keepdims=True)
+    names = [f"z{latent + 1}" for latent in kept]
+    evidence = _Evidence(points[:, kept], draws[:, kept], factors, names, seed)
     chosen = tuple(SCORES) if asked is None else asked
     return {name: SCORES[name].of(evidence) for name in chosen if len(factors) >= SCORES[name].fewest}
 
 
 def _errors(
-    points: np.ndarray, draws: np.ndarray, factors: list[Factor], names: list[str], seed: int, asked: tuple[str, ...]
+    points: np.ndarray, draws: np.ndarray, factors: list[Factor], seed: int, asked: tuple[str, ...]
 ) -> dict[str, float | None]:
     random = np.random.default_rng(seed)
     found: dict[str, list[float]] = {name: [] for name in asked}
@@ -124,7 +121,7 @@ def _errors(
         half = [factor.at(rows) for factor in factors]
         if any(factor.count < 2 for factor in half):
             return dict.fromkeys(asked)
-        for name, (value, _) in score(points[rows], draws[rows], half, names, seed, asked).items():
+        for name, (value, _) in score(points[rows], draws[rows], half, seed, asked).items():
             found[name].append(value)
     return {name: float(np.std(values, ddof=1)) for name, values in found.items()}
 
