@@ -213,6 +213,18 @@ def test_two_processes_hide_and_draw_what_one_would() -> None:
         torch.testing.assert_close(together, torch.cat(apart))
 
 
+def test_mixed_precision_reads_and_spells_in_single_precision() -> None:
+    model = build("vae", WORDS, latent_dim=2, width=8)
+    x = torch.tensor([[0.0, 1, 2, 2], [1, 0, 1, 0]]).unsqueeze(2)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.losses(Batch(x), 0)["model"]
+        drawn = model.sample(3)  # type: ignore[attr-defined]
+    loss.total.backward()
+    assert loss.total.dtype == torch.float32
+    assert drawn.dtype == torch.float32
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
 @pytest.mark.parametrize("name", ["vae", "beta_vae", "info_vae", "wae", "beta_tcvae", "factor_vae", "sparse_vae"])
 def test_a_missing_symbol_changes_no_loss(name: str) -> None:
     torch.manual_seed(0)

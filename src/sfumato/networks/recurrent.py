@@ -77,7 +77,7 @@ class LastState(nn.Module):
         self.recurrent = nn.LSTM(inputs, width, depth, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.recurrent(x)[0][:, -1]
+        return steps(self.recurrent, x)[0][:, -1]
 
 
 class Spelled(Distribution):
@@ -174,15 +174,25 @@ class RecurrentDecoder(nn.Module):
 
     def forward(self, z: Tensor, given: Tensor | None = None) -> Spelled:
         code = z if self.given is None else torch.cat([z, self.given(given, z)], 1)
-        hidden = torch.tanh(self.first(code)).view(len(code), self.depth, -1).transpose(0, 1).contiguous()
+        hidden = torch.tanh(full(self.first(code))).view(len(code), self.depth, -1).transpose(0, 1).contiguous()
 
         def read(symbols: Tensor, state: State) -> tuple[Tensor, State]:
             repeated = code.unsqueeze(1).expand(-1, symbols.shape[1], -1)
-            h, after = self.recurrent(torch.cat([self.embedding(symbols), repeated], 2), state)
+            h, after = steps(self.recurrent, torch.cat([self.embedding(symbols), repeated], 2), state)
             return full(self.head(h)), after
 
         dropout = self.dropout if self.training else 0.0
         return Spelled(read, (hidden, torch.zeros_like(hidden)), self.length, self.size, self.end, dropout)
+
+
+def steps(recurrent: nn.LSTM, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    """An LSTM in at least single precision: there are processors that have none in bfloat16, under mixed precision.
+
+    Shapes: (B, T, inputs) to (B, T, width) and the state after the last step.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        found: tuple[Tensor, State] = recurrent(full(x), state)
+    return found
 
 
 def known(x: Tensor, mask: Tensor | None, absent: int) -> Tensor:
