@@ -49,7 +49,8 @@ def fit(
     The run folder that is written holds the model, its pictures and a report; the other commands work on it.
 
     Args:
-        source: built-in set (see sfumato data), table (.csv .tsv .parquet), folder of pictures, or array (.npy .npz)
+        source: built-in set (see sfumato data), table (.csv .tsv .parquet), folder of pictures, lines of text
+            (.txt), or array (.npy .npz)
         model: which model; see sfumato models
         config: config.toml to train by, such as a run's own; other options given here come before it
         resume: go on with a run that was stopped, as if it had not been
