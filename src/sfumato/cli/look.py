@@ -53,7 +53,7 @@ def data(*, say: Say = TALK) -> None:
     rows = [[name, room.summary(name)] for name in room.names()]
     text = (
         table(rows)
-        + "\n\nOr your own: a CSV, TSV or Parquet file, a folder of pictures, lines of text (.txt), a .npy or .npz file."
+        + "\n\nOr your own: a CSV, TSV or Parquet file, a folder of pictures, lines of text (.txt), a .npy or .npz."
         + "\nTrain on one with: sfumato fit NAME-OR-PATH"
     )
     say.result({"data": [{"name": name, "summary": summary} for name, summary in rows]}, lambda: text)
