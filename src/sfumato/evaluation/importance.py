@@ -88,7 +88,8 @@ def _weigh(model: Bounds, batch: Batch, first: int, draws: int, chunk: int, seed
     logs = torch.full((2, n), -math.inf, dtype=torch.float64, device=device)
     for done in range(0, draws, chunk):
         k = min(chunk, draws - done)
-        noise = torch.cat([torch.randn(k, model.noise_size, generator=stream) for stream in streams])
+        whole = -(-k // STEP) * STEP
+        noise = torch.cat([torch.randn(whole, model.noise_size, generator=stream)[:k] for stream in streams])
         log_p, log_ratio = model.log_weight_parts(batch, k, noise.to(device))
         log_p, log_ratio = log_p.double(), log_ratio.double()
         weights = log_p + log_ratio
@@ -148,7 +149,7 @@ def cost(model: Bounds, batch: Batch) -> Cost:
     layers = [
         part
         for part in cast(nn.Module, model).modules()
-        if isinstance(part, nn.RNNBase) or getattr(part, "weight", torch.empty(0)).ndim > 1
+        if isinstance(part, nn.RNNBase) or getattr(getattr(part, "weight", None), "ndim", 0) > 1
     ]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     works = []

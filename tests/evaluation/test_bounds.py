@@ -1,0 +1,269 @@
+"""Bounds on log p(x), against a linear-Gaussian model, a uniform one, and sums over all there is."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sfumato import models
+from sfumato.batch import Batch
+from sfumato.distributions import Categorical, Normal
+from sfumato.evaluation import How, Subject, annealed, bounds
+from sfumato.evaluation.how import generator
+from sfumato.evaluation.importance import cost, hashed, weigh
+from sfumato.models import build
+from sfumato.models.vae import VAE
+from sfumato.spec import DataSpec, Field
+
+LATENTS, ENTRIES = 3, 5
+
+
+class Linear(nn.Module):
+    """x = Wz + ε, ε ~ N(0, σ²), z ~ N(0, 1): log p(x) is that of N(0, WWᵀ + σ²)."""
+
+    def __init__(self, sigma: float) -> None:
+        super().__init__()
+        self.sigma = sigma
+        weights = torch.randn(ENTRIES, LATENTS, generator=generator(1))
+        self.layer = nn.Linear(LATENTS, ENTRIES, bias=False)
+        self.layer.weight = nn.Parameter(weights)
+
+    def forward(self, z: Tensor, given: Tensor | None = None) -> Normal:
+        return Normal(self.layer(z), torch.tensor(math.log(self.sigma)))
+
+    def evidence(self, x: Tensor) -> np.ndarray:
+        w = self.layer.weight.double()
+        covariance = w @ w.T + self.sigma**2 * torch.eye(ENTRIES, dtype=torch.float64)
+        zero = torch.zeros(ENTRIES, dtype=torch.float64)
+        return torch.distributions.MultivariateNormal(zero, covariance).log_prob(x.double()).detach().numpy()
+
+
+class Guess(nn.Module):
+    """The best diagonal normal, moved and widened to make a worse one."""
+
+    def __init__(self, decoder: Linear, moved: float, widened: float = 1.0) -> None:
+        super().__init__()
+        w = decoder.layer.weight.detach()
+        precision = torch.eye(LATENTS) + w.T @ w / decoder.sigma**2
+        self.moved = moved
+        self.register_buffer("log_scale", -0.5 * precision.diagonal().log() + math.log(widened))
+        self.register_buffer("gain", torch.linalg.solve(precision, w.T / decoder.sigma**2))
+
+    def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> Normal:
+        return Normal(x @ self.gain.T + self.moved, self.log_scale.expand(len(x), -1))
+
+
+def linear(sigma: float = 0.5, moved: float = 0.0, widened: float = 1.2, n: int = 100) -> tuple[VAE, Batch, np.ndarray]:
+    decoder = Linear(sigma)
+    z, noise = torch.randn(n, LATENTS, generator=generator(2)), torch.randn(n, ENTRIES, generator=generator(3))
+    x = (z @ decoder.layer.weight.T + sigma * noise).detach()
+    model = VAE(Guess(decoder, moved, widened), decoder, LATENTS).eval()
+    return model, Batch(x), decoder.evidence(x)
+
+
+def subject(model: nn.Module, batch: Batch, spec: DataSpec) -> Subject:
+    schema = SimpleNamespace(spec=spec)
+    return Subject(cast(Any, model), cast(Any, schema), cast(Any, None), "test part", batch, None, 0, np.arange(0))
+
+
+def named(model: nn.Module, batch: Batch, spec: DataSpec, how: How) -> dict[str, Any]:
+    with torch.no_grad():
+        return {one.name: one for one in bounds.measures(subject(model, batch, spec), how)}
+
+
+@torch.no_grad()
+def test_weighted_draws_come_to_the_exact_evidence_from_below() -> None:
+    model, batch, exact = linear(moved=0.5)
+    assert (weigh(model, batch, 8).evidence - exact).mean() < -0.5
+    model, batch, exact = linear()
+    many = weigh(model, batch, 1000).evidence - exact
+    assert abs(many.mean()) < 3 * many.std() / math.sqrt(len(many))
+    assert abs(many).mean() < 0.1
+
+
+@torch.no_grad()
+def test_annealing_comes_to_the_exact_evidence_and_nearer_than_as_many_weighted_draws() -> None:
+    model, batch, exact = linear(moved=0.5, n=40)
+    torch.manual_seed(0)
+    off = annealed.log_evidence(model, batch, 100, chains=16) - exact
+    assert abs(off.mean()) < 3 * off.std() / math.sqrt(len(off))
+    assert abs(off).mean() < 0.5 * abs(weigh(model, batch, 16).evidence - exact).mean()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("schedule", ["sigmoid", "linear"])
+def test_annealing_finds_its_steps_where_the_posterior_is_far_narrower_than_the_prior(schedule: Any) -> None:
+    model, batch, exact = linear(sigma=0.2, n=10)
+    torch.manual_seed(0)
+    off = annealed.log_evidence(model, batch, 100, chains=8, schedule=schedule) - exact
+    assert abs(np.median(off)) < 0.5
+
+
+@torch.no_grad()
+def test_the_stream_is_the_sum_of_all_weights_at_once_however_it_is_cut() -> None:
+    model, batch, _ = linear(n=7)
+    model = model.double()
+    batch = Batch(batch.x.double())
+    direct, k = [], 100
+    for place in range(7):
+        noise = torch.randn(112, LATENTS, generator=generator(hashed(4, place)))[:k]
+        weights = model.log_weight(Batch(batch.x[place : place + 1]), k, noise.double())[0]
+        total = weights.logsumexp(0)
+        direct.append((total - math.log(k), (2 * total - (2 * weights).logsumexp(0)).exp(), -weights.mean()))
+    evidence, effective, elbo = np.array(direct).T
+    for at_a_time in (1, 16, 48, 224, 10_000):
+        found = weigh(model, batch, k, seed=4, at_a_time=at_a_time)
+        np.testing.assert_allclose(found.evidence, evidence, rtol=1e-12)
+        np.testing.assert_allclose(found.effective, effective, rtol=1e-9)
+        np.testing.assert_allclose(found.negative_elbo, elbo, rtol=1e-12)
+
+
+class Given(nn.Module):
+    """A model whose log-weights are what they are told to be, whatever x is."""
+
+    noise_size = 1
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.weights, self.done = weights, 0
+
+    def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
+        return self.weights[:k].expand(len(batch), -1)
+
+    def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        part = self.weights[self.done : self.done + k].expand(len(batch), -1)
+        self.done += k
+        return part, torch.zeros_like(part)
+
+
+def test_far_below_what_single_precision_can_tell_apart_sums_are_exact() -> None:
+    weights = -200_000.0 + torch.randn(5000, generator=generator(5))
+    found = weigh(cast(Any, Given(weights)), Batch(torch.zeros(1, 2)), 5000, at_a_time=64)
+    exact = np.logaddexp.reduce(weights.double().numpy()) - math.log(5000)
+    assert found.evidence[0] == pytest.approx(exact, abs=1e-9)
+    assert found.negative_elbo[0] == pytest.approx(-weights.double().mean().item(), abs=1e-9)
+
+
+@pytest.mark.parametrize(("weights", "effective"), [(torch.zeros(64), 64.0), (torch.linspace(0, 1e4, 64), 1.0)])
+def test_effective_draws_are_all_where_weights_are_equal_and_one_where_one_is_all(
+    weights: Tensor, effective: float
+) -> None:
+    found = weigh(cast(Any, Given(weights)), Batch(torch.zeros(1, 2)), 64, at_a_time=16)
+    assert found.effective[0] == pytest.approx(effective)
+
+
+class Uniform(nn.Module):
+    def __init__(self, levels: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.levels, self.shape = levels, shape
+
+    def forward(self, z: Tensor, given: Tensor | None = None) -> Categorical:
+        return Categorical(torch.zeros(len(z), *self.shape, self.levels))
+
+
+class Nothing(nn.Module):
+    def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> Normal:
+        return Normal(torch.zeros(len(x), 2), torch.zeros(len(x), 2))
+
+
+def test_a_uniform_model_of_256_levels_takes_8_bits_per_dimension() -> None:
+    spec = DataSpec((3, 4, 4), (Field("level", 256),), likelihood="categorical")
+    model = VAE(Nothing(), Uniform(256, (3, 4, 4)), 2)
+    batch = Batch(torch.randint(0, 256, (5, 3, 4, 4), generator=generator(0)))
+    found = named(model, batch, spec, How(k=16))
+    assert found["bits per dimension"].value == pytest.approx(8.0, abs=1e-5)
+    assert found["bits per dimension"].parts["by the NLL"] == pytest.approx(8.0, abs=1e-5)
+    assert found["rate"].value == pytest.approx(0.0, abs=1e-6)
+
+
+def test_bits_are_told_only_where_a_likelihood_is_a_probability_of_levels() -> None:
+    def counts(likelihood: str, levels: int, shape: tuple[int, ...] = (1, 4, 4)) -> bool:
+        return bounds.counts_levels(DataSpec(shape, (Field("level", levels),), likelihood=likelihood))
+
+    assert counts("bernoulli", 2)
+    assert counts("logistic_mixture", 256)
+    assert not counts("bernoulli", 256)
+    assert not counts("gaussian", 256)
+    assert not counts("categorical", 256, (4,))
+
+
+def test_measures_name_their_draws_and_the_check_stands_beside_them() -> None:
+    model, batch, exact = linear()
+    spec = DataSpec((ENTRIES,), (Field("real"),))
+    found = named(model, batch, spec, How(k=500, annealing=30))
+    assert list(found) == [
+        "distortion",
+        "rate",
+        "−ELBO",
+        "NLL",
+        "effective draws",
+        "NLL by annealing",
+        "gap of the NLL",
+    ]
+    assert found["NLL"].unit == "nats per example, k = 500"
+    assert found["NLL"].value == pytest.approx(-exact.mean(), abs=0.05)
+    assert found["NLL"].value < found["−ELBO"].value
+    assert found["−ELBO"].value == pytest.approx(found["distortion"].value + found["rate"].value)
+    assert found["NLL"].error == pytest.approx(exact.std() / math.sqrt(len(exact)), rel=0.1)
+    gap = found["NLL by annealing"].reference - found["NLL by annealing"].value
+    assert found["gap of the NLL"].value == pytest.approx(gap, abs=1e-9)
+    assert list(named(model, batch, spec, How(quick=True))) == ["distortion", "rate", "−ELBO"]
+
+
+@torch.no_grad()
+def test_lengths_of_discrete_codes_are_exact_and_a_code_of_all_there_is() -> None:
+    torch.manual_seed(0)
+    spec = DataSpec((3,), (Field("category", 2),) * 3, likelihood="cells", examples=100)
+    model = build("vq_vae", spec, codebook=4, codes=2, width=16, depth=1, prior_width=16, prior_depth=1).eval()
+    everything = torch.tensor(list(itertools.product((0.0, 1.0), repeat=3)))
+    codes = torch.tensor(list(itertools.product(range(4), repeat=2)))
+    log_prior = model.code_prior.log_prob(codes)
+    given_code = [model.decode(code[None].expand(8, -1)).log_prob(everything) for code in codes]
+    both = torch.stack(given_code) + log_prior[:, None]
+    evidence = both.logsumexp(0)
+    assert evidence.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+    found = weigh(cast(Any, model), Batch(everything), 5000)
+    assert found.draws == 1
+    assert (found.evidence <= evidence.numpy() + 1e-5).all()
+    assert np.exp(-found.negative_elbo).sum() <= 1 + 1e-5
+    np.testing.assert_allclose(-found.negative_elbo, found.evidence)
+    told = named(cast(Any, model), Batch(everything), spec, How())
+    assert list(told) == ["distortion", "rate", "−ELBO"]
+    assert "exactly" in told["−ELBO"].meaning
+
+
+def test_the_cost_of_a_draw_is_what_its_layers_multiply() -> None:
+    model, batch, _ = linear()
+    assert cost(model, batch).work == max(2 * LATENTS * ENTRIES, 64 * ENTRIES)
+    spec = DataSpec((1, 8, 8), (Field("level", 2),), likelihood="bernoulli")
+    net = build("vae", spec, network="mlp", width=32, depth=2, latent_dim=4)
+    counted = cost(net, Batch(torch.zeros(1, 1, 8, 8)))
+    assert counted.work == 64 * 64 or counted.work == 2 * (4 * 32 + 32 * 32 + 32 * 64)
+    assert counted.widest == 64
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", models.names())
+def test_every_model_is_weighed_and_those_with_a_density_are_annealed(name: str) -> None:
+    torch.manual_seed(0)
+    conditions = (Field("category", 3),) if models.needs_conditions(name) else ()
+    spec = DataSpec((4,), (Field("real"),) * 4, conditions, examples=100)
+    batch = Batch(torch.randn(3, 4), torch.zeros(3, 1) if conditions else None)
+    if models.takes_sequences(name):
+        spec = DataSpec((6, 2), (Field("real"),) * 2, examples=100)
+        batch = Batch(torch.randn(3, 6, 2))
+    model = build(name, spec).eval()
+    judged = subject(model, batch, spec)
+    found = weigh(judged.model, batch, 20)
+    assert np.isfinite(found.evidence).all()
+    assert (found.evidence >= -found.negative_elbo - 1e-4).all()
+    if annealed.applies(judged):
+        assert np.isfinite(annealed.log_evidence(judged.latent_space, batch, 4, chains=2)).all()
+    assert annealed.applies(judged) == (name not in ("vq_vae", "td_vae", "sparse_vae"))
