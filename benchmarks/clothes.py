@@ -2,66 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from registry import Measure, Setting, system
 from scores import frechet, importance_nll
+from sfumato.evaluation.pictures import BATCH, Network, features, trained
 from sfumato.models import build
 from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit
 from sources import digits, grey, pictures
 
 
-class Classifier(nn.Module):
-    """A small convolutional classifier whose last hidden layer is the space of the Fréchet distance."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(1, 16, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(32 * 49, 64),
-            nn.ReLU(),
-        )
-        self.classes = nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classes(self.features(x / 255))
-
-
 @cache
-def classifier(path: Path, epochs: int = 4) -> tuple[Classifier, float]:
-    """Trained on the training split with a fixed seed; and its accuracy on the test split."""
+def classifier(path: Path, epochs: int = 4) -> tuple[Network, float]:
+    """The features' network, trained on the training split with a fixed seed; and its accuracy on the test split."""
     found = digits(path)
     x, y = pictures(found["x_train"]), torch.from_numpy(found["y_train"]).long()
-    generator = torch.Generator().manual_seed(0)
-    torch.manual_seed(0)
-    net = Classifier()
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
-    for _ in range(epochs):
-        for index in torch.randperm(len(x), generator=generator).split(128):
-            loss = F.cross_entropy(net(x[index].float()), y[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    net = trained(x, y, 10, 256, steps=epochs * math.ceil(len(x) / BATCH))
     told = features(net, pictures(found["x_test"]), last=True).argmax(1)
     return net, float((told == found["y_test"]).mean())
-
-
-@torch.no_grad()
-def features(net: Classifier, x: Tensor, *, last: bool = False) -> np.ndarray:
-    """Features (or class scores) of pictures of levels 0 … 255."""
-    layer = net if last else lambda part: net.features(part / 255)
-    return torch.cat([layer(part.float()) for part in x.split(2000)]).double().numpy()
 
 
 def scored(likelihood: str, setting: Setting) -> dict[str, float]:

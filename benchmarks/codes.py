@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from clothes import classifier, features
+from clothes import classifier
 from registry import Measure, Setting, system
 from sfumato.data.batches import Batches
+from sfumato.evaluation.pictures import features
 from sfumato.models import build
 from sfumato.models.vq_vae import VQVAE
 from sfumato.spec import DataSpec, Field

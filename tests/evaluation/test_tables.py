@@ -155,6 +155,21 @@ def test_categories_that_real_rows_never_have_are_unknown_to_the_judge():
     assert np.isnan(coded[0][2, 0])
 
 
+def test_a_lost_category_costs_its_share_and_a_shift_what_it_moves():
+    lost = Column("word", np.repeat([0.0, 1.0], [75, 25]), np.zeros(100), ("a", "b"))
+    assert lost.distance == pytest.approx(0.25)
+    grid = np.arange(1000) / 1000
+    assert Column("u", grid, grid + 0.2).distance == pytest.approx(0.2, abs=2e-3)
+
+
+def test_distances_of_numbers_are_those_of_kolmogorov_and_smirnov():
+    from scipy.stats import ks_2samp
+
+    random = np.random.default_rng(0)
+    real, made = random.normal(size=300).round(1), random.normal(size=200).round(1) + 0.3
+    assert Column("x", real, made).distance == pytest.approx(ks_2samp(real, made, method="asymp").statistic)
+
+
 def test_trends_follow_their_definitions():
     grid = np.linspace(0, 1, 1000)
     half = (grid > 0.5).astype(float)
