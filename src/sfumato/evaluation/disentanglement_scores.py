@@ -69,7 +69,7 @@ def gaps(found: Shared) -> np.ndarray:
 
 
 def modularity(found: Shared) -> np.ndarray:
-    """Each latent's modularity, (L,): 1 if it says something of one factor alone. Ridgeway and Mozer 2018, eq. 2.
+    """Each latent's modularity, (L,): 1 if it says something of one factor alone. Ridgeway and Mozer 2018.
 
         1 − Σ_{f ≠ f*} I(z_l; v_f)² / [I(z_l; v_f*)² (F − 1)]          with f* the factor it says most of
 
@@ -133,7 +133,7 @@ def dci(codes: np.ndarray, factors: Sequence[Factor], *, seed: int = 0) -> DCI:
 
 
 def sap(codes: np.ndarray, factors: Sequence[Factor], *, seed: int = 0) -> np.ndarray:
-    """Separated attribute predictability of each factor, (F,). Kumar, Sattigeri and Balakrishnan 2018, section 3.
+    """Separated attribute predictability of each factor, (F,). Kumar, Sattigeri and Balakrishnan 2018.
 
     The gap between the two latents that tell it best, each by itself: by R² of a line for numbers; for categories by
     thresholds, in balanced accuracy on the half of the examples not learned from, 0 by chance.
@@ -159,7 +159,7 @@ def explicitness(codes: np.ndarray, factors: Sequence[Factor], *, seed: int = 0)
 
     The mean area under the ROC curve over values, on the half of the examples not learned from; ½ by chance. Values
     with fewer than 4 examples are left out. A value in the middle of an ordered factor is on no side of any plane, so
-    that even a perfect code stays below 1 there. Ridgeway and Mozer 2018, section 3.
+    that even a perfect code stays below 1 there. Ridgeway and Mozer 2018.
     """
     order = np.random.default_rng(seed).permutation(len(codes))
     scaled = StandardScaler().fit_transform(codes)
@@ -177,7 +177,7 @@ def explicitness(codes: np.ndarray, factors: Sequence[Factor], *, seed: int = 0)
 
 
 def irs(codes: np.ndarray, factors: Sequence[Factor]) -> tuple[np.ndarray, np.ndarray]:
-    """Each latent's interventional robustness, (L,), and its weight. Suter et al. 2019, section 4.
+    """Each latent's interventional robustness, (L,), and its weight. Suter et al. 2019.
 
         1 − min_f E_v[ sup |z_l − E(z_l | v_f = v)| ] / sup |z_l − E z_l|
 

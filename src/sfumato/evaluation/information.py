@@ -35,13 +35,13 @@ class Densities(NamedTuple):
     def at_least(self) -> np.ndarray:
         """log q(z|x) − log q(z) with the example among those that q(z) is made of; its mean is at most I(x; z).
 
-        At most log N too, whatever the code says. Poole et al. 2019 (variational bounds of mutual information, eq. 12).
+        At most log N too, whatever the code says. Poole et al. 2019, on variational bounds of mutual information.
         """
         return np.asarray((self.own - self.all).cpu().numpy())
 
     @property
     def at_most(self) -> np.ndarray:
-        """The same without the example; its mean is at least I(x; z). Poole et al. 2019, eq. 13."""
+        """The same without the example; its mean is at least I(x; z). Poole et al. 2019."""
         return np.asarray((self.own - self.others).cpu().numpy())
 
 

@@ -12,7 +12,7 @@ INFORMATIVE = 0.01
 
 
 def udr(codes: Sequence[np.ndarray], rates: Sequence[np.ndarray] | None = None) -> np.ndarray:
-    """The unsupervised disentanglement ranking of M models, (M,). Duan et al. 2020, section 4.
+    """The unsupervised disentanglement ranking of M models, (M,). Duan et al. 2020.
 
         UDR_ab = 1/(d_a + d_b) [Σ_j (max_i R_ij)² / Σ_i R_ij + Σ_i (max_j R_ij)² / Σ_j R_ij]
         UDR_a = median over the other models b
