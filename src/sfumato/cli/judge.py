@@ -30,7 +30,7 @@ def evaluate(
     *,
     families: Annotated[str | None, Parameter(metavar="NAME,NAME,…", show_default="all")] = None,
     k: Annotated[int | None, Count, Parameter(name="--k", show_default="256 or fewer")] = None,
-    samples: Annotated[int | None, Count, Parameter(show_default="as many as are judged by")] = None,
+    samples: Annotated[int | None, Count, Parameter(show_default="as many as learned from, up to 5000")] = None,
     annealing: Annotated[int, Parameter(metavar="STEPS")] = 0,
     factor: Annotated[list[str] | None, Parameter(negative="", metavar="COLUMN")] = None,
     quick: Annotated[bool, Switch] = False,

@@ -37,7 +37,8 @@ class How:
     Attributes:
         families: which measures, of `FAMILIES`.
         k: importance samples of the bound on log p(x); None takes 256, or fewer where the model is costly.
-        samples: examples drawn from the model for the measures of samples; None as many as are judged by.
+        samples: examples drawn from the model for the measures of samples; None as many as there are to learn from,
+            at most 5000.
         annealing: steps of annealed importance sampling, the check of the bound; 0 leaves it out.
         factors: known factors of variation of the examples judged by, name → (N,) values; besides those the data know.
         extractor: the user's own features of examples; None trains a small network on the training part.
