@@ -334,3 +334,24 @@ def test_draws_of_codes_and_reconstructions_follow_their_seed(rows):
         assert np.array_equal(call(rows, noise=True, seed=1), call(rows, noise=True, seed=1))
         assert not np.array_equal(call(rows, noise=True, seed=1), call(rows, noise=True, seed=2))
         assert np.array_equal(call(rows, seed=1), call(rows, seed=2))
+
+
+def test_reconstructions_keep_what_is_not_modelled_and_the_index():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"id": [f"row-{i}" for i in range(60)], "a": rng.normal(size=60), "one": 1.0},
+        index=pd.date_range("2020-01-01", periods=60),
+    )
+    auto = Autoencoder(steps=3).fit(frame)
+    made = auto.reconstruct(frame.iloc[5:9])
+    assert made["id"].tolist() == ["row-5", "row-6", "row-7", "row-8"]
+    assert made.index.equals(frame.index[5:9])
+    assert not made["a"].equals(frame["a"].iloc[5:9])
+
+
+def test_two_columns_of_one_name_are_told_in_one_line():
+    frame = pd.DataFrame(np.zeros((20, 2)), columns=["a", "a"])
+    with pytest.raises(SfumatoError, match="column 'a' stands there twice"):
+        Autoencoder(steps=2).fit(frame)
+    with pytest.raises(SfumatoError, match="column 'a' stands there twice"):
+        sfumato.fit(frame, steps=2)

@@ -56,6 +56,16 @@ class Schema(ABC):
     def decode(self, x: Tensor, given: Tensor | None = None) -> Any:
         """Tensors back to the user's own kind of thing."""
 
+    def decode_beside(self, x: Tensor, given: Tensor | None, raw: Any, source: Any) -> Any:
+        """`decode` of what was made of `raw`, row by row: what is not modelled is as it is there.
+
+        Args:
+            x, given: as `decode` takes them.
+            raw: what `read` made of `source`.
+            source: what the user gave.
+        """
+        return self.decode(x, given)
+
     @abstractmethod
     def read(self, source: Any, *, need_x: bool = True) -> Any:
         """A path, frame or array as raw examples of this schema, checked.

@@ -264,6 +264,18 @@ class TableSchema(Schema):
             arrays.append(column.form.dress(column.decode(entries)))
         return pa.table(arrays, schema=pa.schema([column.form.field(column.name) for column in self.columns]))
 
+    def decode_beside(self, x: Tensor, given: Tensor | None, raw: pa.Table, source: Any) -> Any:
+        """`decode` with the identifiers and constants of `raw`, and with the index where `source` has one."""
+        made = self.decode_table(x, given)
+        for place, column in enumerate(self.columns):
+            if column.field is None and column.name in raw.column_names:
+                kept = column.form.dress(plain(raw[column.name]))
+                made = made.set_column(place, column.form.field(column.name), kept)
+        found = frames.give(made, self.frame_kind)
+        if self.frame_kind == "pandas" and len(getattr(source, "index", ())) == len(found):
+            found.index = source.index
+        return found
+
     def write(self, raw: Any, path: str | Path) -> None:
         """Write rows as .csv, .tsv or .parquet, each also with .gz.
 

@@ -11,7 +11,6 @@ from inspect import Parameter, Signature
 from numbers import Number
 from typing import Any, Self, Unpack
 
-import narwhals as nw
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
@@ -24,6 +23,7 @@ from sfumato.artifacts import Run
 from sfumato.batch import Batch
 from sfumato.config import Config, resolve, settings
 from sfumato.data import lines
+from sfumato.data.frames import is_frame
 from sfumato.data.sequence import SequenceSchema
 from sfumato.data.series import Series
 from sfumato.errors import SfumatoError, did_you_mean
@@ -162,11 +162,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """
         model = passes.exact(self._model())
         reconstructs = able(model, Reconstructs, "reconstruct")
-        batches = list(self._batches(X, given))
+        raw = self.schema_.read(X)
+        batches = list(self._batches(raw, given))
         with seeded(next(model.parameters()).device, seed), torch.inference_mode():
             x = torch.cat([reconstructs.reconstruct(batch, noise=noise).cpu() for batch in batches])
         conditions = [batch.given.cpu() for batch in batches if batch.given is not None]
-        return self.schema_.decode(x, torch.cat(conditions) if conditions else None)
+        return self.schema_.decode_beside(x, torch.cat(conditions) if conditions else None, raw, X)
 
     def sample(
         self,
@@ -402,7 +403,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             return X
         if (text := lines.strings(X)) is not None:
             return text
-        if nw.dependencies.is_into_dataframe(X):
+        if is_frame(X):
             if reset or "n_features_in_" in vars(self):
                 validate_data(self, X, reset=reset, skip_check_array=True)
             return X
@@ -411,7 +412,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
     def _recorded(self, X: Any) -> Any:
         """X, its number of features and their names kept for later calls; the data room judges it."""
-        if nw.dependencies.is_into_dataframe(X) or (isinstance(X, np.ndarray) and X.ndim > 1):
+        if is_frame(X) or (isinstance(X, np.ndarray) and X.ndim > 1):
             validate_data(self, X, skip_check_array=True)
         return np.asarray(X) if isinstance(X, list) else X
 
