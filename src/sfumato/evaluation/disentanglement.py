@@ -93,6 +93,7 @@ def score(
     factors: list[Factor],
     seed: int = 0,
     asked: tuple[str, ...] | None = None,
+    latents: np.ndarray | None = None,
 ) -> dict[str, Score]:
     """The scores that so many factors allow, by name, of the latents that move.
 
@@ -101,14 +102,19 @@ def score(
         factors: of the same examples.
         seed: of votes, splits and trees.
         asked: names of `SCORES`; None for all.
+        latents: which take part; None for those that move.
     """
-    kept = moves(points)
-    # With no latent that moves, the one that moves most shows what chance gives.
-    kept = kept if len(kept) else points.std(0).argmax(keepdims=True)
+    kept = taking_part(points) if latents is None else latents
     names = [f"z{latent + 1}" for latent in kept]
     evidence = _Evidence(points[:, kept], draws[:, kept], factors, names, seed)
     chosen = tuple(SCORES) if asked is None else asked
     return {name: SCORES[name].of(evidence) for name in chosen if len(factors) >= SCORES[name].fewest}
+
+
+def taking_part(points: np.ndarray) -> np.ndarray:
+    """The latents that move; with none, the one that moves most, which shows what chance gives."""
+    kept = moves(points)
+    return kept if len(kept) else points.std(0).argmax(keepdims=True)
 
 
 def _errors(
@@ -116,12 +122,13 @@ def _errors(
 ) -> dict[str, float | None]:
     random = np.random.default_rng(seed)
     found: dict[str, list[float]] = {name: [] for name in asked}
+    latents = taking_part(points)
     for _ in range(HALVES):
         rows = np.sort(random.permutation(len(points))[: len(points) // 2])
         half = [factor.at(rows) for factor in factors]
         if any(factor.count < 2 for factor in half):
             return dict.fromkeys(asked)
-        for name, (value, _) in score(points[rows], draws[rows], half, seed, asked).items():
+        for name, (value, _) in score(points[rows], draws[rows], half, seed, asked, latents).items():
             found[name].append(value)
     return {name: float(np.std(values, ddof=1)) for name, values in found.items()}
 
