@@ -146,7 +146,7 @@ class Case:
 
         For each example, log p(x | z) at a draw of its own code and at those of nine others; ties are shared.
         """
-        batch = rows(self.pool, slice(0, self.most if not self.quick else QUICK // 2))
+        batch = self.pool
         count = min(LINE_UP, len(batch))
         z = replace(self.subject, batch=batch).chunked(lambda one: self.model.encode(one).sample())
         x, mask = self._decoded_part(batch)

@@ -57,7 +57,7 @@ def decoder_ignores_code(case: Case) -> Finding | str | None:
         f"{percent(picked)} of the time, and guessing gives {percent(case.guess)}. The code costs {figure(case.rate)} "
         "nats for nothing.",
         {"picked": picked, "error": error, "guessing": case.guess, "rate": case.rate},
-        louder(case),
+        _heard(case),
     )
 
 
@@ -128,6 +128,16 @@ def louder(case: Case) -> dict[str, Any]:
         {"warmup": warming(case), "cycles": 4},
         {"latent_dim": 2 * case.model.code_size} if case.active == case.model.code_size else {},
         {"lr": told["lr"] / 4} if told["lr"] else {},
+    )
+
+
+def _heard(case: Case) -> dict[str, Any]:
+    """What makes the decoder need the code: symbols that it cannot read for itself, or a code that is free at first."""
+    return case.first(
+        {"word_dropout": 0.3} if case.spec.is_symbols and not case.options["word_dropout"] else {},
+        {"warmup": warming(case), "cycles": 4},
+        {"warmup": warming(case)},
+        {"lr": case.options["lr"] / 4} if case.options["lr"] else {},
     )
 
 

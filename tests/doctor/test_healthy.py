@@ -1,0 +1,44 @@
+"""Healthy runs of every model: nothing is found, at the end of a fit or when asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sfumato import models
+
+RUNS: dict[str, dict[str, Any]] = {
+    "vae": {},
+    "beta_vae": {"beta": 0.5},
+    "cvae": {},
+    "vq_vae": {"codebook": 16, "steps": 300},
+    "hierarchical_vae": {"warmup": 100, "steps": 600},
+    "vae_gan": {},
+    "sparse_vae": {},
+    "sparse_decoder_vae": {},
+    "factor_vae": {},
+    "beta_tcvae": {"beta": 1.5},
+    "info_vae": {},
+    "wae": {},
+    "td_vae": {"source": "ring", "rows": 300, "warmup": 100, "steps": 400},
+}
+
+
+def test_there_is_a_healthy_run_of_every_model():
+    assert set(RUNS) == set(models.names())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_healthy(name, fitted):
+    told = dict(RUNS[name])
+    source = told.pop("source", "moons")
+    told.setdefault("validate_every", 50)
+    told.setdefault("rows", 800)
+    auto = fitted(source, model=name, **{"steps": 500, **told})
+    for quick in (True, False):
+        found = auto.diagnose(quick=quick)
+        assert [one.name for one in found] == ["healthy"], found[0].words
+        assert found[0].is_healthy
+        assert "\n" not in found[0].words
+        assert not found[0].command
