@@ -139,6 +139,17 @@ def test_pictures_of_any_size_have_a_grid_and_come_back_in_their_shape(shape: tu
     assert model.code_size == z.shape[1]
 
 
+def test_a_decoder_of_pictures_cannot_run_away_to_where_a_sigmoid_is_flat() -> None:
+    """Without its norms, digits ended as black pictures: means of −45 before the sigmoid, and no gradient left."""
+    torch.manual_seed(0)
+    decoder = GridDecoder(DataSpec((1, 28, 28), (Field("level", 256),)), 4, 8, 1)
+    raw: list[torch.Tensor] = []
+    decoder.layers.register_forward_hook(lambda *seen: raw.append(seen[2]))
+    for size in (1.0, 1e4):
+        decoder(size * torch.randn(20, 49, 4))
+    assert all(found.abs().max() < 5 for found in raw)
+
+
 def test_what_cannot_be_built_is_said() -> None:
     with pytest.raises(SfumatoError, match="levels is for the quantizer codebook"):
         make(quantizer="fsq", levels=2)

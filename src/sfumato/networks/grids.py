@@ -86,11 +86,11 @@ class GridDecoder(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(dim, channels, 3, padding=1)]
         layers += [ResidualBlock(channels, 2 * depth) for _ in range(2 * depth)]
         inputs = channels
-        for _ in range(count - 1):
-            outputs = max(channels // 2, 1)
-            layers += [nn.SiLU(), nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2)]
+        for at in range(count):
+            outputs = self.head.raw[0] if at == count - 1 else max(channels // 2, 1)
+            norm = nn.GroupNorm(math.gcd(8, inputs), inputs)
+            layers += [norm, nn.SiLU(), nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2)]
             inputs = outputs
-        layers += [nn.SiLU(), nn.Conv2d(inputs, 4 * self.head.raw[0], 3, padding=1), nn.PixelShuffle(2)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Distribution:
