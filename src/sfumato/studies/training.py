@@ -15,7 +15,7 @@ from sfumato.config import Config
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fit_config
 from sfumato.estimator import fit as fit_or_resume
-from sfumato.evaluation import Measure
+from sfumato.evaluation import FAMILIES, Measure
 from sfumato.studies.contender import held_out
 
 
@@ -65,11 +65,14 @@ def validated(auto: Autoencoder, by: str) -> Measure:
         SfumatoError: if there is no such measure, or neither way of it is better.
     """
     assert auto.data_ is not None, "what was just trained has its data"
-    found = auto.evaluate(held_out(auto.data_), quick=True)
-    usable = [measure for measure in found if measure.better is not None]
-    for measure in usable:
-        if _plain(measure.name) == _plain(by):
-            return measure
+    data = held_out(auto.data_)
+    usable: list[Measure] = []
+    for family in FAMILIES:
+        found = auto.evaluate(data, quick=True, families=(family,))
+        usable += [measure for measure in found if measure.better is not None]
+        for measure in usable:
+            if _plain(measure.name) == _plain(by):
+                return measure
     names = ", ".join(_plain(measure.name) for measure in usable)
     raise SfumatoError(f"--by {by}: no measure to choose by; choose one of {names}")
 
