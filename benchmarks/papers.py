@@ -12,20 +12,24 @@ import argparse
 from pathlib import Path
 
 import beta
+import causes
 import census
 import clothes
 import codes
+import coding
 import digits
 import factors
 import gans
 import ladders
+import matching
 import registry
+import sequences
 import sources
 import text
 import toys
 from machine import describe
 
-KNOWN = (digits, toys, beta, factors, clothes, census, codes, ladders, gans, text)
+KNOWN = (digits, toys, beta, factors, clothes, census, codes, ladders, gans, text, matching, coding, causes, sequences)
 """Importing a module enters its runs in the registry."""
 
 
