@@ -48,7 +48,6 @@ def measures(subject: Subject, how: How) -> list[Measure]:
     found = []
     for name, (value, parts) in whole.items():
         told = SCORES[name]
-        chance = 1 / len(factors) if told.chance is None else told.chance
         found.append(
             Measure(
                 name,
@@ -57,8 +56,8 @@ def measures(subject: Subject, how: How) -> list[Measure]:
                 told.meaning,
                 "disentanglement",
                 error=errors[name],
-                reference=chance,
-                reference_is="chance",
+                reference=None if told.chance is None else told.chance(len(factors)),
+                reference_is="" if told.chance is None else "chance",
                 better="higher",
                 parts=parts,
             )
@@ -160,13 +159,13 @@ class _Told(NamedTuple):
 
     Attributes:
         of: evidence to score; fewest: factors it needs.
-        chance: what a code without meaning gets; None for one over the number of factors.
+        chance: what a code without meaning gets by the number of factors; None where that is not known.
     """
 
     of: Callable[[_Evidence], Score]
     meaning: str
     fewest: int = 1
-    chance: float | None = 0.0
+    chance: Callable[[int], float] | None = lambda count: 0.0
 
 
 SCORES: Mapping[str, _Told] = {
@@ -174,13 +173,13 @@ SCORES: Mapping[str, _Told] = {
         lambda e: Score(beta_vae_score(e.points, e.factors, seed=e.seed), {}),
         "How often a linear classifier tells, from differences of codes, which factor a set of pairs shares.",
         2,
-        None,
+        lambda count: 1 / count,
     ),
     "FactorVAE score": _Told(
         lambda e: Score(factor_vae_score(e.points, e.factors, seed=e.seed), {}),
         "How often the latent that moves least tells which factor a set of examples shares.",
         2,
-        None,
+        lambda count: 1 / count,
     ),
     "MIG": _Told(
         lambda e: e.by_factor(scores.gaps(scores.shared(e.draws, e.factors))),
@@ -205,11 +204,12 @@ SCORES: Mapping[str, _Told] = {
         lambda e: e.by_latent(scores.modularity(scores.shared(e.points, e.factors))),
         "Whether each latent says something of one factor alone; high for latents that say next to nothing too.",
         2,
+        None,
     ),
     "explicitness": _Told(
         lambda e: e.by_factor(scores.explicitness(e.points, e.factors, seed=e.seed)),
         "How well a linear classifier tells each value of a factor from the others; ½ is chance.",
-        chance=0.5,
+        chance=lambda count: 0.5,
     ),
     "IRS": _Told(
         lambda e: e.by_latent(*scores.irs(e.points, e.factors)),
