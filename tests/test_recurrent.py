@@ -66,7 +66,7 @@ def test_with_conditions_they_sum_to_one_for_each_condition_and_differ() -> None
 
 @pytest.mark.parametrize("spec", [WORDS, FIXED])
 def test_sequences_are_drawn_as_often_as_they_are_probable(spec: DataSpec) -> None:
-    made, x, n = decoder(spec), every(spec), 20_000
+    made, x, n = decoder(spec), every(spec), 8000
     torch.manual_seed(1)
     drawn = made(latents(n)).sample()
     assert drawn.shape == (n, 4, 1)
@@ -183,18 +183,18 @@ def _with(x: Tensor, place: int) -> Tensor:
 
 
 def test_word_dropout_hides_symbols_in_training_alone_and_as_often_as_asked() -> None:
-    spec = DataSpec((100, 1), (Field("category", 3),), likelihood="categorical")
+    spec = DataSpec((60, 1), (Field("category", 3),), likelihood="categorical")
     made = decoder(spec, dropout=0.3)
-    x = torch.zeros(50, 100, 1).double()
-    torch.testing.assert_close(made(latents(50)).log_prob(x), decoder(spec)(latents(50)).log_prob(x))
+    x = torch.zeros(20, 60, 1).double()
+    torch.testing.assert_close(made(latents(20)).log_prob(x), decoder(spec)(latents(20)).log_prob(x))
     made.train()
-    p = made(latents(50))
+    p = made(latents(20))
     assert p.dropout == 0.3
     entered: list[Tensor] = []
-    Spelled(lambda s, state: (entered.append(s), p._read(s, state))[1], p._state, 100, 3, None, 0.3).log_prob(x)
+    Spelled(lambda s, state: (entered.append(s), p._read(s, state))[1], p._state, 60, 3, None, 0.3).log_prob(x)
     hidden = entered[0] == 3
     assert not hidden[:, 0].any()
-    assert hidden[:, 1:].double().mean().item() == pytest.approx(0.3, abs=0.02)
+    assert hidden[:, 1:].double().mean().item() == pytest.approx(0.3, abs=0.06)
     assert (entered[0][:, 0] == 4).all()
 
 
