@@ -236,3 +236,12 @@ def test_the_command_ends_with_table_files_and_the_best(cli, points):
     said = cli("sweep", points, "--models", "vae", "--seeds", "1", "--run", "s", *small, "--lr", "1", "--json")
     assert said.code == 2
     assert "another options" in said.err
+
+
+def test_data_held_in_memory_are_compared_too(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    found = sweep(x, ["vae"], grid={"latent_dim": [1, 2]}, seeds=1, run=str(tmp_path / "s"), **SMALL)
+    assert found.comparison is not None
+    assert found.comparison.row("−ELBO") is not None
+    again = sweep(x, ["vae"], grid={"latent_dim": [1, 2]}, seeds=1, run=str(tmp_path / "s"), **SMALL)
+    assert again.outcomes == found.outcomes

@@ -114,11 +114,12 @@ class Comparison:
         return told
 
 
-def compare(runs: Sequence[str], *, seed: int = 0, device: str = "auto") -> Comparison:
+def compare(runs: Sequence[str], X: Any = None, *, seed: int = 0, device: str = "auto") -> Comparison:
     """Runs of one data set beside each other.
 
     Args:
         runs: folders of runs, or their names under `runs/`.
+        X: the data, where they were held in memory.
         seed: of what is drawn, the same for all runs.
         device: where to compute.
 
@@ -127,7 +128,7 @@ def compare(runs: Sequence[str], *, seed: int = 0, device: str = "auto") -> Comp
     """
     if len(runs) < 2:
         raise SfumatoError("compare: give at least two runs, as in sfumato compare one another")
-    return beside(contenders(runs, seed=seed, device=device))
+    return beside(contenders(runs, X, seed=seed, device=device))
 
 
 def beside(found: Sequence[Contender]) -> Comparison:

@@ -88,7 +88,7 @@ class Contender:
         return key, told
 
 
-def contenders(runs: Sequence[str], *, seed: int = 0, device: str = "auto") -> list[Contender]:
+def contenders(runs: Sequence[str], X: Any = None, *, seed: int = 0, device: str = "auto") -> list[Contender]:
     """Runs with their measures: those that `sfumato evaluate` left, or else the quick ones, on the same test part.
 
     Raises:
@@ -101,39 +101,39 @@ def contenders(runs: Sequence[str], *, seed: int = 0, device: str = "auto") -> l
         assert auto.run_ is not None, "a loaded run has a folder"
         if any(auto.run_.path.samefile(other.auto.run_.path) for other in found if other.auto.run_ is not None):
             raise SfumatoError(f"{name}: is given twice; leave one out")
-        found.append(_measured(name, auto, opened, seed))
+        found.append(_measured(name, auto, X, opened, seed))
     return found
 
 
-def _measured(name: str, auto: Autoencoder, opened: dict[str, Dataset], seed: int) -> Contender:
+def _measured(name: str, auto: Autoencoder, X: Any, opened: dict[str, Dataset], seed: int) -> Contender:
     assert auto.run_ is not None, "a loaded run has a folder"
     data: Dataset | None = None
     measures = saved.read(auto.run_.path)
     try:
-        data = _data(auto, opened)
+        data = _data(auto, X, opened)
     except SfumatoError:
         if measures is None:
             raise
     how = saved.NAME
     if measures is None:
         if data is None:
-            raise SfumatoError(
-                f"{name}: was trained on data held in memory and has no {saved.NAME}; write it with evaluation.saved"
-            )
+            raise SfumatoError(f"{name}: was trained on data held in memory; compare it in Python, where they are")
         measures, how = auto.evaluate(data, quick=True, seed=seed), "quick"
     return Contender(name, auto, {measure.name: measure for measure in measures}, how, data)
 
 
-def _data(auto: Autoencoder, opened: dict[str, Dataset]) -> Dataset | None:
+def _data(auto: Autoencoder, X: Any, opened: dict[str, Dataset]) -> Dataset | None:
     """The data of a run, opened once for all runs that read them alike; None if they were held in memory."""
     config = auto.config_
-    if not config.source:
+    source = config.source or X
+    if source is None:
         return None
     key = json.dumps([config.source, config.to_dict()["data"]], sort_keys=True, default=str)
     if key not in opened:
-        opened[key] = room.open(config.source, options=config.data)
+        opened[key] = room.open(source, options=config.data)
     if not same(opened[key].schema, auto.schema_):
-        raise SfumatoError(f"{config.source}: not what a run of it was trained on any more; restore it, or fit again")
+        said = config.source or "the data"
+        raise SfumatoError(f"{said}: not what a run of it was trained on any more; restore it, or fit again")
     return opened[key]
 
 

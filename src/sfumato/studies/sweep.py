@@ -117,7 +117,8 @@ def sweep(
     if not done and not runner.stopped:
         raise SfumatoError(next((one.failed for one in ledger.outcomes.values() if one.failed), "no run was made"))
     paths = [str(ledger.folder / name) for name in done]
-    comparison = compare(paths, seed=seed) if len(done) > 1 and not runner.stopped else None
+    held = None if said else source
+    comparison = compare(paths, held, seed=seed) if len(done) > 1 and not runner.stopped else None
     return Sweep(ledger.folder, ledger.best(), by, dict(ledger.outcomes), runner.stopped, comparison)
 
 
