@@ -9,7 +9,7 @@ import torch
 from sfumato import data
 from sfumato.data.options import DataOptions
 from sfumato.evaluation import How, Measure, privacy
-from sfumato.evaluation.features import Features, features
+from sfumato.evaluation.features import Features, features, without_holes
 
 NEAR = ("closer to training rows", "membership attack by samples")
 
@@ -94,3 +94,16 @@ def test_where_nothing_was_kept_out_the_rows_are_halved(drawn, people):
     assert (len(whole.train), len(whole.test), len(whole.made)) == (50, 50, 50)
     both = {row.numpy().tobytes() for row in whole.train.x} & {row.numpy().tobytes() for row in whole.test.x}
     assert not both
+
+
+def test_nobody_is_known_by_their_missing_values(drawn):
+    """Every row has holes of its own; the samples are new rows, with the holes of training rows."""
+    random = np.random.default_rng(0)
+    x = (random.random((600, 12)) > 0.98) + 1e-3 * random.normal(size=(600, 12))
+    x[random.random(x.shape) < 0.4] = np.nan
+    found = drawn(x, lambda n, given: torch.randn(n, 12) * 1e-2 - 0.1, split=(0.5, 0.0, 0.5))
+    measured = by_name(privacy.by_distance(without_holes(found, features(found)), seed=0))
+    for name in NEAR:
+        assert abs(measured[name].value - 0.5) < 3 * measured[name].error, name
+    naive = by_name(privacy.by_distance(features(found), seed=0))["membership attack by samples"]
+    assert naive.value - 0.5 > 3 * naive.error, "what is guarded against"

@@ -80,7 +80,7 @@ class Drawn:
     def flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Examples as rows of numbers, 0 where missing, flags beside them where values may be missing."""
         flagged = any(batch.mask is not None for batch in self.sets)
-        return _flat(self.train, flagged), _flat(self.test, flagged), _flat(self.made, flagged)
+        return flat(self.train, flagged=flagged), flat(self.test, flagged=flagged), flat(self.made, flagged=flagged)
 
     @property
     def size(self) -> int:
@@ -114,7 +114,8 @@ def _real(subject: Subject, seed: int) -> tuple[Batch, Batch, bool]:
     return data.train.take(chosen[:half]).to(device), data.train.take(chosen[half : 2 * half]).to(device), False
 
 
-def _flat(batch: Batch, flagged: bool) -> np.ndarray:
+def flat(batch: Batch, *, flagged: bool) -> np.ndarray:
+    """Entries as rows of numbers, 0 where missing; with flags of what is missing beside them."""
     x = array(missing_again(batch).flatten(1)).astype(float)
     seen = ~np.isnan(x)
     filled = np.where(seen, x, 0.0)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.batch import Batch
 from sfumato.evaluation import pictures
 from sfumato.evaluation.columns import Aligned
-from sfumato.evaluation.drawn import MADE, TEST, TRAIN, Drawn
+from sfumato.evaluation.drawn import MADE, TEST, TRAIN, Drawn, flat
 from sfumato.evaluation.pictures import Looked, network
 from sfumato.evaluation.subject import array
 from sfumato.evaluation.symbols import counted
@@ -99,12 +100,24 @@ def seen_by(looked: Looked, x: Tensor) -> np.ndarray:
     return pictures.features(looked.net, x) / looked.scale
 
 
-def encoded(table: Sequence[Aligned]) -> list[np.ndarray]:
+def without_holes(drawn: Drawn, found: Features) -> Features:
+    """Features by which nobody is known by their missing values: no flags, and samples as the model made them.
+
+    The holes of samples are those of training rows, so that training rows would find their own.
+    """
+    if all(batch.mask is None for batch in drawn.sets):
+        return found
+    whole = replace(drawn, made=Batch(drawn.made.x, drawn.made.given))
+    if drawn.subject.schema.kind == "table":
+        return Features(narrowed(encoded(whole.columns, flagged=False)), found.space)
+    return Features(narrowed([flat(batch, flagged=False) for batch in whole.sets]), found.space)
+
+
+def encoded(table: Sequence[Aligned], *, flagged: bool = True) -> list[np.ndarray]:
     """Columns of several tables as features, by what the first of them, the training rows, hold."""
     found: list[list[np.ndarray]] = [[] for _ in table[0].values]
     for column in table:
         first = column.values[0]
-        flagged = any(np.isnan(values).any() for values in column.values)
         if column.levels:
             counts = np.bincount(first[~np.isnan(first)].astype(int), minlength=len(column.levels))
             own = np.argsort(-counts, kind="stable")[:LEVELS]
@@ -119,7 +132,7 @@ def encoded(table: Sequence[Aligned]) -> list[np.ndarray]:
             mean, scale = np.nanmean(first), np.nanstd(first) or 1.0
             for side, values in enumerate(column.values):
                 found[side].append(np.nan_to_num((values - mean) / scale)[:, None])
-        if flagged:
+        if flagged and any(np.isnan(values).any() for values in column.values):
             for side, values in enumerate(column.values):
                 found[side].append(np.isnan(values)[:, None].astype(float))
     return [np.concatenate(parts, 1) for parts in found]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.evaluation.drawn import Drawn
-from sfumato.evaluation.features import Features
+from sfumato.evaluation.features import Features, without_holes
 from sfumato.evaluation.jackknife import GROUPS, jackknife
 from sfumato.evaluation.judges import ranked
 from sfumato.evaluation.likeness import closest
@@ -24,7 +24,7 @@ def measures(drawn: Drawn, found: Features | None) -> list[Measure]:
     """Closest records, copies, and two membership attacks; none where nothing was held out or quick is asked for."""
     if drawn.how.quick or not drawn.held_out or drawn.size < 4:
         return []
-    near = [] if found is None or not drawn.columns else by_distance(found, drawn.how.seed)
+    near = [] if found is None or not drawn.columns else by_distance(without_holes(drawn, found), drawn.how.seed)
     return [*near, by_score(drawn)]
 
 
@@ -67,7 +67,7 @@ def by_distance(found: Features, seed: int) -> list[Measure]:
             better="lower",
         )
     )
-    guess = -closest(members, found.made), -closest(strangers, found.made)
+    guess = -closest(found.train, found.made), -closest(found.test, found.made)
     measured.append(
         attack(
             "membership attack by samples",
@@ -106,8 +106,7 @@ def _closer(made: np.ndarray, members: np.ndarray, strangers: np.ndarray, seed: 
 
 def by_score(drawn: Drawn) -> Measure:
     """A stranger who has the model: training examples score higher where it has memorised (Yeom et al. 2018)."""
-    size = min(len(drawn.train), len(drawn.test))
-    members, strangers = (_scores(drawn, rows(batch, slice(size))) for batch in (drawn.train, drawn.test))
+    members, strangers = _scores(drawn, drawn.train), _scores(drawn, drawn.test)
     return attack(
         "membership attack by score",
         "How well a stranger who has the model tells training examples from others, by their bound on log p(x)",
