@@ -48,7 +48,7 @@ def exploding_steps(case: Case) -> Finding | str | None:
             {"learned": learned, "error": error, "steps": last, "lr": lr},
             cure,
         )
-    steps, totals = case.course
+    steps, totals = case.course()
     totals = np.nan_to_num(totals, nan=np.inf)
     lost = totals - np.minimum.accumulate(totals) if len(totals) else totals
     gained = totals[0] - np.minimum.accumulate(totals) if len(totals) else totals
@@ -102,7 +102,7 @@ def too_short(case: Case) -> Finding | str | None:
     usual = resolve(Settings(batch_size=settings.batch_size), len(case.subject.data.train), case.spec.shape)
     planned = total_steps(usual, steps_per_epoch(len(case.subject.data.train), usual.batch_size or 1))
     cure = case.first(_longer(case, settings))
-    steps, totals = case.course
+    steps, totals = case.course()
     if len(steps) < FEW:
         if not case.model.settled(last):
             why = "it ended before its warm-up did"
@@ -120,7 +120,7 @@ def too_short(case: Case) -> Finding | str | None:
     half = int(np.searchsorted(spent, spent[-1] / 2))
     middle = float(np.interp(half, steps, totals))
     best = float(np.nanmin(totals))
-    late, gained = middle - best, float(totals[0]) - best
+    late, gained = middle - best, case.course(whole=True)[1][0] - best
     noise = _spread(case) / math.sqrt(len(case.held_out))
     if late < LATE * gained or late < 2 * noise:
         return "training ran its course"

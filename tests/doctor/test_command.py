@@ -1,0 +1,107 @@
+"""sfumato doctor, its lines at the end of a fit, and what --apply leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sfumato.cli.doctor import _free, in_short, text
+from sfumato.errors import SfumatoError
+from sfumato.evaluation import Measure
+from sfumato.evaluation.doctor import HEALTHY, Finding
+from sfumato.studies import cure
+from sfumato.studies.cure import Change, cures_of
+
+SICK = (
+    "moons",
+    "--model",
+    "beta_vae",
+    "--beta",
+    50,
+    "--rows",
+    300,
+    "--steps",
+    150,
+    "--validate-every",
+    15,
+    "--width",
+    32,
+)
+
+
+def test_a_sick_run_is_told_at_its_end_and_cured_beside_itself(cli):
+    said = cli("fit", *SICK, "--no-report", "--run", "a")
+    assert said.code == 0, said.err
+    assert "Doctor: Posterior collapse: none of the 2 latents is in use" in " ".join(said.out.split())
+    line = "sfumato fit --config runs/a/config.toml --beta 1 --run a-cured"
+    assert line in said.out
+
+    before = {path: path.read_bytes() for path in Path("runs/a").rglob("*") if path.is_file()}
+    said = cli("doctor", "a")
+    assert said.code == 0, said.err
+    assert line in said.out
+    assert "sfumato doctor a --apply" in said.out
+
+    told = json.loads(cli("doctor", "a", "--apply", "--json", "--quiet").out)
+    assert told["findings"][0]["name"] == "posterior_collapse"
+    assert told["changed"] == {"beta": 1.0}
+    assert told["cured"] == "runs/a-cured"
+    assert "posterior_collapse" in told["gone"]
+    assert told["measures"]["active units"] == {"before": 0, "after": 2}
+    assert told["measures"]["rate"]["after"] > 0.2
+    assert before == {path: path.read_bytes() for path in Path("runs/a").rglob("*") if path.is_file()}
+    assert cli(*line.split()[1:-2], "--run", "b", "--steps", 20, "--no-report").code == 0
+
+
+def test_the_cured_run_takes_a_name_that_nothing_has(tmp_path):
+    assert _free(tmp_path / "a") == tmp_path / "a-cured"
+    (tmp_path / "a-cured").mkdir()
+    assert _free(tmp_path / "a") == tmp_path / "a-cured-2"
+
+
+def test_a_run_that_no_option_cures_says_so():
+    found = Finding("shifted_parts", "serious", "The test part is not like the training part.")
+    assert "No option" in text("a", [found])
+    assert "--apply" not in text("a", [found])
+    with pytest.raises(SfumatoError, match="no option"):
+        cure(Named(), findings=[found])
+
+
+class Named:
+    """As much of an estimator as is asked for."""
+
+    class config_:
+        model = "vae"
+
+
+def test_what_is_said_fits_a_terminal_and_names_what_comes_after():
+    words = "Posterior collapse: none of the 16 latents is in use, and the code says 0.01 nats of an example. " * 2
+    found = [
+        Finding("posterior_collapse", "serious", words, cure={"beta": 1.0}, command="sfumato fit --beta 1"),
+        Finding("too_short", "minor", "Too short a training."),
+    ]
+    short = in_short("a", found)
+    assert "and too short: sfumato doctor a" in short
+    assert all(len(line) <= 100 for line in (short + text("a", found)).splitlines())
+    assert "1 serious and 1 minor findings" in text("a", found)
+    well = [Finding(HEALTHY, "healthy", "Looks well: no step exploded; training ran its course.")]
+    assert in_short("a", well) == "Doctor: looks well: no step exploded; training ran its course."
+    assert text("a", well).startswith("a looks well.")
+
+
+def test_cures_of_another_model_are_not_applied_and_the_worse_finding_wins():
+    first = Finding("a", "serious", "", cure={"beta": 1.0})
+    other = Finding("b", "serious", "", cure={"gamma": 1.0}, model="factor_vae")
+    last = Finding("c", "minor", "", cure={"beta": 2.0, "epochs": 3})
+    assert cures_of([first, other, last]) == {"beta": 1.0, "epochs": 3}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "better", "expected"),
+    [(3.0, 1.0, "lower", True), (3.0, 1.0, "higher", False), (3.0, 2.9, "lower", None), (3.0, 1.0, None, None)],
+)
+def test_a_change_counts_only_beyond_its_noise(before, after, better, expected):
+    one, two = (Measure("x", value, "", "", error=0.1, better=better) for value in (before, after))
+    assert Change(one, two).better is expected
