@@ -26,7 +26,13 @@ class Bernoulli(Distribution):
         self.logits = logits
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        losses = F.binary_cross_entropy_with_logits(self.logits, x.to(self.logits.dtype), reduction="none")
+        x = x.to(self.logits.dtype)
+        if mask is None and not (torch.is_grad_enabled() and self.logits.requires_grad):
+            logits = self.logits.flatten(1)
+            # Σ max(l, 0) − xl, then Σ log(1 + e^−|l|): what both are sums of stays small.
+            sure = logits.clamp_min(0).addcmul_(x.flatten(1), logits, value=-1).sum(1)
+            return -sure - sum_log(logits.abs().neg_().exp_().add_(1))
+        losses = F.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
         return -sum_event(losses, mask)
 
     def sample(self) -> Tensor:
@@ -55,6 +61,24 @@ class Categorical(Distribution):
 
     def point(self) -> Tensor:
         return self.logits.argmax(-1).to(self.logits.dtype)
+
+
+def sum_log(factors: Tensor) -> Tensor:
+    """Σ_d log f_d of factors from 1 to 2, shape (B, D) to (B,), by products of up to 64 of them; overwrites them.
+
+    A logarithm takes ten times as long as a product.
+
+    >>> sum_log(torch.tensor([[1.0, 2.0, 2.0]])) / torch.log(torch.tensor(2.0))
+    tensor([2.])
+    """
+    for _ in range(5):
+        half, odd = divmod(factors.shape[1], 2)
+        if not half:
+            break
+        if odd:
+            factors[:, 0] *= factors[:, -1]
+        factors = factors[:, :half].mul_(factors[:, half : 2 * half])
+    return factors.log().sum(1)
 
 
 def draw(logits: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from sfumato.models._protocols import Bounds
 
 STEP = 16
 """Draws are made by multiples of this: a stream of normal numbers is the same however it is cut at such places."""
-NUMBERS, WIDEST = 1 << 20, 1024
+NUMBERS, WIDEST = 1 << 19, 512
 """Numbers side by side in the widest layer of one pass, about, and pairs of example and draw in it, at most. With
 fewer, time is lost between passes; with more, they fit no cache."""
 LOTS = 2_000_000_000_000

@@ -95,6 +95,7 @@ class LatentModel(Model):
         z = q.sample() if noise is None else q.draw(spread(noise.to(q.point()), n, k))
         given = None if batch.given is None else batch.given.repeat_interleave(k, 0)
         mask = None if batch.mask is None else batch.mask.repeat_interleave(k, 0)
-        log_p = self.decode(z, given).log_prob(batch.x.repeat_interleave(k, 0), mask)
+        x = batch.x.expand(k, *batch.x.shape[1:]) if n == 1 else batch.x.repeat_interleave(k, 0)
+        log_p = self.decode(z, given).log_prob(x, mask)
         log_ratio = self.prior(n * k, given).log_prob(z) - q.log_prob(z)
         return log_p.view(n, k), log_ratio.view(n, k)
