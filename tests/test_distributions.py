@@ -7,6 +7,7 @@ import itertools
 import pytest
 import torch
 from torch import distributions as td
+from torch.nn import functional as F
 
 from sfumato.distributions import (
     Bernoulli,
@@ -233,3 +234,16 @@ def test_noise_of_repeated_rows_stays_with_its_example() -> None:
     with noise.rows(4, 2, 6):
         part = Normal(torch.zeros(2, 3), torch.zeros(2, 3)).repeat(2).sample()
     assert torch.equal(part, joint[8:])
+
+
+@pytest.mark.parametrize("entries", [1, 3, 64, 65, 784, 1000])
+@pytest.mark.parametrize("spread", [0.1, 4.0, 60.0, 1000.0])
+def test_the_binary_log_likelihood_without_gradients_is_that_with_them(entries: int, spread: float) -> None:
+    torch.manual_seed(0)
+    logits, x = spread * torch.randn(20, entries), torch.rand(20, entries)
+    before = logits.clone()
+    quick = Bernoulli(logits).log_prob(x)
+    exact = -F.binary_cross_entropy_with_logits(logits.double(), x.double(), reduction="none").sum(1)
+    torch.testing.assert_close(quick.double(), exact, rtol=1e-6, atol=1e-5)
+    torch.testing.assert_close(Bernoulli(logits.clone().requires_grad_()).log_prob(x), quick, rtol=1e-5, atol=1e-4)
+    assert torch.equal(logits, before)
