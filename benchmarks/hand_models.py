@@ -79,6 +79,34 @@ def cvae(m: nn.Module) -> Step:
     return step
 
 
+def m2(m: nn.Module) -> Step:
+    """Every class of an example without a label, and one of an example with it."""
+
+    def step(x: Tensor, given: Tensor | None) -> Players:
+        pixels, n = seen(x), len(x)
+        log_q = torch.log_softmax(m.classifier.linear(m.classifier.body(pixels)), 1)
+        known = ~given[:, 0].isnan()
+        with_label, without = known.nonzero()[:, 0], (~known).nonzero()[:, 0]
+        index = torch.cat([with_label, without.repeat_interleave(m.classes)])
+        y = torch.cat([given[with_label, 0].long(), torch.arange(m.classes).repeat(len(without))])
+        c = y[:, None].float()
+        h = m.encoder.body(pixels)[index]
+        mean, log_scale = normal(m.encoder.normal, torch.cat([h, m.encoder.given(c, h)], 1))
+        z = mean + log_scale.exp() * torch.randn(n, mean.shape[1])[index]
+        cost = squared(x[index], m.decoder.trunk(torch.cat([z, m.decoder.given(c, z)], 1))) + rate_of(mean, log_scale)
+        cost = cost - torch.log_softmax(m.class_logits, 0)[y]
+        first, rest = cost[: len(with_label)], cost[len(with_label) :].view(-1, m.classes)
+        lq = log_q[without]
+        told = -log_q[with_label, y[: len(with_label)]]
+        m.counted.add_(torch.tensor([1.0, len(with_label) / n]))
+        total = (
+            first.sum() + (lq.exp() * (rest + lq)).sum() + m.alpha * (m.counted[0] / m.counted[1]).float() * told.sum()
+        )
+        return {"model": total / n}
+
+    return step
+
+
 def _discrepancy(z: Tensor, drawn: Tensor) -> Tensor:
     """Unbiased MMD² with the mean of seven inverse multiquadratics."""
     widths = [2.0 * z.shape[1] * scale for scale in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)]
@@ -341,6 +369,7 @@ STEPS: dict[str, Callable[[nn.Module], Step]] = {
     "beta_vae": beta_vae,
     "cvae": cvae,
     "info_vae": info_vae,
+    "m2": m2,
     "wae": wae,
     "beta_tcvae": beta_tcvae,
     "factor_vae": factor_vae,

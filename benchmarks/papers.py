@@ -19,6 +19,7 @@ import codes
 import coding
 import digits
 import factors
+import few
 import gans
 import ladders
 import matching
@@ -29,7 +30,23 @@ import text
 import toys
 from machine import describe
 
-KNOWN = (digits, toys, beta, factors, clothes, census, codes, ladders, gans, text, matching, coding, causes, sequences)
+KNOWN = (
+    digits,
+    toys,
+    beta,
+    factors,
+    clothes,
+    census,
+    codes,
+    ladders,
+    gans,
+    text,
+    matching,
+    coding,
+    causes,
+    sequences,
+    few,
+)
 """Importing a module enters its runs in the registry."""
 
 

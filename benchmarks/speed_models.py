@@ -34,6 +34,7 @@ SETTINGS: dict[str, tuple[DataSpec, dict[str, object], int]] = {
     "beta_vae": (PICTURE, {"beta": 4.0}, 300),
     "cvae": (GIVEN, {}, 300),
     "info_vae": (PICTURE, {}, 200),
+    "m2": (GIVEN, {}, 40),
     "wae": (PICTURE, {}, 200),
     "beta_tcvae": (PICTURE, {}, 150),
     "factor_vae": (PICTURE, {}, 200),
@@ -54,7 +55,10 @@ def made(name: str, rows: int = 10_000, width: int = 256) -> tuple[Model, Tensor
     model = build(name, spec, **{"width": width, "depth": 2, "latent_dim": 16, **options})
     pixels = spec.fields[0].kind == "level"
     x = torch.randint(0, 256, (rows, *spec.shape), dtype=torch.uint8) if pixels else torch.randn(rows, *spec.shape)
-    return model, x, torch.randint(0, 10, (rows, 1)).float() if spec.given else None
+    given = torch.randint(0, 10, (rows, 1)).float() if spec.given else None
+    if given is not None and name == "m2":
+        given[torch.rand(rows) < 0.9] = torch.nan
+    return model, x, given
 
 
 def fit_seconds(name: str, batch: int) -> float:

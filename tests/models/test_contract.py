@@ -25,13 +25,15 @@ SPECS = {
     "symbols": DataSpec((6, 1), (Field("category", 4),), likelihood="categorical", examples=1000, ends=True),
 }
 GIVEN = (Field("category", 3), Field("real"))
+LABEL_ALONE = ("m2",)
 
 
 def make(name: str, kind: str) -> tuple[Model, Batch]:
     torch.manual_seed(0)
     spec = SPECS[kind]
     conditional = models.takes_conditions(name)
-    spec = replace(spec, given=GIVEN if conditional else ())
+    conditions = GIVEN[:1] if name in LABEL_ALONE else GIVEN
+    spec = replace(spec, given=conditions if conditional else ())
     x = {
         "vector": torch.randn(16, 3),
         "table": torch.stack(
@@ -43,6 +45,7 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
     }[kind]
     given = torch.stack([torch.randint(0, 3, (16,)).float(), torch.randn(16)], 1) if conditional else None
     if given is not None:
+        given = given[:, : len(conditions)]
         given[0] = torch.nan
     mask = None
     if kind == "table":

@@ -58,6 +58,7 @@ def make(model: str = "vae") -> App:
         use.sample,
         use.reconstruct,
         use.encode,
+        use.predict,
         use.score,
         use.forecast,
         look.show,

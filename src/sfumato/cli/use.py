@@ -116,6 +116,32 @@ def encode(
     _columns({f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}, out, say)
 
 
+def predict(
+    run: str,
+    file: str,
+    /,
+    *,
+    device: Annotated[Device, DEVICE] = "auto",
+    out: Out = NOWHERE,
+    say: Say = TALK,
+) -> None:
+    """Tell the class of every example of a file, with the probability of each class (model m2).
+
+    Args:
+        run: folder of a run, or its name under runs/
+        file: file or folder of the kind the model was trained on, or a built-in set; its labels are not looked at
+    """
+    out.check()
+    auto = _load(run, device)
+    if not hasattr(auto, "predict_proba"):
+        raise SfumatoError(f"{run}: a {auto.config_.model} cannot tell classes; fit with --model m2")
+    probability = auto.predict_proba(_read(auto, file))
+    classes = auto.classes_
+    columns = {str(auto.schema_.given_names[0]): classes[probability.argmax(1)]}
+    columns |= {f"p({name})": probability[:, place] for place, name in enumerate(classes.tolist())}
+    _columns(columns, out, say)
+
+
 def score(
     run: str,
     file: str,

@@ -122,6 +122,10 @@ class Schema(ABC):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Back from `to_dict`."""
 
+    def classes(self) -> list[Any]:
+        """The values of the first condition, a category, in the order of their indices."""
+        return list(self.label_names)
+
     def conditions(self, given: Mapping[str, Any], n: int, *, seed: int = 0, marginal: bool = False) -> Tensor | None:
         """Conditions for n examples, shape (n, G); None if the schema has no conditions.
 

@@ -180,8 +180,8 @@ class TableSchema(Schema):
         texts = {c.name: pa.string() for c in self.columns if is_text(c.form.type)}
         table, _ = frames.read(source, types=texts)
         wanted = [*self._x, *self._given] if need_x else self._given
-        for column in wanted:
-            if need_x and column.name not in table.column_names:
+        for column in self._x if need_x else ():
+            if column.name not in table.column_names:
                 raise SfumatoError(
                     f"{where}column {column.name!r} is missing; {_found(column.name, table.column_names)}"
                 )
@@ -189,8 +189,10 @@ class TableSchema(Schema):
         table = table.select([column.name for column in here])
         if not table.num_rows:
             raise SfumatoError(f"{where}no rows; give at least one")
+        absent = [column.name for column in self._given if column.name not in table.column_names]
         try:
-            notes = self.notes(table)
+            notes = [f"condition {name!r} has no column; it is left out" for name in absent if need_x]
+            notes += self.notes(table)
         except SfumatoError as error:
             raise SfumatoError(f"{where}{error}") from None
         for note in notes:
@@ -299,6 +301,11 @@ class TableSchema(Schema):
             SfumatoError: if a value is not one the condition can take.
         """
         return torch.from_numpy(self._given[self.given_names.index(name)].condition(values))
+
+    def classes(self) -> list[Any]:
+        """The values of the first condition, a category, in the order of their indices."""
+        values: list[Any] = self._given[0].decode(np.arange(self.spec.given[0].size, dtype=np.float64)).to_pylist()
+        return values
 
     def describe(self) -> list[dict[str, str]]:
         """Rows to show before training: column, kind, modelled, missing, note."""

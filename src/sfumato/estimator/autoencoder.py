@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.utils import Tags, estimator_html_repr
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
@@ -34,9 +35,16 @@ from sfumato.evaluation import How, Measure, Subject
 from sfumato.evaluation.doctor import Finding, diagnose
 from sfumato.evaluation.subject import ALL, MOST, held_out
 from sfumato.models._model import Model
-from sfumato.models._protocols import Bounds, Encodes, Forecasts, LatentSpace, Reconstructs, Samples, able
+from sfumato.models._protocols import Bounds, Classifies, Encodes, Forecasts, LatentSpace, Reconstructs, Samples, able
 from sfumato.objectives import importance_bound
 from sfumato.training.randomness import seeded
+
+
+def _can_classify(auto: Autoencoder) -> bool:
+    """Whether the model tells classes; scikit-learn's own checks take whatever has `predict` for a classifier."""
+    if isinstance(vars(auto).get("model_"), Classifies):
+        return True
+    raise AttributeError(f"a model of the kind {auto.model} cannot tell classes; choose m2")
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
@@ -150,6 +158,28 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             c = None if conditions is None else conditions[rows].to(like)
             parts.append(encodes.decode(torch.as_tensor(z[rows]).to(like), c).point())
         return self.schema_.decode(torch.cat(parts).cpu(), conditions)
+
+    @available_if(_can_classify)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """q(y | x), (N, K), the classes in the order of `classes_`; only of models that tell classes.
+
+        Args:
+            X: the examples; what label they come with is not looked at.
+        """
+        model = passes.exact(self._model())
+        told = able(model, Classifies, "tell classes")
+        return np.concatenate([told.classify(batch).cpu().numpy() for batch in self._batches(X, None)])
+
+    @available_if(_can_classify)
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest class of each example, (N,); only of models that tell classes."""
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The classes that the first condition can be."""
+        self._model()
+        return np.array(self.schema_.classes())
 
     def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0) -> Any:
         """The examples after encoding to latent means and decoding; of the kind of X.

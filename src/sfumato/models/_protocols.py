@@ -123,6 +123,14 @@ class Switches(Protocol):
         """The share of examples drawn from the model in which each latent is not 0, (latents,)."""
 
 
+@runtime_checkable
+class Classifies(Protocol):
+    """The class of x, which is the first condition, where it is not given."""
+
+    def classify(self, batch: Batch) -> Tensor:
+        """q(y | x), (B, K)."""
+
+
 A = TypeVar("A")
 
 

@@ -58,7 +58,15 @@ class Encoder(nn.Module):
         self.normal = NormalLayer(outputs + (given.outputs if given else 0), latent_dim)
 
     def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> Normal:
-        h = self.body(self.features(x, mask))
+        return self.posterior(self.seen(x, mask), given)
+
+    def seen(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What is made of x before the conditions join, (B, outputs)."""
+        h: Tensor = self.body(self.features(x, mask))
+        return h
+
+    def posterior(self, h: Tensor, given: Tensor | None = None) -> Normal:
+        """q(z | x, c) from `seen`, so that one example under several conditions is seen once."""
         if self.given is not None:
             h = torch.cat([h, self.given(given, h)], 1)
         return self.normal(h)

@@ -1,0 +1,94 @@
+"""M2: the sum over classes is exact, what is hidden is told apart, and labels for a few serve for all."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato import Autoencoder
+from sfumato.batch import Batch
+from sfumato.errors import SfumatoError
+from sfumato.models import build
+from sfumato.spec import DataSpec, Field
+
+SPEC = DataSpec((2,), (Field("real"),), (Field("category", 3),), examples=1000)
+
+
+def _model():
+    torch.manual_seed(0)
+    model = build("m2", SPEC, latent_dim=2, width=8)
+    model.class_logits.data = torch.tensor([0.5, -0.2, 0.1])
+    return model.eval()
+
+
+def test_without_a_label_the_loss_is_the_sum_over_classes_less_the_entropy():
+    model, x = _model(), torch.randn(5, 2)
+    torch.manual_seed(1)
+    unknown = model.losses(Batch(x, torch.full((5, 1), torch.nan)), 0)["model"].per_example
+    known = []
+    for y in range(3):
+        torch.manual_seed(1)
+        loss = model.losses(Batch(x, torch.full((5, 1), float(y))), 0)["model"]
+        known.append(sum(loss.terms[name] for name in ("distortion", "rate", "label_rate")))
+    q = model.classify(Batch(x))
+    expected = (q * torch.stack(known, 1)).sum(1) + (q * q.log()).sum(1)
+    torch.testing.assert_close(unknown, expected)
+
+
+def test_the_bound_without_a_label_is_under_the_log_of_the_sum_over_classes():
+    """p(x) = Σ_y p(y) p(x | y): the importance-weighted bounds must agree on it."""
+    model, x = _model(), torch.randn(4, 2)
+    with torch.no_grad():
+        whole = torch.logsumexp(model.log_weight(Batch(x), 20_000), 1) - math.log(20_000)
+        parts = []
+        for y in range(3):
+            log_weight = model.log_weight(Batch(x, torch.full((4, 1), float(y))), 20_000)
+            parts.append(torch.logsumexp(log_weight, 1) - math.log(20_000))
+        summed = torch.logsumexp(torch.stack(parts, 1) + torch.log_softmax(model.class_logits, 0), 1)
+    torch.testing.assert_close(whole, summed, atol=0.02, rtol=0)
+
+
+def test_the_classifier_learns_from_its_own_loss_as_often_as_labels_are_rare():
+    model, x = _model().train(), torch.randn(40, 2)
+    given = torch.full((40, 1), torch.nan)
+    given[:4, 0] = torch.tensor([0.0, 1.0, 2.0, 0.0])
+    loss = model.losses(Batch(x, given), 0)["model"]
+    assert float(loss.weights["classification"]) == pytest.approx(0.1 * 10)
+    assert (loss.terms["classification"][4:] == 0).all()
+    torch.testing.assert_close(
+        loss.terms["classification"][:4], -model.classify(Batch(x[:4])).gather(1, given[:4].long())[:, 0].log()
+    )
+
+
+def _clusters(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two half rings, which a straight line does not part: the few labels are at their ends."""
+    from sklearn.datasets import make_moons
+
+    return make_moons(n, noise=0.06, random_state=seed)
+
+
+def test_a_few_labels_serve_for_all_rows_and_classes_can_be_asked_for():
+    X, y = _clusters(600, 0)
+    labels = np.full(len(y), np.nan)
+    for k in (0, 1):
+        labels[np.flatnonzero(y == k)[:20]] = k
+    auto = Autoencoder("m2", steps=1000, lr=3e-3, seed=0).fit(X, labels)
+    new, truth = _clusters(300, 1)
+    assert (auto.predict(new) == truth.astype(str)).mean() > 0.96
+    probability = auto.predict_proba(new)
+    assert probability.shape == (300, 2)
+    np.testing.assert_allclose(probability.sum(1), 1)
+    made = auto.sample(100, given={"label": 1})
+    assert (auto.predict(made) == "1").mean() > 0.9
+    assert auto.sample(7, marginal=True).shape == (7, 2)
+
+
+def test_what_m2_cannot_use_is_told_in_one_line():
+    with pytest.raises(SfumatoError, match="needs one label that is a category"):
+        build("m2", DataSpec((2,), (Field("real"),), (Field("real"),)))
+    X, _ = _clusters(40, 0)
+    with pytest.raises(AttributeError, match="no attribute 'predict_proba'"):
+        Autoencoder(steps=2).fit(X).predict_proba(X)
