@@ -30,7 +30,7 @@ ARMS: dict[str, dict[str, float]] = {
 
 
 def trained(spec: DataSpec, train: Resident, options: dict[str, float], setting: Setting) -> VAE:
-    """An LSTM of 100 on either side, 8 latents, Adam 2e-3, 12 epochs of batches of 128; the last weights."""
+    """An LSTM of 100 on either side, 8 latents, 12 epochs of batches of 128, one-cycle to 2e-3; the last weights."""
     torch.manual_seed(setting.seed)
     model = build("vae", spec, latent_dim=LATENTS, width=WIDTH, **options)
     assert isinstance(model, VAE)
