@@ -111,10 +111,10 @@ def _anneal(model: LatentSpace, batch: Batch, betas: list[float], chains: int) -
     target = Target(model, batch, chains)
     z = target.prior.sample()
     step = torch.full((len(batch), 1), FIRST_STEP, dtype=z.dtype, device=z.device)
-    log_weight = torch.zeros(len(z), dtype=torch.float64, device=z.device)
+    log_weight = torch.zeros(len(z), dtype=torch.float64)
     likelihood = target.at(z, 0.0).likelihood
     for before, beta in pairwise(betas):
-        log_weight += (beta - before) * likelihood.double()
+        log_weight += (beta - before) * likelihood.cpu().double()
         if beta == 1.0:
             break
         z, likelihood, accepted = _moved(target, z, beta, step.repeat_interleave(chains, 0))

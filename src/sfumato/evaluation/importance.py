@@ -20,6 +20,8 @@ STEP = 16
 NUMBERS, WIDEST = 1 << 19, 512
 """Numbers side by side in the widest layer of one pass, about, and pairs of example and draw in it, at most. With
 fewer, time is lost between passes; with more, they fit no cache."""
+GPU = 32
+"""How many times as many pairs go through at once where there are that many more processors."""
 LOTS = 2_000_000_000_000
 """Floating-point operations of all passes, about, where nobody said how many draws: half a minute of two cores."""
 
@@ -63,7 +65,7 @@ def weigh(model: Bounds, batch: Batch, draws: int, *, seed: int = 0, at_a_time: 
         at_a_time: pairs of example and draw that go through the model together; by its width unless given.
     """
     draws = draws if model.noise_size else 1
-    pairs = at_a_time or cost(model, batch).at_a_time
+    pairs = at_a_time or cost(model, batch).at_a_time * (1 if batch.x.device.type == "cpu" else GPU)
     pairs = max(pairs // STEP, 1) * STEP
     group, chunk = max(pairs // draws, 1), min(pairs, draws)
     parts = [
@@ -83,15 +85,16 @@ def weigh(model: Bounds, batch: Batch, draws: int, *, seed: int = 0, at_a_time: 
 def _weigh(model: Bounds, batch: Batch, first: int, draws: int, chunk: int, seed: int) -> Tensor:
     """Sums of distortion and rate, log Σ w and log Σ w² of a few examples, (4, n), in double precision."""
     n, device = len(batch), batch.x.device
+    # Summed on the CPU: not every device has double precision.
     streams = [generator(hashed(seed, first + place)) for place in range(n)]
-    sums = torch.zeros(2, n, dtype=torch.float64, device=device)
-    logs = torch.full((2, n), -math.inf, dtype=torch.float64, device=device)
+    sums = torch.zeros(2, n, dtype=torch.float64)
+    logs = torch.full((2, n), -math.inf, dtype=torch.float64)
     for done in range(0, draws, chunk):
         k = min(chunk, draws - done)
         whole = -(-k // STEP) * STEP
         noise = torch.cat([torch.randn(whole, model.noise_size, generator=stream)[:k] for stream in streams])
         log_p, log_ratio = model.log_weight_parts(batch, k, noise.to(device))
-        log_p, log_ratio = log_p.double(), log_ratio.double()
+        log_p, log_ratio = log_p.cpu().double(), log_ratio.cpu().double()
         weights = log_p + log_ratio
         sums -= torch.stack([log_p.sum(1), log_ratio.sum(1)])
         logs = torch.logaddexp(logs, torch.stack([weights.logsumexp(1), (2 * weights).logsumexp(1)]))
