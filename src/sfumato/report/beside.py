@@ -221,7 +221,8 @@ def _planes(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) 
     data = plane.points(subjects[0].raw(subjects[0].batch))
     data = data[np.isfinite(data).all(1)][:POINTS]
     clouds = [data, *(plane.points(_drawn(one, len(data), noise=True)[1]) for one in subjects)]
-    titles = ["data", *(group.name for group in groups)]
+    names, key = _labels(groups)
+    titles = ["data", *names]
 
     def drawn(look: Look) -> Figure:
         across = min(4, len(clouds))
@@ -233,7 +234,7 @@ def _planes(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) 
         for index, (title, points) in enumerate(zip(titles, clouds, strict=True)):
             down, along = divmod(index, across)
             axes = place(sheet, 0.4 + along * (side + 0.15), 0.32 + down * (tall + 0.55), side, tall)
-            tidy(axes, look, short(title, int(side * 13)))
+            tidy(axes, look, title)
             axes.set_xlim(*frame[0])
             axes.set_ylim(*frame[1])
             axes.tick_params(labelleft=along == 0)
@@ -246,9 +247,9 @@ def _planes(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) 
         folder,
         drawn,
         alt=f"Scatter plots of {plane.names[0]} and {plane.names[1]}: the data, then samples of {len(groups)} "
-        "configurations, all on the same axes.",
+        f"configurations, all on the same axes.{key}",
         caption=f"Left, examples of the {subjects[0].part}; then as many samples of the first run of each "
-        "configuration, in the same frame.",
+        f"configuration, in the same frame.{key}",
     )
 
 
@@ -302,7 +303,8 @@ def _sequences(groups: Sequence[Group], subjects: Sequence[Subject], folder: Pat
     channel = int(np.argmax(np.nanvar(real, (0, 1))))
     made = [_flat(_drawn(one, STEPS, noise=True)[1]) for one in subjects]
     sets = [values[:, :, channel] for values in (real, *made)]
-    titles = ["data", *(group.name for group in groups)]
+    names, key = _labels(groups)
+    titles = ["data", *names]
     low, high = float(np.nanmin(sets[0])), float(np.nanmax(sets[0]))
 
     def drawn(look: Look) -> Figure:
@@ -312,7 +314,7 @@ def _sequences(groups: Sequence[Group], subjects: Sequence[Subject], folder: Pat
         for index, (title, values) in enumerate(zip(titles, sets, strict=True)):
             down, along = divmod(index, across)
             axes = place(sheet, 0.5 + along * (side + 0.2), 0.3 + down * 2.2, side, 1.6)
-            tidy(axes, look, short(title, int(side * 13)))
+            tidy(axes, look, title)
             colour = look.quiet if index == 0 else _colour(index - 1, look)
             axes.plot(values.T, color=colour, linewidth=0.7, alpha=0.55)
             axes.set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
@@ -322,9 +324,9 @@ def _sequences(groups: Sequence[Group], subjects: Sequence[Subject], folder: Pat
     return _saved(
         folder,
         drawn,
-        alt=f"Line charts of {STEPS} sequences of data, then of samples of {len(groups)} configurations.",
+        alt=f"Line charts of {STEPS} sequences of data, then of samples of {len(groups)} configurations.{key}",
         caption=f"The channel that varies most: sequences of the {subjects[0].part}, then as many samples of the first "
-        "run of each configuration, on the same scale.",
+        f"run of each configuration, on the same scale.{key}",
     )
 
 

@@ -15,7 +15,7 @@ from sfumato.studies import Comparison
 from sfumato.studies.comparison import Group, Row
 
 NUMBERED = 10
-"""More configurations than this are told apart by numbers."""
+"""More configurations than this are told apart by numbers, and folded away where each has a place of its own."""
 
 
 def compared(found: Comparison, path: Path, *, seed: int = 0) -> Path:
@@ -90,8 +90,9 @@ def _told(group: Group) -> dict[str, str]:
 def _commands(found: Comparison) -> list[tuple[str, str]]:
     runs = [shlex.quote(run.name) for run in found.runs]
     first = runs[0]
+    again = [("This comparison again", f"sfumato compare {' '.join(runs)} -o compare.html")]
     return [
-        ("This comparison again", f"sfumato compare {' '.join(runs)} -o compare.html"),
+        *(again if len(runs) <= NUMBERED else []),
         ("Everything that can be measured of a run, for a fuller table", f"sfumato evaluate {first}"),
         ("The report of a run", f"sfumato report {first}"),
     ]

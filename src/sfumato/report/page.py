@@ -93,7 +93,7 @@ def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, An
     """What was trained on what, when, for how long, with which versions: (name, value)."""
     told = config["model"]
     found = [
-        ("Data", f"{config.get('source') or 'held in memory'}"),
+        ("Data", Path(str(config.get("source") or "held in memory")).name),
         ("Examples", f"{schema.spec.examples:,} to learn from, each of {_size(schema)}"),
         (
             "Model",
