@@ -18,7 +18,7 @@ from sfumato.training import Settings, fit
 from sources import binary
 
 LAYERS, EPOCHS, WARMUP = 5, 30, 10
-PASSES = Settings(epochs=EPOCHS, batch_size=256, lr=2e-3, schedule="one_cycle")
+PASSES = Settings(epochs=EPOCHS, batch_size=256, lr=1e-3, schedule="cosine")
 DEEP = Settings(steps=1500, batch_size=64, lr=2e-3, schedule="one_cycle")
 DIGITS = 1000
 """Test digits that tell the deep nets apart: a walk through twelve layers of convolutions is dear."""

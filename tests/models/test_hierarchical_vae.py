@@ -20,7 +20,7 @@ from sfumato.models._model import END
 from sfumato.models.hierarchical_vae import HierarchicalVAE
 from sfumato.models.vae import VAE
 from sfumato.networks.hierarchy import Hierarchy, State
-from sfumato.networks.ladder import Ladder, merge
+from sfumato.networks.ladder import Ladder, VarianceLayer, merge
 from sfumato.networks.top_down import TopDown, shared_out
 from sfumato.objectives import importance_bound
 from sfumato.report import levels
@@ -288,6 +288,18 @@ def test_the_report_shows_what_each_level_holds(tmp_path) -> None:
     vae = sfumato.fit("digits", **{name: value for name, value in small.items() if name != "layers"})
     with still(vae.model_, 0):
         assert levels.draw(Subject.of(vae.model_, vae.schema_, vae.data_, 0), tmp_path) == []
+
+
+def test_a_layer_that_was_given_up_still_feels_where_its_evidence_points() -> None:
+    """σ̂² = softplus(5) = 5.007, so that the evidence weighs 1/(1 + 5.007); with log σ̂ = 5 it would weigh 0.00005."""
+    layer = VarianceLayer(1, 1)
+    with torch.no_grad():
+        layer.linear.weight.zero_()
+        layer.linear.bias.copy_(torch.tensor([1.0, 5.0]))
+    q = merge(layer(torch.zeros(1, 1)), Normal(torch.zeros(1, 1), torch.zeros(1, 1)))
+    assert q.mean.item() == pytest.approx(1 / (1 + math.log1p(math.exp(5))), abs=1e-5)
+    (gradient,) = torch.autograd.grad(q.mean.sum(), layer.linear.bias)
+    assert gradient[0].item() == pytest.approx(q.mean.item(), abs=1e-5)
 
 
 def test_a_batch_of_one_row_trains_and_moves_no_statistics() -> None:

@@ -12,10 +12,12 @@ from torch.nn import functional as F
 from sfumato.distributions import Distribution, Normal
 from sfumato.distributions.noise import place
 from sfumato.networks.features import GivenFeatures
-from sfumato.networks.gaussian import NormalLayer, full
+from sfumato.networks.gaussian import full
 from sfumato.networks.heads import Head
 from sfumato.networks.hierarchy import Hierarchy, State
 from sfumato.objectives.joint import joint
+
+LEAST_VARIANCE = 1e-6
 
 
 def merge(estimate: Normal, prior: Normal) -> Normal:
@@ -30,6 +32,24 @@ def merge(estimate: Normal, prior: Normal) -> Normal:
     log_ratio = 2 * (prior.log_scale - estimate.log_scale)
     mean = prior.mean + torch.sigmoid(log_ratio) * (estimate.mean - prior.mean)
     return Normal(mean, prior.log_scale - 0.5 * F.softplus(log_ratio))
+
+
+class VarianceLayer(nn.Module):
+    """One linear layer to μ and σ² = softplus(raw) of a normal, as in the paper.
+
+    A layer of latents that is not yet of use has its σ̂ raised, and in `merge` its gradient is as 1/σ̂². Here σ̂² grows as
+    the raw number does. Where log σ̂ did, three of five layers were beyond return before they were of use (on MNIST).
+
+    Shapes: (B, inputs) to `Normal` over (B, latents).
+    """
+
+    def __init__(self, inputs: int, latents: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, 2 * latents)
+
+    def forward(self, h: Tensor) -> Normal:
+        mean, raw = full(self.linear(h)).chunk(2, 1)
+        return Normal(mean, 0.5 * torch.log(F.softplus(raw) + LEAST_VARIANCE))
 
 
 class JointBatchNorm(nn.BatchNorm1d):
@@ -60,7 +80,7 @@ class Ladder(Hierarchy):
     """Sønderby et al. 2016, Ladder variational autoencoders.
 
         d_l = MLP(d_{l−1}),  d_0 = x                     up, without noise
-        μ̂_l, σ̂_l = Linear(d_l)
+        μ̂_l, σ̂_l² = Linear(d_l), softplus(Linear(d_l))
         p(z_l | z_{l+1}) = N(μ_p, σ_p²)(MLP(z_{l+1}))    down
         q(z_L | x) = N(μ̂_L, σ̂_L²),  q(z_l | z_{l+1}, x) = `merge` of N(μ̂_l, σ̂_l²) and p(z_l | z_{l+1})
         p(x | z_1) = head(MLP(z_1))
@@ -99,14 +119,14 @@ class Ladder(Hierarchy):
         c = given.outputs if given else 0
         into = [inputs + c, *widths[:-1]]
         self.up = nn.ModuleList(map(partial(layers, depth=depth), into, widths))
-        self.estimates = nn.ModuleList(map(NormalLayer, widths, latents))
+        self.estimates = nn.ModuleList(map(VarianceLayer, widths, latents))
         # The top prior is N(0, 1), or has the conditions alone to go by.
         above = [*(count + c for count in latents[1:]), c][::-1]
         self.down = nn.ModuleList(
             layers(count, width, depth) if count else nn.Identity()
             for count, width in zip(above, [*widths[1:], widths[-1]][::-1], strict=True)
         )
-        priors = [NormalLayer(width, count) for width, count in zip([*widths[1:], widths[-1]], latents, strict=True)]
+        priors = [VarianceLayer(width, count) for width, count in zip([*widths[1:], widths[-1]], latents, strict=True)]
         self.priors = nn.ModuleList(priors[::-1] if c else priors[-2::-1])
         self.trunk = nn.Sequential(*layers(latents[0] + c, widths[0], depth), trunk_end)
         self.head = head
