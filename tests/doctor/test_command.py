@@ -14,25 +14,12 @@ from sfumato.evaluation.doctor import HEALTHY, Finding
 from sfumato.studies import cure
 from sfumato.studies.cure import Change, cures_of
 
-SICK = (
-    "moons",
-    "--model",
-    "beta_vae",
-    "--beta",
-    50,
-    "--rows",
-    300,
-    "--steps",
-    150,
-    "--validate-every",
-    15,
-    "--width",
-    32,
-)
+SICK = ("moons", "--model", "beta_vae", "--beta", 50, "--rows", 300, "--width", 32, "--lr", 0.01)
+STEPS = ("--steps", 300, "--validate-every", 10, "--patience", 5)
 
 
 def test_a_sick_run_is_told_at_its_end_and_cured_beside_itself(cli):
-    said = cli("fit", *SICK, "--no-report", "--run", "a")
+    said = cli("fit", *SICK, *STEPS, "--no-report", "--run", "a")
     assert said.code == 0, said.err
     assert "Doctor: Posterior collapse: none of the 2 latents is in use" in " ".join(said.out.split())
     line = "sfumato fit --config runs/a/config.toml --beta 1 --run a-cured"
