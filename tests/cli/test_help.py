@@ -12,7 +12,10 @@ from sfumato import models
 from sfumato.cli import flags
 from sfumato.config import settings
 
-COMMANDS = ("fit", "sample", "reconstruct", "encode", "score", "show", "evaluate", "report", "models", "data")
+COMMANDS = (
+    *("fit", "sample", "reconstruct", "encode", "score", "show"),
+    *("evaluate", "report", "compare", "sweep", "models", "data"),
+)
 
 
 def test_the_front_page_lists_every_command(cli):
@@ -33,7 +36,7 @@ def test_every_command_explains_itself(cli, command):
     assert "object at 0x" not in said.out
 
 
-@pytest.mark.parametrize("command", ["fit", "sample", "reconstruct", "encode", "score", "evaluate"])
+@pytest.mark.parametrize("command", ["fit", "sample", "reconstruct", "encode", "score", "evaluate", "compare", "sweep"])
 def test_commands_that_compute_take_seed_and_device(cli, command):
     said = cli(command, "--help")
     assert "--seed" in said.out

@@ -48,6 +48,10 @@ class Look:
     made: str
     colours: tuple[str, ...]
 
+    def of(self, place: int) -> str:
+        """The colour of the thing at a place in a list; after ten they begin again."""
+        return self.colours[place % len(self.colours)]
+
     @property
     def diverging(self) -> LinearSegmentedColormap:
         """Amber below zero, paper at zero, blue above."""
