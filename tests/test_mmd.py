@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from sfumato.objectives import Gaussian, InverseMultiquadratic, mmd
+from sfumato.distributions import Normal, StandardNormal
+from sfumato.objectives import Gaussian, InverseMultiquadratic, discrepancy, mmd
 
 
 def test_shifted_normals_have_the_value_of_the_closed_form() -> None:
@@ -57,3 +58,37 @@ def test_its_gradient_leads_a_normal_to_the_prior() -> None:
 
 def test_a_batch_of_one_costs_nothing() -> None:
     assert mmd(torch.randn(1, 3), torch.randn(1, 3), Gaussian(3.0)).item() == 0.0
+
+
+@pytest.mark.parametrize("dim", [1, 2, 16])
+@pytest.mark.parametrize("kind", [Gaussian, InverseMultiquadratic])
+def test_means_of_kernels_under_a_normal_are_those_of_many_draws(kind, dim: int) -> None:
+    torch.manual_seed(0)
+    kernel, drawn, z = kind(dim), torch.randn(200_000, dim), 2 * torch.randn(3, dim)
+    expected = torch.stack([kernel((drawn - one).square().sum(1)).mean() for one in z])
+    torch.testing.assert_close(kernel.to_normal(z.square().sum(1), dim), expected, rtol=0, atol=0.004)
+    both = kernel((drawn - torch.randn_like(drawn)).square().sum(1)).mean().item()
+    assert kernel.of_normal(dim) == pytest.approx(both, abs=0.004)
+
+
+@pytest.mark.parametrize("kernel", [Gaussian(4.0), InverseMultiquadratic(4)])
+def test_the_exact_prior_leaves_the_mean_and_a_quarter_of_the_variance(kernel) -> None:
+    torch.manual_seed(0)
+    codes = [0.3 + 1.2 * torch.randn(16, 4) for _ in range(500)]
+    exact = torch.stack([discrepancy(z, StandardNormal(16, 4), kernel).mean() for z in codes])
+    drawn = torch.stack([mmd(z, torch.randn(16, 4), kernel).mean() for z in codes])
+    error = math.sqrt((exact.var() + drawn.var()) / len(codes))
+    assert abs(exact.mean() - drawn.mean()) < 4 * error
+    null = [torch.randn(16, 4) for _ in range(500)]
+    exact = torch.stack([discrepancy(z, StandardNormal(16, 4), kernel).mean() for z in null])
+    drawn = torch.stack([mmd(z, torch.randn(16, 4), kernel).mean() for z in null])
+    assert abs(exact.mean()) < 4 * exact.std() / math.sqrt(len(null))
+    assert exact.var() < 0.35 * drawn.var()
+
+
+def test_another_prior_is_compared_by_its_draws() -> None:
+    z, prior = torch.randn(20, 2), Normal(torch.ones(20, 2), torch.zeros(20, 2))
+    torch.manual_seed(3)
+    found = discrepancy(z, prior, Gaussian(2.0))
+    torch.manual_seed(3)
+    torch.testing.assert_close(found, mmd(z, prior.sample(), Gaussian(2.0)))

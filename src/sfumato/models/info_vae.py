@@ -9,7 +9,7 @@ from torch import nn
 from sfumato.batch import Batch, Loss
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, Ramp, mmd, rate
+from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, Ramp, discrepancy, rate
 from sfumato.spec import DataSpec, Size
 
 TAKES_SYMBOLS = True
@@ -22,7 +22,7 @@ class InfoVAE(LatentModel):
 
     α = 0, λ = 1 is the VAE; α = 1 leaves the KL out: the MMD-VAE, or Wasserstein autoencoder, a model of its own here
     (`wae`). The distortion is a sum over the entries of x, so λ has to be on that scale. MMD² is the unbiased estimate
-    from the batch and as many draws from the prior; it is negative at times.
+    from the draws of the batch, the prior's part of it exact; it is negative at times.
 
     Arguments:
         encoder: encoder(x, given, mask) → q(z | x).
@@ -61,7 +61,7 @@ class InfoVAE(LatentModel):
                 {
                     "distortion": distortion,
                     "rate": rate(q, prior, z).sum(1),
-                    "mmd": mmd(z, prior.sample(), self.kernel),
+                    "mmd": discrepancy(z, prior, self.kernel),
                 },
                 {"rate": self.warmup(step) * (1 - self.alpha), "mmd": self.alpha + self.lam - 1},
             )

@@ -9,7 +9,7 @@ from torch import nn
 from sfumato.batch import Batch, Loss
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, mmd, rate
+from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, discrepancy, rate
 from sfumato.spec import DataSpec, Size
 
 TAKES_SYMBOLS = True
@@ -49,9 +49,9 @@ class WAE(LatentModel):
         z = q.sample()
         distortion = -self.decode(z, batch.given).log_prob(batch.x, batch.mask)
         prior = self.prior(len(batch), batch.given)
-        discrepancy = mmd(z, prior.sample(), self.kernel)
+        apart = discrepancy(z, prior, self.kernel)
         measured = {"rate": rate(q, prior, z).sum(1)}
-        return {"model": Loss({"distortion": distortion, "mmd": discrepancy}, {"mmd": self.lam}, measured)}
+        return {"model": Loss({"distortion": distortion, "mmd": apart}, {"mmd": self.lam}, measured)}
 
 
 def build(

@@ -1,7 +1,7 @@
 """The terms of the objectives: pure functions on distributions and tensors."""
 
 from sfumato.objectives.bounds import importance_bound
-from sfumato.objectives.mmd import Gaussian, InverseMultiquadratic, Kernel, mmd
+from sfumato.objectives.mmd import Gaussian, InverseMultiquadratic, Kernel, discrepancy, mmd
 from sfumato.objectives.rate import free_bits, gap_of_mean, joint_mean, rate
 from sfumato.objectives.schedules import Ramp
 from sfumato.objectives.total_correlation import (
@@ -17,6 +17,7 @@ __all__ = [
     "Kernel",
     "Ramp",
     "decomposed_rate",
+    "discrepancy",
     "free_bits",
     "gap_of_mean",
     "importance_bound",

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.distributions import Latent, StandardNormal
 from sfumato.distributions.noise import place
 from sfumato.objectives.joint import joint
 
-Kernel = Callable[[Tensor], Tensor]
-"""k as a function of the squared distance ‖u − v‖²."""
-
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+NODES = 24
+
+
+class Kernel(Protocol):
+    """k(u, v), a function of ‖u − v‖² alone, and its means under a standard normal."""
+
+    def __call__(self, squared: Tensor) -> Tensor:
+        """k where ‖u − v‖² is `squared`."""
+
+    def to_normal(self, squared: Tensor, dim: int) -> Tensor:
+        """E k(z, z′) over z′ ~ N(0, 1) of `dim` dimensions, where ‖z‖² is `squared`, shape (B,)."""
+
+    def of_normal(self, dim: int) -> float:
+        """E k(z, z′) over z, z′ ~ N(0, 1)."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,15 @@ class Gaussian:
 
     def __call__(self, squared: Tensor) -> Tensor:
         return torch.exp(-squared / self.bandwidth**2)
+
+    def to_normal(self, squared: Tensor, dim: int) -> Tensor:
+        """(h²/(h²+2))^(L/2) exp(−‖z‖²/(h²+2))."""
+        wide = self.bandwidth**2 + 2
+        return (self.bandwidth**2 / wide) ** (dim / 2) * torch.exp(-squared / wide)
+
+    def of_normal(self, dim: int) -> float:
+        """(h²/(h²+4))^(L/2)."""
+        return float((self.bandwidth**2 / (self.bandwidth**2 + 4)) ** (dim / 2))
 
 
 @dataclass(frozen=True)
@@ -51,6 +74,49 @@ class InverseMultiquadratic:
             total = total + width / (width + squared)
         return total / len(widths)
 
+    def to_normal(self, squared: Tensor, dim: int) -> Tensor:
+        """By quadrature over the Gaussians that this kernel is a mixture of."""
+        wide = torch.as_tensor(self._mixture[0] + 2, dtype=squared.dtype, device=squared.device)
+        weights = self._mixture[1] * (self._mixture[0] / (self._mixture[0] + 2)) ** (dim / 2)
+        return torch.exp(-squared[:, None] / wide) @ torch.as_tensor(weights).to(squared)
+
+    def of_normal(self, dim: int) -> float:
+        """By the same quadrature."""
+        return float(self._mixture[1] @ (self._mixture[0] / (self._mixture[0] + 4)) ** (dim / 2))
+
+    @cached_property
+    def _mixture(self) -> tuple[np.ndarray, np.ndarray]:
+        """Squares h² of bandwidths, and weights: C/(C + r²) = ∫ e^(−t) exp(−r² t/C) dt, by Gauss and Laguerre.
+
+        t is counted in units in which the means under a normal fall off as e^(−t) does.
+        """
+        nodes, weights = np.polynomial.laguerre.laggauss(NODES)
+        width = 2.0 * self.latent_dim * np.array(SCALES)[:, None]
+        unit = 1 / (1 + 2 * self.latent_dim / width)
+        mixed = weights * unit * np.exp(nodes * (1 - unit)) / len(SCALES)
+        return (width / (unit * nodes)).ravel(), mixed.ravel()
+
+
+def discrepancy(z: Tensor, prior: Latent, kernel: Kernel) -> Tensor:
+    """MMD² of q and p from n draws z ~ q, shared out over the draws, (B, L) to (B,).
+
+    Where p is N(0, 1) what concerns it is known exactly, so that a quarter of the variance is left; draws from any
+    other p are compared by `mmd`.
+
+        MMD² = Σ_{i≠j} k(z_i, z_j)/n(n−1) − 2 Σ_i E k(z_i, z′)/n + E k(z′, z″)
+
+    >>> z = torch.tensor([[0.0], [1.0]])
+    >>> round(discrepancy(z, StandardNormal(2, 1), Gaussian(1.0)).mean().item(), 4)
+    -0.1759
+    """
+    if not isinstance(prior, StandardNormal):
+        return mmd(z, prior.sample(), kernel)
+    total, dim = place(len(z))[1], z.shape[1]
+    if total == 1:
+        return 0.0 * z.sum(1)
+    across = kernel.to_normal(z.square().sum(1), dim)
+    return among(z, kernel) / (total - 1) - 2 * across + kernel.of_normal(dim)
+
 
 def mmd(z: Tensor, drawn: Tensor, kernel: Kernel) -> Tensor:
     """MMD² of q and p from n draws z ~ q and n draws z′ ~ p, shared out over the draws; shape (B, L) twice to (B,).
@@ -64,17 +130,20 @@ def mmd(z: Tensor, drawn: Tensor, kernel: Kernel) -> Tensor:
     >>> mmd(z, z, Gaussian(1.0)).mean()  # e⁻¹ + e⁻¹ − 2(1 + e⁻¹)/2
     tensor(-0.6321)
     """
-    start, total = place(len(z))
+    total = place(len(z))[1]
     if total == 1:
         return 0.0 * z.sum(1)
-    every_z, every_drawn = joint(z), joint(drawn)
+    across = kernel(squared_distance(z, joint(drawn))).sum(1)
+    return (among(z, kernel) + among(drawn, kernel)) / (total - 1) - 2 * across / total
+
+
+def among(z: Tensor, kernel: Kernel) -> Tensor:
+    """Σ_{j≠i} k(z_i, z_j) over the rows of the joint batch, (B, L) to (B,)."""
+    start, total = place(len(z))
     rows = torch.arange(len(z), device=z.device)
     itself = torch.zeros(len(z), total, dtype=torch.bool, device=z.device)
     itself[rows, rows + start] = True
-    among_z = kernel(squared_distance(z, every_z)).masked_fill(itself, 0.0).sum(1)
-    among_drawn = kernel(squared_distance(drawn, every_drawn)).masked_fill(itself, 0.0).sum(1)
-    across = kernel(squared_distance(z, every_drawn)).sum(1)
-    return (among_z + among_drawn) / (total - 1) - 2 * across / total
+    return kernel(squared_distance(z, joint(z))).masked_fill(itself, 0.0).sum(1)
 
 
 def squared_distance(u: Tensor, v: Tensor) -> Tensor:
