@@ -29,8 +29,8 @@ def fresh(source):
 
 
 def test_samples_like_real_rows_score_as_real_rows_do(drawn, people):
-    dataset = data.open(people(1000, 0), options=DataOptions(label="kind"))
-    found = by_name(tables.measures(drawn(dataset, fresh(people(3000, 1))(dataset))))
+    dataset = data.open(people(700, 0), options=DataOptions(label="kind"))
+    found = by_name(tables.measures(drawn(dataset, fresh(people(1500, 1))(dataset))))
     assert set(found) == {
         "column shapes",
         "pair trends",
@@ -46,11 +46,11 @@ def test_samples_like_real_rows_score_as_real_rows_do(drawn, people):
 
 
 def test_shuffled_columns_keep_their_shapes_and_lose_everything_else(drawn, people):
-    dataset = data.open(people(1000, 0), options=DataOptions(label="kind"))
-    x = dataset.schema.encode(dataset.schema.read(people(3000, 1))).x
+    dataset = data.open(people(700, 0), options=DataOptions(label="kind"))
+    x = dataset.schema.encode(dataset.schema.read(people(1500, 1))).x
     apart = torch.stack([column[torch.randperm(len(x))] for column in x.T], 1)
     found = by_name(tables.measures(drawn(dataset, lambda n, given: apart[torch.randint(len(apart), (n,))])))
-    assert found["column shapes"].value > 0.93
+    assert found["column shapes"].value > found["column shapes"].reference - 0.06
     assert found["pair trends"].parts["height × weight"] < 0.6, "a correlation of almost 1 that is 0"
     assert found["train on samples, test on real"].value < 0.6
     assert found["train on samples, test on real"].reference > 0.9
@@ -92,11 +92,11 @@ def test_the_target_is_the_label_then_a_condition_then_what_can_be_told_but_no_c
 
 
 def test_missing_values_are_no_difference(drawn, people):
-    rows = people(1000, 0)
-    rows.loc[np.random.default_rng(0).random(1000) < 0.4, "weight"] = np.nan
-    rows.loc[np.random.default_rng(1).random(1000) < 0.4, "town"] = None
+    rows = people(700, 0)
+    rows.loc[np.random.default_rng(0).random(700) < 0.4, "weight"] = np.nan
+    rows.loc[np.random.default_rng(1).random(700) < 0.4, "town"] = None
     dataset = data.open(rows, options=DataOptions(label="kind"))
-    found = drawn(dataset, fresh(people(3000, 1))(dataset))
+    found = drawn(dataset, fresh(people(1500, 1))(dataset))
     assert np.isnan(found.columns[2].values[2]).mean() == pytest.approx(0.4, abs=0.05), "samples got the same holes"
     rows = inputs(found.columns, [0, 1, 2])
     assert told_apart(rows.sets[0], rows.sets[2], categories=rows.categories)[0] < 0.56
@@ -120,7 +120,7 @@ def test_vectors_are_tables_without_names_and_their_label_counts_as_a_column(dra
 
 
 def test_a_judge_cannot_tell_the_same_and_is_sure_of_what_lies_apart():
-    a, b = np.random.default_rng(0).normal(size=(2, 300, 3))
+    a, b = np.random.default_rng(0).normal(size=(2, 200, 3))
     value, error = told_apart(a, b)
     assert abs(value - 0.5) < 4 * error < 0.3
     assert told_apart(a, b + 10.0)[0] > 0.99
