@@ -23,7 +23,7 @@ def fitted() -> Fit:
     """Train a small model for 30 steps into a run folder."""
 
     def fit(source, folder: Path, name: str, **options) -> Autoencoder:
-        return sfumato.estimator.fit(source, run=folder / name, steps=30, width=16, depth=1, **options)
+        return sfumato.estimator.fit(source, run=folder / name, **{"steps": 30, "width": 16, "depth": 1, **options})
 
     return fit
 

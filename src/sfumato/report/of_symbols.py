@@ -23,7 +23,7 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     pairs_picture = save(
         folder,
         "reconstructions",
-        lambda look: _sheet([line for one in zip(*pairs, strict=True) for line in enumerate(one)], look),
+        lambda look: sheet_of_lines([line for one in zip(*pairs, strict=True) for line in enumerate(one)], look),
         title="Sequences, and what the model makes of them",
         alt=f"{len(pairs[0])} sequences, each above its reconstruction. " + " / ".join(pairs[0][:2]),
         caption=f"Sequences of the {shown.part}, each above the likeliest spelling of its code. The decoder also reads "
@@ -32,7 +32,7 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     new_picture = save(
         folder,
         "samples",
-        lambda look: _sheet([(1, row) for row in new], look),
+        lambda look: sheet_of_lines([(1, row) for row in new], look),
         title="New sequences",
         alt=f"{len(new)} sequences drawn from the model. " + " / ".join(new[:2]),
         caption="Drawn from the prior and spelled symbol by symbol.",
@@ -51,7 +51,8 @@ def spelled(raw: Any) -> list[str]:
     return [short(" ".join(f"{value:.0f}" for value in row if not np.isnan(value)), LONGEST) for row in raw]
 
 
-def _sheet(lines: list[tuple[int, str]], look: Look) -> Figure:
+def sheet_of_lines(lines: list[tuple[int, str]], look: Look) -> Figure:
+    """Lines of text one under the other; 0 marks those that are data, 1 the model's."""
     top = 0.42
     sheet = figure(WIDTH, top + LINE * len(lines) + 0.1, look)
     both = [("as it is", look.ink), ("by the model", look.made)]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sfumato.data.picture import PictureSchema
 from sfumato.evaluation.columns import Column, schema_columns
 from sfumato.evaluation.subject import Subject, rows, still
-from sfumato.report import of_plane, of_tables
+from sfumato.report import of_plane, of_symbols, of_tables
 from sfumato.report.grids import sheet_of
 from sfumato.report.look import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
 from sfumato.report.plane import POINTS, limits, shape_of
@@ -26,6 +26,8 @@ SHOWN = 12
 ACROSS = 10
 STEPS = 30
 """Sampled sequences drawn for each configuration."""
+SPELLED = 4
+"""Sampled sequences of symbols spelled out for each configuration."""
 
 
 def draw(found: Comparison, folder: Path, seed: int) -> list[Picture]:
@@ -38,7 +40,9 @@ def draw(found: Comparison, folder: Path, seed: int) -> list[Picture]:
     if kinds == {"picture"}:
         return [_pictures(groups, subjects, folder)]
     if kinds == {"sequence"}:
-        return [] if subjects[0].schema.spec.is_symbols else [_sequences(groups, subjects, folder)]
+        return [_sequences(groups, subjects, folder)]
+    if kinds == {"symbols"}:
+        return [_symbols(groups, subjects, folder)]
     planes = [of_plane.find(subject) for subject in subjects]
     if all(plane is not None for plane in planes):
         return [_planes(groups, subjects, folder)]
@@ -196,6 +200,24 @@ def _sequences(groups: Sequence[Group], subjects: Sequence[Subject], folder: Pat
         alt=f"Line charts of {STEPS} sequences of data, then of samples of {len(groups)} configurations.{key}",
         caption=f"The channel that varies most: sequences of the {subjects[0].part}, then as many samples of the first "
         f"run of each configuration, on the same scale.{key}",
+    )
+
+
+def _symbols(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> Picture:
+    """Lines of data, then some of each configuration."""
+    first = subjects[0]
+    chosen = rows(first.batch, np.arange(min(SPELLED, len(first))))
+    names, key = _labels(groups)
+    width = max(map(len, ["data", *names])) + 2
+    lines = [(0, "data".ljust(width) + line) for line in of_symbols.spelled(first.raw(chosen))]
+    for name, subject in zip(names, subjects, strict=True):
+        made = of_symbols.spelled(_drawn(subject, SPELLED, noise=True)[1])
+        lines += [(1, name.ljust(width) + line) for line in made]
+    return _saved(
+        folder,
+        lambda look: of_symbols.sheet_of_lines(lines, look),
+        alt=f"{SPELLED} sequences of data, then {SPELLED} new ones of each of {len(groups)} configurations.{key}",
+        caption=f"Sequences of the {first.part}, then as many new ones of the first run of each configuration.{key}",
     )
 
 
