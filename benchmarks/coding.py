@@ -18,7 +18,7 @@ from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit
 from sources import digits, pictures
 
-EPOCHS, LABELLED = 20, 5000
+EPOCHS, LABELLED = 10, 5000
 """Passes of each training, and the training examples whose labels the classifier sees."""
 
 
@@ -66,7 +66,7 @@ def scored(name: str, data: Path, device: str, seed: int, latents: int, **option
     Measure("entries of the codes that are not 0, 200 latents"),
 )
 def sparse_vae(setting: Setting) -> dict[str, float]:
-    """Fashion-MNIST, 784-400-L, 20 passes of 128, one-cycle 1e-3, α = .01; a linear classifier sees 5,000 labels."""
+    """Fashion-MNIST, 784-400-L, 10 passes of 128, one-cycle 1e-3, α = .01; a linear classifier sees 5,000 labels."""
     place = (setting.data, setting.device, setting.seed)
     many, gamma, share = scored("sparse_vae", *place, 200, alpha=0.01)
     few, _, _ = scored("sparse_vae", *place, 16, alpha=0.01)
