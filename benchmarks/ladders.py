@@ -30,11 +30,10 @@ def spec_of(examples: int) -> DataSpec:
 
 
 @cache
-def ladder_and_units(data: Path, device: str, seed: int, merged: bool) -> tuple[float, tuple[int, ...]]:
-    """Test NLL by 200 importance samples, and active units of each layer from z_1 up."""
-    train, test = binary(data / "mnist.npz")
+def ladder_net(data: Path, device: str, seed: int, merged: bool, settings: Settings, warmup: int) -> HierarchicalVAE:
+    """Five layers, trained with these settings; the weight of the rate rises over `warmup` steps."""
+    train, _ = binary(data / "mnist.npz")
     torch.manual_seed(seed)
-    warmup = WARMUP * -(-len(train) // PASSES.batch_size)
     model = build(
         "hierarchical_vae",
         spec_of(len(train)),
@@ -47,8 +46,16 @@ def ladder_and_units(data: Path, device: str, seed: int, merged: bool) -> tuple[
         warmup=warmup,
     )
     assert isinstance(model, HierarchicalVAE)
-    fit(model, train, settings=replace(PASSES, seed=seed, device=device))
-    model.eval()
+    fit(model, train, settings=replace(settings, seed=seed, device=device))
+    return model.eval()
+
+
+@cache
+def ladder_and_units(data: Path, device: str, seed: int, merged: bool) -> tuple[float, tuple[int, ...]]:
+    """Test NLL by 200 importance samples, and active units of each layer from z_1 up."""
+    train, test = binary(data / "mnist.npz")
+    warmup = WARMUP * -(-len(train) // PASSES.batch_size)
+    model = ladder_net(data, device, seed, merged, PASSES, warmup)
     test = test.to(device)
     with torch.no_grad():
         means = torch.cat([model.encode(batch).point() for batch in test.epoch(1000)])

@@ -23,14 +23,22 @@ import sources
 from registry import Setting
 from sfumato.report.grids import sheet_of
 from sfumato.report.look import WIDTH, Look, figure, place, save, tidy
+from sfumato.training import Settings
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 ACROSS = 14
+SHORT = Settings(steps=900, batch_size=128, lr=1e-3, schedule="cosine")
+"""A minute of training is enough to see what the levels of a ladder hold."""
 
 
 def grey(x: Tensor) -> list[np.ndarray]:
     """Pictures (N, 1, H, W) of levels 0 … 255, one array (H, W) each."""
     return list(x.detach().squeeze(1).round().clamp(0, 255).to(torch.uint8).numpy())
+
+
+def halves(cells: list[np.ndarray]) -> list[list[np.ndarray]]:
+    """One row of pictures as two."""
+    return [cells[: len(cells) // 2], cells[len(cells) // 2 :]]
 
 
 def keep(name: str, draw: Callable[[Look], Figure]) -> None:
@@ -60,7 +68,6 @@ def bars(panels: Sequence[tuple[str, np.ndarray]], look: Look) -> Figure:
     return sheet
 
 
-@torch.no_grad()
 def of_codes(setting: Setting) -> None:
     """How often each code is used on the test part; and samples through the prior beside codes drawn without it."""
     names = {"codebook": "EMA codebook", "fsq": "finite scalars"}
@@ -69,40 +76,41 @@ def of_codes(setting: Setting) -> None:
     share = {name: codes.shares(model, test) for name, model in models.items()}
     keep("vq_vae-codebook", lambda look: bars([(names[name], share[name].double().numpy()) for name in names], look))
     torch.manual_seed(setting.seed)
-    x = test.take(slice(0, ACROSS))
-    cells = [grey(x.x), *(grey(model.reconstruct(x)) for model in models.values())]
-    titles = ["test", "EMA", "FSQ"]
-    for name, short in (("codebook", "EMA"), ("fsq", "FSQ")):
-        cells += [*np.array_split(grey(models[name].sample(2 * ACROSS, noise=False)), 2)]
-        titles += [f"{short} samples", ""]
-    loose = share["codebook"].multinomial(ACROSS * 49, replacement=True).view(ACROSS, 49)
-    cells.append(grey(models["codebook"].decode(loose).point()))
+    batch = test.take(slice(0, ACROSS))
+    with torch.no_grad():
+        cells = [grey(batch.x), *(grey(model.reconstruct(batch)) for model in models.values())]
+        titles = ["test", "EMA", "FSQ"]
+        for name, short in (("codebook", "EMA"), ("fsq", "FSQ")):
+            cells += halves(grey(models[name].sample(2 * ACROSS, noise=False)))
+            titles += [f"{short} samples", ""]
+        loose = share["codebook"].multinomial(ACROSS * 49, replacement=True).view(ACROSS, 49)
+        cells.append(grey(models["codebook"].decode(loose).point()))
     titles.append("no prior")
     keep("vq_vae-samples", lambda look: sheet_of(cells, look, rows=titles, breaks=[1, 3, 5, 7]))
 
 
-@torch.no_grad()
 def of_levels(setting: Setting) -> None:
-    """Digits rebuilt from ever more of the twelve layers, counted from the top."""
-    model = ladders.deep_net(setting.data, setting.device, setting.seed, 12).cpu()
-    batch = sources.binary(setting.data / "mnist.npz")[1].take(slice(0, 10))
-    counts = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
-    columns = [batch.x, *(model.reconstruct(batch, layers=count) for count in counts)]
-    cells = [list(row) for row in zip(*(grey(255 * column) for column in columns), strict=True)]
-    keep("hierarchical_vae-levels", lambda look: sheet_of(cells, look, columns=["data", *map(str, counts)]))
+    """Digits rebuilt from ever more of the five layers of a ladder, counted from the top."""
+    model = ladders.ladder_net(setting.data, setting.device, setting.seed, True, SHORT, 300).cpu()
+    batch = sources.binary(setting.data / "mnist.npz")[1].take(slice(0, ACROSS))
+    counts = range(model.latent_layers + 1)
+    with torch.no_grad():
+        columns = [batch.x, *(model.reconstruct(batch, layers=count) for count in counts)]
+    cells = [grey(255 * column) for column in columns]
+    keep("hierarchical_vae-levels", lambda look: sheet_of(cells, look, rows=["data", *map(str, counts)]))
 
 
-@torch.no_grad()
 def of_sharpness(setting: Setting) -> None:
     """Clothes of the test part, their reconstructions by both models, and samples of both."""
     plain, sharp = (gans.trained(name, setting) for name in ("vae", "vae_gan"))
     batch = sources.grey(setting.data / "fashion_mnist.npz")[2].take(slice(0, ACROSS))
     torch.manual_seed(setting.seed)
-    cells = [grey(batch.x), grey(plain.reconstruct(batch)), grey(sharp.reconstruct(batch))]
-    titles = ["test", "VAE", "VAE-GAN"]
-    for name, model in (("VAE", plain), ("VAE-GAN", sharp)):
-        cells += [*np.array_split(grey(model.sample(2 * ACROSS, noise=False)), 2)]
-        titles += [f"{name}, drawn", ""]
+    with torch.no_grad():
+        cells = [grey(batch.x), grey(plain.reconstruct(batch)), grey(sharp.reconstruct(batch))]
+        titles = ["test", "VAE", "VAE-GAN"]
+        for name, model in (("VAE", plain), ("VAE-GAN", sharp)):
+            cells += halves(grey(model.sample(2 * ACROSS, noise=False)))
+            titles += [f"{name}, drawn", ""]
     keep("vae_gan-sharp", lambda look: sheet_of(cells, look, rows=titles, breaks=[1, 3, 5]))
 
 
