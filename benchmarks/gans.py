@@ -27,7 +27,8 @@ def trained(name: str, setting: Setting) -> LatentModel:
     train, _, _ = grey(setting.data / "fashion_mnist.npz")
     torch.manual_seed(setting.seed)
     spec = DataSpec((1, 28, 28), (Field("level", 256),), examples=len(train))
-    model = build(name, spec, network="mlp", latent_dim=32, width=512, depth=2)
+    rules = {"adversary": "non_saturating", "equilibrium": False} if name == "vae_gan" else {}
+    model = build(name, spec, network="mlp", latent_dim=32, width=512, depth=2, **rules)
     assert isinstance(model, LatentModel)
     fit(model, train, settings=replace(STEPS, seed=setting.seed, device=setting.device))
     return model.eval().cpu()
@@ -55,7 +56,11 @@ def distances(model: LatentModel, setting: Setting) -> dict[str, float]:
     Measure("Fréchet distance of reconstructions, VAE-GAN"),
 )
 def vae_gan(setting: Setting) -> dict[str, float]:
-    """Fashion-MNIST, 784-512-512-32 and back, 3000 steps of 64; features of a classifier of the training split."""
+    """Fashion-MNIST, 784-512-512-32 and back, 3000 steps of 64; features of a classifier of the training split.
+
+    The adversary is non-saturating and both players always move: on seed 0, 1000 steps, that was nearer to the data
+    (111) than the paper's loss without its equilibrium rule (132) and with it (140).
+    """
     plain, sharp = (distances(trained(name, setting), setting) for name in ("vae", "vae_gan"))
     return {
         "Fréchet distance of samples, VAE": plain["samples"],
