@@ -115,7 +115,7 @@ def _lines_of_equal_bound(axes: Axes, look: Look) -> None:
 def _round(step: float) -> float:
     """1, 2 or 5 times a power of ten, near `step`.
 
-    >>> _round(0.37), _round(7.0), _round(130)
+    >>> _round(0.37), _round(8.0), _round(130)
     (0.5, 10.0, 100.0)
     """
     power = 10.0 ** np.floor(np.log10(step))

@@ -17,6 +17,7 @@ from sfumato.estimator import Autoencoder, fitting
 from sfumato.estimator.fitting import Fitted
 from sfumato.studies import plan, training
 from sfumato.studies.comparison import Comparison, compare
+from sfumato.studies.contender import PLAIN
 from sfumato.studies.ledger import Ledger, configuration
 from sfumato.studies.plan import Trial, Values
 from sfumato.studies.search import Search
@@ -100,7 +101,8 @@ def sweep(
     looking = Search(models, grid, numbers, options, said, search) if search else None
     listed = [] if looking else plan.trials(models, numbers, grid, options, source=said)
     lower = _checked(looking.first() if looking else listed, source, by)
-    what = {"source": said, "options": json.loads(json.dumps(options, default=str)), "seed": seed, "by": by}
+    lasting = {name: value for name, value in options.items() if name not in PLAIN}
+    what = {"source": said, "options": json.loads(json.dumps(lasting, default=str)), "seed": seed, "by": by}
     ledger = Ledger.open(run or f"{Path(said).stem or 'data'}-sweep", what)
     ledger.lower = lower
     ledger.write()

@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sfumato.config import Config
 from sfumato.errors import SfumatoError
@@ -88,11 +89,13 @@ class Worker:
     def __init__(self, config: Config, source: Any, path: Path, by: str, threads: int) -> None:
         self.path = path
         job = {"config": config.to_dict(), "source": source, "path": str(path), "by": by}
+        # Files, because a pipe that nobody reads before the end stops its writer when it is full.
+        self.said, self.complained = (tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2))  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sfumato.studies.training"],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=self.said,
+            stderr=self.complained,
             start_new_session=True,
             text=True,
             env={"OMP_NUM_THREADS": str(threads), **os.environ},
@@ -100,20 +103,27 @@ class Worker:
         assert self.process.stdin is not None, "it was asked for"
         self.process.stdin.write(json.dumps(job))
         self.process.stdin.close()
-        self.process.stdin = None
 
     def outcome(self) -> Outcome:
         """Wait for it to end."""
-        said, complained = self.process.communicate()
-        if self.process.returncode == 0:
-            return Outcome(**json.loads(said.splitlines()[-1]))
-        last = (complained.strip().splitlines() or ["it was killed"])[-1]
+        code = self.process.wait()
+        said, complained = (_read(file) for file in (self.said, self.complained))
+        if code == 0:
+            return Outcome(**json.loads(said[-1]))
+        last = (complained or ["it was killed"])[-1]
         return Outcome(stop="interrupted" if "KeyboardInterrupt" in last else "", failed=last)
 
     def stop(self) -> None:
         """Ask it to end after the step it is in."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
+
+
+def _read(file: IO[str]) -> list[str]:
+    """The lines of a file that was written, which is closed."""
+    with file:
+        file.seek(0)
+        return file.read().strip().splitlines()
 
 
 def main() -> None:
