@@ -81,6 +81,9 @@ def test_exploding_steps_by_their_course(fitted):
     spiked = [dict(line) for line in auto.history_.lines]
     valid = [line for line in spiked if line["split"] == "valid"]
     valid[7]["total"] = valid[0]["total"] + 50.0
+    assert look(auto, lines=spiked)[0].name != "exploding_steps"
+    train = [line for line in spiked if line["split"] == "train"]
+    train[7]["total"] = train[0]["total"] + 50.0
     found = look(auto, lines=spiked)[0]
     assert found.name == "exploding_steps"
     assert found.numbers["step"] == valid[7]["step"]

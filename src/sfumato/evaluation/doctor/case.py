@@ -262,16 +262,16 @@ class Case:
         gains = array(subject.chunked(lambda one: before.monitor(one) - self.model.monitor(one)).double())
         return float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
 
-    def course(self, *, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def course(self, split: str = "valid", *, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Steps and totals of the validations, or of the training where nothing was validated.
 
         Args:
+            split: "train" for those of the training.
             whole: also of those before all warm-ups had run their course.
         """
-        split = "valid" if any(line["split"] == "valid" for line in self.lines) else "train"
+        split = split if any(line["split"] == split for line in self.lines) else "train"
         kept = [line for line in self.lines if line["split"] == split and (whole or self.model.settled(line["step"]))]
-        totals = [np.nan if line.get("total") is None else line["total"] for line in kept]
-        return np.array([line["step"] for line in kept], float), np.array(totals, float)
+        return np.array([line["step"] for line in kept], float), np.array([line["total"] for line in kept], float)
 
 
 def _joined(one: Batch, two: Batch) -> Batch:

@@ -127,6 +127,7 @@ def louder(case: Case) -> dict[str, Any]:
         {"gamma": told.get("gamma", 0.0) / 4} if "discriminator_lr" in told else {},
         {"warmup": warming(case), "cycles": 4},
         {"latent_dim": 2 * case.model.code_size} if case.active == case.model.code_size else {},
+        {"split": (0.9, 0.0, 0.1)} if "equilibrium" in told and len(case.subject.data.valid) else {},
         {"lr": told["lr"] / 4} if told["lr"] else {},
     )
 

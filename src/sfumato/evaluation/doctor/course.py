@@ -48,13 +48,15 @@ def exploding_steps(case: Case) -> Finding | str | None:
             {"learned": learned, "error": error, "steps": last, "lr": lr},
             cure,
         )
-    steps, totals = case.course()
-    totals = np.nan_to_num(totals, nan=np.inf)
-    lost = totals - np.minimum.accumulate(totals) if len(totals) else totals
-    gained = totals[0] - np.minimum.accumulate(totals) if len(totals) else totals
-    # Noise goes up and down from the first; what was gained must be worth the name.
-    worst = int(np.argmax(lost)) if len(lost) else 0
-    if len(lost) and lost[worst] > max(gained[worst], 0.0) and lost[worst] > _spread(case):
+    if _adversarial(case):  # the loss of each player moves with the other
+        return "no step exploded"
+    steps, lost, gained = _lost(case, "valid")
+    looks = len(steps)
+    _, lost_in_training, gained_in_training = (one[:looks] for one in _lost(case, "train"))
+    # What is learned by heart also raises the validation loss, while the training loss falls.
+    both = (lost > np.maximum(gained, _spread(case))) & (lost_in_training > gained_in_training)
+    if both.any():
+        worst = int(np.argmax(np.where(both, lost, -np.inf)))
         return Finding(
             "exploding_steps",
             "serious",
@@ -93,9 +95,9 @@ def too_short(case: Case) -> Finding | str | None:
     """The second half of the training, by the learning rate spent, still brought a quarter of all that it brought.
 
     Of what dies away exponentially, that leaves a tenth to come. The gain must also exceed two standard errors of the
-    bound, or nobody could measure it.
+    bound, or nobody could measure it. Against an adversary the bound says nothing of progress.
     """
-    if not case.lines or case.stop == "patience":
+    if not case.lines or case.stop == "patience" or (_adversarial(case) and len(case.course()[0]) >= FEW):
         return None
     last = int(case.lines[-1]["step"])
     settings = Settings(**case.told["training"])
@@ -132,6 +134,17 @@ def too_short(case: Case) -> Finding | str | None:
         {"late": late, "gained": gained, "steps": last, "default": planned},
         cure,
     )
+
+
+def _adversarial(case: Case) -> bool:
+    return any("gan" in line or "discriminator_gan" in line for line in case.lines)
+
+
+def _lost(case: Case, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps of the looks, by how much the loss stood above its best so far, and how much it had gained until then."""
+    steps, totals = case.course(split)
+    best = np.minimum.accumulate(totals)
+    return steps, totals - best, totals[:1] - best
 
 
 def _longer(case: Case, settings: Settings) -> dict[str, int]:
