@@ -90,7 +90,7 @@ def test_rates_of_layers_are_those_of_the_loss_and_a_silent_layer_is_not_in_use(
     # An estimate so wide that merging it with the prior gives the prior.
     middle = model.net.estimates[1].linear
     middle.weight.zero_()
-    middle.bias.copy_(torch.cat([torch.zeros(2), torch.full((2,), 9.0)]))
+    middle.bias.copy_(torch.cat([torch.zeros(2), torch.full((2,), 1e4)]))
     whole, used = levels.measures(subject, How())
     assert whole.parts["layer 2"] == pytest.approx(0.0, abs=1e-3)
     assert used.value == 2

@@ -38,8 +38,8 @@ def judged(config: Config, schema: Schema, held: Dataset | None, X: Any) -> Judg
         config: of the run; it says where the data were.
         schema: what was learned of them.
         held: the data it was trained on, if they are in memory.
-        X: None for the test part of the run's own data, a `Dataset` for its test part, what was `judged` before, or examples that the schema
-            reads: a path, an array, a frame.
+        X: None for the test part of the run's own data, a `Dataset` for its test part, what was `judged` before, or
+            examples that the schema reads: a path, an array, a frame.
 
     Raises:
         SfumatoError: if the data are not there any more or are others, or X does not fit the schema.
