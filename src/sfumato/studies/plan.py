@@ -91,7 +91,7 @@ def check(models: Sequence[str], grid: Mapping[str, Values], options: Mapping[st
     for model in models:
         if model not in registry.names():
             raise SfumatoError(f"--models {model}: {did_you_mean(model, registry.names())}")
-    known = {name for model in models for name in settings(model)}
+    known = sorted({name for model in models for name in settings(model)})
     for name in (*grid, *options):
         if name not in known:
             raise SfumatoError(f"no model of {', '.join(models)} has an option {name!r}: {did_you_mean(name, known)}")
