@@ -17,7 +17,7 @@ from sfumato.errors import SfumatoError
 from sfumato.models._model import Model
 from sfumato.training import parallel, randomness, schedules
 from sfumato.training.callbacks import Callback
-from sfumato.training.device import resolve_device
+from sfumato.training.device import resolve_device, threads_for
 from sfumato.training.folder import Folder
 from sfumato.training.guard import NotFinite
 from sfumato.training.history import History
@@ -92,7 +92,13 @@ def fit(
     group.from_first([*model.parameters(), *model.buffers()])
     watchers = _watchers(callbacks, plan, folder) if first else []
 
-    with randomness.seeded(device, plan.seed), randomness.deterministic(device), Interrupt() as interrupt, shown:
+    with (
+        randomness.seeded(device, plan.seed),
+        randomness.deterministic(device),
+        threads_for(model, size, device),
+        Interrupt() as interrupt,
+        shown,
+    ):
         state = State(model, plan, len(train), device, group, shown.say if first else _silent)
         store = Folder(folder, state, writes=first, resume=resume)
         begun = time.perf_counter() - state.elapsed
