@@ -12,8 +12,9 @@ RUNS: dict[str, dict[str, Any]] = {
     "vae": {},
     "beta_vae": {"beta": 0.5},
     "cvae": {},
+    "m2": {},
     "vq_vae": {"codebook": 16, "steps": 300},
-    "hierarchical_vae": {"warmup": 100, "steps": 600},
+    "hierarchical_vae": {"warmup": 60, "steps": 450},
     "vae_gan": {},
     "sparse_vae": {},
     "sparse_decoder_vae": {},
@@ -35,7 +36,7 @@ def test_healthy(name, fitted):
     source = told.pop("source", "moons")
     told.setdefault("validate_every", 50)
     told.setdefault("rows", 800)
-    auto = fitted(source, model=name, **{"steps": 500, **told})
+    auto = fitted(source, model=name, **{"steps": 400, **told})
     for quick in (True, False):
         found = auto.diagnose(quick=quick)
         assert [one.name for one in found] == ["healthy"], found[0].words
