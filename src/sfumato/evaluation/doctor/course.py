@@ -129,7 +129,7 @@ def too_short(case: Case) -> Finding | str | None:
     return Finding(
         "too_short",
         "minor",
-        f"Too short a training: the second half still brought {figure(late)} nats, {percent(late / gained)} of all "
+        f"Too short a training: the second half still brought {figure(late)} nats, {percent(min(late / gained, 1.0))} of all "
         f"that {count(last, 'step')} brought.",
         {"late": late, "gained": gained, "steps": last, "default": planned},
         cure,
