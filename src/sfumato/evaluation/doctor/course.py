@@ -126,11 +126,12 @@ def too_short(case: Case) -> Finding | str | None:
     noise = _spread(case) / math.sqrt(len(case.held_out))
     if late < LATE * gained or late < 2 * noise:
         return "training ran its course"
+    share = late / gained if gained > late else 1.0
     return Finding(
         "too_short",
         "minor",
-        f"Too short a training: the second half still brought {figure(late)} nats, {percent(min(late / gained, 1.0))} of all "
-        f"that {count(last, 'step')} brought.",
+        f"Too short a training: the second half still brought {figure(late)} nats, {percent(share)} of all that "
+        f"{count(last, 'step')} brought.",
         {"late": late, "gained": gained, "steps": last, "default": planned},
         cure,
     )
