@@ -83,7 +83,7 @@ def build(
 
     Args:
         alpha: how much of the rate is forgiven; 0 is the VAE plus the discrepancy, 1 forgives all of it
-        lam: λ, weight of the discrepancy of codes and prior in nats; 1 for each value of an example, and at least 20
+        lam: λ, weight of the discrepancy of codes and prior in nats; 4 times the root of the entries, at least 20
         kernel: inverse multiquadratics of seven widths, or one Gaussian
         bandwidth: h of the Gaussian kernel exp(−‖Δ‖²/h²); the number of latents, as in the authors' code
         warmup: steps over which the weight of the rate rises from 0
@@ -97,6 +97,6 @@ def build(
         sizes.latent_dim,
         chosen,
         alpha=alpha,
-        lam=max(20.0, float(spec.entries)) if lam is None else lam,
+        lam=max(20.0, 4 * spec.entries**0.5) if lam is None else lam,
         warmup=Ramp(warmup, cycles),
     )

@@ -65,7 +65,7 @@ def build(
     """A Wasserstein autoencoder with networks for `spec`.
 
     Args:
-        lam: λ, weight of the discrepancy of codes and prior in nats; 1 for each value of an example, and at least 20
+        lam: λ, weight of the discrepancy of codes and prior in nats; 4 times the root of the entries, at least 20
         kernel: inverse multiquadratics of seven widths, or one Gaussian
         bandwidth: h of the Gaussian kernel exp(−‖Δ‖²/h²); the number of latents, as in the authors' code
     """
@@ -76,5 +76,5 @@ def build(
         decoder_for(spec, sizes),
         sizes.latent_dim,
         chosen,
-        lam=max(20.0, float(spec.entries)) if lam is None else lam,
+        lam=max(20.0, 4 * spec.entries**0.5) if lam is None else lam,
     )
