@@ -41,7 +41,7 @@ def memorising(case: Case) -> Finding | str | None:
         {"pairs": share, "error": error, "gap": gap},
         case.first(
             {"split": (0.8, 0.1, 0.1)} if not len(case.subject.data.valid) else {},
-            {"width": max(told.get("width") or 128, 32) // 2, "weight_decay": 0.01},
+            {"width": max((told.get("width") or 128) // 4, 16), "depth": 1},
         ),
     )
 
