@@ -216,7 +216,7 @@ def test_pictures_get_a_grid_and_a_report_of_their_codebook(tmp_path: Path) -> N
     found = [picture.path.stem for picture in report.pictures(auto, auto.data_, tmp_path)]
     assert found == ["reconstructions", "samples", "codebook", "curves"]
     measured = {measure.name: measure for measure in auto.evaluate(quick=True)}
-    assert list(measured) == ["distortion", "rate", "−ELBO", "codes in use", "perplexity"]
+    assert list(measured) == ["distortion", "rate", "−ELBO", "codes in use", "perplexity", "bits a code"]
     assert 1 <= measured["perplexity"].value <= measured["codes in use"].value <= 8
 
 
