@@ -15,9 +15,6 @@ from sfumato.files import read_tensors
 sys.path.insert(0, str(Path(__file__).parent))
 from pair_worker import OPTIONS, train
 
-ROUNDING = {"hierarchical_vae": 5e-5, "vq_vae": 2e-5}
-"""Sums over the joint batch inside a normalisation, or before a choice of code: Adam makes more of their rounding."""
-
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -39,5 +36,5 @@ def test_parameters_equal_those_of_one_process(two: Path, name: str) -> None:
     for rank in (0, 1):
         weights, said = read_tensors(two / f"{name}-{rank}.safetensors")
         for key, value in alone.state_dict().items():
-            torch.testing.assert_close(weights[key], value, atol=ROUNDING.get(name, 1e-5), rtol=0)
+            torch.testing.assert_close(weights[key], value, atol=1e-7, rtol=0)
         assert float(said["best"]) == pytest.approx(history.best, abs=1e-4)

@@ -44,8 +44,8 @@ class Guard:
         self._on_device = fused and (device.type == "cuda" if on_device is None else on_device)
         self._optimizers, self._buffers, self._say = optimizers, buffers, say
         self._saved = [buffer.clone() for buffer in buffers]
-        self._found = torch.zeros((), device=device)
-        self._one = torch.ones((), device=device)
+        self._found = torch.zeros((), dtype=torch.float32, device=device)
+        self._one = torch.ones((), dtype=torch.float32, device=device)
         self.skipped = 0
         self._row = 0
         # Steps that were not finite, those in a row now, the longest row, the last such step; steps that were too long.
