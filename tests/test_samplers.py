@@ -34,11 +34,12 @@ def _two_clusters(n: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", ["mixture", "flow"])
-def test_a_sampler_has_the_mean_and_the_spread_of_the_codes_and_both_their_clusters(name):
+def test_a_sampler_has_the_mean_and_the_spread_of_the_codes_and_both_their_clusters(name, monkeypatch):
     model = build("vae", DataSpec((2,), (Field("real"),)), latent_dim=2, width=8)
     model.encoder = Plain()
     codes = _two_clusters(4000)
     torch.manual_seed(0)
+    monkeypatch.setattr(samplers, "STEPS", 200)
     drawn = samplers.fitted(name, model, Resident(codes), components=2)(8000).float()
     assert drawn.mean(0).numpy() == pytest.approx(codes.mean(0).numpy(), abs=0.25)
     assert np.cov(drawn.T.numpy()) == pytest.approx(np.cov(codes.T.numpy()), rel=0.1, abs=0.3)

@@ -29,7 +29,7 @@ NAMES = ("prior", "mixture", "flow")
 COMPONENTS = 10
 MOST = 20_000
 """Codes that a sampler is fitted to, at most."""
-STEPS, ROWS = 1000, 512
+STEPS, ROWS = 600, 256
 """Steps of the flow's training, and codes in each."""
 Sampler = Callable[[int], Tensor]
 """n draws of shifted codes, (n, L)."""
@@ -125,7 +125,7 @@ def _mixture(codes: Tensor, components: int, seed: int) -> Sampler:
 def _flow(codes: Tensor) -> Sampler:
     shift, scale = codes.mean(0), codes.std(0).clamp_min(1e-6)
     flow = FlowPrior(codes.shape[1])
-    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(flow.parameters(), lr=5e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     standard = (codes - shift) / scale
     for _ in range(STEPS):
