@@ -53,7 +53,7 @@ class Size:
     network: Literal["auto", "mlp", "conv", "recurrent"] = field(
         default="auto",
         metadata={
-            "help": "fully connected (mlp), residual convolutional (conv), or for symbols recurrent; auto goes by the data"
+            "help": "fully connected (mlp), residual convolutional (conv), or recurrent for symbols; auto: by the data"
         },
     )
     word_dropout: float = field(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+import sfumato
 from sfumato import models
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -43,3 +45,12 @@ def test_healthy(name, fitted):
         assert found[0].is_healthy
         assert "\n" not in found[0].words
         assert not found[0].command
+
+
+def test_an_empty_code_is_well_where_the_condition_says_all():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 400)
+    X = rng.normal(size=(400, 2)) + 4.0 * y[:, None]
+    found = sfumato.fit((X, y), model="cvae", given=["label"], steps=400, validate_every=50).diagnose()
+    assert found[0].is_healthy
+    assert "beyond what is given" in found[0].words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -84,6 +85,15 @@ def test_a_few_labels_serve_for_all_rows_and_classes_can_be_asked_for():
     made = auto.sample(100, given={"label": 1})
     assert (auto.predict(made) == "1").mean() > 0.9
     assert auto.sample(7, marginal=True).shape == (7, 2)
+
+
+def test_samples_say_which_class_was_drawn_for_them():
+    X, y = _clusters(80, 0)
+    frame = pd.DataFrame(
+        {"a": X[:, 0], "b": X[:, 1], "y": np.where(np.arange(80) < 20, np.where(y, "in", "out"), None)}
+    )
+    made = Autoencoder("m2", given=["y"], steps=5).fit(frame).sample(40)
+    assert set(made["y"]) == {"in", "out"}
 
 
 def test_what_m2_cannot_use_is_told_in_one_line():

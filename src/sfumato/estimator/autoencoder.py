@@ -238,6 +238,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         like = next(model.parameters())
         parts = []
         with seeded(like.device, seed), torch.inference_mode():
+            if isinstance(model, Classifies) and conditions is not None:
+                conditions = model.drawn(conditions.to(like)).cpu()
             for rows in passes.slices(n, self.schema_.spec):
                 c = None if conditions is None else conditions[rows].to(like)
                 count = rows.stop - rows.start
@@ -384,6 +386,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """
         found, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
         subject = Subject.of(self._model(), self.schema_, found, seed, part=part)
+        if isinstance(self.model_, Classifies):
+            with torch.no_grad():
+                subject = replace(subject, batch=self.model_.labelled(subject.batch))
         run = "" if self.run_ is None else str(self.run_.path)
         history, told = self.history_, self.config_.to_dict()
         return diagnose(subject, history.lines, told, run=run, stop=history.stop, skipped=history.skipped, quick=quick)

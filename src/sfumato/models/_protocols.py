@@ -130,6 +130,12 @@ class Classifies(Protocol):
     def classify(self, batch: Batch) -> Tensor:
         """q(y | x), (B, K)."""
 
+    def drawn(self, given: Tensor) -> Tensor:
+        """The conditions with y ~ p(y) where there is no label."""
+
+    def labelled(self, batch: Batch) -> Batch:
+        """The examples with the likeliest y where there is no label."""
+
 
 A = TypeVar("A")
 

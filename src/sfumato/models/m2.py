@@ -121,7 +121,7 @@ class M2(LatentModel):
 
     def encode(self, batch: Batch) -> Posterior:
         """q(z | x, y), with the likeliest y where there is no label."""
-        return super().encode(self._labelled(batch))
+        return super().encode(self.labelled(batch))
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
         """p(x | z, y), with the class that is the likeliest of all where there is no label."""
@@ -131,14 +131,18 @@ class M2(LatentModel):
 
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
         """Draw y ~ p(y) where there is no label, z ~ p(z), and x ~ p(x | z, y); shape (n, *shape)."""
-        like = self.class_logits
-        given = like.new_full((n, 1), torch.nan) if given is None else given
-        drawn = _draw(torch.log_softmax(like, 0).expand(n, -1), uniform(like, n)).to(given.dtype)
-        return super().sample(n, given.where(~given.isnan(), drawn[:, None]), temperature=temperature, noise=noise)
+        given = self.class_logits.new_full((n, 1), torch.nan) if given is None else given
+        return super().sample(n, self.drawn(given), temperature=temperature, noise=noise)
+
+    def drawn(self, given: Tensor) -> Tensor:
+        """The labels, (n, 1), with y ~ p(y) where there is none."""
+        n = len(given)
+        y = _draw(torch.log_softmax(self.class_logits, 0).expand(n, -1), uniform(self.class_logits, n))
+        return given.where(~given.isnan(), y[:, None].to(given.dtype))
 
     def reconstruct(self, batch: Batch, *, noise: bool = False) -> Tensor:
         """x → y, z → x, with the likeliest y where there is no label."""
-        return super().reconstruct(self._labelled(batch), noise=noise)
+        return super().reconstruct(self.labelled(batch), noise=noise)
 
     @property
     def noise_size(self) -> int:
@@ -170,7 +174,8 @@ class M2(LatentModel):
             return batch.given
         return torch.full((len(batch), 1), torch.nan, device=batch.x.device, dtype=self.class_logits.dtype)
 
-    def _labelled(self, batch: Batch) -> Batch:
+    def labelled(self, batch: Batch) -> Batch:
+        """The examples with the likeliest y where there is no label."""
         given = self._given(batch)
         likeliest = self.classifier(batch.x, batch.mask).argmax(1, keepdim=True).to(given.dtype)
         return replace(batch, given=given.where(~given.isnan(), likeliest))

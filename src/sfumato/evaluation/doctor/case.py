@@ -15,10 +15,10 @@ from sfumato import models
 from sfumato.batch import Batch
 from sfumato.data.batches import Batches
 from sfumato.data.options import DataOptions
-from sfumato.evaluation.doctor.vectors import Ground, Met, Structure, Vectors, explained, structure
+from sfumato.evaluation.doctor.vectors import Ground, Met, Structure, Vectors, beside, explained, structure
 from sfumato.evaluation.representation import ACTIVE
 from sfumato.evaluation.subject import CHUNK, Subject, array, rows, some
-from sfumato.models._protocols import Forecasts
+from sfumato.models._protocols import Classifies, Forecasts
 from sfumato.spec import DataSpec
 from sfumato.training.settings import Settings
 
@@ -106,7 +106,8 @@ class Case:
         joined = self.held_out
         if self.subject.part != "training part" and len(joined) < self.most:
             joined = _joined(joined, rows(self.trained_on, slice(0, self.most - len(joined))))
-        return rows(joined, self._random().permutation(len(joined)))
+        found = rows(joined, self._random().permutation(len(joined)))
+        return self.model.labelled(found) if isinstance(self.model, Classifies) else found
 
     def _take(self, part: Batches, most: int) -> Batch:
         return part.take(some(len(part), most, self.subject.seed)).to(self.subject.batch.x.device)
@@ -195,8 +196,9 @@ class Case:
 
     @cached_property
     def structure(self) -> Structure:
-        """What hangs together in the data."""
-        return structure(self.vectors.of(self.pool.x, self.pool.mask), self.vectors.owner, self.subject.seed)
+        """What hangs together in the data beyond what the conditions say already."""
+        vectors = beside(self.vectors.of(self.pool.x, self.pool.mask), self.pool.given, self.spec.given)
+        return structure(vectors, self.vectors.owner, self.subject.seed)
 
     @cached_property
     def told_by_reconstructions(self) -> float:

@@ -25,7 +25,8 @@ def posterior_collapse(case: Case) -> Finding | str | None:
     if case.active and (case.rate >= math.log(2) or case.read):
         return f"{case.active} of {count(latents, 'latent')} in use, {figure(case.rate)} nats"
     if not hangs.directions:
-        return "the code is empty, and may be: values do not hang together"
+        beyond = " beyond what is given" if case.spec.given else ""
+        return f"the code is empty, and may be: values do not hang together{beyond}"
     if case.active:
         used = f"the decoder cannot tell one code from another, and the code says but {figure(case.rate)} nats"
     else:

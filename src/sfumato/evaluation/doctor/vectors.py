@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sfumato.evaluation.likeness import neighbourhoods
-from sfumato.spec import DataSpec
+from sfumato.spec import DataSpec, Field
 
 POOLED = 1024
 """Pictures of more values than this are looked at in less detail."""
@@ -105,6 +106,27 @@ class Structure:
         """The share of the variance that so many directions hold, less what chance gives them."""
         count = min(directions, self.directions)
         return float((self.found - self.chance)[:count].sum())
+
+
+def beside(vectors: np.ndarray, given: Tensor | None, fields: Sequence[Field]) -> np.ndarray:
+    """What is left of vectors (N, F) once the conditions (N, G) have told their part: residuals of least squares.
+
+    Of a category there is one column for each value, and one for missing; of a number itself, its square, and a flag.
+    """
+    if given is None:
+        return vectors
+    columns = [np.ones((len(vectors), 1))]
+    for field, column in zip(fields, given.detach().cpu().double().unbind(1), strict=True):
+        missing = column.isnan()
+        known = column.nan_to_num(0.0)
+        if field.kind == "category":
+            told = (known[:, None] == torch.arange(field.size)) & ~missing[:, None]
+            columns.append(torch.cat([told, missing[:, None]], 1).double().numpy())
+        else:
+            columns.append(torch.stack([known, known.square(), missing.double()], 1).numpy())
+    design = np.concatenate(columns, 1)
+    left: np.ndarray = vectors - design @ np.linalg.lstsq(design, vectors, rcond=None)[0]
+    return left
 
 
 def structure(vectors: np.ndarray, owner: np.ndarray, seed: int) -> Structure:
