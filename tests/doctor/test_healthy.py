@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-import sfumato
 from sfumato import models
+from sfumato.evaluation.doctor.vectors import beside, structure
+from sfumato.spec import Field
 
 RUNS: dict[str, dict[str, Any]] = {
     "vae": {},
@@ -47,10 +49,12 @@ def test_healthy(name, fitted):
         assert not found[0].command
 
 
-def test_an_empty_code_is_well_where_the_condition_says_all():
+def test_what_the_condition_says_does_not_hang_together_a_second_time():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 400)
-    X = rng.normal(size=(400, 2)) + 4.0 * y[:, None]
-    found = sfumato.fit((X, y), model="cvae", given=["label"], steps=400, validate_every=50).diagnose()
-    assert found[0].is_healthy
-    assert "beyond what is given" in found[0].words
+    vectors = rng.normal(size=(400, 2)) + 4.0 * y[:, None]
+    given, owner = torch.from_numpy(y).float()[:, None], np.arange(2)
+    assert structure(vectors, owner, 0).directions == 1
+    left = beside(vectors, given, [Field("category", 2)])
+    assert structure(left, owner, 0).directions == 0
+    assert np.abs(left[y == 1].mean(0)).max() < 1e-9
