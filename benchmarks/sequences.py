@@ -30,7 +30,7 @@ def ring(setting: Setting) -> tuple[TDVAE, Batches]:
     model = build("td_vae", found.schema.spec, warmup=2400)
     assert isinstance(model, TDVAE)
     settings = Settings(
-        steps=16_000, batch_size=128, lr=1e-3, validate_every=500, seed=setting.seed, device=setting.device
+        steps=16_000, batch_size=128, lr=2e-3, validate_every=500, seed=setting.seed, device=setting.device
     )
     fit(model, found.train, found.valid, settings=settings)
     return model.eval().cpu(), found.test
@@ -58,7 +58,7 @@ def named_ahead(model: TDVAE, x: Tensor, jump: int, n: int = 20) -> float:
     Measure("8 ahead: by 4s less by 1s", "Gregor et al.: jumping beats stepping", low=0.0),
 )
 def td_vae_ring(setting: Setting) -> dict[str, float]:
-    """A smooth bump on a ring of 16 pixels, 16,000 steps of 128, warm-up 2,400, one-cycle 1e-3, defaults."""
+    """A smooth bump on a ring of 16 pixels, 16,000 steps of 128, warm-up 2,400, one-cycle 2e-3, defaults."""
     model, test = ring(setting)
     torch.manual_seed(setting.seed)
     x = test.take(slice(None)).x
