@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
-
-import numpy as np
-import tomli_w
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from sfumato import models
 from sfumato._version import __version__
 from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.training.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 TABLES = ("data", "model", "training")
 
@@ -123,6 +121,8 @@ class Config:
         >>> print(Config(source="moons").to_toml().splitlines()[0])
         source = "moons"
         """
+        import tomli_w
+
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
@@ -187,6 +187,8 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         SfumatoError: if it is missing or not TOML.
     """
+    import tomllib
+
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -241,6 +243,9 @@ def _unknown(name: str, model: str, known: Mapping[str, Setting], near: Iterable
 
 def _checked(setting: Setting, value: Any) -> Any:
     """`value` as the option's type, or a line that says what the option takes."""
+    import numpy as np
+    from pydantic import ValidationError
+
     value = value.item() if isinstance(value, np.generic) else value
     members = get_args(setting.annotation)
     if isinstance(value, str) and str in members and get_origin(setting.annotation) is tuple:
@@ -259,6 +264,8 @@ def _checked(setting: Setting, value: Any) -> Any:
 # The name is part of the key: equal annotations such as Literal[1] and Literal[True] compare as the same.
 @cache
 def _adapter(name: str, annotation: Any) -> TypeAdapter[Any]:
+    from pydantic import ConfigDict, TypeAdapter
+
     return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
 
 

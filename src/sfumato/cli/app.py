@@ -35,6 +35,8 @@ Then:       sfumato show moons-vae
 
 RUN is the folder of a run, or its name under runs/. Every command has --help."""
 
+HELP = {"--help", "-h"}
+
 
 def make(model: str = "vae") -> App:
     """The application with all its commands.
@@ -80,6 +82,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     app = make(_model(words))
     logging.getLogger("sfumato").setLevel(logging.ERROR if "--quiet" in words else logging.WARNING)
     try:
+        if words and words[0] in app and HELP & set(words[1:]):
+            # Without this the command's arguments are put together twice, once to parse the words and once to tell them.
+            app.help_print(words[:1])
+            return 0
         code = app(words)
         sys.stdout.flush()
         return code or 0

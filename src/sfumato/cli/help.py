@@ -20,6 +20,8 @@ NAMES = 30
 
 WIDEST = 110
 
+_SHEET = Console(file=io.StringIO(), width=10_000, no_color=True)
+
 
 class Columns:
     """A formatter for `cyclopts.App(help_formatter=…)`.
@@ -88,9 +90,8 @@ def _plain(text: Any) -> str:
     """A rich renderable as it was written, neither styled nor wrapped."""
     if text is None:
         return ""
-    sheet = Console(file=io.StringIO(), width=10_000, no_color=True)
-    with sheet.capture() as capture:
-        sheet.print(text, markup=False, highlight=False, style="none")
+    with _SHEET.capture() as capture:
+        _SHEET.print(text, markup=False, highlight=False, style="none")
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
