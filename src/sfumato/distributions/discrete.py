@@ -92,6 +92,20 @@ def draw(logits: Tensor) -> Tensor:
     return (logits + gumbel).argmax(-1)
 
 
+def invert(log_p: Tensor, uniform: Tensor) -> Tensor:
+    """The class in whose part of [0, 1) each uniform number lies.
+
+    Shapes: log-probabilities (B, K) with uniform (B,), or (K,) with uniform (n,); to the shape of `uniform`.
+
+    >>> invert(torch.log(torch.tensor([0.2, 0.8])), torch.tensor([0.1, 0.3]))
+    tensor([0, 1])
+    """
+    cumulative = log_p.exp().cumsum(-1)
+    if log_p.dim() == 1:
+        return torch.searchsorted(cumulative, uniform).clamp_max(len(log_p) - 1)
+    return torch.searchsorted(cumulative, uniform[:, None].contiguous()).clamp_max(log_p.shape[1] - 1)[:, 0]
+
+
 def median(logits: Tensor) -> Tensor:
     """The median of a line cut into cells, uniform inside each: cell index + position, shape (…).
 

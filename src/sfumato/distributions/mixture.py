@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sfumato.distributions import noise
 from sfumato.distributions.base import Latent
+from sfumato.distributions.discrete import invert
 from sfumato.distributions.normal import HALF_LOG_2PI
 
 
@@ -45,7 +46,7 @@ class NormalMixture(Latent):
         return torch.logsumexp(components, 1)
 
     def sample(self) -> Tensor:
-        chosen = self._component()
+        chosen = invert(torch.log_softmax(self.logits, 0), noise.uniform(self.logits, self.n))
         return self.means[chosen] + torch.exp(self.log_scales[chosen]) * noise.normal(
             self.means, self.n, self.means.shape[1]
         )
@@ -55,8 +56,3 @@ class NormalMixture(Latent):
 
     def repeat(self, times: int) -> NormalMixture:
         return NormalMixture(self.logits, self.means, self.log_scales, self.n * times)
-
-    def _component(self) -> Tensor:
-        cumulative = torch.softmax(self.logits, 0).cumsum(0)
-        drawn = noise.uniform(self.logits, self.n)
-        return torch.searchsorted(cumulative, drawn).clamp_max(len(self.logits) - 1)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sfumato.distributions import noise
 from sfumato.distributions.base import Latent, Posterior, sum_event
+from sfumato.distributions.discrete import invert
 from sfumato.distributions.normal import HALF_LOG_2PI, Normal
 
 LEAST = 1e-6
@@ -103,8 +104,7 @@ class SpikeSlabMixture(Latent):
         return torch.logsumexp(torch.log_softmax(self.logits, 0) + log_prob, 1)
 
     def sample(self) -> Tensor:
-        cumulative = torch.softmax(self.logits, 0).cumsum(0)
-        drawn = torch.searchsorted(cumulative, noise.uniform(self.logits, self.n)).clamp_max(len(self.logits) - 1)
+        drawn = invert(torch.log_softmax(self.logits, 0), noise.uniform(self.logits, self.n))
         slab = self.components.slab
         return SpikeSlab(Normal(slab.mean[drawn], slab.log_scale[drawn]), self.components.gamma[drawn]).sample()
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution, Posterior
+from sfumato.distributions.discrete import invert
 from sfumato.distributions.noise import normal, spread, uniform
 from sfumato.errors import SfumatoError
 from sfumato.models._latent import LatentModel
@@ -137,7 +138,7 @@ class M2(LatentModel):
     def drawn(self, given: Tensor) -> Tensor:
         """The labels, (n, 1), with y ~ p(y) where there is none."""
         n = len(given)
-        y = _draw(torch.log_softmax(self.class_logits, 0).expand(n, -1), uniform(self.class_logits, n))
+        y = invert(torch.log_softmax(self.class_logits, 0), uniform(self.class_logits, n))
         return given.where(~given.isnan(), y[:, None].to(given.dtype))
 
     def reconstruct(self, batch: Batch, *, noise: bool = False) -> Tensor:
@@ -154,7 +155,7 @@ class M2(LatentModel):
         n, given = len(batch), self._given(batch)
         log_q = torch.log_softmax(self.classifier(batch.x, batch.mask), 1)
         drawn = normal(log_q, n * k, self.noise_size) if noise is None else spread(noise.to(log_q), n, k)
-        y = _draw(log_q.repeat_interleave(k, 0), torch.special.ndtr(drawn[:, -1]))
+        y = invert(log_q.repeat_interleave(k, 0), torch.special.ndtr(drawn[:, -1]))
         label = given.repeat_interleave(k, 0)[:, 0]
         unknown = label.isnan()
         y = torch.where(unknown, y, label.nan_to_num(0.0).long())
@@ -203,12 +204,6 @@ class M2(LatentModel):
 def _gathered(rows: Rows, values: Tensor, examples: int) -> Tensor:
     """Σ_y weight · value of each example, (B,)."""
     return values.new_zeros(examples).index_add(0, rows.example, rows.weight * values)
-
-
-def _draw(log_p: Tensor, uniform: Tensor) -> Tensor:
-    """The class in whose part of [0, 1) each uniform number lies, (B,)."""
-    cumulative = log_p.exp().cumsum(1)
-    return torch.searchsorted(cumulative, uniform[:, None].contiguous()).clamp_max(log_p.shape[1] - 1)[:, 0]
 
 
 def build(

@@ -130,11 +130,10 @@ def build(
         raise SfumatoError(f"pseudo_inputs is {pseudo_inputs}: give a whole number of at least 1")
     sizes = sizes_for(spec, size)
     encoder = SpikeSlabEncoder(encoder_for(spec, sizes))
-    shape = tuple(encoder.features(torch.zeros(1, *spec.shape)).shape[1:])
     return SparseVAE(
         encoder,
         decoder_for(spec, sizes),
-        PseudoInputs(encoder, shape, pseudo_inputs, min(sizes.width, 128)),
+        PseudoInputs(encoder, spec.shape, pseudo_inputs, min(sizes.width, 128)),
         alpha=min(max(0.01, 5 / sizes.latent_dim), 0.5) if alpha is None else alpha,
         slope=slope,
         spike_steps=spec.examples // 200 if spike_steps is None else spike_steps,

@@ -121,6 +121,20 @@ class GivenFeatures(nn.Module):
         return self.columns(torch.nan_to_num(given), present)
 
 
+def pseudo_inputs(features: nn.Module, shape: Sequence[int], count: int) -> nn.Parameter:
+    """Learned inputs of an encoder, `count` of them, as what its `features` make of an example of `shape`.
+
+    So they need not be examples that could exist (pixels from −1 to 1, standardised numbers, embedded categories).
+    They start at random: 0.5·N(0, 1) in the units of features, which are about 1.
+
+    >>> pseudo_inputs(LevelFeatures(256), (1, 28, 28), 10).shape
+    torch.Size([10, 1, 28, 28])
+    """
+    with torch.no_grad():
+        seen = features(torch.zeros(1, *shape))
+    return nn.Parameter(0.5 * torch.randn(count, *seen.shape[1:]))
+
+
 def leave_out(given: Tensor, probability: float) -> Tensor:
     """`given` with each entry replaced by NaN with this probability; shape (B, G)."""
     return given.masked_fill(noise.uniform(given) < probability, torch.nan)

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 
 from sfumato.distributions import Latent, NormalMixture, noise
 from sfumato.errors import SfumatoError
+from sfumato.networks.features import pseudo_inputs
 from sfumato.networks.gaussian import Encoder, MixturePrior, StandardPrior, full
-
-SPREAD = 0.5
-"""Of the pseudo-inputs at the start, in the units of an encoder's features, which are about 1."""
 
 
 class VampPrior(nn.Module):
@@ -39,9 +37,7 @@ class VampPrior(nn.Module):
     def __init__(self, encoder: Encoder, shape: tuple[int, ...], components: int) -> None:
         super().__init__()
         self._encoder = (encoder,)  # in a tuple, so that its parameters are not listed a second time
-        with torch.no_grad():
-            features = encoder.features(torch.zeros(1, *shape))
-        self.inputs = nn.Parameter(SPREAD * torch.randn(components, *features.shape[1:]))
+        self.inputs = pseudo_inputs(encoder.features, shape, components)
         self.register_buffer("weights", torch.zeros(components), persistent=False)
 
     def forward(self, given: Tensor | None, n: int) -> NormalMixture:

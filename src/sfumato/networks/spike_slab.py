@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.distributions import SpikeSlab, SpikeSlabMixture
+from sfumato.networks.features import pseudo_inputs
 from sfumato.networks.gaussian import Encoder, full
 from sfumato.networks.mlp import MLP
 
@@ -48,7 +49,7 @@ class PseudoInputs(nn.Module):
 
     Arguments:
         encoder: the model's own; it is not a part of this module, and its parameters stay the encoder's.
-        shape: shape of the features of one example.
+        shape: of one example.
         count: number of pseudo-inputs U.
         width: hidden width of the selector ω.
     """
@@ -56,9 +57,9 @@ class PseudoInputs(nn.Module):
     def __init__(self, encoder: SpikeSlabEncoder, shape: tuple[int, ...], count: int, width: int) -> None:
         super().__init__()
         self._encoder = (encoder,)
-        self.inputs = nn.Parameter(0.5 * torch.randn(count, *shape))
+        self.inputs = pseudo_inputs(encoder.features, shape, count)
         self.logits = nn.Parameter(torch.zeros(count))
-        body = MLP(math.prod(shape), width, 1)
+        body = MLP(self.inputs[0].numel(), width, 1)
         self.selector = nn.Sequential(nn.Flatten(), body, nn.Linear(body.outputs, count))
 
     def forward(self, given: Tensor | None, n: int) -> SpikeSlabMixture:
