@@ -83,7 +83,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("sfumato").setLevel(logging.ERROR if "--quiet" in words else logging.WARNING)
     try:
         if words and words[0] in app and HELP & set(words[1:]):
-            # Without this the command's arguments are put together twice, once to parse the words and once to tell them.
+            # Parsing would put the arguments of the command together once more.
             app.help_print(words[:1])
             return 0
         code = app(words)

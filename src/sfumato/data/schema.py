@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,6 +48,10 @@ class Schema(ABC):
     given_names: tuple[str, ...] = ()
     given_rows: Tensor | None = None
     label_names: tuple[str, ...] = ()
+
+    def says_as(self, other: Schema) -> bool:
+        """Whether two schemas say the same, as they would in a file."""
+        return bool(json.loads(json.dumps(self.to_dict())) == json.loads(json.dumps(other.to_dict())))
 
     @abstractmethod
     def encode(self, raw: Any) -> Encoded:

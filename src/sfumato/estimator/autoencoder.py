@@ -386,9 +386,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """
         found, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
         subject = Subject.of(self._model(), self.schema_, found, seed, part=part)
-        if isinstance(self.model_, Classifies):
-            with torch.no_grad():
-                subject = replace(subject, batch=self.model_.labelled(subject.batch))
         run = "" if self.run_ is None else str(self.run_.path)
         history, told = self.history_, self.config_.to_dict()
         return diagnose(subject, history.lines, told, run=run, stop=history.stop, skipped=history.skipped, quick=quick)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -135,7 +134,7 @@ def resume(
     if isinstance(source, str) and not source:
         raise SfumatoError(f"{run.path}: was trained on data held in memory; give the data again to resume it")
     dataset = open_data(source, config)
-    if json.loads(json.dumps(dataset.schema.to_dict())) != json.loads(json.dumps(run.schema().to_dict())):
+    if not dataset.schema.says_as(run.schema()):
         raise SfumatoError(f"{config.source or 'the data'}: not what {run.path} was trained on; fit anew")
     if opened is not None and _is_first():
         opened(dataset)

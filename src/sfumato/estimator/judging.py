@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -70,14 +69,9 @@ def reopened(config: Config, schema: Schema) -> Dataset:
     if not config.source:
         raise SfumatoError("this model was trained on data held in memory; give the data to judge it by")
     dataset = room.open(config.source, options=config.data)
-    if not same(dataset.schema, schema):
+    if not dataset.schema.says_as(schema):
         raise SfumatoError(f"{config.source}: not what this model was trained on; give a file to judge it by")
     return dataset
-
-
-def same(first: Schema, second: Schema) -> bool:
-    """Whether two schemas say the same, as they would in a file."""
-    return bool(json.loads(json.dumps(first.to_dict())) == json.loads(json.dumps(second.to_dict())))
 
 
 def factors_at(factors: Mapping[str, np.ndarray] | None, index: np.ndarray, total: int) -> dict[str, np.ndarray] | None:

@@ -12,7 +12,6 @@ from sfumato.data.batches import Resident
 from sfumato.data.dataset import Dataset
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, load
-from sfumato.estimator.judging import same
 from sfumato.evaluation import Measure, saved
 
 PLAIN = ("seed", "device", "checkpoint_every", "tensorboard", "streaming")
@@ -131,7 +130,7 @@ def _data(auto: Autoencoder, X: Any, opened: dict[str, Dataset]) -> Dataset | No
     key = json.dumps([config.source, config.to_dict()["data"]], sort_keys=True, default=str)
     if key not in opened:
         opened[key] = room.open(source, options=config.data)
-    if not same(opened[key].schema, auto.schema_):
+    if not opened[key].schema.says_as(auto.schema_):
         said = config.source or "the data"
         raise SfumatoError(f"{said}: not what a run of it was trained on any more; restore it, or fit again")
     return opened[key]

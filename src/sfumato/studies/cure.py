@@ -12,6 +12,7 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fit_config
 from sfumato.evaluation import Measure
 from sfumato.evaluation.doctor import Finding
+from sfumato.studies.comparison import APART
 
 FAMILIES = ("bounds", "representation", "codes", "samples")
 
@@ -22,8 +23,8 @@ class Change:
 
     Attributes:
         before, after: the measure of each.
-        better: whether it became better by more than twice the errors of both; None if it did not change by so much,
-            or neither way is better.
+        better: whether it became better by more than `APART` times the errors of both; None if it did not change by so
+            much, or neither way is better.
     """
 
     before: Measure
@@ -35,7 +36,7 @@ class Change:
             return None
         change = self.after.value - self.before.value
         noise = ((self.before.error or 0.0) ** 2 + (self.after.error or 0.0) ** 2) ** 0.5
-        if not abs(change) > 2 * noise:
+        if not abs(change) > APART * noise:
             return None
         return (change > 0) == (self.after.better == "higher")
 

@@ -93,7 +93,7 @@ class Case:
     @cached_property
     def held_out(self) -> Batch:
         """Examples that were not learned from, where there are any."""
-        return rows(self.subject.batch, slice(0, self.most))
+        return self._labelled(rows(self.subject.batch, slice(0, self.most)))
 
     @cached_property
     def trained_on(self) -> Batch:
@@ -106,11 +106,16 @@ class Case:
         joined = self.held_out
         if self.subject.part != "training part" and len(joined) < self.most:
             joined = _joined(joined, rows(self.trained_on, slice(0, self.most - len(joined))))
-        found = rows(joined, self._random().permutation(len(joined)))
-        return self.model.labelled(found) if isinstance(self.model, Classifies) else found
+        return rows(joined, self._random().permutation(len(joined)))
 
     def _take(self, part: Batches, most: int) -> Batch:
-        return part.take(some(len(part), most, self.subject.seed)).to(self.subject.batch.x.device)
+        taken = part.take(some(len(part), most, self.subject.seed)).to(self.subject.batch.x.device)
+        return self._labelled(taken)
+
+    @torch.no_grad()
+    def _labelled(self, batch: Batch) -> Batch:
+        """With classes guessed where they are missing, by a model that needs them."""
+        return self.model.labelled(batch) if isinstance(self.model, Classifies) else batch
 
     def _random(self) -> np.random.Generator:
         return np.random.default_rng(self.subject.seed)
