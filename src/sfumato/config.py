@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -63,6 +63,31 @@ class Config:
         said = {**_values(self.data), **self.options, **_values(self.training)}
         known = settings(self.model)
         return {name: value for name, value in said.items() if value != known[name].default}
+
+    def with_options(self, options: Mapping[str, Any]) -> Config:
+        """The same with these options instead, as `resolve` takes them.
+
+        >>> Config(training=Settings(epochs=3)).with_options({"latent_dim": 2}).training.epochs
+        3
+
+        Raises:
+            SfumatoError: if there is no such option, or a value is not of the option's type.
+        """
+        known = settings(self.model)
+        told: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+        for name, value in options.items():
+            if value is None and name in settings():
+                continue
+            if name not in known:
+                raise SfumatoError(_unknown(name, self.model, known, (*known, "model")))
+            for table in known[name].tables:
+                told[table][name] = _checked(known[name], value)
+        return replace(
+            self,
+            options={**self.options, **told["model"]},
+            data=replace(self.data, **told["data"]),
+            training=replace(self.training, **told["training"]),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The tables of `config.toml`; what is None is left out."""
@@ -147,22 +172,7 @@ def resolve(model: str, options: Mapping[str, Any], *, source: str = "") -> Conf
         SfumatoError: if there is no such model or option, or a value is not of the option's type.
     """
     _check_model(model)
-    known = settings(model)
-    told: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
-    for name, value in options.items():
-        if value is None and name in settings():
-            continue
-        if name not in known:
-            raise SfumatoError(_unknown(name, model, known, (*known, "model")))
-        for table in known[name].tables:
-            told[table][name] = _checked(known[name], value)
-    return Config(
-        model=model,
-        options=told["model"],
-        data=DataOptions(**told["data"]),
-        training=Settings(**told["training"]),
-        source=source,
-    )
+    return Config(model=model, source=source).with_options(options)
 
 
 @cache

@@ -86,6 +86,26 @@ def test_flags_come_before_a_config(cli):
     assert tomllib.loads(Path("runs/two/config.toml").read_text())["model"]["latent_dim"] == 4
 
 
+def test_a_config_keeps_a_split_of_its_own(cli):
+    assert cli("fit", "moons", *QUICK, "--run", "one").code == 0
+    config = Path("runs/one/config.toml").read_text()
+    data, training = config.split("[training]")
+    Path("own.toml").write_text(data.replace("seed = 0", "seed = 7") + "[training]" + training)
+    assert cli("fit", "--config", "own.toml", "--latent-dim", 4, "--no-report", "--run", "two").code == 0
+    written = tomllib.loads(Path("runs/two/config.toml").read_text())
+    assert (written["data"]["seed"], written["training"]["seed"]) == (7, 0)
+
+
+def test_another_model_takes_over_how_data_are_read_and_how_it_is_trained(cli):
+    assert cli("fit", "blobs", *QUICK, "--beta", 2, "--model", "beta_vae", "--run", "one").code == 0
+    said = cli("fit", "--config", "runs/one/config.toml", "--model", "cvae", "--no-report", "--run", "two")
+    assert said.code == 0, said.err
+    one, two = (tomllib.loads(Path(f"runs/{name}/config.toml").read_text()) for name in ("one", "two"))
+    assert two["data"]["rows"] == 200
+    assert two["training"] == one["training"]
+    assert "beta" not in two["model"]
+
+
 def test_resume_goes_on_for_longer(cli):
     assert cli("fit", "moons", *QUICK, "--run", "one").code == 0
     said = cli("fit", "--resume", "one", "--steps", 30, "--no-report", "--json")

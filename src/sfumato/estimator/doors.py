@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sfumato.artifacts import Run
@@ -40,7 +41,8 @@ def fit(
         run: name (under `runs/`) or path of the run folder to write; True for an automatic name; None writes nothing.
         resume: a run that was stopped, to be continued bit for bit; its own config holds. Training options may be
             given anew, to go on for longer.
-        config: a `config.toml` to repeat; what is given beside it replaces what it says.
+        config: a `config.toml` to repeat; what is given beside it replaces what it says, and another model takes
+            over its options of data and training alone.
         callbacks: told of what happens while training.
         progress: show a progress bar.
         opened: called with the `Dataset` before training starts, to show what was understood of it.
@@ -58,9 +60,9 @@ def fit(
             fitting.resume(stopped, source, options=options, callbacks=callbacks, progress=progress, opened=opened)
         )
     read = Config() if config is None else Config.read(config)
-    name = model or read.model
-    told = read.told() if name == read.model else {}
-    chosen = resolve(name, {**told, **options}, source=read.source)
+    if model is not None and model != read.model:
+        read = replace(resolve(model, {}, source=read.source), data=read.data, training=read.training)
+    chosen = read.with_options(options)
     return fit_config(chosen, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from sfumato import data, models, training
 from sfumato.artifacts import Run
 from sfumato.artifacts.run import build, check_free
-from sfumato.config import Config, resolve, settings
+from sfumato.config import Config, settings
 from sfumato.data.dataset import Dataset
 from sfumato.data.labels import LABEL
 from sfumato.data.schema import Schema
@@ -129,7 +129,7 @@ def resume(
         if name in known and known[name].tables != ("training",):
             raise SfumatoError(f"{name} cannot change when a run is resumed; leave it out, or fit anew")
     if options:
-        config = replace(config, training=resolve(config.model, {**config.told(), **options}).training)
+        config = config.with_options(options)
     source = config.source if source is None else source
     if isinstance(source, str) and not source:
         raise SfumatoError(f"{run.path}: was trained on data held in memory; give the data again to resume it")

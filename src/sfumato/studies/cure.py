@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sfumato.config import resolve
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fit_config
 from sfumato.evaluation import Measure
@@ -136,7 +135,7 @@ def cure(
     source = auto.config_.source if X is None else X
     if isinstance(source, str) and not source:
         raise SfumatoError("this model was trained on data held in memory; give the data to fit again")
-    config = resolve(auto.config_.model, {**auto.config_.told(), **changed}, source=auto.config_.source)
+    config = auto.config_.with_options(changed)
     after = fit_config(config, source, run=run, progress=progress)
     told = [_measures(one, seed) for one in (auto, after)]
     changes = [Change(told[0][name], told[1][name]) for name in told[1] if name in told[0]]
