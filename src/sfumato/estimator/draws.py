@@ -1,0 +1,138 @@
+"""New examples, and what may come after old ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from sfumato.data.sequence import SequenceSchema
+from sfumato.errors import SfumatoError
+from sfumato.estimator import passes, samplers
+from sfumato.estimator.held import Held
+from sfumato.estimator.judging import reopened
+from sfumato.models._protocols import Classifies, Forecasts, LatentSpace, Samples, able
+from sfumato.training.randomness import seeded
+
+
+class Draws(Held):
+    """What `Autoencoder` draws; see there."""
+
+    def sample(
+        self,
+        n: int = 1,
+        given: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        temperature: float = 1.0,
+        marginal: bool = False,
+        noise: bool = True,
+        sampler: samplers.Name = "prior",
+    ) -> Any:
+        """Draw n new examples x ~ p(x | c), of the kind the model was trained on.
+
+        Args:
+            n: how many.
+            given: conditions, name → one value, or n values. Those not named are drawn from the training data.
+            seed: the same seed gives the same examples.
+            temperature: factor on the spread of the latents.
+            marginal: leave out the conditions that are not named, instead of drawing them.
+            noise: draw x from p(x | z, c); False takes its point, as is usual for showing pictures.
+            sampler: where codes are drawn: the prior, or a density fitted to the codes of the training part (a
+                mixture of normals, or a flow), which is fitted when it is first asked for.
+
+        Raises:
+            SfumatoError: if a condition is unknown or does not take this value, or n or temperature is too small.
+        """
+        model = self._model()
+        samples = able(model, Samples, "sample")
+        if n < 1:
+            raise SfumatoError(f"n is {n}: ask for at least 1 example")
+        if not 0 <= temperature < math.inf:
+            raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
+        if sampler != "prior" and temperature != 1:
+            raise SfumatoError(f"temperature is for draws from the prior; leave it out with the sampler {sampler}")
+        drawn = None if sampler == "prior" else self._sampler(sampler)
+        conditions = self.schema_.conditions(given or {}, n, seed=seed, marginal=marginal)
+        like = next(model.parameters())
+        parts = []
+        with seeded(like.device, seed), torch.inference_mode():
+            if isinstance(model, Classifies) and conditions is not None:
+                conditions = model.drawn(conditions.to(like)).cpu()
+            for rows in passes.slices(n, self.schema_.spec):
+                c = None if conditions is None else conditions[rows].to(like)
+                count = rows.stop - rows.start
+                if drawn is None:
+                    parts.append(samples.sample(count, c, temperature=temperature, noise=noise).cpu())
+                else:
+                    space = able(model, LatentSpace, "decode what a sampler draws")
+                    p = space.decode(samplers.placed(space, drawn(count).to(like), c), c)
+                    parts.append((p.sample() if noise else p.point()).cpu())
+        return self.schema_.decode(torch.cat(parts), conditions)
+
+    def fit_sampler(
+        self, name: samplers.Name = "mixture", *, components: int = samplers.COMPONENTS, seed: int = 0
+    ) -> Self:
+        """Fit a density to the codes of the training part, for `sample` to draw from in the prior's place.
+
+        >>> from sfumato import Autoencoder
+        >>> auto = Autoencoder(latent_dim=2, steps=20).fit(np.random.default_rng(0).normal(size=(100, 3)))
+        >>> auto.fit_sampler("mixture", components=4).sample(5, sampler="mixture").shape
+        (5, 3)
+
+        Args:
+            name: "mixture" of normals, or "flow".
+            components: of the mixture.
+            seed: of the fit.
+
+        Raises:
+            SfumatoError: if the codes are discrete, there is no such sampler, or the training data are not at hand.
+        """
+        model = self._model()
+        held = getattr(self, "data_", None) or reopened(self.config_, self.schema_)
+        self._samplers[name] = samplers.fitted(name, model, held.train, components=components, seed=seed)
+        return self
+
+    def _sampler(self, name: samplers.Name) -> samplers.Sampler:
+        if name not in self._samplers:
+            self.fit_sampler(name)
+        return self._samplers[name]
+
+    def forecast(
+        self, X: Any, jumps: Sequence[float] = (1.0,), n: int = 1, *, noise: bool = True, seed: int = 0
+    ) -> np.ndarray:
+        """n futures of each sequence after its last observed step, (N, n, len(jumps), D), or (N, n, len(jumps)).
+
+        Each jump starts where the one before ended; the steps between are not made.
+
+        >>> from sfumato import Autoencoder
+        >>> X = np.sin(np.arange(12) + np.random.default_rng(0).uniform(0, 6, (40, 1)))
+        >>> auto = Autoencoder("td_vae", sequences=True, steps=5).fit(X)
+        >>> auto.forecast(X[:2, :8], jumps=(1, 3), n=5).shape
+        (2, 5, 2)
+
+        Args:
+            X: the sequences, or only their beginnings.
+            jumps: lengths of the jumps, in the units of the times of the data (steps, if they came without).
+            n: futures of each sequence.
+            noise: draw observations too; False gives the point of p(x | z) of each drawn state.
+            seed: of the draws.
+
+        Raises:
+            SfumatoError: if the model is none of sequences, or n or a jump is not above 0.
+        """
+        model = passes.exact(self._model())
+        forecasts = able(model, Forecasts, "forecast")
+        if n < 1:
+            raise SfumatoError(f"n is {n}: ask for at least 1 future")
+        if not len(jumps) or not all(0 < jump < math.inf for jump in jumps):
+            raise SfumatoError(f"jumps are {list(jumps)}: give lengths above 0, as 1, 4, 8")
+        unit = self.schema_.unit if isinstance(self.schema_, SequenceSchema) else 1.0
+        lengths = [jump / unit for jump in jumps]
+        with seeded(next(model.parameters()).device, seed):
+            made = [forecasts.forecast(batch, lengths, n, noise=noise).cpu() for batch in self._batches(X, None)]
+        raw: np.ndarray = self.schema_.decode(torch.cat(made))
+        return raw

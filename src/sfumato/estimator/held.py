@@ -1,0 +1,37 @@
+"""What a fitted estimator holds, and its examples in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from sfumato.artifacts import Run
+from sfumato.batch import Batch
+from sfumato.config import Config
+from sfumato.data.dataset import Dataset
+from sfumato.data.schema import Schema
+from sfumato.estimator import passes, samplers
+from sfumato.models._model import Model
+from sfumato.training import History
+
+
+class Held:
+    """The attributes of `Autoencoder` once it is fitted; its parts are mixed in beside this."""
+
+    config_: Config
+    schema_: Schema
+    model_: Model
+    history_: History
+    data_: Dataset | None
+    run_: Run | None
+    _samplers: dict[str, samplers.Sampler]
+    _n_features_out: int
+
+    def _model(self) -> Model:
+        check_is_fitted(self, "model_")
+        return self.model_
+
+    def _batches(self, X: Any, given: Mapping[str, Any] | None, copies: int = 1) -> Iterator[Batch]:
+        return passes.batches(self._model(), self.schema_, X, given, copies)

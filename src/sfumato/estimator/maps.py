@@ -1,0 +1,103 @@
+"""From examples to codes, classes and reconstructions, and from codes to examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_array
+
+from sfumato.errors import SfumatoError
+from sfumato.estimator import passes
+from sfumato.estimator.held import Held
+from sfumato.models._protocols import Classifies, Encodes, Reconstructs, able
+from sfumato.training.randomness import seeded
+
+
+def _can_classify(auto: Any) -> bool:
+    """Whether the model tells classes; scikit-learn's own checks take whatever has `predict` for a classifier."""
+    if isinstance(vars(auto).get("model_"), Classifies):
+        return True
+    raise AttributeError(f"a model of the kind {auto.model} cannot tell classes; choose m2")
+
+
+class Maps(Held):
+    """What `Autoencoder` makes of examples one by one; see there."""
+
+    def encode(
+        self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0
+    ) -> np.ndarray:
+        """Latent means E[z | x, c], shape (N, L); whole numbers where the model's codes are discrete.
+
+        Args:
+            X: the examples; columns of a frame may stand in any order.
+            given: conditions that replace those in X, name → value or N values.
+            noise: draw z from q(z | x, c) instead of taking its mean.
+            seed: of the draw.
+        """
+        model = passes.exact(self._model())
+        encodes = able(model, Encodes, "encode")
+        with seeded(next(model.parameters()).device, seed):
+            posteriors = map(encodes.encode, self._batches(X, given))
+            return np.concatenate([(q.sample() if noise else q.point()).cpu().numpy() for q in posteriors])
+
+    def decode(self, z: Any, given: Mapping[str, Any] | None = None) -> Any:
+        """Codes as `encode` gives them, (N, L), as examples: the point of p(x | z, c).
+
+        Conditions not named are left out.
+        """
+        model = passes.exact(self._model())
+        encodes = able(model, Encodes, "decode")
+        z = check_array(z, dtype=np.float64)
+        like = next(model.parameters())
+        if z.shape[1] != self._n_features_out:
+            raise SfumatoError(f"z has {z.shape[1]} columns, but the model has {self._n_features_out} latents")
+        conditions = self.schema_.conditions(given or {}, len(z), marginal=True)
+        parts = []
+        for rows in passes.slices(len(z), self.schema_.spec):
+            c = None if conditions is None else conditions[rows].to(like)
+            parts.append(encodes.decode(torch.as_tensor(z[rows]).to(like), c).point())
+        return self.schema_.decode(torch.cat(parts).cpu(), conditions)
+
+    @available_if(_can_classify)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """q(y | x), (N, K), the classes in the order of `classes_`; only of models that tell classes.
+
+        Args:
+            X: the examples; what label they come with is not looked at.
+        """
+        model = passes.exact(self._model())
+        told = able(model, Classifies, "tell classes")
+        return np.concatenate([told.classify(batch).cpu().numpy() for batch in self._batches(X, None)])
+
+    @available_if(_can_classify)
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest class of each example, (N,); only of models that tell classes."""
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The classes that the first condition can be."""
+        self._model()
+        return np.array(self.schema_.classes())
+
+    def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0) -> Any:
+        """The examples after encoding to latent means and decoding; of the kind of X.
+
+        Args:
+            X: the examples.
+            given: conditions that replace those in X, name → value or N values.
+            noise: draw z from q(z | x, c) and x from p(x | z, c), instead of taking the point of each.
+            seed: of the draws.
+        """
+        model = passes.exact(self._model())
+        reconstructs = able(model, Reconstructs, "reconstruct")
+        raw = self.schema_.read(X)
+        batches = list(self._batches(raw, given))
+        with seeded(next(model.parameters()).device, seed), torch.inference_mode():
+            x = torch.cat([reconstructs.reconstruct(batch, noise=noise).cpu() for batch in batches])
+        conditions = [batch.given.cpu() for batch in batches if batch.given is not None]
+        return self.schema_.decode_beside(x, torch.cat(conditions) if conditions else None, raw, X)
