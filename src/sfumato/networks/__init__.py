@@ -104,7 +104,8 @@ def _defaults(spec: DataSpec, kind: Kind) -> Sizes:
         return Sizes(kind, 8 if spec.shape[0] <= 32 else 32, 256 if spec.examples >= 20_000 else 100, 1)
     if spec.is_picture:
         latents = 16 if spec.entries <= 256 else 32
-        return Sizes(kind, latents, 16, 1) if kind == "conv" else Sizes(kind, latents, 512, 2)
+        width = 512 if spec.examples >= 10_000 else 256
+        return Sizes(kind, latents, 16, 1) if kind == "conv" else Sizes(kind, latents, width, 2)
     if spec.is_sequence:
         return Sizes(kind, 8, 64 if spec.shape[1] <= 64 else 128, 1)
     if spec.entries <= 4:
