@@ -44,6 +44,40 @@ def test_a_scale_shared_by_all_examples_is_counted_once_per_entry() -> None:
     torch.testing.assert_close(Normal(mean, log_scale).log_prob(x), expected)
 
 
+@pytest.mark.parametrize("mean_shape", [(4, 3), (1, 3)])
+@pytest.mark.parametrize("scale_shape", [(4, 3), (1, 3), (3,), (1,), ()])
+def test_normal_and_its_gradients_agree_with_torch_for_scales_of_any_shape(
+    mean_shape: tuple[int, ...], scale_shape: tuple[int, ...]
+) -> None:
+    parts = [torch.randn(shape, requires_grad=True) for shape in (mean_shape, scale_shape, (4, 3))]
+    mean, log_scale, x = parts
+    # A mean for all examples with a scale for each is asked for by none.
+    if mean_shape[0] < 4 and scale_shape[:1] == (4,):
+        mean = mean.expand(4, 3)
+    found = Normal(mean, log_scale).log_prob(x)
+    expected = td.Normal(mean, log_scale.exp()).log_prob(x).sum(1)
+    torch.testing.assert_close(found, expected)
+    weights = torch.arange(1.0, 5.0)
+    ours = torch.autograd.grad((weights * found).sum(), parts)
+    for one, other in zip(ours, torch.autograd.grad((weights * expected).sum(), parts), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_draw_and_its_log_probability_are_those_asked_for_one_by_one() -> None:
+    parts = [torch.randn(4, 3, requires_grad=True) for _ in range(2)]
+    normal, noise, weights = Normal(*parts), torch.randn(4, 3), torch.arange(1.0, 5.0)
+    z, log_q = normal.draw_and_log_prob(noise)
+    expected = normal.log_prob(normal.draw(noise))
+    assert torch.equal(z, normal.draw(noise))
+    torch.testing.assert_close(log_q, expected)
+    for one, other in zip(
+        torch.autograd.grad((weights * log_q).sum(), parts, allow_unused=True, materialize_grads=True),
+        torch.autograd.grad((weights * expected).sum(), parts),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
 def test_masked_entries_add_nothing_and_take_no_gradient() -> None:
     mean = torch.zeros(1, 3, requires_grad=True)
     mask = torch.tensor([[True, False, True]])

@@ -59,8 +59,8 @@ class Loss:
         """Weighted sum of the terms, shape (B,)."""
         total: Tensor | None = None
         for name, term in self.terms.items():
-            weight = self.weights.get(name)
-            part = term if weight is None else weight * term
+            weight = self.weights.get(name, 1.0)
+            part = term if isinstance(weight, float) and weight == 1.0 else weight * term
             total = part if total is None else total + part
         assert total is not None, "a Loss needs at least one term"
         return total

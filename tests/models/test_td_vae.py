@@ -14,6 +14,7 @@ from sfumato.distributions.noise import rows
 from sfumato.errors import SfumatoError
 from sfumato.models import build
 from sfumato.models.td_vae import TDVAE, _pairs
+from sfumato.networks.state_space import LayeredNormal
 from sfumato.spec import DataSpec, Field
 
 A, Q, R = 0.9, 0.5, 0.4
@@ -216,3 +217,12 @@ def test_two_halves_of_a_joint_batch_lose_what_the_whole_does() -> None:
             return model.losses(part, 0)["model"].per_example
 
     torch.testing.assert_close(torch.cat([losses(0, 4), losses(4, 7)]), losses(0, 7))
+
+
+def test_the_density_of_a_state_just_drawn_is_the_one_asked_for_afterwards() -> None:
+    torch.manual_seed(0)
+    given, noise = torch.randn(7, 5), torch.randn(7, 6)
+    state = LayeredNormal(5, 8, 3)(given)
+    z, log_p = state.draw_and_log_prob(noise)
+    assert torch.equal(z, state.draw(noise))
+    torch.testing.assert_close(log_p, state.log_prob(z))

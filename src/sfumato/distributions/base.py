@@ -43,6 +43,11 @@ class Posterior(Latent):
     def draw(self, noise: Tensor) -> Tensor:
         """The draw that standard normal `noise` of shape (B, *event) becomes: the same noise, the same draw."""
 
+    def draw_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """`draw`, and the log-density of what was drawn, shape (B,)."""
+        x = self.draw(noise)
+        return x, self.log_prob(x)
+
     @abstractmethod
     def repeat(self, times: int) -> Posterior:
         """Each example `times` times in a row, shape (B·times, *event)."""

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sfumato.distributions import noise
 from sfumato.distributions.base import Latent, Posterior, sum_event
@@ -45,15 +46,24 @@ class Normal(Posterior):
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
             return sum_event(self.log_density(x), mask)
-        # What does not depend on x is added up apart: large pictures are gone over half as often.
-        gap = (x - self.mean).flatten(1)
+        # One function for gap and square, and what does not depend on x added up apart: large pictures are gone over
+        # half as often, and on the way back a third.
+        squares = F.mse_loss(*self._alike(x), reduction="none")
         if self.log_scale.numel() == 1:
             log_scale = self.log_scale.reshape(())
-            squares = gap.square().sum(1) * torch.exp(-2 * log_scale)
-            return -0.5 * squares - gap.shape[1] * (log_scale + HALF_LOG_2PI)
-        log_scale = self.log_scale.expand_as(self.mean).flatten(1)
-        squares = (gap * torch.exp(-log_scale)).square().sum(1)
-        return -0.5 * squares - (log_scale + HALF_LOG_2PI).sum(1)
+            entries = squares[0].numel()
+            return -0.5 * torch.exp(-2 * log_scale) * sum_event(squares) - entries * (log_scale + HALF_LOG_2PI)
+        constant = self.log_scale + HALF_LOG_2PI
+        if constant.dim() == self.mean.dim():
+            total = sum_event(constant.expand_as(self.mean))
+        else:
+            total = constant.expand(self.mean.shape[1:]).sum()
+        return -0.5 * sum_event(squares * torch.exp(-2 * self.log_scale)) - total
+
+    def _alike(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """μ and x in one type and shape."""
+        x = x.to(self.mean.dtype)
+        return (self.mean, x) if x.shape == self.mean.shape else torch.broadcast_tensors(self.mean, x)
 
     def sample(self) -> Tensor:
         """μ + σ·ε with ε ~ N(0, 1), differentiable in μ and σ."""
@@ -62,6 +72,10 @@ class Normal(Posterior):
     def draw(self, noise: Tensor) -> Tensor:
         """μ + σ·noise."""
         return self.mean + self.scale * noise
+
+    def draw_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        # (z − μ)/σ is the noise itself.
+        return self.draw(noise), sum_event(-0.5 * noise.square() - (self.log_scale + HALF_LOG_2PI))
 
     def point(self) -> Tensor:
         return self.mean

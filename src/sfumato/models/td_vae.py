@@ -85,15 +85,14 @@ class TDVAE(Model):
         n, k = len(batch), self.pairs
         rows = torch.arange(n, device=b.device).repeat_interleave(k)
         first, second = _pairs(_observed(batch)[rows], uniform(time, n * k, 2), self.jump)
-        p2, b1, b2 = self.belief(b[rows, second]), b[rows, first], b[rows, second]
+        b1, b2 = b[rows, first], b[rows, second]
         passed = time[rows, second] - time[rows, first]
-        z2 = p2.sample()
-        q1 = self.smoothing(z2, b1, b2, passed)
-        z1 = q1.sample()
+        z2, log_p2 = self.belief(b2).draw_and_log_prob(normal(b2, n * k, self.latents))
+        z1, log_q1 = self.smoothing(z2, b1, b2, passed).draw_and_log_prob(normal(b2, n * k, self.latents))
         mask = None if batch.mask is None else batch.mask[rows, second - 1]
         distortion = -self.decoder(z2).log_prob(batch.x[rows, second - 1], mask)
-        smoothing = q1.log_prob(z1) - self.belief(b1).log_prob(z1)
-        transition = p2.log_prob(z2) - self.transition(z1, passed).log_prob(z2)
+        smoothing = log_q1 - self.belief(b1).log_prob(z1)
+        transition = log_p2 - self.transition(z1, passed).log_prob(z2)
         distortion, smoothing, transition = (one.view(n, k).mean(1) for one in (distortion, smoothing, transition))
         return {
             "model": Loss(
@@ -177,12 +176,10 @@ class TDVAE(Model):
             here, there = noise[:, 2 * self.latents * (t - 1) : 2 * self.latents * t].chunk(2, 1)
             held = seen[:, t - 1].repeat_interleave(k)
             passed = time[:, t] - time[:, t - 1]
-            p2 = self.belief(b[:, t])
-            z2 = p2.draw(here)
-            q1 = self.smoothing(z2, b[:, t - 1], b[:, t], passed)
-            z1 = q1.draw(there)
+            z2, log_p2 = self.belief(b[:, t]).draw_and_log_prob(here)
+            z1, log_q1 = self.smoothing(z2, b[:, t - 1], b[:, t], passed).draw_and_log_prob(there)
             ratio = self.belief(b[:, t - 1]).log_prob(z1) + self.transition(z1, passed).log_prob(z2)
-            ratio = ratio - q1.log_prob(z1) - p2.log_prob(z2)
+            ratio = ratio - log_q1 - log_p2
             log_p = log_p + self.decoder(z2).log_prob(x[:, t - 1], None if mask is None else mask[:, t - 1])
             log_ratio = log_ratio + ratio.where(held, 0.0)
         return log_p.view(n, k), log_ratio.view(n, k)

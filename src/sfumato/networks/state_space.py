@@ -32,9 +32,14 @@ class Layered(Distribution):
 
     def draw(self, noise: Tensor) -> Tensor:
         """The draw that standard normal `noise` of shape (B, 2L) becomes."""
+        return self.draw_and_log_prob(noise)[0]
+
+    def draw_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """`draw`, and the log-density of what was drawn, (B,): the lower layer is asked once for both."""
         first, second = noise.chunk(2, 1)
-        upper = self.upper.draw(first)
-        return torch.cat([upper, self._lower(upper).draw(second)], 1)
+        upper, log_upper = self.upper.draw_and_log_prob(first)
+        lower, log_lower = self._lower(upper).draw_and_log_prob(second)
+        return torch.cat([upper, lower], 1), log_upper + log_lower
 
     def sample(self) -> Tensor:
         mean = self.upper.mean

@@ -176,7 +176,7 @@ def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
 
     found = rows(losses, totals)
     sums = found.values.sum(1)
-    gradients = [[one.grad for one in state.players[name] if one.grad is not None] for name in losses]
+    gradients = [[grad for one in state.players[name] if (grad := one.grad) is not None] for name in losses]
     every = [gradient for share in gradients for gradient in share]
     if group.world > 1:
         torch._foreach_mul_(every, local / joint)
@@ -189,10 +189,9 @@ def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
             for share, norm in zip(gradients, norms, strict=True):
                 torch._foreach_mul_(share, (plan.clip / (norm + 1e-6)).clamp(max=1.0))
         for name in losses:
-            optimizer = state.optimizers[name]
-            for held, highest in zip(optimizer.param_groups, state.highest[name], strict=True):
+            for held, highest in zip(state.optimizers[name].param_groups, state.highest[name], strict=True):
                 held["lr"] = highest * rate
-            optimizer.step()
+            state.steppers[name]()
         state.average.update(state.step)
         state.meter.add(found.names, sums, joint)
     state.step += 1

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from sfumato.errors import SfumatoError
 from sfumato.models._model import Model
 from sfumato.training import randomness
+from sfumato.training.adam import stepper
 from sfumato.training.average import Average
 from sfumato.training.checkpoint import flatten, optimizer_numbers, optimizer_tensors, restore_optimizer, under
 from sfumato.training.guard import Guard
@@ -53,6 +54,7 @@ class State:
             name: model.optimizer(name, parameters, plan.lr, plan.weight_decay)
             for name, parameters in self.players.items()
         }
+        self.steppers = {name: stepper(optimizer) for name, optimizer in self.optimizers.items()}
         self.highest = {
             name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self.optimizers.items()
         }
