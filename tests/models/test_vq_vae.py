@@ -37,7 +37,8 @@ def make(**options: object) -> VQVAE:
 
 def prior(places: int = 2, levels: int = 2, size: int = 3, given: GivenFeatures | None = None) -> CodePrior:
     torch.manual_seed(1)
-    made = CodePrior(places, levels, size, given, width=8, depth=2).eval()
+    made = CodePrior(places, levels, size, 5, given, row=2, width=8, depth=2).eval()
+    made.follow(torch.randn(levels, size, 5))
     for head in made.heads:
         torch.nn.init.normal_(head.weight)
         torch.nn.init.normal_(head.bias)
@@ -73,18 +74,32 @@ def test_a_code_does_not_know_those_after_it() -> None:
     differing = one.repeat(3, 1)
     differing[:, 4] = torch.arange(3)
     joint = made.log_prob(differing).exp().sum()
-    marginal = prior(places=5, levels=1)
-    marginal.length, marginal.places = 4, 4
-    marginal.place = torch.nn.Parameter(made.place[:4])
+    marginal = prior(places=4, levels=1)
+    marginal.load_state_dict(made.state_dict() | {"place": made.place[:4]})
     torch.testing.assert_close(marginal.log_prob(one[:, :4]).exp().squeeze(), joint)
 
 
-def test_drawn_lists_are_as_frequent_as_the_prior_says() -> None:
-    made = prior(places=2, levels=1)
+@pytest.mark.parametrize(("places", "levels"), [(2, 1), (4, 1), (2, 2)])
+def test_drawn_lists_are_as_frequent_as_the_prior_says(places: int, levels: int) -> None:
+    made = prior(places, levels)
     drawn = made.sample(20_000)
-    lists = torch.cartesian_prod(torch.arange(3), torch.arange(3))
-    counts = torch.bincount(3 * drawn[:, 0] + drawn[:, 1], minlength=9) / len(drawn)
+    count = places * levels
+    lists = torch.cartesian_prod(*[torch.arange(3)] * count)
+    counts = torch.bincount(drawn @ 3 ** torch.arange(count).flip(0), minlength=3**count) / len(drawn)
     torch.testing.assert_close(counts, made.log_prob(lists).exp(), atol=0.015, rtol=0)
+
+
+def test_the_prior_knows_codes_by_their_vectors_which_it_keeps_up_with_in_training() -> None:
+    model, batch = make(), Batch(torch.randn(16, 3))
+    model.losses(batch, 0)
+    entries = model.quantizer.vectors
+    torch.testing.assert_close(model.code_prior.vectors, entries / entries.square().mean().sqrt())
+    made = prior(places=4, levels=1)
+    lists = torch.tensor([[0, 2, 1, 2], [1, 2, 1, 2], [2, 2, 2, 0]])
+    before = made.log_prob(lists)
+    made.vectors[0, 0] += 1.0
+    # The last code is seen by nothing, and the third list has no other 0.
+    assert (made.log_prob(lists) != before).tolist() == [True, False, False]
 
 
 def test_temperature_zero_takes_the_likeliest_codes_one_after_the_other() -> None:

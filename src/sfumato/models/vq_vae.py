@@ -15,7 +15,7 @@ from sfumato.networks import sizes_for
 from sfumato.networks.along_time import TimeDecoder, TimeEncoder
 from sfumato.networks.code_prior import CodePrior
 from sfumato.networks.features import GivenFeatures, leave_out
-from sfumato.networks.grids import GridDecoder, GridEncoder, RowDecoder, RowEncoder
+from sfumato.networks.grids import GridDecoder, GridEncoder, RowDecoder, RowEncoder, grid
 from sfumato.networks.quantizers import Codebook, FiniteScalar, Quantized, Quantizer, perplexity_and_usage, steps_for
 from sfumato.spec import DataSpec, Size
 
@@ -89,6 +89,8 @@ class VQVAE(Model):
         if found.commitment is not None:
             terms["commitment"] = found.commitment
         perplexity, usage = perplexity_and_usage(found.codes, self.quantizer.size)
+        if self.training:
+            self.code_prior.follow(self.quantizer.vectors)
         return {
             "model": Loss(terms, {"commitment": self.beta}, also={"perplexity": perplexity, "usage": usage}),
             "prior": Loss({"rate": -self.code_prior.log_prob(listed(found.codes), given)}),
@@ -236,7 +238,9 @@ def build(
         encoder.places,
         levels,
         quantized.size,
+        quantized.vectors.shape[2],
         GivenFeatures(spec.given) if spec.given else None,
+        row=grid(*spec.shape[1:])[1] if sizes.kind == "conv" else None,
         width=prior_width or (128 if spec.is_picture else 64),
         depth=prior_depth,
         dropout=prior_dropout,

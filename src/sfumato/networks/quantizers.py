@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 import torch.distributed
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sfumato.distributions import noise
 from sfumato.networks.gaussian import full
@@ -52,6 +53,11 @@ class Quantizer(nn.Module, ABC):
     def look_up(self, codes: Tensor) -> Tensor:
         """The vectors meant by codes of shape (B, P, levels)."""
 
+    @property
+    @abstractmethod
+    def vectors(self) -> Tensor:
+        """What tells of the likeness of codes, shape (levels, K, numbers): those that mean the same are close."""
+
 
 class Codebook(Quantizer):
     """Codebooks that follow the means of the vectors closest to their entries (van den Oord et al. 2017, appendix A).
@@ -95,6 +101,11 @@ class Codebook(Quantizer):
 
     def look_up(self, codes: Tensor) -> Tensor:
         return torch.stack([self.entries[level][codes[..., level]] for level in range(self.levels)]).sum(0)
+
+    @property
+    def vectors(self) -> Tensor:
+        """The entries."""
+        return self.entries
 
     def _quantised(self, z: Tensor) -> Quantized:
         self._ready = self._ready or bool(self.ready)
@@ -174,7 +185,7 @@ class FiniteScalar(Quantizer):
 
     def __init__(self, dim: int, steps: tuple[int, ...]) -> None:
         super().__init__()
-        self.levels, self.size = 1, int(torch.tensor(steps).prod())
+        self.levels, self.size, self.sizes = 1, int(torch.tensor(steps).prod()), steps
         sizes = torch.tensor(steps, dtype=torch.float32)
         half = (sizes - 1) * (1 + 1e-3) / 2
         offset = torch.where(sizes % 2 == 0, 0.5, 0.0)
@@ -201,6 +212,14 @@ class FiniteScalar(Quantizer):
     def look_up(self, codes: Tensor) -> Tensor:
         digits = codes // self.basis % self.steps
         return full(self.outward((digits - self.middle) / self.middle))
+
+    @property
+    def vectors(self) -> Tensor:
+        """For each of the d numbers, 1 at its value and 0 elsewhere."""
+        codes = torch.arange(self.size, device=self.basis.device)[:, None]
+        digits = (codes // self.basis % self.steps).unbind(1)
+        told = [F.one_hot(digit, size) for digit, size in zip(digits, self.sizes, strict=True)]
+        return torch.cat(told, 1)[None].to(self.reach.dtype)
 
 
 FSQ_STEPS = (
