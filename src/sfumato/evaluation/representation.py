@@ -24,6 +24,8 @@ from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.objectives import rate
 
 ACTIVE = 0.01
+NO_RATE = 0.01
+"""Nats below which there is no rate to share."""
 PAIRED, QUICKLY = 10_000, 2000
 """Examples whose posteriors are compared in all pairs, at most; and when it is to take seconds."""
 
@@ -67,7 +69,7 @@ def _rates(subject: Subject) -> list[Measure]:
         return rate(q, subject.latent_space.prior(len(batch), batch.given), q.sample())
 
     each = array(subject.chunked(one)).mean(0, dtype=np.float64)
-    if len(each) != subject.means().shape[1] or each.sum() <= 0:
+    if len(each) != subject.means().shape[1] or each.sum() < NO_RATE:
         return []
     share = each[each > 0] / each[each > 0].sum()
     return [
