@@ -75,12 +75,14 @@ def trained(name: str, x: np.ndarray, setting: Setting, **options: object) -> La
     Measure("DCI of the VAE"),
     Measure("DCI gained over the VAE", low=0.2),
     Measure("DCI of the VAE with the rate divided by L, as in the released code"),
-    Measure("DCI gained over that"),
+    Measure("DCI gained over that", low=0.2),
 )
 def sparse_decoder(setting: Setting) -> dict[str, float]:
     """Moran et al.'s seven columns of two causes, 1,000 rows, 5 latents, 50-50, 200 passes, one-cycle 1e-2, 5 starts.
 
-    The sparse decoder minimises the bound itself, its rate warmed up over half of the 2,000 steps.
+    The sparse decoder minimises the bound with the prior of W to the tenth power, its rate warmed up over half of the
+    2,000 steps. The first VAE minimises the bound. In the released code the VAE's rate is a mean over latents, as the
+    sparse decoder's is there, so the VAE of the paper's figures is the second one.
     """
     x, causes = synthetic(setting.seed)
     unseen = Batch(torch.tensor(x[ROWS:], dtype=torch.float32))
@@ -89,7 +91,7 @@ def sparse_decoder(setting: Setting) -> dict[str, float]:
         with torch.no_grad():
             return disentanglement(model.encode(unseen).point().numpy(), causes[ROWS:])
 
-    sparse = trained("sparse_decoder_vae", x, setting, scaling="elbo", warmup=1000)
+    sparse = trained("sparse_decoder_vae", x, setting, scaling="elbo", sparsity=10.0, warmup=1000)
     assert isinstance(sparse, SparseDecoderVAE)
     ours, plain = score(sparse), score(trained("vae", x, setting))
     released = score(trained("beta_vae", x, setting, beta=1 / LATENTS))

@@ -90,14 +90,15 @@ def test_evaluation_moves_neither_expectations_nor_rates() -> None:
 
 def test_the_two_scalings_weigh_the_same_terms() -> None:
     batch = Batch(torch.randn(8, 4))
-    for scaling, of_rate, of_penalty in (("elbo", 1.0, 1 / 200), ("released", 1 / 3, 1 / 8)):
-        model = model_of(scaling=scaling)
+    cases = (("elbo", 1, 1.0, 1 / 200), ("elbo", 10, 1.0, 1 / 200), ("released", 1, 1 / 3, 1 / 8))
+    for scaling, sparsity, of_rate, of_rest in cases:
+        model = model_of(scaling=scaling, sparsity=sparsity)
         loss = model.losses(batch, 0)["model"]
         terms = {name: value.mean() for name, value in loss.terms.items()}
         w = model.decoder.w
         torch.testing.assert_close(terms["penalty"], ((model.p_star + 10 * (1 - model.p_star)) * w.abs()).sum())
-        penalties = terms["penalty"] + terms["scale_penalty"]
-        torch.testing.assert_close(loss.total, terms["distortion"] + of_rate * terms["rate"] + of_penalty * penalties)
+        penalties = sparsity * terms["penalty"] + terms["scale_penalty"]
+        torch.testing.assert_close(loss.total, terms["distortion"] + of_rate * terms["rate"] + of_rest * penalties)
 
 
 def test_the_released_scaling_is_the_released_loss_with_its_scales_shrunk_by_root_d() -> None:
@@ -157,6 +158,8 @@ def test_it_finds_which_latent_drives_which_column() -> None:
 def test_options_that_make_no_sense_are_refused() -> None:
     with pytest.raises(SfumatoError, match="spike > slab > 0"):
         model_of(spike=1.0, slab=2.0)
+    with pytest.raises(SfumatoError, match="above 0"):
+        model_of(sparsity=0.0)
     with pytest.raises(SfumatoError, match="choose released or elbo"):
         model_of(scaling="true")
     with pytest.raises(SfumatoError, match="too many for a sparse decoder"):

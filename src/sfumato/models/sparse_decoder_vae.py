@@ -28,11 +28,11 @@ class SparseDecoderVAE(LatentModel):
         x_j ~ N(f_j(w_j ⊙ z), σ_j²)        (or another likelihood of column j)
         w_jk ~ η_k Laplace(λ₁) + (1 − η_k) Laplace(λ₀),  η_k ~ Beta(a, b),  σ_j² ~ InverseGamma(ν/2, νξ/2)
 
-        loss(x) = −E_q(z|x) log p(x|z) + w·KL(q(z|x) ‖ p(z)) + (1/N) [ penalty + scale_penalty ]
+        loss(x) = −E_q(z|x) log p(x|z) + w·KL(q(z|x) ‖ p(z)) + (1/N) [ s·penalty + scale_penalty ]
         penalty = Σ_jk (λ₁p*_jk + λ₀(1 − p*_jk)) |w_jk|        scale_penalty = Σ_j (ν + 2) log σ_j + νξ / 2σ_j²
 
-    with N training examples: the negative ELBO, and with it an EM algorithm for the spike-and-slab lasso (Ročková and
-    George 2018), whose E and M steps are taken at the start of each training step, from W alone:
+    with N training examples: for s = 1 the negative ELBO, and with it an EM algorithm for the spike-and-slab lasso
+    (Ročková and George 2018), whose E and M steps are taken at the start of each training step, from W alone:
 
         p*_jk = η_k λ₁ e^(−λ₁|w_jk|) / (η_k λ₁ e^(−λ₁|w_jk|) + (1 − η_k) λ₀ e^(−λ₀|w_jk|))
         η_k   = (Σ_j p*_jk + a − 1) / (a + b + D − 2)
@@ -40,7 +40,8 @@ class SparseDecoderVAE(LatentModel):
     The released code minimises something else. Its squared error is a mean over the D columns, its KL a mean over the L
     latents, and its penalties are divided by the B of a batch and not by N. A mean over columns is made good by σ_j,
     which shrinks by √D, so what remains is the loss above with KL/L and 1/B: that is `scaling` "released". "elbo" is
-    the bound itself, and apt to switch latents off.
+    the bound itself. With a thousand examples its prior of W is too faint to clear what leaks from one latent into
+    another's columns; s = 10, that prior to the tenth power, clears it (our choice, not the paper's).
 
     Arguments:
         encoder: encoder(x, given, mask) → q(z | x), a `Normal`.
@@ -50,6 +51,7 @@ class SparseDecoderVAE(LatentModel):
         scaling: "released" or "elbo".
         spike: λ₀, the larger: how hard a weight that should be 0 is pressed.
         slab: λ₁.
+        sparsity: s, how many times the prior of W counts.
         warmup: w as a function of the step.
     """
 
@@ -67,6 +69,7 @@ class SparseDecoderVAE(LatentModel):
         scaling: Literal["released", "elbo"] = "released",
         spike: float = 10.0,
         slab: float = 1.0,
+        sparsity: float = 1.0,
         warmup: Ramp = Ramp(),
     ) -> None:
         super().__init__(encoder, decoder, prior)
@@ -74,9 +77,13 @@ class SparseDecoderVAE(LatentModel):
             raise SfumatoError(f"spike is {spike} and slab {slab}: give rates with spike > slab > 0, such as 10 and 1")
         if scaling not in ("released", "elbo"):
             raise SfumatoError(f"scaling is {scaling!r}: choose released or elbo")
+        if not sparsity > 0:
+            raise SfumatoError(
+                f"sparsity is {sparsity}: give how many times the prior counts, above 0, such as 1 or 10"
+            )
         self.examples = max(examples, 1)
         self.scaling = scaling
-        self.spike, self.slab = spike, slab
+        self.spike, self.slab, self.sparsity = spike, slab, sparsity
         self.warmup = warmup
         entries, latents = decoder.w.shape
         self.a, self.b = 1.0, float(entries)
@@ -104,7 +111,7 @@ class SparseDecoderVAE(LatentModel):
             "penalty": penalty.expand(len(batch)),
             "scale_penalty": scale_penalty(p, w).expand(len(batch)),
         }
-        weights = {"rate": of_rate, "penalty": of_penalties, "scale_penalty": of_penalties}
+        weights = {"rate": of_rate, "penalty": self.sparsity * of_penalties, "scale_penalty": of_penalties}
         return {"model": Loss(terms, weights)}
 
     def drives(self) -> Tensor:
@@ -141,6 +148,7 @@ def build(
     scaling: Literal["released", "elbo"] = "released",
     spike: float = 10.0,
     slab: float = 1.0,
+    sparsity: float = 1.0,
     warmup: int = 0,
 ) -> SparseDecoderVAE:
     """A VAE with a sparse decoder for `spec`.
@@ -149,6 +157,7 @@ def build(
         scaling: of the terms, as in the authors' released code, or those of the bound (elbo)
         spike: rate of the Laplace prior of weights that are to vanish; larger is sparser
         slab: rate of the Laplace prior of the others
+        sparsity: how many times the prior of the weights counts; 10 with the elbo clears what leaks between latents
         warmup: steps over which the weight of the rate rises from 0
     """
     sizes = sizes_for(spec, size)
@@ -160,5 +169,6 @@ def build(
         scaling=scaling,
         spike=spike,
         slab=slab,
+        sparsity=sparsity,
         warmup=Ramp(warmup),
     )
