@@ -63,3 +63,13 @@ def sum_event(log_density: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is not None:
         log_density = log_density.where(mask, 0.0)
     return log_density.flatten(1).sum(1)
+
+
+def each(values: Tensor, times: int) -> Tensor:
+    """Each row `times` times in a row, as `repeat_interleave` gives them; of a single row, views of it.
+
+    >>> import torch
+    >>> each(torch.tensor([[1.0], [2.0]]), 2).flatten()
+    tensor([1., 1., 2., 2.])
+    """
+    return values.unsqueeze(1).expand(-1, times, *values.shape[1:]).flatten(0, 1)

@@ -29,9 +29,9 @@ class Bernoulli(Distribution):
         x = x.to(self.logits.dtype)
         if mask is None and not (torch.is_grad_enabled() and self.logits.requires_grad):
             logits = self.logits.flatten(1)
-            # Σ max(l, 0) − xl, then Σ log(1 + e^−|l|): what both are sums of stays small.
+            # Σ max(l, 0) − xl, then Σ log σ(|l|): what both are sums of stays small.
             sure = logits.clamp_min(0).addcmul_(x.flatten(1), logits, value=-1).sum(1)
-            return -sure - sum_log(logits.abs().neg_().exp_().add_(1))
+            return sum_log(logits.abs().sigmoid_()) - sure
         losses = F.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
         return -sum_event(losses, mask)
 
@@ -64,7 +64,7 @@ class Categorical(Distribution):
 
 
 def sum_log(factors: Tensor) -> Tensor:
-    """Σ_d log f_d of factors from 1 to 2, shape (B, D) to (B,), by products of up to 64 of them; overwrites them.
+    """Σ_d log f_d of factors from ½ to 2, shape (B, D) to (B,), by products of up to 32 of them; overwrites them.
 
     A logarithm takes ten times as long as a product.
 

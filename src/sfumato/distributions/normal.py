@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sfumato.distributions import noise
-from sfumato.distributions.base import Latent, Posterior, sum_event
+from sfumato.distributions.base import Latent, Posterior, each, sum_event
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -82,8 +82,7 @@ class Normal(Posterior):
 
     def repeat(self, times: int) -> Normal:
         """Each example `times` times in a row, shape (B·times, *event)."""
-        scale = self.log_scale.expand_as(self.mean)
-        return Normal(self.mean.repeat_interleave(times, 0), scale.repeat_interleave(times, 0))
+        return Normal(each(self.mean, times), each(self.log_scale.expand_as(self.mean), times))
 
     def kl(self, other: Normal | StandardNormal) -> Tensor:
         """KL(self ‖ other) for each dimension, shape (B, *event).

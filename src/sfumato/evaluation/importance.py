@@ -14,12 +14,13 @@ from sfumato.batch import Batch
 from sfumato.evaluation.how import generator
 from sfumato.evaluation.subject import array, rows
 from sfumato.models._protocols import Bounds
+from sfumato.training.device import keep_memory
 
 STEP = 16
 """Draws are made by multiples of this: a stream of normal numbers is the same however it is cut at such places."""
-NUMBERS, WIDEST = 1 << 19, 512
+NUMBERS, WIDEST = 1 << 21, 2048
 """Numbers side by side in the widest layer of one pass, about, and pairs of example and draw in it, at most. With
-fewer, time is lost between passes; with more, they fit no cache."""
+fewer, time is lost between passes; with more, none is won."""
 GPU = 32
 """How many times as many pairs go through at once where there are that many more processors."""
 LOTS = 2_000_000_000_000
@@ -55,15 +56,16 @@ def weigh(model: Bounds, batch: Batch, draws: int, *, seed: int = 0, at_a_time: 
 
         L_k(x) = log 1/k Σ_i p(x, z_i)/q(z_i|x),   z_i ~ q(z|x)          (Burda, Grosse and Salakhutdinov 2016, eq. 8)
 
-    Nothing of the size of examples × draws is held: of each example the logarithms of Σ w and Σ w² are kept, and a
-    chunk is added to them by logaddexp. The noise of an example is a function of `seed` and of its place alone, so the
-    result does not depend on how examples and draws are cut into chunks.
+    Nothing of the size of examples × draws is held: of each example the logarithms of Σ w and Σ w² are kept. Its noise
+    is a function of `seed` and of its place alone, so the result does not depend on how examples and draws are cut
+    into chunks.
 
     Args:
         model: whose weights; where nothing is drawn (discrete codes) one draw is all there is.
         draws: k.
         at_a_time: pairs of example and draw that go through the model together; by its width unless given.
     """
+    keep_memory(batch.x.device)
     draws = draws if model.noise_size else 1
     pairs = at_a_time or cost(model, batch).at_a_time * (1 if batch.x.device.type == "cpu" else GPU)
     pairs = max(pairs // STEP, 1) * STEP
@@ -84,21 +86,19 @@ def weigh(model: Bounds, batch: Batch, draws: int, *, seed: int = 0, at_a_time: 
 
 def _weigh(model: Bounds, batch: Batch, first: int, draws: int, chunk: int, seed: int) -> Tensor:
     """Sums of distortion and rate, log Σ w and log Σ w² of a few examples, (4, n), in double precision."""
-    n, device = len(batch), batch.x.device
-    # Summed on the CPU: not every device has double precision.
-    streams = [generator(hashed(seed, first + place)) for place in range(n)]
-    sums = torch.zeros(2, n, dtype=torch.float64)
-    logs = torch.full((2, n), -math.inf, dtype=torch.float64)
+    device = batch.x.device
+    streams = [generator(hashed(seed, first + place)) for place in range(len(batch))]
+    found = []
     for done in range(0, draws, chunk):
         k = min(chunk, draws - done)
         whole = -(-k // STEP) * STEP
         noise = torch.cat([torch.randn(whole, model.noise_size, generator=stream)[:k] for stream in streams])
-        log_p, log_ratio = model.log_weight_parts(batch, k, noise.to(device))
-        log_p, log_ratio = log_p.cpu().double(), log_ratio.cpu().double()
-        weights = log_p + log_ratio
-        sums -= torch.stack([log_p.sum(1), log_ratio.sum(1)])
-        logs = torch.logaddexp(logs, torch.stack([weights.logsumexp(1), (2 * weights).logsumexp(1)]))
-    return torch.cat([sums, logs])
+        # Summed on the CPU: not every device has double precision.
+        found.append(torch.stack(model.log_weight_parts(batch, k, noise.to(device))).cpu())
+    log_p, log_ratio = torch.cat(found, 2).double()
+    weights = log_p + log_ratio
+    sums = [-log_p.sum(1), -log_ratio.sum(1)]
+    return torch.stack([*sums, weights.logsumexp(1), (2 * weights).logsumexp(1)])
 
 
 def hashed(seed: int, place: int) -> int:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch
 from sfumato.distributions import Distribution, Latent, Posterior
+from sfumato.distributions.base import each
 from sfumato.distributions.noise import spread
 from sfumato.models._model import Model
 from sfumato.networks import StandardPrior
@@ -92,10 +93,13 @@ class LatentModel(Model):
         """`log_weight` as (log p(x | z, c), log p(z | c) − log q(z | x, c)), each (B, k)."""
         n = len(batch)
         q = self.encode(batch).repeat(k)
-        z = q.sample() if noise is None else q.draw(spread(noise.to(q.point()), n, k))
-        given = None if batch.given is None else batch.given.repeat_interleave(k, 0)
-        mask = None if batch.mask is None else batch.mask.repeat_interleave(k, 0)
-        x = batch.x.expand(k, *batch.x.shape[1:]) if n == 1 else batch.x.repeat_interleave(k, 0)
-        log_p = self.decode(z, given).log_prob(x, mask)
-        log_ratio = self.prior(n * k, given).log_prob(z) - q.log_prob(z)
+        if noise is None:
+            z = q.sample()
+            log_q = q.log_prob(z)
+        else:
+            z, log_q = q.draw_and_log_prob(spread(noise.to(q.point()), n, k))
+        given = None if batch.given is None else each(batch.given, k)
+        mask = None if batch.mask is None else each(batch.mask, k)
+        log_p = self.decode(z, given).log_prob(each(batch.x, k), mask)
+        log_ratio = self.prior(n * k, given).log_prob(z) - log_q
         return log_p.view(n, k), log_ratio.view(n, k)

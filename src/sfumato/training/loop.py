@@ -17,7 +17,7 @@ from sfumato.errors import SfumatoError
 from sfumato.models._model import Model
 from sfumato.training import parallel, randomness, schedules
 from sfumato.training.callbacks import Callback
-from sfumato.training.device import resolve_device, threads_for
+from sfumato.training.device import keep_memory, resolve_device, threads_for
 from sfumato.training.folder import Folder
 from sfumato.training.guard import NotFinite
 from sfumato.training.history import History
@@ -86,6 +86,7 @@ def fit(
     model.to(device)
     train = train.to(device)
     valid = valid.to(device) if valid is not None and len(valid) else None
+    keep_memory(device)
     first = group.rank == 0
     shown = Progress(progress and first, plan, per_epoch, total)
 

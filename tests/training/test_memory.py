@@ -1,0 +1,36 @@
+"""Activations of one step are made in the memory of the last."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import resource, torch
+from sfumato.training.device import keep_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        a = torch.ones(1 << 20)
+        b = a + 1
+        del a, b
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+before = faults()
+keep_memory(torch.device("cpu"))
+faults()
+print(before, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has its own ways")
+def test_pages_are_taken_from_the_system_once() -> None:
+    done = subprocess.run([sys.executable, "-c", FAULTS], check=True, capture_output=True, text=True)
+    before, after = map(int, done.stdout.split())
+    # 20 rounds of 8 MiB: 40,960 pages of 4 KiB, 80 of 2 MiB.
+    assert before > 10 * max(after, 1)
