@@ -18,7 +18,7 @@ from sfumato.training import Settings, fit
 from sources import binary
 
 LAYERS, EPOCHS, WARMUP = 5, 30, 10
-PASSES = Settings(epochs=EPOCHS, batch_size=256, lr=1e-3, schedule="cosine")
+PASSES = Settings(epochs=EPOCHS, batch_size=256, lr=3e-3, schedule="one_cycle")
 DEEP = Settings(steps=1500, batch_size=64, lr=2e-3, schedule="one_cycle")
 DIGITS = 1000
 """Test digits that tell the deep nets apart: a walk through twelve layers of convolutions is dear."""
@@ -72,7 +72,10 @@ def ladder_and_units(data: Path, device: str, seed: int, merged: bool) -> tuple[
     Measure("active units of all layers without ladder"),
 )
 def ladder(setting: Setting) -> dict[str, float]:
-    """MNIST binarised afresh, z 64-32-16-8-4, MLPs 512-256-128-64-32 of two layers, 30 passes of 256, warm-up 10."""
+    """MNIST binarised afresh, z 64-32-16-8-4, MLPs 512-256-128-64-32 of two layers, 30 passes of 256, warm-up 10.
+
+    One-cycle 3e-3, chosen on seed 0 by 4 passes: 94.9 nats; 96.8 at 2e-3, 97.9 with the paper's 1e-3 on a cosine.
+    """
     where = setting.data, setting.device, setting.seed
     nll, units = ladder_and_units(*where, merged=True)
     plain, without = ladder_and_units(*where, merged=False)
