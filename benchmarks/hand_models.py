@@ -215,7 +215,7 @@ def vae_gan(m: nn.Module) -> Step:
 def sparse_vae(m: nn.Module) -> Step:
     def spike_slab(h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean, log_scale = normal(m.encoder.normal, h)
-        return mean, log_scale, torch.exp(-F.relu(-m.encoder.v(h))).clamp(1e-6, 1 - 1e-6)
+        return mean, log_scale, torch.sigmoid(m.encoder.v(h)).clamp(1e-6, 1 - 1e-6)
 
     def coin(p: Tensor, q: Tensor) -> Tensor:
         return p * (p.log() - q.log()) + (1 - p) * (torch.log1p(-p) - torch.log1p(-q))
@@ -224,18 +224,18 @@ def sparse_vae(m: nn.Module) -> Step:
         inputs = seen(x)
         mean, log_scale, gamma = spike_slab(m.encoder.body(inputs))
         mean_u, log_scale_u, gamma_u = spike_slab(m.encoder.body(m.prior_net.inputs))
-        log_omega = torch.log_softmax(m.prior_net.selector(inputs), 1)
-        omega = log_omega.exp()
+        least = m.prior_net.least
+        gamma_u = least + (1 - 2 * least) * gamma_u
         on = torch.sigmoid(m.slope * (torch.rand_like(gamma) - 1 + gamma))
         distortion = squared(x, m.decoder.trunk(on * draw(mean, log_scale)))
         gap = log_scale[:, None] - log_scale_u
         shift = (mean[:, None] - mean_u) * torch.exp(-log_scale_u)
         slab = 0.5 * (torch.exp(2 * gap) + shift.square() - 1) - gap
         rates = (gamma[:, None] * slab + coin(gamma[:, None], gamma_u)).sum(2)
-        used = gamma_u.mean(1)
-        sparsity = gamma_u.shape[1] * coin(used, torch.full_like(used, m.alpha))
-        selection = log_omega - torch.log_softmax(m.prior_net.logits, 0)
-        return {"model": (distortion + (omega * (rates + selection + sparsity)).sum(1)).mean()}
+        used = gamma.mean(0)
+        sparsity = coin(used, torch.full_like(used, m.alpha)).sum()
+        bound = torch.logsumexp(torch.log_softmax(m.prior_net.logits, 0) - rates, 1)
+        return {"model": (distortion - bound).mean() + sparsity}
 
     return step
 

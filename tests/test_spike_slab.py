@@ -70,6 +70,14 @@ def test_the_kl_is_its_closed_form_and_that_of_monte_carlo() -> None:
     torch.testing.assert_close(estimate.view(2, -1).mean(1), q.kl(p).sum(1), rtol=0.03, atol=0.03)
 
 
+def test_the_kl_to_each_of_several_is_that_to_one_after_the_other() -> None:
+    q, p = spike_slab(7), spike_slab(3)
+    every = q.kl_to_each(p)
+    for u in range(3):
+        one = SpikeSlab(Normal(p.slab.mean[u : u + 1], p.slab.log_scale[u : u + 1]), p.gamma[u : u + 1])
+        torch.testing.assert_close(every[:, u], q.kl(one).sum(1), rtol=1e-4, atol=1e-5)
+
+
 def test_the_kl_of_two_coins_is_torchs() -> None:
     p, q = torch.rand(2, 50).clamp(0.01, 0.99)
     torch.testing.assert_close(bernoulli_kl(p, q), td.kl_divergence(td.Bernoulli(p), td.Bernoulli(q)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch import distributions as td
 
 import sfumato
 from sfumato.batch import Batch
@@ -15,7 +16,7 @@ from sfumato.distributions import SpikeSlabMixture
 from sfumato.errors import SfumatoError
 from sfumato.models import build
 from sfumato.models._model import END
-from sfumato.models.sparse_vae import SparseVAE, pairwise
+from sfumato.models.sparse_vae import SparseVAE, sparsity
 from sfumato.objectives import importance_bound
 from sfumato.spec import DataSpec, Field
 
@@ -36,19 +37,32 @@ def test_the_prior_is_the_encoders_own_answer_to_the_pseudo_inputs() -> None:
         model.prior_net.inputs.copy_(inputs)
     prior, q = model.prior(5), model.encode(Batch(inputs))
     assert isinstance(prior, SpikeSlabMixture)
-    torch.testing.assert_close(prior.components.gamma, q.gamma)  # type: ignore[attr-defined]
+    least = model.prior_net.least
+    torch.testing.assert_close(prior.components.gamma, least + (1 - 2 * least) * q.gamma)  # type: ignore[attr-defined]
     torch.testing.assert_close(prior.components.slab.mean, q.slab.mean)  # type: ignore[attr-defined]
     names = list(model.state_dict())
     assert len(names) == len({value.data_ptr() for value in model.state_dict().values()})
 
 
-def test_the_rates_against_all_pseudo_inputs_are_those_against_each() -> None:
-    model = model_of(pseudo_inputs=3)
-    q, p = model.encode(Batch(torch.randn(7, 6))), model.prior_net.components()
-    every = pairwise(q).kl(p).sum(2)  # type: ignore[arg-type]
-    for u in range(3):
-        one = type(p)(type(p.slab)(p.slab.mean[u : u + 1], p.slab.log_scale[u : u + 1]), p.gamma[u : u + 1])
-        torch.testing.assert_close(every[:, u], q.kl(one).sum(1))  # type: ignore[attr-defined]
+def test_no_latent_is_out_of_reach_of_the_prior() -> None:
+    for alpha, least in ((0.25, 1 / (1 + np.exp(5))), (0.001, 0.0005)):
+        model = model_of(alpha=alpha)
+        with torch.no_grad():
+            model.encoder.v.bias.fill_(-50.0)
+            gamma = model.prior_net.components().gamma
+        torch.testing.assert_close(gamma, torch.full_like(gamma, float(least)), rtol=1e-2, atol=0)
+
+
+def test_no_choice_of_pseudo_inputs_makes_a_lower_bound_than_theirs() -> None:
+    model = model_of(pseudo_inputs=3).eval()
+    with torch.no_grad():
+        batch = Batch(torch.randn(7, 6))
+        terms = model.losses(batch, END)["model"].terms
+        rates = model.encode(batch).kl_to_each(model.prior_net.components())  # type: ignore[attr-defined]
+        paid = terms["rate"] + terms["selection"]
+        for omega in (*torch.eye(3), torch.full((3,), 1 / 3), torch.tensor([0.5, 0.3, 0.2])):
+            other = omega @ rates.t() + torch.special.xlogy(omega, 3 * omega).sum()
+            assert (paid <= other + 1e-5).all()
 
 
 def test_what_is_minimised_bounds_log_p_and_weights_are_of_one_measure() -> None:
@@ -93,9 +107,25 @@ def test_the_sparsity_term_is_zero_at_alpha_and_counts_every_latent() -> None:
     with torch.no_grad():
         model.encoder.v.weight.zero_()
         for gamma, expected in ((0.25, 0.0), (0.5, 8 * (0.5 * np.log(2) + 0.5 * np.log(0.5 / 0.75)))):
-            model.encoder.v.bias.fill_(float(np.log(gamma)))
-            sparsity = model.losses(batch, END)["model"].terms["sparsity"]
-            torch.testing.assert_close(sparsity, torch.full((5,), float(expected)), rtol=1e-4, atol=1e-5)
+            model.encoder.v.bias.fill_(float(np.log(gamma / (1 - gamma))))
+            found = model.losses(batch, END)["model"].terms["sparsity"]
+            torch.testing.assert_close(found, torch.full((5,), float(expected)), rtol=1e-4, atol=1e-5)
+
+
+def test_the_sparsity_term_and_its_gradient_are_those_of_the_usage_of_each_latent() -> None:
+    gamma = torch.rand(9, 4).clamp(0.05, 0.95).requires_grad_()
+    usage = td.kl_divergence(td.Bernoulli(gamma.mean(0)), td.Bernoulli(torch.full((4,), 0.2))).sum()
+    shared = sparsity(gamma, 0.2).mean()
+    torch.testing.assert_close(shared, usage)
+    torch.testing.assert_close(*(torch.autograd.grad(one, gamma)[0] for one in (shared, usage)))
+
+
+def test_the_same_latents_for_all_cost_more_than_others_for_each() -> None:
+    same, others = torch.zeros(4, 4), torch.eye(4)
+    same[:, 0] = 1.0
+    costs = [float(sparsity(gamma.clamp(1e-6, 1 - 1e-6), 0.25).mean()) for gamma in (same, others)]
+    assert costs[0] > 2.0
+    assert abs(costs[1]) < 1e-4
 
 
 def sparse_data(n: int) -> Tensor:

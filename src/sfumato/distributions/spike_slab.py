@@ -72,6 +72,24 @@ class SpikeSlab(Posterior):
         spike = bernoulli_kl(self.gamma, other.gamma)
         return self.gamma * self.slab.kl(other.slab) + spike
 
+    def kl_to_each(self, others: SpikeSlab) -> Tensor:
+        """KL(self ‖ other) summed over dimensions, for each of U others over (U, L); shape (B, U).
+
+        Three matrix products, never a (B, U, L) array.
+        """
+        gamma, slab = self.gamma, self.slab
+        precision = torch.exp(-2 * others.slab.log_scale)
+        weighted = precision * others.slab.mean
+        off = torch.log1p(-others.gamma)
+        on = others.slab.log_scale + 0.5 * weighted * others.slab.mean - torch.log(others.gamma)
+        mean = gamma * slab.mean
+        square = gamma * torch.exp(2 * slab.log_scale) + mean * slab.mean
+        own = gamma * (torch.log(gamma) - slab.log_scale - 0.5) + (1 - gamma) * torch.log1p(-gamma)
+        # Mixed precision would round these products: single nats in a divergence.
+        with torch.autocast(gamma.device.type, enabled=False):
+            crossed = gamma @ (on + off).t() + 0.5 * (square @ precision.t()) - mean @ weighted.t()
+        return own.sum(1, keepdim=True) + crossed - off.sum(1)
+
 
 class SpikeSlabMixture(Latent):
     """p(z) = Σ_u π_u p_u(z) with spike-and-slab components, the same for each of n examples.

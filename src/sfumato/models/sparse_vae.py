@@ -7,12 +7,12 @@ from torch import Tensor
 
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Normal, SpikeSlab
-from sfumato.distributions.spike_slab import bernoulli_kl
 from sfumato.errors import SfumatoError
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.networks.spike_slab import PseudoInputs, SpikeSlabEncoder
+from sfumato.networks.spike_slab import LEAST, PseudoInputs, SpikeSlabEncoder
 from sfumato.objectives import Ramp
+from sfumato.objectives.rate import joint_mean
 from sfumato.spec import DataSpec, Size
 
 TAKES_SYMBOLS = True
@@ -22,18 +22,24 @@ class SparseVAE(LatentModel):
     """Tonolini, Jensen and Murray-Smith 2019, Variational sparse coding.
 
         q(z|x) = Π_j [ γ_j N(z_j; μ_j, σ_j²) + (1 − γ_j) δ₀(z_j) ]
-        loss(x) = −E_q(z|x) log p(x|z) + Σ_u ω_u(x) KL(q(z|x) ‖ q(z|x_u))          `distortion` + `rate`
-                  + KL(ω(x) ‖ π)                                                    `selection`
-                  + J Σ_u ω_u(x) KL(γ̄_u ‖ α)                                        `sparsity`
+        loss(x) = −E_q(z|x) log p(x|z) + Σ_u ω_u(x) KL(q(z|x) ‖ p_u)      `distortion` + `rate`
+                  + KL(ω(x) ‖ π)                                           `selection`
+                  + Σ_j KL(γ̄_j ‖ α)                                        `sparsity`
 
-    with pseudo-inputs x_u, a selector ω(x) of them, J latents, and γ̄_u the mean over them of γ at x_u. The first three
-    terms are the negative ELBO under p(z) = Σ_u π_u q(z|x_u); the paper leaves `selection` (at most log U nats) out.
-    In training z is the relaxed draw σ(c(u − 1 + γ))·(μ + σε); in evaluation it is an exact one. `encode(batch)`
-    gives a `SpikeSlab`, whose `point` is 0 wherever the spike is the likelier.
+    with p_u = q(z|x_u) for pseudo-inputs x_u, ω_u(x) ∝ π_u exp(−KL(q(z|x) ‖ p_u)), and γ̄_j the mean over examples of
+    γ_j. The first three terms are the negative ELBO under p(z) = Σ_u π_u p_u, with the ω that makes it least. In
+    training z is the relaxed draw σ(c(u − 1 + γ))·(μ + σε); in evaluation it is an exact one. `encode(batch)` gives a
+    `SpikeSlab`, whose `point` is 0 wherever the spike is the likelier.
 
-    Training has two phases: first the slab is held at N(0, 1), so that γ alone learns which latents are used; then
-    its μ and log σ grow in, multiplied by λ(t) from 0 to 1, while the slope c
-    grows from a fifth of its end.
+    Training may begin with the paper's two phases: first the slab is held at N(0, 1), so that γ alone learns which
+    latents are used; then its μ and log σ grow in, multiplied by λ(t) from 0 to 1, while the slope c grows from a fifth
+    of its end.
+
+    Four things are not the paper's, with which few latents were ever on, the same for all examples. (1) `sparsity` was
+    J Σ_u ω_u KL(γ̄_u ‖ α), with J latents and γ̄_u the mean over them of γ at x_u: it counts how many are on, and is as
+    content with the same two for all examples. Ours is never less than that of the mean of all γ, and near 0 only if
+    each latent is on in a part α of the examples. (2) γ of pseudo-inputs keeps away from 0, as in the authors' code.
+    (3) γ is σ(v). (4) ω was a network's answer, and `selection` left out.
 
     Densities of z are with respect to the mixed measure of `SpikeSlab`, for q and p alike: `log_weight` is right.
 
@@ -41,7 +47,7 @@ class SparseVAE(LatentModel):
         encoder: encoder(x, given, mask) → q(z | x); its parts `features` and `of` are called one after the other.
         decoder: decoder(z, given) → p(x | z).
         prior: the pseudo-inputs, with this same encoder.
-        alpha: α, the part of the latents that a pseudo-input should use.
+        alpha: α, the part of the latents that an example should use, and of the examples that should use a latent.
         slope: c at its end.
         spike_steps: steps of the first phase.
         slab_steps: steps over which the slab grows in.
@@ -71,23 +77,19 @@ class SparseVAE(LatentModel):
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         grown = self.grown(step - self.spike_steps) if step >= self.spike_steps else 0.0
-        features = self.encoder.features(batch.x, batch.mask)
-        q = scaled(self.encoder.of(features), grown)
+        q = scaled(self.encoder.of(self.encoder.features(batch.x, batch.mask)), grown)
         p = scaled(self.prior_net.components(), grown)
-        log_omega = self.prior_net.select(features)
-        omega = log_omega.exp()
-
         z = q.relaxed(self.slope * (0.2 + 0.8 * grown)) if self.training else q.sample()
         distortion = -self.decode(z, batch.given).log_prob(batch.x, batch.mask)
-        rates = pairwise(q).kl(p).sum(2)
-        selection = (omega * (log_omega - torch.log_softmax(self.prior_net.logits, 0))).sum(1)
-        used = p.gamma.mean(1)
-        sparsity = p.gamma.shape[1] * bernoulli_kl(used, torch.full_like(used, self.alpha))
+        rates = q.kl_to_each(p)
+        log_pi = torch.log_softmax(self.prior_net.logits, 0)
+        log_omega = torch.log_softmax(log_pi - rates, 1)
+        omega = log_omega.exp()
         terms = {
             "distortion": distortion,
             "rate": (omega * rates).sum(1),
-            "selection": selection,
-            "sparsity": omega @ sparsity,
+            "selection": (omega * (log_omega - log_pi)).sum(1),
+            "sparsity": sparsity(q.gamma, self.alpha),
         }
         return {"model": Loss(terms, also={"active": q.gamma.mean(1)})}
 
@@ -102,9 +104,19 @@ def scaled(q: SpikeSlab, grown: float) -> SpikeSlab:
     return q if grown == 1.0 else SpikeSlab(Normal(grown * q.slab.mean, grown * q.slab.log_scale), q.gamma)
 
 
-def pairwise(q: SpikeSlab) -> SpikeSlab:
-    """`q` of shape (B, 1, L), to stand against components of shape (U, L)."""
-    return SpikeSlab(Normal(q.slab.mean.unsqueeze(1), q.slab.log_scale.unsqueeze(1)), q.gamma.unsqueeze(1))
+def sparsity(gamma: Tensor, alpha: float) -> Tensor:
+    """Σ_j KL(γ̄_j ‖ α) with γ̄ the mean over the batch, shared out so that its mean is that; shape (B, L) to (B,).
+
+    An example pays log γ̄_j/α for a latent that is on: nothing where α of the examples use it, a bonus where fewer do.
+    The gradient is that of Σ_j KL(γ̄_j ‖ α) too.
+
+    >>> gamma = torch.tensor([[0.9, 0.5], [0.1, 0.5]])
+    >>> sparsity(gamma, 0.5)
+    tensor([0., 0.])
+    """
+    used = joint_mean(gamma.detach())
+    on, off = torch.log(used / alpha), torch.log((1 - used) / (1 - alpha))
+    return gamma @ on + (1 - gamma) @ off
 
 
 def build(
@@ -114,28 +126,29 @@ def build(
     alpha: float | None = None,
     pseudo_inputs: int = 10,
     slope: float = 100.0,
-    spike_steps: int | None = None,
-    slab_steps: int | None = None,
+    spike_steps: int = 0,
+    slab_steps: int = 0,
 ) -> SparseVAE:
     """A sparse VAE with networks for `spec`.
 
     Args:
-        alpha: the part of the latents that an example uses; 0.01 unless given, or that of five latents if it is more
+        alpha: the part of the latents that an example is to use; 0.01 unless given, or five of them if that is more
         pseudo_inputs: number of learned inputs whose codes are the prior
         slope: how near the draws of training come to exact zeros at the end
-        spike_steps: steps in which only the choice of latents is learned; 1 for each 200 examples unless given
-        slab_steps: steps over which their values grow in after that; 1 for each 100 examples unless given
+        spike_steps: steps in which only the choice of latents is learned
+        slab_steps: steps over which their values grow in after that
     """
     if pseudo_inputs < 1:
         raise SfumatoError(f"pseudo_inputs is {pseudo_inputs}: give a whole number of at least 1")
     sizes = sizes_for(spec, size)
     encoder = SpikeSlabEncoder(encoder_for(spec, sizes))
+    part = min(max(0.01, 5 / sizes.latent_dim), 0.5) if alpha is None else alpha
     return SparseVAE(
         encoder,
         decoder_for(spec, sizes),
-        PseudoInputs(encoder, spec.shape, pseudo_inputs, min(sizes.width, 128)),
-        alpha=min(max(0.01, 5 / sizes.latent_dim), 0.5) if alpha is None else alpha,
+        PseudoInputs(encoder, spec.shape, pseudo_inputs, min(LEAST, part / 2)),
+        alpha=part,
         slope=slope,
-        spike_steps=spec.examples // 200 if spike_steps is None else spike_steps,
-        slab_steps=spec.examples // 100 if slab_steps is None else slab_steps,
+        spike_steps=spike_steps,
+        slab_steps=slab_steps,
     )

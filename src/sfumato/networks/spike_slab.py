@@ -6,16 +6,19 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sfumato.distributions import SpikeSlab, SpikeSlabMixture
 from sfumato.networks.features import pseudo_inputs
 from sfumato.networks.gaussian import Encoder, full
-from sfumato.networks.mlp import MLP
+
+LEAST = 1 / (1 + math.exp(5))
+"""γ of a pseudo-input is kept this far from 0 and 1, as the authors' σ(10(γ − ½)) does."""
 
 
 class SpikeSlabEncoder(nn.Module):
-    """q(z | x) = Π_j [ γ_j N(z_j; μ_j, σ_j²) + (1 − γ_j) δ₀(z_j) ], with log γ = −ReLU(−v).
+    """q(z | x) = Π_j [ γ_j N(z_j; μ_j, σ_j²) + (1 − γ_j) δ₀(z_j) ], with γ = σ(v).
+
+    The paper's log γ = −ReLU(−v) is this from afar, but has no gradient where v > 0: a gate once open stays so.
 
     Arguments:
         normal: the encoder of a normal, whose features, body and layers for μ and log σ it takes over.
@@ -29,7 +32,7 @@ class SpikeSlabEncoder(nn.Module):
         self.body = normal.body
         self.normal = normal.normal
         self.v = nn.Linear(self.normal.inputs, self.normal.latent_dim)
-        # γ = ½ at the start: where v is positive it has no gradient.
+        # γ = ⅓ at the start.
         nn.init.constant_(self.v.bias, -math.log(2))
 
     def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> SpikeSlab:
@@ -38,11 +41,14 @@ class SpikeSlabEncoder(nn.Module):
     def of(self, features: Tensor) -> SpikeSlab:
         """The posterior of an input that is given as its features."""
         h = self.body(features)
-        return SpikeSlab(self.normal(h), torch.exp(-F.relu(-full(self.v(h)))))
+        return SpikeSlab(self.normal(h), torch.sigmoid(full(self.v(h))))
 
 
 class PseudoInputs(nn.Module):
-    """p(z) = Σ_u π_u q(z | x_u): the encoder's own answers to U learned inputs, and who is near which of them.
+    """p(z) = Σ_u π_u q(z | x_u): the encoder's own answers to U learned inputs, with γ between `least` and 1 − `least`.
+
+    Were γ of all pseudo-inputs free to reach 0 for a latent, no example could afford to use it, and it would never
+    learn to be of use.
 
     The inputs are learned as features (a picture's intensities from −1 to 1, a column's embedding), which is what
     the encoder sees of data of any kind.
@@ -51,24 +57,20 @@ class PseudoInputs(nn.Module):
         encoder: the model's own; it is not a part of this module, and its parameters stay the encoder's.
         shape: of one example.
         count: number of pseudo-inputs U.
-        width: hidden width of the selector ω.
+        least: the least γ.
     """
 
-    def __init__(self, encoder: SpikeSlabEncoder, shape: tuple[int, ...], count: int, width: int) -> None:
+    def __init__(self, encoder: SpikeSlabEncoder, shape: tuple[int, ...], count: int, least: float = LEAST) -> None:
         super().__init__()
         self._encoder = (encoder,)
         self.inputs = pseudo_inputs(encoder.features, shape, count)
         self.logits = nn.Parameter(torch.zeros(count))
-        body = MLP(self.inputs[0].numel(), width, 1)
-        self.selector = nn.Sequential(nn.Flatten(), body, nn.Linear(body.outputs, count))
+        self.least = least
 
     def forward(self, given: Tensor | None, n: int) -> SpikeSlabMixture:
         return SpikeSlabMixture(self.logits, self.components(), n)
 
     def components(self) -> SpikeSlab:
-        """q(z | x_u), over (U, L)."""
-        return self._encoder[0].of(self.inputs)
-
-    def select(self, features: Tensor) -> Tensor:
-        """log ω_u(x), shape (B, U)."""
-        return torch.log_softmax(full(self.selector(features)), 1)
+        """q(z | x_u) with its γ kept from 0 and 1, over (U, L)."""
+        q = self._encoder[0].of(self.inputs)
+        return SpikeSlab(q.slab, self.least + (1 - 2 * self.least) * q.gamma)
