@@ -13,6 +13,7 @@ import torch
 import sfumato
 from sfumato import report
 from sfumato.batch import Batch
+from sfumato.data.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.models import build
 from sfumato.models._model import END
@@ -22,6 +23,7 @@ from sfumato.networks.code_prior import CodePrior
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.grids import GridDecoder, GridEncoder, grid
 from sfumato.spec import DataSpec, Field
+from sfumato.training import Settings, fit
 
 VECTOR = DataSpec((3,), (Field("real"),), examples=1000)
 SMALL = {"width": 16, "depth": 1, "prior_width": 16, "prior_depth": 1, "codebook": 8}
@@ -60,6 +62,20 @@ def test_the_prior_gives_the_model_no_gradient_and_the_model_none_to_the_prior()
     for player, other in itertools.permutations(players):
         gradients = torch.autograd.grad(losses[player].total, players[other], retain_graph=True, allow_unused=True)
         assert all(gradient is None for gradient in gradients)
+
+
+@pytest.mark.parametrize("quantizer", ["codebook", "fsq"])
+def test_from_a_step_on_the_prior_alone_learns(quantizer: str) -> None:
+    rows = Resident(torch.randn(100, 3))
+    models = {steps: make(quantizer=quantizer, still_after=10) for steps in (10, 20)}
+    for steps, model in models.items():
+        fit(model, rows, settings=Settings(steps=steps, batch_size=20, schedule="constant", seed=0, device="cpu"))
+    first, second = (model.state_dict() for model in models.values())
+    moved = {name for name, value in first.items() if not torch.equal(value, second[name])}
+    assert {name.partition(".")[0] for name in moved} == {"code_prior"}
+    assert "code_prior.vectors" not in moved
+    assert list(models[20].losses(rows.take(slice(None)), END)) == ["model", "prior"]
+    assert list(models[20].train().losses(rows.take(slice(None)), 10)) == ["prior"]
 
 
 def test_the_prior_sums_to_one_over_all_lists_of_codes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from sfumato.batch import Batch, Loss
@@ -36,7 +37,8 @@ class VQVAE(Model):
     taken) are those of the joint batch.
 
     The prior is trained beside the model on codes that it does not move: two-stage training with a target that moves
-    until the codes stand still. Conditions are seen by the prior alone: p(x|c) = Σ_k p(k|c) p(x|k).
+    until the codes stand still. From step `still_after` on they do, and the prior alone has a loss: the second stage.
+    Conditions are seen by the prior alone: p(x|c) = Σ_k p(k|c) p(x|k).
 
     `distortion` + `rate` is a description length of x in nats: log p(x|c) is at least its negative, as k is a function
     of x. Early stopping watches it, and `score` gives it exactly: nothing is drawn.
@@ -48,6 +50,7 @@ class VQVAE(Model):
         code_prior: p(k | c).
         beta: β.
         condition_dropout: probability of leaving a condition out.
+        still_after: the step from which on encoder, quantizer and decoder are kept as they are; None is never.
 
     >>> import torch
     >>> from sfumato.models import build
@@ -66,6 +69,7 @@ class VQVAE(Model):
         *,
         beta: float = 0.25,
         condition_dropout: float = 0.1,
+        still_after: int | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -74,6 +78,7 @@ class VQVAE(Model):
         self.code_prior = code_prior
         self.beta = beta
         self.condition_dropout = condition_dropout
+        self.still_after = still_after
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         prior = list(self.code_prior.parameters())
@@ -84,6 +89,8 @@ class VQVAE(Model):
         given = batch.given
         if self.training and self.condition_dropout and given is not None:
             given = leave_out(given, self.condition_dropout)
+        if self.training and self.still_after is not None and step >= self.still_after:
+            return {"prior": Loss({"rate": -self.code_prior.log_prob(self._settled_codes(batch), given)})}
         found: Quantized = self.quantizer(self.encoder(batch.x, batch.mask))
         terms = {"distortion": -self.decoder(found.values).log_prob(batch.x, batch.mask)}
         if found.commitment is not None:
@@ -95,6 +102,14 @@ class VQVAE(Model):
             "model": Loss(terms, {"commitment": self.beta}, also={"perplexity": perplexity, "usage": usage}),
             "prior": Loss({"rate": -self.code_prior.log_prob(listed(found.codes), given)}),
         }
+
+    @torch.no_grad()
+    def _settled_codes(self, batch: Batch) -> Tensor:
+        """The codes of a training batch, from which the codebook learns nothing."""
+        self.quantizer.eval()
+        codes = self.encode(batch).point()
+        self.quantizer.train()
+        return codes
 
     def monitor(self, batch: Batch) -> Tensor:
         return -self.log_weight(batch, 1)[:, 0]
@@ -180,6 +195,7 @@ def build(
     beta: float = 0.25,
     decay: float = 0.99,
     condition_dropout: float = 0.1,
+    still_after: int | None = None,
     prior_width: int | None = None,
     prior_depth: int = 2,
     prior_dropout: float = 0.1,
@@ -196,11 +212,18 @@ def build(
         beta: weight of the commitment of vectors to their codes
         decay: how slowly the codebook follows, of its running means
         condition_dropout: how often each condition is left out in training, so that it may be left out later
+        still_after: steps after which the codes stand still and only their prior goes on learning; never unless given
         prior_width: width of the transformer over codes; chosen from the data unless given
         prior_depth: blocks of the transformer over codes
         prior_dropout: dropout of the transformer over codes
     """
-    at_least = {"codebook": (codebook, 2), "levels": (levels, 1), "codes": (codes, 1), "prior_depth": (prior_depth, 1)}
+    at_least = {
+        "codebook": (codebook, 2),
+        "levels": (levels, 1),
+        "codes": (codes, 1),
+        "still_after": (still_after, 1),
+        "prior_depth": (prior_depth, 1),
+    }
     for name, (value, lowest) in at_least.items():
         if value is not None and value < lowest:
             raise SfumatoError(f"{name} is {value}: give a whole number of at least {lowest}")
@@ -245,4 +268,12 @@ def build(
         depth=prior_depth,
         dropout=prior_dropout,
     )
-    return VQVAE(encoder, quantized, decoder, prior, beta=beta, condition_dropout=condition_dropout)
+    return VQVAE(
+        encoder,
+        quantized,
+        decoder,
+        prior,
+        beta=beta,
+        condition_dropout=condition_dropout,
+        still_after=still_after,
+    )
