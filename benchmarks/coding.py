@@ -96,8 +96,8 @@ def sparse_vae(setting: Setting) -> dict[str, float]:
     Codes are draws from q(z | x), as in the authors' code; from its points the same is asked.
     """
     place = (setting.data, setting.device, setting.seed)
-    many = scored("sparse_vae", *place, 200, alpha=0.01)
-    few = scored("sparse_vae", *place, 16, alpha=0.01)
+    many = scored("sparse_vae", *place, 200, alpha=0.01, contrast=25.0)
+    few = scored("sparse_vae", *place, 16, alpha=0.01, contrast=25.0)
     plain = scored("vae", *place, 200)
     return {
         "accuracy from 200 sparse latents": many.drawn,

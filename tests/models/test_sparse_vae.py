@@ -153,9 +153,22 @@ def test_codes_of_a_trained_model_are_exactly_zero_but_for_a_few() -> None:
     assert (drawn == 0).float().mean() > 0.5
 
 
-def test_alpha_must_be_a_part() -> None:
+def test_with_a_contrast_gates_start_decided_and_different() -> None:
+    x = torch.randn(200, 6)
+    even, decided = (model_of(contrast=contrast, latent_dim=100, alpha=0.02) for contrast in (0.0, 25.0))
+    with torch.no_grad():
+        even, decided = (one.encode(Batch(x)).gamma for one in (even, decided))  # type: ignore[attr-defined]
+    assert ((even > 0.15) & (even < 0.6)).all()
+    assert ((decided < 0.1) | (decided > 0.9)).float().mean() > 0.7
+    assert 0.02 < decided.mean() < 0.3
+    assert decided.std(0).mean() > 3 * even.std(0).mean()
+
+
+def test_options_that_make_no_sense_are_refused() -> None:
     with pytest.raises(SfumatoError, match="alpha is"):
         model_of(alpha=1.5)
+    with pytest.raises(SfumatoError, match="contrast is"):
+        model_of(contrast=-1.0)
 
 
 def test_all_doors_on_moons(tmp_path: Path) -> None:

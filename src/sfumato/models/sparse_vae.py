@@ -126,6 +126,7 @@ def build(
     alpha: float | None = None,
     pseudo_inputs: int = 10,
     slope: float = 100.0,
+    contrast: float = 0.0,
     spike_steps: int = 0,
     slab_steps: int = 0,
 ) -> SparseVAE:
@@ -135,14 +136,17 @@ def build(
         alpha: the part of the latents that an example is to use; 0.01 unless given, or five of them if that is more
         pseudo_inputs: number of learned inputs whose codes are the prior
         slope: how near the draws of training come to exact zeros at the end
+        contrast: how decided and different the gates of latents start; 25 helps with hundreds of latents, 0 with few
         spike_steps: steps in which only the choice of latents is learned
         slab_steps: steps over which their values grow in after that
     """
     if pseudo_inputs < 1:
         raise SfumatoError(f"pseudo_inputs is {pseudo_inputs}: give a whole number of at least 1")
     sizes = sizes_for(spec, size)
-    encoder = SpikeSlabEncoder(encoder_for(spec, sizes))
+    if contrast < 0:
+        raise SfumatoError(f"contrast is {contrast}: give 0, or how decided the gates start, such as 25")
     part = min(max(0.01, 5 / sizes.latent_dim), 0.5) if alpha is None else alpha
+    encoder = SpikeSlabEncoder(encoder_for(spec, sizes), contrast, share=min(max(4 * part, 0.01), 0.5))
     return SparseVAE(
         encoder,
         decoder_for(spec, sizes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from sfumato.distributions import SpikeSlab, SpikeSlabMixture
 from sfumato.networks.features import pseudo_inputs
 from sfumato.networks.gaussian import Encoder, full
+
+SPREAD = 0.17
+"""Standard deviation of v over latents and examples, for a contrast of 1: measured on pictures."""
 
 LEAST = 1 / (1 + math.exp(5))
 """γ of a pseudo-input is kept this far from 0 and 1, as the authors' σ(10(γ − ½)) does."""
@@ -22,18 +26,24 @@ class SpikeSlabEncoder(nn.Module):
 
     Arguments:
         normal: the encoder of a normal, whose features, body and layers for μ and log σ it takes over.
+        contrast: how decided the gates start. At 0 all are about ⅓ open. Otherwise v's weights w are so many times what
+            torch would give them, less their mean, which leaves out what all inputs have in common: each latent starts
+            on for some examples and off for the others.
+        share: with a contrast, about the part of the latents that starts on for an example.
 
     Shapes: x (B, *shape), given None, mask like x or None; to `SpikeSlab` over (B, L).
     """
 
-    def __init__(self, normal: Encoder) -> None:
+    def __init__(self, normal: Encoder, contrast: float = 0.0, share: float = 0.5) -> None:
         super().__init__()
         self.features = normal.features
         self.body = normal.body
         self.normal = normal.normal
         self.v = nn.Linear(self.normal.inputs, self.normal.latent_dim)
-        # γ = ⅓ at the start.
-        nn.init.constant_(self.v.bias, -math.log(2))
+        with torch.no_grad():
+            if contrast:
+                self.v.weight.copy_(contrast * (self.v.weight - self.v.weight.mean(1, keepdim=True)))
+            self.v.bias.fill_(contrast * SPREAD * NormalDist().inv_cdf(share) if contrast else -math.log(2))
 
     def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> SpikeSlab:
         return self.of(self.features(x, mask))
