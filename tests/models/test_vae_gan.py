@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import sfumato
@@ -16,7 +16,7 @@ from sfumato.distributions import Columns, Normal, Scaled
 from sfumato.errors import SfumatoError
 from sfumato.models import build, needs_conditions
 from sfumato.models.vae_gan import VAEGAN
-from sfumato.networks.discriminator import View, straight_through
+from sfumato.networks.discriminator import PictureDiscriminator, View, straight_through
 from sfumato.spec import DataSpec, Field
 
 VECTOR = DataSpec((3,), (Field("real"),))
@@ -208,6 +208,24 @@ def test_conditions_reach_all_three_networks_and_may_be_left_out() -> None:
     assert all(loss.per_example.isfinite().all() for loss in losses.values())
     assert model.sample(4, None).shape == (4, 3)
     assert not needs_conditions("vae_gan")
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 28, 20), (1, 3, 5), (1, 64, 64)])
+def test_a_discriminator_of_pictures_cannot_be_steep(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    given = (Field("category", 2),)
+    seen = PictureDiscriminator(DataSpec(shape, (Field("level", 256),), given=given), shape)
+    x, condition = torch.rand(6, *shape), torch.tensor([[0.0], [1.0], [torch.nan]]).repeat(2, 1)
+    for _ in range(30):
+        seen(x, condition)
+    weights = [part.weight.flatten(1) for part in seen.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    for weight in weights:
+        assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1.0, abs=0.05)
+    (odds, features), (others, same) = seen.eval()(x, condition), seen(x, 1 - condition)
+    assert torch.equal(features, same)
+    assert (odds != others).tolist() == [True, True, False] * 2
+    torch.testing.assert_close(features.mean(1), torch.zeros(6), atol=1e-5, rtol=0)
+    torch.testing.assert_close(features.square().mean(1), torch.ones(6), atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("options", [{}, {"given": ["label"]}])

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from sfumato.batch import Batch, Loss
 from sfumato.models._latent import LatentModel
 from sfumato.networks import Decoder, decoder_for, encoder_for, sizes_for
-from sfumato.networks.discriminator import Discriminator, View
+from sfumato.networks.discriminator import Discriminator, PictureDiscriminator, View
 from sfumato.networks.features import leave_out
 from sfumato.objectives import joint_mean, rate
 from sfumato.spec import DataSpec, Size
@@ -188,7 +188,7 @@ def build(
         encoder_for(spec, sizes, conditional=conditional),
         decoder,
         sizes.latent_dim,
-        Discriminator(spec, sizes, view.shape),
+        PictureDiscriminator(spec, view.shape) if spec.is_picture else Discriminator(spec, sizes, view.shape),
         view,
         gamma=gamma,
         adversary=adversary,

@@ -7,16 +7,19 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from sfumato.distributions import Bernoulli, Columns, Distribution, Layout, Normal, Scaled
 from sfumato.distributions.discrete import draw
 from sfumato.errors import SfumatoError
 from sfumato.networks import Sizes
-from sfumato.networks.convolutional import ConvEncoder
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import full
 from sfumato.networks.mlp import MLP
 from sfumato.spec import DataSpec
+
+WIDTH, SMALLEST = 32, 8
+"""Channels of the first convolution over pictures, and the sides down to which they are halved."""
 
 
 class View(nn.Module):
@@ -100,16 +103,10 @@ class Discriminator(nn.Module):
     def __init__(self, spec: DataSpec, sizes: Sizes, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.given = GivenFeatures(spec.given) if spec.given else None
-        width = sizes.width if sizes.kind == "mlp" else 4 * sizes.width
-        lower: MLP | ConvEncoder
-        if sizes.kind == "conv":
-            lower = ConvEncoder(shape, sizes.width, sizes.depth)
-        else:
-            lower = MLP(math.prod(shape), width, sizes.depth)
-        flat = nn.Flatten() if sizes.kind == "mlp" else nn.Identity()
-        self.lower = nn.Sequential(flat, lower, nn.LayerNorm(lower.outputs, elementwise_affine=False))
-        self.upper = MLP(lower.outputs + (self.given.outputs if self.given else 0), width, 1)
-        self.last = nn.Linear(width, 1)
+        lower = MLP(math.prod(shape), sizes.width, sizes.depth)
+        self.lower = nn.Sequential(nn.Flatten(), lower, nn.LayerNorm(lower.outputs, elementwise_affine=False))
+        self.upper = MLP(lower.outputs + (self.given.outputs if self.given else 0), sizes.width, 1)
+        self.last = nn.Linear(sizes.width, 1)
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         features = self.lower(x)
@@ -117,3 +114,39 @@ class Discriminator(nn.Module):
         if self.given is not None:
             h = torch.cat([h, self.given(given, h)], 1)
         return full(self.last(self.upper(h))).squeeze(1), full(features)
+
+
+class PictureDiscriminator(nn.Module):
+    """The same for pictures: 4×4 convolutions, each halving the sides, down to 8 pixels or fewer.
+
+        h = lower(x)      log-odds = w·h + h·V c      Dis_l(x) = (h − mean h) / std h
+
+    Largest singular values of all weights are held at 1, so that it cannot become sure of itself by steepness alone
+    (Miyato et al. 2018, Spectral normalization for generative adversarial networks), and conditions ask along
+    directions of their own (Miyato & Koyama 2018, cGANs with projection discriminator). A fully connected
+    discriminator won against the decoder on Fashion-MNIST, and samples were grains in the shape of clothes.
+
+    Shapes: x (B, C, H, W), given (B, G) or None; to log-odds (B,) and features (B, F).
+    """
+
+    def __init__(self, spec: DataSpec, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        channels, height, across = shape
+        layers: list[nn.Module] = []
+        for stage in range(max(2, math.ceil(math.log2(min(height, across) / SMALLEST)))):
+            outputs = WIDTH * min(2**stage, 4)
+            convolution = spectral_norm(nn.Conv2d(channels, outputs, 4, stride=2))
+            layers += [nn.ZeroPad2d((1, 2, 1, 2)), convolution, nn.LeakyReLU(0.2)]
+            channels, height, across = outputs, -(-height // 2), -(-across // 2)
+        self.lower = nn.Sequential(*layers, nn.Flatten())
+        features = channels * height * across
+        self.last = spectral_norm(nn.Linear(features, 1))
+        self.given = GivenFeatures(spec.given) if spec.given else None
+        self.asked = None if self.given is None else spectral_norm(nn.Linear(self.given.outputs, features, bias=False))
+
+    def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        h = full(self.lower(x))
+        log_odds = full(self.last(h)).squeeze(1)
+        if self.given is not None and self.asked is not None:
+            log_odds = log_odds + (h * full(self.asked(self.given(given, h)))).sum(1)
+        return log_odds, F.layer_norm(h, h.shape[1:])
