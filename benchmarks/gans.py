@@ -17,13 +17,13 @@ from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit
 from sources import grey
 
-STEPS = Settings(steps=2000, batch_size=64)
+STEPS = Settings(steps=3000, batch_size=64)
 SAMPLES = 10_000
 
 
 @cache
 def trained(name: str, setting: Setting) -> LatentModel:
-    """The model after 2000 steps of 64; encoder and decoder of a VAE and a VAE-GAN are of one size."""
+    """The model after 3000 steps of 64; encoder and decoder of a VAE and a VAE-GAN are of one size."""
     train, _, _ = grey(setting.data / "fashion_mnist.npz")
     torch.manual_seed(setting.seed)
     spec = DataSpec((1, 28, 28), (Field("level", 256),), examples=len(train))
@@ -56,7 +56,7 @@ def distances(model: LatentModel, setting: Setting) -> dict[str, float]:
     Measure("Fréchet distance of reconstructions, VAE-GAN"),
 )
 def vae_gan(setting: Setting) -> dict[str, float]:
-    """Fashion-MNIST, 784-512-512-32 and back, 2000 steps of 64; features of a classifier of the training split.
+    """Fashion-MNIST, 784-512-512-32 and back, 3000 steps of 64; features of a classifier of the training split.
 
     The adversary is non-saturating, both players always move, and γ is 0.003: the features of its convolutions are
     3136, six times those of the fully connected one it had before. Chosen on seed 0: with the fully connected one, 1000
