@@ -305,6 +305,7 @@ def vq_vae(m: nn.Module) -> Step:
             total = counts.sum()
             book.counts[0], book.sums[0] = counts, sums
             book.entries[0] = sums / ((counts + 1e-5) / (total + len(counts) * 1e-5) * total)[:, None]
+            m.code_prior.follow(book.entries)
         raw = m.decoder(z + (value - z).detach())
         return {
             "model": (-raw.log_prob(x) + m.beta * commitment).mean(),
