@@ -70,7 +70,12 @@ SICK = (
     Case("digits-grey-bernoulli", DIGITS, "not_binary", {"likelihood": "bernoulli", "binarise": "no"}),
     Case("digits-lr-1", DIGITS, "exploding_steps", {"lr": 1.0, "steps": 1000}),
     Case("digits-200-steps", DIGITS, "too_short", {"steps": 200}),
-    Case("digits-strong-adversary", DIGITS, "adversary_wins", {"model": "vae_gan", "equilibrium": False}),
+    Case(
+        "cancer-strong-adversary",
+        built_in("breast_cancer"),
+        "adversary_wins",
+        {"model": "vae_gan", "equilibrium": False, "steps": 600, "lr": 3e-3},
+    ),
     Case("moons-deaf", MOONS, "conditions_ignored", {"model": "cvae", "condition_dropout": 0.999}),
     Case("moons-1024-codes", MOONS, "dead_codes", {"model": "vq_vae", "codebook": 1024, "rows": 2000}),
     Case("mnist-200", mnist(200), "memorising", {"split": (1.0, 0.0, 0.0), "epochs": 400, "latent_dim": 32}),
