@@ -41,7 +41,14 @@ def drives() -> None:
     frame = pd.DataFrame({name: column + 0.5 * noise.normal(size=1250) for name, column in made.items()})
     told = {"latent_dim": 5, "width": 50, "batch_size": 100, "lr": 1e-2, "steps": 2000, "restarts": 5}
     auto = sfumato.fit(
-        frame, model="sparse_decoder_vae", scaling="elbo", warmup=1000, likelihood="gaussian", progress=True, **told
+        frame,
+        model="sparse_decoder_vae",
+        scaling="elbo",
+        sparsity=10.0,
+        warmup=1000,
+        likelihood="gaussian",
+        progress=True,
+        **told,
     )
     found = auto.model_.drives().numpy()
     true = np.array([[cause in name for cause in "ab"] for name in made])
@@ -64,8 +71,8 @@ def drives() -> None:
 
 def zeros() -> None:
     """The codes of some digits: all that is blank is exactly 0."""
-    told = {"latent_dim": 64, "alpha": 0.06, "steps": 2500, "batch_size": 64}
-    auto = sfumato.fit("digits", model="sparse_vae", progress=True, likelihood="bernoulli", **told)
+    told = {"latent_dim": 64, "alpha": 0.06, "steps": 3000}
+    auto = sfumato.fit("digits", model="sparse_vae", progress=True, **told)
     assert auto.data_ is not None
     part = auto.data_.test
     labels = np.asarray(part.labels)
