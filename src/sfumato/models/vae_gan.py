@@ -166,15 +166,16 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    gamma: float = 0.1,
-    adversary: Literal["paper", "non_saturating"] = "paper",
+    gamma: float | None = None,
+    adversary: Literal["paper", "non_saturating"] = "non_saturating",
     equilibrium: bool = True,
     condition_dropout: float = 0.1,
 ) -> VAEGAN:
     """A VAE-GAN with networks for `spec`, conditional where conditions are given.
 
     Args:
-        gamma: what likeness in the discriminator's features weighs for the decoder, beside fooling it
+        gamma: what likeness in the discriminator's features weighs for the decoder, beside fooling it; 0.003 for
+            pictures, whose features are many, and 0.1 for all else unless given
         adversary: the decoder raises the discriminator's error (paper), or makes it say real (non_saturating)
         equilibrium: skip the discriminator or the decoder while it is too good for the other
         condition_dropout: how often each condition is left out in training, so that it may be left out later
@@ -190,7 +191,7 @@ def build(
         sizes.latent_dim,
         PictureDiscriminator(spec, view.shape) if spec.is_picture else Discriminator(spec, sizes, view.shape),
         view,
-        gamma=gamma,
+        gamma=(0.003 if spec.is_picture else 0.1) if gamma is None else gamma,
         adversary=adversary,
         equilibrium=equilibrium,
         condition_dropout=condition_dropout,
