@@ -26,7 +26,7 @@ TABLE = DataSpec((3,), (Field("real", missing=True), Field("category", 3), Field
 
 def model_of(spec: DataSpec = VECTOR, **options: object) -> VAEGAN:
     torch.manual_seed(0)
-    model = build("vae_gan", spec, **{"width": 16, "depth": 1, "adversary": "paper", "equilibrium": False, **options})
+    model = build("vae_gan", spec, **{"width": 16, "depth": 1, "equilibrium": False, **options})
     assert isinstance(model, VAEGAN)
     return model
 

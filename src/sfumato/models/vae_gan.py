@@ -166,16 +166,15 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    gamma: float | None = None,
-    adversary: Literal["paper", "non_saturating"] = "non_saturating",
+    gamma: float = 0.1,
+    adversary: Literal["paper", "non_saturating"] = "paper",
     equilibrium: bool = True,
     condition_dropout: float = 0.1,
 ) -> VAEGAN:
     """A VAE-GAN with networks for `spec`, conditional where conditions are given.
 
     Args:
-        gamma: what likeness in the discriminator's features weighs for the decoder, beside fooling it; 0.003 for
-            pictures, whose features are many, and 0.1 for all else unless given
+        gamma: what likeness in the discriminator's features weighs for the decoder, beside fooling it
         adversary: the decoder raises the discriminator's error (paper), or makes it say real (non_saturating)
         equilibrium: skip the discriminator or the decoder while it is too good for the other
         condition_dropout: how often each condition is left out in training, so that it may be left out later
@@ -191,7 +190,7 @@ def build(
         sizes.latent_dim,
         PictureDiscriminator(spec, view.shape) if spec.is_picture else Discriminator(spec, sizes, view.shape),
         view,
-        gamma=(0.003 if spec.is_picture else 0.1) if gamma is None else gamma,
+        gamma=gamma,
         adversary=adversary,
         equilibrium=equilibrium,
         condition_dropout=condition_dropout,
