@@ -85,8 +85,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if words and words[0] in app and HELP & set(words[1:]):
             # Parsing would put the arguments of the command together once more.
             app.help_print(words[:1])
-            return 0
-        code = app(words)
+            code = 0
+        else:
+            code = app(words)
         sys.stdout.flush()
         return code or 0
     except CycloptsError as error:
