@@ -163,7 +163,7 @@ def copies(case: Case) -> Finding | str | None:
         f"Samples copy training examples: {percent(share)} of them lie closer to a single one than 95% of held-out "
         "examples do.",
         {"share": share, "chance": 0.05},
-        case.first({"width": max((case.options.get("width") or 128) // 4, 16), "depth": 1}),
+        case.first(case.smaller),
     )
 
 

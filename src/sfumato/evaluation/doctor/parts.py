@@ -32,7 +32,6 @@ def memorising(case: Case) -> Finding | str | None:
     gap = float(test.mean() - train.mean())
     if share < HALFWAY or share - SURE * error < 0.5:
         return f"nothing was learned by heart (told apart in {percent(share)} of pairs)"
-    told = case.options
     return Finding(
         "memorising",
         "serious" if share > NEARLY else "minor",
@@ -41,7 +40,7 @@ def memorising(case: Case) -> Finding | str | None:
         {"pairs": share, "error": error, "gap": gap},
         case.first(
             {"split": (0.8, 0.1, 0.1)} if not len(case.subject.data.valid) else {},
-            {"width": max((told.get("width") or 128) // 4, 16), "depth": 1},
+            case.smaller,
         ),
     )
 
