@@ -9,7 +9,7 @@ from torch import nn
 from sfumato.batch import Batch, Loss
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, Ramp, discrepancy, rate
+from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, Ramp, discrepancy, rate, usual_weight
 from sfumato.spec import DataSpec, Size
 
 TAKES_SYMBOLS = True
@@ -97,6 +97,6 @@ def build(
         sizes.latent_dim,
         chosen,
         alpha=alpha,
-        lam=max(20.0, 4 * spec.entries**0.5) if lam is None else lam,
+        lam=usual_weight(spec.entries) if lam is None else lam,
         warmup=Ramp(warmup, cycles),
     )

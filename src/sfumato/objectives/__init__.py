@@ -1,7 +1,7 @@
 """The terms of the objectives: pure functions on distributions and tensors."""
 
 from sfumato.objectives.bounds import importance_bound
-from sfumato.objectives.mmd import Gaussian, InverseMultiquadratic, Kernel, discrepancy, mmd
+from sfumato.objectives.mmd import Gaussian, InverseMultiquadratic, Kernel, discrepancy, mmd, usual_weight
 from sfumato.objectives.rate import free_bits, gap_of_mean, joint_mean, rate
 from sfumato.objectives.schedules import Ramp
 from sfumato.objectives.total_correlation import (
@@ -27,4 +27,5 @@ __all__ = [
     "rate",
     "second_half_permuted",
     "telling_apart",
+    "usual_weight",
 ]

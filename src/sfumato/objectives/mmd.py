@@ -97,6 +97,17 @@ class InverseMultiquadratic:
         return (width / (unit * nodes)).ravel(), mixed.ravel()
 
 
+def usual_weight(entries: int) -> float:
+    """The λ of a discrepancy that suits a likelihood summed over so many entries: 4√D, at least 20.
+
+    D itself switched the codes of MNIST off.
+
+    >>> usual_weight(784), usual_weight(3)
+    (112.0, 20.0)
+    """
+    return max(20.0, 4 * entries**0.5)
+
+
 def discrepancy(z: Tensor, prior: Latent, kernel: Kernel) -> Tensor:
     """MMD² of q and p from n draws z ~ q, shared out over the draws, (B, L) to (B,).
 
