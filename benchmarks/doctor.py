@@ -76,8 +76,8 @@ SICK = (
         "adversary_wins",
         {"model": "vae_gan", "equilibrium": False, "steps": 600, "lr": 3e-3},
     ),
-    Case("moons-deaf", MOONS, "conditions_ignored", {"model": "cvae", "condition_dropout": 0.999}),
-    Case("moons-1024-codes", MOONS, "dead_codes", {"model": "vq_vae", "codebook": 1024, "rows": 2000}),
+    Case("moons-deaf", MOONS, "conditions_ignored", {"model": "cvae", "condition_dropout": 0.999, "steps": 400}),
+    Case("moons-512-codes", MOONS, "dead_codes", {"model": "vq_vae", "codebook": 512, "steps": 200}),
     Case("mnist-200", mnist(200), "memorising", {"split": (1.0, 0.0, 0.0), "epochs": 400, "latent_dim": 32}),
 )
 HEALTHY = (
@@ -112,11 +112,17 @@ def main() -> None:
             _cure(every[name], told.data, told.seed)
         return
     wanted = [case for case in every.values() if {case.name, "healthy" if case in HEALTHY else "sick"} & {*told.names}]
-    for case in wanted:
-        _look(case, told.data, told.seed)
+    rows = [_look(case, told.data, told.seed) for case in wanted]
+    print(
+        "\n| run | expected | found | | seconds: fit, quick look, whole look |",
+        "|---|---|---|---|---|",
+        *rows,
+        sep="\n",
+    )
 
 
-def _look(case: Case, data: Path, seed: int) -> None:
+def _look(case: Case, data: Path, seed: int) -> str:
+    """Fit, diagnose and print what was found; to a row of the table."""
     begun = time.process_time()
     auto = sfumato.fit(case.source(data), seed=seed, **case.options)
     fitted = time.process_time()
@@ -126,9 +132,10 @@ def _look(case: Case, data: Path, seed: int) -> None:
     names = [one.name for one in found]
     verdict = "as expected" if names[0] == case.expected else f"NOT {case.expected}"
     also = "" if [one.name for one in quick] == names else f"; quick: {', '.join(one.name for one in quick)}"
-    seconds = f"fit {fitted - begun:.0f} s, quick {looked - fitted:.1f} s, whole {time.process_time() - looked:.1f} s"
-    print(f"\n{case.name} | {', '.join(names)} | {verdict}{also} | {seconds}", flush=True)
-    print(text(case.name, found, offer=False), flush=True)
+    seconds = f"{fitted - begun:.0f}, {looked - fitted:.1f}, {time.process_time() - looked:.1f}"
+    row = f"| {case.name} | {case.expected} | {', '.join(names)} | {verdict}{also} | {seconds} |"
+    print(f"\n{row}\n{text(case.name, found, offer=False)}", flush=True)
+    return row
 
 
 def _cure(case: Case, data: Path, seed: int) -> None:

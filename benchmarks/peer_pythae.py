@@ -60,7 +60,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    torch.set_num_threads(1)
     x = torch.from_numpy(np.load(options.pictures)).float().flatten(1) / 255
     sizes = (x.shape[1], options.width, options.depth, options.latent)
     configuration = VAEConfig(input_dim=(x.shape[1],), latent_dim=options.latent, reconstruction_loss="mse")

@@ -4,8 +4,8 @@
     python benchmarks/speed.py                            # without peers
     python benchmarks/speed.py --peers ~/peers --adult    # also TVAE on Adult: a quarter of an hour, once
 
-Everything runs on one thread unless --threads says otherwise. Repeats are interleaved, so that a busy moment of the
-machine falls on all sides alike, and medians are compared. Exit code 1 if a target is missed.
+Everything, peers too, runs on one thread unless --threads says otherwise. Repeats are interleaved, so that a busy
+moment of the machine falls on all sides alike, and medians are compared. Exit code 1 if a target is missed.
 """
 
 from __future__ import annotations

@@ -85,8 +85,6 @@ def train(
         check_free(name)
     resolve_device(config.training.device)
     dataset = open_data(source, config)
-    if opened is not None and first:
-        opened(dataset)
     spec = dataset.schema.spec
     chosen = training.resolve(config.training, len(dataset.train), spec.shape)
     config = replace(
@@ -98,6 +96,8 @@ def train(
         model = build(tables["model"], dataset.schema, chosen.seed)
         stem = f"{Path(dataset.name).name or 'data'}-{config.model}"
         folder = Run.create(name, tables, dataset.schema, model, stem=stem)
+    if opened is not None and first:
+        opened(dataset)
     return _trained(config, dataset, folder, callbacks, progress, resume=False)
 
 
