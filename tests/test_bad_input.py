@@ -209,6 +209,10 @@ def test_value_of_the_wrong_kind(refused):
     names(refused("fit", "moons", "--epochs", 0), "epochs", "0")
 
 
+def test_number_out_of_range_before_anything_is_read(refused):
+    names(refused("fit", "nowhere.csv", "--model", "beta_vae", "--beta", -1), "beta is -1", "at least 0")
+
+
 def test_values_left_out(refused):
     names(refused("fit"), "source")
     names(refused("fit", "moons", "--beta"), "--beta", "value")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from sfumato import models
 from sfumato.config import Config, resolve, settings
 from sfumato.errors import SfumatoError
+from sfumato.spec import DataSpec, Field
 
 
 def test_options_go_to_their_parts_and_seed_to_two():
@@ -106,6 +109,29 @@ def test_every_option_has_a_type_a_default_and_help():
     for setting in settings().values():
         assert setting.help
         assert not isinstance(setting.annotation, str)
+
+
+NUMBERS = [
+    (model, setting)
+    for model in models.names()
+    for setting in settings(model).values()
+    if setting.tables == ("model",) and {int, float} & {setting.annotation, *get_args(setting.annotation)}
+]
+
+
+@pytest.mark.parametrize(("model", "setting"), NUMBERS, ids=[f"{model}-{setting.name}" for model, setting in NUMBERS])
+def test_every_number_has_a_range_and_what_is_outside_is_refused(model, setting):
+    assert setting.range is not None
+    assert setting.default is None or setting.default in setting.range
+    kind = int if int in {setting.annotation, *get_args(setting.annotation)} else float
+    for beyond in (setting.range.low - 1, setting.range.high + 1):
+        if math.isfinite(beyond):
+            for refuse in (resolve, lambda name, chosen: models.build(name, SPECS[name == "td_vae"], **chosen)):
+                with pytest.raises(SfumatoError, match=rf"^{setting.name} is {beyond:g}: give a (whole )?number"):
+                    refuse(model, {setting.name: kind(beyond)})
+
+
+SPECS = (DataSpec((3,), (Field("real"),)), DataSpec((4, 1), (Field("real"),)))
 
 
 def test_reading_options_does_not_import_torch():

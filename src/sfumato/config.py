@@ -14,6 +14,7 @@ from sfumato import models
 from sfumato._version import __version__
 from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.ranges import Range
 from sfumato.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ TABLES = ("data", "model", "training")
 
 @dataclass(frozen=True)
 class Setting:
-    """One option: its type, its default, its line of help, and the tables of a config it stands in.
+    """One option: its type, default, line of help, the tables of a config it stands in, and the range of a number.
 
     An option that two parts share (`seed`) stands in both tables and is given once.
     """
@@ -34,6 +35,7 @@ class Setting:
     default: Any
     help: str
     tables: tuple[str, ...]
+    range: Range | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def settings(model: str | None = None) -> dict[str, Setting]:
     for setting in (*_part_settings("data"), *of_models, *_part_settings("training")):
         before = found.setdefault(setting.name, setting)
         tables = (*before.tables, *(table for table in setting.tables if table not in before.tables))
-        found[setting.name] = Setting(before.name, before.annotation, before.default, before.help, tables)
+        found[setting.name] = replace(before, tables=tables)
     return found
 
 
@@ -220,9 +222,8 @@ def _part_settings(table: str) -> tuple[Setting, ...]:
 
 @cache
 def _model_settings(model: str) -> tuple[Setting, ...]:
-    names = {"Any": Any, "Literal": Literal}
     return tuple(
-        Setting(option.name, eval(option.annotation, names), option.default, option.help, ("model",))
+        Setting(option.name, option.annotation, option.default, option.help, ("model",), option.range)
         for option in models.options(model)
     )
 
@@ -265,10 +266,13 @@ def _checked(setting: Setting, value: Any) -> Any:
     try:
         if whole:
             raise TypeError
-        return _adapter(setting.name, setting.annotation).validate_python(value)
+        found = _adapter(setting.name, setting.annotation).validate_python(value)
     except (ValidationError, TypeError):
         takes = " or ".join(_in_words(want) for want in wants if want is not NoneType)
         raise SfumatoError(f"option {setting.name} must be {takes}, not {value!r}") from None
+    if setting.range is not None:
+        setting.range.check(setting.name, found)
+    return found
 
 
 # The name is part of the key: equal annotations such as Literal[1] and Literal[True] compare as the same.

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from sfumato.ranges import BelowOne, Count
+
 Kind = Literal["real", "cells", "category", "level"]
 
 
@@ -39,14 +41,14 @@ class Size:
     The fields and their help are options of every model.
     """
 
-    latent_dim: int | None = field(
+    latent_dim: Count | None = field(
         default=None, metadata={"help": "number of latents; chosen from the data unless given"}
     )
-    width: int | None = field(
+    width: Count | None = field(
         default=None,
         metadata={"help": "hidden width, or channels of the largest feature maps; chosen from the data unless given"},
     )
-    depth: int | None = field(
+    depth: Count | None = field(
         default=None,
         metadata={"help": "hidden layers, or residual blocks at each size; chosen from the data unless given"},
     )
@@ -56,7 +58,7 @@ class Size:
             "help": "fully connected (mlp), residual convolutional (conv), or recurrent for symbols; auto: by the data"
         },
     )
-    word_dropout: float = field(
+    word_dropout: BelowOne = field(
         default=0.0,
         metadata={
             "help": "how often, in training, a symbol is hidden from those that follow it, so that latents are needed"

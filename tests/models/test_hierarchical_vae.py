@@ -249,14 +249,6 @@ def test_without_the_ladder_the_posterior_does_not_know_what_was_drawn_above() -
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"layers": 0}, "layers is 0"), ({"condition_dropout": 1.0}, "condition_dropout is 1.0")]
-)
-def test_options_out_of_range_are_refused(options: dict, message: str) -> None:
-    with pytest.raises(SfumatoError, match=message):
-        build("hierarchical_vae", TABLE, **options)
-
-
-@pytest.mark.parametrize(
     ("source", "options"),
     [("moons", {"rows": 300}), ("moons", {"rows": 300, "given": ("label",)}), ("digits", {"network": "conv"})],
 )

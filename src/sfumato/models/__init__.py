@@ -48,7 +48,7 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
     """Make the model `name` for data of `spec`, with networks chosen by the spec.
 
     Raises:
-        SfumatoError: if there is no such model or it has no such option.
+        SfumatoError: if there is no such model, it has no such option, or a value is out of the option's range.
     """
     if name not in names():
         raise SfumatoError(f"no model is called {name!r}: {did_you_mean(name, names())}")
@@ -58,10 +58,12 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
     if spec.given and not takes_conditions(name):
         conditional = ", ".join(filter(takes_conditions, names()))
         raise SfumatoError(f"model {name} takes no conditions (given): leave them out, or choose {conditional}")
-    known = [option.name for option in options(name)]
-    for option in chosen:
+    known = {option.name: option for option in options(name)}
+    for option, value in chosen.items():
         if option not in known:
             raise SfumatoError(f"model {name} has no option {option!r}: {did_you_mean(option, known)}")
+        if (within := known[option].range) is not None:
+            within.check(option, value)
     sizes = {field.name for field in fields(Size)}
     size = sized(name, spec, Size(**{option: value for option, value in chosen.items() if option in sizes}))
     own = {option: value for option, value in chosen.items() if option not in sizes}

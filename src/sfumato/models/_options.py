@@ -6,8 +6,9 @@ import ast
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from sfumato.ranges import NAMES, Range, plain
 from sfumato.spec import Size
 
 FOLDER = Path(__file__).parent
@@ -15,12 +16,13 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Option:
-    """One keyword of a model's `build`: its name, annotation as written, default, and line of help."""
+    """One keyword of a model's `build`: its name, type, default, line of help, and the range of a number."""
 
     name: str
-    annotation: str
+    annotation: Any
     default: Any
     help: str
+    range: Range | None = None
 
 
 @cache
@@ -48,19 +50,18 @@ def options(name: str) -> tuple[Option, ...]:
     """
     build = next(node for node in _tree(name).body if isinstance(node, ast.FunctionDef) and node.name == "build")
     helps = _argument_lines(ast.get_docstring(build) or "")
-    found = [Option(one.name, str(one.type), one.default, one.metadata["help"]) for one in fields(Size)]
+    found = [_option(one.name, str(one.type), one.default, one.metadata["help"]) for one in fields(Size)]
     for argument, default in zip(build.args.kwonlyargs, build.args.kw_defaults, strict=True):
         if argument.annotation is None or default is None:
             raise TypeError(f"models/{name}.py: build's {argument.arg} needs an annotation and a default")
-        found.append(
-            Option(
-                argument.arg,
-                ast.unparse(argument.annotation),
-                ast.literal_eval(default),
-                helps.get(argument.arg, ""),
-            )
-        )
+        annotation, help = ast.unparse(argument.annotation), helps.get(argument.arg, "")
+        found.append(_option(argument.arg, annotation, ast.literal_eval(default), help))
     return tuple(found)
+
+
+def _option(name: str, annotation: str, default: Any, help: str) -> Option:
+    kind, within = plain(eval(annotation, {"Any": Any, "Literal": Literal, **NAMES}))
+    return Option(name, kind, default, help, within)
 
 
 def takes_conditions(name: str) -> bool:

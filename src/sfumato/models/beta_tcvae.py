@@ -11,6 +11,7 @@ from sfumato.distributions import Normal
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Ramp, decomposed_rate
+from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
 TAKES_SYMBOLS = True
@@ -80,12 +81,12 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    alpha: float = 1.0,
-    beta: float = 6.0,
-    gamma: float = 1.0,
+    alpha: Weight = 1.0,
+    beta: Weight = 6.0,
+    gamma: Weight = 1.0,
     estimator: Literal["stratified", "weighted"] = "stratified",
-    warmup: int = 0,
-    cycles: int = 1,
+    warmup: Natural = 0,
+    cycles: Count = 1,
 ) -> BetaTCVAE:
     """A β-TCVAE with networks for `spec`.
 

@@ -18,6 +18,7 @@ from sfumato.networks import (
 )
 from sfumato.networks.features import GivenFeatures, leave_out
 from sfumato.objectives import Ramp, free_bits, rate
+from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
 NEEDS_CONDITIONS = True
@@ -79,11 +80,11 @@ def build(
     size: Size,
     *,
     prior: Literal["learned", "standard"] = "learned",
-    condition_dropout: float = 0.1,
-    beta: float = 1.0,
-    free_bits: float = 0.0,
-    warmup: int = 0,
-    cycles: int = 1,
+    condition_dropout: BelowOne = 0.1,
+    beta: Weight = 1.0,
+    free_bits: Weight = 0.0,
+    warmup: Natural = 0,
+    cycles: Count = 1,
 ) -> CVAE:
     """A conditional VAE with networks for `spec`.
 

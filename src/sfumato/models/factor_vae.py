@@ -14,6 +14,7 @@ from sfumato.models._model import END
 from sfumato.networks import MLP, decoder_for, encoder_for, sizes_for
 from sfumato.networks.gaussian import full
 from sfumato.objectives import Ramp, rate, second_half_permuted, telling_apart
+from sfumato.ranges import Count, Natural, Positive, Weight
 from sfumato.spec import DataSpec, Size
 
 TAKES_SYMBOLS = True
@@ -97,12 +98,12 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    gamma: float = 10.0,
-    discriminator_width: int | None = None,
-    discriminator_depth: int | None = None,
-    discriminator_lr: float | None = None,
-    warmup: int = 0,
-    cycles: int = 1,
+    gamma: Weight = 10.0,
+    discriminator_width: Count | None = None,
+    discriminator_depth: Count | None = None,
+    discriminator_lr: Positive | None = None,
+    warmup: Natural = 0,
+    cycles: Count = 1,
 ) -> FactorVAE:
     """A FactorVAE with networks for `spec`.
 

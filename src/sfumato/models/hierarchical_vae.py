@@ -33,6 +33,7 @@ from sfumato.networks.ladder import Ladder
 from sfumato.networks.mlp import Reshape
 from sfumato.networks.top_down import TopDown, all_sizes
 from sfumato.objectives import Ramp, free_bits
+from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
 
@@ -156,12 +157,12 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    layers: int | None = None,
+    layers: Count | None = None,
     ladder: bool = True,
-    free_bits: float = 0.0,
-    condition_dropout: float = 0.1,
-    warmup: int = 1000,
-    cycles: int = 1,
+    free_bits: Weight = 0.0,
+    condition_dropout: BelowOne = 0.1,
+    warmup: Natural = 1000,
+    cycles: Count = 1,
 ) -> HierarchicalVAE:
     """A hierarchical VAE with networks for `spec`: a ladder, or a deep top-down net where the network is conv.
 
@@ -176,10 +177,6 @@ def build(
         warmup: steps over which the weight of the rate rises from 0, so that no layer is given up before it is of use
         cycles: how often the warm-up is repeated (cyclical annealing)
     """
-    if layers is not None and layers < 1:
-        raise SfumatoError(f"layers is {layers}: give a whole number of at least 1")
-    if not 0 <= condition_dropout < 1:
-        raise SfumatoError(f"condition_dropout is {condition_dropout}: give a number from 0 up to below 1")
     sizes = sizes_for(spec, size)
     given = GivenFeatures(spec.given) if spec.given else None
     make = _deep if sizes.kind == "conv" else _ladder

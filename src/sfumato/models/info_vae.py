@@ -10,6 +10,7 @@ from sfumato.batch import Batch, Loss
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, Ramp, discrepancy, rate, usual_weight
+from sfumato.ranges import AtMostOne, Count, Natural, Positive, Weight
 from sfumato.spec import DataSpec, Size
 
 TAKES_SYMBOLS = True
@@ -72,12 +73,12 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    alpha: float = 0.5,
-    lam: float | None = None,
+    alpha: AtMostOne = 0.5,
+    lam: Weight | None = None,
     kernel: Literal["imq", "gaussian"] = "imq",
-    bandwidth: float | None = None,
-    warmup: int = 0,
-    cycles: int = 1,
+    bandwidth: Positive | None = None,
+    warmup: Natural = 0,
+    cycles: Count = 1,
 ) -> InfoVAE:
     """An InfoVAE with networks for `spec`.
 

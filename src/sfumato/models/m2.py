@@ -19,6 +19,7 @@ from sfumato.networks.classifier import Classifier
 from sfumato.networks.features import leave_out
 from sfumato.objectives import Ramp, rate
 from sfumato.objectives.rate import joint_mean
+from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
 NEEDS_CONDITIONS = True
@@ -210,10 +211,10 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    alpha: float = 0.1,
-    condition_dropout: float = 0.0,
-    warmup: int = 0,
-    cycles: int = 1,
+    alpha: Weight = 0.1,
+    condition_dropout: BelowOne = 0.0,
+    warmup: Natural = 0,
+    cycles: Count = 1,
 ) -> M2:
     """A semi-supervised VAE with networks for `spec`, whose one condition is the label.
 
@@ -225,8 +226,6 @@ def build(
     """
     if len(spec.given) != 1 or spec.given[0].kind != "category":
         raise SfumatoError("m2 needs one label that is a category, known for some rows: name its column with given")
-    if not 0 <= condition_dropout < 1:
-        raise SfumatoError(f"condition_dropout is {condition_dropout}: give a number from 0 up to below 1")
     sizes = sizes_for(spec, size)
     classes = spec.given[0].size
     return M2(

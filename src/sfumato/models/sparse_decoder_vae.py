@@ -16,6 +16,7 @@ from sfumato.models._latent import LatentModel
 from sfumato.networks import encoder_for, sizes_for
 from sfumato.networks.sparse_decoder import SparseDecoder
 from sfumato.objectives import Ramp, rate
+from sfumato.ranges import Natural, Positive
 from sfumato.spec import DataSpec, Size
 
 DEGREES, SCALE = 3.0, 0.195
@@ -146,10 +147,10 @@ def build(
     size: Size,
     *,
     scaling: Literal["released", "elbo"] = "released",
-    spike: float = 10.0,
-    slab: float = 1.0,
-    sparsity: float = 1.0,
-    warmup: int = 0,
+    spike: Positive = 10.0,
+    slab: Positive = 1.0,
+    sparsity: Positive = 1.0,
+    warmup: Natural = 0,
 ) -> SparseDecoderVAE:
     """A VAE with a sparse decoder for `spec`.
 

@@ -13,6 +13,7 @@ from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.networks.spike_slab import LEAST, PseudoInputs, SpikeSlabEncoder
 from sfumato.objectives import Ramp
 from sfumato.objectives.rate import joint_mean
+from sfumato.ranges import Count, Inside, Natural, Positive, Weight
 from sfumato.spec import DataSpec, Size
 
 TAKES_SYMBOLS = True
@@ -123,12 +124,12 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    alpha: float | None = None,
-    pseudo_inputs: int = 10,
-    slope: float = 100.0,
-    contrast: float = 0.0,
-    spike_steps: int = 0,
-    slab_steps: int = 0,
+    alpha: Inside | None = None,
+    pseudo_inputs: Count = 10,
+    slope: Positive = 100.0,
+    contrast: Weight = 0.0,
+    spike_steps: Natural = 0,
+    slab_steps: Natural = 0,
 ) -> SparseVAE:
     """A sparse VAE with networks for `spec`.
 
@@ -140,11 +141,7 @@ def build(
         spike_steps: steps in which only the choice of latents is learned
         slab_steps: steps over which their values grow in after that
     """
-    if pseudo_inputs < 1:
-        raise SfumatoError(f"pseudo_inputs is {pseudo_inputs}: give a whole number of at least 1")
     sizes = sizes_for(spec, size)
-    if contrast < 0:
-        raise SfumatoError(f"contrast is {contrast}: give 0, or how decided the gates start, such as 25")
     part = min(max(0.01, 5 / sizes.latent_dim), 0.5) if alpha is None else alpha
     encoder = SpikeSlabEncoder(encoder_for(spec, sizes), contrast, share=min(max(4 * part, 0.01), 0.5))
     return SparseVAE(

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution
 from sfumato.distributions.noise import normal, spread, uniform
-from sfumato.errors import SfumatoError
 from sfumato.models._model import Model
 from sfumato.networks import MLP, sizes_for
 from sfumato.networks.features import VectorFeatures
 from sfumato.networks.heads import for_likelihood
 from sfumato.networks.state_space import After, Layered, LayeredNormal, Past, StepNormal, Steps
 from sfumato.objectives import Ramp
+from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
 FOR_SEQUENCES = True
@@ -236,10 +236,10 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    jump: int = 4,
-    pairs: int = 4,
-    sigma: float = 0.3,
-    warmup: int = 750,
+    jump: Count = 4,
+    pairs: Count = 4,
+    sigma: Weight = 0.3,
+    warmup: Natural = 750,
 ) -> TDVAE:
     """A TD-VAE for sequences of `spec`; `latent_dim` is of each of the two layers of a state.
 
@@ -248,13 +248,7 @@ def build(
         pairs: pairs of steps drawn for each sequence at each training step
         sigma: deviation of an observation around what its state says, in deviations of its channel; 0 learns it
         warmup: steps over which the weight of the rate rises from 0; 750 are the first 15% of the shortest training
-
-    Raises:
-        SfumatoError: if a value is too small.
     """
-    for name, value, least in (("jump", jump, 1), ("pairs", pairs, 1), ("sigma", sigma, 0)):
-        if value < least:
-            raise SfumatoError(f"{name} is {value}: give at least {least}")
     sizes = sizes_for(spec, size)
     width, latents = sizes.width, 2 * sizes.latent_dim
     entry = VectorFeatures(spec.step)

@@ -11,6 +11,7 @@ from sfumato.errors import SfumatoError
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
 from sfumato.objectives import Ramp, free_bits, importance_bound, rate
+from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
 TAKES_SYMBOLS = True
@@ -84,11 +85,11 @@ def build(
     size: Size,
     *,
     prior: Literal["standard", "mixture", "vamp", "flow"] = "standard",
-    components: int = 64,
-    samples: int = 1,
-    free_bits: float = 0.0,
-    warmup: int = 0,
-    cycles: int = 1,
+    components: Count = 64,
+    samples: Count = 1,
+    free_bits: Weight = 0.0,
+    warmup: Natural = 0,
+    cycles: Count = 1,
 ) -> VAE:
     """A VAE with networks for `spec`.
 

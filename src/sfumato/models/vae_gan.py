@@ -15,6 +15,7 @@ from sfumato.networks import Decoder, decoder_for, encoder_for, sizes_for
 from sfumato.networks.discriminator import Discriminator, PictureDiscriminator, View
 from sfumato.networks.features import leave_out
 from sfumato.objectives import joint_mean, rate
+from sfumato.ranges import BelowOne, Share
 from sfumato.spec import DataSpec, Size
 
 EQUILIBRIUM, MARGIN = 0.68, 0.4
@@ -166,10 +167,10 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    gamma: float = 0.1,
+    gamma: Share = 0.1,
     adversary: Literal["paper", "non_saturating"] = "paper",
     equilibrium: bool = True,
-    condition_dropout: float = 0.1,
+    condition_dropout: BelowOne = 0.1,
 ) -> VAEGAN:
     """A VAE-GAN with networks for `spec`, conditional where conditions are given.
 

@@ -18,6 +18,7 @@ from sfumato.networks.code_prior import CodePrior
 from sfumato.networks.features import GivenFeatures, leave_out
 from sfumato.networks.grids import GridDecoder, GridEncoder, RowDecoder, RowEncoder, grid
 from sfumato.networks.quantizers import Codebook, FiniteScalar, Quantized, Quantizer, perplexity_and_usage, steps_for
+from sfumato.ranges import BelowOne, Count, Two, Weight
 from sfumato.spec import DataSpec, Size
 
 PREFERS_CONV = True
@@ -189,16 +190,16 @@ def build(
     size: Size,
     *,
     quantizer: Literal["codebook", "fsq"] = "codebook",
-    codebook: int | None = None,
-    levels: int = 1,
-    codes: int | None = None,
-    beta: float = 0.25,
-    decay: float = 0.99,
-    condition_dropout: float = 0.1,
-    still_after: int | None = None,
-    prior_width: int | None = None,
-    prior_depth: int = 2,
-    prior_dropout: float = 0.1,
+    codebook: Two | None = None,
+    levels: Count = 1,
+    codes: Count | None = None,
+    beta: Weight = 0.25,
+    decay: BelowOne = 0.99,
+    condition_dropout: BelowOne = 0.1,
+    still_after: Count | None = None,
+    prior_width: Count | None = None,
+    prior_depth: Count = 2,
+    prior_dropout: BelowOne = 0.1,
 ) -> VQVAE:
     """A VQ-VAE with networks for `spec`, whose prior is conditional where conditions are given.
 
@@ -217,21 +218,8 @@ def build(
         prior_depth: blocks of the transformer over codes
         prior_dropout: dropout of the transformer over codes
     """
-    at_least = {
-        "codebook": (codebook, 2),
-        "levels": (levels, 1),
-        "codes": (codes, 1),
-        "still_after": (still_after, 1),
-        "prior_depth": (prior_depth, 1),
-    }
-    for name, (value, lowest) in at_least.items():
-        if value is not None and value < lowest:
-            raise SfumatoError(f"{name} is {value}: give a whole number of at least {lowest}")
-    if prior_width is not None and (prior_width < 4 or prior_width % 4):
+    if prior_width is not None and prior_width % 4:
         raise SfumatoError(f"prior_width is {prior_width}: give a multiple of 4")
-    for name, part in (("decay", decay), ("prior_dropout", prior_dropout), ("condition_dropout", condition_dropout)):
-        if not 0 <= part < 1:
-            raise SfumatoError(f"{name} is {part}: give a number from 0 up to below 1")
     if quantizer == "fsq" and levels > 1:
         raise SfumatoError("levels is for the quantizer codebook: leave it out with fsq, and give a larger codebook")
     sizes = sizes_for(spec, size)

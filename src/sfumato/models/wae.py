@@ -10,6 +10,7 @@ from sfumato.batch import Batch, Loss
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, discrepancy, rate, usual_weight
+from sfumato.ranges import Positive, Weight
 from sfumato.spec import DataSpec, Size
 
 TAKES_SYMBOLS = True
@@ -58,9 +59,9 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    lam: float | None = None,
+    lam: Weight | None = None,
     kernel: Literal["imq", "gaussian"] = "imq",
-    bandwidth: float | None = None,
+    bandwidth: Positive | None = None,
 ) -> WAE:
     """A Wasserstein autoencoder with networks for `spec`.
 

@@ -69,7 +69,7 @@ def sizes_for(spec: DataSpec, size: Size | None = None) -> Sizes:
     Sizes(kind='mlp', latent_dim=2, width=128, depth=2, word_dropout=0.0)
 
     Raises:
-        SfumatoError: if the network does not suit the data or a size is not positive.
+        SfumatoError: if the network does not suit the data.
     """
     size = size or Size()
     if size.network not in NETWORKS:
@@ -81,12 +81,6 @@ def sizes_for(spec: DataSpec, size: Size | None = None) -> Sizes:
         raise SfumatoError(f"network {size.network!r}: {wanted}; leave it out")
     if size.word_dropout and not spec.is_symbols:
         raise SfumatoError(f"word_dropout={size.word_dropout}: that is for sequences of symbols; leave it out")
-    if not 0 <= size.word_dropout < 1:
-        raise SfumatoError(f"word_dropout is {size.word_dropout}: give a share from 0 up to below 1, such as 0.3")
-    for name in ("latent_dim", "width", "depth"):
-        value = getattr(size, name)
-        if value is not None and value < 1:
-            raise SfumatoError(f"{name} is {value}: give a whole number of at least 1")
     large = spec.is_picture and spec.entries > MLP_UP_TO
     kind: Kind = "conv" if size.network == "conv" or (size.network == "auto" and large) else "mlp"
     default = _defaults(spec, "recurrent" if spec.is_symbols else kind)
