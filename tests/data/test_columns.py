@@ -377,3 +377,20 @@ def test_column_of_numbers_with_a_stray_word_is_pointed_out() -> None:
     assert column.described()[1].startswith("all numbers but 1, as 'stray'")
     column = learned(pa.array([f"person {i}" for i in range(100)] + ["person 1"]))
     assert column.described()[1] == "most rows differ: --kind v=identifier leaves it out"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ([f"{i:,}" for i in range(990, 1030)], "text such as '1,000': numbers, if written"),
+        ([f"${i}.50" for i in range(30)], "text such as '$0.50': numbers, if written"),
+        ([f"{1 + i % 28:02}/{1 + i % 12:02}/2020" for i in range(60)], "text such as '01/01/2020': dates, if written"),
+        ([f"2020.1.{i}" for i in range(1, 30)] * 2, "text such as '2020.1.1': dates, if written"),
+        ([f"{i:05}" for i in range(30)], ""),
+        ([f"A-{i},1" for i in range(30)], ""),
+    ],
+)
+def test_numbers_and_dates_that_are_read_as_text_are_pointed_out(words: list[str], hint: str) -> None:
+    column = learned(pa.array(words))
+    assert column.described()[1].startswith(hint)
+    assert ("text such as" in column.described()[1]) is bool(hint)

@@ -26,6 +26,16 @@ from sfumato.data.columns_base import (
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import Field
 
+MISREAD = (
+    (
+        r"^\s*[-+]?[$€£¥]?\s?\d[\d,']*(\.\d+)?\s?[%$€£¥]?\s*$",
+        r"[,'$€£¥%]",
+        "numbers, if written without signs and separators (1234.5)",
+    ),
+    (r"^\s*\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}(\s.*)?$", r"[/.-]", "dates, if written as 2020-12-31"),
+)
+"""What numbers and dates look like that are read as text, a sign that tells them, and how they would be read."""
+
 
 @dataclass(frozen=True)
 class Category(Column):
@@ -171,6 +181,7 @@ class Identifier(Column):
 
     style = "identifier"
     following: int | None = None
+    hint: str = ""
 
     @classmethod
     def learn(cls, name: str, kind: str, form: Form, values: pa.Array) -> Identifier:
@@ -178,7 +189,8 @@ class Identifier(Column):
         following = None
         if pa.types.is_integer(values.type) and len(values) > values.null_count:
             following = pc.max(values).as_py() + 1
-        return cls(name, kind, form, values.null_count / max(len(values), 1), following)
+        hint = _misread(values.drop_null())
+        return cls(name, kind, form, values.null_count / max(len(values), 1), following, hint)
 
     def encode(self, values: pa.Array) -> np.ndarray:
         return np.zeros(len(values), np.float32)
@@ -190,10 +202,10 @@ class Identifier(Column):
 
     def described(self) -> tuple[str, str]:
         after = "comes back empty" if self.following is None else f"new rows go on from {self.following}"
-        return "not modelled", after
+        return "not modelled", self.hint or after
 
     def learned(self) -> dict[str, Any]:
-        return {"following": self.following}
+        return {"following": self.following, "hint": self.hint}
 
 
 def _word(value: Any) -> str:
@@ -208,6 +220,19 @@ def _hint(name: str, values: pa.Array, labels: pa.Array) -> str:
     other = labels.filter(pc.invert(pc.match_substring_regex(labels, NUMBER)))
     if 0 < len(other) <= len(labels) / 10:
         return f"all numbers but {len(other)}, as {shown(other[0].as_py())}: mend them, or its labels are the numbers"
+    if found := _misread(labels):
+        return found
     if len(labels) > (len(values) - values.null_count) / 2:
         return f"most rows differ: --kind {name}=identifier leaves it out"
+    return ""
+
+
+def _misread(words: pa.Array) -> str:
+    """What to do with text that a person would read as numbers or dates; nothing if it is neither."""
+    if not is_text(words.type) or not len(words):
+        return ""
+    for pattern, sign, reading in MISREAD:
+        signed = pc.match_substring_regex(words, sign)
+        if pc.any(signed).as_py() and pc.all(pc.match_substring_regex(words, pattern)).as_py():
+            return f"text such as {shown(words.filter(signed)[0].as_py())}: {reading}"
     return ""
