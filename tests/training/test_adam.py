@@ -69,3 +69,10 @@ def test_other_optimizers_step_themselves(fused: bool) -> None:
         torch.optim.SGD([weight], fused=fused),
     ):
         assert stepper(one) == one.step
+
+
+def test_without_torchs_private_function_the_optimizer_steps_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    optimizer = torch.optim.Adam([nn.Parameter(torch.ones(2))], fused=True)
+    assert stepper(optimizer) != optimizer.step
+    monkeypatch.delattr(torch, "_fused_adam_")
+    assert stepper(optimizer) == optimizer.step

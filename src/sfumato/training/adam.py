@@ -11,6 +11,11 @@ from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 
 
+UPDATES = ("_fused_adam_", "_fused_adamw_")
+HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+"""Private names of torch: where one is not there, the optimizer steps itself."""
+
+
 @dataclass(frozen=True)
 class _Gathered:
     """What the update of one group of parameters reads and writes, in the order of the parameters.
@@ -45,8 +50,9 @@ def stepper(optimizer: Optimizer) -> Callable[[], None]:
     Parameter containing:
     tensor(0.8000, requires_grad=True)
     """
-    hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
-    plain = type(optimizer) in (Adam, AdamW) and optimizer.defaults["fused"] and not optimizer.defaults["amsgrad"]
+    known = type(optimizer) in (Adam, AdamW) and all(hasattr(torch, name) for name in UPDATES)
+    hooked = any(getattr(optimizer, name, True) for name in HOOKS)
+    plain = known and optimizer.defaults["fused"] and not optimizer.defaults["amsgrad"]
     return _Stepper(optimizer) if plain and not hooked else optimizer.step
 
 
