@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 
-
 UPDATES = ("_fused_adam_", "_fused_adamw_")
 HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 """Private names of torch: where one is not there, the optimizer steps itself."""
