@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -127,6 +128,24 @@ def test_mixtures_are_as_exact_under_mixed_precision() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             rounded = mixture.log_prob(z)
         torch.testing.assert_close(rounded, mixture.log_prob(z))
+
+
+def test_narrow_components_far_from_zero_cost_no_digits() -> None:
+    """(z − m)²/s² as three products that nearly cancel was wrong by whole nats in single precision."""
+    torch.manual_seed(0)
+    logits, means, log_scales = torch.zeros(16), 2 * torch.randn(16, 32), torch.full((16, 32), -6.0)
+    z = means[:8] + log_scales[:8].exp() * torch.randn(8, 32)
+    gamma = torch.full((16, 32), 0.5)
+    exact = td.MixtureSameFamily(
+        td.Categorical(logits=logits.double()), td.Independent(td.Normal(means.double(), log_scales.double().exp()), 1)
+    ).log_prob(z.double())
+    found = NormalMixture(logits, means, log_scales, 8).log_prob(z)
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=0.01)
+    slabs = SpikeSlab(Normal(means, log_scales), gamma)
+    found = SpikeSlabMixture(logits, slabs, 8).log_prob(z)
+    torch.testing.assert_close(found.double(), exact + 32 * math.log(0.5), rtol=0, atol=0.01)
+    near, same = (SpikeSlab(Normal(middle, log_scales[:8]), gamma[:8]) for middle in (z, means[:8]))
+    torch.testing.assert_close(near.kl_to_each(slabs).diagonal(), near.kl(same).sum(1), rtol=0, atol=0.01)
 
 
 def test_bernoulli_and_categorical_agree_with_torch() -> None:

@@ -267,3 +267,11 @@ def test_every_model_is_weighed_and_those_with_a_density_are_annealed(name: str)
     if annealed.applies(judged):
         assert np.isfinite(annealed.log_evidence(judged.latent_space, batch, 4, chains=2)).all()
     assert annealed.applies(judged) == (name not in ("vq_vae", "td_vae", "sparse_vae"))
+
+
+def test_a_class_that_is_not_given_is_not_annealed() -> None:
+    spec = DataSpec((4,), (Field("real"),) * 4, (Field("category", 3, missing=True),), examples=100)
+    model = build("m2", spec).eval()
+    known = torch.tensor([[0.0], [2.0], [1.0]])
+    for given, applies in ((known, True), (known.where(known > 0, torch.nan), False)):
+        assert annealed.applies(subject(model, Batch(torch.randn(3, 4), given), spec)) is applies

@@ -155,3 +155,23 @@ def test_factors_of_all_kinds_are_read_and_unknown_rows_left_out() -> None:
     assert factors[1].numbers is None
     many, _ = known({"many": np.random.default_rng(0).normal(size=4000)})
     assert np.bincount(many[0].classes).tolist() == [200] * 20
+
+
+def test_a_code_that_does_not_move_or_tells_nothing_is_complete_in_nothing() -> None:
+    random = np.random.default_rng(0)
+    factors, _ = known({"a": random.integers(4, size=N), "b": random.integers(3, size=N)})
+    still = 1e-3 * random.normal(size=(N, 10))
+    assert scored(still, factors, "DCI completeness")["DCI completeness"] == 0
+    one = still.copy()
+    one[:, 3] = random.normal(size=N)
+    told = scores.dci(one[:, [3]], factors, latents=10)
+    assert (told.completeness[told.informativeness == 0] == 0).all()
+
+
+def test_completeness_counts_the_latents_that_do_not_move_too() -> None:
+    random = np.random.default_rng(0)
+    z = random.normal(size=(N, 2))
+    factors, _ = known({"sum": z[:, 0] + z[:, 1]})
+    for latents in (2, 8):
+        found = scores.dci(z, factors, latents=latents)
+        assert found.completeness == pytest.approx([1 - np.log(2) / np.log(latents)], abs=0.05)

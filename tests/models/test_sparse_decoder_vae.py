@@ -179,3 +179,11 @@ def test_all_doors_on_moons(tmp_path: Path) -> None:
     assert np.array_equal(again.encode(drawn), z)
     assert np.array_equal(again.score_samples(drawn), scores)
     assert torch.equal(again.model_.drives(), auto.model_.drives())
+
+
+def test_what_is_validated_is_the_loss_that_is_trained_whatever_the_batches() -> None:
+    model = model_of(scaling="released").train()
+    weight = model.losses(Batch(torch.randn(50, 4)), 0)["model"].weights["penalty"]
+    assert weight == pytest.approx(1 / 50)
+    assert model.losses(Batch(torch.randn(7, 4)), 0)["model"].weights["penalty"] == weight  # a pass's last batch
+    assert model.eval().losses(Batch(torch.randn(256, 4)), 0)["model"].weights["penalty"] == weight

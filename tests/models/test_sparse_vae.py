@@ -181,3 +181,17 @@ def test_all_doors_on_moons(tmp_path: Path) -> None:
     again = sfumato.load(tmp_path / "run")
     assert np.array_equal(again.encode(drawn), z)
     assert np.array_equal(again.score_samples(drawn), scores)
+
+
+def test_patience_waits_for_both_phases_and_the_warm_up() -> None:
+    model = model_of(spike_steps=30, slab_steps=20)
+    assert [step for step in range(60) if model.settled(step)] == list(range(50, 60))
+    assert [step for step in range(9) if model_of(warmup=7).settled(step)] == [7, 8]
+
+
+def test_the_warm_up_weighs_rate_and_selection_and_sparsity_its_own_term() -> None:
+    model, batch = model_of(warmup=10, sparsity=3.0).train(), Batch(torch.randn(20, SPEC.entries))
+    loss = model.losses(batch, 5)["model"]
+    parts = loss.terms
+    expected = parts["distortion"] + 0.5 * (parts["rate"] + parts["selection"]) + 3 * parts["sparsity"]
+    torch.testing.assert_close(loss.per_example, expected)

@@ -226,3 +226,13 @@ def test_the_density_of_a_state_just_drawn_is_the_one_asked_for_afterwards() -> 
     z, log_p = state.draw_and_log_prob(noise)
     assert torch.equal(z, state.draw(noise))
     torch.testing.assert_close(log_p, state.log_prob(z))
+
+
+def test_a_sequence_with_nothing_to_be_seen_has_no_loss() -> None:
+    model = build("td_vae", DataSpec((5, 2), (Field("real", missing=True),)), width=8, latent_dim=2)
+    mask = torch.ones(3, 5, 2, dtype=torch.bool)
+    mask[1] = False
+    loss = model.losses(Batch(torch.randn(3, 5, 2) * mask, mask=mask), step=0)["model"]
+    for values in loss.terms.values():
+        assert values[1] == 0
+        assert (values[[0, 2]] != 0).all()

@@ -262,3 +262,8 @@ def test_from_the_command_line(cli, tmp_path: Path) -> None:  # type: ignore[no-
         assert cli(command, "m", "s.csv").code == 0
     assert cli("report", "m").code == 0
     assert cli("show", "m").code == 0
+
+
+def test_patience_waits_until_the_codes_stand_still() -> None:
+    assert make().settled(0)
+    assert [make(still_after=5).settled(step) for step in (4, 5)] == [False, True]

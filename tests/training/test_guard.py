@@ -130,3 +130,18 @@ def test_steps_with_too_long_a_gradient_are_counted_and_not_applied(place: bool)
 
 def test_no_step_is_skipped_for_its_length_unless_asked(place: bool) -> None:
     assert fit(Steep({2, 3}), data(), settings=PLAN).skipped == 0
+
+
+class Counted(Steep):
+    """Measures 1 for each example."""
+
+    def losses(self, batch, step):
+        loss = super().losses(batch, step)["model"]
+        return {"model": replace(loss, also={"one": torch.ones(len(batch))})}
+
+
+def test_steps_that_are_not_applied_do_not_count_in_the_means(place: bool) -> None:
+    with pytest.warns(RuntimeWarning, match="longer than skip_above"):
+        history = fit(Counted({2, 3, 4}), data(), settings=replace(PLAN, skip_above=100.0))
+    means = [line["one"] for line in history.lines if line["split"] == "train"]
+    assert means == [1.0] * len(means)

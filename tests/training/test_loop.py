@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,32 @@ def test_average_of_weights_is_what_is_kept_and_validated() -> None:
         decay = min(0.5, (1 + step) / (10 + step))
         average = decay * average + (1 - decay) * weight
     torch.testing.assert_close(model.decoder.bias.detach(), average)
+
+
+def test_averaged_weights_come_with_the_running_means_that_are_theirs() -> None:
+    class Normed(Line):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = torch.nn.BatchNorm1d(2, momentum=1.0)
+
+        def losses(self, batch, step):
+            return super().losses(replace(batch, x=self.norm(batch.x)), step)
+
+    class Trace(Callback):
+        def __init__(self):
+            self.means = []
+
+        def on_log(self, model, line):
+            self.means.append(model.norm.running_mean.clone())
+
+    trace, model = Trace(), Normed()
+    plan = settings(ema=0.5, schedule="constant", lr=0.01, validate_every=1, steps=8, epochs=None)
+    fit(model, data(), settings=plan, callbacks=[trace])
+    average = torch.zeros(2)
+    for step, mean in enumerate(trace.means):
+        decay = min(0.5, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * mean
+    torch.testing.assert_close(model.norm.running_mean, average)
 
 
 def test_clip_bounds_the_step_of_plain_descent() -> None:

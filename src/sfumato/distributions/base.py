@@ -73,3 +73,13 @@ def each(values: Tensor, times: int) -> Tensor:
     tensor([1., 1., 2., 2.])
     """
     return values.unsqueeze(1).expand(-1, times, *values.shape[1:]).flatten(0, 1)
+
+
+def widened(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """In double precision, where the device has it: for sums of products that are large and nearly cancel.
+
+    >>> import torch
+    >>> [one.dtype for one in widened(torch.ones(2), torch.ones(3))]
+    [torch.float64, torch.float64]
+    """
+    return tensors if tensors[0].device.type == "mps" else tuple(one.double() for one in tensors)

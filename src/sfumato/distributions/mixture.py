@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sfumato.distributions import noise
-from sfumato.distributions.base import Latent
+from sfumato.distributions.base import Latent, widened
 from sfumato.distributions.discrete import invert
 from sfumato.distributions.normal import HALF_LOG_2PI
 
@@ -32,18 +32,19 @@ class NormalMixture(Latent):
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
             raise ValueError("a mixture over latents takes no mask")
-        precision = torch.exp(-2 * self.log_scales)
-        weighted = precision * self.means
+        wide, means, log_scales = widened(x, self.means, self.log_scales)
+        precision = torch.exp(-2 * log_scales)
+        weighted = precision * means
         constant = (
             torch.log_softmax(self.logits, 0)
-            - 0.5 * (weighted * self.means).sum(1)
-            - self.log_scales.sum(1)
-            - self.means.shape[1] * HALF_LOG_2PI
+            - 0.5 * (weighted * means).sum(1)
+            - log_scales.sum(1)
+            - means.shape[1] * HALF_LOG_2PI
         )
         # Mixed precision would round these products: single nats in a log-density.
         with torch.autocast(x.device.type, enabled=False):
-            components = torch.addmm(constant, x, weighted.t()) - 0.5 * (x.square() @ precision.t())
-        return torch.logsumexp(components, 1)
+            components = torch.addmm(constant, wide, weighted.t()) - 0.5 * (wide.square() @ precision.t())
+        return torch.logsumexp(components, 1).to(x.dtype)
 
     def sample(self) -> Tensor:
         chosen = invert(torch.log_softmax(self.logits, 0), noise.uniform(self.logits, self.n))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sfumato.distributions import noise
-from sfumato.distributions.base import Latent, Posterior, sum_event
+from sfumato.distributions.base import Latent, Posterior, sum_event, widened
 from sfumato.distributions.discrete import invert
 from sfumato.distributions.normal import HALF_LOG_2PI, Normal
 
@@ -77,18 +77,19 @@ class SpikeSlab(Posterior):
 
         Three matrix products, never a (B, U, L) array.
         """
-        gamma, slab = self.gamma, self.slab
-        precision = torch.exp(-2 * others.slab.log_scale)
-        weighted = precision * others.slab.mean
-        off = torch.log1p(-others.gamma)
-        on = others.slab.log_scale + 0.5 * weighted * others.slab.mean - torch.log(others.gamma)
-        mean = gamma * slab.mean
-        square = gamma * torch.exp(2 * slab.log_scale) + mean * slab.mean
-        own = gamma * (torch.log(gamma) - slab.log_scale - 0.5) + (1 - gamma) * torch.log1p(-gamma)
+        gamma, means, log_scale = widened(self.gamma, self.slab.mean, self.slab.log_scale)
+        their_gamma, their_means, their_log_scale = widened(others.gamma, others.slab.mean, others.slab.log_scale)
+        precision = torch.exp(-2 * their_log_scale)
+        weighted = precision * their_means
+        off = torch.log1p(-their_gamma)
+        on = their_log_scale + 0.5 * weighted * their_means - torch.log(their_gamma)
+        mean = gamma * means
+        square = gamma * torch.exp(2 * log_scale) + mean * means
+        own = gamma * (torch.log(gamma) - log_scale - 0.5) + (1 - gamma) * torch.log1p(-gamma)
         # Mixed precision would round these products: single nats in a divergence.
         with torch.autocast(gamma.device.type, enabled=False):
             crossed = gamma @ (on + off).t() + 0.5 * (square @ precision.t()) - mean @ weighted.t()
-        return own.sum(1, keepdim=True) + crossed - off.sum(1)
+        return (own.sum(1, keepdim=True) + crossed - off.sum(1)).to(self.gamma.dtype)
 
 
 class SpikeSlabMixture(Latent):
@@ -110,16 +111,17 @@ class SpikeSlabMixture(Latent):
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
             raise ValueError("a mixture over latents takes no mask")
-        slab, gamma = self.components.slab, self.components.gamma
-        precision = torch.exp(-2 * slab.log_scale)
-        weighted = precision * slab.mean
-        active = torch.log(gamma) - 0.5 * weighted * slab.mean - slab.log_scale - HALF_LOG_2PI
-        zero = (x == 0).to(x.dtype)
+        slab = self.components.slab
+        wide, gamma, mean, log_scale = widened(x, self.components.gamma, slab.mean, slab.log_scale)
+        precision = torch.exp(-2 * log_scale)
+        weighted = precision * mean
+        active = torch.log(gamma) - 0.5 * weighted * mean - log_scale - HALF_LOG_2PI
+        zero = (wide == 0).to(wide.dtype)
         # Mixed precision would round these products: single nats in a log-density.
         with torch.autocast(x.device.type, enabled=False):
-            log_prob = zero @ torch.log1p(-gamma).t() + (1 - zero) @ active.t() + x @ weighted.t()
-            log_prob = log_prob - 0.5 * (x.square() @ precision.t())
-        return torch.logsumexp(torch.log_softmax(self.logits, 0) + log_prob, 1)
+            log_prob = zero @ torch.log1p(-gamma).t() + (1 - zero) @ active.t() + wide @ weighted.t()
+            log_prob = log_prob - 0.5 * (wide.square() @ precision.t())
+        return torch.logsumexp(torch.log_softmax(self.logits, 0) + log_prob, 1).to(x.dtype)
 
     def sample(self) -> Tensor:
         drawn = invert(torch.log_softmax(self.logits, 0), noise.uniform(self.logits, self.n))

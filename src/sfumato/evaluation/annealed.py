@@ -14,7 +14,7 @@ from sfumato.batch import Batch
 from sfumato.distributions import Latent, SpikeSlab, SpikeSlabMixture
 from sfumato.evaluation.importance import cost
 from sfumato.evaluation.subject import Subject, array, rows
-from sfumato.models._protocols import Bounds, LatentSpace, able
+from sfumato.models._protocols import Bounds, Classifies, LatentSpace, able
 from sfumato.networks.hierarchy import repeated
 
 CHAINS = 16
@@ -28,8 +28,13 @@ Schedule = Literal["sigmoid", "linear"]
 
 
 def applies(subject: Subject) -> bool:
-    """Whether the code is a point of a space with a density everywhere: with spikes at zero it has none."""
-    space = subject.space
+    """Whether the code is a point of a space with a density everywhere: with spikes at zero it has none.
+
+    Nor where a class is a part of the code that is not given: annealing walks through z alone.
+    """
+    space, given = subject.space, subject.batch.given
+    if isinstance(space, Classifies) and (given is None or bool(given.isnan().any())):
+        return False
     return space is not None and not isinstance(
         space.prior(1, None if subject.batch.given is None else subject.batch.given[:1]), SpikeSlab | SpikeSlabMixture
     )

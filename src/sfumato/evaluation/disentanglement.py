@@ -105,7 +105,7 @@ def score(
     """
     kept = taking_part(points) if latents is None else latents
     names = [f"z{latent + 1}" for latent in kept]
-    evidence = _Evidence(points[:, kept], draws[:, kept], factors, names, seed)
+    evidence = _Evidence(points[:, kept], draws[:, kept], factors, names, seed, points.shape[1])
     chosen = tuple(SCORES) if asked is None else asked
     return {name: SCORES[name].of(evidence) for name in chosen if len(factors) >= SCORES[name].fewest}
 
@@ -136,13 +136,16 @@ class _Evidence:
     """Codes and factors, and what several scores share."""
 
     def __init__(
-        self, points: np.ndarray, draws: np.ndarray, factors: list[Factor], names: list[str], seed: int
+        self, points: np.ndarray, draws: np.ndarray, factors: list[Factor], names: list[str], seed: int, latents: int
     ) -> None:
         self.points, self.draws, self.factors, self.names, self.seed = points, draws, factors, names, seed
+        self.latents = latents
 
     @functools.cached_property
     def dci(self) -> scores.DCI:
-        return scores.dci(self.points, self.factors, seed=self.seed)
+        found = scores.dci(self.points, self.factors, latents=self.latents, seed=self.seed)
+        # A code that does not move is no factor's home, whatever chance a forest finds in it.
+        return found if len(moves(self.points)) else found._replace(completeness=0 * found.completeness)
 
     def by_factor(self, values: np.ndarray) -> Score:
         each = {factor.name: float(value) for factor, value in zip(self.factors, values, strict=True)}

@@ -100,15 +100,18 @@ class DCI(NamedTuple):
     importance: np.ndarray
 
 
-def dci(codes: np.ndarray, factors: Sequence[Factor], *, seed: int = 0) -> DCI:
+def dci(codes: np.ndarray, factors: Sequence[Factor], *, latents: int | None = None, seed: int = 0) -> DCI:
     """Disentanglement, completeness and informativeness, from random forests that tell each factor from the code.
 
         disentanglement_l = 1 − H_F(R_l· / Σ_f R_lf)          completeness_f = 1 − H_L(R_·f / Σ_l R_lf)
 
     R_lf is the importance of latent l for factor f: how much its splits lower the error, averaged over 20 trees that
-    may split on any latent. H is the entropy to the base of its number of entries. Two thirds of the examples are
-    learned from; informativeness is R² on the rest for numbers, for categories the share of the
-    majority guess's errors that are mended.
+    may split on any latent. H_F is the entropy to the base of the number of factors, H_L to that of all latents. Two
+    thirds of the examples are learned from; informativeness is R² on the rest for numbers, for categories the share of
+    the majority guess's errors that are mended. A factor of which the code tells nothing has a completeness of 0.
+
+    Args:
+        latents: how many the model has; `codes` may leave out those that do not move.
     """
     order = np.random.default_rng(seed).permutation(len(codes))
     learn, test = np.split(order, [2 * len(order) // 3])
@@ -129,7 +132,8 @@ def dci(codes: np.ndarray, factors: Sequence[Factor], *, seed: int = 0) -> DCI:
         informativeness[place] = max(score, 0.0)
     total = importance.sum(1)
     weight = total / max(total.sum(), 1e-300)
-    return DCI(_peaked(importance), weight, _peaked(importance.T), informativeness, importance)
+    complete = np.where(informativeness > 0, _peaked(importance.T, latents or codes.shape[1]), 0.0)
+    return DCI(_peaked(importance, len(factors)), weight, complete, informativeness, importance)
 
 
 def sap(codes: np.ndarray, factors: Sequence[Factor], *, seed: int = 0) -> np.ndarray:
@@ -205,14 +209,13 @@ def _two_best(scores: np.ndarray) -> np.ndarray:
     return np.asarray(ordered[-1] - ordered[-2])
 
 
-def _peaked(importance: np.ndarray) -> np.ndarray:
-    """1 − entropy of each row's shares, to the base of its length: 1 if one entry has all, 0 if all are equal."""
-    columns = importance.shape[1]
-    if columns < 2:
-        return np.ones(len(importance))
-    share = importance / np.maximum(importance.sum(1, keepdims=True), 1e-300)
+def _peaked(importance: np.ndarray, base: int) -> np.ndarray:
+    """1 − entropy of each row's shares: 1 if one entry has all, 0 if `base` entries share alike or there is nothing."""
+    total = importance.sum(1, keepdims=True)
+    share = importance / np.maximum(total, 1e-300)
     logs = np.log(np.where(share > 0, share, 1.0))
-    return np.asarray(1 + (share * logs).sum(1) / np.log(columns))
+    peaked = 1 + (share * logs).sum(1) / np.log(max(base, 2))
+    return np.asarray(np.where(total[:, 0] > 0, peaked, 0.0))
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -35,7 +35,7 @@ class Model(nn.Module, ABC):
         """One loss for each player, all from one forward pass."""
 
     def settled(self, step: int) -> bool:
-        """Whether every `Ramp` among the model's attributes has run its course at `step`: patience waits for it."""
+        """Whether all schedules have run their course at `step`, for which patience waits: every `Ramp` held here."""
         return all(step >= held.end for held in vars(self).values() if isinstance(held, Ramp))
 
     def optimizer(self, player: str, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:

@@ -39,10 +39,10 @@ class SparseDecoderVAE(LatentModel):
         η_k   = (Σ_j p*_jk + a − 1) / (a + b + D − 2)
 
     The released code minimises something else. Its squared error is a mean over the D columns, its KL a mean over the L
-    latents, and its penalties are divided by the B of a batch and not by N. A mean over columns is made good by σ_j,
-    which shrinks by √D, so what remains is the loss above with KL/L and 1/B: that is `scaling` "released". "elbo" is
-    the bound itself. With a thousand examples its prior of W is too faint to clear what leaks from one latent into
-    another's columns; s = 10, that prior to the tenth power, clears it (our choice, not the paper's).
+    latents, and its penalties are divided by the B of a training batch and not by N. A mean over columns is made good
+    by σ_j, which shrinks by √D, so what remains is the loss above with KL/L and 1/B: that is `scaling` "released".
+    "elbo" is the bound itself. With a thousand examples its prior of W is too faint to clear what leaks from one latent
+    into another's columns; s = 10, that prior to the tenth power, clears it (our choice, not the paper's).
 
     Arguments:
         encoder: encoder(x, given, mask) → q(z | x), a `Normal`.
@@ -59,6 +59,7 @@ class SparseDecoderVAE(LatentModel):
     decoder: SparseDecoder
     p_star: Tensor
     eta: Tensor
+    rows: Tensor
 
     def __init__(
         self,
@@ -90,10 +91,12 @@ class SparseDecoderVAE(LatentModel):
         self.a, self.b = 1.0, float(entries)
         self.register_buffer("p_star", torch.full((entries, latents), 0.5))
         self.register_buffer("eta", torch.full((latents,), 0.5))
+        self.register_buffer("rows", torch.zeros(()), persistent=False)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         if self.training:
             self._expect_and_maximise()
+            self.rows.clamp_(min=joint_rows() or len(batch))
         q = self.encode(batch)
         z = q.sample()
         p = self.decode(z, batch.given)
@@ -102,10 +105,13 @@ class SparseDecoderVAE(LatentModel):
 
         w = self.decoder.w
         penalty = ((self.slab * self.p_star + self.spike * (1 - self.p_star)) * w.abs()).sum()
+        of_penalties: Tensor | float
         if self.scaling == "elbo":
             of_rate, of_penalties = self.warmup(step), 1 / self.examples
         else:
-            of_rate, of_penalties = self.warmup(step) / w.shape[1], 1 / (joint_rows() or len(batch))
+            # What is validated is the loss that is trained, whatever the batches of validation.
+            rows = torch.where(self.rows > 0, self.rows, float(len(batch)))
+            of_rate, of_penalties = self.warmup(step) / w.shape[1], 1 / rows
         terms = {
             "distortion": distortion,
             "rate": rates,

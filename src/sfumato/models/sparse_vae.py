@@ -23,14 +23,14 @@ class SparseVAE(LatentModel):
     """Tonolini, Jensen and Murray-Smith 2019, Variational sparse coding.
 
         q(z|x) = Π_j [ γ_j N(z_j; μ_j, σ_j²) + (1 − γ_j) δ₀(z_j) ]
-        loss(x) = −E_q(z|x) log p(x|z) + Σ_u ω_u(x) KL(q(z|x) ‖ p_u)      `distortion` + `rate`
-                  + KL(ω(x) ‖ π)                                           `selection`
-                  + Σ_j KL(γ̄_j ‖ α)                                        `sparsity`
+        loss(x) = −E_q(z|x) log p(x|z) + w·Σ_u ω_u(x) KL(q(z|x) ‖ p_u)    `distortion` + `rate`
+                  + w·KL(ω(x) ‖ π)                                         `selection`
+                  + s·Σ_j KL(γ̄_j ‖ α)                                      `sparsity`
 
     with p_u = q(z|x_u) for pseudo-inputs x_u, ω_u(x) ∝ π_u exp(−KL(q(z|x) ‖ p_u)), and γ̄_j the mean over examples of
-    γ_j. The first three terms are the negative ELBO under p(z) = Σ_u π_u p_u, with the ω that makes it least. In
-    training z is the relaxed draw σ(c(u − 1 + γ))·(μ + σε); in evaluation it is an exact one. `encode(batch)` gives a
-    `SpikeSlab`, whose `point` is 0 wherever the spike is the likelier.
+    γ_j; w is 1 after the warm-up. The first three terms are then the negative ELBO under p(z) = Σ_u π_u p_u, with the ω
+    that makes it least. In training z is the relaxed draw σ(c(u − 1 + γ))·(μ + σε); in evaluation it is an exact one.
+    `encode(batch)` gives a `SpikeSlab`, whose `point` is 0 wherever the spike is the likelier.
 
     Training may begin with the paper's two phases: first the slab is held at N(0, 1), so that γ alone learns which
     latents are used; then its μ and log σ grow in, multiplied by λ(t) from 0 to 1, while the slope c grows from a fifth
@@ -50,8 +50,10 @@ class SparseVAE(LatentModel):
         prior: the pseudo-inputs, with this same encoder.
         alpha: α, the part of the latents that an example should use, and of the examples that should use a latent.
         slope: c at its end.
+        sparsity: s; with 1 α is a price that a few nats of likeness may outweigh, and a larger one makes it a limit.
         spike_steps: steps of the first phase.
         slab_steps: steps over which the slab grows in.
+        warmup: w as a function of the step.
     """
 
     encoder: SpikeSlabEncoder
@@ -65,14 +67,18 @@ class SparseVAE(LatentModel):
         *,
         alpha: float = 0.01,
         slope: float = 100.0,
+        sparsity: float = 1.0,
         spike_steps: int = 0,
         slab_steps: int = 0,
+        warmup: Ramp = Ramp(),
     ) -> None:
         super().__init__(encoder, decoder, prior)
         if not 0 < alpha < 1:
             raise SfumatoError(f"alpha is {alpha}: give the part of the latents in use, between 0 and 1")
         self.alpha = alpha
         self.slope = slope
+        self.sparsity = sparsity
+        self.warmup = warmup
         self.spike_steps = spike_steps
         self.grown = Ramp(slab_steps)
 
@@ -92,7 +98,12 @@ class SparseVAE(LatentModel):
             "selection": (omega * (log_omega - log_pi)).sum(1),
             "sparsity": sparsity(q.gamma, self.alpha),
         }
-        return {"model": Loss(terms, also={"active": q.gamma.mean(1)})}
+        weight = self.warmup(step)
+        weights = {"rate": weight, "selection": weight, "sparsity": self.sparsity}
+        return {"model": Loss(terms, weights, also={"active": q.gamma.mean(1)})}
+
+    def settled(self, step: int) -> bool:
+        return super().settled(step) and step >= self.spike_steps + self.grown.end
 
     @torch.no_grad()
     def usage(self) -> Tensor:
@@ -128,8 +139,10 @@ def build(
     pseudo_inputs: Count = 10,
     slope: Positive = 100.0,
     contrast: Weight = 0.0,
+    sparsity: Weight = 1.0,
     spike_steps: Natural = 0,
     slab_steps: Natural = 0,
+    warmup: Natural = 0,
 ) -> SparseVAE:
     """A sparse VAE with networks for `spec`.
 
@@ -138,8 +151,10 @@ def build(
         pseudo_inputs: number of learned inputs whose codes are the prior
         slope: how near the draws of training come to exact zeros at the end
         contrast: how decided and different the gates of latents start; 25 helps with hundreds of latents, 0 with few
+        sparsity: weight of keeping to alpha; 1 prices it, and a larger one makes it a limit
         spike_steps: steps in which only the choice of latents is learned
         slab_steps: steps over which their values grow in after that
+        warmup: steps over which the weight of the rate rises from 0
     """
     sizes = sizes_for(spec, size)
     part = min(max(0.01, 5 / sizes.latent_dim), 0.5) if alpha is None else alpha
@@ -150,6 +165,8 @@ def build(
         PseudoInputs(encoder, spec.shape, pseudo_inputs, min(LEAST, part / 2)),
         alpha=part,
         slope=slope,
+        sparsity=sparsity,
         spike_steps=spike_steps,
         slab_steps=slab_steps,
+        warmup=Ramp(warmup),
     )

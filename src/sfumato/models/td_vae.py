@@ -94,6 +94,10 @@ class TDVAE(Model):
         smoothing = log_q1 - self.belief(b1).log_prob(z1)
         transition = log_p2 - self.transition(z1, passed).log_prob(z2)
         distortion, smoothing, transition = (one.view(n, k).mean(1) for one in (distortion, smoothing, transition))
+        if batch.mask is not None:
+            # Of a sequence with nothing to be seen there is nothing to say, nor to pay for.
+            seen = _observed(batch).any(1)
+            distortion, smoothing, transition = seen * distortion, seen * smoothing, seen * transition
         return {
             "model": Loss(
                 {"distortion": distortion, "rate": smoothing + transition},

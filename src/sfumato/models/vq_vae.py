@@ -86,6 +86,9 @@ class VQVAE(Model):
         parts = (self.encoder, self.quantizer, self.decoder)
         return {"model": [parameter for part in parts for parameter in part.parameters()], "prior": prior}
 
+    def settled(self, step: int) -> bool:
+        return super().settled(step) and step >= (self.still_after or 0)
+
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         given = batch.given
         if self.training and self.condition_dropout and given is not None:

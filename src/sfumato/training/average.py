@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Average:
@@ -15,8 +15,8 @@ class Average:
     With a decay of 0 there is no average, and `swapped` changes nothing.
     """
 
-    def __init__(self, parameters: list[nn.Parameter], decay: float) -> None:
-        self._parameters: list[Tensor] = [parameter.data for parameter in parameters]
+    def __init__(self, parameters: list[Tensor], decay: float) -> None:
+        self._parameters = [parameter.data for parameter in parameters]
         self._decay = decay
         self.values = [value.clone() for value in self._parameters] if decay else []
 

@@ -30,6 +30,10 @@ class Guard:
         buffers: the model's buffers, which a forward pass may have changed.
         say: shows one line to the user.
         on_device: leave the flag on the device; only where every optimizer is a fused Adam.
+
+    Attributes:
+        skipped: steps that were not applied, as far as is known.
+        applied: 1 or 0 for the last step for which `passes` said True; on the device where the flag is.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Guard:
         self._found = torch.zeros((), dtype=torch.float32, device=device)
         self._one = torch.ones((), dtype=torch.float32, device=device)
         self.skipped = 0
+        self.applied: Tensor | int = 1
         self._row = 0
         # Steps that were not finite, those in a row now, the longest row, the last such step; steps that were too long.
         self._counts = torch.zeros(5, device=device)
@@ -120,6 +125,7 @@ class Guard:
         long = torch.zeros_like(found) if too_long is None else (1 - found) * too_long
         flag = found + long
         bad = flag.bool()
+        self.applied = 1 - flag
         for optimizer in self._optimizers:
             optimizer.found_inf = flag  # type: ignore[attr-defined]
         for buffer, saved in zip(self._buffers, self._saved, strict=True):

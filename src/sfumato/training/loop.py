@@ -194,7 +194,7 @@ def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
                 held["lr"] = highest * rate
             state.steppers[name]()
         state.average.update(state.step)
-        state.meter.add(found.names, sums, joint)
+        state.meter.add(found.names, sums, joint * state.guard.applied)
     state.step += 1
 
 

@@ -46,9 +46,9 @@ class Meter:
         self._device = device
         self._dtype = torch.float32 if device.type == "mps" else torch.float64
         self.sums: dict[tuple[str, ...], Tensor] = {}
-        self.counts: dict[tuple[str, ...], int] = {}
+        self.counts: dict[tuple[str, ...], Tensor | int] = {}
 
-    def add(self, names: tuple[str, ...], sums: Tensor, count: int) -> None:
+    def add(self, names: tuple[str, ...], sums: Tensor, count: Tensor | int) -> None:
         """Add the sums over `count` examples of the terms `names`; nothing waits for the device."""
         held = self.sums.get(names)
         if held is None:
@@ -56,16 +56,17 @@ class Meter:
             self.counts[names] = count
         else:
             held.add_(sums)
-            self.counts[names] += count
+            self.counts[names] = self.counts[names] + count
 
     def means(self) -> dict[str, float]:
         """The mean of each term over the examples that had it."""
         sums: dict[str, float] = {}
         counts: dict[str, int] = {}
         for names, values in self.sums.items():
+            examples = int(self.counts[names])
             for name, value in zip(names, values.tolist(), strict=True):
                 sums[name] = sums.get(name, 0.0) + value
-                counts[name] = counts.get(name, 0) + self.counts[names]
+                counts[name] = counts.get(name, 0) + examples
         return {name: value / counts[name] for name, value in sums.items() if counts[name]}
 
     def clear(self) -> None:
@@ -75,7 +76,7 @@ class Meter:
 
     def state(self) -> list[tuple[list[str], list[float], int]]:
         """As JSON-ready values: names, sums, count. A float keeps all its digits in JSON."""
-        return [(list(names), values.tolist(), self.counts[names]) for names, values in self.sums.items()]
+        return [(list(names), values.tolist(), int(self.counts[names])) for names, values in self.sums.items()]
 
     def restore(self, state: list[tuple[list[str], list[float], int]]) -> None:
         """Back from `state`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -61,7 +61,7 @@ class State:
         kept = model.state_dict().keys()
         # Those outside the state dict are constants, made anew with the model.
         self.buffers = [buffer for name, buffer in model.named_buffers() if name in kept]
-        self.average = Average(list(model.parameters()), plan.ema)
+        self.average = Average([*model.parameters(), *_running(model)], plan.ema)
         self.guard = Guard(device, list(self.optimizers.values()), self.buffers, say)
         self.meter = Meter(device)
         self.history = History()
@@ -149,6 +149,15 @@ class State:
         self.step, self.elapsed, self.stale = numbers["step"], numbers["elapsed"], numbers["stale"]
         self.history.best, self.history.best_step = numbers["best"], numbers["best_step"]
         self.guard.skipped = numbers["skipped"]
+
+
+def _running(model: nn.Module) -> Iterator[Tensor]:
+    """Means and variances of batch norms: averaged weights need those that go with them."""
+    for part in model.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.track_running_stats:
+            assert part.running_mean is not None
+            assert part.running_var is not None
+            yield from (part.running_mean, part.running_var)
 
 
 @torch.no_grad()
