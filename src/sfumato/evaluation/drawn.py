@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.evaluation.columns import Aligned, schema_columns
@@ -86,6 +87,15 @@ class Drawn:
     def size(self) -> int:
         """The largest number of rows that `train`, `test` and `made` all have."""
         return min(map(len, self.sets))
+
+    @property
+    def pairs(self) -> int:
+        """The largest number of rows that `train` and `test` both have."""
+        return min(len(self.train), len(self.test))
+
+    def under(self, given: Tensor) -> Drawn:
+        """The same with other samples, one under each row of the conditions `given`, every value filled in."""
+        return replace(self, made=Batch(self.subject.draw(given, len(given), noise=True), given))
 
     def condition(self, place: int) -> Aligned:
         """One condition as it stands beside each of the three sets."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.batch import Batch
 from sfumato.evaluation import pictures
 from sfumato.evaluation.columns import Aligned
-from sfumato.evaluation.drawn import MADE, TEST, TRAIN, Drawn, flat
+from sfumato.evaluation.drawn import MADE, TEST, TRAIN, Drawn
 from sfumato.evaluation.pictures import Looked, network
 from sfumato.evaluation.subject import array
 from sfumato.evaluation.symbols import counted
@@ -98,19 +97,6 @@ def _network(drawn: Drawn) -> Looked:
 def seen_by(looked: Looked, x: Tensor) -> np.ndarray:
     """Features of pictures, over their scale."""
     return pictures.features(looked.net, x) / looked.scale
-
-
-def without_holes(drawn: Drawn, found: Features) -> Features:
-    """Features by which nobody is known by their missing values: no flags, and samples as the model made them.
-
-    The holes of samples are those of training rows, so that training rows would find their own.
-    """
-    if all(batch.mask is None for batch in drawn.sets):
-        return found
-    whole = replace(drawn, made=Batch(drawn.made.x, drawn.made.given))
-    if drawn.subject.schema.kind == "table":
-        return Features(narrowed(encoded(whole.columns, flagged=False)), found.space)
-    return Features(narrowed([flat(batch, flagged=False) for batch in whole.sets]), found.space)
 
 
 def encoded(table: Sequence[Aligned], *, flagged: bool = True) -> list[np.ndarray]:

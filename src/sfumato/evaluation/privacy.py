@@ -8,11 +8,11 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.evaluation.drawn import Drawn
-from sfumato.evaluation.features import Features, without_holes
+from sfumato.evaluation.features import Features
 from sfumato.evaluation.jackknife import GROUPS, jackknife
 from sfumato.evaluation.judges import ranked
-from sfumato.evaluation.likeness import closest
 from sfumato.evaluation.measure import Measure
+from sfumato.evaluation.records import Records, Rows, copied, filled, nearest
 from sfumato.evaluation.subject import CHUNK, ENTRIES, array, rows
 from sfumato.objectives import importance_bound
 
@@ -24,82 +24,104 @@ def measures(drawn: Drawn, found: Features | None) -> list[Measure]:
     """Closest records, copies, and two membership attacks; none where nothing was held out or quick is asked for."""
     if drawn.how.quick or not drawn.held_out or drawn.size < 4:
         return []
-    near = [] if found is None or not drawn.columns else by_distance(without_holes(drawn, found), drawn.how.seed)
-    return [*near, by_score(drawn)]
+    records = None if found is None or not drawn.columns else Records.of(drawn)
+    return [*([] if records is None else by_distance(records, drawn.how.seed)), by_score(drawn)]
 
 
-def by_distance(found: Features, seed: int) -> list[Measure]:
-    """What Euclidean distances between features of samples, training rows and test rows say."""
-    size = min(len(found.train), len(found.test))
-    members, strangers = found.train[:size], found.test[:size]
-    made_near, test_near = closest(found.made, found.train), closest(found.test, found.train)
-    middle = np.median if np.median(test_near) > 0 else np.mean
-    measured = [_closer(found.made, members, strangers, seed)]
-    if middle(test_near) > 0:
-        measured.append(
-            Measure(
-                "distance to the closest record",
-                float(middle(made_near) / middle(test_near)),
-                "× that of test rows",
-                "How far samples are from the closest training row, beside how far new real rows are; "
-                "well below 1, they stand suspiciously close to somebody's record.",
-                "samples",
-                error=jackknife(
-                    lambda a, b: [middle(made_near[a]) / middle(test_near[b]) if middle(test_near[b]) else np.nan],
-                    (len(made_near), len(test_near)),
-                    seed,
-                )[0],
-                reference=1.0,
-                reference_is="test rows",
-            )
-        )
-    copies = made_near == 0
-    measured.append(
-        Measure(
-            "copies of training rows",
-            float(copies.mean()),
-            "",
-            "Share of samples equal to a training row in every column; where rows repeat, some test rows are too.",
-            "samples",
-            error=jackknife(lambda kept: [copies[kept].mean()], (len(copies),), seed)[0],
-            reference=float((test_near == 0).mean()),
-            reference_is="test rows",
-            better="lower",
-        )
-    )
-    guess = -closest(found.train, found.made), -closest(found.test, found.made)
-    measured.append(
+def by_distance(records: Records, seed: int) -> list[Measure]:
+    """What distances between samples, training rows and test rows say.
+
+    Each number compares what would be alike had nothing been memorised. Samples without holes stand as far from
+    training rows as from as many test rows, if they were drawn under the conditions of both. Where the distance of
+    samples to training rows is set beside that of test rows, samples have the conditions and the holes of test rows.
+    """
+    size = min(len(records.train), len(records.test))
+    members, strangers = records.train[:size], records.test[:size]
+    new = records.made[len(records.made) // 2 :] if records.asked else records.made
+    asked = (members, strangers) if records.asked else (records.train, records.test)
+    guess = [-nearest(rows, records.made) for rows in asked]
+    return [
+        *_closer(records.made, members.known(), strangers.known(), seed),
+        *_far(new.with_holes_of(records.test), records.test, records.train, seed),
+        _copies(new, records.test, records.train, seed),
         attack(
             "membership attack by samples",
             "How well a stranger who has the samples tells training rows from others, by how close a sample is",
             *guess,
             seed=seed,
-        )
-    )
-    return measured
+        ),
+    ]
 
 
-def _closer(made: np.ndarray, members: np.ndarray, strangers: np.ndarray, seed: int) -> Measure:
+def _closer(made: Rows, members: Rows, strangers: Rows, seed: int) -> list[Measure]:
     """The share of samples closer to training rows than to as many test rows; Platzer and Reutterer 2021, 3.2."""
+    size = min(len(members), len(strangers))
+    if not size:
+        return []
     random = np.random.default_rng(seed)
-    cut = np.array_split(random.permutation(len(members)), min(GROUPS, len(members)))
-    near, far = (np.stack([closest(made, real[part]) for part in cut], 1) for real in (members, strangers))
+    cut = np.array_split(random.permutation(size), min(GROUPS, size))
+    near, far = (np.stack([nearest(made, real[part]) for part in cut], 1) for real in (members, strangers))
 
     def share(kept: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> list[float]:
         one, two = near[np.ix_(kept, ours)].min(1), far[np.ix_(kept, theirs)].min(1)
         return [float(((one < two) + (one == two) / 2).mean())]
 
     every = np.arange(len(cut))
+    return [
+        Measure(
+            "closer to training rows",
+            share(np.arange(len(made)), every, every)[0],
+            "",
+            "Share of samples whose closest real row is a training row, and not one of as many rows kept out of "
+            "training; well above a half, the model repeats what it was shown.",
+            "samples",
+            error=jackknife(share, (len(made), len(cut), len(cut)), seed)[0],
+            reference=0.5,
+            reference_is="nothing memorised",
+            better="lower",
+        )
+    ]
+
+
+def _far(made: Rows, test: Rows, train: Rows, seed: int) -> list[Measure]:
+    """The distance of samples to the closest training row over that of test rows; none where that is 0."""
+    made_near, test_near = (near[np.isfinite(near)] for near in (nearest(made, train), nearest(test, train)))
+    if not len(made_near) or not len(test_near) or not test_near.any():
+        return []
+    middle = np.median if np.mean(test_near == 0) < 1 / 3 else np.mean
+
+    def ratio(a: np.ndarray, b: np.ndarray) -> list[float]:
+        scale = middle(test_near[b])
+        return [float(middle(made_near[a]) / scale) if scale else np.nan]
+
+    return [
+        Measure(
+            "distance to the closest record",
+            ratio(np.arange(len(made_near)), np.arange(len(test_near)))[0],
+            "× that of test rows",
+            "How far samples are from the closest training row, beside how far new real rows are; "
+            "well below 1, they stand suspiciously close to somebody's record.",
+            "samples",
+            error=jackknife(ratio, (len(made_near), len(test_near)), seed)[0],
+            reference=1.0,
+            reference_is="test rows",
+        )
+    ]
+
+
+def _copies(made: Rows, test: Rows, train: Rows, seed: int) -> Measure:
+    """The share of samples equal to a training row, decided on the columns themselves."""
+    copies = copied(made.values, train.values)
     return Measure(
-        "closer to training rows",
-        share(np.arange(len(made)), every, every)[0],
+        "copies of training rows",
+        float(copies.mean()),
         "",
-        "Share of samples whose closest real row is a training row, and not one of as many rows kept out of training; "
-        "well above a half, the model repeats what it was shown.",
+        "Share of samples equal to a training row in every column known of it; where rows repeat, some test rows are "
+        "too.",
         "samples",
-        error=jackknife(share, (len(made), len(cut), len(cut)), seed)[0],
-        reference=0.5,
-        reference_is="nothing memorised",
+        error=jackknife(lambda kept: [copies[kept].mean()], (len(copies),), seed)[0],
+        reference=float(copied(filled(test), train.values).mean()),
+        reference_is="test rows",
         better="lower",
     )
 
