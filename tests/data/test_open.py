@@ -219,3 +219,20 @@ def test_mnist_opens_as_pictures(real_data: Path) -> None:
     assert [len(part) for part in (opened.train, opened.valid, opened.test)] == [54_000, 6_000, 10_000]
     assert opened.schema.spec.shape == (1, 28, 28)
     assert next(opened.train.epoch(100, seed=0)).x.mean().item() == pytest.approx(0.13, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "line"),
+    [
+        ("moons", {"label": "nope"}, "the label of moons is called 'label'"),
+        ("moons", {"sequences": True}, "sequences is True: that is for arrays"),
+        ("moons", {"id": "a"}, "id is a: that is for tables of sequences"),
+        ("moons", {"cells": 5}, "cells is 5: that is for tables with the likelihood cells"),
+        ("digits", {"longest": 9}, "longest is 9: that is for sequences of symbols"),
+        ("iris", {"size": 16}, "size is 16: that is for pictures"),
+        ("ring", {"binarise": "no"}, "binarise is no: that is for pictures"),
+    ],
+)
+def test_an_option_that_has_nothing_to_act_on_is_refused(source, options, line) -> None:
+    with pytest.raises(SfumatoError, match=line):
+        data.open(source, options=DataOptions(**options))

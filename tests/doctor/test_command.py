@@ -12,7 +12,7 @@ from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure
 from sfumato.evaluation.doctor import HEALTHY, Finding
 from sfumato.studies import cure
-from sfumato.studies.cure import Change, cures_of
+from sfumato.studies.cure import Change, Cured, cures_of
 
 SICK = ("moons", "--model", "beta_vae", "--beta", 50, "--rows", 300, "--width", 32, "--lr", 0.01)
 STEPS = ("--steps", 300, "--validate-every", 10, "--patience", 5)
@@ -92,3 +92,12 @@ def test_cures_of_another_model_are_not_applied_and_the_worse_finding_wins():
 def test_a_change_counts_only_beyond_its_noise(before, after, better, expected):
     one, two = (Measure("x", value, "", "", error=0.1, better=better) for value in (before, after))
     assert Change(one, two).better is expected
+
+
+@pytest.mark.parametrize(
+    ("after", "words"), [(11.8, "It helped in part: the −ELBO came from 12.8 to 11.8"), (12.8, "It did")]
+)
+def test_a_better_bound_is_said_though_the_finding_stays(after, words):
+    found = [Finding("too_short", "serious", "Too short.")]
+    bounds = [Measure("−ELBO", value, "", "", error=0.1, better="lower") for value in (12.8, after)]
+    assert Cured({}, None, None, (found, found), [Change(*bounds)]).words.startswith(words)

@@ -98,6 +98,17 @@ def test_too_short(fitted):
     assert few.severity == "serious"
 
 
+def test_time_that_was_up_long_before_the_end(fitted):
+    auto = fitted("moons", steps=60_000, max_time=1.0, validate_every=50)
+    found = {one.name: one for one in look(auto)}["too_short"]
+    assert found.severity == "serious"
+    assert found.numbers["planned"] == 60_000
+    assert "its time was up after" in found.words
+    assert float(found.cure["max_time"].removesuffix("s")) > 2
+    auto.history_.stop = ""  # as after loading
+    assert "too_short" in {one.name for one in look(auto)}
+
+
 def test_adversary_that_wins(fitted):
     asleep = Reset(lambda model: model.decoder.trunk[-1].weight, lambda model: model.decoder.trunk[-1].bias)
     told = {"equilibrium": False, "steps": 160, "validate_every": 5, "lr": 6e-3, "callbacks": [asleep]}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from sfumato import data
 from sfumato.data.options import DataOptions
 from sfumato.evaluation import How, Measure, tables
-from sfumato.evaluation.columns import Aligned, Column, columns, trends
+from sfumato.evaluation.columns import Aligned, Column, aligned, columns, trends
 from sfumato.evaluation.features import encoded, narrowed
 from sfumato.evaluation.judges import auc, explained, inputs, ranked, told, told_apart
 
@@ -204,3 +205,12 @@ def test_tables_of_unlike_libraries_are_made_comparable(people):
     rows = people(50, 0)
     for column in columns(rows, pl.from_pandas(rows)):
         assert column.distance == 0.0
+
+
+def test_missing_values_of_every_frame_are_missing() -> None:
+    """pandas' NA of whole numbers, booleans and strings is neither None nor NaN."""
+    rows = {"n": [1, None, 3], "b": [True, None, False], "s": ["a", None, "b"]}
+    kinds = {"n": "Int64", "b": "boolean", "s": "string"}
+    found = aligned([pd.DataFrame({name: pd.array(values, dtype=kinds[name]) for name, values in rows.items()})])
+    for column in found:
+        assert np.isnan(column.values[0]).tolist() == [False, True, False], column.name

@@ -274,7 +274,7 @@ def _moved(parts: Path, path: Path) -> bool:
 
 def _found(name: str | os.PathLike[str], root: str | os.PathLike[str]) -> Path:
     here, under = Path(name).expanduser(), place(name, root)
-    for path in (under, here):
+    for path in (under, here, Path(root) / here):
         if (path / CONFIG).exists() or (path / WEIGHTS).exists():
             return path
     if here.is_dir() or under.is_dir():

@@ -31,9 +31,44 @@ from sfumato.data.symbols import SymbolSchema, check_length
 from sfumato.data.vector import VectorSchema
 from sfumato.errors import SfumatoError
 
+MEANT_FOR = {
+    "size": "pictures",
+    "binarise": "pictures",
+    "cells": "tables with the likelihood cells",
+    "longest": "sequences of symbols",
+    "symbols": "files of text and arrays of whole numbers",
+    "sequences": "arrays",
+    "id": "tables of sequences",
+    "time": "tables of sequences",
+}
+"""What the options that are not for all data are for."""
+
 
 def open_source(source: Any, options: DataOptions) -> Dataset:
-    """Open whatever `source` is; see `sfumato.data.open`."""
+    """Open whatever `source` is; see `sfumato.data.open`.
+
+    Raises:
+        SfumatoError: if the source is not usable, or an option has nothing to act on in it.
+    """
+    found = _opened(source, options)
+    kind = found.schema.kind
+    acting = {
+        "picture": {"size", "binarise"},
+        "table": {"cells"} if found.schema.spec.likelihood == "cells" else set(),
+        "symbols": {"longest", "symbols"},
+        "sequence": {"sequences", "id", "time"},
+    }.get(kind, set())
+    for name, kinds in MEANT_FOR.items():
+        value = getattr(options, name)
+        if name not in acting and value != getattr(UNTOLD, name):
+            raise SfumatoError(f"{name} is {value}: that is for {kinds}; leave it out for {found.source}")
+    return found
+
+
+UNTOLD = DataOptions()
+
+
+def _opened(source: Any, options: DataOptions) -> Dataset:
     drawn = isinstance(source, str) and source in toy.SUMMARIES
     if options.rows is not None and not drawn:
         raise SfumatoError(f"rows={options.rows} is for the built-in toy sets, which are drawn; leave rows out")
@@ -77,6 +112,8 @@ def open_built_in(name: str, options: DataOptions) -> Dataset:
     if asked.likelihood == "auto" and name in ("moons", "circles", "blobs"):
         asked = replace(asked, likelihood="gaussian")
     if has_label:
+        if options.label not in (None, LABEL):
+            raise SfumatoError(f"label={options.label!r}: the label of {name} is called {LABEL!r}; leave label out")
         asked = replace(asked, label=LABEL)
         if LABEL not in (*asked.given, *asked.drop):
             asked = replace(asked, drop=(*asked.drop, LABEL))

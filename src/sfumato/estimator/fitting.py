@@ -135,7 +135,7 @@ def resume(
         raise SfumatoError(f"{run.path}: was trained on data held in memory; give the data again to resume it")
     dataset = open_data(source, config)
     if not dataset.schema.says_as(run.schema()):
-        raise SfumatoError(f"{config.source or 'the data'}: not what {run.path} was trained on; fit anew")
+        raise SfumatoError(f"{said(source) or 'the data'}: not what {run.path} was trained on; fit anew")
     if opened is not None and _is_first():
         opened(dataset)
     if _is_first():

@@ -106,7 +106,7 @@ def aligned(tables: Sequence[Any], *, categories: Collection[str] = (), leave: C
         elif all(part.dtype.is_numeric() for part in parts) and name not in categories:
             found.append(Aligned(str(name), tuple(map(_floats, parts))))
         else:
-            found.append(_category(str(name), [part.to_list() for part in parts]))
+            found.append(_category(str(name), list(map(_held, parts))))
     return found
 
 
@@ -123,8 +123,13 @@ def schema_columns(schema: Schema, tables: Sequence[Any]) -> list[Aligned]:
     return aligned(tables, categories=categories, leave=leave)
 
 
+def _held(series: nw.Series[Any]) -> list[Any]:
+    """The values, None where one is missing, in whatever way the frame's library says so."""
+    return [None if missing else value for value, missing in zip(series.to_list(), series.is_null(), strict=True)]
+
+
 def _floats(series: nw.Series[Any]) -> np.ndarray:
-    return np.array([np.nan if value is None else float(value) for value in series.to_list()])
+    return np.array([np.nan if value is None else float(value) for value in _held(series)])
 
 
 def _days(series: nw.Series[Any]) -> np.ndarray:

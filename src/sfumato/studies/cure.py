@@ -13,6 +13,7 @@ from sfumato.evaluation import Measure
 from sfumato.evaluation.doctor import Finding
 from sfumato.studies.comparison import APART
 
+BOUND = "−ELBO"
 FAMILIES = ("bounds", "representation", "codes", "samples")
 
 
@@ -83,6 +84,10 @@ class Cured:
             return f"It helped: {_said(self.gone)} gone" + (f"; left to do: {_said(left, '')}." if left else ".")
         if self.found[0][0].name in self.gone:
             return f"It helped in part: {main} gone, and {_said(self.new)} there now."
+        bound = next((one for one in self.changes if one.after.name == BOUND and one.better), None)
+        if bound is not None:
+            gained = f"the {BOUND} came from {bound.before.value:.4g} to {bound.after.value:.4g} nats"
+            return f"It helped in part: {gained}, and {main} there still."
         return f"It did not help: {main} there still."
 
 

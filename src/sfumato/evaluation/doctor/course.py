@@ -10,7 +10,7 @@ from sfumato.evaluation.doctor.case import SURE, Case
 from sfumato.evaluation.doctor.finding import Finding
 from sfumato.evaluation.doctor.words import count, figure, percent
 from sfumato.training import schedules
-from sfumato.training.settings import Settings, resolve, steps_per_epoch, total_steps
+from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
 
 FEW = 4
 """Validations that are too few to see a course in."""
@@ -97,10 +97,14 @@ def too_short(case: Case) -> Finding | str | None:
     Of what dies away exponentially, that leaves a tenth to come. The gain must also exceed two standard errors of the
     bound, or nobody could measure it. Against an adversary the bound says nothing of progress.
     """
-    if not case.lines or case.stop == "patience" or (_adversarial(case) and len(case.course()[0]) >= FEW):
+    if not case.lines or case.stop == "patience":
         return None
     last = int(case.lines[-1]["step"])
     settings = Settings(**case.told["training"])
+    if (found := _out_of_time(case, settings, last)) is not None:
+        return found
+    if _adversarial(case) and len(case.course()[0]) >= FEW:
+        return None
     usual = resolve(Settings(batch_size=settings.batch_size), len(case.subject.data.train), case.spec.shape)
     planned = total_steps(usual, steps_per_epoch(len(case.subject.data.train), usual.batch_size or 1))
     cure = case.first(_longer(case, settings))
@@ -115,8 +119,8 @@ def too_short(case: Case) -> Finding | str | None:
         return Finding(
             "too_short", "serious", f"Too short a training: {why}.", {"steps": last, "default": planned}, cure
         )
-    spent = np.cumsum([schedules.factor(settings.schedule, step, last, settings.lr_warmup) for step in range(last)])
     total = total_steps(settings, steps_per_epoch(len(case.subject.data.train), settings.batch_size or 1))
+    spent = np.cumsum([schedules.factor(settings.schedule, step, total, settings.lr_warmup) for step in range(last)])
     if case.stop == "" and last < total:  # loaded, and ended by patience, time or a hand: nobody knows which
         return None
     half = int(np.searchsorted(spent, spent[-1] / 2))
@@ -134,6 +138,22 @@ def too_short(case: Case) -> Finding | str | None:
         f"{count(last, 'step')} brought.",
         {"late": late, "gained": gained, "steps": last, "default": planned},
         cure,
+    )
+
+
+def _out_of_time(case: Case, settings: Settings, last: int) -> Finding | None:
+    """Less than half of what was planned was done when the time was up: the learning rate never came down."""
+    total = total_steps(settings, steps_per_epoch(len(case.subject.data.train), settings.batch_size or 1))
+    allowed, taken = seconds(settings.max_time), float(case.lines[-1]["seconds"])
+    if case.stop not in ("", "max_time") or last >= total / 2 or taken < 0.9 * allowed:
+        return None
+    wanted = f"{math.ceil(1.2 * taken * total / max(last, 1))}s"
+    return Finding(
+        "too_short",
+        "serious",
+        f"Too short a training: its time was up after {last:,} of the {total:,} steps planned.",
+        {"steps": last, "planned": total},
+        case.first({"max_time": wanted}),
     )
 
 
