@@ -109,6 +109,23 @@ def test_a_missing_entry_adds_nothing_to_the_score():
     assert abs(one[0] - both[0]) > 0.3, "the density of one column, not of two"
 
 
+def test_rows_unlike_any_in_training_score_lowest_and_all_others_as_before():
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": generator.normal(size=300), "b": generator.integers(0, 90, 300), "c": ["x", "y"] * 150})
+    auto = Autoencoder(**QUICK).fit(frame)
+    known = auto.data_.train.take(slice(0, 50))
+    usual = auto.schema_.decode(known.x)
+    odd = pd.concat([usual.iloc[:3]] * 3, ignore_index=True)
+    odd.loc[:2, "a"] += 50.0
+    odd.loc[3:5, "b"] -= 5000
+    odd.loc[6:, "c"] = "never seen"
+    scores, usual_scores = auto.score_samples(odd), auto.score_samples(usual)
+    assert np.isfinite(scores).all()
+    assert scores[:6].max() < usual_scores.min()
+    assert (scores[6:] < usual_scores[:3] - 1).all()
+    assert not auto.schema_.beyond(auto.schema_.read(usual)).any()
+
+
 def test_the_bound_rises_with_the_number_of_draws(rows, auto):
     elbo = auto.score_samples(rows, samples=1).mean()
     assert auto.score_samples(rows, samples=64).mean() >= elbo - 0.05

@@ -394,3 +394,33 @@ def test_numbers_and_dates_that_are_read_as_text_are_pointed_out(words: list[str
     column = learned(pa.array(words))
     assert column.described()[1].startswith(hint)
     assert ("text such as" in column.described()[1]) is bool(hint)
+
+
+def test_values_beyond_the_cells_cost_their_distance_and_values_inside_nothing() -> None:
+    numbers = np.random.default_rng(0).normal(size=2000)
+    cells = Cells.learn(numbers, 16, whole=False)
+    assert not cells.beyond(numbers, 2000).any()
+    low, high = np.diff(cells.edges)[[0, -1]]
+    far = np.array([numbers.min() - 2 * low, numbers.max() + 3 * high, numbers.max() + 30 * high, 1e300, -1e300])
+    assert cells.beyond(far, 2000)[:3] == pytest.approx([2, 3, 30])
+    assert np.isfinite(np.square(cells.beyond(far, 2000))).all()
+
+
+def test_a_value_beside_atoms_is_one_in_more_values_than_were_seen() -> None:
+    alone = Cells.learn(np.repeat([1, 3, 5], 50), 16, whole=True)
+    assert alone.beyond(np.array([1, 3, 5]), 150).tolist() == [0, 0, 0]
+    assert alone.beyond(np.array([9, 4]), 150) == pytest.approx([2 + math.log(151), 0.5 + math.log(151)])
+    tenths = Cells.learn(np.repeat([0.1, 0.2, 0.3], 50), 16, whole=False)
+    assert not tenths.beyond(np.array([0.1, 0.2, 0.3], np.float32).astype(np.float64), 150).any()
+
+
+@pytest.mark.parametrize(
+    ("seen", "new", "costs"),
+    [
+        (pa.array(["a", "b"] * 50), pa.array(["a", None, "c"]), [0, 0, math.log(101)]),
+        (pa.array([1.5, 2.5, 7.5] * 20), pa.array([1.5, math.nan, None]), [0, 0, 0]),
+        (pa.array(["1", "2"] * 50), pa.array([1.0, math.nan, 3.0]), [0, 0, math.log(101)]),
+    ],
+)
+def test_missing_values_cost_nothing_and_new_labels_do(seen: pa.Array, new: pa.Array, costs: list[float]) -> None:
+    assert learned(seen).beyond(new, 100) == pytest.approx(costs)

@@ -216,6 +216,13 @@ class Column(ABC):
         """log of the raw volume of each cell, or one number for all entries."""
         return np.zeros(1)
 
+    def beyond(self, values: pa.Array, seen: int) -> np.ndarray:
+        """What each of these values costs, in nats, for being unlike any of the `seen` training values; shape (N,).
+
+        0 for values the model has a probability or a density for, and for missing ones.
+        """
+        return np.zeros(len(values))
+
     def notes(self, values: pa.Array) -> list[str]:
         """What a person should know before `values` are encoded."""
         return []

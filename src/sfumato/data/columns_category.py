@@ -121,9 +121,17 @@ class Category(Column):
             return lower[0]
         raise SfumatoError(f"column {self.name!r} has no category {shown(value)}; {did_you_mean(word, known)}")
 
+    def beyond(self, values: pa.Array, seen: int) -> np.ndarray:
+        """log(`seen` + 1) for a label not seen in training: the share of one in as many values."""
+        return np.where(self._new(values).to_numpy(zero_copy_only=False), np.log1p(seen), 0.0)
+
+    def _new(self, values: pa.Array) -> pa.Array:
+        """Which values are labels not seen in training."""
+        values = without_nan(values)
+        return pc.and_(pc.is_valid(values), pc.is_null(pc.index_in(self.fit(values), value_set=self.known)))
+
     def notes(self, values: pa.Array) -> list[str]:
-        fitted = self.fit(values)
-        new = pc.and_(pc.is_valid(values), pc.is_null(pc.index_in(fitted, value_set=self.known)))
+        new = self._new(values)
         count = pc.sum(new).as_py() or 0
         if not count:
             return []

@@ -17,6 +17,9 @@ of them, 5 at least: cells too empty to learn from cost a small table the depend
 FEWEST = 5
 """Rows in the outermost cell of a tail, where there are rows enough for all cells that were asked for."""
 
+MOST = 1e100
+"""Nats that a number far out costs at most, so that squares of scores stay finite."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -116,6 +119,28 @@ class Cells:
         inside[outside] = np.where(nearer, below, above)
         return inside
 
+    def beyond(self, numbers: np.ndarray, seen: int) -> np.ndarray:
+        """Nats that numbers outside all cells cost beside what the nearest one inside does: d/s; 0 inside.
+
+        So densities go on as exp(−d/s) where the cells end, d away from the nearest number inside. s is the width of
+        the outermost cell on that side, or where there are atoms alone the mean distance between them. If the nearest
+        is an atom, whose probability is not a density, log(`seen` + 1) is added: the share of one in as many values.
+        """
+        inside = self._inside(numbers)
+        real, nearest = numbers.astype(np.float64), inside.astype(np.float64)
+        distance = np.abs(real - nearest)
+        if not self.whole:  # what is lost in single precision is no distance
+            distance[distance <= 1e-6 * np.abs(real)] = 0.0
+        if len(self.edges):
+            widths = np.diff(self.edges.astype(np.float64))
+            scale = np.where(real < self.edges[0], widths[0], widths[-1])
+        else:
+            gaps = np.diff(self.atoms.astype(np.float64))
+            scale = np.full(len(real), gaps.mean() if len(gaps) else 1.0)
+        with np.errstate(over="ignore"):
+            cost = np.minimum(distance / scale, MOST)
+        return np.where(np.isin(inside, self.atoms) & (distance > 0), cost + np.log1p(seen), cost)
+
     def _position(self, numbers: np.ndarray, part: np.ndarray) -> np.ndarray:
         start = self.edges[part]
         if not self.whole:
@@ -211,6 +236,10 @@ class Scale:
     def decode(self, entries: np.ndarray) -> np.ndarray:
         """Numbers as float64."""
         return np.asarray(entries, np.float64) * self.scale + self.mean
+
+    def beyond(self, numbers: np.ndarray, seen: int) -> np.ndarray:
+        """0: the model has a density for every number."""
+        return np.zeros(len(numbers))
 
     def volumes(self) -> np.ndarray:
         """log scale."""

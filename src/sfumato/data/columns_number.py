@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -91,16 +91,19 @@ class Number(Column):
         return values
 
     def encode(self, values: pa.Array) -> np.ndarray:
-        values = without_nan(self.fit(values))
-        found = np.full(len(values), np.nan, np.float32)
-        if values.null_count:
-            found[pc.is_valid(values).to_numpy(zero_copy_only=False)] = self._encoded(values.drop_null())
-        else:
-            found[:] = self._encoded(values)
-        return found
+        return self._each(values, np.full(len(values), np.nan, np.float32), self.cut.encode)
 
-    def _encoded(self, values: pa.Array) -> np.ndarray:
-        return self.cut.encode(self.ruler.numbers(values))
+    def beyond(self, values: pa.Array, seen: int) -> np.ndarray:
+        return self._each(values, np.zeros(len(values)), lambda numbers: self.cut.beyond(numbers, seen))
+
+    def _each(self, values: pa.Array, found: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """`found` with what `of` makes of the numbers that are not missing."""
+        values = without_nan(self.fit(values))
+        if values.null_count:
+            found[pc.is_valid(values).to_numpy(zero_copy_only=False)] = of(self.ruler.numbers(values.drop_null()))
+        else:
+            found[:] = of(self.ruler.numbers(values))
+        return found
 
     def decode(self, entries: np.ndarray) -> pa.Array:
         lost = np.isnan(entries)

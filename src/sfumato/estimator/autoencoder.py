@@ -23,6 +23,7 @@ from sfumato.config import Config, resolve, settings
 from sfumato.data import lines
 from sfumato.data.frames import is_frame
 from sfumato.data.series import Series
+from sfumato.data.table import TableSchema
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import fitting, passes, samplers
 from sfumato.estimator.draws import Draws
@@ -119,7 +120,13 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         L_k = log (1/k) Σ_i p(x, z_i | c) / q(z_i | x, c), z_i ~ q. With k = `samples` = 1 it is the ELBO, and it
         rises towards log p with k (Burda et al. 2016). Where codes are discrete and nothing is drawn, it is minus a
         description length, log p(code) + log p(x | code), whatever k. Densities are per unit of X (a column's own unit,
-        a pixel's level); probabilities of discrete columns have no unit. Missing entries add nothing.
+        a pixel's level); probabilities of discrete columns have no unit. Missing entries add nothing. `evaluate` tells
+        its bounds in the model's own units, where numbers are standardised.
+
+        In a table, a value unlike any in training has no density under cells, and no probability. It is scored as the
+        nearest number there is, or as missing if it is a category, less a tail that ranks it: d/s nats for a number d
+        beyond the cells, whose outermost one is s wide; log(N + 1) for a category, or for a number nearest to
+        one with a probability of its own, where N is the number of training values. The score stays finite.
 
         Args:
             X: the examples.
@@ -135,11 +142,13 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(samples, bounds.noise_size, generator=generator, dtype=torch.float64).to(like)
         scores = []
-        for batch in self._batches(self._known(X), given, samples):
+        raw = self.schema_.read(self._known(X))
+        for batch in self._batches(raw, given, samples):
             x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
             bound = importance_bound(bounds.log_weight(batch, samples, noise))
             scores.append((bound - self.schema_.log_volume(x)).cpu().numpy())
-        return np.concatenate(scores)
+        found = np.concatenate(scores)
+        return found - self.schema_.beyond(raw) if isinstance(self.schema_, TableSchema) else found
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`; higher is better."""
