@@ -213,6 +213,11 @@ def test_number_out_of_range_before_anything_is_read(refused):
     names(refused("fit", "nowhere.csv", "--model", "beta_vae", "--beta", -1), "beta is -1", "at least 0")
 
 
+@pytest.mark.parametrize("words", [("fit", "moons", "--steps"), ("sample", "m", "-n"), ("evaluate", "m", "--k")])
+def test_a_part_of_a_whole_number(refused, words):
+    names(refused(*words, "10.5"), f"{words[-1]}: '10.5' is not a whole number")
+
+
 def test_values_left_out(refused):
     names(refused("fit"), "source")
     names(refused("fit", "moons", "--beta"), "--beta", "value")

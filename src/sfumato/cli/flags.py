@@ -8,7 +8,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
 
 from sfumato.config import Setting, settings
 from sfumato.errors import SfumatoError
@@ -24,6 +24,14 @@ SINGULAR = {"kinds": "kind"}
 
 
 METAVARS = {int: "N", float: "X", str: "TEXT"}
+
+
+def whole(kind: Any, tokens: Sequence[Token]) -> int:
+    """A whole number as it is typed; 10.5 is none."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
 
 
 def spelling(name: str) -> str:
@@ -98,6 +106,7 @@ def _field(setting: Setting) -> tuple[str, Any, Any]:
         group=PANELS[setting.tables[0]],
         negative=None if setting.default is True else "",
         metavar=metavar,
+        converter=whole if kind is int else None,
     )
     return setting.name, Annotated[kind | None, parameter], field(default=None)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from sfumato.cli.flags import whole
 from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -29,9 +30,11 @@ def evaluate(
     /,
     *,
     families: Annotated[str | None, Parameter(metavar="NAME,NAME,…", show_default="all")] = None,
-    k: Annotated[int | None, Count, Parameter(name="--k", show_default="256 or fewer")] = None,
-    samples: Annotated[int | None, Count, Parameter(show_default="as many as learned from, up to 5000")] = None,
-    annealing: Annotated[int, Parameter(metavar="STEPS")] = 0,
+    k: Annotated[int | None, Count, Parameter(converter=whole, name="--k", show_default="256 or fewer")] = None,
+    samples: Annotated[
+        int | None, Count, Parameter(converter=whole, show_default="as many as learned from, up to 5000")
+    ] = None,
+    annealing: Annotated[int, Parameter(converter=whole, metavar="STEPS")] = 0,
     factor: Annotated[list[str] | None, Parameter(negative="", metavar="COLUMN")] = None,
     quick: Annotated[bool, Switch] = False,
     explain: Annotated[bool, Switch] = False,

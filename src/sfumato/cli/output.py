@@ -15,12 +15,12 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from sfumato.cli.flags import OUTPUT
+from sfumato.cli.flags import OUTPUT, whole
 from sfumato.errors import SfumatoError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DEVICE = Parameter(group=OUTPUT, help="where to compute", metavar="auto|cpu|cuda|mps", show_choices=False)
-SEED = Parameter(group=OUTPUT, help="seed of all that is drawn", metavar="N")
+SEED = Parameter(group=OUTPUT, help="seed of all that is drawn", metavar="N", converter=whole)
 
 
 @Parameter(name="*")
