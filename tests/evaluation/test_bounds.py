@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from sfumato import models
 from sfumato.batch import Batch
 from sfumato.distributions import Categorical, Normal
+from sfumato.estimator import Autoencoder
 from sfumato.evaluation import How, Subject, annealed, bounds
 from sfumato.evaluation.how import generator
 from sfumato.evaluation.importance import cost, hashed, weigh
 from sfumato.models import build
 from sfumato.models.vae import VAE
+from sfumato.networks import MixturePrior
 from sfumato.spec import DataSpec, Field
 
 LATENTS, ENTRIES = 3, 5
@@ -68,8 +70,8 @@ def linear(sigma: float = 0.5, moved: float = 0.0, widened: float = 1.2, n: int 
     return model, Batch(x), decoder.evidence(x)
 
 
-def subject(model: nn.Module, batch: Batch, spec: DataSpec) -> Subject:
-    schema = SimpleNamespace(spec=spec)
+def subject(model: nn.Module, batch: Batch, spec: DataSpec, volume: float = 0.0) -> Subject:
+    schema = SimpleNamespace(spec=spec, log_volume=lambda x: torch.full((len(x),), volume))
     return Subject(cast(Any, model), cast(Any, schema), cast(Any, None), "test part", batch, None, 0, np.arange(0))
 
 
@@ -181,6 +183,50 @@ def test_a_uniform_model_of_256_levels_takes_8_bits_per_dimension() -> None:
     assert found["bits per dimension"].value == pytest.approx(8.0, abs=1e-5)
     assert found["bits per dimension"].parts["by the NLL"] == pytest.approx(8.0, abs=1e-5)
     assert found["rate"].value == pytest.approx(0.0, abs=1e-6)
+
+
+class Whisper(nn.Module):
+    def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> Normal:
+        return Normal(torch.full((len(x), 2), 0.01), torch.zeros(len(x), 2))
+
+
+def test_a_rate_is_not_negative_where_it_has_a_closed_form_and_else_it_says_why() -> None:
+    spec = DataSpec((3,), (Field("real"),))
+    batch = Batch(torch.zeros(6, 3))
+    model = VAE(Whisper(), build("vae", spec, latent_dim=2).decoder, 2)
+    drawn = [weigh(model, batch, 8, seed=seed).rate.mean() for seed in range(4)]
+    assert min(drawn) < 0 < max(drawn)
+    for seed, one in enumerate(drawn):
+        found = named(model, batch, spec, How(quick=True, seed=seed))
+        assert found["rate"].value == pytest.approx(one if one > 0 else 1e-4, rel=1e-3)
+        assert found["−ELBO"].value == pytest.approx(found["distortion"].value + found["rate"].value)
+    prior = MixturePrior(2, 1)
+    nn.init.zeros_(prior.means)
+    mixed = VAE(Whisper(), model.decoder, prior)
+    told = [named(mixed, batch, spec, How(quick=True, seed=seed))["rate"] for seed in range(4)]
+    assert {"chance" in one.meaning for one in told if one.value < 0} == {True}
+    assert {"chance" in one.meaning for one in told if one.value >= 0} <= {False}
+
+
+def test_bounds_tell_what_they_are_in_the_units_of_the_data() -> None:
+    model, batch, _ = linear()
+    judged = subject(model, batch, DataSpec((ENTRIES,), (Field("real"),)), volume=7.0)
+    with torch.no_grad():
+        found = {one.name: one for one in bounds.measures(judged, How(k=16))}
+    for name in ("−ELBO", "NLL"):
+        assert found[name].reference == pytest.approx(found[name].value + 7)
+        assert "units of your data" in found[name].reference_is
+    assert found["distortion"].reference is found["rate"].reference is None
+    assert named(model, batch, DataSpec((ENTRIES,), (Field("real"),)), How(k=16))["NLL"].reference is None
+
+
+def test_scores_keep_to_the_units_that_bounds_are_told_in_beside() -> None:
+    rows = 1000.0 * np.random.default_rng(0).normal(size=(120, 3))
+    auto = Autoencoder(latent_dim=2, width=16, depth=1, steps=15, device="cpu").fit(rows)
+    bound = {one.name: one for one in auto.evaluate(rows, families=("bounds",), k=64)}["NLL"]
+    assert bound.reference is not None
+    assert bound.reference - bound.value > 3 * math.log(500.0)
+    assert -auto.score_samples(rows, samples=64).mean() == pytest.approx(bound.reference, abs=0.3)
 
 
 def test_bits_are_told_only_where_a_likelihood_is_a_probability_of_levels() -> None:

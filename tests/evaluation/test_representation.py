@@ -64,6 +64,29 @@ def test_a_channel_of_known_capacity_is_told_between_its_bounds() -> None:
     assert found["divergence of codes from prior"].value == pytest.approx(divergence, abs=0.1)
 
 
+class Whisper(nn.Module):
+    """q(z | x) = N(x/100, 1), which says next to nothing, whatever chance makes of the draws."""
+
+    def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> Normal:
+        return Normal(0.01 * x, torch.zeros_like(x))
+
+
+def test_what_a_still_code_says_lies_between_nothing_and_the_rate() -> None:
+    opened = gaussian(80)
+    model = VAE(Whisper(), build("vae", opened.schema.spec, latent_dim=2).decoder, 2).eval()
+    rate = 0.5e-4 * float(opened.test.take(slice(None)).x.square().sum(1).mean())
+    for seed in range(6):
+        found = {
+            one.name: one.value
+            for one in evaluate(
+                Subject.of(model, opened.schema, opened, seed), How(("representation",), quick=True, seed=seed)
+            )
+        }
+        least, most = found["mutual information"], found["mutual information at most"]
+        assert 0 <= least <= most <= rate * 1.001
+        assert found["divergence of codes from prior"] >= 0
+
+
 def test_codes_like_the_prior_have_no_discrepancy_and_narrow_ones_do() -> None:
     opened = gaussian()
     alike, narrow = (judged(opened, noise)["MMD² of codes and prior"] for noise in (1e-3, 4.0))

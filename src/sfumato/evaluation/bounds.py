@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TypedDict
 
 import numpy as np
+from torch import Tensor
 
+from sfumato.batch import Batch
+from sfumato.distributions import Normal, StandardNormal
 from sfumato.evaluation import annealed
 from sfumato.evaluation.how import How
 from sfumato.evaluation.importance import Weights, cost, weigh
 from sfumato.evaluation.measure import Measure, mean_and_error
-from sfumato.evaluation.subject import Subject, rows, some
+from sfumato.evaluation.subject import Subject, array, missing_again, rows, some
+from sfumato.models._latent import LatentModel
 from sfumato.models._protocols import Codebooks
+from sfumato.objectives import rate
 from sfumato.spec import DataSpec
 
 DRAWS = 8
 NATS = "nats per example"
 ANNEALED = 100
 """Examples that annealing is asked for: it costs a hundred times what importance sampling does."""
+
+
+class Units(TypedDict):
+    """The fields of a `Measure` that say what it is in other units."""
+
+    reference: float | None
+    reference_is: str
 
 
 def measures(subject: Subject, how: How) -> list[Measure]:
@@ -27,11 +41,12 @@ def measures(subject: Subject, how: How) -> list[Measure]:
         NLL = −log 1/k Σ_i p(x, z_i)/q(z_i|x)                                      (Burda et al. 2016, eq. 8)
 
     Standard errors are over examples; each has draws of its own, so they hold the noise of the draws too. Where codes
-    are discrete nothing is drawn and all is exact: the −ELBO is a description length.
+    are discrete nothing is drawn and all is exact: the −ELBO is a description length. All are in the units of the
+    model; −ELBO and NLL have beside them what they are in the units of the data, which `score_samples` keeps to.
     """
     discrete = isinstance(subject.model, Codebooks)
     draws = DRAWS if how.quick else how.k or cost(subject.model, subject.batch).affordable(len(subject))
-    weights = weigh(subject.model, subject.batch, draws, seed=how.seed)
+    weights = _settled(weigh(subject.model, subject.batch, draws, seed=how.seed), subject)
     found = _parts(weights, subject, discrete)
     if not how.quick and not discrete:
         found += _likelihood(weights, subject)
@@ -48,30 +63,67 @@ def counts_levels(spec: DataSpec) -> bool:
     return spec.is_picture and (exact or (spec.likelihood == "bernoulli" and spec.fields[0].size == 2))
 
 
+def _settled(weights: Weights, subject: Subject) -> Weights:
+    """The weights, with the rate in closed form, if it has one, where the draws bring its mean below 0."""
+    model = subject.model
+    own = isinstance(model, LatentModel) and type(model).log_weight_parts is LatentModel.log_weight_parts
+    if weights.rate.mean() >= 0 or not own:
+        return weights
+    found = subject.chunked(lambda batch: _closed(subject, batch))
+    return replace(weights, rate=array(found.double())) if len(found) == len(subject) else weights
+
+
+def _closed(subject: Subject, batch: Batch) -> Tensor:
+    """KL(q(z|x, c) ‖ p(z|c)) of each example, (B,); (0,) where it has no closed form."""
+    q, prior = subject.model.encode(batch), subject.latent_space.prior(len(batch), batch.given)
+    if isinstance(q, Normal) and isinstance(prior, Normal | StandardNormal):
+        return rate(q, prior, q.point()).sum(1).clamp(min=0)
+    return batch.x.new_zeros(0)
+
+
+def _volume(subject: Subject) -> float:
+    """Mean over examples of Σ log scale: nats that a bound is higher by in the units of the data."""
+    found = subject.chunked(lambda batch: subject.schema.log_volume(missing_again(batch)).double().cpu())
+    return float(found.mean())
+
+
+def _in_units_of_data(value: float, volume: float) -> Units:
+    """What a bound is in the units of the data; nothing where there is no density, or those are the model's too."""
+    if volume == 0:
+        return Units(reference=None, reference_is="")
+    return Units(reference=value + volume, reference_is="in the units of your data; score tells its negative")
+
+
 def _parts(weights: Weights, subject: Subject, discrete: bool) -> list[Measure]:
     spec = subject.schema.spec
     counted = counts_levels(spec) or all(field.kind == "category" for field in spec.fields)
-    kind = "" if counted else " Numbers have densities, so it may be below zero, and it depends on units."
+    kind = " Numbers have densities, so it may be below zero, and it depends on units: here those of the model, where "
+    kind = "" if counted else kind + "numbers are standardised or lie in cells, and pixels go from 0 to 1."
     lost, costs = "What is lost: how surprising an example is, given its code; lower is closer.", ""
     costs = "What the code costs: how much it says about an example."
+    if weights.rate.mean() < 0:
+        costs += f" A mean over {weights.draws} draws of each code, which chance brought below 0: no rate is."
     both = f"Their sum: examples of the {subject.part} are at most this surprising, on average; lower is better."
     if discrete:
         costs = "What the code costs: its length under the learned prior of codes, exactly."
         both = "Their sum: the length of a description of an example, its code and then the rest, exactly."
+    total, volume = mean_and_error(weights.negative_elbo), _volume(subject)
     return [
         Measure("distortion", **mean_and_error(weights.distortion), unit=NATS, meaning=lost + kind, better="lower"),
         Measure("rate", **mean_and_error(weights.rate), unit=NATS, meaning=costs),
-        Measure("−ELBO", **mean_and_error(weights.negative_elbo), unit=NATS, meaning=both, better="lower"),
+        Measure("−ELBO", **total, **_in_units_of_data(total["value"], volume), unit=NATS, meaning=both, better="lower"),
     ]
 
 
 def _likelihood(weights: Weights, subject: Subject) -> list[Measure]:
     k = weights.draws
     effective = weights.effective
+    evidence = mean_and_error(-weights.evidence)
     return [
         Measure(
             "NLL",
-            **mean_and_error(-weights.evidence),
+            **evidence,
+            **_in_units_of_data(evidence["value"], _volume(subject)),
             unit=f"{NATS}, k = {k}",
             meaning=f"How surprising examples of the {subject.part} are, by {k} weighted draws of the code: a closer "
             "bound than the −ELBO, and never too low on average.",

@@ -136,16 +136,24 @@ def _joined(subject: Subject, of: Callable[[Batch], Latent]) -> Normal | None:
 
 def _information(q: Normal, z: Tensor, prior: Latent) -> list[Measure]:
     pairs = densities(q, z)
-    least = mean_and_error(pairs.at_least)
-    most = mean_and_error(pairs.at_most)
+    n, unit = len(z), "nats"
+    least, most = mean_and_error(pairs.at_least), mean_and_error(pairs.at_most)
     if isinstance(prior, Normal):
         # The prior moves with the conditions: all codes together are held against all priors together.
         log_prior = densities(prior, z).all
+        ceiling = math.log(n)
+        above = "how codes stand out from those of others. What conditions say counts in it, but not in the rate."
     else:
         log_prior = prior.log_prob(z).double()
         paid = mean_and_error(array(rate(q, prior, z)).sum(1))
         most = min(most, paid, key=lambda one: one["value"])
-    n, unit = len(z), "nats"
+        ceiling = min(math.log(n), paid["value"])
+        above = "the smaller of the rate, in closed form if it has one, and how codes stand out from those of others."
+    # What is estimated is never below 0, nor above log N and the rate, whatever chance makes of the draws.
+    least["value"] = max(min(least["value"], ceiling), 0.0)
+    most["value"] = max(most["value"], least["value"])
+    apart = mean_and_error(array(pairs.all - log_prior))
+    apart["value"] = max(apart["value"], 0.0)
     return [
         Measure(
             "mutual information",
@@ -159,7 +167,7 @@ def _information(q: Normal, z: Tensor, prior: Latent) -> list[Measure]:
         Measure(
             "mutual information at most",
             unit=unit,
-            meaning="The same from above: no more than the rate, nor than how codes stand out from those of others.",
+            meaning=f"The same from above: {above}",
             family="representation",
             **most,
         ),
@@ -170,7 +178,7 @@ def _information(q: Normal, z: Tensor, prior: Latent) -> list[Measure]:
             "the example.",
             family="representation",
             better="lower",
-            **mean_and_error(array(pairs.all - log_prior)),
+            **apart,
         ),
     ]
 
