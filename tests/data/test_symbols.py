@@ -137,11 +137,11 @@ def test_a_schema_comes_back_from_json(given: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("source", "options", "said"),
     [
-        (["a" * 300] * 9 + ["b" * 400], {}, "line 10 has 400 symbols.* longest=400"),
+        (["a" * 300] * 9 + ["b" * 400], {}, r"line 10 has 400 symbols.*\(--longest 400\)"),
         (["", ""] * 9, {}, "no symbol"),
         (WORDS * 9, {"likelihood": "gaussian"}, "likelihood=gaussian is not for symbols"),
         (WORDS * 9, {"streaming": "yes"}, "held whole"),
-        (np.full((20, 3), 0.5), {"symbols": True}, "row 0, place 0 is 0.5"),
+        (np.full((20, 3), 0.5), {"symbols": True}, "row 1, place 1 is 0.5"),
         (np.zeros((20, 3, 2)), {"symbols": True}, r"shape \(20, 3, 2\)"),
         ((WORDS * 9, [1, 2]), {}, "labels have shape"),
     ],

@@ -98,7 +98,7 @@ def test_binary_rows_are_probabilities() -> None:
 
 @pytest.mark.parametrize(
     ("place", "value", "match"),
-    [((17, 2), np.inf, "row 17, column 2 is infinite"), ((slice(None), 1), np.nan, "column 1 has no value")],
+    [((17, 2), np.inf, "row 18, column 2 is infinite"), ((slice(None), 1), np.nan, "column 1 has no value")],
 )
 def test_values_that_cannot_be_learned_are_named(place, value: float, match: str) -> None:
     raw = rows()

@@ -93,7 +93,9 @@ def load(source: Any) -> Lines:
     broken = np.argwhere(~np.isnan(values) & (values != np.round(values)))
     if len(broken):
         row, place = broken[0]
-        raise SfumatoError(f"{name}: row {row}, place {place} is {values[row, place]:g}; symbols are whole numbers")
+        raise SfumatoError(
+            f"{name}: row {row + 1}, place {place + 1} is {values[row, place]:g}; symbols are whole numbers"
+        )
     return Lines(values, held.labels, name)
 
 

@@ -39,10 +39,11 @@ def check_levels(x: np.ndarray, name: str, top: float = math.inf) -> None:
             good &= np.isfinite(chunk).all(1)
         if not good.all():
             number = int(np.argmin(good))
+            count = start + number + 1
             bad = chunk[number][~((chunk[number] >= 0) & (chunk[number] <= top) & np.isfinite(chunk[number]))]
             limit = "" if math.isinf(top) else f" to {top:g}"
             raise SfumatoError(
-                f"{name}: picture {start + number} holds {bad[0]}; pixels are levels from 0{limit}; mend or scale it"
+                f"{name}: picture {count} holds {bad[0]}; pixels are levels from 0{limit}; mend or scale it"
             )
 
 
@@ -90,7 +91,7 @@ def learn(x: np.ndarray, rows: np.ndarray | None, layout: str, levels: int | Non
         # Floats that are 0 or 1 and nothing between have two levels.
         return Pixels(2 if whole else 256, 1, dtype, layout)
     if x.dtype.kind == "f" and (top > 255 or not whole):
-        raise SfumatoError(f"{name}: holds floats up to {top:g}; give 0 to 1, or 0 to 255, or say sequences")
+        raise SfumatoError(f"{name}: holds floats up to {top:g}; give 0 to 1, or 0 to 255, or add --sequences")
     if top > 65535:
         raise SfumatoError(f"{name}: holds levels up to {top:g}; give levels of at most 16 bits")
     if top > 255:

@@ -229,7 +229,7 @@ def check_length(found: Lines, options: DataOptions) -> int:
         where = f"line {row}" if _is_text(found.x) else f"row {row}"
         raise SfumatoError(
             f"{found.name}: {where} has {length} symbols, and every sequence takes the room of the longest; "
-            f"allow it with longest={length}, or cut what is over {options.longest}"
+            f"allow it (--longest {length}), or cut what is over {options.longest}"
         )
     return length
 
