@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
+from PIL import Image
 
 import sfumato
 
@@ -97,7 +98,9 @@ def test_score_tells_mean_error_and_the_oddest_rows(cli, birds, table):
     assert told["lowest"][0] == {"row": int(expected.argmin()) + 1, "score": pytest.approx(expected.min())}
     said = cli("score", birds, table, "-o", "scores.csv")
     assert "40 examples" in said.out
-    assert [float(row["score"]) for row in rows(Path("scores.csv").read_text())] == pytest.approx(list(expected))
+    written = rows(Path("scores.csv").read_text())
+    assert [float(row["score"]) for row in written] == pytest.approx(list(expected))
+    assert [row["row"] for row in written] == [str(number + 1) for number in range(40)]
 
 
 def test_what_is_there_is_kept_unless_told_otherwise(cli, moons):
@@ -129,3 +132,51 @@ def test_a_built_in_set_is_taken_by_name(cli, moons):
     said = cli("score", moons, "digits")
     assert said.code == 2
     assert said.err == "sfumato: digits: not of the kind this model was trained on; give it a table\n"
+
+
+def test_pictures_are_told_by_their_files(cli):
+    for number in range(24):
+        path = Path("pics", "ab"[number % 2], f"{number}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (8, 8)).astype(np.uint8)).save(path)
+    files = sorted(path.relative_to("pics").as_posix() for path in Path("pics").rglob("*.png"))
+    assert cli("fit", "pics", "--steps", 2, "--no-report", "--quiet", "--run", "r").code == 0
+    told = json.loads(cli("score", "r", "pics", "--json").out)
+    assert told["file"] == files
+    lowest = told["lowest"][0]
+    assert lowest["file"] == files[lowest["row"] - 1]
+    assert lowest["score"] == told["scores"][lowest["row"] - 1] == min(told["scores"])
+    said = cli("score", "r", "pics", "-o", "scores.csv").out
+    assert f"{lowest['row']:<3}  {lowest['file']}" in said
+    scores = rows(Path("scores.csv").read_text())
+    assert [row["file"] for row in scores] == files
+    assert [row["row"] for row in scores] == [str(number + 1) for number in range(24)]
+    assert [row["file"] for row in rows(cli("encode", "r", "pics").out)] == files
+    assert cli("encode", "r", "pics", "-o", "z.npy").code == 0
+    assert np.load("z.npy").dtype == np.float64
+    assert cli("reconstruct", "r", "pics", "-o", "again").code == 0
+    assert sorted(path.relative_to("again").as_posix() for path in Path("again").rglob("*.png")) == files
+
+
+def test_sequences_of_a_long_table_keep_their_ids(cli):
+    lengths = [3 + number % 4 for number in range(20)]
+    lines = [f"s{n},{2 * t},{n + t},x" for n in range(20) for t in range(lengths[n])]
+    Path("long.csv").write_text("who,when,value,note\n" + "\n".join(lines) + "\n")
+    told = ["--id", "who", "--time", "when", "--drop", "note", "--latent-dim", 2, "--width", 8]
+    words = ["--model", "td_vae", "--steps", 2, "--no-report", "--quiet", "--run", "r"]
+    assert cli("fit", "long.csv", *told, *words).code == 0
+    ids = [f"s{n}" for n in range(20)]
+    made = rows(cli("reconstruct", "r", "long.csv").out)
+    assert list(made[0]) == ["who", "when", "value"]
+    assert [f"{row['who']},{row['when']}" for row in made] == [",".join(line.split(",")[:2]) for line in lines]
+    assert json.loads(cli("reconstruct", "r", "long.csv", "--json").out)["who"] == ids
+    assert [row["who"] for row in rows(cli("encode", "r", "long.csv").out)] == ids
+    ahead = rows(cli("forecast", "r", "long.csv", "-n", 2, "--jumps", "2,4").out)
+    assert list(ahead[0]) == ["who", "future", "ahead", "value"]
+    assert [row["who"] for row in ahead] == [one for one in ids for _ in range(4)]
+    lowest = json.loads(cli("score", "r", "long.csv", "--json").out)["lowest"][0]
+    assert lowest["who"] == ids[lowest["row"] - 1]
+    assert cli("sample", "r", "-n", 3, "-o", "new.csv").code == 0
+    assert {row["who"] for row in rows(Path("new.csv").read_text())} == {"0", "1", "2"}
+    assert cli("score", "r", "new.csv").code == 0
+    assert cli("reconstruct", "r", "new.csv").out.splitlines()[0] == "who,when,value"

@@ -74,10 +74,10 @@ def test_doubtful_layouts_follow_where_they_come_from() -> None:
 @pytest.mark.parametrize(
     ("raw", "match"),
     [
-        (np.full((5, 3, 3), -1), "picture 0 holds -1"),
-        (np.array([[[0.5]], [[np.nan]], [[0.1]]]), "picture 1 holds nan"),
+        (np.full((5, 3, 3), -1), "picture 1 holds -1"),
+        (np.array([[[0.5]], [[np.nan]], [[0.1]]]), "picture 2 holds nan"),
         (np.array([[[0.5]], [[3.5]], [[0.1]]]), r"floats from 0 to 1|levels from 0 to 1;"),
-        (np.array([[[0.5, 3.5]]] * 3), "give 0 to 1, or 0 to 255, or say sequences"),
+        (np.array([[[0.5, 3.5]]] * 3), "give 0 to 1, or 0 to 255, or add --sequences"),
         (np.zeros((5, 9, 9, 9)), "C from 1 to 4"),
         (np.zeros((2, 2, 2, 2, 2)), r"give \(N, D\), or pictures"),
     ],
@@ -316,3 +316,18 @@ def test_emoji_open_in_seconds_with_their_labels(real_data: Path) -> None:
     assert len(opened.schema.label_names) == 10
     corner = opened.train.take(slice(None)).x[:, :, 0, 0].float()
     assert corner.median() == 255
+
+
+def test_what_is_made_of_files_is_called_after_them(tmp_path: Path) -> None:
+    source = filled(tmp_path / "p" / "cat", number=2).parent
+    filled(source / "dog", number=1)
+    Image.fromarray(levels(8, 10, 3)).save(source / "dog" / "0.jpg")
+    learned = data.open(source, options=DataOptions(split=(1, 0, 0))).schema
+    raw = learned.read(source)
+    assert learned.named(raw, source) == {"file": ["cat/0.png", "cat/1.png", "dog/0.jpg", "dog/0.png"]}
+    assert learned.named(raw[:1], str(source / "cat/0.png")) == {"file": ["0.png"]}
+    assert learned.named(raw, raw) == {}
+    learned.write_beside(raw, tmp_path / "made", raw, source)
+    made = sorted(path.relative_to(tmp_path / "made").as_posix() for path in (tmp_path / "made").rglob("*.png"))
+    assert made == ["cat/0.png", "cat/1.png", "dog/0.jpg.png", "dog/0.png.png"]
+    assert (np.asarray(Image.open(tmp_path / "made/cat/1.png")) == raw[1]).all()

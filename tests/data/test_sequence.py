@@ -189,7 +189,7 @@ def test_a_table_of_dates_counts_seconds() -> None:
     [
         (DataOptions(time="when"), "which column tells the sequences apart"),
         (DataOptions(id="whom", time="when"), "did you mean who"),
-        (DataOptions(id="who", time="when"), "'group' holds"),
+        (DataOptions(id="who", time="when"), r"'group' holds .*; leave it out \(--drop group\)"),
         (DataOptions(id="who", time="group", drop=("when",)), "'group' holds"),
     ],
 )
@@ -230,6 +230,48 @@ def test_sequences_are_written_as_a_long_table_without_what_is_missing(tmp_path:
     assert list(frame.columns) == ["id", "step", "x1", "x2"]
     assert frame[["id", "step"]].to_numpy().tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1]]
     np.testing.assert_allclose(frame[["x1", "x2"]].to_numpy(), x.reshape(6, 2)[:5])
+
+
+@pytest.mark.parametrize("kind", ["number", "date", "none"])
+def test_what_is_made_of_a_long_table_has_its_columns_ids_times_and_lengths(tmp_path: Path, kind: str) -> None:
+    frame = long()
+    if kind == "date":
+        frame["when"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["when"], unit="h")
+    frame.loc[frame["who"] == "s1", "value"] = np.nan
+    time, drop = ("when", ()) if kind != "none" else (None, ("when",))
+    learned = data.open(frame, options=DataOptions(id="who", time=time, label="group", drop=drop)).schema
+    # Neither the label nor what was dropped is there any more, and a category stands in no row.
+    source = frame.drop(columns=["group", *drop]).iloc[3:]
+    source["who"] = source["who"].astype(pd.CategoricalDtype(frame["who"].unique()[::-1]))
+    raw = learned.read(source.sample(frac=1, random_state=0) if time else source)
+    made = learned.decode_beside(torch.zeros(len(raw), 5, 1), None, raw, source)
+    lengths = source.groupby("who", observed=True, sort=False)["value"].size()
+    wanted = [lengths[one] for one in learned.named(raw, source)["who"]]
+    assert (~np.isnan(made[:, :, 0])).sum(1).tolist() == wanted
+    learned.write_beside(made, tmp_path / "out.parquet", raw, source)
+    back = pd.read_parquet(tmp_path / "out.parquet")
+    columns = ["who", *([time] if time else []), "value"]
+    assert list(back.columns) == columns
+    names = columns[:-1]
+    expected = source.astype({"who": str})[names].sort_values(names).reset_index(drop=True)
+    pd.testing.assert_frame_equal(back[names].sort_values(names).reset_index(drop=True), expected, check_dtype=False)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_new_sequences_are_written_so_that_they_are_read_again(tmp_path: Path, ending: str) -> None:
+    learned = data.open(long(), options=DataOptions(id="who", time="when", label="group")).schema
+    new = np.random.default_rng(0).normal(size=(3, 5, 1))
+    learned.write(new, tmp_path / f"new{ending}")
+    again = learned.read(str(tmp_path / f"new{ending}"))
+    np.testing.assert_allclose(again.x, new)
+    assert again.time is not None
+    assert again.time[0].tolist() == [0, 2, 4, 6, 8], "in steps of the median"
+    assert learned.named(again, "") == {"who": [0, 1, 2]}
+    plain = data.open(waves(), options=ASKED).schema
+    plain.write(waves(2), tmp_path / f"plain{ending}")
+    np.testing.assert_allclose(plain.read(str(tmp_path / f"plain{ending}")).x, waves(2))
+    with pytest.raises(SfumatoError, match=r"'id' is missing; this model takes .+ of id, step, x1, x2"):
+        plain.read(str(tmp_path / f"new{ending}"))
 
 
 def test_log_volume_is_that_of_the_observed_entries() -> None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from sfumato.cli.flags import pairs
+from sfumato.cli.flags import pairs, whole
 from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, as_text, number, table
 from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
     from sfumato.estimator import Autoencoder
@@ -29,7 +31,7 @@ def sample(
     run: str,
     /,
     *,
-    n: Annotated[int, Parameter(name="-n", metavar="N")] = 100,
+    n: Annotated[int, Parameter(converter=whole, name="-n", metavar="N")] = 100,
     given: Given = None,
     marginal: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     temperature: Annotated[float, Parameter(metavar="X")] = 1.0,
@@ -76,6 +78,8 @@ def reconstruct(
 ) -> None:
     """Encode the examples of a file and decode them again.
 
+    Pictures keep the names of their files, sequences their ids and times.
+
     Args:
         run: folder of a run, or its name under runs/
         file: file or folder of the kind the model was trained on, or a built-in set
@@ -84,8 +88,9 @@ def reconstruct(
     """
     out.check()
     auto = _load(run, device)
-    raw = auto.reconstruct(_read(auto, file), pairs("--given", given), noise=draw, seed=seed)
-    _deliver(auto, raw, len(raw), "reconstructions", out, say)
+    examples = _read(auto, file)
+    made = auto.reconstruct(examples, pairs("--given", given), noise=draw, seed=seed)
+    _deliver(auto, made, len(made), "reconstructions", out, say, beside=(examples, file))
 
 
 def encode(
@@ -102,6 +107,8 @@ def encode(
 ) -> None:
     """Write the latent code of every example of a file, in columns z1, z2, …
 
+    Before them stands the file of a picture, or the id of a sequence.
+
     The code is the mean of q(z|x), or the numbers of its entries where codes are discrete.
 
     Args:
@@ -112,8 +119,10 @@ def encode(
     """
     out.check()
     auto = _load(run, device)
-    codes = auto.encode(_read(auto, file), pairs("--given", given), noise=draw, seed=seed)
-    _columns({f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}, out, say)
+    examples = _read(auto, file)
+    codes = auto.encode(examples, pairs("--given", given), noise=draw, seed=seed)
+    columns = {f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}
+    _columns(columns, out, say, _named(auto, examples, file))
 
 
 def predict(
@@ -135,11 +144,12 @@ def predict(
     auto = _load(run, device)
     if not hasattr(auto, "predict_proba"):
         raise SfumatoError(f"{run}: a {auto.config_.model} cannot tell classes; fit with --model m2")
-    probability = auto.predict_proba(_read(auto, file))
+    examples = _read(auto, file)
+    probability = auto.predict_proba(examples)
     classes = auto.classes_
     columns = {str(auto.schema_.given_names[0]): classes[probability.argmax(1)]}
     columns |= {f"p({name})": probability[:, place] for place, name in enumerate(classes.tolist())}
-    _columns(columns, out, say)
+    _columns(columns, out, say, _named(auto, examples, file))
 
 
 def score(
@@ -148,7 +158,7 @@ def score(
     /,
     *,
     given: Given = None,
-    samples: Annotated[int, Parameter(metavar="N")] = 16,
+    samples: Annotated[int, Parameter(converter=whole, metavar="N")] = 16,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -156,7 +166,9 @@ def score(
 ) -> None:
     """Say how likely each example of a file is: a lower bound on log p(x), in nats.
 
-    Higher is more likely; the rows of the lowest scores are the oddest ones.
+    Higher is more likely; the rows of the lowest scores are the oddest ones. Rows are counted from 1, and pictures
+    also told by their files, sequences by their ids. The table of -o has a row for each example. As JSON, scores are
+    those of all rows in turn, and lowest are the oddest ones, each with its row.
 
     Args:
         run: folder of a run, or its name under runs/
@@ -172,13 +184,21 @@ def score(
     scores = auto.score_samples(examples, samples=samples, seed=seed, given=pairs("--given", given))
     mean = float(scores.mean())
     error = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
-    lowest = [(int(row) + 1, float(scores[row])) for row in np.argsort(scores, kind="stable")[:LOWEST]]
+    named = {key: names for key, names in _named(auto, examples, file).items() if key not in ("row", "score")}
+    lowest: list[dict[str, Any]] = [
+        {"row": int(row) + 1} | {key: names[row] for key, names in named.items()} | {"score": float(scores[row])}
+        for row in np.argsort(scores, kind="stable")[:LOWEST]
+    ]
     if out.out is not None:
-        _save({"score": scores}, out.out)
+        _save({"score": scores}, out.out, {"row": np.arange(len(scores)) + 1} | named)
     text = [
         f"{len(scores)} examples: mean {number(mean)} ± {number(error, 2)} nats (standard error)",
         "Least likely:",
-        table([[str(row), number(value)] for row, value in lowest], ["row", "score"], indent="  "),
+        table(
+            [[*(str(one[key]) for key in ("row", *named)), number(one["score"])] for one in lowest],
+            ["row", *named, "score"],
+            indent="  ",
+        ),
     ]
     if out.out is not None:
         text.append(f"All scores written to {out.out}")
@@ -186,9 +206,9 @@ def score(
         "examples": len(scores),
         "mean": mean,
         "standard_error": error,
-        "lowest": [{"row": row, "score": value} for row, value in lowest],
+        "lowest": lowest,
     }
-    values |= {"scores": scores.tolist()} if out.out is None else {"out": out.out}
+    values = named | values | {"scores": scores.tolist()} if out.out is None else values | {"out": out.out}
     tell = say.result if out.out is None else say.written
     tell(values, lambda: "\n".join(text))
 
@@ -199,7 +219,7 @@ def forecast(
     /,
     *,
     jumps: Annotated[str, Parameter(metavar="X,X,…")] = "1",
-    n: Annotated[int, Parameter(name="-n", metavar="N")] = 100,
+    n: Annotated[int, Parameter(converter=whole, name="-n", metavar="N")] = 100,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -207,8 +227,8 @@ def forecast(
 ) -> None:
     """Draw what may come after every sequence of a file.
 
-    A row for each sequence, future and jump: how far ahead it is, and the values there. As .npy an array of
-    (sequences, futures, jumps, channels).
+    A row for each sequence, future and jump: the id of the sequence (counted from 0 where it has none), how far ahead
+    it is, and the values there. As .npy an array of (sequences, futures, jumps, channels).
 
     Args:
         run: folder of a run, or its name under runs/
@@ -226,7 +246,8 @@ def forecast(
         raise SfumatoError(f"--jumps {jumps}: give lengths apart by commas, as --jumps 1,4,8") from None
     out.check()
     auto = _load(run, device)
-    found = auto.forecast(_read(auto, file), lengths, n, seed=seed)
+    examples = _read(auto, file)
+    found = auto.forecast(examples, lengths, n, seed=seed)
     if out.out is not None and out.out.suffix == ".npy":
         from sfumato.data import arrays
 
@@ -235,10 +256,11 @@ def forecast(
         return
     values = found.reshape(*found.shape[:3], -1)
     index = np.indices(found.shape[:3]).reshape(3, -1)
-    columns = {"id": index[0], "future": index[1], "ahead": np.cumsum(lengths)[index[2]]}
+    columns = {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]}
     names = auto.schema_.names if isinstance(auto.schema_, SequenceSchema) else ()
     columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(names)}
-    _columns(columns, out, say)
+    ids = _named(auto, examples, file) or {"id": list(range(len(found)))}
+    _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()})
 
 
 def _load(run: str, device: Device) -> Autoencoder:
@@ -268,18 +290,36 @@ def _read(auto: Autoencoder, source: str) -> Any:
     raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")
 
 
-def _deliver(auto: Autoencoder, raw: Any, n: int, what: str, out: Out, say: Say) -> None:
-    """Write `raw` where it was asked to go; without a file, text goes to stdout as it is, all but pictures as CSV."""
+def _named(auto: Autoencoder, examples: Any, source: str) -> dict[str, list[Any]]:
+    """What the examples of a source are called there: name of a column → a name for each."""
+    return auto.schema_.named(examples, source)
+
+
+def _deliver(
+    auto: Autoencoder, raw: Any, n: int, what: str, out: Out, say: Say, beside: tuple[Any, str] | None = None
+) -> None:
+    """Write `raw` where it was asked to go; without a file, text goes to stdout as it is, all but pictures as CSV.
+
+    What was made of examples is written under their names: `beside` are these examples and their source.
+    """
     schema, path = auto.schema_, out.out
+
+    def write(place: Path) -> None:
+        if beside is None:
+            schema.write(raw, place)
+        else:
+            schema.write_beside(raw, place, *beside)
+
     if path is None and schema.kind == "picture":
         raise SfumatoError("pictures need a place to go: add -o grid.png, -o folder or -o pictures.npy")
     if path is not None:
-        schema.write(raw, path)
+        write(path)
         say.written({"out": path, "examples": n}, lambda: f"{n} {what} written to {path}")
     elif say.json:
-        say.result({what: _records(raw)}, str)
+        named = {} if beside is None else _named(auto, *beside)
+        say.result(named | {what: _records(raw)}, str)
     else:
-        sys.stdout.write(as_text(lambda place: schema.write(raw, place), schema.spoken))
+        sys.stdout.write(as_text(write, schema.spoken))
 
 
 def _records(raw: Any) -> list[Any]:
@@ -292,19 +332,19 @@ def _records(raw: Any) -> list[Any]:
     return rows
 
 
-def _columns(columns: dict[str, np.ndarray], out: Out, say: Say) -> None:
+def _columns(columns: dict[str, np.ndarray], out: Out, say: Say, named: dict[str, list[Any]]) -> None:
     n = len(next(iter(columns.values())))
     if out.out is not None:
-        _save(columns, out.out)
+        _save(columns, out.out, named)
         say.written({"out": out.out, "examples": n}, lambda: f"{n} rows written to {out.out}")
     elif say.json:
-        say.result({name: column.tolist() for name, column in columns.items()}, str)
+        say.result(named | {name: column.tolist() for name, column in columns.items()}, str)
     else:
-        sys.stdout.write(as_text(lambda place: _save(columns, place)))
+        sys.stdout.write(as_text(lambda place: _save(columns, place, named)))
 
 
-def _save(columns: dict[str, np.ndarray], path: Path) -> None:
-    """Named columns as a table, or without their names as .npy."""
+def _save(columns: dict[str, np.ndarray], path: Path, named: Mapping[str, Any]) -> None:
+    """Named columns as a table, behind those that say what each row is of; or the numbers alone as .npy."""
     import numpy as np
     import pyarrow as pa
 
@@ -313,4 +353,5 @@ def _save(columns: dict[str, np.ndarray], path: Path) -> None:
     if path.suffix == ".npy":
         arrays.write(np.stack(list(columns.values()), axis=1), path)
     else:
-        frames.write(pa.table(columns), path)
+        # A column that says what a row is of gives way to a result of its name.
+        frames.write(pa.table(dict(named) | columns), path)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -169,8 +170,13 @@ def _flat(picture: Image.Image, mode: str) -> Image.Image:
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def save(shown: np.ndarray, path: Path) -> None:
+def save(shown: np.ndarray, path: Path, names: Sequence[str] | None = None) -> None:
     """Write one PNG for each of (N, H, W, C) uint8 into a new or empty folder `path`.
+
+    Args:
+        shown: the pictures.
+        path: the folder.
+        names: files in a folder that they are called after; None numbers them.
 
     Raises:
         SfumatoError: if the folder cannot be made or holds something.
@@ -179,11 +185,27 @@ def save(shown: np.ndarray, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
             raise SfumatoError(f"{path}: the folder is not empty, and nothing is overwritten; choose another name")
-        digits = len(str(max(len(shown) - 1, 1)))
-        for number, picture in enumerate(shown):
-            as_picture(picture).save(path / f"{number:0{digits}d}.png")
+        for picture, name in zip(shown, _numbered(len(shown)) if names is None else _as_png(names), strict=True):
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            as_picture(picture).save(path / name)
     except OSError as error:
         raise SfumatoError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+def _numbered(total: int) -> list[str]:
+    digits = len(str(max(total - 1, 1)))
+    return [f"{number:0{digits}d}.png" for number in range(total)]
+
+
+def _as_png(names: Sequence[str]) -> list[str]:
+    """Names of files with the ending .png; behind the old ending where several differ in it alone.
+
+    >>> _as_png(["a/1.jpg", "a/2.jpg", "a/2.gif"])
+    ['a/1.png', 'a/2.jpg.png', 'a/2.gif.png']
+    """
+    bare = [str(Path(name).with_suffix("")) for name in names]
+    many = Counter(name.lower() for name in bare)
+    return [f"{name if many[short.lower()] > 1 else short}.png" for name, short in zip(names, bare, strict=True)]
 
 
 def as_picture(shown: np.ndarray) -> Image.Image:

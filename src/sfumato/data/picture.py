@@ -177,7 +177,22 @@ class PictureSchema(Schema):
             return raw[..., 0]
         return np.moveaxis(raw, 3, 1) if p.layout == "CHW" else raw
 
+    def named(self, raw: Any, source: Any) -> dict[str, list[Any]]:
+        """The files, as they lie in their folder."""
+        path = Path(source) if isinstance(source, str | Path) else None
+        if path is not None and path.is_dir():
+            return {"file": [file.relative_to(path).as_posix() for file in folder.find(path)]}
+        if path is not None and path.suffix.lower() in folder.SUFFIXES:
+            return {"file": [path.name]}
+        return {}
+
+    def write_beside(self, made: Any, path: str | Path, raw: Any, source: Any) -> None:
+        self._write(made, path, self.named(raw, source).get("file"))
+
     def write(self, raw: Any, path: str | Path) -> None:
+        self._write(raw, path, None)
+
+    def _write(self, raw: Any, path: str | Path, names: Sequence[str] | None) -> None:
         target = Path(path)
         if target.suffix in (".npy", ".npz"):
             arrays.write(raw, target)
@@ -189,7 +204,7 @@ class PictureSchema(Schema):
             with replacing(target) as temporary:
                 folder.grid(shown).save(temporary)
         elif not target.suffix:
-            folder.save(shown, target)
+            folder.save(shown, target, names)
         else:
             raise SfumatoError(
                 f"{path}: pictures are written as .png (a sheet), .npy, .npz, or into a folder (a name without a dot)"

@@ -87,6 +87,29 @@ class Schema(ABC):
             SfumatoError: if the format is not one for this kind of data.
         """
 
+    def named(self, raw: Any, source: Any) -> dict[str, list[Any]]:
+        """What the examples are called where they come from: name of a column → a name for each; empty if nothing.
+
+        Args:
+            raw: what `read` made of `source`.
+            source: what the user gave.
+        """
+        return {}
+
+    def write_beside(self, made: Any, path: str | Path, raw: Any, source: Any) -> None:
+        """`write` what was made of `raw`, example by example, under the names those have.
+
+        Args:
+            made: as `write` takes it.
+            path: where to.
+            raw: what `read` made of `source`.
+            source: what the user gave.
+
+        Raises:
+            SfumatoError: as `write` does.
+        """
+        self.write(made, path)
+
     @property
     def spoken(self) -> str:
         """Ending of the format that examples take on a terminal."""
@@ -146,6 +169,8 @@ class Schema(ABC):
         Raises:
             SfumatoError: if a name or a value is not known, or a sequence is not n long.
         """
+        if not isinstance(given, Mapping):
+            raise SfumatoError(f"given is {given!r}: give conditions with their values, as {{'species': 'Adelie'}}")
         for name in given:
             if name not in self.given_names:
                 raise SfumatoError(_unknown_condition(name, self.given_names))

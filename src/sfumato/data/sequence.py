@@ -123,11 +123,25 @@ class SequenceSchema(Schema):
             return values.reshape(*values.shape[:-1], *self.picture)
         return values[..., 0] if self.flat else values
 
+    def decode_beside(self, x: Tensor, given: Tensor | None, raw: Series, source: Any) -> np.ndarray:
+        """`decode`, as long as each sequence of `raw` is: NaN behind its end."""
+        made = self.decode(x, given)[:, : raw.x.shape[1]]
+        inside = _inside(raw) if raw.keys is None else np.arange(raw.x.shape[1]) < raw.keys.lengths[:, None]
+        made[~inside] = np.nan
+        return made
+
+    def named(self, raw: Series, source: Any) -> dict[str, list[Any]]:
+        return {} if raw.keys is None else {self._key_names()[0]: raw.keys.ids.to_pylist()}
+
+    def _key_names(self) -> tuple[str, str | None]:
+        """The columns of ids and times in a long table: the user's own, or id and step if they named none."""
+        if self.columns["id"] is None:
+            return "id", "step"
+        return self.columns["id"], self.columns["time"]
+
     def read(self, source: Any, *, need_x: bool = True) -> Series:
-        label = self.columns["label"]
-        found = series.load(
-            source, id=self.columns["id"], time=self.columns["time"], label=label, drop=tuple(self.columns["drop"])
-        )
+        id, time = self._key_names()
+        found = series.load(source, id=id, time=time, label=self.columns["label"], channels=self.names)
         longest, channels = self.spec.shape
         if found.picture != self.picture:
             kinds = [f"pictures {one}" if one else "numbers" for one in (found.picture, self.picture)]
@@ -146,11 +160,21 @@ class SequenceSchema(Schema):
         return found
 
     def write(self, raw: Any, path: str | Path) -> None:
-        values = raw.x if isinstance(raw, Series) else raw
-        if str(path).endswith(TABLES):
-            frames.write(series.to_table(values, self.names), Path(path))
-        else:
-            arrays.write(values, path)
+        self._write(raw.x if isinstance(raw, Series) else raw, path, raw if isinstance(raw, Series) else None)
+
+    def write_beside(self, made: Any, path: str | Path, raw: Series, source: Any) -> None:
+        self._write(made, path, raw)
+
+    def _write(self, x: np.ndarray, path: str | Path, raw: Series | None) -> None:
+        if not str(path).endswith(TABLES):
+            arrays.write(x, path)
+            return
+        id, time = self._key_names()
+        stamps = None if raw is None else raw.time
+        if stamps is None:
+            stamps = np.tile(np.arange(x.shape[1]) * self.unit, (len(x), 1))
+        keys = None if raw is None else raw.keys
+        frames.write(series.to_table(x, self.names, id=id, time=time, stamps=stamps, keys=keys), Path(path))
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         raise SfumatoError(f"condition {name!r}: sequences have no conditions; leave it out")

@@ -19,6 +19,21 @@ FLAT = ("value",)
 
 
 @dataclass(frozen=True)
+class Keys:
+    """How a long table names its sequences and their steps.
+
+    Attributes:
+        ids: (N,), one for each sequence, as the table has them.
+        times: those of all steps, sequence after sequence, as the table has them; None where it has none.
+        lengths: (N,) rows of each sequence.
+    """
+
+    ids: pa.Array
+    times: pa.ChunkedArray | None
+    lengths: np.ndarray
+
+
+@dataclass(frozen=True)
 class Series:
     """Raw sequences, each padded with NaN to the length of the longest.
 
@@ -30,6 +45,7 @@ class Series:
         flat: whether the source had no axis of channels, so that what comes back has none.
         picture: shape of one step where each is a picture, whose D values are the channels; () where none is.
         name: what to call the source.
+        keys: the ids and times of a long table that was read for a trained model; None for all else.
     """
 
     x: np.ndarray
@@ -39,6 +55,7 @@ class Series:
     flat: bool = False
     name: str = "array"
     picture: tuple[int, ...] = ()
+    keys: Keys | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -51,8 +68,16 @@ def asked(source: Any, options: DataOptions) -> bool:
     return options.sequences or options.time is not None or options.id is not None
 
 
-def load(source: Any, *, id: str | None, time: str | None, label: str | None, drop: tuple[str, ...] = ()) -> Series:
-    """Whatever of these `source` is.
+def load(
+    source: Any,
+    *,
+    id: str | None,
+    time: str | None,
+    label: str | None,
+    drop: tuple[str, ...] = (),
+    channels: tuple[str, ...] | None = None,
+) -> Series:
+    """Whatever of these `source` is; `channels` as `from_table` takes them.
 
     Raises:
         SfumatoError: if it is none of them, or its numbers cannot be used.
@@ -68,7 +93,7 @@ def load(source: Any, *, id: str | None, time: str | None, label: str | None, dr
     if arrays.is_array(source) or (isinstance(source, str | Path) and Path(source).suffix in (".npy", ".npz")):
         found = arrays.load(source, most=5)
         return from_array(found.x, found.labels, said if isinstance(source, str | Path) else found.name)
-    return from_table(frames.read(source)[0], said, id=id, time=time, label=label, drop=drop)
+    return from_table(frames.read(source)[0], said, id=id, time=time, label=label, drop=drop, channels=channels)
 
 
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "X") -> Series:
@@ -92,24 +117,54 @@ def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "X")
 
 
 def from_table(
-    table: pa.Table, name: str, *, id: str | None, time: str | None, label: str | None, drop: tuple[str, ...] = ()
+    table: pa.Table,
+    name: str,
+    *,
+    id: str | None,
+    time: str | None,
+    label: str | None,
+    drop: tuple[str, ...] = (),
+    channels: tuple[str, ...] | None = None,
 ) -> Series:
     """A long table: one row for each step, with columns that say which sequence it is of and when it was.
 
     Rows may stand in any order; without a column of times they are taken as they stand, one step apart.
 
+    Args:
+        table: the rows.
+        name: of the table in error messages.
+        id: column that tells the sequences apart.
+        time: column of times.
+        label: column of labels.
+        drop: columns that are no channels.
+        channels: the columns that are, of a model that is trained: any others are passed over, `label` and `drop`
+            need not be there, and `Series.keys` are kept. None takes all others.
+
     Raises:
         SfumatoError: if a column is not there or holds no numbers, or a sequence has two rows of one time.
     """
+    if channels is not None:
+        wanted = [column for column in (id, time, *channels) if column is not None]
+        missing = next((column for column in wanted if column not in table.column_names), None)
+        if missing is not None:
+            raise SfumatoError(
+                f"{name}: column {missing!r} is missing; this model takes sequences as a table of {', '.join(wanted)}"
+            )
+        label, drop = label if label in table.column_names else None, ()
     for option, column in (("id", id), ("time", time), ("label", label), *(("drop", one) for one in drop)):
         if column is not None and column not in table.column_names:
             raise SfumatoError(f"{name}: {option} {column!r} is no column; {did_you_mean(column, table.column_names)}")
     if id is None:
-        raise SfumatoError(f"{name}: say which column tells the sequences apart, as id={table.column_names[0]}")
-    names = tuple(column for column in table.column_names if column not in (id, time, label, *drop))
+        raise SfumatoError(f"{name}: say which column tells the sequences apart (--id {table.column_names[0]})")
+    names = channels or tuple(column for column in table.column_names if column not in (id, time, label, *drop))
     if not names:
         raise SfumatoError(f"{name}: has no column of values beside id and time; give at least one")
-    order = table[id].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    said = table[id]
+    if pa.types.is_dictionary(said.type):
+        # Categories may stand in another order than the rows, and some in none of them.
+        said = said.cast(said.type.value_type)
+    coded = said.combine_chunks().dictionary_encode()
+    order = coded.indices.to_numpy(zero_copy_only=False)
     if np.isnan(order.astype(float)).any():
         raise SfumatoError(f"{name}: column {id!r} has missing entries; say which sequence each row is of")
     order = order.astype(np.int64)
@@ -136,7 +191,11 @@ def from_table(
     labels = None
     if label is not None:
         labels = np.array(table[label].take(pa.array(sort[starts])).to_pylist(), object)
-    return Series(x, when, labels, names, False, Path(name).stem)
+    keys = None
+    if channels is not None:
+        times = None if time is None else table[time].take(pa.array(sort))
+        keys = Keys(coded.dictionary, times, np.bincount(order, minlength=len(starts)))
+    return Series(x, when, labels, names, False, Path(name).stem, keys=keys)
 
 
 def from_ts(path: Path) -> Series:
@@ -152,15 +211,36 @@ def from_ts(path: Path) -> Series:
     return Series(found.x, found.time, found.labels, names, flat, path.stem)
 
 
-def to_table(x: np.ndarray, names: tuple[str, ...]) -> pa.Table:
-    """(N, T) or (N, T, …) as a long table of id, step and values, without steps where nothing is."""
-    values = x.reshape(*x.shape[:2], -1)
-    n, t, d = values.shape
-    flat = values.reshape(n * t, d)
-    held = ~np.isnan(flat.astype(float)).all(1)
-    columns = {"id": np.repeat(np.arange(n), t), "step": np.tile(np.arange(t), n)}
-    columns |= {name: flat[:, place] for place, name in enumerate(names)}
-    return pa.table({name: column[held] for name, column in columns.items()})
+def to_table(
+    x: np.ndarray,
+    names: tuple[str, ...],
+    *,
+    id: str = "id",
+    time: str | None = "step",
+    stamps: np.ndarray | None = None,
+    keys: Keys | None = None,
+) -> pa.Table:
+    """(N, T) or (N, T, …) as a long table of ids, times and values, without steps where nothing is.
+
+    Args:
+        x: the sequences.
+        names: of the columns of values.
+        id: name of the column of ids.
+        time: name of that of times; None for a table without.
+        stamps: the times, (N, T); None counts the steps.
+        keys: ids and times, which also say how long each sequence is; None counts the sequences from 0.
+    """
+    values = x.reshape(*x.shape[:2], -1).astype(float)
+    n, t, _ = values.shape
+    held = ~np.isnan(values).all(2) if keys is None else np.arange(t) < keys.lengths[:, None]
+    which = np.repeat(np.arange(n), held.sum(1))
+    columns: dict[str, Any] = {id: which if keys is None else keys.ids.take(pa.array(which))}
+    if time is not None and keys is not None and keys.times is not None:
+        columns[time] = keys.times
+    elif time is not None:
+        when = (np.tile(np.arange(t), (n, 1)) if stamps is None else stamps)[held]
+        columns[time] = when.astype(np.int64) if (when == np.round(when)).all() else when
+    return pa.table(columns | {name: values[..., place][held] for place, name in enumerate(names)})
 
 
 def _numbers(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
@@ -169,7 +249,7 @@ def _numbers(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
         moments = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)), safe=False).cast(pa.int64())
         column = pc.divide(moments.cast(pa.float64(), safe=False), 1e6)
     elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise SfumatoError(f"{name}: column {said!r} holds {column.type}, not numbers; leave it out with drop={said}")
+        raise SfumatoError(f"{name}: column {said!r} holds {column.type}, not numbers; leave it out (--drop {said})")
     values: np.ndarray = column.cast(pa.float64(), safe=False).combine_chunks().to_numpy(zero_copy_only=False)
     if np.isinf(values).any():
         raise SfumatoError(f"{name}: column {said!r}, row {int(np.argmax(np.isinf(values))) + 1} is infinite; mend it")
