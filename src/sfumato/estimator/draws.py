@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -45,12 +46,12 @@ class Draws(Held):
                 mixture of normals, or a flow), which is fitted when it is first asked for.
 
         Raises:
-            SfumatoError: if a condition is unknown or does not take this value, or n or temperature is too small.
+            SfumatoError: if a condition is unknown or does not take this value, n is no whole number, or n or
+                temperature is too small.
         """
         model = self._model()
         samples = able(model, Samples, "sample")
-        if n < 1:
-            raise SfumatoError(f"n is {n}: ask for at least 1 example")
+        _check_number(n, "example")
         if not 0 <= temperature < math.inf:
             raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
         if sampler != "prior" and temperature != 1:
@@ -125,9 +126,8 @@ class Draws(Held):
             SfumatoError: if the model is none of sequences, or n or a jump is not above 0.
         """
         model = passes.exact(self._model())
-        forecasts = able(model, Forecasts, "forecast")
-        if n < 1:
-            raise SfumatoError(f"n is {n}: ask for at least 1 future")
+        forecasts = able(model, Forecasts, "forecast", "td_vae")
+        _check_number(n, "future")
         if not len(jumps) or not all(0 < jump < math.inf for jump in jumps):
             raise SfumatoError(f"jumps are {list(jumps)}: give lengths above 0, as 1, 4, 8")
         unit = self.schema_.unit if isinstance(self.schema_, SequenceSchema) else 1.0
@@ -136,3 +136,10 @@ class Draws(Held):
             made = [forecasts.forecast(batch, lengths, n, noise=noise).cpu() for batch in self._batches(X, None)]
         raw: np.ndarray = self.schema_.decode(torch.cat(made))
         return raw
+
+
+def _check_number(n: Any, what: str) -> None:
+    if isinstance(n, bool | np.bool) or not isinstance(n, Integral):
+        raise SfumatoError(f"n is {n!r}: give a whole number of {what}s")
+    if n < 1:
+        raise SfumatoError(f"n is {n}: ask for at least 1 {what}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 import torch
 from sklearn.utils.metaestimators import available_if
@@ -70,7 +71,7 @@ class Maps(Held):
             X: the examples; what label they come with is not looked at.
         """
         model = passes.exact(self._model())
-        told = able(model, Classifies, "tell classes")
+        told = able(model, Classifies, "tell classes", "m2")
         return np.concatenate([told.classify(batch).cpu().numpy() for batch in self._batches(X, None)])
 
     @available_if(_can_classify)
@@ -85,7 +86,9 @@ class Maps(Held):
         return np.array(self.schema_.classes())
 
     def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0) -> Any:
-        """The examples after encoding to latent means and decoding; of the kind of X.
+        """The examples after encoding to latent means and decoding; of the kind the model was trained on.
+
+        A pandas frame has the index of X where X has one; sequences end where those of X do, with NaN behind.
 
         Args:
             X: the examples.
@@ -100,4 +103,11 @@ class Maps(Held):
         with seeded(next(model.parameters()).device, seed), torch.inference_mode():
             x = torch.cat([reconstructs.reconstruct(batch, noise=noise).cpu() for batch in batches])
         conditions = [batch.given.cpu() for batch in batches if batch.given is not None]
-        return self.schema_.decode_beside(x, torch.cat(conditions) if conditions else None, raw, X)
+        made = self.schema_.decode_beside(x, torch.cat(conditions) if conditions else None, raw, X)
+        if _is_pandas(X) and _is_pandas(made) and len(X) == len(made):
+            made.index = X.index
+        return made
+
+
+def _is_pandas(frame: Any) -> bool:
+    return bool(nw.dependencies.is_pandas_dataframe(frame))
