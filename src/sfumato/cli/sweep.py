@@ -111,7 +111,9 @@ def _conclusion(found: Sweep, files: dict[str, str]) -> str:
         parts.append(f"Stopped with {done} runs done in {found.folder}; the same command goes on")
     rows = [["runs", f"{found.folder} ({done})"], *([name, path] for name, path in files.items())]
     if found.best is not None:
+        from sfumato.studies.training import told
+
         value = found.outcomes[found.best].value
-        said = f"{found.best} ({found.by} {number(value)} on the validation part)"
+        said = f"{found.best} ({told(found.by)} {number(value)} on the validation part)"
         rows += [["best", said], ["linked as", str(found.folder / "best")]]
     return "\n\n".join([*parts, table(rows)])

@@ -140,12 +140,16 @@ class Classifies(Protocol):
 A = TypeVar("A")
 
 
-def able(model: object, kind: type[A], what: str) -> A:
+def able(model: object, kind: type[A], what: str, instead: str = "another model") -> A:
     """The model as one that can do `kind`.
+
+    Args:
+        what: what `kind` can do.
+        instead: which model can.
 
     Raises:
         SfumatoError: if it cannot.
     """
     if not isinstance(model, kind):
-        raise SfumatoError(f"a model of the kind {type(model).__name__} cannot {what}; choose another model")
+        raise SfumatoError(f"a model of the kind {type(model).__name__} cannot {what}; choose {instead}")
     return model

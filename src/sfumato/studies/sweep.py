@@ -165,7 +165,7 @@ class _Runner:
                 continue
             done += 1
             self.ledger.add(one.name, outcome)
-            said = outcome.failed or f"{self.by} {outcome.value:.5g} on the validation part"
+            said = outcome.failed or f"{training.told(self.by)} {outcome.value:.5g} on the validation part"
             self.told(f"{done}/{len(found)} {one.name}: {said}")
 
     def _one_by_one(self, left: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:

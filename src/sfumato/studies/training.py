@@ -78,6 +78,15 @@ def validated(auto: Autoencoder, by: str) -> Measure:
     raise SfumatoError(f"--by {by}: no measure to choose by; choose one of {names}")
 
 
+def told(by: str) -> str:
+    """A measure that was typed, as it is called everywhere: what is typed as elbo is −ELBO.
+
+    >>> told("elbo"), told("distortion")
+    ('−ELBO', 'distortion')
+    """
+    return "−ELBO" if _plain(by) == "elbo" else by
+
+
 def _plain(name: str) -> str:
     """A measure as it is typed: −ELBO is elbo."""
     return name.replace("−", "-").strip("- ").casefold()

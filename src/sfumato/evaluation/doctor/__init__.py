@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import PurePath
 from typing import Any, cast
 
@@ -97,4 +98,5 @@ def diagnose(
         return [Finding(HEALTHY, "healthy", f"Looks well: {'; '.join(well)}.")]
     name = f"{PurePath(run).name}-cured"
     ordered = sorted(found, key=lambda finding: finding.severity != "serious")
-    return [replace(one, command=cures.command(one.cure, run, name) if one.cure else "") for one in ordered]
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return [replace(one, command=cures.command(one.cure, run, next(names)) if one.cure else "") for one in ordered]
