@@ -231,7 +231,7 @@ def test_the_command_ends_with_table_files_and_the_best(cli, points):
     assert said.code == 0, said.err
     assert "vae, latent_dim=1" in said.out
     assert "best" in said.out
-    assert "2/2 vae-latent_dim=2-seed0: elbo" in said.err
+    assert "2/2 vae-latent_dim=2-seed0: −ELBO" in said.err
     assert read_json(Path("runs/s/compare.json"))["groups"][1]["name"] == "vae, latent_dim=2"
     said = cli("sweep", points, "--models", "vae", "--seeds", "1", "--run", "s", *small, "--lr", "1", "--json")
     assert said.code == 2
