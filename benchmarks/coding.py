@@ -23,6 +23,9 @@ EPOCHS, LABELLED = 10, 5000
 """Passes of each training, and the training examples whose labels the classifier sees."""
 
 
+SPARSE = {"alpha": 0.01, "contrast": 25.0, "sparsity": 5.0, "warmup": EPOCHS * 469 // 2}
+
+
 class Scores(NamedTuple):
     """Of one model, on the test part.
 
@@ -93,11 +96,11 @@ def scored(name: str, data: Path, device: str, seed: int, latents: int, **option
 def sparse_vae(setting: Setting) -> dict[str, float]:
     """Fashion-MNIST, 784-400-L, Bernoulli, 10 passes of 128, one-cycle 1e-3, α = .01; a classifier sees 5,000 labels.
 
+    The rate warms up over half of the steps, and keeping to α counts five times, chosen on seed 0 among 1, 5 and 20.
     Codes are draws from q(z | x), as in the authors' code; from its points the same is asked.
     """
     place = (setting.data, setting.device, setting.seed)
-    many = scored("sparse_vae", *place, 200, alpha=0.01, contrast=25.0)
-    few = scored("sparse_vae", *place, 16, alpha=0.01, contrast=25.0)
+    many, few = (scored("sparse_vae", *place, latents, **SPARSE) for latents in (200, 16))
     plain = scored("vae", *place, 200)
     return {
         "accuracy from 200 sparse latents": many.drawn,
