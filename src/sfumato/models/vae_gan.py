@@ -146,7 +146,8 @@ class VAEGAN(LatentModel):
     def optimizer(self, player: str, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:
         """RMSProp, as in the paper, with its start corrected (Adam without momentum), at a third of the rate.
 
-        Without momentum a player left out of a step stands still; a third of the usual 1e-3 is the paper's rate.
+        Without momentum a player left out of a step stands still (but for weight decay, if there is any); a third of
+        the usual 1e-3 is the paper's rate.
         """
         kind = torch.optim.AdamW if weight_decay else torch.optim.Adam
         return kind(parameters, lr=lr / 3, betas=(0.0, 0.99), weight_decay=weight_decay, fused=True)
