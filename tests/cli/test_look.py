@@ -19,6 +19,14 @@ def test_show_tells_data_model_numbers_files_and_what_next(cli, birds, table):
         assert word in said.out, word
 
 
+def test_numbers_are_said_to_be_of_the_part_they_are_of(cli):
+    how = ("--rows", 60, "--steps", 5, "--no-report")
+    assert "on the validation part;" in cli("fit", "moons", *how, "--run", "some").out
+    for said in (cli("fit", "moons", *how, "--split", 1, 0, 0, "--run", "all"), cli("show", "all")):
+        assert "on the training part at the end;" in said.out
+        assert "validation part" not in said.out
+
+
 def test_show_as_json(cli, birds):
     told = json.loads(cli("show", birds, "--json").out)
     run = Run.open(birds)

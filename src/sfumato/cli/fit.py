@@ -112,7 +112,7 @@ def _conclude(auto: Autoencoder, made: Report | None, say: Say) -> None:
         if say.quiet:
             return str(run.path)
         done = f"{last['epoch']:g} epochs, {last['step']:,} steps, {last['seconds']:.0f} s, {STOPS[history.stop]}"
-        rows = [*(values_rows(values) if made is None else measures_rows(made.measures)), ["run", str(run.path)]]
+        rows = [*(values_rows(history.lines) if made is None else measures_rows(made.measures)), ["run", str(run.path)]]
         if made is not None:
             rows += [["report", str(made.path)], ["pictures", f"{run.path / 'pictures'} ({len(made.pictures)})"]]
         lines = [f"Trained {model} on {data.name}: {done}", table(rows, indent="  ")]

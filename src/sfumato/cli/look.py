@@ -85,7 +85,7 @@ def show(run: str, /, *, say: Say = TALK) -> None:
         ["model", " ".join([told["model"]["name"], *options])],
         ["size", f"{parameters:,} parameters"],
         ["trained", _trained(lines)],
-        *values_rows(values),
+        *values_rows(lines),
         ["files", " ".join(files)],
     ]
     described = schema.describe()
@@ -168,15 +168,23 @@ def kinds_table(described: list[dict[str, str]]) -> str:
 
 def best_values(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The terms of the best validation line, or of the last line where nothing was validated."""
+    return {name: value for name, value in _best(lines).items() if name not in COUNTS}
+
+
+def values_rows(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """`best_values` as rows of a table, in nats per example, and of which part they are.
+
+    >>> values_rows([{"split": "train", "total": 2.0}])
+    [['total', '2 nats per example, on the training part at the end; lower is better']]
+    """
+    part = "validation part" if _best(lines).get("split") == "valid" else "training part at the end"
+    units = f" nats per example, on the {part}; lower is better"
+    return [[name, number(value) + (units if name == "total" else "")] for name, value in best_values(lines).items()]
+
+
+def _best(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     valid = [line for line in lines if line["split"] == "valid" and line.get("total") is not None]
-    chosen = min(valid, key=lambda line: line["total"]) if valid else lines[-1] if lines else {}
-    return {name: value for name, value in chosen.items() if name not in COUNTS}
-
-
-def values_rows(values: Mapping[str, float | None]) -> list[list[str]]:
-    """Terms as rows of a table, in nats per example."""
-    units = " nats per example, on the validation part; lower is better"
-    return [[name, number(value) + (units if name == "total" else "")] for name, value in values.items()]
+    return min(valid, key=lambda line: line["total"]) if valid else lines[-1] if lines else {}
 
 
 def measures_rows(measures: Sequence[Measure]) -> list[list[str]]:
