@@ -177,7 +177,7 @@ def test_mistakes_with_conditions_are_one_line(rows, auto):
 def test_fit_names_the_row_and_column_of_an_infinite_number(rows):
     spoilt = rows.copy()
     spoilt[3, 1] = np.inf
-    with pytest.raises(SfumatoError, match="row 3, column 1 is infinite"):
+    with pytest.raises(SfumatoError, match="row 4, column 1 is infinite"):
         sfumato.fit(spoilt, **QUICK)
 
 
