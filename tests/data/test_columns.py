@@ -384,7 +384,7 @@ def test_column_of_numbers_with_a_stray_word_is_pointed_out() -> None:
     [
         ([f"{i:,}" for i in range(990, 1030)], "text such as '1,000': numbers, if written"),
         ([f"${i}.50" for i in range(30)], "text such as '$0.50': numbers, if written"),
-        ([f"{1 + i % 28:02}/{1 + i % 12:02}/2020" for i in range(60)], "text such as '01/01/2020': dates, if written"),
+        ([f"{1 + i % 28:02}/{1 + i % 12}/2020" for i in range(60)], "text such as '01/1/2020': dates, if written"),
         ([f"2020.1.{i}" for i in range(1, 30)] * 2, "text such as '2020.1.1': dates, if written"),
         ([f"{i:05}" for i in range(30)], ""),
         ([f"A-{i},1" for i in range(30)], ""),
@@ -424,3 +424,22 @@ def test_a_value_beside_atoms_is_one_in_more_values_than_were_seen() -> None:
 )
 def test_missing_values_cost_nothing_and_new_labels_do(seen: pa.Array, new: pa.Array, costs: list[float]) -> None:
     assert learned(seen).beyond(new, 100) == pytest.approx(costs)
+
+
+def test_a_slip_in_a_thousand_rows_is_no_precision() -> None:
+    values = np.round(np.random.default_rng(0).uniform(0, 9, 2000), 2)
+    for slips, digits in ((1, 2), (3, None)):
+        values[:slips] = np.pi * (1 + np.arange(slips))
+        drawn = learned(pa.array(values)).decode(np.linspace(0, 15.9, 50)).to_numpy()
+        assert np.array_equal(drawn, np.round(drawn, 2)) is (digits == 2)
+
+
+@pytest.mark.parametrize("spelling", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y"])
+def test_text_that_spells_dates_in_one_way_is_dates(spelling: str) -> None:
+    days = [datetime.datetime(2024, 1, 1) + datetime.timedelta(days=i) for i in range(40)]
+    words = pa.array([day.strftime(spelling) for day in days] + [None])
+    assert columns.infer("v", words) == "datetime"
+    assert set(back(learned(words), words).drop_null().to_pylist()) <= set(words.to_pylist())
+    assert columns.infer("v", pa.array([f"2024{i:04}" for i in range(100, 140)])) == "identifier"
+    mixed = pa.array([*words.to_pylist(), "soon"])
+    assert columns.infer("v", mixed) == "categorical"

@@ -11,7 +11,11 @@ import pyarrow.compute as pc
 from sfumato.data.columns_base import Column, Form, is_number, is_text, plain, without_nan
 from sfumato.data.columns_category import Category, Constant, Identifier
 from sfumato.data.columns_number import Number, check, number_from_dict
+from sfumato.data.columns_ruler import spelled
 from sfumato.errors import SfumatoError
+
+SEPARATED = r"^\d+[-/.]\d+[-/.]\d"
+"""What a date begins with; 20240131 may be a code."""
 
 FEWEST_IDS = 20
 """In fewer rows than this, values that all differ are not taken for identifiers."""
@@ -22,7 +26,7 @@ def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
 
     * one distinct value: constant
     * booleans, text true/false, the numbers 0 and 1: boolean
-    * dates, times, durations: datetime
+    * dates, times, durations, and text that spells them all in one way (31/01/2024): datetime
     * whole numbers 1 apart, each once, in at least 20 rows: identifier; other whole numbers, in whatever type: integer
     * other numbers: continuous
     * text, each once, none missing, in at least 20 rows: identifier; other text: categorical
@@ -52,7 +56,12 @@ def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
         return "categorical" if declared else _number(flat, distinct, unique)
     if distinct == 2 and set(pc.utf8_lower(flat.unique().drop_null()).to_pylist()) == {"true", "false"}:
         return "boolean"
-    return "identifier" if unique and not declared else "categorical"
+    if declared:
+        return "categorical"
+    words = flat.drop_null().cast(pa.string())
+    if pc.match_substring_regex(words[:1], SEPARATED)[0].as_py() and spelled(words) is not None:
+        return "datetime"
+    return "identifier" if unique else "categorical"
 
 
 def supported(kind: pa.DataType) -> bool:

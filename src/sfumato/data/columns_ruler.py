@@ -17,7 +17,7 @@ TIMES = (
 )
 """Spellings of time that text is tried against, in this order."""
 
-DECIMALS = 8
+DECIMALS, SLIPS = 8, 1e-3
 WIDEST = 2**50
 STEPS = {
     "s": (86_400, 3_600, 60),
@@ -38,7 +38,7 @@ class Ruler:
         whole: whether the numbers are whole.
         low, high: the range seen in training, in numbers.
         origin, step: of times; 0 and 1 for other numbers.
-        decimals: digits after the point that every training value kept to; None if they had more than 8.
+        decimals: digits after the point that training values kept to; None if they had more than 8.
         spelling: how text spells a time; None if the values are not text.
     """
 
@@ -148,27 +148,41 @@ def _ticks(kind: pa.DataType) -> pa.DataType:
 
 
 def _decimals(numbers: np.ndarray, kind: pa.DataType) -> int | None:
-    """Fewest digits after the point that all numbers keep to."""
-    some = np.unique(numbers)
+    """Fewest digits after the point that all numbers keep to, but for one in a thousand: a slip is no precision."""
+    some, counts = np.unique(numbers, return_counts=True)
     largest = np.abs(some).max(initial=1.0)
     close = 6e-8 if pa.types.is_float32(kind) or pa.types.is_float16(kind) else 1e-15
 
-    def kept(few: np.ndarray, digits: int) -> bool:
-        return bool((np.abs(np.round(few, digits) - few) <= close * np.abs(few)).all())
+    def kept(few: np.ndarray, digits: int, weights: np.ndarray) -> bool:
+        return float(weights @ (np.abs(np.round(few, digits) - few) > close * np.abs(few))) <= SLIPS * len(numbers)
 
     for digits in range(DECIMALS + 1):
         if largest * 10.0**digits > WIDEST:
             return None
-        if kept(some[:100], digits) and kept(some, digits):
+        if kept(some[:100], digits, counts[:100]) and kept(some, digits, counts):
             return digits
     return None
 
 
-def _spelling(name: str, values: pa.Array) -> str:
+def spelled(values: pa.Array) -> str | None:
+    """The spelling of time that all of these words have, if there is one.
+
+    >>> spelled(pa.array(["31/01/2024", "05/02/2024"])), spelled(pa.array(["a"]))
+    ('%d/%m/%Y', None)
+    """
     for spelling in TIMES:
-        parsed = pc.strptime(values, format=spelling, unit="s", error_is_null=True)
-        if not parsed.null_count and pc.strftime(parsed, format=spelling).equals(values):
+        for few in (values[:8], values):
+            parsed = pc.strptime(few, format=spelling, unit="s", error_is_null=True)
+            if parsed.null_count or not pc.strftime(parsed, format=spelling).equals(few):
+                break
+        else:
             return spelling
+    return None
+
+
+def _spelling(name: str, values: pa.Array) -> str:
+    if (spelling := spelled(values)) is not None:
+        return spelling
     parsed = pc.strptime(values, format=TIMES[0], unit="s", error_is_null=True)
     wrong = first(pc.is_null(parsed))
     raise SfumatoError(
