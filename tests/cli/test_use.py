@@ -98,6 +98,8 @@ def test_score_tells_mean_error_and_the_oddest_rows(cli, birds, table):
     assert told["lowest"][0] == {"row": int(expected.argmin()) + 1, "score": pytest.approx(expected.min())}
     said = cli("score", birds, table, "-o", "scores.csv")
     assert "40 examples" in said.out
+    assert "nats (standard error), in the units of your data" in said.out
+    assert told["unit"] == "nats, in the units of your data"
     written = rows(Path("scores.csv").read_text())
     assert [float(row["score"]) for row in written] == pytest.approx(list(expected))
     assert [row["row"] for row in written] == [str(number + 1) for number in range(40)]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Given = Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE")]
 Draw = Annotated[bool, Parameter(negative="", show_default=False)]
 
+UNIT = "in the units of your data"
+"""What densities are told in."""
 LOWEST = 5
 """How many of the least likely rows `score` shows."""
 
@@ -166,6 +168,8 @@ def score(
 ) -> None:
     """Say how likely each example of a file is: a lower bound on log p(x), in nats.
 
+    Densities are in the units of the data; evaluate tells its bounds in the model's, with numbers standardised.
+
     Higher is more likely; the rows of the lowest scores are the oddest ones. Rows are counted from 1, and pictures
     also told by their files, sequences by their ids. The table of -o has a row for each example. As JSON, scores are
     those of all rows in turn, and lowest are the oddest ones, each with its row.
@@ -192,7 +196,7 @@ def score(
     if out.out is not None:
         _save({"score": scores}, out.out, {"row": np.arange(len(scores)) + 1} | named)
     text = [
-        f"{len(scores)} examples: mean {number(mean)} ± {number(error, 2)} nats (standard error)",
+        f"{len(scores)} examples: mean {number(mean)} ± {number(error, 2)} nats (standard error), {UNIT}",
         "Least likely:",
         table(
             [[*(str(one[key]) for key in ("row", *named)), number(one["score"])] for one in lowest],
@@ -206,6 +210,7 @@ def score(
         "examples": len(scores),
         "mean": mean,
         "standard_error": error,
+        "unit": f"nats, {UNIT}",
         "lowest": lowest,
     }
     values = named | values | {"scores": scores.tolist()} if out.out is None else values | {"out": out.out}

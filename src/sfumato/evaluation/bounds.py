@@ -91,7 +91,7 @@ def _in_units_of_data(value: float, volume: float) -> Units:
     """What a bound is in the units of the data; nothing where there is no density, or those are the model's too."""
     if volume == 0:
         return Units(reference=None, reference_is="")
-    return Units(reference=value + volume, reference_is="in the units of your data; score tells its negative")
+    return Units(reference=value + volume, reference_is="−score, in the units of your data")
 
 
 def _parts(weights: Weights, subject: Subject, discrete: bool) -> list[Measure]:
