@@ -372,3 +372,11 @@ def test_two_columns_of_one_name_are_told_in_one_line():
         Autoencoder(steps=2).fit(frame)
     with pytest.raises(SfumatoError, match="column 'a' stands there twice"):
         sfumato.fit(frame, steps=2)
+
+
+def test_an_array_of_the_columns_of_a_frame_is_read_under_their_names() -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=["a", "b", "c"])
+    model = Autoencoder(steps=5, latent_dim=2).fit(frame)
+    with pytest.warns(UserWarning, match="valid feature names"):
+        found = model.transform(frame.to_numpy())
+    np.testing.assert_allclose(found, model.transform(frame), rtol=1e-5, atol=1e-6)

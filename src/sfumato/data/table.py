@@ -163,6 +163,12 @@ class TableSchema(Schema):
             schema.given_rows = remember(schema._matrix(frame, schema._given), options.seed)
         return schema
 
+    def _named(self, source: Any) -> Any:
+        """An array of as many columns as the table has, under their names: what a pipeline hands on of a frame."""
+        if not isinstance(source, np.ndarray) or source.ndim != 2 or source.shape[1] != len(self.columns):
+            return source
+        return {column.name: source[:, place] for place, column in enumerate(self.columns)}
+
     def read(self, source: Any, *, need_x: bool = True) -> pa.Table:
         """A path, frame or mapping as an arrow table of this schema's columns, checked.
 
@@ -170,7 +176,7 @@ class TableSchema(Schema):
         once, through the logger `sfumato.data`.
 
         Args:
-            source: path, frame, or mapping of names to columns.
+            source: path, frame, mapping of names to columns, or an array of all columns in their order.
             need_x: whether modelled columns must be there; without it only conditions are taken, those there are.
 
         Raises:
@@ -178,7 +184,7 @@ class TableSchema(Schema):
         """
         where = f"{source}: " if isinstance(source, str | Path) else ""
         texts = {c.name: pa.string() for c in self.columns if is_text(c.form.type)}
-        table, _ = frames.read(source, types=texts)
+        table, _ = frames.read(self._named(source), types=texts)
         wanted = [*self._x, *self._given] if need_x else self._given
         for column in self._x if need_x else ():
             if column.name not in table.column_names:
