@@ -131,6 +131,14 @@ class Schema(ABC):
     def log_volume(self, x: Tensor) -> Tensor:
         """(B,): Σ log of scales and cell widths; log-density in raw units = the model's log_prob − log_volume."""
 
+    def beyond(self, raw: Any) -> np.ndarray:
+        """(N,), or (1,) for all: nats that examples cost for values unlike any in training; 0 where all have a density.
+
+        Args:
+            raw: what `read` gives.
+        """
+        return np.zeros(1)
+
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values, with `kind`, `spec`, `given_names`, `given_rows` and `label_names` among them."""

@@ -340,11 +340,10 @@ class TableSchema(Schema):
 
     def beyond(self, raw: Any) -> np.ndarray:
         """(N,): Σ over columns of what values cost that no training row had the like of, see `Column.beyond`."""
-        table = raw if isinstance(raw, pa.Table) else self.read(raw)
-        total = np.zeros(table.num_rows)
+        total = np.zeros(len(raw))
         for column in self._x:
             seen = max(round(self.spec.examples * (1 - column.missing)), 1)
-            total += column.beyond(plain(table[column.name]), seen)
+            total += column.beyond(plain(raw[column.name]), seen)
         return total
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from sfumato.config import Config, resolve, settings
 from sfumato.data import lines
 from sfumato.data.frames import is_frame
 from sfumato.data.series import Series
-from sfumato.data.table import TableSchema
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import fitting, passes, samplers
 from sfumato.estimator.draws import Draws
@@ -147,8 +146,7 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
             x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
             bound = importance_bound(bounds.log_weight(batch, samples, noise))
             scores.append((bound - self.schema_.log_volume(x)).cpu().numpy())
-        found = np.concatenate(scores)
-        return found - self.schema_.beyond(raw) if isinstance(self.schema_, TableSchema) else found
+        return np.asarray(np.concatenate(scores) - self.schema_.beyond(raw))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`; higher is better."""
