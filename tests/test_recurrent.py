@@ -245,10 +245,11 @@ def test_networks_and_options_that_are_not_for_symbols_or_only_for_them_are_refu
         (FIXED, Size(network="mlp"), "is recurrent"),
         (plain, Size(network="recurrent"), "for sequences of symbols"),
         (plain, Size(word_dropout=0.1), "word_dropout"),
-        (FIXED, Size(word_dropout=1.0), "below 1"),
     ):
         with pytest.raises(SfumatoError, match=said):
             sizes_for(spec, size)
+    with pytest.raises(SfumatoError, match="word_dropout is 1: give a number from 0 up to below 1"):
+        build("vae", FIXED, word_dropout=1.0)
     with pytest.raises(SfumatoError, match="td_vae is not for sequences of symbols; choose beta_tcvae"):
         build("td_vae", FIXED)
     with pytest.raises(SfumatoError, match="vae is not for sequences; choose td_vae"):

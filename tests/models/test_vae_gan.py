@@ -241,3 +241,13 @@ def test_all_doors_on_moons(options: dict, tmp_path: Path) -> None:
     assert np.array_equal(again.encode(drawn), z)
     assert np.array_equal(again.score_samples(drawn), scores)
     assert again.sample(20).equals(drawn)
+
+
+def test_likeness_weighs_by_the_number_of_features_unless_told() -> None:
+    for side, features in ((8, 256), (28, 3136)):
+        model = build("vae_gan", DataSpec((1, side, side), (Field("level", 256),)), network="mlp", width=16)
+        view = torch.zeros(2, 1, side, side)
+        assert model.discriminator(view)[1].shape == (2, features)
+        assert model.gamma == pytest.approx(25 / features)
+    assert build("vae_gan", DataSpec((3,), (Field("real"),)), width=64).gamma == 0.1
+    assert build("vae_gan", DataSpec((3,), (Field("real"),)), gamma=0.5).gamma == 0.5

@@ -22,6 +22,10 @@ EQUILIBRIUM, MARGIN = 0.68, 0.4
 """The costs at which neither player is too good, and how far from them one may be; of the authors' code."""
 
 
+LIKENESS, LARGEST = 25.0, 0.1
+"""γ times the number of features, and γ at most, unless γ is given. The feature distortion is a sum over features."""
+
+
 class VAEGAN(LatentModel):
     """Larsen et al. 2015, Autoencoding beyond pixels using a learned similarity metric.
 
@@ -168,7 +172,7 @@ def build(
     spec: DataSpec,
     size: Size,
     *,
-    gamma: Share = 0.1,
+    gamma: Share | None = None,
     adversary: Literal["paper", "non_saturating"] = "paper",
     equilibrium: bool = True,
     condition_dropout: BelowOne = 0.1,
@@ -176,7 +180,8 @@ def build(
     """A VAE-GAN with networks for `spec`, conditional where conditions are given.
 
     Args:
-        gamma: what likeness in the discriminator's features weighs for the decoder, beside fooling it
+        gamma: what likeness in the discriminator's features weighs for the decoder, beside fooling it; 25 over their
+            number unless given, and 0.1 at most
         adversary: the decoder raises the discriminator's error (paper), or makes it say real (non_saturating)
         equilibrium: skip the discriminator or the decoder while it is too good for the other
         condition_dropout: how often each condition is left out in training, so that it may be left out later
@@ -186,13 +191,14 @@ def build(
     conditional = bool(spec.given)
     decoder = decoder_for(spec, sizes, conditional=conditional)
     assert isinstance(decoder, Decoder), "what it makes of a code has a gradient, as no symbol has"
+    judge = PictureDiscriminator(spec, view.shape) if spec.is_picture else Discriminator(spec, sizes, view.shape)
     return VAEGAN(
         encoder_for(spec, sizes, conditional=conditional),
         decoder,
         sizes.latent_dim,
-        PictureDiscriminator(spec, view.shape) if spec.is_picture else Discriminator(spec, sizes, view.shape),
+        judge,
         view,
-        gamma=gamma,
+        gamma=min(LARGEST, LIKENESS / judge.features) if gamma is None else gamma,
         adversary=adversary,
         equilibrium=equilibrium,
         condition_dropout=condition_dropout,

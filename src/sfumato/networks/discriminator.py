@@ -95,7 +95,7 @@ class Discriminator(nn.Module):
 
     The features of each example are brought to mean 0 and variance 1, as the batch normalisation of the paper does
     for each feature: without that their scale, and with it the likelihood, would be the discriminator's to choose.
-    The conditions join above layer l, so that the features are of x alone.
+    The conditions join above layer l, so that the features are of x alone. `features` is their number F.
 
     Shapes: x (B, *view.shape), given (B, G) or None; to log-odds (B,) and features (B, F).
     """
@@ -104,6 +104,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.given = GivenFeatures(spec.given) if spec.given else None
         lower = MLP(math.prod(shape), sizes.width, sizes.depth)
+        self.features = lower.outputs
         self.lower = nn.Sequential(nn.Flatten(), lower, nn.LayerNorm(lower.outputs, elementwise_affine=False))
         self.upper = MLP(lower.outputs + (self.given.outputs if self.given else 0), sizes.width, 1)
         self.last = nn.Linear(sizes.width, 1)
@@ -124,7 +125,8 @@ class PictureDiscriminator(nn.Module):
     Largest singular values of all weights are held at 1, so that it cannot become sure of itself by steepness alone
     (Miyato et al. 2018, Spectral normalization for generative adversarial networks), and conditions ask along
     directions of their own (Miyato & Koyama 2018, cGANs with projection discriminator). A fully connected
-    discriminator won against the decoder on Fashion-MNIST, and samples were grains in the shape of clothes.
+    discriminator won against the decoder on Fashion-MNIST, and samples were grains in the shape of clothes. `features`
+    is the number F of the features.
 
     Shapes: x (B, C, H, W), given (B, G) or None; to log-odds (B,) and features (B, F).
     """
@@ -139,10 +141,12 @@ class PictureDiscriminator(nn.Module):
             layers += [nn.ZeroPad2d((1, 2, 1, 2)), convolution, nn.LeakyReLU(0.2)]
             channels, height, across = outputs, -(-height // 2), -(-across // 2)
         self.lower = nn.Sequential(*layers, nn.Flatten())
-        features = channels * height * across
-        self.last = spectral_norm(nn.Linear(features, 1))
+        self.features = channels * height * across
+        self.last = spectral_norm(nn.Linear(self.features, 1))
         self.given = GivenFeatures(spec.given) if spec.given else None
-        self.asked = None if self.given is None else spectral_norm(nn.Linear(self.given.outputs, features, bias=False))
+        self.asked = None
+        if self.given is not None:
+            self.asked = spectral_norm(nn.Linear(self.given.outputs, self.features, bias=False))
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         h = full(self.lower(x))

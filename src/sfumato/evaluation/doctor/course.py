@@ -87,7 +87,7 @@ def adversary_wins(case: Case) -> Finding | str | None:
         f"The discriminator wins: its cost is {figure(cost)} for each picture, where guessing costs "
         f"{figure(math.log(2))} and below 0.28 there is nothing for the decoder to learn from it.",
         {"cost": cost, "guessing": math.log(2)},
-        case.first({"equilibrium": True}, {"adversary": "non_saturating"}, {"gamma": 4 * case.model.gamma}),
+        case.first({"equilibrium": True}, {"adversary": "non_saturating"}, {"gamma": min(4 * case.model.gamma, 1.0)}),
     )
 
 
