@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -68,16 +68,18 @@ def asked(source: Any, options: DataOptions) -> bool:
     return options.sequences or options.time is not None or options.id is not None
 
 
-def load(
-    source: Any,
-    *,
-    id: str | None,
-    time: str | None,
-    label: str | None,
-    drop: tuple[str, ...] = (),
-    channels: tuple[str, ...] | None = None,
-) -> Series:
-    """Whatever of these `source` is; `channels` as `from_table` takes them.
+class Columns(TypedDict):
+    """What the columns of a long table are, as `from_table` takes them."""
+
+    id: str | None
+    time: str | None
+    label: str | None
+    drop: NotRequired[tuple[str, ...]]
+    channels: NotRequired[tuple[str, ...] | None]
+
+
+def load(source: Any, **columns: Unpack[Columns]) -> Series:
+    """Whatever of these `source` is; `columns` are those of a long table.
 
     Raises:
         SfumatoError: if it is none of them, or its numbers cannot be used.
@@ -93,7 +95,7 @@ def load(
     if arrays.is_array(source) or (isinstance(source, str | Path) and Path(source).suffix in (".npy", ".npz")):
         found = arrays.load(source, most=5)
         return from_array(found.x, found.labels, said if isinstance(source, str | Path) else found.name)
-    return from_table(frames.read(source)[0], said, id=id, time=time, label=label, drop=drop, channels=channels)
+    return from_table(frames.read(source)[0], said, **columns)
 
 
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "X") -> Series:
