@@ -8,6 +8,7 @@ python benchmarks/doctor.py cures --data DIR               (fitted again, before
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,11 +46,13 @@ def file(name: str) -> Source:
 def mnist(count: int, test: int = 1000) -> Source:
     """The first of the training and of the test pictures."""
 
-    def made(data: Path) -> dict[str, np.ndarray]:
+    def made(data: Path) -> str:
         with np.load(data / "mnist.npz") as found:
             names = list(found.files)
             x, other = (found[next(name for name in names if name in kinds)] for kinds in KINDS)
-        return {"x": x[:count], "x_test": other[:test]}
+        path = Path(tempfile.mkdtemp()) / f"mnist-{count}.npz"
+        np.savez(path, x=x[:count], x_test=other[:test])
+        return str(path)
 
     return made
 
