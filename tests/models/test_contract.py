@@ -20,7 +20,7 @@ COLUMNS = (Field("real", missing=True), Field("category", 3), Field("cells", 6),
 SPECS = {
     "vector": DataSpec((3,), (Field("real"),), examples=1000),
     "table": DataSpec((4,), COLUMNS, likelihood="cells", examples=1000),
-    "picture": DataSpec((1, 8, 8), (Field("level", 17),), examples=1000),
+    "picture": DataSpec((1, 8, 8), (Field("level", 17),), examples=5000),
     "sequence": DataSpec((6, 2), (Field("real", missing=True), Field("real")), examples=1000),
     "symbols": DataSpec((6, 1), (Field("category", 4),), likelihood="categorical", examples=1000, ends=True),
 }

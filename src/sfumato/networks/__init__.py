@@ -38,6 +38,8 @@ __all__ = [
 
 Kind = Literal["mlp", "conv", "recurrent"]
 NETWORKS = ("auto", *get_args(Kind))
+FEW = 2500
+"""Pictures that are fewer than this get the smallest net."""
 MLP_UP_TO = 1024
 """Pictures of at most this many values get a fully connected network: as good there, and many times faster."""
 
@@ -98,8 +100,11 @@ def _defaults(spec: DataSpec, kind: Kind) -> Sizes:
         return Sizes(kind, 8 if spec.shape[0] <= 32 else 32, 256 if spec.examples >= 20_000 else 100, 1)
     if spec.is_picture:
         latents = 16 if spec.entries <= 256 else 32
-        width = 512 if spec.examples >= 10_000 else 256
-        return Sizes(kind, latents, 16, 1) if kind == "conv" else Sizes(kind, latents, width, 2)
+        if kind == "conv":
+            return Sizes(kind, latents, 16, 1)
+        if 0 < spec.examples < FEW:  # a larger net learns them by heart
+            return Sizes(kind, latents, 128, 1)
+        return Sizes(kind, latents, 512 if spec.examples >= 10_000 else 256, 2)
     if spec.is_sequence:
         return Sizes(kind, 8, 64 if spec.shape[1] <= 64 else 128, 1)
     if spec.entries <= 4:
