@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato.cli.doctor import in_short
-from sfumato.cli.flags import OUTPUT, chosen, options_class, whole
+from sfumato.cli.flags import OUTPUT, WHOLE, chosen, options_class
 from sfumato.cli.look import Report, best_values, kinds_table, measures_rows, next_commands, remake_report, values_rows
 from sfumato.cli.output import DEVICE, TALK, Device, Say, table
 from sfumato.errors import SfumatoError
@@ -39,7 +39,7 @@ def fit(
     resume: Annotated[str | None, Parameter(metavar="RUN")] = None,
     options: Annotated[Options, Parameter(name="*")] = UNTOLD,
     run: Annotated[str | None, Parameter(metavar="NAME", group=OUTPUT)] = None,
-    seed: Annotated[int | None, Parameter(converter=whole, group=OUTPUT, metavar="N", show_default="0")] = None,
+    seed: Annotated[int | None, WHOLE, Parameter(group=OUTPUT, show_default="0")] = None,
     device: Annotated[Device | None, DEVICE, Parameter(show_default="auto")] = None,
     report: Annotated[bool, Parameter(negative="--no-report", group=OUTPUT)] = True,
     say: Say = TALK,

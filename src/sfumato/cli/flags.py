@@ -34,6 +34,10 @@ def whole(kind: Any, tokens: Sequence[Token]) -> int:
         raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
 
 
+WHOLE = Parameter(metavar="N", converter=whole)
+"""A whole number."""
+
+
 def spelling(name: str) -> str:
     """An option as it is typed.
 

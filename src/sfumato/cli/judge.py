@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sfumato.cli.flags import whole
+from sfumato.cli.flags import WHOLE
 from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 ENDINGS = (".json", ".csv")
 Switch = Parameter(negative="", show_default=False)
-Count = Parameter(metavar="N")
 
 
 def evaluate(
@@ -30,11 +29,9 @@ def evaluate(
     /,
     *,
     families: Annotated[str | None, Parameter(metavar="NAME,NAME,…", show_default="all")] = None,
-    k: Annotated[int | None, Count, Parameter(converter=whole, name="--k", show_default="256 or fewer")] = None,
-    samples: Annotated[
-        int | None, Count, Parameter(converter=whole, show_default="as many as learned from, up to 5000")
-    ] = None,
-    annealing: Annotated[int, Parameter(converter=whole, metavar="STEPS")] = 0,
+    k: Annotated[int | None, WHOLE, Parameter(name="--k", show_default="256 or fewer")] = None,
+    samples: Annotated[int | None, WHOLE, Parameter(show_default="as many as learned from, up to 5000")] = None,
+    annealing: Annotated[int, WHOLE, Parameter(metavar="STEPS")] = 0,
     factor: Annotated[list[str] | None, Parameter(negative="", metavar="COLUMN")] = None,
     quick: Annotated[bool, Switch] = False,
     explain: Annotated[bool, Switch] = False,

@@ -183,8 +183,9 @@ def values_rows(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _best(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    valid = [line for line in lines if line["split"] == "valid" and line.get("total") is not None]
-    return min(valid, key=lambda line: line["total"]) if valid else lines[-1] if lines else {}
+    from sfumato.training.history import best_line
+
+    return best_line(lines) or (lines[-1] if lines else {})
 
 
 def measures_rows(measures: Sequence[Measure]) -> list[list[str]]:

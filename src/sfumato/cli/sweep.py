@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from sfumato.cli.compare import text, write
 from sfumato.cli.fit import UNTOLD, Options
-from sfumato.cli.flags import OUTPUT, chosen, whole
+from sfumato.cli.flags import OUTPUT, WHOLE, chosen
 from sfumato.cli.look import remake_report
 from sfumato.cli.output import DEVICE, TALK, Device, Say, number, table
 
@@ -21,14 +21,14 @@ def sweep(
     /,
     *,
     models: Annotated[str, Parameter(metavar="NAME,NAME,…")] = "vae",
-    seeds: Annotated[int | None, Parameter(converter=whole, metavar="N", show_default="5, or 1 with --search")] = None,
+    seeds: Annotated[int | None, WHOLE, Parameter(show_default="5, or 1 with --search")] = None,
     grid: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True, metavar="NAME=VALUE,…")] = None,
-    search: Annotated[int | None, Parameter(converter=whole, metavar="N")] = None,
+    search: Annotated[int | None, WHOLE] = None,
     by: Annotated[str, Parameter(metavar="MEASURE")] = "elbo",
-    jobs: Annotated[int, Parameter(converter=whole, metavar="N")] = 1,
+    jobs: Annotated[int, WHOLE] = 1,
     options: Annotated[Options, Parameter(name="*")] = UNTOLD,
     run: Annotated[str | None, Parameter(metavar="NAME", group=OUTPUT)] = None,
-    seed: Annotated[int, Parameter(converter=whole, group=OUTPUT, metavar="N")] = 0,
+    seed: Annotated[int, WHOLE, Parameter(group=OUTPUT)] = 0,
     device: Annotated[Device | None, DEVICE, Parameter(show_default="auto")] = None,
     report: Annotated[bool, Parameter(negative="--no-report", group=OUTPUT)] = True,
     say: Say = TALK,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from sfumato.cli.flags import pairs, whole
+from sfumato.cli.flags import WHOLE, pairs
 from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, as_text, number, table
 from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError
@@ -33,7 +33,7 @@ def sample(
     run: str,
     /,
     *,
-    n: Annotated[int, Parameter(converter=whole, name="-n", metavar="N")] = 100,
+    n: Annotated[int, WHOLE, Parameter(name="-n")] = 100,
     given: Given = None,
     marginal: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     temperature: Annotated[float, Parameter(metavar="X")] = 1.0,
@@ -160,7 +160,7 @@ def score(
     /,
     *,
     given: Given = None,
-    samples: Annotated[int, Parameter(converter=whole, metavar="N")] = 16,
+    samples: Annotated[int, WHOLE] = 16,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -224,7 +224,7 @@ def forecast(
     /,
     *,
     jumps: Annotated[str, Parameter(metavar="X,X,…")] = "1",
-    n: Annotated[int, Parameter(converter=whole, name="-n", metavar="N")] = 100,
+    n: Annotated[int, WHOLE, Parameter(name="-n")] = 100,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,

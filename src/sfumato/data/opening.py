@@ -31,17 +31,18 @@ from sfumato.data.symbols import SymbolSchema, check_length
 from sfumato.data.vector import VectorSchema
 from sfumato.errors import SfumatoError
 
+UNTOLD = DataOptions()
 MEANT_FOR = {
-    "size": "pictures",
-    "binarise": "pictures",
-    "cells": "tables with the likelihood cells",
-    "longest": "sequences of symbols",
-    "symbols": "files of text and arrays of whole numbers",
-    "sequences": "arrays",
-    "id": "tables of sequences",
-    "time": "tables of sequences",
+    "size": ("picture", "pictures"),
+    "binarise": ("picture", "pictures"),
+    "cells": ("table", "tables with the likelihood cells"),
+    "longest": ("symbols", "sequences of symbols"),
+    "symbols": ("symbols", "files of text and arrays of whole numbers"),
+    "sequences": ("sequence", "arrays"),
+    "id": ("sequence", "tables of sequences"),
+    "time": ("sequence", "tables of sequences"),
 }
-"""What the options that are not for all data are for."""
+"""The kind of schema on which the options act that are not for all data, and what they are for, in words."""
 
 
 def open_source(source: Any, options: DataOptions) -> Dataset:
@@ -51,21 +52,13 @@ def open_source(source: Any, options: DataOptions) -> Dataset:
         SfumatoError: if the source is not usable, or an option has nothing to act on in it.
     """
     found = _opened(source, options)
-    kind = found.schema.kind
-    acting = {
-        "picture": {"size", "binarise"},
-        "table": {"cells"} if found.schema.spec.likelihood == "cells" else set(),
-        "symbols": {"longest", "symbols"},
-        "sequence": {"sequences", "id", "time"},
-    }.get(kind, set())
-    for name, kinds in MEANT_FOR.items():
+    schema = found.schema
+    for name, (kind, words) in MEANT_FOR.items():
         value = getattr(options, name)
-        if name not in acting and value != getattr(UNTOLD, name):
-            raise SfumatoError(f"{name} is {value}: that is for {kinds}; leave it out for {found.source}")
+        acts = schema.kind == kind and (name != "cells" or schema.spec.likelihood == "cells")
+        if not acts and value != getattr(UNTOLD, name):
+            raise SfumatoError(f"{name} is {value}: that is for {words}; leave it out for {found.source}")
     return found
-
-
-UNTOLD = DataOptions()
 
 
 def _opened(source: Any, options: DataOptions) -> Dataset:

@@ -21,6 +21,7 @@ from sfumato.models._model import Model
 from sfumato.networks import sizes_for
 from sfumato.spec import DataSpec, Size
 from sfumato.training import Callback, History, resolve_device
+from sfumato.training.history import best_line
 
 Opened = Callable[[Dataset], None]
 """Told of the data once they are open and before training starts."""
@@ -153,9 +154,7 @@ def load(run: Run, device: str = "auto") -> Fitted:
     config = Config.from_dict(run.config(), where=str(run.path / "config.toml"))
     lines = run.metrics()
     history = History(lines)
-    valid = [line for line in lines if line["split"] == "valid" and line["total"] is not None]
-    if valid:
-        best = min(valid, key=lambda line: line["total"])
+    if (best := best_line(lines)) is not None:
         history.best, history.best_step = best["total"], best["step"]
     return Fitted(config, run.schema(), run.model().to(resolve_device(device)), history, run=run)
 

@@ -47,9 +47,10 @@ def measures(subject: Subject, how: How) -> list[Measure]:
     discrete = isinstance(subject.model, Codebooks)
     draws = DRAWS if how.quick else how.k or cost(subject.model, subject.batch).affordable(len(subject))
     weights = _settled(weigh(subject.model, subject.batch, draws, seed=how.seed), subject)
-    found = _parts(weights, subject, discrete)
+    volume = _volume(subject)
+    found = _parts(weights, subject, discrete, volume)
     if not how.quick and not discrete:
-        found += _likelihood(weights, subject)
+        found += _likelihood(weights, subject, volume)
     if counts_levels(subject.schema.spec):
         found.append(_bits(weights, subject, drawn=not how.quick and not discrete))
     if how.annealing and not how.quick and annealed.applies(subject):
@@ -94,7 +95,7 @@ def _in_units_of_data(value: float, volume: float) -> Units:
     return Units(reference=value + volume, reference_is="−score, in the units of your data")
 
 
-def _parts(weights: Weights, subject: Subject, discrete: bool) -> list[Measure]:
+def _parts(weights: Weights, subject: Subject, discrete: bool, volume: float) -> list[Measure]:
     spec = subject.schema.spec
     counted = counts_levels(spec) or all(field.kind == "category" for field in spec.fields)
     kind = " Numbers have densities, so it may be below zero, and it depends on units: here those of the model, where "
@@ -107,7 +108,7 @@ def _parts(weights: Weights, subject: Subject, discrete: bool) -> list[Measure]:
     if discrete:
         costs = "What the code costs: its length under the learned prior of codes, exactly."
         both = "Their sum: the length of a description of an example, its code and then the rest, exactly."
-    total, volume = mean_and_error(weights.negative_elbo), _volume(subject)
+    total = mean_and_error(weights.negative_elbo)
     return [
         Measure("distortion", **mean_and_error(weights.distortion), unit=NATS, meaning=lost + kind, better="lower"),
         Measure("rate", **mean_and_error(weights.rate), unit=NATS, meaning=costs),
@@ -115,7 +116,7 @@ def _parts(weights: Weights, subject: Subject, discrete: bool) -> list[Measure]:
     ]
 
 
-def _likelihood(weights: Weights, subject: Subject) -> list[Measure]:
+def _likelihood(weights: Weights, subject: Subject, volume: float) -> list[Measure]:
     k = weights.draws
     effective = weights.effective
     evidence = mean_and_error(-weights.evidence)
@@ -123,7 +124,7 @@ def _likelihood(weights: Weights, subject: Subject) -> list[Measure]:
         Measure(
             "NLL",
             **evidence,
-            **_in_units_of_data(evidence["value"], _volume(subject)),
+            **_in_units_of_data(evidence["value"], volume),
             unit=f"{NATS}, k = {k}",
             meaning=f"How surprising examples of the {subject.part} are, by {k} weighted draws of the code: a closer "
             "bound than the −ELBO, and never too low on average.",

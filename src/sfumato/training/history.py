@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -39,6 +39,12 @@ class History:
     def of(self, split: str) -> list[dict[str, Any]]:
         """The lines of one split."""
         return [line for line in self.lines if line["split"] == split]
+
+
+def best_line(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The validation line of the lowest total; None where nothing was validated."""
+    valid = [line for line in lines if line["split"] == "valid" and line.get("total") is not None]
+    return min(valid, key=lambda line: line["total"], default=None)
 
 
 class Journal:

@@ -101,7 +101,8 @@ def too_short(case: Case) -> Finding | str | None:
         return None
     last = int(case.lines[-1]["step"])
     settings = Settings(**case.told["training"])
-    if (found := _out_of_time(case, settings, last)) is not None:
+    total = total_steps(settings, steps_per_epoch(len(case.subject.data.train), settings.batch_size or 1))
+    if (found := _out_of_time(case, settings, last, total)) is not None:
         return found
     if _adversarial(case) and len(case.course()[0]) >= FEW:
         return None
@@ -119,7 +120,6 @@ def too_short(case: Case) -> Finding | str | None:
         return Finding(
             "too_short", "serious", f"Too short a training: {why}.", {"steps": last, "default": planned}, cure
         )
-    total = total_steps(settings, steps_per_epoch(len(case.subject.data.train), settings.batch_size or 1))
     spent = np.cumsum([schedules.factor(settings.schedule, step, total, settings.lr_warmup) for step in range(last)])
     if case.stop == "" and last < total:  # loaded, and ended by patience, time or a hand: nobody knows which
         return None
@@ -141,9 +141,8 @@ def too_short(case: Case) -> Finding | str | None:
     )
 
 
-def _out_of_time(case: Case, settings: Settings, last: int) -> Finding | None:
+def _out_of_time(case: Case, settings: Settings, last: int, total: int) -> Finding | None:
     """Less than half of what was planned was done when the time was up: the learning rate never came down."""
-    total = total_steps(settings, steps_per_epoch(len(case.subject.data.train), settings.batch_size or 1))
     allowed, taken = seconds(settings.max_time), float(case.lines[-1]["seconds"])
     if case.stop not in ("", "max_time") or last >= total / 2 or taken < 0.9 * allowed:
         return None
