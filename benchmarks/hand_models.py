@@ -176,7 +176,9 @@ def beta_tcvae(m: nn.Module) -> Step:
         aggregate = torch.logsumexp(w + pairs.sum(2), 1)
         product = torch.logsumexp(w[:, :, None] + pairs, 1).sum(1)
         log_p = (-0.5 * z.square() - HALF_LOG_2PI).sum(1)
-        rates = m.alpha * (log_q - aggregate) + m.beta * (aggregate - product) + m.gamma * (product - log_p)
+        together = aggregate - product
+        beta = torch.where(together.mean() > 0, m.beta, 1.0)
+        rates = m.alpha * (log_q - aggregate) + beta * together + m.gamma * (product - log_p)
         return {"model": (distortion + rates).mean()}
 
     return step

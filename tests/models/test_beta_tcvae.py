@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sfumato.batch import Batch
+from sfumato.distributions import Normal
 from sfumato.models import build
 from sfumato.models.beta_tcvae import BetaTCVAE
 from sfumato.spec import DataSpec, Field
@@ -33,12 +34,24 @@ def test_with_all_weights_one_it_is_the_vae_with_a_sampled_rate(estimator: str) 
 
 
 def test_each_term_has_its_own_weight() -> None:
-    model, batch = make(alpha=2.0, beta=3.0, gamma=5.0)
+    model, batch = make(alpha=2.0, beta=3.0, gamma=5.0, estimator="weighted")
     loss = model.losses(batch, 0)["model"]
+    assert loss.terms["total_correlation"].mean() > 0
     expected = loss.terms["distortion"]
     for name, weight in zip(TERMS, (2.0, 3.0, 5.0), strict=True):
         expected = expected + weight * loss.terms[name]
     torch.testing.assert_close(loss.per_example, expected)
+
+
+def test_nothing_is_won_by_an_estimate_that_no_total_correlation_has(monkeypatch) -> None:
+    """32 of 100,000 examples, none near another: the estimate is below 0, and β does not weigh it."""
+    model, batch = make(beta=6.0)
+    model.examples = 100_000
+    monkeypatch.setattr(model, "encode", lambda batch: Normal(batch.x, torch.full_like(batch.x, -2.0)))
+    torch.manual_seed(1)
+    loss = model.losses(batch, 0)["model"]
+    assert loss.terms["total_correlation"].mean() < 0
+    torch.testing.assert_close(loss.per_example, loss.terms["distortion"] + loss.also["rate"])
 
 
 def test_a_large_beta_makes_latents_independent() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import nn
 
 from sfumato.batch import Batch, Loss
@@ -11,6 +12,7 @@ from sfumato.distributions import Normal
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Ramp, decomposed_rate
+from sfumato.objectives.joint import joint
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -25,6 +27,10 @@ class BetaTCVAE(LatentModel):
     The three terms are estimated from the one draw z ~ q(z|x) of each example and add up to log q(z|x) − log p(z),
     whose mean is the rate: with α = β = γ = 1 this is the VAE. The mutual information of N examples is at most log N,
     and its estimate from a batch is noisy; their sum is not.
+
+    No total correlation is below 0, but its stratified estimate from a batch much smaller than the data is, the more so
+    the narrower the posteriors are. β > 1 would pay for that β times over, and does in the paper's objective: here β
+    weighs only an estimate above 0, in the mean over the batch.
 
     Arguments:
         encoder: encoder(x, given, mask) → q(z | x), a `Normal`.
@@ -69,9 +75,10 @@ class BetaTCVAE(LatentModel):
         log_prior = self.prior(len(batch), batch.given).log_prob(z)
         parts = decomposed_rate(q, z, log_prior, self.examples, self.estimator)
         total_rate = parts.mutual_information + parts.total_correlation + parts.dimension_rate
+        seen = joint(parts.total_correlation.detach()).mean() > 0
         weights = {
             "mutual_information": weight * self.alpha,
-            "total_correlation": weight * self.beta,
+            "total_correlation": weight * torch.where(seen, self.beta, min(self.beta, 1.0)),
             "dimension_rate": weight * self.gamma,
         }
         return {"model": Loss({"distortion": distortion, **parts._asdict()}, weights, also={"rate": total_rate})}

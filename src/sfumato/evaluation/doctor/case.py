@@ -266,11 +266,20 @@ class Case:
     @cached_property
     def learned(self) -> tuple[float, float]:
         """By how much training lowered what early stopping watches, on held-out examples, and its standard error."""
-        device = self.held_out.x.device
+        return self._gain(self.held_out)
+
+    @cached_property
+    def learned_by_heart(self) -> bool:
+        """Whether training lowered it on the examples that were learned from."""
+        gain, error = self._gain(self.trained_on)
+        return gain > SURE * error
+
+    def _gain(self, batch: Batch) -> tuple[float, float]:
+        device = batch.x.device
         options = {name: value for name, value in self.told["model"].items() if name != "name"}
         torch.manual_seed(self.subject.seed)
         before = models.build(self.name, self.spec, **options).to(device).eval()
-        subject = replace(self.subject, batch=self.held_out)
+        subject = replace(self.subject, batch=batch)
         gains = array(subject.chunked(lambda one: before.monitor(one) - self.model.monitor(one)).double())
         return float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
 

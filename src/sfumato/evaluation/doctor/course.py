@@ -39,7 +39,7 @@ def exploding_steps(case: Case) -> Finding | str | None:
             cure,
         )
     learned, error = case.learned
-    if learned < -SURE * error:
+    if learned < -SURE * error and not case.learned_by_heart:
         return Finding(
             "exploding_steps",
             "serious",
