@@ -105,3 +105,17 @@ def test_sequences_of_pictures_go_in_and_come_out_as_such(tmp_path: Path) -> Non
     assert (tmp_path / "run/pictures/futures.png").exists()
     assert main(["sample", str(tmp_path / "run"), "-n", "2", "-o", str(tmp_path / "made.npy")]) == 0
     assert np.load(tmp_path / "made.npy").shape == (2, 6, 1, 4, 4)
+
+
+def test_a_long_frame_comes_back_as_one() -> None:
+    pandas = pytest.importorskip("pandas")
+    days = pandas.date_range("2024-03-30 22:00", periods=6, freq="6h", tz="Europe/Berlin")
+    frame = pandas.concat(
+        [pandas.DataFrame({"who": f"s{n}", "at": days[n % 3 :], "x": np.arange(6.0)[n % 3 :]}) for n in range(12)]
+    )
+    auto = Autoencoder("td_vae", id="who", time="at", latent_dim=2, width=8, steps=2).fit(frame)
+    made = auto.reconstruct(frame)
+    assert list(made.columns) == ["who", "at", "x"]
+    assert (made["at"].to_numpy() == frame["at"].to_numpy()).all()
+    assert made["at"].dtype.tz is not None
+    assert auto.forecast(frame, jumps=("6h", "1d"), n=2).shape == (12, 2, 2, 1)

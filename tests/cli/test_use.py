@@ -174,11 +174,29 @@ def test_sequences_of_a_long_table_keep_their_ids(cli):
     assert json.loads(cli("reconstruct", "r", "long.csv", "--json").out)["who"] == ids
     assert [row["who"] for row in rows(cli("encode", "r", "long.csv").out)] == ids
     ahead = rows(cli("forecast", "r", "long.csv", "-n", 2, "--jumps", "2,4").out)
-    assert list(ahead[0]) == ["who", "future", "ahead", "value"]
+    assert list(ahead[0]) == ["who", "when", "future", "ahead", "value"]
     assert [row["who"] for row in ahead] == [one for one in ids for _ in range(4)]
+    assert [int(row["when"]) - float(row["ahead"]) for row in ahead[::4]] == [2 * length - 2 for length in lengths]
     lowest = json.loads(cli("score", "r", "long.csv", "--json").out)["lowest"][0]
     assert lowest["who"] == ids[lowest["row"] - 1]
     assert cli("sample", "r", "-n", 3, "-o", "new.csv").code == 0
     assert {row["who"] for row in rows(Path("new.csv").read_text())} == {"0", "1", "2"}
     assert cli("score", "r", "new.csv").code == 0
     assert cli("reconstruct", "r", "new.csv").out.splitlines()[0] == "who,when,value"
+
+
+def test_sequences_in_days_come_back_in_days(cli):
+    lines = [f"s{n},2024-02-{2 * t + 1:02},{n + t}" for n in range(20) for t in range(5 + n % 3)]
+    Path("days.csv").write_text("shop,day,sold\n" + "\n".join(lines) + "\n")
+    told = ["--id", "shop", "--time", "day", "--latent-dim", 2, "--width", 8, "--steps", 2]
+    assert cli("fit", "days.csv", *told, "--model", "td_vae", "--no-report", "--quiet", "--run", "r").code == 0
+    new = rows(cli("sample", "r", "-n", 2).out)
+    assert [row["day"] for row in new[:3]] == ["2024-02-01", "2024-02-03", "2024-02-05"]
+    ahead = rows(cli("forecast", "r", "days.csv", "-n", 1, "--jumps", "1d,1w").out)
+    assert [row["day"] for row in ahead[:2]] == ["2024-02-10", "2024-02-17"]
+    assert [float(row["ahead"]) for row in ahead[:2]] == [86400.0, 8 * 86400.0]
+    told = json.loads(cli("forecast", "r", "days.csv", "-n", 1, "--jumps", "2d", "--json").out)
+    assert told["day"][0] == "2024-02-11"
+    bad = cli("forecast", "r", "days.csv", "--jumps", "1y")
+    assert bad.code == 2
+    assert "as 6h, 1d" in bad.err

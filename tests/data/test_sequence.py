@@ -244,7 +244,7 @@ def test_what_is_made_of_a_long_table_has_its_columns_ids_times_and_lengths(tmp_
     source = frame.drop(columns=["group", *drop]).iloc[3:]
     source["who"] = source["who"].astype(pd.CategoricalDtype(frame["who"].unique()[::-1]))
     raw = learned.read(source.sample(frac=1, random_state=0) if time else source)
-    made = learned.decode_beside(torch.zeros(len(raw), 5, 1), None, raw, source)
+    made = learned.decode_beside(torch.zeros(len(raw), 5, 1), None, raw, raw)
     lengths = source.groupby("who", observed=True, sort=False)["value"].size()
     wanted = [lengths[one] for one in learned.named(raw, source)["who"]]
     assert (~np.isnan(made[:, :, 0])).sum(1).tolist() == wanted
@@ -265,7 +265,7 @@ def test_new_sequences_are_written_so_that_they_are_read_again(tmp_path: Path, e
     again = learned.read(str(tmp_path / f"new{ending}"))
     np.testing.assert_allclose(again.x, new)
     assert again.time is not None
-    assert again.time[0].tolist() == [0, 2, 4, 6, 8], "in steps of the median"
+    assert again.time[0].tolist() == [10, 12, 14, 16, 18], "from the median start on, in steps of the median"
     assert learned.named(again, "") == {"who": [0, 1, 2]}
     plain = data.open(waves(), options=ASKED).schema
     plain.write(waves(2), tmp_path / f"plain{ending}")

@@ -233,26 +233,24 @@ def forecast(
     """Draw what may come after every sequence of a file.
 
     A row for each sequence, future and jump: the id of the sequence (counted from 0 where it has none), how far ahead
-    it is, and the values there. As .npy an array of (sequences, futures, jumps, channels).
+    it is, when that is where the data have times, and the values there. As .npy an array of (sequences, futures, jumps,
+    channels).
 
     Args:
         run: folder of a run, or its name under runs/
         file: file of sequences such as the model was trained on, or of their beginnings, or a built-in set
-        jumps: lengths of the jumps, each from where the one before ended, in the units of the times of the data
+        jumps: lengths of the jumps, each from where the one before ended, in the units of the times of the data;
+            such as 6h,1d,2w where those are dates
         n: how many futures of each sequence
     """
     import numpy as np
 
     from sfumato.data.sequence import SequenceSchema
 
-    try:
-        lengths = [float(word) for word in jumps.split(",")]
-    except ValueError:
-        raise SfumatoError(f"--jumps {jumps}: give lengths apart by commas, as --jumps 1,4,8") from None
     out.check()
     auto = _load(run, device)
     examples = _read(auto, file)
-    found = auto.forecast(examples, lengths, n, seed=seed)
+    found = auto.forecast(examples, jumps.split(","), n, seed=seed)
     if out.out is not None and out.out.suffix == ".npy":
         from sfumato.data import arrays
 
@@ -261,9 +259,13 @@ def forecast(
         return
     values = found.reshape(*found.shape[:3], -1)
     index = np.indices(found.shape[:3]).reshape(3, -1)
-    columns = {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]}
-    names = auto.schema_.names if isinstance(auto.schema_, SequenceSchema) else ()
-    columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(names)}
+    schema = auto.schema_
+    assert isinstance(schema, SequenceSchema), "only models of sequences forecast"
+    lengths = schema.lengths(jumps.split(","))
+    ends = schema.after(examples, lengths)
+    columns: dict[str, Any] = {name: each.take(index[0] * len(lengths) + index[2]) for name, each in ends.items()}
+    columns |= {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]}
+    columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(schema.names)}
     ids = _named(auto, examples, file) or {"id": list(range(len(found)))}
     _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()})
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -15,6 +17,7 @@ from sfumato.data.labels import Label
 from sfumato.data.options import DataOptions
 from sfumato.data.schema import Encoded, Schema
 from sfumato.data.series import Series
+from sfumato.durations import duration
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
 
@@ -24,9 +27,9 @@ TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
 class SequenceSchema(Schema):
     """x = (raw − mean) / scale for each channel, shape (N, T, D); time = (stamp − first stamp) / unit, shape (N, T).
 
-    The unit is the median distance between the steps of the training part, so that a typical step is 1. Missing
-    entries, whole missing steps and the padding behind shorter sequences are NaN. Where each step is a picture, its
-    pixels are the channels, and all share one mean and scale.
+    The unit is the median distance between the steps of the training part, so that a typical step is 1; dates are
+    stamps in seconds. Missing entries, whole missing steps and the padding behind shorter sequences are NaN. Where each
+    step is a picture, its pixels are the channels, and all share one mean and scale.
 
     >>> raw = series.from_array(np.array([[0.0, 2.0, 4.0], [2.0, np.nan, 0.0]]))
     >>> schema = SequenceSchema.learn(raw, DataOptions(sequences=True))
@@ -52,11 +55,14 @@ class SequenceSchema(Schema):
         columns: Mapping[str, Any],
         label: Label | None = None,
         picture: tuple[int, ...] = (),
+        start: float = 0.0,
+        dates: str = "",
     ) -> None:
         self.spec = spec
         self.mean, self.scale, self.low, self.high = mean, scale, low, high
         self.unit, self.names, self.flat, self.picture = unit, names, flat, picture
         self.columns = dict(columns)
+        self.start, self.dates = start, dates
         self.label = label
         self.label_names = label.names if label else ()
 
@@ -88,10 +94,11 @@ class SequenceSchema(Schema):
         missing = (np.isnan(raw.x) & inside[:, :, None]).any((0, 1))
         kind, size = ("level", 2) if likelihood == "bernoulli" else ("real", 1)
         fields = tuple(Field(kind, size, missing=bool(one)) for one in missing)  # type: ignore[arg-type]
-        unit = 1.0
+        unit, start = 1.0, 0.0
         if raw.time is not None:
             steps = np.diff(raw.time, axis=1)
             unit = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 1.0
+            start = float(np.nanquantile(raw.time[:, 0], 0.5, method="lower"))
         return cls(
             DataSpec(raw.x.shape[1:], fields, (), likelihood, len(raw)),
             mean=mean,
@@ -104,6 +111,8 @@ class SequenceSchema(Schema):
             columns={"id": options.id, "time": options.time, "label": options.label, "drop": list(options.drop)},
             label=None if raw.labels is None else Label.learn(raw.labels),
             picture=raw.picture,
+            start=start,
+            dates=raw.dates,
         )
 
     def encode(self, raw: Any) -> Encoded:
@@ -123,15 +132,43 @@ class SequenceSchema(Schema):
             return values.reshape(*values.shape[:-1], *self.picture)
         return values[..., 0] if self.flat else values
 
-    def decode_beside(self, x: Tensor, given: Tensor | None, raw: Series, source: Any) -> np.ndarray:
-        """`decode`, as long as each sequence of `raw` is: NaN behind its end."""
+    def decode_beside(self, x: Tensor, given: Tensor | None, raw: Series, source: Any) -> Any:
+        """`decode`, as long as each sequence of `raw` is: NaN behind its end; the rows of a frame as such a frame."""
         made = self.decode(x, given)[:, : raw.x.shape[1]]
         inside = _inside(raw) if raw.keys is None else np.arange(raw.x.shape[1]) < raw.keys.lengths[:, None]
         made[~inside] = np.nan
+        if frames.is_frame(source):
+            return frames.give(self._table(made, raw), frames.read(source)[1])
         return made
 
     def named(self, raw: Series, source: Any) -> dict[str, list[Any]]:
         return {} if raw.keys is None else {self._key_names()[0]: raw.keys.ids.to_pylist()}
+
+    def lengths(self, jumps: Sequence[float | str]) -> list[float]:
+        """Jumps in time as the user counts them: in the units of the stamps, or 6h, 1d, 2w where those are dates.
+
+        Raises:
+            SfumatoError: if one is no length above 0.
+        """
+        try:
+            found = [duration(jump) if self.dates else float(jump) for jump in jumps]
+        except ValueError:
+            found = []
+        if not found or not all(0 < jump < math.inf for jump in found):
+            wanted = "seconds, or numbers with m, h, d or w, as 6h, 1d" if self.dates else "lengths above 0, as 1, 4, 8"
+            raise SfumatoError(f"jumps are {', '.join(map(str, jumps)) or 'none'}: give {wanted}")
+        return found
+
+    def after(self, raw: Series, lengths: Sequence[float]) -> dict[str, pa.Array]:
+        """When each of such jumps ends, by the column of times: (N · jumps,), counted from the last step with a value.
+
+        Nothing where the data came without times.
+        """
+        time = self._key_names()[1]
+        if raw.time is None or time is None:
+            return {}
+        last = np.nanmax(np.where(np.isnan(raw.x).all(2), np.nan, raw.time), axis=1)
+        return {time: series.as_stamps((last[:, None] + np.cumsum(lengths)).ravel(), self.dates)}
 
     def _key_names(self) -> tuple[str, str | None]:
         """The columns of ids and times in a long table: the user's own, or id and step if they named none."""
@@ -169,12 +206,16 @@ class SequenceSchema(Schema):
         if not str(path).endswith(TABLES):
             arrays.write(x, path)
             return
+        frames.write(self._table(x, raw), Path(path))
+
+    def _table(self, x: np.ndarray, raw: Series | None) -> pa.Table:
+        """Sequences as a long table, under the ids and times of `raw`; new ones begin as those of the training did."""
         id, time = self._key_names()
         stamps = None if raw is None else raw.time
         if stamps is None:
-            stamps = np.tile(np.arange(x.shape[1]) * self.unit, (len(x), 1))
+            stamps = np.tile(self.start + np.arange(x.shape[1]) * self.unit, (len(x), 1))
         keys = None if raw is None else raw.keys
-        frames.write(series.to_table(x, self.names, id=id, time=time, stamps=stamps, keys=keys), Path(path))
+        return series.to_table(x, self.names, id=id, time=time, stamps=stamps, keys=keys, dates=self.dates)
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         raise SfumatoError(f"condition {name!r}: sequences have no conditions; leave it out")
@@ -215,6 +256,8 @@ class SequenceSchema(Schema):
             "flat": self.flat,
             "picture": list(self.picture),
             "unit": self.unit,
+            "start": self.start,
+            "dates": self.dates,
             "columns": self.columns,
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
@@ -236,6 +279,8 @@ class SequenceSchema(Schema):
             columns=values["columns"],
             label=None if values["label"] is None else Label.from_dict(values["label"]),
             picture=tuple(values.get("picture", ())),
+            start=values.get("start", 0.0),
+            dates=values.get("dates", ""),
         )
 
 

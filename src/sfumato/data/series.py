@@ -44,6 +44,8 @@ class Series:
         names: of the D channels.
         flat: whether the source had no axis of channels, so that what comes back has none.
         picture: shape of one step where each is a picture, whose D values are the channels; () where none is.
+        dates: type of the stamps in the table they came from where they are dates, then `time` is in seconds since
+            1970; "" where they are numbers.
         name: what to call the source.
         keys: the ids and times of a long table that was read for a trained model; None for all else.
     """
@@ -56,6 +58,7 @@ class Series:
     name: str = "array"
     picture: tuple[int, ...] = ()
     keys: Keys | None = None
+    dates: str = ""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -197,7 +200,8 @@ def from_table(
     if channels is not None:
         times = None if time is None else table[time].take(pa.array(sort))
         keys = Keys(coded.dictionary, times, np.bincount(order, minlength=len(starts)))
-    return Series(x, when, labels, names, False, Path(name).stem, keys=keys)
+    dates = str(table[time].type) if time is not None and pa.types.is_temporal(table[time].type) else ""
+    return Series(x, when, labels, names, False, Path(name).stem, keys=keys, dates=dates)
 
 
 def from_ts(path: Path) -> Series:
@@ -221,6 +225,7 @@ def to_table(
     time: str | None = "step",
     stamps: np.ndarray | None = None,
     keys: Keys | None = None,
+    dates: str = "",
 ) -> pa.Table:
     """(N, T) or (N, T, …) as a long table of ids, times and values, without steps where nothing is.
 
@@ -231,6 +236,7 @@ def to_table(
         time: name of that of times; None for a table without.
         stamps: the times, (N, T); None counts the steps.
         keys: ids and times, which also say how long each sequence is; None counts the sequences from 0.
+        dates: type of the column of times if `stamps` are seconds since 1970, as in `Series`.
     """
     values = x.reshape(*x.shape[:2], -1).astype(float)
     n, t, _ = values.shape
@@ -240,15 +246,34 @@ def to_table(
     if time is not None and keys is not None and keys.times is not None:
         columns[time] = keys.times
     elif time is not None:
-        when = (np.tile(np.arange(t), (n, 1)) if stamps is None else stamps)[held]
-        columns[time] = when.astype(np.int64) if (when == np.round(when)).all() else when
+        columns[time] = as_stamps((np.tile(np.arange(t), (n, 1)) if stamps is None else stamps)[held], dates)
     return pa.table(columns | {name: values[..., place][held] for place, name in enumerate(names)})
 
 
+def as_stamps(times: np.ndarray, dates: str) -> pa.Array:
+    """Times (N,) as a table's column has them: whole numbers where all are, or dates of the type `dates` names.
+
+    >>> as_stamps(np.array([0.0, 90061.0]), "timestamp[s]")[1].as_py()
+    datetime.datetime(1970, 1, 2, 1, 1, 1)
+    """
+    if dates:
+        unit, _, zone = dates.removeprefix("timestamp[").removesuffix("]").partition(", tz=")
+        kind = pa.timestamp(unit, zone) if zone else pa.type_for_alias(dates)
+        return pa.array(np.round(times * 1e6).astype(np.int64), _micro(kind)).cast(kind, safe=False)
+    return pa.array(times.astype(np.int64) if (times == np.round(times)).all() else times)
+
+
+def _micro(kind: pa.DataType) -> pa.DataType:
+    """The type of times that are counted in microseconds, of the sort `kind` is."""
+    if pa.types.is_duration(kind):
+        return pa.duration("us")
+    return pa.time64("us") if pa.types.is_time(kind) else pa.timestamp("us", getattr(kind, "tz", None))
+
+
 def _numbers(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
-    """A column as floats; dates and times as seconds."""
+    """A column as floats; dates, times and spans of time as seconds."""
     if pa.types.is_temporal(column.type):
-        moments = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)), safe=False).cast(pa.int64())
+        moments = column.cast(_micro(column.type), safe=False).cast(pa.int64())
         column = pc.divide(moments.cast(pa.float64(), safe=False), 1e6)
     elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise SfumatoError(f"{name}: column {said!r} holds {column.type}, not numbers; leave it out (--drop {said})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Normal
@@ -76,7 +76,7 @@ class BetaTCVAE(LatentModel):
         parts = decomposed_rate(q, z, log_prior, self.examples, self.estimator)
         total_rate = parts.mutual_information + parts.total_correlation + parts.dimension_rate
         seen = joint(parts.total_correlation.detach()).mean() > 0
-        weights = {
+        weights: dict[str, float | Tensor] = {
             "mutual_information": weight * self.alpha,
             "total_correlation": weight * torch.where(seen, self.beta, min(self.beta, 1.0)),
             "dimension_rate": weight * self.gamma,

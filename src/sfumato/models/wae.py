@@ -9,7 +9,7 @@ from torch import nn
 from sfumato.batch import Batch, Loss
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, discrepancy, rate, usual_weight
+from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, discrepancy, rate
 from sfumato.ranges import Positive, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -66,7 +66,7 @@ def build(
     """A Wasserstein autoencoder with networks for `spec`.
 
     Args:
-        lam: λ, weight of the discrepancy of codes and prior in nats; 4 times the root of the entries, at least 20
+        lam: λ, weight of the discrepancy of codes and prior in nats; 16 for each entry, from 100 to 1000
         kernel: inverse multiquadratics of seven widths, or one Gaussian
         bandwidth: h of the Gaussian kernel exp(−‖Δ‖²/h²); the number of latents, as in the authors' code
     """
@@ -77,5 +77,5 @@ def build(
         decoder_for(spec, sizes),
         sizes.latent_dim,
         chosen,
-        lam=usual_weight(spec.entries) if lam is None else lam,
+        lam=min(max(100.0, 16.0 * spec.entries), 1000.0) if lam is None else lam,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+from sfumato.durations import duration
 from sfumato.errors import SfumatoError, did_you_mean
 
 SCHEDULES = ("constant", "cosine", "one_cycle")
@@ -97,15 +98,12 @@ def seconds(time: str | float | None) -> float:
     """
     if time is None:
         return math.inf
-    text = str(time).strip().lower()
-    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
     try:
-        value = float(text[:-1]) * unit if unit else float(text)
+        return duration(time)
     except ValueError:
-        value = math.nan
-    if not value > 0:
-        raise SfumatoError(f"max_time is {time!r}: give seconds, or a number with s, m, h or d, such as 90s or 5m")
-    return value
+        raise SfumatoError(
+            f"max_time is {time!r}: give seconds, or a number with s, m, h or d, such as 90s or 5m"
+        ) from None
 
 
 def steps_per_epoch(examples: int, batch_size: int, world: int = 1) -> int:

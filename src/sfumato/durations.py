@@ -1,0 +1,22 @@
+"""Lengths of time, as they are written: 90s, 5m, 1.5h, 7d."""
+
+from __future__ import annotations
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def duration(time: str | float) -> float:
+    """A length of time in seconds, above 0; a bare number is in seconds.
+
+    >>> duration("90s"), duration("5m"), duration("1.5h"), duration("7d"), duration(20)
+    (90.0, 300.0, 5400.0, 604800.0, 20.0)
+
+    Raises:
+        ValueError: if it is none.
+    """
+    text = str(time).strip().lower()
+    unit = UNITS.get(text[-1:])
+    value = float(text) if unit is None else float(text[:-1]) * unit
+    if not value > 0:  # nor NaN
+        raise ValueError(f"{time} is no length of time")
+    return value
