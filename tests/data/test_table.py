@@ -260,6 +260,7 @@ def test_new_file_is_checked_by_column_row_and_value(tmp_path: Path) -> None:
     assert found.encode(found.read(path)).x.shape == (2, 3)
     for old, new, said in (
         ("mass", "mas", r"new\.csv: column 'mass' is missing; did you mean mas\?"),
+        ("mass", "x", r"new\.csv: column 'mass' is missing; give a column of this name, empty where"),
         ("4000", "heavy", r"new\.csv: column 'mass', row 1: 'heavy' stands where a number should"),
         ("4000", "inf", r"new\.csv: column 'mass', row 1: the value is infinite"),
         (",3,", ",3.5,", r"new\.csv: column 'age', row 1: 3\.5 stands where a whole number should"),

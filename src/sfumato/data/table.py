@@ -368,4 +368,5 @@ class TableSchema(Schema):
 
 
 def _found(name: str, names: Sequence[str]) -> str:
-    return did_you_mean(name, names) if names else "the table has no columns"
+    close = did_you_mean(name, names)
+    return close if close.endswith("?") else "give a column of this name, empty where it is not known"
