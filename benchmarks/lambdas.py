@@ -1,4 +1,4 @@
-"""The Wasserstein autoencoder's λ: too small a one leaves the codes where the prior does not draw, too large a one empties them.
+"""The λ of the Wasserstein autoencoder: a small one leaves codes where the prior draws none, a large one empties them.
 
 python benchmarks/lambdas.py --data DIR
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ def few(side: int) -> tuple[Resident, list[Factor]]:
 def test_a_second_look_takes_the_model_from_the_cache(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(factors, "SMALL", factors.Plan(side=32, width=8, steps=3))
+    small = factors.Plan(side=32, width=8, steps=3)
+    monkeypatch.setattr(factors, "SMALL", small)
+    monkeypatch.setattr(factors, "WIDE", {"cpu": replace(small, batch=96)})
     monkeypatch.setattr(factors, "pictures", few)
     setting = Setting(0, "cpu", Path(), None, tmp_path)
     first = factors.encoded(setting, name)

@@ -54,6 +54,15 @@ class Batches(ABC):
             world: number of processes.
         """
 
+    @property
+    def given(self) -> Tensor | None:
+        """Conditions of all examples, (N, G); None without, or where they are not held in memory."""
+        return None
+
+    def repeated(self, index: Tensor) -> Batches:
+        """The examples at `index`, of which some may come up more than once; only where they are held in memory."""
+        raise NotImplementedError
+
     @abstractmethod
     def to(self, device: torch.device | str) -> Batches:
         """The same examples, handed out on `device`."""
@@ -97,10 +106,22 @@ class Resident(Batches):
         self._given = given
         self._time = time
         self._levels = levels
+        self._index: Tensor | None = None
         self.labels = labels
 
     def __len__(self) -> int:
-        return self._x.shape[0]
+        return len(self._x if self._index is None else self._index)
+
+    @property
+    def given(self) -> Tensor | None:
+        return self._given if self._given is None or self._index is None else self._given[self._index]
+
+    def repeated(self, index: Tensor) -> Resident:
+        found = self.to(self._x.device)
+        index = index.to(self._x.device)
+        found._index = index if self._index is None else self._index[index]
+        found.labels = None if self.labels is None else self.labels[index.cpu().numpy()]
+        return found
 
     def to(self, device: torch.device | str) -> Resident:
         moved = Resident.__new__(Resident)
@@ -109,6 +130,7 @@ class Resident(Batches):
         moved._mask = None if self._mask is None else self._mask.to(device)
         moved._time = None if self._time is None else self._time.to(device)
         moved._levels = self._levels
+        moved._index = None if self._index is None else self._index.to(device)
         moved.labels = self.labels
         return moved
 
@@ -147,6 +169,8 @@ class Resident(Batches):
                 yield Batch(binarised_afresh(batch.x, self._levels, joint, mine), batch.given)
 
     def _rows(self, index: Tensor | slice) -> Batch:
+        if self._index is not None:
+            index = self._index[index]
         return Batch(
             chosen(self._x, index),
             None if self._given is None else chosen(self._given, index),

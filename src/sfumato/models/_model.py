@@ -34,6 +34,10 @@ class Model(nn.Module, ABC):
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         """One loss for each player, all from one forward pass."""
 
+    def one_pass(self, given: Tensor) -> Tensor | None:
+        """Rows of one pass over examples with these conditions (N, G), some more than once; None is each once."""
+        return None
+
     def settled(self, step: int) -> bool:
         """Whether all schedules have run their course at `step`, for which patience waits: every `Ramp` held here."""
         return all(step >= held.end for held in vars(self).values() if isinstance(held, Ramp))

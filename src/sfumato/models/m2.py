@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ from sfumato.objectives.rate import joint_mean
 from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
+OFTEN = 0.1
+"""The least share of examples with a label among those of a pass."""
 NEEDS_CONDITIONS = True
 TAKES_SYMBOLS = True
 
@@ -50,6 +53,11 @@ class M2(LatentModel):
     N/N_l, how many examples there are for each with a label, is counted while training. The sum over classes is exact,
     not drawn, and all classes of an example share the noise of z. p(y) is learned.
 
+    Two things are added for labels that are rare. Until step `lead` the classifier learns from labels alone, while the
+    generator learns what its classes look like: otherwise U settles on parts of its own before labels are heard. And
+    where fewer than a tenth of the examples have a label, those come up more often than once a pass, so that each batch
+    has some.
+
     The one condition is the label; it is missing (NaN) where it is not known. `sample` draws it from p(y) then, and
     `encode`, `reconstruct` and `decode` take the likeliest.
 
@@ -60,6 +68,7 @@ class M2(LatentModel):
         classifier: classifier(x, mask) → logits of q(y | x), (B, K).
         alpha: α.
         condition_dropout: probability of hiding a label that is known.
+        lead: steps in which U does not move the classifier.
         warmup: weight of both rates as a function of the step.
     """
 
@@ -76,6 +85,7 @@ class M2(LatentModel):
         *,
         alpha: float = 0.1,
         condition_dropout: float = 0.0,
+        lead: int = 0,
         warmup: Ramp = Ramp(),
     ) -> None:
         super().__init__(encoder, decoder, prior)
@@ -83,6 +93,7 @@ class M2(LatentModel):
         self.classes = classes
         self.alpha = alpha
         self.condition_dropout = condition_dropout
+        self.lead = lead
         self.warmup = warmup
         self.class_logits = nn.Parameter(torch.zeros(classes))
         # Examples seen in training, and those of them with a label.
@@ -93,7 +104,8 @@ class M2(LatentModel):
         if self.training and self.condition_dropout:
             given = leave_out(given, self.condition_dropout)
         log_q = torch.log_softmax(self.classifier(batch.x, batch.mask), 1)
-        rows, known = self._rows(given, log_q), ~given[:, 0].isnan()
+        moved = log_q if step >= self.lead else log_q.detach()
+        rows, known = self._rows(given, moved), ~given[:, 0].isnan()
 
         mask = None if batch.mask is None else batch.mask[rows.example]
         some = Batch(batch.x[rows.example], rows.y[:, None].to(given), mask)
@@ -103,7 +115,7 @@ class M2(LatentModel):
         rates = rate(q, self.prior(len(z), some.given), z).sum(1)
         log_p = torch.log_softmax(self.class_logits, 0)
         # −log p(y) with a label, KL(q(y|x) ‖ p(y)) without.
-        of_label = torch.where(known[rows.example], 0.0, log_q[rows.example, rows.y]) - log_p[rows.y]
+        of_label = torch.where(known[rows.example], 0.0, moved[rows.example, rows.y]) - log_p[rows.y]
         told = log_q.gather(1, given.nan_to_num(0.0).long())[:, 0]
         summed = {"distortion": distortion, "rate": rates, "label_rate": of_label}
         terms = {name: _gathered(rows, value, len(batch)) for name, value in summed.items()}
@@ -116,6 +128,18 @@ class M2(LatentModel):
                 also={"correct": correct},
             )
         }
+
+    def settled(self, step: int) -> bool:
+        return super().settled(step) and step >= self.lead
+
+    def one_pass(self, given: Tensor) -> Tensor | None:
+        known = ~given[:, 0].isnan()
+        labelled = known.nonzero()[:, 0]
+        often = math.ceil(OFTEN / (1 - OFTEN) * int((~known).sum()) / max(len(labelled), 1))
+        if not len(labelled) or often < 2:
+            return None
+        every = torch.arange(len(given), device=given.device)
+        return torch.cat([every, labelled.repeat(often - 1)])
 
     def classify(self, batch: Batch) -> Tensor:
         """q(y | x), (B, K)."""
@@ -213,6 +237,7 @@ def build(
     *,
     alpha: Weight = 0.1,
     condition_dropout: BelowOne = 0.0,
+    lead: Natural = 1000,
     warmup: Natural = 0,
     cycles: Count = 1,
 ) -> M2:
@@ -221,6 +246,7 @@ def build(
     Args:
         alpha: weight of the classifier's own loss on the labels there are; each counts as often as labels are rare
         condition_dropout: how often a label that is known is hidden in training
+        lead: steps in which the classifier learns from labels alone and the generator what its classes look like
         warmup: steps over which the weight of the rates rises from 0
         cycles: how often the warm-up is repeated (cyclical annealing)
     """
@@ -236,5 +262,6 @@ def build(
         classes,
         alpha=alpha,
         condition_dropout=condition_dropout,
+        lead=lead,
         warmup=Ramp(warmup, cycles),
     )
