@@ -34,7 +34,7 @@ SETTINGS: dict[str, tuple[DataSpec, dict[str, object], int]] = {
     "beta_vae": (PICTURE, {"beta": 4.0}, 300),
     "cvae": (GIVEN, {}, 300),
     "info_vae": (PICTURE, {}, 200),
-    "m2": (GIVEN, {}, 40),
+    "m2": (GIVEN, {"lead": 0}, 40),
     "wae": (PICTURE, {}, 200),
     "beta_tcvae": (PICTURE, {}, 150),
     "factor_vae": (PICTURE, {}, 200),

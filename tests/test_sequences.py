@@ -118,4 +118,27 @@ def test_a_long_frame_comes_back_as_one() -> None:
     assert list(made.columns) == ["who", "at", "x"]
     assert (made["at"].to_numpy() == frame["at"].to_numpy()).all()
     assert made["at"].dtype.tz is not None
+    mixed = frame.sample(frac=1, random_state=0).set_index(np.arange(1000, 1000 + len(frame)))
+    made = auto.reconstruct(mixed)
+    assert (made.index == mixed.index).all()
+    assert (made["who"].to_numpy() == mixed["who"].to_numpy()).all()
     assert auto.forecast(frame, jumps=("6h", "1d"), n=2).shape == (12, 2, 2, 1)
+    assert auto.forecast(frame, jumps="12h").shape == auto.forecast(frame).shape == (12, 1, 1, 1)
+
+
+def test_times_are_of_the_sort_that_was_learned_and_stay_in_the_calendar() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {"who": np.repeat(np.arange(12), 4), "at": np.tile(np.arange(4), 12), "x": np.arange(48.0)}
+    )
+    dated = frame.assign(at=pandas.Timestamp("2024-01-01") + pandas.to_timedelta(frame["at"], unit="D"))
+    auto = Autoencoder("td_vae", id="who", time="at", latent_dim=2, width=8, steps=2).fit(dated)
+    with pytest.raises(SfumatoError, match="'at' holds numbers; this model was trained on dates"):
+        auto.forecast(frame)
+    schema = auto.schema_
+    raw = schema.read(dated.assign(x=np.where(dated["who"] == 3, np.nan, dated["x"])))
+    ends = schema.after(raw, [86400.0])["at"].to_pylist()
+    assert str(ends[3].date()) == "2024-01-02", "nothing was seen: from its start on"
+    assert str(ends[4].date()) == "2024-01-05"
+    with pytest.raises(SfumatoError, match="beyond the year 9999"):
+        schema.after(raw, schema.lengths("1e9w"))

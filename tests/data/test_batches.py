@@ -33,6 +33,23 @@ def test_a_pass_visits_every_example_once(make) -> None:
     assert torch.cat([batch.x[:, 0] for batch in batches.epoch(10)]).tolist() == list(range(103))
 
 
+def test_a_pass_may_lean_on_some_examples_and_is_as_long_as_before() -> None:
+    batches = Resident(numbers(5), torch.arange(5.0)[:, None] * 10).leaning(torch.tensor([0, 1, 2, 3, 4, 4, 4, 4]))
+    assert len(batches) == 5
+    assert torch.cat([batch.x[:, 0] for batch in batches.epoch(3)]).tolist() == [0, 1, 2, 3, 4]
+    found = torch.zeros(5)
+    for seed in range(200):
+        drawn = list(batches.to("cpu").epoch(3, seed=seed))
+        seen = torch.cat([batch.x[:, 0] for batch in drawn]).long()
+        assert len(seen) == 5
+        assert (
+            torch.cat([batch.given[:, 0] for batch in drawn if batch.given is not None]).tolist()
+            == (10 * seen).tolist()
+        )
+        found += seen.bincount(minlength=5)
+    np.testing.assert_allclose(found / found.sum(), [1 / 8, 1 / 8, 1 / 8, 1 / 8, 1 / 2], atol=0.03)
+
+
 @BOTH
 def test_the_order_is_a_function_of_the_seed_alone(make) -> None:
     def order(seed: int) -> list[float]:

@@ -64,6 +64,43 @@ def test_the_classifier_learns_from_its_own_loss_as_often_as_labels_are_rare():
     )
 
 
+def test_until_the_lead_is_over_only_labels_move_the_classifier():
+    model, x = _model().train(), torch.randn(40, 2)
+    model.lead = 7
+    given = torch.full((40, 1), torch.nan)
+    given[:4, 0] = torch.tensor([0.0, 1.0, 2.0, 0.0])
+    parameters = list(model.classifier.parameters())
+
+    def moved(step):
+        torch.manual_seed(1)
+        loss = model.losses(Batch(x, given), step)["model"]
+        own = (loss.weights["classification"] * loss.terms["classification"]).mean()
+        grads = zip(
+            torch.autograd.grad(loss.total, parameters, retain_graph=True),
+            torch.autograd.grad(own, parameters),
+            strict=True,
+        )
+        return all(torch.allclose(one, other, atol=1e-7) for one, other in grads)
+
+    assert moved(6)
+    assert not moved(7)
+    assert not model.settled(6)
+    assert model.settled(7)
+
+
+def test_a_tenth_of_a_pass_has_a_label_however_few_there_are():
+    model, given = _model(), torch.full((200, 1), torch.nan)
+    given[[3, 50], 0] = 1.0
+    rows = model.pass_rows(given)
+    assert rows.bincount(minlength=200).tolist() == [11 if row in (3, 50) else 1 for row in range(200)]
+    given[:40, 0] = 0.0
+    assert model.pass_rows(given) is None
+    assert model.pass_rows(torch.full((5, 1), torch.nan)) is None
+    a_tenth = torch.full((70, 1), torch.nan)
+    a_tenth[:7] = 0.0
+    assert model.pass_rows(a_tenth) is None
+
+
 def _clusters(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Two half rings, which a straight line does not part: the few labels are at their ends."""
     from sklearn.datasets import make_moons

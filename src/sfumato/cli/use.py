@@ -223,7 +223,7 @@ def forecast(
     file: str,
     /,
     *,
-    jumps: Annotated[str, Parameter(metavar="X,X,…")] = "1",
+    jumps: Annotated[str | None, Parameter(metavar="X,X,…", show_default="one typical step")] = None,
     n: Annotated[int, WHOLE, Parameter(name="-n")] = 100,
     seed: Annotated[int, SEED] = 0,
     device: Annotated[Device, DEVICE] = "auto",
@@ -250,7 +250,8 @@ def forecast(
     out.check()
     auto = _load(run, device)
     examples = _read(auto, file)
-    found = auto.forecast(examples, jumps.split(","), n, seed=seed)
+    asked = None if jumps is None else jumps.split(",")
+    found = auto.forecast(examples, asked, n, seed=seed)
     if out.out is not None and out.out.suffix == ".npy":
         from sfumato.data import arrays
 
@@ -261,10 +262,11 @@ def forecast(
     index = np.indices(found.shape[:3]).reshape(3, -1)
     schema = auto.schema_
     assert isinstance(schema, SequenceSchema), "only models of sequences forecast"
-    lengths = schema.lengths(jumps.split(","))
+    lengths = schema.lengths(asked)
     ends = schema.after(examples, lengths)
     columns: dict[str, Any] = {name: each.take(index[0] * len(lengths) + index[2]) for name, each in ends.items()}
-    columns |= {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]}
+    # A column of the data keeps its name.
+    columns = columns | {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]} | columns
     columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(schema.names)}
     ids = _named(auto, examples, file) or {"id": list(range(len(found)))}
     _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()})

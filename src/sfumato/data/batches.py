@@ -59,8 +59,11 @@ class Batches(ABC):
         """Conditions of all examples, (N, G); None without, or where they are not held in memory."""
         return None
 
-    def repeated(self, index: Tensor) -> Batches:
-        """The examples at `index`, of which some may come up more than once; only where they are held in memory."""
+    def leaning(self, rows: Tensor) -> Batches:
+        """The same examples, of which a shuffled pass draws from `rows`, where some stand more than once.
+
+        A pass stays as long as it was. Only where examples are held in memory.
+        """
         raise NotImplementedError
 
     @abstractmethod
@@ -106,21 +109,19 @@ class Resident(Batches):
         self._given = given
         self._time = time
         self._levels = levels
-        self._index: Tensor | None = None
+        self._rows_drawn: Tensor | None = None
         self.labels = labels
 
     def __len__(self) -> int:
-        return len(self._x if self._index is None else self._index)
+        return self._x.shape[0]
 
     @property
     def given(self) -> Tensor | None:
-        return self._given if self._given is None or self._index is None else self._given[self._index]
+        return self._given
 
-    def repeated(self, index: Tensor) -> Resident:
+    def leaning(self, rows: Tensor) -> Resident:
         found = self.to(self._x.device)
-        index = index.to(self._x.device)
-        found._index = index if self._index is None else self._index[index]
-        found.labels = None if self.labels is None else self.labels[index.cpu().numpy()]
+        found._rows_drawn = rows.to(self._x.device)
         return found
 
     def to(self, device: torch.device | str) -> Resident:
@@ -130,7 +131,7 @@ class Resident(Batches):
         moved._mask = None if self._mask is None else self._mask.to(device)
         moved._time = None if self._time is None else self._time.to(device)
         moved._levels = self._levels
-        moved._index = None if self._index is None else self._index.to(device)
+        moved._rows_drawn = None if self._rows_drawn is None else self._rows_drawn.to(device)
         moved.labels = self.labels
         return moved
 
@@ -153,7 +154,7 @@ class Resident(Batches):
         world: int = 1,
     ) -> Iterator[Batch]:
         total = len(self)
-        order = None if seed is None else shuffled(total, seed).to(self._x.device)
+        order = None if seed is None else self._order(seed)
         for start in range(skip * size, total, size):
             joint = min(size, total - start)
             if drop_last and joint < size:
@@ -168,9 +169,13 @@ class Resident(Batches):
                 batch = self._rows(order[rows])
                 yield Batch(binarised_afresh(batch.x, self._levels, joint, mine), batch.given)
 
+    def _order(self, seed: int) -> Tensor:
+        if self._rows_drawn is None:
+            return shuffled(len(self), seed).to(self._x.device)
+        drawn = shuffled(len(self._rows_drawn), seed).to(self._x.device)
+        return self._rows_drawn[drawn[: len(self)]]
+
     def _rows(self, index: Tensor | slice) -> Batch:
-        if self._index is not None:
-            index = self._index[index]
         return Batch(
             chosen(self._x, index),
             None if self._given is None else chosen(self._given, index),

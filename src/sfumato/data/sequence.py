@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -133,41 +134,50 @@ class SequenceSchema(Schema):
         return values[..., 0] if self.flat else values
 
     def decode_beside(self, x: Tensor, given: Tensor | None, raw: Series, source: Any) -> Any:
-        """`decode`, as long as each sequence of `raw` is: NaN behind its end; the rows of a frame as such a frame."""
+        """`decode`, as long as each sequence of `raw` is: NaN behind its end; a frame's rows as they stand in it."""
         made = self.decode(x, given)[:, : raw.x.shape[1]]
         inside = _inside(raw) if raw.keys is None else np.arange(raw.x.shape[1]) < raw.keys.lengths[:, None]
         made[~inside] = np.nan
         if frames.is_frame(source):
-            return frames.give(self._table(made, raw), frames.read(source)[1])
+            table, kind = self._table(made, raw), frames.read(source)[1]
+            return frames.give(table if raw.keys is None else table.take(np.argsort(raw.keys.rows)), kind)
         return made
 
     def named(self, raw: Series, source: Any) -> dict[str, list[Any]]:
         return {} if raw.keys is None else {self._key_names()[0]: raw.keys.ids.to_pylist()}
 
-    def lengths(self, jumps: Sequence[float | str]) -> list[float]:
+    def lengths(self, jumps: Sequence[float | str] | None) -> list[float]:
         """Jumps in time as the user counts them: in the units of the stamps, or 6h, 1d, 2w where those are dates.
+
+        None is one typical step.
 
         Raises:
             SfumatoError: if one is no length above 0.
         """
+        if jumps is None:
+            return [self.unit]
+        asked = [jumps] if isinstance(jumps, str | float | int) else list(jumps)
         try:
-            found = [duration(jump) if self.dates else float(jump) for jump in jumps]
-        except ValueError:
+            found = [duration(jump) if self.dates else float(jump) for jump in asked]
+        except (ValueError, TypeError):
             found = []
         if not found or not all(0 < jump < math.inf for jump in found):
             wanted = "seconds, or numbers with m, h, d or w, as 6h, 1d" if self.dates else "lengths above 0, as 1, 4, 8"
-            raise SfumatoError(f"jumps are {', '.join(map(str, jumps)) or 'none'}: give {wanted}")
+            raise SfumatoError(f"jumps are {', '.join(map(str, asked)) or 'none'}: give {wanted}")
         return found
 
     def after(self, raw: Series, lengths: Sequence[float]) -> dict[str, pa.Array]:
-        """When each of such jumps ends, by the column of times: (N · jumps,), counted from the last step with a value.
+        """When each of such jumps ends, by the column of times, (N · jumps,).
+
+        They are counted from the last step with a value, or the first where none has one.
 
         Nothing where the data came without times.
         """
         time = self._key_names()[1]
         if raw.time is None or time is None:
             return {}
-        last = np.nanmax(np.where(np.isnan(raw.x).all(2), np.nan, raw.time), axis=1)
+        last = np.where(np.isnan(raw.x).all(2) | np.isnan(raw.time), -np.inf, raw.time).max(1)
+        last = np.where(np.isneginf(last), raw.time[:, 0], last)
         return {time: series.as_stamps((last[:, None] + np.cumsum(lengths)).ravel(), self.dates)}
 
     def _key_names(self) -> tuple[str, str | None]:
@@ -188,6 +198,9 @@ class SequenceSchema(Schema):
                 f"{found.name}: has the channels {', '.join(found.names)}; this model was trained on "
                 f"{', '.join(self.names)}"
             )
+        sorts = [series.sort_of_times(one) for one in (found.dates, self.dates)]
+        if found.time is not None and sorts[0] != sorts[1]:
+            raise SfumatoError(f"{found.name}: column {time!r} holds {sorts[0]}; this model was trained on {sorts[1]}")
         if found.x.shape[1] > longest:
             raise SfumatoError(
                 f"{found.name}: has sequences of {found.x.shape[1]} steps; this model was trained on at most {longest}"
@@ -206,16 +219,22 @@ class SequenceSchema(Schema):
         if not str(path).endswith(TABLES):
             arrays.write(x, path)
             return
-        frames.write(self._table(x, raw), Path(path))
+        # A length of time has no spelling in text: seconds, as they are read.
+        spans = self.dates.startswith("duration") and not str(path).endswith(".parquet")
+        frames.write(self._table(x, raw, "" if spans else self.dates), Path(path))
 
-    def _table(self, x: np.ndarray, raw: Series | None) -> pa.Table:
+    def _table(self, x: np.ndarray, raw: Series | None, dates: str | None = None) -> pa.Table:
         """Sequences as a long table, under the ids and times of `raw`; new ones begin as those of the training did."""
         id, time = self._key_names()
         stamps = None if raw is None else raw.time
         if stamps is None:
             stamps = np.tile(self.start + np.arange(x.shape[1]) * self.unit, (len(x), 1))
         keys = None if raw is None else raw.keys
-        return series.to_table(x, self.names, id=id, time=time, stamps=stamps, keys=keys, dates=self.dates)
+        if dates == "" and keys is not None and self.dates:
+            keys = replace(keys, times=None)
+        return series.to_table(
+            x, self.names, id=id, time=time, stamps=stamps, keys=keys, dates=self.dates if dates is None else dates
+        )
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         raise SfumatoError(f"condition {name!r}: sequences have no conditions; leave it out")

@@ -15,6 +15,8 @@ from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
 
 TS = ".ts"
+DAY, LAST, LAST_NS = 86_400, 253_402_300_799, 9_200_000_000
+"""Seconds of a day, and those since 1970 to the end of the year 9999 and to that of nanoseconds in 64 bits."""
 FLAT = ("value",)
 
 
@@ -26,11 +28,13 @@ class Keys:
         ids: (N,), one for each sequence, as the table has them.
         times: those of all steps, sequence after sequence, as the table has them; None where it has none.
         lengths: (N,) rows of each sequence.
+        rows: which row of the table each of these steps was.
     """
 
     ids: pa.Array
     times: pa.ChunkedArray | None
     lengths: np.ndarray
+    rows: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,7 @@ def from_table(
     keys = None
     if channels is not None:
         times = None if time is None else table[time].take(pa.array(sort))
-        keys = Keys(coded.dictionary, times, np.bincount(order, minlength=len(starts)))
+        keys = Keys(coded.dictionary, times, np.bincount(order, minlength=len(starts)), sort)
     dates = str(table[time].type) if time is not None and pa.types.is_temporal(table[time].type) else ""
     return Series(x, when, labels, names, False, Path(name).stem, keys=keys, dates=dates)
 
@@ -255,12 +259,35 @@ def as_stamps(times: np.ndarray, dates: str) -> pa.Array:
 
     >>> as_stamps(np.array([0.0, 90061.0]), "timestamp[s]")[1].as_py()
     datetime.datetime(1970, 1, 2, 1, 1, 1)
+
+    Raises:
+        SfumatoError: for a date beyond the year 9999.
     """
-    if dates:
-        unit, _, zone = dates.removeprefix("timestamp[").removesuffix("]").partition(", tz=")
-        kind = pa.timestamp(unit, zone) if zone else pa.type_for_alias(dates)
-        return pa.array(np.round(times * 1e6).astype(np.int64), _micro(kind)).cast(kind, safe=False)
-    return pa.array(times.astype(np.int64) if (times == np.round(times)).all() else times)
+    none = ~np.isfinite(times)
+    if not dates:
+        whole = not none.any() and (np.abs(times) < 2**53).all() and (times == np.round(times)).all()
+        return pa.array(times.astype(np.int64) if whole else times)
+    unit, _, zone = dates.removeprefix("timestamp[").removesuffix("]").partition(", tz=")
+    kind = pa.timestamp(unit, zone) if zone else pa.type_for_alias(dates)
+    times = np.where(none, 0.0, times)
+    if pa.types.is_time(kind):
+        times = times % DAY
+    elif (times > LAST).any():
+        raise SfumatoError("the times lie beyond the year 9999: give shorter jumps")
+    elif pa.types.is_timestamp(kind) and kind.unit == "ns" and (np.abs(times) > LAST_NS).any():
+        kind = pa.timestamp("us", kind.tz)
+    return pa.array(np.round(times * 1e6).astype(np.int64), _micro(kind), mask=none).cast(kind, safe=False)
+
+
+def sort_of_times(dates: str) -> str:
+    """Whether times are dates, times of day, or numbers, which lengths of time in seconds are too.
+
+    >>> sort_of_times("timestamp[s]"), sort_of_times("time32[s]"), sort_of_times("duration[us]"), sort_of_times("")
+    ('dates', 'times of day', 'numbers', 'numbers')
+    """
+    if dates.startswith("time") and not dates.startswith("timestamp"):
+        return "times of day"
+    return "numbers" if dates.startswith("duration") or not dates else "dates"
 
 
 def _micro(kind: pa.DataType) -> pa.DataType:

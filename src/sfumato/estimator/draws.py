@@ -103,7 +103,7 @@ class Draws(Held):
         return self._samplers[name]
 
     def forecast(
-        self, X: Any, jumps: Sequence[float | str] = (1.0,), n: int = 1, *, noise: bool = True, seed: int = 0
+        self, X: Any, jumps: Sequence[float | str] | None = None, n: int = 1, *, noise: bool = True, seed: int = 0
     ) -> np.ndarray:
         """n futures of each sequence after its last observed step, (N, n, len(jumps), D), or (N, n, len(jumps)).
 
@@ -118,7 +118,7 @@ class Draws(Held):
         Args:
             X: the sequences, or only their beginnings.
             jumps: lengths of the jumps, in the units of the times of the data (steps, if they came without); where
-                those are dates, seconds or such as "6h", "1d" and "2w".
+                those are dates, seconds or such as "6h", "1d" and "2w". None is one typical step.
             n: futures of each sequence.
             noise: draw observations too; False gives the point of p(x | z) of each drawn state.
             seed: of the draws.
@@ -130,7 +130,8 @@ class Draws(Held):
         forecasts = able(model, Forecasts, "forecast", "td_vae")
         _check_number(n, "future")
         schema = self.schema_
-        assert isinstance(schema, SequenceSchema), "only models of sequences forecast"
+        if not isinstance(schema, SequenceSchema):
+            raise SfumatoError("forecast is for models of sequences")
         lengths = [jump / schema.unit for jump in schema.lengths(jumps)]
         with seeded(next(model.parameters()).device, seed):
             made = [forecasts.forecast(batch, lengths, n, noise=noise).cpu() for batch in self._batches(X, None)]

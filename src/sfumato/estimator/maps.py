@@ -88,7 +88,7 @@ class Maps(Held):
     def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0) -> Any:
         """The examples after encoding to latent means and decoding; of the kind the model was trained on.
 
-        A pandas frame has the index of X where X has one; sequences end where those of X do, with NaN behind.
+        A pandas frame has the index of X where X has one; an array of sequences has NaN where those of X have ended.
 
         Args:
             X: the examples.

@@ -34,8 +34,8 @@ class Model(nn.Module, ABC):
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         """One loss for each player, all from one forward pass."""
 
-    def one_pass(self, given: Tensor) -> Tensor | None:
-        """Rows of one pass over examples with these conditions (N, G), some more than once; None is each once."""
+    def pass_rows(self, given: Tensor) -> Tensor | None:
+        """Rows to draw a pass from, of examples with conditions (N, G), some more than once; None is each once."""
         return None
 
     def settled(self, step: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,8 +22,8 @@ from sfumato.objectives.rate import joint_mean
 from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
-OFTEN = 0.1
-"""The least share of examples with a label among those of a pass."""
+FEWER = 9
+"""Examples without a label, at most, for each with one in a pass."""
 NEEDS_CONDITIONS = True
 TAKES_SYMBOLS = True
 
@@ -55,8 +54,7 @@ class M2(LatentModel):
 
     Two things are added for labels that are rare. Until step `lead` the classifier learns from labels alone, while the
     generator learns what its classes look like: otherwise U settles on parts of its own before labels are heard. And
-    where fewer than a tenth of the examples have a label, those come up more often than once a pass, so that each batch
-    has some.
+    where fewer than a tenth of the examples have a label, those are drawn more often, until they are a tenth of a pass.
 
     The one condition is the label; it is missing (NaN) where it is not known. `sample` draws it from p(y) then, and
     `encode`, `reconstruct` and `decode` take the likeliest.
@@ -132,10 +130,9 @@ class M2(LatentModel):
     def settled(self, step: int) -> bool:
         return super().settled(step) and step >= self.lead
 
-    def one_pass(self, given: Tensor) -> Tensor | None:
-        known = ~given[:, 0].isnan()
-        labelled = known.nonzero()[:, 0]
-        often = math.ceil(OFTEN / (1 - OFTEN) * int((~known).sum()) / max(len(labelled), 1))
+    def pass_rows(self, given: Tensor) -> Tensor | None:
+        labelled = (~given[:, 0].isnan()).nonzero()[:, 0]
+        often = -(-(len(given) - len(labelled)) // max(FEWER * len(labelled), 1))
         if not len(labelled) or often < 2:
             return None
         every = torch.arange(len(given), device=given.device)

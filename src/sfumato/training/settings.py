@@ -102,7 +102,7 @@ def seconds(time: str | float | None) -> float:
         return duration(time)
     except ValueError:
         raise SfumatoError(
-            f"max_time is {time!r}: give seconds, or a number with s, m, h or d, such as 90s or 5m"
+            f"max_time is {time!r}: give seconds, or a number with s, m, h, d or w, such as 90s or 5m"
         ) from None
 
 

@@ -19,7 +19,10 @@ LATE = 0.25
 
 
 def exploding_steps(case: Case) -> Finding | str | None:
-    """Losses that are not finite, a model worse than untrained, or a validation that lost all that had been gained."""
+    """Losses that are not finite, a model worse than untrained, or a validation that lost all that had been gained.
+
+    Worse also on what it learned from, or it was learned by heart.
+    """
     if not case.lines:
         return None
     last = int(case.lines[-1]["step"])
@@ -112,7 +115,7 @@ def too_short(case: Case) -> Finding | str | None:
     steps, totals = case.course()
     if len(steps) < FEW:
         if not case.model.settled(last):
-            why = "it ended before its warm-up did"
+            why = "it ended before its warm-up, or what else has its time, had run its course"
         elif last < planned / 10:
             why = f"it took {count(last, 'step')}, where the default for these data is {planned:,}"
         else:
