@@ -16,7 +16,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "vae": {},
     "beta_vae": {"beta": 0.5},
     "cvae": {},
-    "m2": {},
+    "m2": {"lead": 80},
     "vq_vae": {"codebook": 16, "steps": 300},
     "hierarchical_vae": {"warmup": 60, "steps": 450},
     "vae_gan": {},
