@@ -65,7 +65,7 @@ def m2(setting: Setting) -> dict[str, float]:
 
     def made() -> M2:
         torch.manual_seed(setting.seed)
-        model = build("m2", SPEC, network="mlp", width=256, depth=1, latent_dim=50, alpha=1.0, lead=7500)
+        model = build("m2", SPEC, network="mlp", width=256, depth=1, latent_dim=50, alpha=1.0, lead=6000)
         assert isinstance(model, M2)
         return model
 
