@@ -264,9 +264,9 @@ def forecast(
     assert isinstance(schema, SequenceSchema), "only models of sequences forecast"
     lengths = schema.lengths(asked)
     ends = schema.after(examples, lengths)
-    columns: dict[str, Any] = {name: each.take(index[0] * len(lengths) + index[2]) for name, each in ends.items()}
-    # A column of the data keeps its name.
-    columns = columns | {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]} | columns
+    when = {name: each.take(index[0] * len(lengths) + index[2]) for name, each in ends.items()}
+    # First, and under its own name whatever that is.
+    columns: dict[str, Any] = when | {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]} | when
     columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(schema.names)}
     ids = _named(auto, examples, file) or {"id": list(range(len(found)))}
     _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()})

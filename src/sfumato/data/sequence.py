@@ -169,9 +169,8 @@ class SequenceSchema(Schema):
     def after(self, raw: Series, lengths: Sequence[float]) -> dict[str, pa.Array]:
         """When each of such jumps ends, by the column of times, (N · jumps,).
 
-        They are counted from the last step with a value, or the first where none has one.
-
-        Nothing where the data came without times.
+        They are counted from the last step with a value, or the first where none has one. Nothing where the data came
+        without times.
         """
         time = self._key_names()[1]
         if raw.time is None or time is None:
@@ -221,20 +220,19 @@ class SequenceSchema(Schema):
             return
         # A length of time has no spelling in text: seconds, as they are read.
         spans = self.dates.startswith("duration") and not str(path).endswith(".parquet")
-        frames.write(self._table(x, raw, "" if spans else self.dates), Path(path))
+        frames.write(self._table(x, raw, seconds=spans), Path(path))
 
-    def _table(self, x: np.ndarray, raw: Series | None, dates: str | None = None) -> pa.Table:
+    def _table(self, x: np.ndarray, raw: Series | None, *, seconds: bool = False) -> pa.Table:
         """Sequences as a long table, under the ids and times of `raw`; new ones begin as those of the training did."""
         id, time = self._key_names()
         stamps = None if raw is None else raw.time
         if stamps is None:
             stamps = np.tile(self.start + np.arange(x.shape[1]) * self.unit, (len(x), 1))
         keys = None if raw is None else raw.keys
-        if dates == "" and keys is not None and self.dates:
+        if seconds and keys is not None:
             keys = replace(keys, times=None)
-        return series.to_table(
-            x, self.names, id=id, time=time, stamps=stamps, keys=keys, dates=self.dates if dates is None else dates
-        )
+        dates = "" if seconds else self.dates
+        return series.to_table(x, self.names, id=id, time=time, stamps=stamps, keys=keys, dates=dates)
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         raise SfumatoError(f"condition {name!r}: sequences have no conditions; leave it out")

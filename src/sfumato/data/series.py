@@ -267,8 +267,7 @@ def as_stamps(times: np.ndarray, dates: str) -> pa.Array:
     if not dates:
         whole = not none.any() and (np.abs(times) < 2**53).all() and (times == np.round(times)).all()
         return pa.array(times.astype(np.int64) if whole else times)
-    unit, _, zone = dates.removeprefix("timestamp[").removesuffix("]").partition(", tz=")
-    kind = pa.timestamp(unit, zone) if zone else pa.type_for_alias(dates)
+    kind = _type_of(dates)
     times = np.where(none, 0.0, times)
     if pa.types.is_time(kind):
         times = times % DAY
@@ -285,9 +284,15 @@ def sort_of_times(dates: str) -> str:
     >>> sort_of_times("timestamp[s]"), sort_of_times("time32[s]"), sort_of_times("duration[us]"), sort_of_times("")
     ('dates', 'times of day', 'numbers', 'numbers')
     """
-    if dates.startswith("time") and not dates.startswith("timestamp"):
-        return "times of day"
-    return "numbers" if dates.startswith("duration") or not dates else "dates"
+    if not dates or pa.types.is_duration(_type_of(dates)):
+        return "numbers"
+    return "times of day" if pa.types.is_time(_type_of(dates)) else "dates"
+
+
+def _type_of(dates: str) -> pa.DataType:
+    """The type that is written so; arrow itself reads none with a time zone."""
+    unit, _, zone = dates.removeprefix("timestamp[").removesuffix("]").partition(", tz=")
+    return pa.timestamp(unit, zone) if zone else pa.type_for_alias(dates)
 
 
 def _micro(kind: pa.DataType) -> pa.DataType:

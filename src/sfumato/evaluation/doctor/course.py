@@ -115,7 +115,7 @@ def too_short(case: Case) -> Finding | str | None:
     steps, totals = case.course()
     if len(steps) < FEW:
         if not case.model.settled(last):
-            why = "it ended before its warm-up, or what else has its time, had run its course"
+            why = "it ended before its schedules had run their course"
         elif last < planned / 10:
             why = f"it took {count(last, 'step')}, where the default for these data is {planned:,}"
         else:
