@@ -109,7 +109,8 @@ def test_annealing_finds_its_steps_where_the_posterior_is_far_narrower_than_the_
 
 
 @torch.no_grad()
-def test_the_stream_is_the_sum_of_all_weights_at_once_however_it_is_cut() -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_stream_is_the_sum_of_all_weights_at_once_however_it_is_cut_and_shared_out(threads: int) -> None:
     model, batch, _ = linear(n=7)
     model = model.double()
     batch = Batch(batch.x.double())
@@ -120,8 +121,14 @@ def test_the_stream_is_the_sum_of_all_weights_at_once_however_it_is_cut() -> Non
         total = weights.logsumexp(0)
         direct.append((total - math.log(k), (2 * total - (2 * weights).logsumexp(0)).exp(), -weights.mean()))
     evidence, effective, elbo = np.array(direct).T
+    held = torch.get_num_threads()
     for at_a_time in (1, 16, 48, 224, 10_000):
-        found = weigh(model, batch, k, seed=4, at_a_time=at_a_time)
+        torch.set_num_threads(threads)
+        try:
+            found = weigh(model, batch, k, seed=4, at_a_time=at_a_time)
+            assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(held)
         np.testing.assert_allclose(found.evidence, evidence, rtol=1e-12)
         np.testing.assert_allclose(found.effective, effective, rtol=1e-9)
         np.testing.assert_allclose(found.negative_elbo, elbo, rtol=1e-12)

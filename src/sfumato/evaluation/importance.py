@@ -14,7 +14,7 @@ from sfumato.batch import Batch
 from sfumato.evaluation.how import generator
 from sfumato.evaluation.subject import array, rows
 from sfumato.models._protocols import Bounds
-from sfumato.training.device import keep_memory
+from sfumato.training.device import keep_memory, side_by_side
 
 STEP = 16
 """Draws are made by multiples of this: a stream of normal numbers is the same however it is cut at such places."""
@@ -70,10 +70,11 @@ def weigh(model: Bounds, batch: Batch, draws: int, *, seed: int = 0, at_a_time: 
     pairs = at_a_time or cost(model, batch).at_a_time * (1 if batch.x.device.type == "cpu" else GPU)
     pairs = max(pairs // STEP, 1) * STEP
     group, chunk = max(pairs // draws, 1), min(pairs, draws)
-    parts = [
-        _weigh(model, rows(batch, slice(start, start + group)), start, draws, chunk, seed)
-        for start in range(0, len(batch), group)
-    ]
+
+    def some(start: int) -> Tensor:
+        return _weigh(model, rows(batch, slice(start, start + group)), start, draws, chunk, seed)
+
+    parts = side_by_side(some, range(0, len(batch), group), batch.x.device)
     distortion, rate, total, squares = torch.cat(parts, 1)
     return Weights(
         array(distortion / draws),
