@@ -62,6 +62,11 @@ def test_the_classifier_learns_from_its_own_loss_as_often_as_labels_are_rare():
     torch.testing.assert_close(
         loss.terms["classification"][:4], -model.classify(Batch(x[:4])).gather(1, given[:4].long())[:, 0].log()
     )
+    assert loss.also["labelled"].mean() == pytest.approx(0.1)
+    right = model.classify(Batch(x[:4])).argmax(1) == given[:4, 0]
+    assert (loss.also["correct"].sum() / loss.also["labelled"].sum()).item() == pytest.approx(
+        right.float().mean().item()
+    )
 
 
 def test_until_the_lead_is_over_only_labels_move_the_classifier():

@@ -123,7 +123,7 @@ class M2(LatentModel):
             "model": Loss(
                 terms,
                 {"rate": weight, "label_rate": weight, "classification": self.alpha * self._scarcity(known)},
-                also={"correct": correct},
+                also={"labelled": known.to(log_q.dtype), "correct": correct},
             )
         }
 
