@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -327,6 +328,9 @@ def test_what_cannot_be_resumed_is_said(rows, tmp_path, monkeypatch):
     sfumato.fit("rows.npy", run="p", **QUICK)
     with pytest.raises(SfumatoError, match="width cannot change when a run is resumed"):
         sfumato.fit(resume="p", width=32)
+    with pytest.raises(SfumatoError, match="lr cannot change when a run is resumed"):
+        sfumato.fit(resume="p", lr=1.0)
+    assert sfumato.load("p").config_.training.lr != 1.0
     with pytest.raises(SfumatoError, match="model cannot be given together with resume"):
         sfumato.fit(resume="p", model="vae")
     np.save("rows.npy", rows + 1)
@@ -336,6 +340,22 @@ def test_what_cannot_be_resumed_is_said(rows, tmp_path, monkeypatch):
     with pytest.raises(SfumatoError, match="held in memory"):
         sfumato.fit(resume="q")
     assert sfumato.fit(rows, resume="q").config_.training.steps == 15
+
+
+@pytest.mark.parametrize("labels", [np.array([0, 1, 2]), np.array([True, False]), np.array(["b", "a"])])
+def test_classes_are_told_as_the_labels_came(labels):
+    y = np.resize(labels, 60)
+    x = np.random.default_rng(0).normal(size=(60, 2)) + 9 * (y == labels[0])[:, None]
+    auto = sfumato.Autoencoder(model="m2", steps=5, given=["label"]).fit(x, y)
+    told = auto.predict(x)
+    assert told.dtype.kind == labels.dtype.kind
+    assert auto.classes_.tolist() == sorted(labels.tolist())
+    assert 0 <= accuracy_score(y, told) <= 1
+
+
+def test_what_has_no_classes_says_so_as_an_attribute_that_is_not_there(auto):
+    assert not hasattr(auto, "classes_")
+    assert "encode" in dir(auto)
 
 
 def test_no_source_is_said():
@@ -380,3 +400,8 @@ def test_an_array_of_the_columns_of_a_frame_is_read_under_their_names() -> None:
     with pytest.warns(UserWarning, match="valid feature names"):
         found = model.transform(frame.to_numpy())
     np.testing.assert_allclose(found, model.transform(frame), rtol=1e-5, atol=1e-6)
+
+
+def test_pictures_of_several_sizes_in_a_list_are_refused_in_one_line():
+    with pytest.raises(SfumatoError, match=r"^X: its rows are not of one length; give a rectangular array$"):
+        sfumato.fit([np.zeros((8, 8), np.uint8), np.zeros((5, 8), np.uint8)], **QUICK)

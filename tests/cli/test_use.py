@@ -131,6 +131,8 @@ def test_pictures_are_written_as_a_grid_or_a_folder_or_an_array(cli):
 
 def test_a_built_in_set_is_taken_by_name(cli, moons):
     assert json.loads(cli("score", moons, "moons", "--json").out)["examples"] == 200, "as drawn for the training"
+    assert len(sfumato.load(moons).transform("moons")) == 200
+    assert cli("evaluate", moons, "moons", "--families", "bounds", "--quick").code == 0
     said = cli("score", moons, "digits")
     assert said.code == 2
     assert said.err == "sfumato: digits: not of the kind this model was trained on; give it a table\n"

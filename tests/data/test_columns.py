@@ -443,3 +443,37 @@ def test_text_that_spells_dates_in_one_way_is_dates(spelling: str) -> None:
     assert columns.infer("v", pa.array([f"2024{i:04}" for i in range(100, 140)])) == "identifier"
     mixed = pa.array([*words.to_pylist(), "soon"])
     assert columns.infer("v", mixed) == "categorical"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (pa.array([0.25, -2.3, None]), r"'v' holds numbers \(double\), where kind datetime needs .*leave its kind out"),
+        (pa.array([1, 2, 3]), r"'v' holds whole numbers \(int64\).*leave its kind out"),
+        (pa.array([20200103, None, 20211231]), "write them as text or dates, 20200103 as 2020-01-03"),
+        (pa.array([True, False]), "'v' holds booleans"),
+    ],
+)
+def test_numbers_are_no_dates(values: pa.Array, said: str) -> None:
+    with pytest.raises(SfumatoError, match=said):
+        learned(values, "datetime")
+
+
+def test_dates_that_were_text_are_taken_as_dates_too() -> None:
+    column = learned(pa.array(["2020-01-01T10:00:00", "2020-01-03T10:00:00"]))
+    found = back(column, pa.array([datetime.datetime(2020, 1, 3, 10)], pa.timestamp("us")))
+    assert found.to_pylist() == ["2020-01-03T10:00:00"]
+
+
+@pytest.mark.parametrize(("most", "kind"), [(200, pa.uint8()), (250, pa.int64())])
+def test_identifiers_outgrow_a_narrow_type_and_never_begin_anew(most: int, kind: pa.DataType) -> None:
+    column = learned(pa.array(range(most), pa.uint8()))
+    found = column.form.dress(column.decode(np.zeros(20)))
+    assert found.type == kind
+    assert found.to_pylist() == list(range(most, most + 20))
+
+
+def test_identifiers_beyond_64_bits_are_refused() -> None:
+    column = learned(pa.array(range(2**63 - 30, 2**63 - 2)))
+    with pytest.raises(SfumatoError, match=r"'v': identifiers after \d+ do not fit in 64 bits.*--drop v"):
+        column.decode(np.zeros(20))

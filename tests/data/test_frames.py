@@ -10,8 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sfumato.data import frames, frames_stream
+from sfumato.data import columns, frames, frames_stream
 from sfumato.errors import SfumatoError
+
+QUOTES = ('"x,u', 'x,"u')
+"""A line whose quote stays open, in the first or the last column."""
 
 
 def text(path: Path, content: str | bytes) -> Path:
@@ -39,6 +42,41 @@ def test_whole_numbers_with_a_zero_before_them_are_codes_and_keep_it(tmp_path: P
     table, _ = frames.read(path)
     assert table.to_pylist() == [{"zip": "00501", "n": 0}, {"zip": "10001", "n": 10}]
     assert [piece.to_pylist() for piece in frames_stream.batches(path, 9)] == [table.to_pylist()]
+
+
+def test_codes_keep_their_zeros_wherever_the_first_stands(tmp_path: Path) -> None:
+    numbers = "".join(f"{10000 + i},{i / 8}\n" for i in range(9000))
+    path = text(tmp_path / "a.csv", f"zip,x\n{numbers}00501,0.5\n")
+    table, _ = frames.read(path)
+    assert [str(kind) for kind in table.schema.types] == ["string", "double"]
+    assert table.slice(9000).to_pylist() == [{"zip": "00501", "x": 0.5}]
+    assert frames_stream.types(path) == dict(zip(table.schema.names, table.schema.types, strict=True))
+    path = text(tmp_path / "b.csv", f"zip,x\n{numbers}0,0.5\n")
+    assert frames.read(path)[0].schema.types == list(frames_stream.types(path).values()) == [pa.int64(), pa.float64()]
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        *("2020-11-01T10:05:36", "2020-11-01T10:05:36Z", "2020-11-01 10:05:36Z", "2020-11-01 10:05:36.000000"),
+        *("2020-11-01 10:05:36.120", "2020-11-01 10:05", "2020-11-01T10:05", "2020-11-01 10:05:36", "2020-11-01"),
+    ],
+)
+def test_times_come_back_as_they_were_spelt(tmp_path: Path, time: str) -> None:
+    rows = "".join(f"{time.replace('-01', f'-{1 + i % 28:02d}', 1)},{i}.5\n" for i in range(60))
+    path = text(tmp_path / "a.csv", "t,x\n" + rows)
+    table, _ = frames.read(path)
+    assert columns.infer("t", table["t"]) == "datetime"
+    for found in (table, pa.concat_tables(frames_stream.batches(path, 7))):
+        frames.write(found, tmp_path / "b.csv")
+        assert (tmp_path / "b.csv").read_text() == path.read_text()
+
+
+def test_times_of_several_spellings_or_offsets_are_read_as_times(tmp_path: Path) -> None:
+    mixed = text(tmp_path / "a.csv", "t\n2020-11-01T10:05:36\n2020-11-01\n2020-11-01 10:05\n")
+    assert frames.read(mixed)[0].schema.types == [pa.timestamp("s")]
+    zoned = text(tmp_path / "b.csv", "t\n2020-11-01T10:05+02\n2020-11-02T10:05+02\n")
+    assert frames.read(zoned)[0].schema.types == [pa.timestamp("s", "UTC")]
 
 
 def test_times_of_day_are_written_without_empty_fractions(tmp_path: Path) -> None:
@@ -80,6 +118,67 @@ def test_file_that_is_no_table_is_refused_by_name_and_line(tmp_path: Path, conte
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_quote_that_nobody_closes_is_refused_with_its_line(tmp_path: Path, last: bool, ending: str) -> None:
+    rows = "".join(f"{i},u\n" for i in range(100))
+    content = f"a,b\n{rows}{QUOTES[last]}\n{rows}".encode()
+    path = text(tmp_path / f"a{ending}", gzip.compress(content) if ending.endswith(".gz") else content)
+    for reader in (frames.read, frames_stream.types):
+        with pytest.raises(SfumatoError, match=rf"a{ending}: line 102 opens a quote .* never closed"):
+            reader(path)
+
+
+@pytest.mark.parametrize("content", ['x,"u\r\ny,v\r\n', '5" pipe,"a ""b"""\nx,"u', '"a\nb",c\n"x,u\n'])
+def test_quote_is_open_at_the_end_whatever_stands_before_it(tmp_path: Path, content: str) -> None:
+    with pytest.raises(SfumatoError, match="opens a quote"):
+        frames.read(text(tmp_path / "a.csv", "a,b\n" + content))
+
+
+def test_quotes_that_are_closed_or_letters_are_none_that_is_open(tmp_path: Path) -> None:
+    content = '\ufeff"a",b\n5" pipe,7"\n"x ""y""",3" "and\n4,"u\n""v""\n"\n5,"w\n"'
+    rows = frames.read(text(tmp_path / "a.csv", content))[0].to_pylist()
+    assert [tuple(row.values()) for row in rows] == [
+        *(('5" pipe', '7"'), ('x "y"', '3" "and'), ("4", 'u\n"v"\n'), ("5", "w\n"))
+    ]
+
+
+def test_gzip_is_read_whatever_the_file_is_called(tmp_path: Path) -> None:
+    path = text(tmp_path / "a.csv", gzip.compress(b"a,b\n1,x\n2,y\n"))
+    table, _ = frames.read(path)
+    assert table.to_pydict() == {"a": [1, 2], "b": ["x", "y"]}
+    assert pa.concat_tables(frames_stream.batches(path, 1)).to_pydict() == table.to_pydict()
+
+
+def test_index_that_pandas_wrote_is_no_column_unless_it_is_asked_for(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0]}, index=[3, 1, 2])
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.rename_axis("who").to_parquet(tmp_path / "b.parquet")
+    (tmp_path / "b.parquet.gz").write_bytes(gzip.compress((tmp_path / "b.parquet").read_bytes()))
+    for path in sorted(tmp_path.iterdir()):
+        assert frames.read(path)[0].column_names == list(frames_stream.types(path)) == ["a", "b"]
+        assert next(frames_stream.batches(path, 2)).column_names == ["a", "b"]
+    for path in (tmp_path / "b.parquet", tmp_path / "b.parquet.gz"):
+        known = frames_stream.types(path, ["who"])
+        assert frames.read(path, keep=["who"])[0].column_names == list(known) == ["a", "b", "who"]
+        assert next(frames_stream.batches(path, 2, known=known))["who"].to_pylist() == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0.5, 1.5], "column 0.5 has a label of type float"),
+        ([("a", 1), ("b", 2)], r"column \('a', 1\) has a label of type tuple"),
+        (["a", np.nan], "column nan has a label of type float"),
+        ([False, True], "column False has a label of type bool"),
+        (["a", 0], "columns 'a' and 0 are called by text and by a number"),
+    ],
+)
+def test_frame_whose_columns_cannot_be_called_is_refused(labels: list, said: str) -> None:
+    with pytest.raises(SfumatoError, match=said):
+        frames.is_frame(pd.DataFrame([[1, 2], [3, 4]], columns=labels))
+
+
 def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SfumatoError, match="no such file"):
         frames.read(tmp_path / "none.csv")
@@ -104,6 +203,8 @@ def test_source_that_is_no_table_is_refused() -> None:
         frames.read(3)
     with pytest.raises(SfumatoError, match="column 'a' cannot be read as one kind of value"):
         frames.read(pd.DataFrame({"a": [1, "x"]}))
+    with pytest.raises(SfumatoError, match="column 'a' cannot be read as one kind of value"):
+        frames.read(pd.DataFrame({"a": pd.Series([2**70, 1], dtype=object)}))
     with pytest.raises(SfumatoError, match="column 'a' stands there twice"):
         frames.read(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(SfumatoError, match="different lengths: a 1, b 2"):
@@ -258,6 +359,12 @@ def test_reservoir_is_a_fair_part_that_keeps_labels_and_ends() -> None:
 def test_decimal_comma_is_read_where_another_mark_separates(tmp_path: Path) -> None:
     table, _ = frames.read(text(tmp_path / "a.csv", "a;b\n1,5;x, y\n-2,25;z\n"))
     assert table.to_pydict() == {"a": [1.5, -2.25], "b": ["x, y", "z"]}
+
+
+@pytest.mark.parametrize(("cell", "number"), [("1,5", "0.52"), ("1.5", "0,52")])
+def test_one_cell_of_text_does_not_choose_the_decimal_mark(tmp_path: Path, cell: str, number: str) -> None:
+    table, _ = frames.read(text(tmp_path / "a.csv", f"a;b\n{number};u\n2;{cell}\n;v\n"))
+    assert table.to_pydict() == {"a": [0.52, 2.0, None], "b": ["u", cell, "v"]}
 
 
 def test_table_without_rows_or_columns_is_refused() -> None:

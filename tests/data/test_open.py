@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,6 +141,12 @@ def saved(path: Path, array: np.ndarray) -> Path:
     return path
 
 
+def zipped(path: Path) -> Path:
+    with path.open("wb") as opened:
+        np.savez(opened, x=np.zeros((5, 3)))
+    return path
+
+
 def written(path: Path, text: bytes) -> Path:
     path.write_bytes(text)
     return path
@@ -156,6 +163,17 @@ def written(path: Path, text: bytes) -> Path:
         (lambda folder: written(folder / "e.csv", b""), r"e\.csv: .*empty"),
         (lambda folder: written(folder / "d.npy", b"\x93NUMPY nonsense"), r"d\.npy: damaged"),
         (lambda folder: written(folder / "d.npz", b"PK\x03\x04 nonsense"), r"d\.npz: damaged"),
+        (
+            lambda folder: written(folder / "t.npy", b"not numpy"),
+            r"t\.npy: damaged, not readable as \.npy .* with np\.save$",
+        ),
+        (
+            lambda folder: written(folder / "t.npz", b"not a zip"),
+            r"t\.npz: damaged, not readable as \.npz .* np\.savez$",
+        ),
+        (lambda folder: zipped(folder / "z.npy"), r"z\.npy: damaged, not readable as \.npy"),
+        (lambda folder: written(folder / "a.npz", b"\x93NUMPY\x01\0v\0"), r"a\.npz: damaged, not readable as \.npz"),
+        (lambda folder: written(folder / "p.npy", pickle.dumps([1, 2])), r"p\.npy: holds Python objects"),
         (lambda folder: written(folder / "x.xlsx", b"PK"), r"x\.xlsx: not a kind of file known"),
         (lambda folder: saved(folder / "o.npy", np.array([{}, {}], object)), r"o\.npy: holds Python objects"),
         (lambda folder: saved(folder / "s.npy", np.array([["a"], ["b"]])), "not of numbers"),

@@ -13,12 +13,20 @@ from PIL import Image
 
 from sfumato import data
 from sfumato.data import DataOptions, arrays, schema
+from sfumato.data import folder as files
+from sfumato.data.dataset import Dataset
 from sfumato.data.picture import PictureSchema
 from sfumato.errors import SfumatoError
 
 
 def levels(*shape: int, high: int = 256, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, high, shape).astype(np.uint8)
+
+
+def _training_rows(opened: Dataset, raw: np.ndarray) -> set[int]:
+    """Which rows of `raw` are training rows of `opened`."""
+    taken = opened.schema.decode(opened.train.take(slice(None)).x)
+    return {row for row in range(len(raw)) if (taken == raw[row]).all((1, 2)).any()}
 
 
 def filled(folder: Path, number: int = 6, mode: str = "RGB", size: tuple[int, int] = (10, 8)) -> Path:
@@ -76,7 +84,7 @@ def test_doubtful_layouts_follow_where_they_come_from() -> None:
     [
         (np.full((5, 3, 3), -1), "picture 1 holds -1"),
         (np.array([[[0.5]], [[np.nan]], [[0.1]]]), "picture 2 holds nan"),
-        (np.array([[[0.5]], [[3.5]], [[0.1]]]), r"floats from 0 to 1|levels from 0 to 1;"),
+        (np.array([[[0.5]], [[3.5]], [[0.1]]]), r"holds floats up to 3\.5; give 0 to 1, or"),
         (np.array([[[0.5, 3.5]]] * 3), "give 0 to 1, or 0 to 255, or add --sequences"),
         (np.zeros((5, 9, 9, 9)), "C from 1 to 4"),
         (np.zeros((2, 2, 2, 2, 2)), r"give \(N, D\), or pictures"),
@@ -182,6 +190,43 @@ def test_odd_modes_are_read(tmp_path: Path) -> None:
     assert opened.train.take(slice(None)).x.float().mean() > 254
 
 
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (np.array([[0, 0.25], [0.5, 1]], np.float32), [[0, 64], [128, 255]]),
+        (np.array([[0, 0.25], [100, 255]], np.float32), [[0, 0], [100, 255]]),
+        (np.array([[0, 17], [100, 255]], np.int32), [[0, 17], [100, 255]]),
+        (np.array([[0, 257], [25700, 65535]], np.int32), [[0, 1], [100, 255]]),
+    ],
+    ids=["to 1", "to 255", "8 bits", "16 bits"],
+)
+def test_floats_and_long_integers_become_eight_bits(tmp_path: Path, values: np.ndarray, wanted: list) -> None:
+    for name in "abc":
+        Image.fromarray(values).save(tmp_path / f"{name}.tif")
+    opened = data.open(tmp_path, options=DataOptions(split=(1, 0, 0)))
+    assert opened.train.take(slice(0, 1)).x[0, 0].tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.float32(-0.5), "-0.5"),
+        (np.float32(np.nan), "nan"),
+        (np.float32(255.5), "255.5"),
+        (np.int32(-1), "-1"),
+        (np.int32(65536), "65536"),
+    ],
+)
+def test_pixels_on_no_known_scale_are_refused(tmp_path: Path, value: np.generic, said: str) -> None:
+    folder = filled(tmp_path / "p", mode="L")
+    values = np.zeros((8, 10), value.dtype)
+    values[2, 3] = value
+    Image.fromarray(values).save(folder / "bad.tif")
+    cure = "scale its pixels to 0 to 1 or 0 to 255, or take it out of the folder"
+    with pytest.raises(SfumatoError, match=rf"bad\.tif: holds the pixel {said}; {cure}$"):
+        data.open(folder)
+
+
 def test_the_camera_orientation_is_followed(tmp_path: Path) -> None:
     folder = filled(tmp_path / "p", number=2, mode="L", size=(8, 4))
     upright = Image.fromarray(levels(8, 4))
@@ -276,8 +321,80 @@ def test_new_pictures_are_brought_to_what_was_learned(tmp_path: Path) -> None:
     raw = learned.read(tmp_path / "new.png")
     assert raw.shape == (1, 8, 10, 3)
     assert raw[0, 0, 0].tolist() == [1, 2, 3]
-    with pytest.raises(SfumatoError, match="trained on pictures of 3×8×10"):
+    with pytest.raises(SfumatoError, match=r"trained on pictures of shape \(N, 8, 10, 3\); give it pictures of that"):
         learned.read(levels(4, 9, 9))
+
+
+@pytest.mark.parametrize(
+    ("trained", "given", "match"),
+    [
+        ((9, 8, 8), (4, 1, 8, 8), r"has shape \(4, 1, 8, 8\); .* of shape \(N, 8, 8\); reshape\(-1, 8, 8\) brings"),
+        ((9, 8, 8), (4, 64), r"of shape \(N, 8, 8\); reshape\(-1, 8, 8\) brings"),
+        ((9, 6, 5, 3), (6, 5, 3), r"of shape \(N, 6, 5, 3\); reshape\(-1, 6, 5, 3\) brings"),
+        ((9, 6, 5, 3), (4, 3, 6, 5), r"of shape \(N, 6, 5, 3\); move the channels to the end: np\.moveaxis\(X, 1, 3\)"),
+        (
+            (9, 3, 6, 5),
+            (4, 6, 5, 3),
+            r"of shape \(N, 3, 6, 5\); move the channels to the front: np\.moveaxis\(X, 3, 1\)",
+        ),
+        ((9, 6, 5, 3), (4, 5, 6, 3), r"of shape \(N, 6, 5, 3\); give it pictures of that shape"),
+    ],
+)
+def test_an_array_laid_out_otherwise_is_told_how_to_come_by_the_shape(
+    trained: tuple[int, ...], given: tuple[int, ...], match: str
+) -> None:
+    learned = PictureSchema.learn(levels(*trained), None, DataOptions())
+    with pytest.raises(SfumatoError, match=match):
+        learned.read(levels(*given))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64])
+@pytest.mark.parametrize("top", [16, 255])
+def test_pictures_scaled_to_one_are_refused_by_a_model_of_levels(top: int, dtype: type) -> None:
+    raw = levels(9, 4, 5, high=top + 1).astype(dtype)
+    raw[0, 0, 0] = top
+    learned = PictureSchema.learn(raw, None, DataOptions())
+    for small in (np.float64, np.float32, np.float16):
+        with pytest.raises(SfumatoError, match=f"X: holds floats from 0 to 1; .* 0 to {top}; multiply it by {top}$"):
+            learned.read((raw / top).astype(small))
+    with pytest.raises(SfumatoError, match=f"X: holds booleans; .* multiply it by {top}$"):
+        learned.read(raw > 3)
+    for good in (
+        raw,
+        raw.astype(np.int64),
+        raw.astype(np.float32),
+        np.minimum(raw, 1),
+        np.minimum(raw, 1).astype(float),
+    ):
+        assert learned.read(good) is good
+
+
+def test_what_a_model_of_levels_makes_of_dark_pictures_is_read_again() -> None:
+    for dtype in (np.float64, np.float32):
+        learned = PictureSchema.learn(levels(9, 4, 5, high=17).astype(dtype), None, DataOptions())
+        made = learned.decode(torch.rand(3, 1, 4, 5, generator=torch.Generator().manual_seed(0)))
+        assert made.max() < 1
+        assert learned.read(made) is made
+
+
+def test_a_model_of_two_levels_reads_booleans_and_whole_numbers() -> None:
+    for raw in (levels(9, 4, 5, high=2).astype(bool), levels(9, 4, 5, high=2)):
+        learned = PictureSchema.learn(raw, None, DataOptions())
+        for dtype in (bool, np.uint8, np.float32):
+            assert (learned.levels(learned.read(raw.astype(dtype))) == torch.from_numpy(raw[:, None].astype(int))).all()
+
+
+@pytest.mark.parametrize(
+    ("raw", "size"), [(levels(60, 4, 4, high=16).astype(int), 17), (levels(60, 4, 4, high=2) * 1.0, 256)]
+)
+def test_the_number_of_levels_is_read_off_all_rows(tmp_path: Path, raw: np.ndarray, size: int) -> None:
+    rare = data.open(raw)
+    chosen = next(row for row in range(60) if row not in _training_rows(rare, raw))
+    raw[chosen, 0, 0] = 16 if size == 17 else 0.5
+    np.save(tmp_path / "x.npy", raw)
+    learned = data.open(tmp_path / "x.npy").schema
+    assert learned.spec.fields[0].size == size
+    assert len(learned.read(tmp_path / "x.npy")) == 60
 
 
 @pytest.mark.parametrize("name", ["out.npy", "out.npz", "out.png", "out"])
@@ -331,3 +448,12 @@ def test_what_is_made_of_files_is_called_after_them(tmp_path: Path) -> None:
     made = sorted(path.relative_to(tmp_path / "made").as_posix() for path in (tmp_path / "made").rglob("*.png"))
     assert made == ["cat/0.png", "cat/1.png", "dog/0.jpg.png", "dog/0.png.png"]
     assert (np.asarray(Image.open(tmp_path / "made/cat/1.png")) == raw[1]).all()
+
+
+def test_no_two_files_are_called_alike(tmp_path: Path) -> None:
+    names = ["1.jpg", "1.png", "1.jpg.png", "1.jpg.png.bmp", "2.png", "2.PNG"]
+    shown = levels(len(names), 4, 4, 1)
+    files.save(shown, tmp_path / "made", names)
+    made = {np.asarray(Image.open(path)).tobytes() for path in (tmp_path / "made").iterdir()}
+    assert made == {one.tobytes() for one in shown}
+    assert (tmp_path / "made" / "2.png.png").exists()

@@ -291,3 +291,28 @@ def test_the_ring_moves_one_place_a_step_in_the_direction_of_its_label() -> None
     assert opened.train.labels is not None
     expected = np.where(opened.train.labels == opened.schema.label_names.index("forth"), 1, 15)
     np.testing.assert_array_equal(moves, np.tile(expected[:, None], (1, 19)))
+
+
+@pytest.mark.parametrize("spelling", ["%d/%m/%Y %H:%M", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M"])
+def test_times_that_are_text_are_read_as_tables_read_them(tmp_path: Path, spelling: str) -> None:
+    dates = pd.date_range("2024-03-31 10:00", periods=8, freq="h")
+    frame = pd.DataFrame({"sid": [0] * 4 + [1] * 4, "t": dates.strftime(spelling), "v": range(8)})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    found = series.load(tmp_path / "a.csv", id="sid", time="t", label=None, channels=("v",))
+    assert found.dates == "timestamp[s]"
+    np.testing.assert_array_equal(np.diff(found.time), np.full((2, 3), 3600.0))
+    assert found.keys.times.to_pylist() == frame["t"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"t": ["day 1", "day 2"]}, "column 't' holds text, as 'day 1'.*write its times as 2024-05-31 18:30:00"),
+        ({"t": [1, 2], "w": pd.date_range("2024", periods=2)}, r"'w' holds dates.*--time w\), or leave .*--drop w"),
+        ({"t": [1, 2], "future": [1, 2]}, r"'future' has the name of one that forecast adds; rename it"),
+    ],
+)
+def test_columns_that_are_no_times_and_no_channels_are_refused_with_the_cure(columns: dict, said: str) -> None:
+    frame = pd.DataFrame({"sid": [0, 0], "v": [1.0, 2.0]} | columns)
+    with pytest.raises(SfumatoError, match=said):
+        series.load(frame, id="sid", time="t", label=None)

@@ -8,8 +8,10 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from pyarrow import parquet as pq
 
 from sfumato import data
 from sfumato.data import DataOptions, lines, markov, schema
@@ -76,6 +78,27 @@ def test_symbols_never_seen_in_training_are_missing_and_said_to_be(caplog: pytes
     expected = [[0, torch.nan, 1, 3, 3], [1, 3, 3, 3, 3], [torch.nan, torch.nan, 3, 3, 3]]
     torch.testing.assert_close(x[:, :, 0], torch.tensor(expected), equal_nan=True)
     assert learned.decode(x).tolist() == ["a\ufffdb", "b", "\ufffd\ufffd"]
+    learned.read(["axb", "b", "zz"])
+    assert len(caplog.messages) == 1, "it is said once"
+
+
+def test_rows_may_be_padded_far_beyond_the_longest_sequence() -> None:
+    x = np.random.default_rng(0).integers(0, 3, (40, 8)).astype(float)
+    x[:, 5:] = np.nan
+    x[0, 3:] = np.nan
+    learned = opened(x, symbols=True)
+    assert learned.spec.shape == (6, 1)
+    np.testing.assert_array_equal(learned.decode(learned.encode(learned.read(x)).x), x[:, :5])
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv.gz", "parquet"])
+def test_made_text_in_a_table_is_read_again(tmp_path: Path, ending: str) -> None:
+    learned, path = opened(WORDS * 20), tmp_path / f"made.{ending}"
+    learned.write(np.array(WORDS, object), path)
+    assert learned.read(path).tolist() == WORDS
+    pq.write_table(pa.table({"words": WORDS}), tmp_path / "other.parquet")
+    with pytest.raises(SfumatoError, match=r"other\.parquet: has no column 'text'"):
+        learned.read(tmp_path / "other.parquet")
 
 
 def test_the_vocabulary_is_that_of_the_training_part_alone() -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from sfumato import data
 from sfumato.data import frames, schema
 from sfumato.data.options import DataOptions
 from sfumato.data.table import TableSchema
@@ -345,3 +346,25 @@ def test_many_labels_are_one_index_each_and_survive_saving() -> None:
     assert time.process_time() - start < 1
     assert found.spec.fields[0].size == 100_000
     assert found.decode_table(x)["c"].to_pylist() == names
+
+
+def test_identifiers_that_outgrew_their_type_stand_in_the_rows() -> None:
+    frame = pd.DataFrame({"id": np.arange(250, dtype=np.uint8), "x": np.arange(250) % 7 / 2})
+    schema = learn(frames.read(frame)[0], seed=1)
+    encoded = schema.encode(frame)
+    assert schema.decode_table(encoded.x)["id"].to_pylist() == list(range(250, 500))
+    assert schema.decode_table(encoded.x[:3]).schema.field("id").type == pa.uint8()
+    later = frame.assign(id=np.arange(1000, 1250))
+    beside = schema.decode_beside(encoded.x, None, schema.read(later), later)
+    assert pa.table(beside)["id"].to_pylist() == list(range(1000, 1250))
+
+
+def test_index_that_pandas_wrote_is_modelled_only_if_an_option_names_it(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.arange(60) % 7 / 2, "b": np.arange(60) % 5 / 2}, index=np.arange(60) * 3)
+    path = tmp_path / "a.parquet"
+    frame.rename_axis("who").to_parquet(path)
+    for streaming in ("no", "yes"):
+        assert data.open(path, options=DataOptions(streaming=streaming)).schema.names == ("a", "b")
+        schema = data.open(path, options=DataOptions(streaming=streaming, kinds={"who": "integer"})).schema
+        assert schema.names == ("a", "b", "who")
+        assert schema.read(path).column_names == ["a", "b", "who"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sfumato.cli.doctor import _free, in_short, text
+from sfumato.cli.doctor import _free, _unit, in_short, text
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure
 from sfumato.evaluation.doctor import HEALTHY, Finding
@@ -92,6 +92,12 @@ def test_cures_of_another_model_are_not_applied_and_the_worse_finding_wins():
 def test_a_change_counts_only_beyond_its_noise(before, after, better, expected):
     one, two = (Measure("x", value, "", "", error=0.1, better=better) for value in (before, after))
     assert Change(one, two).better is expected
+
+
+def test_what_was_changed_in_number_is_told_with_both_units():
+    one, two = (Measure("active units", float(n), f"of {n} latents", "") for n in (16, 32))
+    assert _unit(Change(one, two)) == "of 16 latents, then of 32 latents"
+    assert _unit(Change(two, two)) == "of 32 latents"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,12 @@ def test_the_same_points_are_all_found_also_where_rows_repeat():
         assert values[2] >= 1.0
 
 
+def test_a_point_alone_is_near_to_itself_only():
+    one = np.array([[1.0, 2.0]])
+    assert neighbourhoods(one, one, error=False)[0].tolist() == [1.0, 1.0, 1.0, 1.0]
+    assert neighbourhoods(one, one + 1, error=False)[0].tolist() == [0.0, 0.0, 0.0, 0.0]
+
+
 def test_half_the_modes_dropped_halves_recall_and_coverage_and_leaves_precision():
     values, errors = neighbourhoods(lumps(1000, 8, 0), lumps(1000, 4, 1))
     precision, recall, density, coverage = values

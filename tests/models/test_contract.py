@@ -158,3 +158,7 @@ def test_a_misspelt_model_or_option_is_answered_with_the_right_one() -> None:
         build("betavae", SPECS["vector"])
     with pytest.raises(SfumatoError, match="did you mean beta"):
         build("beta_vae", SPECS["vector"], bta=4)
+    with pytest.raises(SfumatoError, match="prior is 'vampp': did you mean vamp"):
+        build("vae", SPECS["vector"], prior="vampp")
+    with pytest.raises(SfumatoError, match="latent_dim is '3', which is text: give a number"):
+        build("vae", SPECS["vector"], latent_dim="3")

@@ -12,6 +12,7 @@ import pytest
 
 from sfumato.evaluation.doctor import Finding
 from sfumato.report import html
+from sfumato.report.look import figure, save
 from sfumato.studies import compare
 
 PLACES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -86,6 +87,26 @@ def test_pages_are_whole_on_a_phone_and_on_a_screen_in_the_light_and_in_the_dark
             context.close()
     assert shown[360, "light"] == shown[1280, "light"]
     assert shown[360, "light"] != shown[360, "dark"]
+
+
+def test_a_sheet_as_wide_as_it_is_high_is_swiped_on_a_phone_and_not_shrunk(browser, picture_run, tmp_path):
+    def sheet_of(width, height):
+        words = {"title": "t", "alt": "an empty sheet", "caption": "c"}
+        return save(tmp_path, f"{width}-{height}", lambda look: figure(width, height, look), **words)
+
+    found = [sheet_of(9, height) for height in (3, 7, 12)]
+    small = sheet_of(3.3, 3.3)
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    sheet = context.new_page()
+    sheet.goto(html(picture_run.run_, [*found, small]).as_uri())
+    widths = sheet.evaluate("[...document.images].map(one => one.getBoundingClientRect().width)")
+    assert widths[:3] == [640, 640, 640]
+    assert widths[3] <= 360
+    swiped = "[...document.querySelectorAll('.view')].map(one => one.scrollWidth > one.clientWidth)"
+    assert sheet.evaluate(swiped) == [True, True, True, False]
+    assert sheet.locator(".swipe:visible").count() == 3
+    assert sheet.evaluate("document.documentElement.scrollWidth") == 390
+    context.close()
 
 
 def test_the_verdict_is_told_first(report, browser):

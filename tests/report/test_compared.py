@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -57,3 +58,20 @@ def test_words_of_a_user_are_never_markup_and_nothing_is_asked_of_the_network(fi
     assert not re.search(r"(src|href|srcset)=\"(?!data:|#)", text)
     assert "&lt;b&gt;1" in text
     assert len(text) < 5_000_000
+
+
+def test_bounds_that_are_not_compared_keep_their_unit(fitted, tmp_path):
+    x = NOISE.integers(0, 256, (40, 5, 5), np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    for likelihood in ("gaussian", "bernoulli"):
+        fitted(tmp_path / "x.npy", tmp_path, likelihood, model="vae", likelihood=likelihood, steps=3)
+    found = compare([str(tmp_path / "gaussian"), str(tmp_path / "bernoulli")])
+    bound = found.row("−ELBO")
+    assert bound is not None
+    assert bound.unlike
+    text = compared(found, tmp_path / "c.html").read_text(encoding="utf-8")
+    for name in ("distortion", "−ELBO"):
+        assert f"{name} <small>nats per example, lower is better</small> <small>not compared" in text
+    told = [replace(row, one_unit=False) for row in found.rows]
+    text = compared(replace(found, rows=tuple(told)), tmp_path / "c.html").read_text(encoding="utf-8")
+    assert "nats per example" not in text.partition("What they mean")[0].partition('id="measures"')[2]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
 
+import sfumato
 from sfumato.artifacts import Run
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure
@@ -141,6 +144,17 @@ def test_commands_are_filled_in_with_names_that_exist(plane_run):
     assert any("--given" in line and "label=" in line and first[:7] in line for line in lines)
     assert "two <b> lumps'" in lines[0]
     compile(lines[-1], "python", "exec")
+
+
+def test_commands_read_the_data_as_the_run_did(tmp_path):
+    run = sfumato.fit("sprites", likelihood="gaussian", rows=300, steps=5, run=tmp_path / "d").run_
+    again = next(line for _, line in commands(run, run.config(), run.schema()) if " sweep " in line)
+    assert again == "sfumato sweep sprites --models vae --likelihood gaussian --rows 300 --seeds 5"
+    days = pa.table(
+        {"s": [1] * 4 + [2] * 4 + [3] * 4, "t": [date(2024, 1, n) for n in (1, 2, 3, 4)] * 3, "v": range(12)}
+    )
+    dated = sfumato.fit(days, model="td_vae", id="s", time="t", steps=2, run=tmp_path / "days").run_
+    assert "--jumps 1d,4d,8d" in commands(dated, dated.config(), dated.schema())[0][1]
 
 
 def test_report_stands_or_is_not_there(plane_run, tmp_path):

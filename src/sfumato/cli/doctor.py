@@ -14,7 +14,7 @@ from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
     from sfumato.evaluation.doctor import Finding
-    from sfumato.studies.cure import Cured
+    from sfumato.studies.cure import Change, Cured
 
 WIDTH = 100
 
@@ -110,8 +110,7 @@ def _beside(found: Cured) -> str:
     assert found.after.run_ is not None
     marks = {True: "better", False: "worse", None: ""}
     rows = [
-        [one.after.name, _value(one.before), _value(one.after), marks[one.better], one.after.unit]
-        for one in found.changes
+        [one.after.name, _value(one.before), _value(one.after), marks[one.better], _unit(one)] for one in found.changes
     ]
     findings = [", ".join(one.name.replace("_", " ") for one in side) for side in found.found]
     rows.append(["doctor", *findings, "", ""])
@@ -124,6 +123,12 @@ def _beside(found: Cured) -> str:
             f"The new run is {found.after.run_.path}; the old one is as it was.",
         ]
     )
+
+
+def _unit(change: Change) -> str:
+    """What both are in; where that changed too, as the number of latents may, what each was in."""
+    before, after = change.before.unit, change.after.unit
+    return after if before == after else f"{before}, then {after}"
 
 
 def _value(measure: Any) -> str:

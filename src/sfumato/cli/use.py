@@ -10,7 +10,6 @@ from cyclopts import Parameter
 
 from sfumato.cli.flags import WHOLE, pairs
 from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, as_text, number, table
-from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
@@ -281,22 +280,10 @@ def _load(run: str, device: Device) -> Autoencoder:
 def _read(auto: Autoencoder, source: str) -> Any:
     """The examples of a file, a folder or, as they were drawn for the training, of a built-in set."""
     from sfumato import data
-    from sfumato.data.arrays import Arrays
-    from sfumato.data.lines import Lines
-    from sfumato.data.opening import built_in
-    from sfumato.data.series import Series
 
-    if Path(source).exists():
-        return auto.schema_.read(source)
-    if source in data.names():
-        own, kind = auto.config_.data, auto.schema_.kind
-        rows = built_in(source, own if source == auto.config_.source else DataOptions())
-        kinds = {Series: ("sequence",), Lines: ("symbols",), Arrays: ("picture", "vector")}
-        if kind not in kinds.get(type(rows), ("table",)):
-            wanted = "set of symbols" if kind == "symbols" else kind
-            raise SfumatoError(f"{source}: not of the kind this model was trained on; give it a {wanted}")
-        return auto.schema_.read(rows)
-    raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")
+    if not Path(source).exists() and source not in data.names():
+        raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")
+    return auto.read(source)
 
 
 def _named(auto: Autoencoder, examples: Any, source: str) -> dict[str, list[Any]]:

@@ -108,6 +108,7 @@ def from_file(path: Path, most: int = 4) -> Arrays:
     if path.stat().st_size == 0:
         raise SfumatoError(f"{path}: the file is empty (0 bytes); write it again")
     try:
+        _check_start(path)
         if path.suffix == ".npy":
             return Arrays(path.stem, checked(np.load(path, mmap_mode="r", allow_pickle=False), str(path), most))
         return _from_npz(path, most)
@@ -117,7 +118,28 @@ def from_file(path: Path, most: int = 4) -> Arrays:
         reason = str(error)
         if "allow_pickle" in reason or "Python objects" in reason or "Object arrays" in reason:
             raise SfumatoError(_objects(str(path))) from None
-        raise SfumatoError(f"{path}: damaged, not readable as {path.suffix} ({reason})") from None
+        raise _damaged(path, reason) from None
+
+
+def _check_start(path: Path) -> None:
+    """Refuse a file that does not begin as its ending says; numpy takes any other for pickled objects.
+
+    Raises:
+        SfumatoError: if it does not; also for a pickle, which is never unpickled.
+    """
+    with path.open("rb") as opened:
+        start = opened.read(6)
+    if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        raise SfumatoError(_objects(str(path)))
+    if path.suffix == ".npy" and start != b"\x93NUMPY":
+        raise _damaged(path, "it does not begin as a file of numpy does")
+    if path.suffix == ".npz" and start[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
+        raise _damaged(path, "it does not begin as a file of numpy does")
+
+
+def _damaged(path: Path, reason: str) -> SfumatoError:
+    write = "np.save" if path.suffix == ".npy" else "np.savez"
+    return SfumatoError(f"{path}: damaged, not readable as {path.suffix} ({reason}); write it again with {write}")
 
 
 def _from_npz(path: Path, most: int) -> Arrays:

@@ -136,13 +136,24 @@ class Form:
         return pa.field(name, kind, metadata=dict(self.marks) or None)
 
     def dress(self, values: pa.Array) -> pa.Array:
-        """Plain values as they came."""
-        values = values if values.type == self.type else values.cast(self.type, safe=False)
+        """Plain values as they came; identifiers that have outgrown a narrow type as int64."""
+        if values.type != self.type and not self._outgrown(values):
+            values = values.cast(self.type, safe=False)
         if self.index is None:
             return values
         known = pa.array(self.categories, stored(self.type)).cast(worked(self.type))
         codes = pc.index_in(plain(values), value_set=known, skip_nulls=True).cast(self.index)
         return pa.DictionaryArray.from_arrays(codes, known.cast(self.type), ordered=self.ordered)
+
+    def _outgrown(self, values: pa.Array) -> bool:
+        """Whether whole numbers do not fit this type of whole numbers."""
+        if not (self.index is None and pa.types.is_integer(self.type) and pa.types.is_integer(values.type)):
+            return False
+        try:
+            values.cast(self.type)
+        except pa.ArrowInvalid:
+            return True
+        return False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

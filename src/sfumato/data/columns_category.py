@@ -185,7 +185,10 @@ class Constant(Column):
 
 @dataclass(frozen=True)
 class Identifier(Column):
-    """A name or number of the row: not modelled. Whole numbers go on after the largest seen; text comes back empty."""
+    """A name or number of the row: not modelled. Whole numbers go on after the largest seen; text comes back empty.
+
+    Numbers that outgrow the type they came in (uint8) come back as int64, see `Form.dress`.
+    """
 
     style = "identifier"
     following: int | None = None
@@ -206,6 +209,11 @@ class Identifier(Column):
     def decode(self, entries: np.ndarray) -> pa.Array:
         if self.following is None:
             return pa.nulls(len(entries), worked(self.form.type))
+        if self.following + len(entries) > 2**63:
+            raise SfumatoError(
+                f"column {self.name!r}: identifiers after {self.following - 1} do not fit in 64 bits; "
+                f"leave it out of the training (--drop {self.name})"
+            )
         return pa.array(np.arange(self.following, self.following + len(entries)))
 
     def described(self) -> tuple[str, str]:

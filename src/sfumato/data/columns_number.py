@@ -23,7 +23,7 @@ from sfumato.data.columns_base import (
     without_nan,
 )
 from sfumato.data.columns_cells import Cells, Scale, cut_from_dict
-from sfumato.data.columns_ruler import Ruler, times
+from sfumato.data.columns_ruler import Ruler, spelled, times
 from sfumato.errors import SfumatoError
 from sfumato.spec import Field
 
@@ -54,6 +54,8 @@ class Number(Column):
         if kind != "datetime" and is_text(values.type):
             values = as_numbers(name, values)
         check(name, kind, values)
+        if kind == "datetime":
+            _check_times(name, values)
         values = without_nan(values)
         present = values.drop_null()
         ruler = Ruler.learn(name, kind, form, present)
@@ -69,6 +71,8 @@ class Number(Column):
         kind = self.form.type
         if is_text(values.type) and self.ruler.spelling is not None:
             return self.ruler.spelt(self.name, values)
+        if self.ruler.spelling is not None and (pa.types.is_timestamp(values.type) or pa.types.is_date(values.type)):
+            return pc.strftime(values.cast(pa.timestamp("s"), safe=False), format=self.ruler.spelling)
         if values.type == kind:
             check(self.name, self.kind, values)
             return values
@@ -196,6 +200,28 @@ def check(name: str, kind: str, values: pa.Array) -> None:
             f"column {name!r}, row {wrong + 1}: {values[wrong]} is too large for a whole number to model; "
             "set its kind to identifier or continuous, or drop it"
         )
+
+
+def _check_times(name: str, values: pa.Array) -> None:
+    """Refuse what is neither a type of time nor text that may spell one.
+
+    Raises:
+        SfumatoError: naming the column, what it holds, and how dates are told.
+    """
+    if pa.types.is_temporal(values.type) or is_text(values.type):
+        return
+    if pa.types.is_integer(values.type) and spelled(values.drop_null().cast(pa.string())) == "%Y%m%d":
+        one = str(values.drop_null()[0])
+        cure = f"write them as text or dates, {one} as {one[:4]}-{one[4:6]}-{one[6:]}, or leave its kind out"
+    else:
+        cure = "leave its kind out, or save it as dates, as 2024-05-31"
+    raise SfumatoError(f"column {name!r} holds {_held(values.type)}, where kind datetime needs dates or times; {cure}")
+
+
+def _held(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return "booleans"
+    return f"{'whole numbers' if pa.types.is_integer(kind) else 'numbers'} ({kind})"
 
 
 def number_from_dict(name: str, kind: str, form: Form, missing: float, rest: Mapping[str, Any]) -> Number:

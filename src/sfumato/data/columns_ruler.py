@@ -17,6 +17,9 @@ TIMES = (
 )
 """Spellings of time that text is tried against, in this order."""
 
+ISO = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ")
+"""More that text may have, all of it in one way; Z stands for UTC."""
+
 DECIMALS, SLIPS = 8, 1e-3
 WIDEST = 2**50
 STEPS = {
@@ -170,7 +173,7 @@ def spelled(values: pa.Array) -> str | None:
     >>> spelled(pa.array(["31/01/2024", "05/02/2024"])), spelled(pa.array(["a"]))
     ('%d/%m/%Y', None)
     """
-    for spelling in TIMES:
+    for spelling in (*TIMES, *ISO):
         for few in (values[:8], values):
             parsed = pc.strptime(few, format=spelling, unit="s", error_is_null=True)
             if parsed.null_count or not pc.strftime(parsed, format=spelling).equals(few):

@@ -1,7 +1,8 @@
 """Picture files in and out: one mode and one size for all, by stated rules.
 
 * Files: PNG, JPEG, WebP, BMP, GIF (first frame), TIFF, PPM; other files and hidden ones are passed over.
-* Colour: grey if every picture is grey, RGB otherwise. Transparency is laid on white. 16 bits become 8.
+* Colour: grey if every picture is grey, RGB otherwise. Transparency is laid on white. 16 bits become 8, and so do
+  floats (TIFF) from 0 to 1 or from 0 to 255.
 * Orientation: as the camera's EXIF tag says.
 * Size: pictures that are all of one size of at most 64 × 64 stay as they are. Otherwise the shorter side is
   scaled to `size`, and the centre square is cut out; by default `size` is the median shorter side of the training
@@ -148,7 +149,7 @@ def _decoded(path: Path, height: int, width: int, channels: int) -> np.ndarray:
     try:
         with Image.open(path, formats=FORMATS) as opened:
             opened.draft("RGB" if channels == 3 else "L", (2 * width, 2 * height))
-            picture = _flat(ImageOps.exif_transpose(opened), "RGB" if channels == 3 else "L")
+            picture = _flat(ImageOps.exif_transpose(opened), "RGB" if channels == 3 else "L", path)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise _unreadable(path, error) from None
     if picture.size != (width, height):
@@ -156,18 +157,34 @@ def _decoded(path: Path, height: int, width: int, channels: int) -> np.ndarray:
     return np.asarray(picture).reshape(height, width, channels)
 
 
-def _flat(picture: Image.Image, mode: str) -> Image.Image:
+def _flat(picture: Image.Image, mode: str, path: Path) -> Image.Image:
     """`picture` in 8 bits without transparency."""
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
         values = np.asarray(picture).astype(np.float64)
-        if picture.mode.startswith("I;16") or values.max() > 255:
-            values = values / 257
-        picture = Image.fromarray(np.clip(np.round(values), 0, 255).astype(np.uint8))
+        picture = Image.fromarray(np.round(values * _to_eight_bits(values, picture.mode, path)).astype(np.uint8))
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         clear = picture.convert("RGBA")
         white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, clear)
     return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _to_eight_bits(values: np.ndarray, mode: str, path: Path) -> float:
+    """What the values of a picture of Pillow's mode I;16…, I or F are multiplied by, so that they go up to 255.
+
+    Raises:
+        SfumatoError: if a value is not a number, below 0, or above 255 (floats) or 65535 (whole numbers).
+    """
+    most = 255 if mode == "F" else 65535
+    good = (values >= 0) & (values <= most)
+    if not good.all():
+        raise SfumatoError(
+            f"{path}: holds the pixel {values[~good][0]:.7g}; scale its pixels to 0 to 1 or 0 to 255, or take it out of "
+            "the folder"
+        )
+    if mode == "F":
+        return 255.0 if values.max() <= 1 else 1.0
+    return 1 / 257 if mode != "I" or values.max() > 255 else 1.0
 
 
 def save(shown: np.ndarray, path: Path, names: Sequence[str] | None = None) -> None:
@@ -198,14 +215,21 @@ def _numbered(total: int) -> list[str]:
 
 
 def _as_png(names: Sequence[str]) -> list[str]:
-    """Names of files with the ending .png; behind the old ending where several differ in it alone.
+    """Names of files with the ending .png, which differ as they do; behind the old ending where that takes it.
 
     >>> _as_png(["a/1.jpg", "a/2.jpg", "a/2.gif"])
     ['a/1.png', 'a/2.jpg.png', 'a/2.gif.png']
+    >>> _as_png(["1.jpg", "1.png", "1.jpg.png"])
+    ['1.jpg.png', '1.png.png', '1.jpg.png.png']
     """
-    bare = [str(Path(name).with_suffix("")) for name in names]
-    many = Counter(name.lower() for name in bare)
-    return [f"{name if many[short.lower()] > 1 else short}.png" for name, short in zip(names, bare, strict=True)]
+    made = [f"{Path(name).with_suffix('')}.png" for name in names]
+    while True:
+        # A name with its old ending can be that of a third file without, so it takes more than one round.
+        many = Counter(name.lower() for name in made)
+        longer = [f"{name}.png" if many[short.lower()] > 1 else short for name, short in zip(names, made, strict=True)]
+        if longer == made:
+            return made
+        made = longer
 
 
 def as_picture(shown: np.ndarray) -> Image.Image:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,13 @@ def is_frame(source: Any) -> bool:
     """Whether it is a frame of pandas, polars, arrow, or of another library that narwhals knows.
 
     Raises:
-        SfumatoError: if it is a frame with two columns of one name.
+        SfumatoError: if it is a frame with two columns of one name, or with labels of several types.
     """
     if isinstance(source, pa.Table | pa.RecordBatch):
         return True
     made = _narwhal(source)
+    if isinstance(made, nw.DataFrame) and made.implementation.is_pandas():
+        _check_labels(made.to_native().columns)
     return isinstance(made, nw.DataFrame | nw.LazyFrame)
 
 
@@ -58,7 +61,9 @@ def _narwhal(source: Any) -> Any:
         raise SfumatoError(f"column {twice!r} stands there twice; give each column a name of its own") from None
 
 
-def read(source: Any, *, types: Mapping[str, pa.DataType] | None = None) -> tuple[pa.Table, str]:
+def read(
+    source: Any, *, types: Mapping[str, pa.DataType] | None = None, keep: Collection[str] = ()
+) -> tuple[pa.Table, str]:
     """A table file or frame as an arrow table, and what it was: file, pandas, polars or arrow.
 
     The fields' metadata remember what arrow has no word for (a pandas dtype, how a text file spells booleans);
@@ -67,12 +72,13 @@ def read(source: Any, *, types: Mapping[str, pa.DataType] | None = None) -> tupl
     Args:
         source: path, frame, or mapping of names to columns.
         types: arrow types of columns of a text file that are not to be guessed.
+        keep: what is wanted of the index that pandas wrote into a Parquet file, and otherwise left out.
 
     Raises:
         SfumatoError: if the file is missing, empty, ragged or damaged, or a column is not one of a table.
     """
     if isinstance(source, str | Path):
-        table, kind = _file(Path(source), types), "file"
+        table, kind = _file(Path(source), types, keep), "file"
     elif isinstance(source, Mapping):
         table, kind = _mapping(source), "arrow"
     elif isinstance(source, pa.Table):
@@ -111,11 +117,11 @@ def damaged(path: Path, ending: str, error: Exception) -> SfumatoError:
     return SfumatoError(f"{path}: damaged, or not a {ending} file ({_first_line(error)}); replace it")
 
 
-def _file(path: Path, types: Mapping[str, pa.DataType] | None) -> pa.Table:
+def _file(path: Path, types: Mapping[str, pa.DataType] | None, keep: Collection[str]) -> pa.Table:
     place, ending = checked(path)
     try:
         if ending.startswith((".parquet", ".pq")):
-            table = parquet(place, ending)
+            table = parquet(place, ending, keep)
         else:
             table = frames_text.read(place, types or {})
     except (OSError, EOFError, pa.ArrowException) as error:
@@ -125,12 +131,30 @@ def _file(path: Path, types: Mapping[str, pa.DataType] | None) -> pa.Table:
     return table
 
 
-def parquet(path: Path, ending: str) -> pa.Table:
-    """A Parquet file, whole."""
-    if not ending.endswith(".gz"):
-        return pq.ParquetFile(path).read().replace_schema_metadata(None)
-    with pa.CompressedInputStream(pa.OSFile(str(path)), "gzip") as stream:
-        return pq.ParquetFile(pa.BufferReader(stream.read())).read().replace_schema_metadata(None)
+def parquet(path: Path, ending: str, keep: Collection[str] = ()) -> pa.Table:
+    """A Parquet file, whole, with the columns that `columns_of` says."""
+    if ending.endswith(".gz"):
+        with pa.CompressedInputStream(pa.OSFile(str(path)), "gzip") as stream:
+            table = pq.ParquetFile(pa.BufferReader(stream.read())).read()
+    else:
+        table = pq.ParquetFile(path).read()
+    return table.select(columns_of(table.schema, keep)).replace_schema_metadata(None)
+
+
+def columns_of(schema: pa.Schema, keep: Collection[str] = ()) -> list[int]:
+    """Which columns of a Parquet file are a table's own, or in `keep`: not the index that pandas says it wrote.
+
+    A file that has nothing else keeps it.
+
+    >>> columns_of(pa.schema({"a": pa.int64(), "n": pa.int64()}, {"pandas": '{"index_columns": ["n"]}'}))
+    [0]
+    """
+    try:
+        told = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
+    except (ValueError, AttributeError):
+        told = []
+    index = {name for name in told if isinstance(name, str)} - set(keep)
+    return [place for place, name in enumerate(schema.names) if name not in index] or list(range(len(schema.names)))
 
 
 def _mapping(source: Mapping[str, Any]) -> pa.Table:
@@ -144,7 +168,7 @@ def _mapping(source: Mapping[str, Any]) -> pa.Table:
 def _column(name: str, values: Any) -> pa.Array:
     try:
         return pa.array(values, from_pandas=True)
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, OverflowError) as error:
         raise SfumatoError(
             f"column {name!r} cannot be read as one kind of value ({_first_line(error)}); convert it, or take it out"
         ) from None
@@ -169,6 +193,7 @@ def _frame(source: Any) -> tuple[pa.Table, str]:
 def _from_pandas(frame: Any) -> pa.Table:
     arrays, fields = [], []
     for place, label in enumerate(frame.columns):
+        _check_label(label)
         series = frame.iloc[:, place]
         array = _column(str(label), series)
         if isinstance(array, pa.ChunkedArray):
@@ -179,6 +204,27 @@ def _from_pandas(frame: Any) -> pa.Table:
         arrays.append(array)
         fields.append(pa.field(str(label), array.type, metadata=marks))
     return pa.table(arrays, schema=pa.schema(fields))
+
+
+def _check_labels(labels: Any) -> None:
+    """Refuse labels of pandas' columns that are not all text, or all whole numbers."""
+    for label in labels:
+        _check_label(label)
+    words = [label for label in labels if isinstance(label, str)]
+    if 0 < len(words) < len(labels):
+        number = next(label for label in labels if not isinstance(label, str))
+        raise SfumatoError(
+            f"columns {words[0]!r} and {number} are called by text and by a number; call all alike, as with "
+            "frame.columns = frame.columns.map(str)"
+        )
+
+
+def _check_label(label: Any) -> None:
+    if isinstance(label, bool) or not isinstance(label, str | int):
+        raise SfumatoError(
+            f"column {label} has a label of type {type(label).__name__}, not text or a whole number; rename it, "
+            "as with frame.columns = frame.columns.map(str)"
+        )
 
 
 def give(table: pa.Table, kind: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,14 @@ RESERVOIR = 300_000
 """Training rows that quantiles are learned from when there are more."""
 
 
-def types(path: str | Path) -> dict[str, pa.DataType]:
+def types(path: str | Path, keep: Collection[str] = ()) -> dict[str, pa.DataType]:
     """The arrow type of each column, by which `batches` reads every piece alike.
 
-    A text file is read through once, or more often if its first rows mislead; text that spells booleans stays text.
+    A text file is read through twice, or more often if its first rows mislead; text that spells booleans stays text.
+
+    Args:
+        path: as `batches` takes it.
+        keep: what is wanted of the index that pandas wrote into a Parquet file, and otherwise left out.
 
     Raises:
         SfumatoError: if the file is missing, empty, ragged or damaged.
@@ -29,8 +33,11 @@ def types(path: str | Path) -> dict[str, pa.DataType]:
     place, ending = frames.checked(path)
     try:
         if ending.startswith((".parquet", ".pq")):
+            if ending.endswith(".gz"):
+                table = frames.parquet(place, ending, keep)
+                return dict(zip(table.schema.names, table.schema.types, strict=True))
             schema = pq.ParquetFile(place).schema_arrow
-            return dict(zip(schema.names, schema.types, strict=True))
+            return {schema.names[place]: schema.types[place] for place in frames.columns_of(schema, keep)}
         return frames_text.types(place)
     except (OSError, EOFError, pa.ArrowException) as error:
         raise frames.damaged(place, ending, error) from None
@@ -48,14 +55,16 @@ def batches(path: str | Path, rows: int, *, known: Mapping[str, pa.DataType] | N
         SfumatoError: if the file is missing, empty, ragged or damaged.
     """
     place, ending = frames.checked(path)
+    keep = () if known is None else known
     try:
         if ending.endswith(".parquet.gz"):
-            table = frames.parquet(place, ending)
+            table = frames.parquet(place, ending, keep)
             yield from (table.slice(start, rows) for start in range(0, len(table), rows))
         elif ending in (".parquet", ".pq"):
             with pq.ParquetFile(place, pre_buffer=False) as file:
+                chosen = frames.columns_of(file.schema_arrow, keep)
                 for batch in file.iter_batches(rows):
-                    yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+                    yield pa.Table.from_batches([batch]).select(chosen).replace_schema_metadata(None)
         else:
             yield from frames_text.batches(place, rows, types(place) if known is None else known)
     except (OSError, EOFError, pa.ArrowException) as error:

@@ -6,7 +6,7 @@ import csv as lines
 import gzip
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, cast
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from sfumato.data.columns_base import MISSING_WORDS, NUMBER, first, is_text, plain
+from sfumato.data.frames_check import Look, decimal_mark, needs, open_quote
 from sfumato.errors import SfumatoError
 
 SPELLING = "sfumato.spelling"
@@ -32,8 +33,15 @@ def read(path: Path, known: Mapping[str, pa.DataType]) -> pa.Table:
         SfumatoError: if it has no header, a line with too many or too few values, or text that is not UTF-8.
     """
     delimiter, point, codes = _header(path)
+    fixed = {**codes, **known}
     try:
-        table = csv.read_csv(path, *_options(delimiter, point, {**codes, **known}))
+        table = csv.read_csv(_source(path), *_options(delimiter, point, fixed))
+        _check_end(path, delimiter, table)
+        better = _second_look(path, delimiter, point, table.schema, known)
+        if better:
+            again = csv.read_csv(_source(path), *_options(delimiter, point, better, only=list(better)))
+            for name in better:
+                table = table.set_column(table.column_names.index(name), name, again[name])
     except pa.ArrowInvalid as error:
         raise _ragged(path, delimiter) or error from None
     return _tidy(path, table, known)
@@ -48,11 +56,12 @@ def types(path: Path) -> dict[str, pa.DataType]:
     delimiter, point, known = _header(path)
     while True:
         try:
-            with csv.open_csv(path, *_options(delimiter, point, known, threads=False)) as reader:
-                names, found = reader.schema.names, reader.schema.types
-                for _ in reader:
-                    pass
-            return dict(zip(names, found, strict=True))
+            with csv.open_csv(_source(path), *_options(delimiter, point, known, threads=False)) as reader:
+                names, schema, last = reader.schema.names, reader.schema, None
+                for batch in reader:
+                    last = batch if len(batch) else last
+            _check_end(path, delimiter, last)
+            return dict(zip(names, schema.types, strict=True)) | _second_look(path, delimiter, point, schema, ())
         except pa.ArrowInvalid as error:
             clash = re.search(r"In CSV column #(\d+):(?: Row #\d+:)? CSV conversion error to (\w+)", str(error))
             if clash is None:
@@ -69,7 +78,7 @@ def batches(path: Path, rows: int, known: Mapping[str, pa.DataType]) -> Iterator
     """
     delimiter, point, _ = _header(path)
     try:
-        with csv.open_csv(path, *_options(delimiter, point, known, threads=False)) as reader:
+        with csv.open_csv(_source(path), *_options(delimiter, point, known, threads=False)) as reader:
             for batch in reader:
                 for start in range(0, len(batch), rows):
                     yield pa.Table.from_batches([batch.slice(start, rows)])
@@ -77,8 +86,62 @@ def batches(path: Path, rows: int, known: Mapping[str, pa.DataType]) -> Iterator
         raise _ragged(path, delimiter) or error from None
 
 
+def _second_look(
+    path: Path, delimiter: str, point: str, schema: pa.Schema, known: Collection[str]
+) -> dict[str, pa.DataType]:
+    """The columns that are better taken as another type, now that all their words are looked at.
+
+    They are read as text: codes (00501) whose first stands far down in the file, and times that would not come back as
+    they are spelt.
+    """
+    long = path.stat().st_size > HEAD or _zipped(path)
+    looks = {f.name: Look(f.type) for f in schema if needs(f.type, long=long) and f.name not in known}
+    if not looks or len(set(schema.names)) < len(schema.names):
+        return {}
+    words = dict.fromkeys(looks, pa.string())
+    with csv.open_csv(_source(path), *_options(delimiter, point, words, only=list(looks))) as reader:
+        for batch in reader:
+            for name, look in looks.items():
+                look.see(batch[name])
+    return {name: kind for name, look in looks.items() if (kind := look.better()) is not None}
+
+
+def _check_end(path: Path, delimiter: str, rows: pa.Table | pa.RecordBatch | None) -> None:
+    """Refuse a file that ends within quotes: all that follows the one that opens is in the very last value."""
+    if rows is None or not len(rows) or not is_text(rows.schema.types[-1]):
+        return
+    last = rows[rows.num_columns - 1][-1].as_py() or ""
+    if ("\n" in last or "\r" in last or not _ends_its_line(path)) and (error := _unclosed(path, delimiter)):
+        raise error
+
+
+def _unclosed(path: Path, delimiter: str) -> SfumatoError | None:
+    with _open(path) as file:
+        line = open_quote(file, delimiter)
+    if not line:
+        return None
+    return SfumatoError(
+        f'{path}: line {line} opens a quote (") that is never closed, which takes in the rest of the file; '
+        "close it or take it out"
+    )
+
+
+def _ends_its_line(path: Path) -> bool:
+    """Whether the last line ends as it should; of a compressed file nobody knows."""
+    if _zipped(path):
+        return True
+    with path.open("rb") as file:
+        file.seek(-1, io.SEEK_END)
+        return file.read() in b"\r\n"
+
+
 def _options(
-    delimiter: str, point: str, known: Mapping[str, pa.DataType], *, threads: bool = True
+    delimiter: str,
+    point: str,
+    known: Mapping[str, pa.DataType],
+    *,
+    threads: bool = True,
+    only: list[str] | None = None,
 ) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:
     return (
         csv.ReadOptions(block_size=BLOCK, use_threads=threads),
@@ -90,14 +153,26 @@ def _options(
             false_values=[],
             column_types=dict(known),
             decimal_point=point,
+            include_columns=only,
         ),
     )
 
 
-def _open(path: Path) -> IO[bytes]:
+def _zipped(path: Path) -> bool:
+    """Whether it is a gzip file, whatever it is called."""
     with path.open("rb") as probe:
-        zipped = probe.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
+        return probe.read(2) == b"\x1f\x8b"
+
+
+def _open(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if _zipped(path) else path.open("rb")
+
+
+def _source(path: Path) -> Any:
+    """What arrow reads, which goes by the ending alone."""
+    if path.suffix != ".gz" and _zipped(path):
+        return pa.CompressedInputStream(pa.OSFile(str(path)), "gzip")
+    return path
 
 
 def _header(path: Path) -> tuple[str, str, dict[str, pa.DataType]]:
@@ -121,21 +196,17 @@ def _header(path: Path) -> tuple[str, str, dict[str, pa.DataType]]:
         delimiter = next((mark for mark in (";", "\t", "|") if mark in line), delimiter)
     if all(re.match(NUMBER, name) for name in line.split(delimiter)):
         raise SfumatoError(f"{path}: the first line holds numbers where column names should be; add a header line")
-    comma = rf"(^|{re.escape(delimiter)})-?\d+,\d+({re.escape(delimiter)}|$)"
-    continental = delimiter != "," and any(re.search(comma, other) for other in others)
-    codes = _codes(lines.reader([line, *(others if len(head) < HEAD else others[:-1])], delimiter=delimiter))
-    return delimiter, "," if continental else ".", dict.fromkeys(codes, pa.string())
-
-
-def _codes(rows: Iterable[list[str]]) -> list[str]:
-    """Names of the columns in which a whole number has a zero before it; as a number it would lose it."""
+    rows = lines.reader([line, *(others if len(head) < HEAD else others[:-1])], delimiter=delimiter)
     names, *values = rows
-    columns = zip_longest(*values, fillvalue="")
-    return [name for name, column in zip(names, columns, strict=False) if any(map(CODE, column))]
+    columns = [[word for word in column if word not in MISSING_WORDS] for column in zip_longest(*values, fillvalue="")]
+    codes = [name for name, column in zip(names, columns, strict=False) if any(map(CODE, column))]
+    return delimiter, "." if delimiter == "," else decimal_mark(columns), dict.fromkeys(codes, pa.string())
 
 
 def _ragged(path: Path, delimiter: str) -> SfumatoError | None:
-    """The error that says which line is ragged, if one is."""
+    """The error that says which line is ragged, or has a quote that is never closed, if one is."""
+    if (error := _unclosed(path, delimiter)) is not None:
+        return error
     with io.TextIOWrapper(_open(path), "utf-8-sig", "replace", newline="") as file:
         reader = lines.reader(file, delimiter=delimiter)
         try:

@@ -37,11 +37,13 @@ class Label:
         names: of the categories; empty when labels are numbers on a line.
         mean: of numeric labels on the training part.
         scale: their standard deviation.
+        dtype: of labels that came as booleans or numbers; "" for all others.
     """
 
     names: tuple[str, ...] = ()
     mean: float = 0.0
     scale: float = 1.0
+    dtype: str = ""
 
     @classmethod
     def learn(cls, labels: np.ndarray) -> Label:
@@ -53,7 +55,19 @@ class Label:
         if is_numeric(labels):
             seen = labels[np.isfinite(labels)]
             return cls(mean=float(seen.mean()), scale=float(seen.std()) or 1.0)
-        return cls(names=tuple(name for name in _sorted_names(labels) if name))
+        dtype = labels.dtype.name if labels.dtype.kind in "biuf" else ""
+        return cls(names=tuple(name for name in _sorted_names(labels) if name), dtype=dtype)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The categories in the order of `names`, as the labels came.
+
+        >>> Label.learn(np.array([2, 0, 2])).values
+        array([0, 2])
+        """
+        if self.dtype == "bool":
+            return np.array([name == str(True) for name in self.names])
+        return np.array([int(name) for name in self.names], self.dtype) if self.dtype else np.array(self.names)
 
     @property
     def field(self) -> Field:
@@ -92,12 +106,12 @@ class Label:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
-        return {"names": list(self.names), "mean": self.mean, "scale": self.scale}
+        return {"names": list(self.names), "mean": self.mean, "scale": self.scale, "dtype": self.dtype}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Label:
         """Back from `to_dict`."""
-        return cls(tuple(values["names"]), values["mean"], values["scale"])
+        return cls(tuple(values["names"]), values["mean"], values["scale"], values.get("dtype", ""))
 
 
 def is_numeric(labels: np.ndarray) -> bool:

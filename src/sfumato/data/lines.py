@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sfumato.data import arrays
+from sfumato.data import arrays, frames
 from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
@@ -18,6 +19,10 @@ TEXT = (".txt", ".txt.gz")
 DELIMITERS = "\t;,|"
 SNIFFED = 50
 """Lines that tell whether a .txt file is a table."""
+
+
+TEXT_COLUMN = "text"
+"""What the column of sequences is called in a table."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def load(source: Any) -> Lines:
     if found is not None:
         return Lines(found, _labels(labels, len(found)), "text")
     if isinstance(source, str | Path) and Path(source).suffix not in (".npy", ".npz"):
-        return from_text(Path(source))
+        return from_table(Path(source)) or from_text(Path(source))
     held = arrays.load(source)
     name = str(source) if isinstance(source, str | Path) else held.name
     if held.x.ndim != 2:
@@ -97,6 +102,33 @@ def load(source: Any) -> Lines:
             f"{name}: row {row + 1}, place {place + 1} is {values[row, place]:g}; symbols are whole numbers"
         )
     return Lines(values, held.labels, name)
+
+
+def from_table(path: Path) -> Lines | None:
+    """The column `TEXT_COLUMN` of a table, as made sequences are written; None for a file that has none.
+
+    A file of characters that are cut by commas is one line of text after the other, unless that column is all it has.
+    """
+    if is_text(path) or not str(path).lower().endswith(frames.SUFFIXES) or not path.is_file():
+        return None
+    if ".parquet" in path.name.lower() or path.suffix.lower() == ".pq":
+        table = frames.read(path)[0]
+        if TEXT_COLUMN not in table.column_names:
+            raise SfumatoError(f"{path}: has no column {TEXT_COLUMN!r}; call the column of sequences so")
+        found: list[str | None] = table[TEXT_COLUMN].to_pylist()
+    else:
+        with (
+            gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
+            if is_gzip(path)
+            else path.open(encoding="utf-8-sig", errors="replace", newline="") as file
+        ):
+            cells = csv.reader(file)
+            if next(cells, None) != [TEXT_COLUMN]:
+                return None
+            found = [row[0] if row else "" for row in cells]
+    x = np.empty(len(found), object)
+    x[:] = ["" if one is None else str(one) for one in found]
+    return Lines(x, None, str(path))
 
 
 def from_text(path: Path) -> Lines:

@@ -70,6 +70,8 @@ class PictureSchema(Schema):
     ) -> PictureSchema:
         """From the rows `rows` (ascending; None for all) of `x` and their labels.
 
+        How many levels the pixels have is read off all rows of `x`: it is a matter of the array's format.
+
         Args:
             x: (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 to 4 channels: uint8, booleans, other integers from 0,
                 or floats from 0 to 1 (or whole ones from 0 to 255).
@@ -84,7 +86,7 @@ class PictureSchema(Schema):
             SfumatoError: for values that are not levels, or options that do not fit.
         """
         layout = pixels.layout_of(x.shape, name, channels_first)
-        found = pixels.learn(x, rows, layout, levels, name)
+        found = pixels.learn(x, layout, levels, name)
         total = len(x) if rows is None else len(rows)
         likelihood, binarise = _likelihood(options, found.levels)
         size = found.levels if binarise == "no" else 2
@@ -153,13 +155,9 @@ class PictureSchema(Schema):
         else:
             found = arrays.load(source)
             x, labels = found.x, found.labels
-            p = self.pixels
-            if x.ndim not in (3, 4) or pixels.shape_of(x.shape, p.layout) != self.spec.shape:
-                wanted = "×".join(str(side) for side in self.spec.shape)
-                raise SfumatoError(
-                    f"{name}: has shape {x.shape}; this model was trained on pictures of {wanted} (C×H×W)"
-                )
-            pixels.check_levels(x, name, p.top)
+            pixels.check_shape(x.shape, name, self.pixels.layout, self.spec.shape)
+            pixels.check_levels(x, name, self.pixels.top)
+            pixels.check_scale(x, name, self.pixels)
         return examples(x, labels, self.label) if self.given_names else x
 
     def _file_shape(self, name: str) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from torch import Tensor
 
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec
+
+if TYPE_CHECKING:
+    from sfumato.data.labels import Label
 
 REMEMBERED = 4096
 """How many training rows of conditions a schema keeps, to draw those from that are not named."""
@@ -41,6 +44,7 @@ class Schema(ABC):
         given_names: names of the conditions, in the order of `spec.given`.
         given_rows: (M, G) encoded conditions of at most `REMEMBERED` training rows, NaN where missing.
         label_names: names of the indices in `Batches.labels`; set by `data.open` once the schema is learned.
+        label: how the label that comes beside the examples is encoded; None for tables, where it is a column.
     """
 
     kind: ClassVar[str]
@@ -48,6 +52,7 @@ class Schema(ABC):
     given_names: tuple[str, ...] = ()
     given_rows: Tensor | None = None
     label_names: tuple[str, ...] = ()
+    label: Label | None = None
 
     def says_as(self, other: Schema) -> bool:
         """Whether two schemas say the same, as they would in a file."""
@@ -160,7 +165,7 @@ class Schema(ABC):
 
     def classes(self) -> list[Any]:
         """The values of the first condition, a category, in the order of their indices."""
-        return list(self.label_names)
+        return [] if self.label is None else self.label.values.tolist()
 
     def conditions(self, given: Mapping[str, Any], n: int, *, seed: int = 0, marginal: bool = False) -> Tensor | None:
         """Conditions for n examples, shape (n, G); None if the schema has no conditions.

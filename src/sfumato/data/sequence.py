@@ -18,7 +18,7 @@ from sfumato.data.labels import Label
 from sfumato.data.options import DataOptions
 from sfumato.data.schema import Encoded, Schema
 from sfumato.data.series import Series
-from sfumato.durations import duration
+from sfumato.durations import duration, written
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
 
@@ -165,6 +165,10 @@ class SequenceSchema(Schema):
             wanted = "seconds, or numbers with m, h, d or w, as 6h, 1d" if self.dates else "lengths above 0, as 1, 4, 8"
             raise SfumatoError(f"jumps are {', '.join(map(str, asked)) or 'none'}: give {wanted}")
         return found
+
+    def steps(self, counts: Sequence[int]) -> list[str]:
+        """Lengths of so many typical steps, written as `lengths` reads them."""
+        return [written(count * self.unit) if self.dates else f"{count * self.unit:g}" for count in counts]
 
     def after(self, raw: Series, lengths: Sequence[float]) -> dict[str, pa.Array]:
         """When each of such jumps ends, by the column of times, (N · jumps,).

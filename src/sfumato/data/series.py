@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sfumato.data import arrays, frames, ts
+from sfumato.data.columns import supported
+from sfumato.data.columns_base import is_text, plain, shown
+from sfumato.data.columns_ruler import spelled
 from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -18,6 +21,8 @@ TS = ".ts"
 DAY, LAST, LAST_NS = 86_400, 253_402_300_799, 9_200_000_000
 """Seconds of a day, and those since 1970 to the end of the year 9999 and to that of nanoseconds in 64 bits."""
 FLAT = ("value",)
+TAKEN = ("future", "ahead")
+"""Columns of what `sfumato forecast` writes, whose names no channel can have."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,8 @@ def load(source: Any, **columns: Unpack[Columns]) -> Series:
     if arrays.is_array(source) or (isinstance(source, str | Path) and Path(source).suffix in (".npy", ".npz")):
         found = arrays.load(source, most=5)
         return from_array(found.x, found.labels, said if isinstance(source, str | Path) else found.name)
-    return from_table(frames.read(source)[0], said, **columns)
+    keep = [name for name in (columns["id"], columns["time"], columns["label"]) if name is not None]
+    return from_table(frames.read(source, keep=keep)[0], said, **columns)
 
 
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "X") -> Series:
@@ -166,6 +172,12 @@ def from_table(
     if id is None:
         raise SfumatoError(f"{name}: say which column tells the sequences apart (--id {table.column_names[0]})")
     names = channels or tuple(column for column in table.column_names if column not in (id, time, label, *drop))
+    taken = next((column for column in names if channels is None and column in TAKEN), None)
+    if taken is not None:
+        raise SfumatoError(
+            f"{name}: column {taken!r} has the name of one that forecast adds; rename it, "
+            f"or leave it out (--drop {taken})"
+        )
     if not names:
         raise SfumatoError(f"{name}: has no column of values beside id and time; give at least one")
     said = table[id]
@@ -177,11 +189,12 @@ def from_table(
     if np.isnan(order.astype(float)).any():
         raise SfumatoError(f"{name}: column {id!r} has missing entries; say which sequence each row is of")
     order = order.astype(np.int64)
-    stamps = None if time is None else _numbers(table[time], name, time)
+    moments = None if time is None else _moments(table[time], name, time)
+    stamps = None if moments is None or time is None else _numbers(moments, name, time)
     if stamps is not None and np.isnan(stamps).any():
         raise SfumatoError(f"{name}: column {time!r} has missing entries; give each row its time")
     sort = np.argsort(order, kind="stable") if stamps is None else np.lexsort((stamps, order))
-    values = np.stack([_numbers(table[column], name, column) for column in names], 1)[sort]
+    values = np.stack([_channel(table[column], name, column) for column in names], 1)[sort]
     order = order[sort]
     starts = np.flatnonzero(np.diff(order, prepend=-1))
     place = np.arange(len(order)) - starts[order]
@@ -204,7 +217,7 @@ def from_table(
     if channels is not None:
         times = None if time is None else table[time].take(pa.array(sort))
         keys = Keys(coded.dictionary, times, np.bincount(order, minlength=len(starts)), sort)
-    dates = str(table[time].type) if time is not None and pa.types.is_temporal(table[time].type) else ""
+    dates = str(moments.type) if moments is not None and pa.types.is_temporal(moments.type) else ""
     return Series(x, when, labels, names, False, Path(name).stem, keys=keys, dates=dates)
 
 
@@ -300,6 +313,40 @@ def _micro(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_duration(kind):
         return pa.duration("us")
     return pa.time64("us") if pa.types.is_time(kind) else pa.timestamp("us", getattr(kind, "tz", None))
+
+
+def _moments(column: pa.ChunkedArray, name: str, said: str) -> pa.ChunkedArray:
+    """A column of times; text that spells dates in one way as dates, as tables take it.
+
+    Raises:
+        SfumatoError: for other text.
+    """
+    words = plain(column) if supported(column.type) else column
+    if not is_text(words.type):
+        return column
+    present = words.drop_null()
+    spelling = spelled(present) if len(present) else None
+    if spelling is None:
+        shows = f", as {shown(present[0].as_py())}" if len(present) else ""
+        raise SfumatoError(
+            f"{name}: column {said!r} holds text{shows}, which is not all dates spelt in one way; "
+            "write its times as 2024-05-31 18:30:00, or as numbers"
+        )
+    return pa.chunked_array([pc.strptime(words, format=spelling, unit="s")])
+
+
+def _channel(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
+    """A column of values as floats.
+
+    Raises:
+        SfumatoError: if it holds dates, which as seconds since 1970 are no values to model.
+    """
+    if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
+        raise SfumatoError(
+            f"{name}: column {said!r} holds dates or times ({column.type}), and a channel is numbers; "
+            f"say that it tells the times (--time {said}), or leave it out (--drop {said})"
+        )
+    return _numbers(column, name, said)
 
 
 def _numbers(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:

@@ -55,6 +55,7 @@ class SymbolSchema(Schema):
         self.given_names = (LABEL,) if spec.given else ()
         self.given_rows = given_rows
         self.label_names = label.names if label else ()
+        self._said: set[str] = set()
 
     @classmethod
     def learn(cls, raw: Lines, options: DataOptions, *, longest: int) -> SymbolSchema:
@@ -106,11 +107,12 @@ class SymbolSchema(Schema):
 
     def encode(self, raw: Any) -> Encoded:
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
-        index = self._index(x)
+        # No sequence is longer than this, but rows may be padded further.
+        index, past = (all_of[:, : self.spec.shape[0]] for all_of in (self._index(x), self._past(x)))
         if self.spec.ends:
             end = len(self.symbols)
             padded = np.full((len(x), self.spec.shape[0]), float(end))
-            padded[:, : index.shape[1]] = np.where(self._past(x), end, index)
+            padded[:, : index.shape[1]] = np.where(past, end, index)
             index = padded
         values = torch.from_numpy(index.astype(np.float32)).unsqueeze(2)
         return Encoded(values, condition(self.label, labels, len(x)) if self.given_names else None)
@@ -149,7 +151,7 @@ class SymbolSchema(Schema):
         elif lines.is_text(path):
             lines.write(raw, path)
         else:
-            frames.write(pa.table({"text": pa.array(list(raw), pa.string())}), path)
+            frames.write(pa.table({lines.TEXT_COLUMN: pa.array(list(raw), pa.string())}), path)
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         assert self.label is not None, "a schema with conditions has a label"
@@ -209,7 +211,10 @@ class SymbolSchema(Schema):
             count = int(new.any(1).sum())
             rows = "1 sequence has" if count == 1 else f"{count} sequences have"
             shown = x[row][place] if _is_text(x) else int(x[row, place])
-            logger.warning("%s a symbol never seen in training, as %r; taken as missing", rows, shown)
+            note = f"{rows} a symbol never seen in training, as {shown!r}; taken as missing"
+            if note not in self._said:
+                logger.warning("%s", note)
+            self._said.add(note)
 
 
 def longest(found: Lines) -> int:

@@ -184,7 +184,7 @@ class TableSchema(Schema):
         """
         where = f"{source}: " if isinstance(source, str | Path) else ""
         texts = {c.name: pa.string() for c in self.columns if is_text(c.form.type)}
-        table, _ = frames.read(self._named(source), types=texts)
+        table, _ = frames.read(self._named(source), types=texts, keep=[c.name for c in self.columns])
         wanted = [*self._x, *self._given] if need_x else self._given
         for column in self._x if need_x else ():
             if column.name not in table.column_names:
@@ -270,7 +270,9 @@ class TableSchema(Schema):
             else:
                 entries = rows[:, self._x.index(column)] if column in self._x else nothing
             arrays.append(column.form.dress(column.decode(entries)))
-        return pa.table(arrays, schema=pa.schema([column.form.field(column.name) for column in self.columns]))
+        # Identifiers may have outgrown their type.
+        fields = [c.form.field(c.name).with_type(values.type) for c, values in zip(self.columns, arrays, strict=True)]
+        return pa.table(arrays, schema=pa.schema(fields))
 
     def decode_beside(self, x: Tensor, given: Tensor | None, raw: pa.Table, source: Any) -> Any:
         """`decode` with the identifiers and constants of `raw`, and with the index where `source` has one."""
@@ -278,7 +280,7 @@ class TableSchema(Schema):
         for place, column in enumerate(self.columns):
             if column.field is None and column.name in raw.column_names:
                 kept = column.form.dress(plain(raw[column.name]))
-                made = made.set_column(place, column.form.field(column.name), kept)
+                made = made.set_column(place, column.form.field(column.name).with_type(kept.type), kept)
         found = frames.give(made, self.frame_kind)
         if self.frame_kind == "pandas" and len(getattr(source, "index", ())) == len(found):
             found.index = source.index

@@ -34,12 +34,13 @@ def open_table(source: Any, options: DataOptions) -> Dataset:
     if isinstance(source, str | Path):
         path = Path(source)
         name = path.name.partition(".")[0]
+        keep = {*options.drop, *options.given, *options.kinds, options.label or ""}
         if streams(options, _estimate(path)):
-            known = frames_stream.types(path)
+            known = frames_stream.types(path, keep)
             return _from_pieces(
                 name, str(source), lambda: frames_stream.batches(path, PIECE, known=known), "file", options
             )
-        return from_frame(name, str(source), *frames.read(path), options)
+        return from_frame(name, str(source), *frames.read(path, keep=keep), options)
     frame, kind = frames.read(source)
     return from_frame("table", f"{kind} frame", frame, kind, options)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from sfumato import evaluation
 from sfumato.artifacts import Run
 from sfumato.config import Config, resolve, settings
-from sfumato.data import lines
+from sfumato.data import arrays, lines
 from sfumato.data.frames import is_frame
 from sfumato.data.series import Series
 from sfumato.errors import SfumatoError, did_you_mean
@@ -141,7 +141,7 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(samples, bounds.noise_size, generator=generator, dtype=torch.float64).to(like)
         scores = []
-        raw = self.schema_.read(self._known(X))
+        raw = self.read(self._known(X))
         for batch in self._batches(raw, given, samples):
             x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
             bound = importance_bound(bounds.log_weight(batch, samples, noise))
@@ -247,7 +247,7 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         """X, its number of features and their names kept for later calls; the data room judges it."""
         if is_frame(X) or (isinstance(X, np.ndarray) and X.ndim > 1):
             validate_data(self, X, skip_check_array=True)
-        return np.asarray(X) if isinstance(X, list) else X
+        return arrays.as_array(X, "X") if isinstance(X, list) else X
 
     def _known(self, X: Any) -> Any:
         """X with the features that `fit` saw, when it was fitted on an array or frame."""

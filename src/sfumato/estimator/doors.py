@@ -39,8 +39,8 @@ def fit(
         source: a built-in set, a path, an array, a tensor, (X, y), or a frame; see `sfumato.data.open`.
         model: the model's name, see `sfumato.models.names`; vae if None.
         run: name (under `runs/`) or path of the run folder to write; True for an automatic name; None writes nothing.
-        resume: a run that was stopped, to be continued bit for bit; its own config holds. Training options may be
-            given anew, to go on for longer.
+        resume: a run that was stopped, to be continued bit for bit; its own config holds. How long to train, and
+            where, may be given anew.
         config: a `config.toml` to repeat; what is given beside it replaces what it says, and another model takes
             over its options of data and training alone.
         callbacks: told of what happens while training.

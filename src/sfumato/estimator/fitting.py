@@ -23,6 +23,9 @@ from sfumato.spec import DataSpec, Size
 from sfumato.training import Callback, History, resolve_device
 from sfumato.training.history import best_line
 
+LONGER = ("epochs", "steps", "max_time", "patience", "device", "checkpoint_every", "tensorboard")
+"""Options that may be given anew when a run is resumed: how long it is trained, where, and what is told of it."""
+
 Opened = Callable[[Dataset], None]
 """Told of the data once they are open and before training starts."""
 
@@ -116,19 +119,22 @@ def resume(
     Args:
         run: the run.
         source: the data, if they were not a built-in set or a file.
-        options: training options given anew, such as `epochs` to go on for longer.
+        options: `LONGER` ones given anew, such as `epochs` to go on for longer.
         callbacks: told of what happens while training.
         progress: show a progress bar.
         opened: told of the data before training starts.
 
     Raises:
-        SfumatoError: if the data are not those of the run, or an option is not of the training.
+        SfumatoError: if the data are not those of the run, or an option is another one.
     """
     config = Config.from_dict(run.config(), where=str(run.path / "config.toml"))
     known = settings(config.model)
     for name in options or {}:
-        if name in known and known[name].tables != ("training",):
-            raise SfumatoError(f"{name} cannot change when a run is resumed; leave it out, or fit anew")
+        if name in known and name not in LONGER:
+            raise SfumatoError(
+                f"{name} cannot change when a run is resumed; leave it out, or fit anew with --config (what can: "
+                f"{', '.join(LONGER)})"
+            )
     if options:
         config = config.with_options(options)
     source = config.source if source is None else source

@@ -13,6 +13,7 @@ from sfumato.config import Config
 from sfumato.data.dataset import Dataset
 from sfumato.data.schema import Schema
 from sfumato.estimator import passes, samplers
+from sfumato.estimator.judging import named_set
 from sfumato.models._model import Model
 from sfumato.training import History
 
@@ -34,4 +35,13 @@ class Held:
         return self.model_
 
     def _batches(self, X: Any, given: Mapping[str, Any] | None, copies: int = 1) -> Iterator[Batch]:
-        return passes.batches(self._model(), self.schema_, X, given, copies)
+        return passes.batches(self._model(), self.schema_, named_set(self.config_, self.schema_, X), given, copies)
+
+    def read(self, X: Any) -> Any:
+        """Raw examples of a path, an array, a frame or a built-in set, checked against what was learned of the data.
+
+        Raises:
+            SfumatoError: if they do not fit it.
+        """
+        self._model()
+        return self.schema_.read(named_set(self.config_, self.schema_, X))

@@ -12,9 +12,14 @@ import numpy as np
 
 from sfumato import data as room
 from sfumato.config import Config
+from sfumato.data.arrays import Arrays
 from sfumato.data.batches import Resident
 from sfumato.data.dataset import Dataset
+from sfumato.data.lines import Lines
+from sfumato.data.opening import built_in
+from sfumato.data.options import DataOptions
 from sfumato.data.schema import Schema
+from sfumato.data.series import Series
 from sfumato.errors import SfumatoError
 
 
@@ -30,6 +35,22 @@ class Judged(NamedTuple):
     part: str | None = None
 
 
+def named_set(config: Config, schema: Schema, X: Any) -> Any:
+    """X, or where it is the name of a built-in set its rows: as they were drawn for the training if it was that one.
+
+    Raises:
+        SfumatoError: if the set is not of the kind of what the model was trained on.
+    """
+    if not isinstance(X, str) or X not in room.names() or Path(X).exists():
+        return X
+    rows = built_in(X, config.data if config.source == X else DataOptions())
+    kinds = {Series: ("sequence",), Lines: ("symbols",), Arrays: ("picture", "vector")}
+    if schema.kind not in kinds.get(type(rows), ("table",)):
+        wanted = "set of symbols" if schema.kind == "symbols" else schema.kind
+        raise SfumatoError(f"{X}: not of the kind this model was trained on; give it a {wanted}")
+    return rows
+
+
 def judged(config: Config, schema: Schema, held: Dataset | None, X: Any) -> Judged:
     """The data to judge by, whatever X is.
 
@@ -38,7 +59,7 @@ def judged(config: Config, schema: Schema, held: Dataset | None, X: Any) -> Judg
         schema: what was learned of them.
         held: the data it was trained on, if they are in memory.
         X: None for the test part of the run's own data, a `Dataset` for its test part, what was `judged` before, or
-            examples that the schema reads: a path, an array, a frame.
+            examples that the schema reads: a path, an array, a frame, the name of a built-in set.
 
     Raises:
         SfumatoError: if the data are not there any more or are others, or X does not fit the schema.
@@ -49,7 +70,7 @@ def judged(config: Config, schema: Schema, held: Dataset | None, X: Any) -> Judg
         return Judged(X)
     if X is None:
         return Judged(held or reopened(config, schema))
-    encoded = schema.encode(schema.read(X))
+    encoded = schema.encode(schema.read(named_set(config, schema, X)))
     test = Resident(encoded.x, encoded.given, time=encoded.time)
     said = str(X) if isinstance(X, str | os.PathLike) else "the examples given"
     if held is None and config.source:

@@ -81,8 +81,15 @@ class Maps(Held):
 
     @property
     def classes_(self) -> np.ndarray:
-        """The classes that the first condition can be."""
+        """The classes that the first condition can be, as they are in the data.
+
+        Raises:
+            AttributeError: if there is no condition, or it is no category.
+        """
         self._model()
+        given = self.schema_.spec.given
+        if not given or given[0].kind != "category":
+            raise AttributeError("classes_ are there only where the first condition is a category")
         return np.array(self.schema_.classes())
 
     def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0) -> Any:
@@ -98,7 +105,7 @@ class Maps(Held):
         """
         model = passes.exact(self._model())
         reconstructs = able(model, Reconstructs, "reconstruct")
-        raw = self.schema_.read(X)
+        raw = self.read(X)
         batches = list(self._batches(raw, given))
         with seeded(next(model.parameters()).device, seed), torch.inference_mode():
             x = torch.cat([reconstructs.reconstruct(batch, noise=noise).cpu() for batch in batches])

@@ -56,7 +56,7 @@ def neighbourhoods(
         reached = whole[1] if len(columns) == len(made) else around_made(columns)
         inside = inside if len(columns) == len(made) else inside[:, columns]
         reached = reached if len(rows) == len(real) else reached[rows]
-        density = np.count_nonzero(inside) / (min(k, len(rows) - 1) * len(columns))
+        density = np.count_nonzero(inside) / (max(min(k, len(rows) - 1), 1) * len(columns))
         covered = inside.any(1).sum() / len(rows)
         return [float(inside.any(0).mean()), float(reached.any(1).mean()), float(density), float(covered)]
 
@@ -97,8 +97,13 @@ def _nearest(points: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _radii(near: tuple[Tensor, Tensor], kept: np.ndarray, k: int) -> Tensor:
-    """The distance of each point to its k-th nearest neighbour among the kept; −1 for a point that is not kept."""
+    """The distance of each point to its k-th nearest neighbour among the kept; −1 for a point that is not kept.
+
+    A point that is alone has none, and its ball is itself.
+    """
     distance, who = near
+    if not distance.shape[1]:
+        return torch.zeros(len(distance))
     if len(kept) == len(distance):
         return distance[:, min(k, distance.shape[1]) - 1]
     here = torch.zeros(len(distance), dtype=torch.bool)

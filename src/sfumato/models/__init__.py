@@ -62,8 +62,7 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
     for option, value in chosen.items():
         if option not in known:
             raise SfumatoError(f"model {name} has no option {option!r}: {did_you_mean(option, known)}")
-        if (within := known[option].range) is not None:
-            within.check(option, value)
+        known[option].check(value)
     sizes = {field.name for field in fields(Size)}
     size = sized(name, spec, Size(**{option: value for option, value in chosen.items() if option in sizes}))
     own = {option: value for option, value in chosen.items() if option not in sizes}

@@ -6,8 +6,9 @@ import ast
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
+from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.ranges import NAMES, Range, plain
 from sfumato.spec import Size
 
@@ -23,6 +24,20 @@ class Option:
     default: Any
     help: str
     range: Range | None = None
+
+    def check(self, value: Any) -> None:
+        """Refuse a value that the option does not take.
+
+        Raises:
+            SfumatoError: if it is a number out of range, text for a number, or none of the words there are.
+        """
+        words = get_args(self.annotation) if get_origin(self.annotation) is Literal else None
+        if words is not None and value not in words:
+            raise SfumatoError(f"{self.name} is {value!r}: {did_you_mean(str(value), words)}")
+        if words is None and isinstance(value, str):
+            raise SfumatoError(f"{self.name} is {value!r}, which is text: give a number")
+        if self.range is not None:
+            self.range.check(self.name, value)
 
 
 @cache

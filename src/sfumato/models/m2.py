@@ -247,8 +247,13 @@ def build(
         warmup: steps over which the weight of the rates rises from 0
         cycles: how often the warm-up is repeated (cyclical annealing)
     """
-    if len(spec.given) != 1 or spec.given[0].kind != "category":
+    if len(spec.given) != 1:
         raise SfumatoError("m2 needs one label that is a category, known for some rows: name its column with given")
+    if spec.given[0].kind != "category":
+        raise SfumatoError(
+            "m2 needs a label that is a category, and what is given is a number: if it stands for "
+            "classes, say so (--kind COLUMN=categorical)"
+        )
     sizes = sizes_for(spec, size)
     classes = spec.given[0].size
     return M2(

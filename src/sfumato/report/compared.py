@@ -59,9 +59,9 @@ def _best(found: Comparison) -> list[tuple[str, str]]:
     return [(name, "; ".join(best)) for name, best in named if best]
 
 
-def _families(rows: Sequence[Row]) -> list[tuple[str, list[dict[str, object]]]]:
+def _families(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     families = [(title, [row for row in rows if row.measure.family == family]) for family, title in TITLES.items()]
-    return [(title, [vars(row) | {"units": not row.unlike} for row in ones]) for title, ones in families if ones]
+    return [(title, ones) for title, ones in families if ones]
 
 
 def _left_out(found: Comparison) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ import torch
 from sfumato._version import __version__
 from sfumato.artifacts import Run
 from sfumato.artifacts.run import CONFIG
+from sfumato.data.options import DataOptions
 from sfumato.data.schema import Schema
+from sfumato.data.sequence import SequenceSchema
 from sfumato.evaluation import Measure
 from sfumato.models._protocols import Forecasts
 from sfumato.report.look import Picture
@@ -128,9 +131,13 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     told = config["model"]["name"]
     every = "".join(f" --given {shlex.quote(name)}" for name in schema.given_names)
     count = 64 if schema.kind == "picture" else 500
-    ahead = f"sfumato forecast {name} {source} --jumps 1,4,8 -n 100 -o futures.csv"
+    ahead = []
+    if isinstance(run.model(), Forecasts) and isinstance(schema, SequenceSchema):
+        jumps = ",".join(schema.steps((1, 4, 8)))
+        ahead = [("See what may come next", f"sfumato forecast {name} {source} --jumps {jumps} -n 100 -o futures.csv")]
+    again = f"sfumato sweep {source} --models {told}{every}{_data_flags(config['data'])} --seeds 5"
     return [
-        *([("See what may come next", ahead)] if isinstance(run.model(), Forecasts) else []),
+        *ahead,
         ("Draw new examples", f"sfumato sample {name} -n {count}{asked} -o new.{out}"),
         ("See what the model makes of yours", f"sfumato reconstruct {name} {source} -o reconstructed.{out}"),
         ("Get the latents of each example", f"sfumato encode {name} {source} -o latents.parquet"),
@@ -138,9 +145,33 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
         ("Measure all that applies to it", f"sfumato evaluate {name}"),
         ("Ask what is wrong with it, and what would cure it", f"sfumato doctor {name}"),
         ("Put another run of the same data beside it", f"sfumato compare {name} OTHER -o compare.html"),
-        ("Look for better options, with several seeds", f"sfumato sweep {source} --models {told}{every} --seeds 5"),
+        ("Train it with several seeds, to see what is chance; add --grid for other options", again),
         ("The same in Python", f"import sfumato\nm = sfumato.load({str(run.path)!r})\nm.sample({count}{wanted})"),
     ]
+
+
+def _data_flags(told: dict[str, Any]) -> str:
+    """The flags by which the data were read, but for conditions and seed.
+
+    >>> _data_flags({"rows": 500, "likelihood": "auto", "drop": ["a b"], "sequences": True, "seed": 3})
+    " --rows 500 --drop 'a b' --sequences"
+    """
+    usual = asdict(DataOptions())
+    flags = []
+    for name, value in told.items():
+        plain = tuple(value) if isinstance(value, list) else value
+        if name in ("given", "seed") or plain == usual[name]:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, dict):
+            flags += [f"--kind {shlex.quote(f'{column}={kind}')}" for column, kind in value.items()]
+        elif name == "drop":
+            flags += [f"{flag} {shlex.quote(column)}" for column in value]
+        elif isinstance(value, list):
+            flags.append(f"{flag} {' '.join(map(str, value))}")
+        else:
+            flags.append(flag if value is True else f"{flag} {shlex.quote(str(value))}")
+    return "".join(f" {flag}" for flag in flags)
 
 
 def _called(run: Run) -> str:

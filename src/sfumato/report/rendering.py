@@ -18,6 +18,9 @@ from sfumato.report.look import DOTS, Picture
 LARGE = 200_000
 """Bytes of a PNG above which the page holds a WebP in its place."""
 
+NARROW = 480
+"""Width on the page up to which a picture is still read when it is shrunk to a telephone; a wider one is swiped."""
+
 
 def write(template: str, path: Path, **values: Any) -> Path:
     """Fill a template and write it, whole or not at all; everything that is not markup of the template is escaped.
@@ -76,7 +79,7 @@ def embedded(picture: Picture) -> dict[str, Any]:
         "dark": _data(picture.dark) if picture.dark.exists() else None,
         "width": round(width * 100 / DOTS),
         "height": round(height * 100 / DOTS),
-        "wide": width > 1.6 * height,
+        "wide": width * 100 > NARROW * DOTS,
     }
 
 

@@ -46,11 +46,13 @@ class Row:
         measure: its name and words; its value is that of the first run.
         cells: one for each configuration.
         unlike: why the values are not to be compared; empty if they are.
+        one_unit: whether all values are in the unit of the measure.
     """
 
     measure: Measure
     cells: tuple[Cell, ...]
     unlike: str = ""
+    one_unit: bool = True
 
 
 @dataclass(frozen=True)
@@ -221,10 +223,11 @@ def _row(name: str, groups: Sequence[Group]) -> Row:
     measures = [[run.measures[name] for run in group.members] for group in groups]
     first = measures[0][0]
     cells = [cell(found) for found in measures]
+    units = list(dict.fromkeys(measure.unit for found in measures for measure in found))
     if first.better is None or len(cells) < 2:
-        return Row(first, tuple(cells))
-    if unlike := _unlike(first, measures, groups):
-        return Row(first, tuple(cells), unlike)
+        return Row(first, tuple(cells), one_unit=len(units) == 1)
+    if unlike := _unlike(first, units, groups):
+        return Row(first, tuple(cells), unlike, one_unit=len(units) == 1)
     return Row(first, tuple(marked(cells, lower=first.better == "lower")))
 
 
@@ -250,8 +253,7 @@ def marked(cells: Sequence[Cell], *, lower: bool) -> list[Cell]:
     ]
 
 
-def _unlike(first: Measure, measures: Sequence[Sequence[Measure]], groups: Sequence[Group]) -> str:
-    units = list(dict.fromkeys(measure.unit for found in measures for measure in found))
+def _unlike(first: Measure, units: Sequence[str], groups: Sequence[Group]) -> str:
     if len(units) > 1:
         return f"in different units ({', '.join(unit or 'none' for unit in units)})"
     if first.family != "bounds":

@@ -83,7 +83,7 @@ class Cured:
             left = [one.name for one in self.found[1] if not one.is_healthy]
             return f"It helped: {_said(self.gone)} gone" + (f"; left to do: {_said(left, '')}." if left else ".")
         if self.found[0][0].name in self.gone:
-            return f"It helped in part: {main} gone, and {_said(self.new)} there now."
+            return f"It helped in part: {_said(self.gone)} gone, and {_said(self.new)} there now."
         bound = next((one for one in self.changes if one.after.name == BOUND and one.better), None)
         if bound is not None:
             gained = f"the {BOUND} came from {bound.before.value:.4g} to {bound.after.value:.4g} nats"
