@@ -179,8 +179,8 @@ def _to_eight_bits(values: np.ndarray, mode: str, path: Path) -> float:
     good = (values >= 0) & (values <= most)
     if not good.all():
         raise SfumatoError(
-            f"{path}: holds the pixel {values[~good][0]:.7g}; scale its pixels to 0 to 1 or 0 to 255, or take it out of "
-            "the folder"
+            f"{path}: holds the pixel {values[~good][0]:.7g}; scale its pixels to 0 to 1 or 0 to 255, "
+            "or take it out of the folder"
         )
     if mode == "F":
         return 255.0 if values.max() <= 1 else 1.0
