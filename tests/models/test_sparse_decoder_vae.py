@@ -160,7 +160,7 @@ def test_options_that_make_no_sense_are_refused() -> None:
         model_of(spike=1.0, slab=2.0)
     with pytest.raises(SfumatoError, match="above 0"):
         model_of(sparsity=0.0)
-    with pytest.raises(SfumatoError, match="choose released or elbo"):
+    with pytest.raises(SfumatoError, match="choose one of released, elbo"):
         model_of(scaling="true")
     with pytest.raises(SfumatoError, match="too many for a sparse decoder"):
         build("sparse_decoder_vae", DataSpec((3, 64, 64), (Field("level", 256),)))
