@@ -477,3 +477,21 @@ def test_identifiers_beyond_64_bits_are_refused() -> None:
     column = learned(pa.array(range(2**63 - 30, 2**63 - 2)))
     with pytest.raises(SfumatoError, match=r"'v': identifiers after \d+ do not fit in 64 bits.*--drop v"):
         column.decode(np.zeros(20))
+
+
+@pytest.mark.parametrize("spelt", ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"])
+def test_iso_times_of_another_spelling_than_in_training_are_read(spelt: str) -> None:
+    days = [datetime.datetime(2024, 1, 1 + day) for day in range(28)]
+    column = learned(pa.array([day.strftime(spelt) for day in days]))
+    assert column.kind == "datetime"
+    own = column.encode(pa.array([days[4].strftime(spelt)]))
+    for other in (
+        "2024-01-05",
+        "2024-01-05T00:00",
+        "2024-01-05 00:00:00",
+        "2024-01-05T00:00:00Z",
+        "2024-01-05T00:00:00.0",
+    ):
+        np.testing.assert_array_equal(column.encode(pa.array([other])), own)
+    with pytest.raises(SfumatoError, match="row 2"):
+        column.encode(pa.array(["2024-01-05", "soon"]))

@@ -91,11 +91,25 @@ def test_rows_may_be_padded_far_beyond_the_longest_sequence() -> None:
     np.testing.assert_array_equal(learned.decode(learned.encode(learned.read(x)).x), x[:, :5])
 
 
-@pytest.mark.parametrize("ending", ["csv", "tsv.gz", "parquet"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"text\nab, c\n", "line 2 has 2 cells, and its header one"),
+        (b"text\nab\xff\n", "byte 7 is not UTF-8 text"),
+        (b'text\n"ab\nc\n', "line 3 is no row of a table"),
+    ],
+)
+def test_text_in_a_broken_table_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "made.csv").write_bytes(content)
+    with pytest.raises(SfumatoError, match=said):
+        opened(WORDS * 20).read(tmp_path / "made.csv")
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "tsv.gz", "parquet"])
 def test_made_text_in_a_table_is_read_again(tmp_path: Path, ending: str) -> None:
-    learned, path = opened(WORDS * 20), tmp_path / f"made.{ending}"
-    learned.write(np.array(WORDS, object), path)
-    assert learned.read(path).tolist() == WORDS
+    learned, path = opened(["a,b", 'say "b"', ""] * 20), tmp_path / f"made.{ending}"
+    learned.write(np.array(["a,b", 'say "b"', ""], object), path)
+    assert learned.read(path).tolist() == ["a,b", 'say "b"', ""]
     pq.write_table(pa.table({"words": WORDS}), tmp_path / "other.parquet")
     with pytest.raises(SfumatoError, match=r"other\.parquet: has no column 'text'"):
         learned.read(tmp_path / "other.parquet")

@@ -190,3 +190,12 @@ def test_a_condition_that_is_not_there_is_refused() -> None:
         data.open(rows(), options=DataOptions(given="label"))
     with pytest.raises(SfumatoError, match="only condition can be 'label'"):
         data.open(rows(), options=DataOptions(given="sex"))
+
+
+def test_a_schema_from_before_labels_had_a_type_says_the_same() -> None:
+    x, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 3
+    learned = data.open((x, y), options=DataOptions(given=("label",))).schema
+    told = learned.to_dict()
+    del told["label"]["dtype"]
+    assert type(learned).from_dict(told).says_as(learned)
+    assert learned.classes() == [0, 1, 2]

@@ -160,5 +160,6 @@ def test_a_misspelt_model_or_option_is_answered_with_the_right_one() -> None:
         build("beta_vae", SPECS["vector"], bta=4)
     with pytest.raises(SfumatoError, match="prior is 'vampp': did you mean vamp"):
         build("vae", SPECS["vector"], prior="vampp")
+    assert build("vae", SPECS["vector"], prior=None)
     with pytest.raises(SfumatoError, match="latent_dim is '3', which is text: give a number"):
         build("vae", SPECS["vector"], latent_dim="3")

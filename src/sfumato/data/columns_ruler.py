@@ -82,14 +82,17 @@ class Ruler:
         return (ticks - self.origin) // self.step if self.step > 1 or self.origin else ticks
 
     def spelt(self, name: str, values: pa.Array) -> pa.Array:
-        """Text that spells times, checked.
+        """Text that spells times as in training; what stands there as ISO 8601 has it is spelt anew.
 
         Raises:
             SfumatoError: at the first entry that is spelt otherwise, naming column and row.
         """
         parsed = pc.strptime(values, format=self.spelling, unit="s", error_is_null=True)
-        wrong = first(pc.and_(pc.is_null(parsed), pc.is_valid(values)))
-        if wrong >= 0:
+        others = np.flatnonzero(pc.and_(pc.is_null(parsed), pc.is_valid(values)).to_numpy(zero_copy_only=False))
+        if len(others):
+            if (moments := _iso(values)) is not None:
+                return pc.strftime(moments.cast(pa.timestamp("s"), safe=False), format=self.spelling)
+            wrong = next((row for row in others.tolist() if _iso(values[row : row + 1]) is None), int(others[0]))
             raise SfumatoError(
                 f"column {name!r}, row {wrong + 1}: {shown(values[wrong].as_py())} is not spelt as the times in "
                 f"training were ({self.spelling}); mend it or leave it empty"
@@ -132,6 +135,8 @@ def times(name: str, values: pa.Array, kind: pa.DataType) -> pa.Array:
         if parsed.null_count == words.null_count:
             local = pc.assume_timezone(parsed, zoned) if zoned else parsed
             return local.cast(kind)
+    if not zoned and (pa.types.is_timestamp(kind) or _is_day(kind)) and (moments := _iso(words)) is not None:
+        return moments.cast(kind, safe=False)
     for row, word in enumerate(words.to_pylist()):
         try:
             pa.array([word]).cast(kind)
@@ -140,6 +145,19 @@ def times(name: str, values: pa.Array, kind: pa.DataType) -> pa.Array:
                 f"column {name!r}, row {row + 1}: {shown(word)} stands where a time should; mend it"
             ) from None
     raise SfumatoError(f"column {name!r} holds text where times should be; write them as 2024-05-31")
+
+
+def _iso(words: pa.Array) -> pa.Array | None:
+    """Dates and times as ISO 8601 has them, each with or without T, seconds, fractions and the Z of UTC, else None.
+
+    >>> _iso(pa.array(["2024-05-31", "2024-05-31T18:30Z"])).to_pylist()[1].isoformat()
+    '2024-05-31T18:30:00'
+    """
+    spaced = pc.replace_substring_regex(words, r"^(\d{4}-\d\d-\d\d)T", r"\1 ")
+    try:
+        return pc.replace_substring_regex(spaced, r"Z$", "").cast(pa.timestamp("us"))
+    except pa.ArrowException:
+        return None
 
 
 def _is_day(kind: pa.DataType) -> bool:

@@ -161,7 +161,9 @@ def _flat(picture: Image.Image, mode: str, path: Path) -> Image.Image:
     """`picture` in 8 bits without transparency."""
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
         values = np.asarray(picture).astype(np.float64)
-        picture = Image.fromarray(np.round(values * _to_eight_bits(values, picture.mode, path)).astype(np.uint8))
+        picture = Image.fromarray(
+            np.clip(np.round(values * _to_eight_bits(values, picture.mode, path)), 0, 255).astype(np.uint8)
+        )
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         clear = picture.convert("RGBA")
         white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
@@ -176,14 +178,16 @@ def _to_eight_bits(values: np.ndarray, mode: str, path: Path) -> float:
         SfumatoError: if a value is not a number, below 0, or above 255 (floats) or 65535 (whole numbers).
     """
     most = 255 if mode == "F" else 65535
-    good = (values >= 0) & (values <= most)
+    # What resampling leaves beyond either end is cut off.
+    slack = 0.0 if mode != "F" else 1e-3 if values.max() <= 1 + 1e-3 else 1e-3 * most
+    good = (values >= -slack) & (values <= most + slack)
     if not good.all():
         raise SfumatoError(
             f"{path}: holds the pixel {values[~good][0]:.7g}; scale its pixels to 0 to 1 or 0 to 255, "
             "or take it out of the folder"
         )
     if mode == "F":
-        return 255.0 if values.max() <= 1 else 1.0
+        return 255.0 if values.max() <= 1 + 1e-3 else 1.0
     return 1 / 257 if mode != "I" or values.max() > 255 else 1.0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ def _check_labels(labels: Any) -> None:
 
 
 def _check_label(label: Any) -> None:
-    if isinstance(label, bool) or not isinstance(label, str | int):
+    if isinstance(label, bool) or not isinstance(label, str | Integral):
         raise SfumatoError(
             f"column {label} has a label of type {type(label).__name__}, not text or a whole number; rename it, "
             "as with frame.columns = frame.columns.map(str)"

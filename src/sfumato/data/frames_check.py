@@ -16,6 +16,9 @@ from sfumato.data.columns_base import is_number
 SHAPES = {(" ", 16, False), ("T", 16, False), ("T", 19, False), ("T", 17, True), ("T", 20, True)}
 """Times that come back as they are only if they stay text: those of `columns_ruler` that arrow spells otherwise."""
 
+THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+").fullmatch
+"""A whole number with commas between its thousands."""
+
 CLOSE = re.compile(rb'(?:[^"]|"")*+"')
 """The rest of a quoted value, in which a doubled quote is one of its letters."""
 
@@ -95,14 +98,21 @@ class Look:
 
 
 def decimal_mark(columns: Iterable[Iterable[str]]) -> str:
-    """The mark that more columns have that are otherwise all numbers: a comma or, if they are not more, a point.
+    """The mark that more columns have that are otherwise all numbers: a comma or a point.
 
-    >>> decimal_mark([["1,5", "2"], ["x, y", "0.5"]]), decimal_mark([["0.52", "1"], ["no", "1,5"]])
+    If as many have either, it is the comma, unless with it they would all be of thousands.
+
+    >>> decimal_mark([["1,5", "2"], ["x, 1", "0.5"]]), decimal_mark([["0.52", "1"], ["no", "1,5"]])
+    (',', '.')
+    >>> decimal_mark([["12,34", "5"], ["1.2", "1.3"]]), decimal_mark([["1,500", "12,000"], ["1.2", "1.3"]])
     (',', '.')
     """
-    counts = {",": 0, ".": 0}
+    counts, thousands = {",": 0, ".": 0}, True
     for column in map(list, columns):
         for mark in counts:
             number = re.compile(rf"[-+]?\d*{re.escape(mark)}?\d+([eE][-+]?\d+)?").fullmatch
-            counts[mark] += any(mark in word for word in column) and all(number(word.strip()) for word in column)
-    return "," if counts[","] > counts["."] else "."
+            if any(mark in word for word in column) and all(number(word.strip()) for word in column):
+                counts[mark] += 1
+                thousands &= mark == "." or all(THOUSANDS(word.strip()) for word in column if mark in word)
+    even = counts[","] == counts["."] > 0 and not thousands
+    return "," if counts[","] > counts["."] or even else "."

@@ -67,7 +67,8 @@ class Label:
         """
         if self.dtype == "bool":
             return np.array([name == str(True) for name in self.names])
-        return np.array([int(name) for name in self.names], self.dtype) if self.dtype else np.array(self.names)
+        number = float if self.dtype.startswith("float") else int
+        return np.array([number(name) for name in self.names], self.dtype) if self.dtype else np.array(self.names)
 
     @property
     def field(self) -> Field:

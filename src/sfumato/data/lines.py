@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,9 +106,12 @@ def load(source: Any) -> Lines:
 
 
 def from_table(path: Path) -> Lines | None:
-    """The column `TEXT_COLUMN` of a table, as made sequences are written; None for a file that has none.
+    """The column `TEXT_COLUMN` of a table, as made sequences are written; None for a file that is none.
 
-    A file of characters that are cut by commas is one line of text after the other, unless that column is all it has.
+    A .csv or .tsv is one if that is its one column.
+
+    Raises:
+        SfumatoError: for a .parquet without that column, a row of several cells, or what is not UTF-8 text.
     """
     if is_text(path) or not str(path).lower().endswith(frames.SUFFIXES) or not path.is_file():
         return None
@@ -117,18 +121,34 @@ def from_table(path: Path) -> Lines | None:
             raise SfumatoError(f"{path}: has no column {TEXT_COLUMN!r}; call the column of sequences so")
         found: list[str | None] = table[TEXT_COLUMN].to_pylist()
     else:
-        with (
-            gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
-            if is_gzip(path)
-            else path.open(encoding="utf-8-sig", errors="replace", newline="") as file
-        ):
-            cells = csv.reader(file)
-            if next(cells, None) != [TEXT_COLUMN]:
+        text = _decoded(path)
+        mark = "\t" if ".tsv" in path.name.lower() else ","
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+        try:
+            if next(rows, None) != [TEXT_COLUMN]:
                 return None
-            found = [row[0] if row else "" for row in cells]
+            found = [_only(row, path, rows.line_num) for row in rows]
+        except csv.Error as error:
+            raise SfumatoError(f"{path}: line {rows.line_num} is no row of a table ({error}); mend it") from None
     x = np.empty(len(found), object)
     x[:] = ["" if one is None else str(one) for one in found]
     return Lines(x, None, str(path))
+
+
+def _only(row: list[str], path: Path, line: int) -> str:
+    if len(row) > 1:
+        raise SfumatoError(f"{path}: line {line} has {len(row)} cells, and its header one; put quotes around the text")
+    return row[0] if row else ""
+
+
+def _decoded(path: Path) -> str:
+    try:
+        with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
+            return file.read().decode("utf-8-sig")
+    except (OSError, EOFError) as error:
+        raise SfumatoError(f"{path}: damaged, not readable as text ({error})") from None
+    except UnicodeDecodeError as error:
+        raise SfumatoError(f"{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from None
 
 
 def from_text(path: Path) -> Lines:
@@ -141,13 +161,7 @@ def from_text(path: Path) -> Lines:
         raise SfumatoError(f"{path}: no such file; check the name and the folder")
     if path.is_dir():
         raise SfumatoError(f"{path}: a folder, where a text file should be; name a file in it")
-    try:
-        with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
-            text = file.read().decode("utf-8-sig")
-    except (OSError, EOFError) as error:
-        raise SfumatoError(f"{path}: damaged, not readable as text ({error})") from None
-    except UnicodeDecodeError as error:
-        raise SfumatoError(f"{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from None
+    text = _decoded(path)
     if not text.strip():
         raise SfumatoError(f"{path}: holds no text; write one sequence on each line")
     rows = text.replace("\r\n", "\n").removesuffix("\n").split("\n")

@@ -332,7 +332,8 @@ def _moments(column: pa.ChunkedArray, name: str, said: str) -> pa.ChunkedArray:
             f"{name}: column {said!r} holds text{shows}, which is not all dates spelt in one way; "
             "write its times as 2024-05-31 18:30:00, or as numbers"
         )
-    return pa.chunked_array([pc.strptime(words, format=spelling, unit="s")])
+    moments = pc.strptime(words, format=spelling, unit="s")
+    return pa.chunked_array([pc.assume_timezone(moments, "UTC") if spelling.endswith("Z") else moments])
 
 
 def _channel(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:

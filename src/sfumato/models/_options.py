@@ -26,11 +26,13 @@ class Option:
     range: Range | None = None
 
     def check(self, value: Any) -> None:
-        """Refuse a value that the option does not take.
+        """Refuse a value that the option does not take; None leaves the choice to the data.
 
         Raises:
             SfumatoError: if it is a number out of range, text for a number, or none of the words there are.
         """
+        if value is None:
+            return
         words = get_args(self.annotation) if get_origin(self.annotation) is Literal else None
         if words is not None and value not in words:
             raise SfumatoError(f"{self.name} is {value!r}: {did_you_mean(str(value), words)}")

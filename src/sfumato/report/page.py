@@ -166,7 +166,7 @@ def _data_flags(told: dict[str, Any]) -> str:
         if isinstance(value, dict):
             flags += [f"--kind {shlex.quote(f'{column}={kind}')}" for column, kind in value.items()]
         elif name == "drop":
-            flags += [f"{flag} {shlex.quote(column)}" for column in value]
+            flags += [f"{flag}{'=' if column[:1] == '-' else ' '}{shlex.quote(column)}" for column in value]
         elif isinstance(value, list):
             flags.append(f"{flag} {' '.join(map(str, value))}")
         else:

@@ -106,12 +106,12 @@ def side_by_side(task: Callable[[Item], Found], items: Sequence[Item], device: t
     >>> side_by_side(lambda n: n + 1, [1, 2, 3], torch.device("cpu"))
     [2, 3, 4]
     """
-    threads, grad = torch.get_num_threads(), torch.is_grad_enabled()
+    threads, grad, inference = torch.get_num_threads(), torch.is_grad_enabled(), torch.is_inference_mode_enabled()
     if device.type != "cpu" or threads == 1 or len(items) < threads:
         return [task(item) for item in items]
 
     def alone(item: Item) -> Found:
-        with torch.set_grad_enabled(grad):
+        with torch.inference_mode(inference), torch.set_grad_enabled(grad):
             return task(item)
 
     torch.set_num_threads(1)
