@@ -25,8 +25,8 @@ def duration(time: str | float) -> float:
 def written(seconds: float) -> str:
     """A length of time in the largest unit of which it is a whole number; in seconds if it is of none.
 
-    >>> written(86400), written(5400), written(0.5)
-    ('1d', '90m', '0.5s')
+    >>> written(604800), written(86400), written(5400), written(0.5)
+    ('1w', '1d', '90m', '0.5s')
     """
-    unit = next((unit for unit, size in reversed(UNITS.items()) if not seconds % size and unit != "w"), "s")
+    unit = next((unit for unit, size in reversed(UNITS.items()) if not seconds % size), "s")
     return f"{seconds / UNITS[unit]:g}{unit}"

@@ -95,6 +95,7 @@ def test_rows_may_be_padded_far_beyond_the_longest_sequence() -> None:
     ("content", "said"),
     [
         (b"text\nab, c\n", "line 2 has 2 cells, and its header one"),
+        (b"text\n", "the table has no rows"),
         (b"text\nab\xff\n", "byte 7 is not UTF-8 text"),
         (b'text\n"ab\nc\n', "line 3 is no row of a table"),
     ],

@@ -160,10 +160,7 @@ def _decoded(path: Path, height: int, width: int, channels: int) -> np.ndarray:
 def _flat(picture: Image.Image, mode: str, path: Path) -> Image.Image:
     """`picture` in 8 bits without transparency."""
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        values = np.asarray(picture).astype(np.float64)
-        picture = Image.fromarray(
-            np.clip(np.round(values * _to_eight_bits(values, picture.mode, path)), 0, 255).astype(np.uint8)
-        )
+        picture = Image.fromarray(_eight_bits(np.asarray(picture).astype(np.float64), picture.mode, path))
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         clear = picture.convert("RGBA")
         white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
@@ -171,24 +168,29 @@ def _flat(picture: Image.Image, mode: str, path: Path) -> Image.Image:
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _to_eight_bits(values: np.ndarray, mode: str, path: Path) -> float:
-    """What the values of a picture of Pillow's mode I;16…, I or F are multiplied by, so that they go up to 255.
+SLACK = 1e-3
+"""What resampling may leave beyond either end of a float's scale, in parts of it; it is cut off."""
+
+
+def _eight_bits(values: np.ndarray, mode: str, path: Path) -> np.ndarray:
+    """The values of a picture of Pillow's mode I;16…, I or F, brought to 0 to 255.
 
     Raises:
         SfumatoError: if a value is not a number, below 0, or above 255 (floats) or 65535 (whole numbers).
     """
-    most = 255 if mode == "F" else 65535
-    # What resampling leaves beyond either end is cut off.
-    slack = 0.0 if mode != "F" else 1e-3 if values.max() <= 1 + 1e-3 else 1e-3 * most
+    if mode == "F":
+        most = 1 if values.max() <= 1 + SLACK else 255
+        slack, top = SLACK * most, most
+    else:
+        most, slack = 65535, 0.0
+        top = 255 if mode == "I" and values.max() <= 255 else most
     good = (values >= -slack) & (values <= most + slack)
     if not good.all():
         raise SfumatoError(
             f"{path}: holds the pixel {values[~good][0]:.7g}; scale its pixels to 0 to 1 or 0 to 255, "
             "or take it out of the folder"
         )
-    if mode == "F":
-        return 255.0 if values.max() <= 1 + 1e-3 else 1.0
-    return 1 / 257 if mode != "I" or values.max() > 255 else 1.0
+    return np.clip(np.round(values * (255 / top)), 0, 255).astype(np.uint8)
 
 
 def save(shown: np.ndarray, path: Path, names: Sequence[str] | None = None) -> None:

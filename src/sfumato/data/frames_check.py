@@ -107,10 +107,10 @@ def decimal_mark(columns: Iterable[Iterable[str]]) -> str:
     >>> decimal_mark([["12,34", "5"], ["1.2", "1.3"]]), decimal_mark([["1,500", "12,000"], ["1.2", "1.3"]])
     (',', '.')
     """
-    counts, thousands = {",": 0, ".": 0}, True
+    numbers = {mark: re.compile(rf"[-+]?\d*{re.escape(mark)}?\d+([eE][-+]?\d+)?").fullmatch for mark in ",."}
+    counts, thousands = dict.fromkeys(numbers, 0), True
     for column in map(list, columns):
-        for mark in counts:
-            number = re.compile(rf"[-+]?\d*{re.escape(mark)}?\d+([eE][-+]?\d+)?").fullmatch
+        for mark, number in numbers.items():
             if any(mark in word for word in column) and all(number(word.strip()) for word in column):
                 counts[mark] += 1
                 thousands &= mark == "." or all(THOUSANDS(word.strip()) for word in column if mark in word)

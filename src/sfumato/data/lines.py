@@ -7,7 +7,7 @@ import gzip
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -22,6 +22,7 @@ SNIFFED = 50
 """Lines that tell whether a .txt file is a table."""
 
 
+PARQUET = (".parquet", ".pq")
 TEXT_COLUMN = "text"
 """What the column of sequences is called in a table."""
 
@@ -89,7 +90,8 @@ def load(source: Any) -> Lines:
     if found is not None:
         return Lines(found, _labels(labels, len(found)), "text")
     if isinstance(source, str | Path) and Path(source).suffix not in (".npy", ".npz"):
-        return from_table(Path(source)) or from_text(Path(source))
+        path = Path(source)
+        return from_table(path) if _holds_table(path) else from_text(path)
     held = arrays.load(source)
     name = str(source) if isinstance(source, str | Path) else held.name
     if held.x.ndim != 2:
@@ -105,33 +107,43 @@ def load(source: Any) -> Lines:
     return Lines(values, held.labels, name)
 
 
-def from_table(path: Path) -> Lines | None:
-    """The column `TEXT_COLUMN` of a table, as made sequences are written; None for a file that is none.
+def _holds_table(path: Path) -> bool:
+    """Whether sequences stand in a table: in a .parquet, or in a .csv or .tsv whose one column is `TEXT_COLUMN`."""
+    if is_text(path) or not str(path).lower().endswith(frames.SUFFIXES) or not path.is_file():
+        return False
+    if frames.suffix(path).startswith(PARQUET):
+        return True
+    try:
+        with _opened(path) as file:
+            head = file.readline(1 << 16).decode("utf-8-sig", "replace").rstrip("\r\n")
+    except (OSError, EOFError):
+        return False
+    return head in (TEXT_COLUMN, f'"{TEXT_COLUMN}"')
 
-    A .csv or .tsv is one if that is its one column.
+
+def from_table(path: Path) -> Lines:
+    """The column `TEXT_COLUMN` of a table, as made sequences are written.
 
     Raises:
-        SfumatoError: for a .parquet without that column, a row of several cells, or what is not UTF-8 text.
+        SfumatoError: for a table without that column or without rows, a row of several cells, or what is not UTF-8.
     """
-    if is_text(path) or not str(path).lower().endswith(frames.SUFFIXES) or not path.is_file():
-        return None
-    if ".parquet" in path.name.lower() or path.suffix.lower() == ".pq":
+    ending = frames.suffix(path)
+    if ending.startswith(PARQUET):
         table = frames.read(path)[0]
         if TEXT_COLUMN not in table.column_names:
             raise SfumatoError(f"{path}: has no column {TEXT_COLUMN!r}; call the column of sequences so")
-        found: list[str | None] = table[TEXT_COLUMN].to_pylist()
+        found = ["" if one is None else str(one) for one in table[TEXT_COLUMN].to_pylist()]
     else:
-        text = _decoded(path)
-        mark = "\t" if ".tsv" in path.name.lower() else ","
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+        mark = "\t" if ending.startswith(".tsv") else ","
+        rows = csv.reader(io.StringIO(_decoded(path), newline=""), delimiter=mark, strict=True)
         try:
-            if next(rows, None) != [TEXT_COLUMN]:
-                return None
-            found = [_only(row, path, rows.line_num) for row in rows]
+            found = [_only(row, path, rows.line_num) for row in rows][1:]
         except csv.Error as error:
             raise SfumatoError(f"{path}: line {rows.line_num} is no row of a table ({error}); mend it") from None
+    if not found:
+        raise SfumatoError(f"{path}: the table has no rows; give one with some")
     x = np.empty(len(found), object)
-    x[:] = ["" if one is None else str(one) for one in found]
+    x[:] = found
     return Lines(x, None, str(path))
 
 
@@ -141,9 +153,13 @@ def _only(row: list[str], path: Path, line: int) -> str:
     return row[0] if row else ""
 
 
+def _opened(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if is_gzip(path) else path.open("rb")
+
+
 def _decoded(path: Path) -> str:
     try:
-        with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
+        with _opened(path) as file:
             return file.read().decode("utf-8-sig")
     except (OSError, EOFError) as error:
         raise SfumatoError(f"{path}: damaged, not readable as text ({error})") from None
@@ -188,7 +204,7 @@ def write(x: np.ndarray, path: str | Path) -> None:
 def _is_table(path: Path) -> bool:
     """Whether each of the first lines is cut by one delimiter into the same number of cells, two or more."""
     try:
-        with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
+        with _opened(path) as file:
             head = [line.decode("utf-8-sig", "replace").rstrip("\r\n") for line in file.readlines(1 << 16)]
     except (OSError, EOFError):
         return False

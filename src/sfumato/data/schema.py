@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
@@ -19,6 +21,8 @@ from sfumato.spec import DataSpec
 
 if TYPE_CHECKING:
     from sfumato.data.labels import Label
+
+logger = logging.getLogger("sfumato.data")
 
 REMEMBERED = 4096
 """How many training rows of conditions a schema keeps, to draw those from that are not named."""
@@ -53,6 +57,17 @@ class Schema(ABC):
     given_rows: Tensor | None = None
     label_names: tuple[str, ...] = ()
     label: Label | None = None
+
+    @cached_property
+    def _said(self) -> set[str]:
+        return set()
+
+    def _tell(self, notes: Iterable[str], where: str = "") -> None:
+        """Warn of what should be known; of each note once."""
+        for note in notes:
+            if note not in self._said:
+                logger.warning("%s%s", where, note)
+                self._said.add(note)
 
     def says_as(self, other: Schema) -> bool:
         """Whether two schemas say the same, as they would in a file, whatever type their labels came in."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,8 +18,6 @@ from sfumato.data.options import DataOptions
 from sfumato.data.schema import Encoded, Schema, remember, rows_from_json
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
-
-logger = logging.getLogger("sfumato.data")
 
 LOST = "\N{REPLACEMENT CHARACTER}"
 """What stands in text for a character that is missing."""
@@ -55,7 +52,6 @@ class SymbolSchema(Schema):
         self.given_names = (LABEL,) if spec.given else ()
         self.given_rows = given_rows
         self.label_names = label.names if label else ()
-        self._said: set[str] = set()
 
     @classmethod
     def learn(cls, raw: Lines, options: DataOptions, *, longest: int) -> SymbolSchema:
@@ -211,10 +207,7 @@ class SymbolSchema(Schema):
             count = int(new.any(1).sum())
             rows = "1 sequence has" if count == 1 else f"{count} sequences have"
             shown = x[row][place] if _is_text(x) else int(x[row, place])
-            note = f"{rows} a symbol never seen in training, as {shown!r}; taken as missing"
-            if note not in self._said:
-                logger.warning("%s", note)
-            self._said.add(note)
+            self._tell([f"{rows} a symbol never seen in training, as {shown!r}; taken as missing"])
 
 
 def longest(found: Lines) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -18,8 +17,6 @@ from sfumato.data.options import DataOptions
 from sfumato.data.schema import Encoded, Schema, remember, rows_from_json
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec
-
-logger = logging.getLogger("sfumato.data")
 
 LIKELIHOODS = ("auto", "cells", "gaussian", "mse")
 CHUNK = 1 << 16
@@ -68,7 +65,6 @@ class TableSchema(Schema):
         self.frame_kind = frame_kind
         self.given_rows = given_rows
         self.label_names = tuple(label_names)
-        self._said: set[str] = set()
         by_name = {column.name: column for column in columns}
         self._given = [by_name[name] for name in self.given_names]
         self._x = [column for column in columns if column.field is not None and column.name not in self.given_names]
@@ -201,10 +197,7 @@ class TableSchema(Schema):
             notes += self.notes(table)
         except SfumatoError as error:
             raise SfumatoError(f"{where}{error}") from None
-        for note in notes:
-            if note not in self._said:
-                logger.warning("%s%s", where, note)
-        self._said.update(notes)
+        self._tell(notes, where)
         return table
 
     def notes(self, raw: pa.Table) -> list[str]:

@@ -132,7 +132,7 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     every = "".join(f" --given {shlex.quote(name)}" for name in schema.given_names)
     count = 64 if schema.kind == "picture" else 500
     ahead = []
-    if isinstance(run.model(), Forecasts) and isinstance(schema, SequenceSchema):
+    if isinstance(schema, SequenceSchema) and isinstance(run.model(), Forecasts):
         jumps = ",".join(schema.steps((1, 4, 8)))
         ahead = [("See what may come next", f"sfumato forecast {name} {source} --jumps {jumps} -n 100 -o futures.csv")]
     again = f"sfumato sweep {source} --models {told}{every}{_data_flags(config['data'])} --seeds 5"
