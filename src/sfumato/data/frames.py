@@ -48,19 +48,18 @@ def is_frame(source: Any) -> bool:
     if isinstance(source, pa.Table | pa.RecordBatch):
         return True
     made = _narwhal(source)
+    if isinstance(made, nw.DataFrame) and made.implementation.is_pandas():
+        _check_labels(made.to_native().columns)
     return isinstance(made, nw.DataFrame | nw.LazyFrame)
 
 
 def _narwhal(source: Any) -> Any:
     try:
-        made = nw.from_native(source, pass_through=True)
+        return nw.from_native(source, pass_through=True)
     except nw.exceptions.DuplicateError:
         names = [str(name) for name in source.columns]
         twice = next(name for name in names if names.count(name) > 1)
         raise SfumatoError(f"column {twice!r} stands there twice; give each column a name of its own") from None
-    if isinstance(made, nw.DataFrame) and made.implementation.is_pandas():
-        _check_labels(made.to_native().columns)
-    return made
 
 
 def read(
@@ -195,12 +194,13 @@ def _frame(source: Any) -> tuple[pa.Table, str]:
 def _from_pandas(frame: Any) -> pa.Table:
     arrays, fields = [], []
     for place, label in enumerate(frame.columns):
+        _check_label(label)
         series = frame.iloc[:, place]
         array = _column(str(label), series)
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
         marks = {DTYPE: str(series.dtype)}
-        if isinstance(label, Integral):
+        if isinstance(label, int):
             marks[NAME] = str(label)
         arrays.append(array)
         fields.append(pa.field(str(label), array.type, metadata=marks))
@@ -210,17 +210,21 @@ def _from_pandas(frame: Any) -> pa.Table:
 def _check_labels(labels: Any) -> None:
     """Refuse labels of pandas' columns that are not all text, or all whole numbers."""
     for label in labels:
-        if isinstance(label, bool) or not isinstance(label, str | Integral):
-            raise SfumatoError(
-                f"column {label} has a label of type {type(label).__name__}, not text or a whole number; rename it, "
-                "as with frame.columns = frame.columns.map(str)"
-            )
+        _check_label(label)
     words = [label for label in labels if isinstance(label, str)]
     if 0 < len(words) < len(labels):
         number = next(label for label in labels if not isinstance(label, str))
         raise SfumatoError(
             f"columns {words[0]!r} and {number} are called by text and by a number; call all alike, as with "
             "frame.columns = frame.columns.map(str)"
+        )
+
+
+def _check_label(label: Any) -> None:
+    if isinstance(label, bool) or not isinstance(label, str | Integral):
+        raise SfumatoError(
+            f"column {label} has a label of type {type(label).__name__}, not text or a whole number; rename it, "
+            "as with frame.columns = frame.columns.map(str)"
         )
 
 
