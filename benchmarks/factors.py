@@ -2,6 +2,7 @@
 
     python benchmarks/papers.py factors --seeds 5      # against the bands
     python benchmarks/factors.py --seeds 5             # the same runs as a table like the papers'
+    python benchmarks/factors.py --seeds 5 --side 64   # and with pictures as large as the papers', on a CPU too
 
 Every trained model is kept in the cache folder, so that a run that was stopped goes on with the next model, and scores
 can be taken again without training.
@@ -81,7 +82,7 @@ def tcvae(plan: Plan, examples: int, beta: float) -> LatentModel:
 
 
 def factor_vae(plan: Plan, examples: int, gamma: float) -> LatentModel:
-    large = plan is LARGE
+    large = plan.width == LARGE.width
     nets = plan.nets()
     hidden = MLP(LATENTS, *((1000, 6) if large else (256, 3)), partial(nn.LeakyReLU, 0.2))
     judge = nn.Sequential(*hidden, nn.Linear(hidden.outputs, 1))
@@ -111,15 +112,16 @@ def pictures(side: int) -> tuple[Resident, list[Factor]]:
     return Resident(torch.from_numpy(sprites.render(grid, side))[:, None]), factors
 
 
-def planned(setting: Setting, name: str) -> Plan:
-    """The plan of this model on this device."""
+def planned(setting: Setting, name: str, side: int | None = None) -> Plan:
+    """The plan of this model on this device, of pictures of its own size or of `side` pixels."""
     device = "cpu" if setting.device == "cpu" else "cuda"
-    return WIDE[device] if name == TC else {"cpu": SMALL, "cuda": LARGE}[device]
+    plan = WIDE[device] if name == TC else {"cpu": SMALL, "cuda": LARGE}[device]
+    return replace(plan, side=side or plan.side)
 
 
-def trained(setting: Setting, name: str) -> tuple[LatentModel, float]:
+def trained(setting: Setting, name: str, side: int | None = None) -> tuple[LatentModel, float]:
     """The model of this name and seed, from the cache or after training, and the processor seconds that took."""
-    plan = planned(setting, name)
+    plan = planned(setting, name, side)
     data, _ = pictures(plan.side)
     torch.manual_seed(setting.seed)
     model = MODELS[name](plan, len(data))
@@ -153,10 +155,10 @@ class Encoded:
     rate: float
 
 
-def encoded(setting: Setting, name: str) -> Encoded:
+def encoded(setting: Setting, name: str, side: int | None = None) -> Encoded:
     """All sprites under the model of this name and seed."""
-    model, _ = trained(setting, name)
-    data, _ = pictures(SMALL.side if setting.device == "cpu" else LARGE.side)
+    model, _ = trained(setting, name, side)
+    data, _ = pictures(planned(setting, name, side).side)
     torch.manual_seed(setting.seed)
     means, draws, distortion, paid = [], [], 0.0, 0.0
     with torch.no_grad():
@@ -171,10 +173,10 @@ def encoded(setting: Setting, name: str) -> Encoded:
     return Encoded(torch.cat(means).numpy(), torch.cat(draws).numpy(), distortion / n, paid / n)
 
 
-def told(setting: Setting, name: str) -> dict[str, float]:
+def told(setting: Setting, name: str, side: int | None = None) -> dict[str, float]:
     """The numbers of one model: votes are drawn from all sprites, the other scores are of 10,000 of them."""
-    _, factors = pictures(SMALL.side if setting.device == "cpu" else LARGE.side)
-    found = encoded(setting, name)
+    _, factors = pictures(planned(setting, name, side).side)
+    found = encoded(setting, name, side)
     rows = np.sort(np.random.default_rng(setting.seed).permutation(len(found.means))[:JUDGED])
     few = [factor.at(rows) for factor in factors]
     by_votes = score(found.means, found.draws, factors, setting.seed, SCORES[:2])
@@ -212,15 +214,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default 3)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default cpu)")
+    parser.add_argument(
+        "--side", type=int, choices=(SMALL.side, LARGE.side), help="pixels (default 32 on a CPU, else 64)"
+    )
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "sfumato-benchmarks")
     options = parser.parse_args()
     print(describe(options.device) + f"; median (least – most) of {options.seeds} seeds\n")
     print("| model | " + " | ".join(TOLD) + " | processor s |\n" + "|---" * (len(TOLD) + 2) + "|")
     for name in COMPARED:
         settings = [Setting(seed, options.device, Path(), None, options.cache) for seed in range(options.seeds)]
-        rows = [told(setting, name) for setting in settings]
+        rows = [told(setting, name, options.side) for setting in settings]
         cells = [_middle([row[what] for row in rows]) for what in TOLD]
-        seconds = statistics.median(trained(setting, name)[1] for setting in settings)
+        seconds = statistics.median(trained(setting, name, options.side)[1] for setting in settings)
         print(f"| {name} | " + " | ".join(cells) + f" | {seconds:.0f} |", flush=True)
 
 

@@ -36,3 +36,12 @@ def test_a_second_look_takes_the_model_from_the_cache(
     assert (first.distortion, first.rate) == (again.distortion, again.rate)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 1
     assert tuple(factors.told(setting, name)) == factors.TOLD
+
+
+@pytest.mark.parametrize("name", [factors.VAE, factors.TC])
+def test_larger_pictures_have_models_of_their_own(name: str, tmp_path: Path) -> None:
+    setting = Setting(0, "cpu", Path(), None, tmp_path)
+    usual, larger = factors.planned(setting, name), factors.planned(setting, name, 64)
+    assert (usual.side, larger.side) == (32, 64)
+    assert larger == replace(usual, side=64)
+    assert factors.planned(replace(setting, device="cuda"), name).side == 64
