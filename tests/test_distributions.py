@@ -300,3 +300,23 @@ def test_the_binary_log_likelihood_without_gradients_is_that_with_them(entries: 
     torch.testing.assert_close(quick.double(), exact, rtol=1e-6, atol=1e-5)
     torch.testing.assert_close(Bernoulli(logits.clone().requires_grad_()).log_prob(x), quick, rtol=1e-5, atol=1e-4)
     assert torch.equal(logits, before)
+
+
+def test_what_stands_under_a_mask_reaches_neither_value_nor_gradient() -> None:
+    mask = torch.tensor([[False, True]])
+    for told in (torch.nan, torch.inf, 1.0):
+        x = torch.tensor([[told, 1.0]])
+        mean = torch.zeros(1, 2, requires_grad=True)
+        logits = torch.zeros(1, 2, 3, requires_grad=True)
+        for held, one in ((mean, Normal(mean, torch.zeros(2))), (mean, Bernoulli(mean)), (logits, Categorical(logits))):
+            held.grad = None
+            one.log_prob(x, mask).sum().backward()
+            assert held.grad is not None
+            assert held.grad.isfinite().all()
+            assert not held.grad[0, 0].any()
+            assert held.grad[0, 1].any()
+
+
+def test_half_precision_does_not_run_out_of_numbers_on_pictures() -> None:
+    found = Bernoulli(torch.zeros(1, 784).half()).log_prob(torch.ones(1, 784).half())
+    assert float(found) == pytest.approx(-784 * math.log(2), rel=1e-3)

@@ -98,3 +98,15 @@ def test_a_flow_without_its_package_says_what_to_install(monkeypatch) -> None:
 def test_a_flow_of_one_latent_works() -> None:
     prior = build("vae", POINTS, prior="flow", latent_dim=1).prior(3)
     assert prior.log_prob(prior.sample()).shape == (3,)
+
+
+def test_free_bits_under_a_learned_mixture_are_each_latents_in_every_model() -> None:
+    spec, x = DataSpec((3,), (Field("real"),) * 3, examples=100), torch.randn(16, 3)
+    charged = {}
+    for name in ("vae", "cvae"):
+        torch.manual_seed(0)
+        model = build(name, spec, latent_dim=4, prior="mixture" if name == "vae" else "learned", free_bits=0.5)
+        model.prior_net = build("vae", spec, latent_dim=4, prior="mixture").prior_net
+        model.free_bits = 50.0
+        charged[name] = float(model.losses(Batch(x), 0)["model"].terms["charged_rate"].detach().mean())
+    assert charged == {"vae": 200.0, "cvae": 200.0}

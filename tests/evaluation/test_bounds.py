@@ -328,3 +328,30 @@ def test_a_class_that_is_not_given_is_not_annealed() -> None:
     known = torch.tensor([[0.0], [2.0], [1.0]])
     for given, applies in ((known, True), (known.where(known > 0, torch.nan), False)):
         assert annealed.applies(subject(model, Batch(torch.randn(3, 4), given), spec)) is applies
+
+
+class OwnDecoder(nn.Module):
+    """A net of somebody's own: its `weight` is its own too, and it gives a distribution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(ENTRIES, LATENTS))
+
+    def forward(self, z: Tensor, given: Tensor | None = None) -> Normal:
+        return Normal(z @ self.weight.T, torch.zeros(()))
+
+
+def test_weighing_leaves_modes_gradients_and_random_numbers_as_they_were() -> None:
+    frozen = nn.BatchNorm1d(ENTRIES).eval()
+    _, batch, _ = linear(n=4)
+    model = VAE(Guess(Linear(0.5), 0.0, 1.2), OwnDecoder(), LATENTS)
+    model.extra = nn.ModuleList([frozen, nn.BatchNorm1d(ENTRIES)])
+    model.train()
+    frozen.eval()
+    before = torch.get_rng_state()
+    first = weigh(model, batch, 32)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert model.training
+    assert [one.training for one in model.extra] == [False, True]
+    assert np.array_equal(first.evidence, weigh(model.eval(), batch, 32).evidence)
+    assert np.isfinite(annealed.log_evidence(model, batch, 3, chains=2)).all()

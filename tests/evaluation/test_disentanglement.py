@@ -175,3 +175,21 @@ def test_completeness_counts_the_latents_that_do_not_move_too() -> None:
     for latents in (2, 8):
         found = scores.dci(z, factors, latents=latents)
         assert found.completeness == pytest.approx([1 - np.log(2) / np.log(latents)], abs=0.05)
+
+
+def test_values_with_few_examples_are_left_out_and_say_nothing_where_there_are_no_others() -> None:
+    random = np.random.default_rng(0)
+    z = random.normal(size=(100, 3))
+    values = {"age": np.arange(100) % 45, "kind": random.integers(0, 2, 100), "name": np.arange(100).astype(str)}
+    factors, _ = known(values)
+    assert [factor.name for factor in factors] == ["age", "kind"], "names tell examples apart"
+    told = scores.explicitness(z, factors)
+    assert np.isnan(told[0])
+    assert 0.3 < told[1] < 0.7
+    assert scored(z, factors, "explicitness")["explicitness"] == told[1]
+    alone = Factor("each", np.arange(100))
+    for by_votes in (beta_vae_score, factor_vae_score):
+        assert np.isnan(by_votes(z, [factors[1], alone]))
+        assert by_votes(z, [*factors, alone], votes=200, test_votes=100) <= 1.0
+    robust, _ = scores.irs(z, [alone, alone])
+    assert robust.tolist() == [0.0] * 3, "a single example is always where its mean is"

@@ -140,3 +140,9 @@ def test_other_models_and_haste_make_no_forecasts() -> None:
     schema = cast(Any, SimpleNamespace(spec=spec))
     plain = Subject(cast(Any, nn.Linear(1, 1)), schema, cast(Any, None), "", Batch(walks(5, 4)), None, 0, np.arange(5))
     assert forecasts.measures(plain, How()) == []
+
+
+def test_of_a_single_future_both_scores_are_its_distance() -> None:
+    made, came = np.zeros((2, 1, 3, 1)), np.full((2, 3, 1), 2.0)
+    assert crps(made, came).tolist() == came.tolist()
+    assert energy_score(made, came) == pytest.approx([math.sqrt(12)] * 2)

@@ -102,3 +102,16 @@ def test_probes_leave_out_what_is_unknown_rare_or_always_the_same() -> None:
     assert tell_category(z, np.zeros(40, int)) is None
     assert tell_number(z, np.full(40, 3.0)) is None
     assert tell_number(z, np.where(np.arange(40) < 35, np.nan, 1.0)) is None
+
+
+@pytest.mark.parametrize("noise", [0.1, 1.0])
+def test_the_error_of_a_number_told_is_what_fresh_examples_show(noise: float) -> None:
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(60):
+        z = random.normal(size=(200, 1))
+        probe = tell_number(z, z[:, 0] + noise * random.normal(size=200))
+        assert probe is not None
+        found.append((probe.score, probe.error))
+    score, error = np.array(found).T
+    assert 0.75 < np.sqrt((error**2).mean()) / score.std(ddof=1) < 1.35

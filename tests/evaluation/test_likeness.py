@@ -143,3 +143,31 @@ def test_a_copy_is_at_no_distance_at_all():
     near = closest(np.concatenate([x[:20], x[:20] + 0.5]), x)
     assert (near[:20] == 0).all()
     assert near[20:] == pytest.approx(0.5 * math.sqrt(30))
+
+
+@pytest.mark.parametrize("far", [1e6, 1e8])
+def test_a_row_far_out_changes_nothing_for_all_others(far: float):
+    random = np.random.default_rng(3)
+    real, made = random.normal(size=(300, 4)), random.normal(size=(250, 4))
+    for one in (real, made):
+        one[0] = far
+        ours = neighbourhoods(real, made, error=False)[0]
+        with contextlib.redirect_stdout(io.StringIO()):
+            theirs = compute_prdc(real, made, nearest_k=5)
+        assert ours.tolist() == pytest.approx([theirs[name] for name in ("precision", "recall", "density", "coverage")])
+        one[0] = 0.0
+    real[0] = far
+    exact = np.sqrt(((made[:, None] - real) ** 2).sum(2)).min(1)
+    np.testing.assert_allclose(closest(made, real), exact)
+
+
+def test_arrays_of_any_sort_are_taken_and_single_rows_have_no_spread():
+    whole = np.random.default_rng(0).integers(0, 9, size=(60, 3))
+    turned = whole[::-1]
+    assert neighbourhoods(whole, turned, error=False)[0][:2].tolist() == [1.0, 1.0]
+    assert closest(whole, turned).tolist() == [0.0] * 60
+    assert frechet(whole, turned) == pytest.approx(0.0, abs=1e-9)
+    assert kernel_distance(whole.astype(np.float32), turned, error=False)[0].shape == (1,)
+    assert math.isnan(frechet(whole, whole[:1]))
+    assert np.isnan(kernel_distance(whole, whole[:1])[0]).all()
+    assert frechet_error(whole[:2], whole) is None

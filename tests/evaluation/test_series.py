@@ -123,3 +123,18 @@ def test_symbols_are_judged_as_symbols_and_not_as_numbers(drawn):
     assert series.measures(good) == []
     shapes = {x.shape for x in symbols.counted(good)}
     assert {shape[1] for shape in shapes} == {next(iter(shapes))[1]}
+
+
+def test_constant_channels_have_no_order_to_be_judged():
+    test, train, made = (walks(200, 0.8, seed) for seed in range(3))
+    for one in (test, train, made):
+        one[..., 1] = 0.1
+    found = series.autocorrelations(test, made, train)[0]
+    alone = series.autocorrelations(test[..., :1], made[..., :1], train[..., :1])[0]
+    assert (found.value, found.reference) == (pytest.approx(alone.value), pytest.approx(alone.reference))
+    assert list(found.parts) == ["channel 1"]
+    made[..., 0] = 0.1
+    flat = series.autocorrelations(test, made, train)[0]
+    assert flat.value == pytest.approx(np.abs(series.autocorrelation(test)[:, 0]).mean())
+    test[..., 0] = 0.1
+    assert series.autocorrelations(test, made, train) == []

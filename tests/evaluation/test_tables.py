@@ -214,3 +214,29 @@ def test_missing_values_of_every_frame_are_missing() -> None:
     found = aligned([pd.DataFrame({name: pd.array(values, dtype=kinds[name]) for name, values in rows.items()})])
     for column in found:
         assert np.isnan(column.values[0]).tolist() == [False, True, False], column.name
+
+
+def test_a_column_that_collapsed_hangs_together_with_nothing():
+    random = np.random.default_rng(0)
+    a, c = random.normal(size=(2, 500))
+    real = [("a", a), ("b", a + 0.01 * c), ("c", c)]
+    alone = dict(real) | {"b": random.permutation(a)}
+    flat = dict(real) | {"b": np.full(500, 0.1)}
+    lost, collapsed = (trends([Column(name, x, made[name]) for name, x in real]) for made in (alone, flat))
+    assert collapsed["a", "b"] == pytest.approx(0.5, abs=0.001)
+    assert collapsed["a", "b"] == pytest.approx(lost["a", "b"], abs=0.1)
+
+
+def test_a_column_that_is_constant_among_the_training_rows_keeps_its_scale():
+    rare = np.r_[np.full(999, 0.1), 0.2]
+    column = Aligned("a", (np.full(1000, 0.1), rare, np.full(1000, np.nan)))
+    train, test, gone = encoded([column])
+    assert np.abs(train[:, 0]).max() < 1e-12
+    assert test[-1, 0] == pytest.approx(0.1)
+    assert not gone[:, 0].any()
+
+
+def test_the_error_of_telling_apart_is_that_of_fresh_rows_not_of_folds_that_share_theirs():
+    random = np.random.default_rng(0)
+    found = np.array([told_apart(*random.normal(size=(2, 100, 2)), seed=seed) for seed in range(30)])
+    assert 0.75 < np.sqrt((found[:, 1] ** 2).mean()) / found[:, 0].std(ddof=1) < 1.6

@@ -29,3 +29,8 @@ def test_latents_that_say_nothing_do_not_count() -> None:
     assert udr([np.hstack([Z, noise]), Z], [rates, rates[:4]]) == pytest.approx([1, 1], abs=0.03)
     assert udr([noise, Z], [rates[4:], rates[:4]]).tolist() == [0.0, 0.0]
     assert np.isnan(udr([Z])).all()
+
+
+def test_a_constant_latent_does_not_vary_whatever_rounding_leaves_of_it() -> None:
+    still = [np.column_stack([one, np.full(len(Z), 0.1)]) for one in (Z, -Z)]
+    assert udr(still) == pytest.approx(udr([Z, -Z]))

@@ -313,3 +313,34 @@ def test_no_rows_no_device_and_taken_folder_are_answered(tmp_path: Path) -> None
     fit(Line(), data(), settings=settings(epochs=1), folder=tmp_path)
     with pytest.raises(SfumatoError, match="holds a training already"):
         fit(Line(), data(), settings=settings(epochs=1), folder=tmp_path)
+
+
+def test_frozen_parameters_stay_and_a_player_without_others_is_passed_over():
+    model = Duel()
+    for parameter in model.critic.parameters():
+        parameter.requires_grad_(False)
+    start = copy.deepcopy(model.state_dict())
+    fit(model, data(), settings=settings(epochs=1))
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, start[name])}
+    assert moved == {name for name in start if name.startswith("generator")}
+    with pytest.raises(SfumatoError, match="nothing to train"):
+        fit(model.requires_grad_(False), data(), settings=settings(epochs=1))
+
+
+def test_validation_leaves_the_mode_of_every_part():
+    class Frozen(Line):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = torch.nn.BatchNorm1d(2)
+
+        def losses(self, batch, step):
+            seen.append((self.training, self.norm.training))
+            return super().losses(batch, step)
+
+    class Freeze(Callback):
+        def on_start(self, model, plan):
+            model.norm.eval()
+
+    seen: list[tuple[bool, bool]] = []
+    fit(Frozen(), data(), data(50), settings=settings(epochs=2, validate_every=3), callbacks=[Freeze()])
+    assert set(seen) == {(True, False), (False, False)}

@@ -53,6 +53,16 @@ class Posterior(Latent):
         """Each example `times` times in a row, shape (B·times, *event)."""
 
 
+def observed(x: Tensor, mask: Tensor | None) -> Tensor:
+    """x with 0 where `mask` is False: a NaN there adds nothing to a sum, but would to its gradient.
+
+    >>> import torch
+    >>> observed(torch.tensor([torch.nan, 2.0]), torch.tensor([False, True]))
+    tensor([0., 2.])
+    """
+    return x if mask is None else x.masked_fill(~mask, 0)
+
+
 def sum_event(log_density: Tensor, mask: Tensor | None = None) -> Tensor:
     """Σ over all dimensions but the first, entries where `mask` is False left out; shape (B,).
 

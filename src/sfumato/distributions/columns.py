@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sfumato.distributions import noise
-from sfumato.distributions.base import Distribution, sum_event
+from sfumato.distributions.base import Distribution, observed, sum_event
 from sfumato.distributions.discrete import draw, median
 from sfumato.distributions.normal import Normal
 from sfumato.spec import Field
@@ -82,7 +82,7 @@ class Columns(Distribution):
         return torch.cat(found, 1)[:, layout.order]
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return sum_event(self.log_density(x), mask)
+        return sum_event(self.log_density(observed(x, mask)), mask)
 
     def sample(self) -> Tensor:
         drawn = []

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sfumato.distributions import noise
-from sfumato.distributions.base import Distribution, sum_event
+from sfumato.distributions.base import Distribution, observed, sum_event
 
 
 class Bernoulli(Distribution):
@@ -27,12 +27,13 @@ class Bernoulli(Distribution):
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x = x.to(self.logits.dtype)
-        if mask is None and not (torch.is_grad_enabled() and self.logits.requires_grad):
+        wide = self.logits.dtype.itemsize >= 4  # a product of 32 factors is too small for half precision
+        if mask is None and wide and not (torch.is_grad_enabled() and self.logits.requires_grad):
             logits = self.logits.flatten(1)
             # Σ max(l, 0) − xl, then Σ log σ(|l|): what both are sums of stays small.
             sure = logits.clamp_min(0).addcmul_(x.flatten(1), logits, value=-1).sum(1)
             return sum_log(logits.abs().sigmoid_()) - sure
-        losses = F.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
+        losses = F.binary_cross_entropy_with_logits(self.logits, observed(x, mask), reduction="none")
         return -sum_event(losses, mask)
 
     def sample(self) -> Tensor:
@@ -53,7 +54,7 @@ class Categorical(Distribution):
         self.logits = logits
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        chosen = self.logits.gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
+        chosen = self.logits.gather(-1, observed(x, mask).long().unsqueeze(-1)).squeeze(-1)
         return sum_event(chosen - self.logits.logsumexp(-1), mask)
 
     def sample(self) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sfumato.distributions import noise
-from sfumato.distributions.base import Distribution, sum_event
+from sfumato.distributions.base import Distribution, observed, sum_event
 from sfumato.distributions.discrete import draw
 
 
@@ -62,6 +62,7 @@ class LogisticMixture(Distribution):
         self.levels = levels
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = observed(x, mask)
         y = (2.0 / (self.levels - 1)) * x.to(self.means.dtype) - 1.0
         y = y.unsqueeze(1)
         means = torch.stack([self._mean(channel, y) for channel in range(self.means.shape[2])], 2)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sfumato.distributions import noise
-from sfumato.distributions.base import Latent, Posterior, each, sum_event
+from sfumato.distributions.base import Latent, Posterior, each, observed, sum_event
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -45,7 +45,7 @@ class Normal(Posterior):
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
-            return sum_event(self.log_density(x), mask)
+            return sum_event(self.log_density(observed(x, mask)), mask)
         # One function for gap and square, and what does not depend on x added up apart: large pictures are gone over
         # half as often, and on the way back a third.
         squares = F.mse_loss(*self._alike(x), reduction="none")
@@ -114,7 +114,7 @@ class StandardNormal(Latent):
         self._like = torch.empty(0) if like is None else like
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return sum_event(-0.5 * x.square() - HALF_LOG_2PI, mask)
+        return sum_event(-0.5 * observed(x, mask).square() - HALF_LOG_2PI, mask)
 
     def sample(self) -> Tensor:
         return noise.normal(self._like, self.n, self.dim)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sfumato.distributions import noise
-from sfumato.distributions.base import Latent, Posterior, sum_event, widened
+from sfumato.distributions.base import Latent, Posterior, observed, sum_event, widened
 from sfumato.distributions.discrete import invert
 from sfumato.distributions.normal import HALF_LOG_2PI, Normal
 
@@ -35,6 +35,7 @@ class SpikeSlab(Posterior):
         self.gamma = gamma.clamp(LEAST, 1 - LEAST)
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = observed(x, mask)
         in_slab = torch.log(self.gamma) + self.slab.log_density(x)
         return sum_event(torch.where(x == 0, torch.log1p(-self.gamma), in_slab), mask)
 

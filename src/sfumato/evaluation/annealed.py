@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato.batch import Batch
 from sfumato.distributions import Latent, SpikeSlab, SpikeSlabMixture
@@ -16,6 +16,7 @@ from sfumato.evaluation.importance import cost
 from sfumato.evaluation.subject import Subject, array, rows
 from sfumato.models._protocols import Bounds, Classifies, LatentSpace, able
 from sfumato.networks.hierarchy import repeated
+from sfumato.training.validation import evaluating
 
 CHAINS = 16
 LEAPS = 10
@@ -63,11 +64,12 @@ def log_evidence(
         chains: independent chains of each example.
         schedule: "sigmoid" takes its smallest steps at both ends, as Wu et al. do.
     """
-    group = max(cost(able(model, Bounds, "be weighed"), batch).at_a_time // chains, 1)
-    parts = [
-        _anneal(model, rows(batch, slice(start, start + group)), temperatures(steps, schedule), chains)
-        for start in range(0, len(batch), group)
-    ]
+    with evaluating(cast(nn.Module, model)), torch.no_grad():
+        group = max(cost(able(model, Bounds, "be weighed"), batch).at_a_time // chains, 1)
+        parts = [
+            _anneal(model, rows(batch, slice(start, start + group)), temperatures(steps, schedule), chains)
+            for start in range(0, len(batch), group)
+        ]
     return array(torch.cat(parts))
 
 

@@ -153,7 +153,8 @@ def trends(table: Sequence[Column]) -> dict[tuple[str, str], float]:
 
     Two numbers: 1 − |ρ_real − ρ_made|/2, with Pearson's ρ. Otherwise 1 − ½ Σ |p_real − p_made| over the joint table,
     numbers cut into ten equal bins over the range of the real ones. These are the published definitions of SDMetrics
-    (correlation similarity, contingency similarity). Rows in which either value is missing are left out.
+    (correlation similarity, contingency similarity), but that a column that does not vary in the made rows alone has
+    ρ_made = 0 there. Rows in which either value is missing are left out.
 
     >>> up, down = np.arange(4.0), np.arange(4.0)[::-1]
     >>> trends([Column("a", up, up), Column("b", up, down)])
@@ -168,7 +169,8 @@ def trends(table: Sequence[Column]) -> dict[tuple[str, str], float]:
             value = _match(*sides)
         else:
             real, made = _correlation(one.real, two.real), _correlation(one.made, two.made)
-            value = 1 - abs(real - made) / 2
+            # What does not vary in the made rows alone hangs together with nothing there.
+            value = 1 - abs(real - (0.0 if np.isnan(made) else made)) / 2
         found[one.name, two.name] = value
     return found
 

@@ -23,7 +23,7 @@ FEWEST = 50
 
 
 class Score(NamedTuple):
-    """One score: its value, and what it is made of by latent or factor."""
+    """One score: its value, NaN where too few examples share a value, and what it is made of by latent or factor."""
 
     value: float
     parts: dict[str, float]
@@ -47,6 +47,8 @@ def measures(subject: Subject, how: How) -> list[Measure]:
     errors = dict.fromkeys(whole) if how.quick else _errors(points, draws, factors, how.seed, tuple(whole))
     found = []
     for name, (value, parts) in whole.items():
+        if value != value:
+            continue
         told = SCORES[name]
         found.append(
             Measure(
@@ -129,7 +131,9 @@ def _errors(
             return dict.fromkeys(asked)
         for name, (value, _) in score(points[rows], draws[rows], half, seed, asked, latents).items():
             found[name].append(value)
-    return {name: float(np.std(values, ddof=1)) for name, values in found.items()}
+    return {
+        name: float(np.std(values, ddof=1)) if np.isfinite(values).all() else None for name, values in found.items()
+    }
 
 
 class _Evidence:
@@ -148,8 +152,9 @@ class _Evidence:
         return found if len(moves(self.points)) else found._replace(completeness=0 * found.completeness)
 
     def by_factor(self, values: np.ndarray) -> Score:
-        each = {factor.name: float(value) for factor, value in zip(self.factors, values, strict=True)}
-        return Score(float(values.mean()), each)
+        told = np.isfinite(values)
+        each = {factor.name: float(value) for factor, value in zip(self.factors, values, strict=True) if value == value}
+        return Score(float(values[told].mean()) if told.any() else float("nan"), each)
 
     def by_latent(self, values: np.ndarray, weight: np.ndarray | None = None) -> Score:
         each = {name: float(value) for name, value in zip(self.names, values, strict=True)}
@@ -216,8 +221,10 @@ SCORES: Mapping[str, _Told] = {
     ),
     "IRS": _Told(
         lambda e: e.by_latent(*scores.irs(e.points, e.factors)),
-        "Interventional robustness: how little a latent moves while its own factor is held and the others change.",
+        "Interventional robustness: how little a latent moves while its own factor is held and the others change; "
+        "high by chance where a factor's values have few examples each.",
         2,
+        None,
     ),
 }
 """All scores by name, in the order they are told."""

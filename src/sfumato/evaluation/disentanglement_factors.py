@@ -39,7 +39,8 @@ class Factor:
 def known(values: Mapping[str, np.ndarray]) -> tuple[list[Factor], np.ndarray]:
     """Factors by name, and the rows on which all of them are known.
 
-    Strings, booleans and categories have no order; numbers have. A factor that is the same everywhere is left out.
+    Strings, booleans and categories have no order; numbers have. A factor that is the same everywhere is left
+    out, and so are 50 names or more of which no two are alike.
 
     >>> factors, rows = known({"size": np.array([1.5, 2.5, np.nan, 1.5]), "kind": np.array(["a", "b", "a", "b"])})
     >>> rows.tolist(), [(one.name, one.classes.tolist(), one.numbers is None) for one in factors]
@@ -49,7 +50,12 @@ def known(values: Mapping[str, np.ndarray]) -> tuple[list[Factor], np.ndarray]:
     there = [_there(column) for column in columns.values()]
     rows = np.flatnonzero(np.logical_and.reduce(there)) if there else np.empty(0, np.int64)
     factors = [_factor(name, column[rows]) for name, column in columns.items()]
-    return [factor for factor in factors if len(rows) and factor.count > 1], rows
+    return [factor for factor in factors if len(rows) and factor.count > 1 and _repeats(factor)], rows
+
+
+def _repeats(factor: Factor) -> bool:
+    """Of many examples, names that occur once each tell them apart, and not what they have in common."""
+    return factor.numbers is not None or factor.count < max(len(factor.classes), DIFFERENT)
 
 
 def _there(column: np.ndarray) -> np.ndarray:

@@ -162,8 +162,8 @@ def explicitness(codes: np.ndarray, factors: Sequence[Factor], *, seed: int = 0)
     """Each factor's explicitness, (F,): how well logistic regression tells each of its values from the others.
 
     The mean area under the ROC curve over values, on the half of the examples not learned from; ½ by chance. Values
-    with fewer than 4 examples are left out. A value in the middle of an ordered factor is on no side of any plane, so
-    that even a perfect code stays below 1 there. Ridgeway and Mozer 2018.
+    with fewer than 4 examples are left out, and a factor without two others is NaN. A value in the middle of an ordered
+    factor is on no side of any plane, so that even a perfect code stays below 1 there. Ridgeway and Mozer 2018.
     """
     order = np.random.default_rng(seed).permutation(len(codes))
     scaled = StandardScaler().fit_transform(codes)
@@ -172,6 +172,9 @@ def explicitness(codes: np.ndarray, factors: Sequence[Factor], *, seed: int = 0)
         common = np.bincount(factor.classes)[factor.classes[order]] >= 4
         ordered = order[common][np.argsort(factor.classes[order[common]], kind="stable")]
         learn, test = ordered[::2], ordered[1::2]
+        if len(np.unique(factor.classes[ordered])) < 2:
+            found.append(float("nan"))
+            continue
         judge = OneVsRestClassifier(LogisticRegression(max_iter=1000)).fit(scaled[learn], factor.classes[learn])
         told = judge.decision_function(scaled[test]).reshape(len(test), -1)
         values = judge.classes_ if len(judge.classes_) > 2 else judge.classes_[1:]
@@ -186,14 +189,16 @@ def irs(codes: np.ndarray, factors: Sequence[Factor]) -> tuple[np.ndarray, np.nd
         1 − min_f E_v[ sup |z_l − E(z_l | v_f = v)| ] / sup |z_l − E z_l|
 
     How little a latent moves once its own factor is held, whatever the others do; sup is the 99th percentile, weights
-    are the denominators. The mean over values gives each value the same weight.
+    are the denominators. The mean over values gives each value the same weight; those with fewer than 4 examples are
+    left out, as a single one is always where its mean is.
     """
     reach = np.quantile(np.abs(codes - codes.mean(0)), 0.99, axis=0)
-    moved = np.empty((codes.shape[1], len(factors)))
+    moved = np.tile(reach[:, None], len(factors))
     for place, factor in enumerate(factors):
         order = np.argsort(factor.classes, kind="stable")
-        parts = np.split(codes[order], np.cumsum(np.bincount(factor.classes))[:-1])
-        moved[:, place] = np.mean([np.quantile(np.abs(part - part.mean(0)), 0.99, axis=0) for part in parts], axis=0)
+        parts = [part for part in np.split(codes[order], np.cumsum(np.bincount(factor.classes))[:-1]) if len(part) >= 4]
+        if parts:
+            moved[:, place] = np.mean([np.quantile(np.abs(part - part.mean(0)), 0.99, axis=0) for part in parts], 0)
     robust = 1 - moved.min(1) / np.maximum(reach, 1e-12)
     return np.maximum(robust, 0.0), reach
 

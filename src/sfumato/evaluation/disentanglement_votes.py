@@ -37,17 +37,19 @@ def beta_vae_score(
 
     Args:
         codes: E[z | x], shape (N, L).
-        factors: at least two.
+        factors: at least two; one without a value that two examples share has no votes.
 
     Returns:
-        Accuracy on the test votes, 1 at best; 1/F by chance.
+        Accuracy on the test votes, 1 at best; 1/F by chance. NaN with fewer than two factors that have votes.
     """
     random = np.random.default_rng(seed)
     scaled = codes / np.maximum(codes.std(0), 1e-12)
-    groups = [_Groups.of(factor) for factor in factors]
+    groups = [group for group in map(_Groups.of, factors) if len(group.order)]
+    if len(groups) < 2:
+        return float("nan")
 
     def cast(count: int) -> tuple[np.ndarray, np.ndarray]:
-        answers = random.integers(len(factors), size=count)
+        answers = random.integers(len(groups), size=count)
         inputs = np.empty((count, codes.shape[1]))
         for number, group in enumerate(groups):
             mine = np.flatnonzero(answers == number)
@@ -77,19 +79,21 @@ def factor_vae_score(
 
     Args:
         codes: E[z | x], shape (N, L).
-        factors: at least two.
+        factors: at least two; one without a value that two examples share has no votes.
 
     Returns:
-        Accuracy on the test votes, 1 at best; about 1/F by chance.
+        Accuracy on the test votes, 1 at best; about 1/F by chance. NaN with fewer than two factors that have votes.
     """
     random = np.random.default_rng(seed)
     moving = moves(codes)
     scaled = codes[:, moving] / codes[:, moving].std(0)
-    groups = [_Groups.of(factor) for factor in factors]
+    groups = [group for group in map(_Groups.of, factors) if len(group.order)]
+    if len(groups) < 2:
+        return float("nan")
 
     def cast(count: int) -> np.ndarray:
-        answers = random.integers(len(factors), size=count)
-        table = np.zeros((scaled.shape[1], len(factors)), np.int64)
+        answers = random.integers(len(groups), size=count)
+        table = np.zeros((scaled.shape[1], len(groups)), np.int64)
         for number, group in enumerate(groups):
             sets = group.sets(int((answers == number).sum()), size, random)
             stillest = scaled[sets].var(1).argmin(1)
@@ -97,7 +101,7 @@ def factor_vae_score(
         return table
 
     if not len(moving):
-        return 1 / len(factors)
+        return 1 / len(groups)
     learned, tested = cast(votes), cast(test_votes)
     return float(tested[np.arange(len(tested)), learned.argmax(1)].sum() / tested.sum())
 

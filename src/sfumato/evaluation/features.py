@@ -115,7 +115,10 @@ def encoded(table: Sequence[Aligned], *, flagged: bool = True) -> list[np.ndarra
                 hot[known, place[values[known].astype(int)]] = 1.0
                 found[side].append(hot)
         else:
-            mean, scale = np.nanmean(first), np.nanstd(first) or 1.0
+            known = first[~np.isnan(first)]
+            mean = known.mean() if len(known) else 0.0
+            # The deviation of a constant is what rounding leaves of it, seldom 0.
+            scale = known.std() if len(known) and np.ptp(known) > 0 else 1.0
             for side, values in enumerate(column.values):
                 found[side].append(np.nan_to_num((values - mean) / scale)[:, None])
         if flagged and any(np.isnan(values).any() for values in column.values):

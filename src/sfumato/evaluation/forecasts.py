@@ -164,7 +164,8 @@ def crps(made: np.ndarray, came: np.ndarray) -> np.ndarray:
 
         CRPS = 1/n Σ_i |x_i − y| − 1/(2n(n − 1)) Σ_ij |x_i − x_j|,    Σ_ij |x_i − x_j| = 2 Σ_i (2i − n − 1) x_(i)
 
-    Gneiting and Raftery 2007, Strictly proper scoring rules; Ferro 2014, Fair scores for ensemble forecasts.
+    Of a single draw, its absolute error. Gneiting and Raftery 2007, Strictly proper scoring rules; Ferro 2014, Fair
+    scores for ensemble forecasts.
 
     Args:
         made: draws, (N, n, …).
@@ -174,7 +175,7 @@ def crps(made: np.ndarray, came: np.ndarray) -> np.ndarray:
     array([0.])
     """
     n = made.shape[1]
-    ranks = (2 * np.arange(1, n + 1) - n - 1).reshape(-1, *[1] * (came.ndim - 1)) / (n * (n - 1))
+    ranks = (2 * np.arange(1, n + 1) - n - 1).reshape(-1, *[1] * (came.ndim - 1)) / max(n * (n - 1), 1)
     away = np.abs(made - came[:, None]).mean(1)
     apart = (np.sort(made, 1) * ranks).sum(1)
     return np.asarray(away - apart)
@@ -195,7 +196,7 @@ def energy_score(made: np.ndarray, came: np.ndarray) -> np.ndarray:
     away = (x - y[:, None]).norm(dim=2).mean(1)
     # A product of matrices would be faster, and lose the small distances of draws that are close together.
     apart = torch.cat([torch.stack([torch.pdist(one).sum() for one in part]) for part in x.split(100)])
-    return array(away - apart / (n * (n - 1)))
+    return array(away - apart / max(n * (n - 1), 1))
 
 
 def covered(made: np.ndarray, came: np.ndarray, share: float) -> np.ndarray:

@@ -55,6 +55,10 @@ class How:
     seed: int = 0
     quick: bool = False
 
+    def __post_init__(self) -> None:
+        # Not every library takes a seed below 0, or of more than 32 bits.
+        object.__setattr__(self, "seed", self.seed % 2**32)
+
 
 def generator(seed: int) -> torch.Generator:
     """A generator on the CPU that is a function of `seed` alone."""

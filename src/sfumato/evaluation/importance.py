@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch
 from sfumato.evaluation.how import generator
-from sfumato.evaluation.subject import array, rows
+from sfumato.evaluation.subject import array, rows, still
 from sfumato.models._protocols import Bounds
 from sfumato.training.device import keep_memory, side_by_side
 
@@ -58,13 +58,19 @@ def weigh(model: Bounds, batch: Batch, draws: int, *, seed: int = 0, at_a_time: 
 
     Nothing of the size of examples × draws is held: of each example the logarithms of Σ w and Σ w² are kept. Its noise
     is a function of `seed` and of its place alone, so the result does not depend on how examples and draws are cut
-    into chunks.
+    into chunks. The model is judged in evaluation mode and without gradients; its mode and torch's own generator are
+    left as they were.
 
     Args:
         model: whose weights; where nothing is drawn (discrete codes) one draw is all there is.
         draws: k.
         at_a_time: pairs of example and draw that go through the model together; by its width unless given.
     """
+    with still(cast(nn.Module, model), seed):
+        return _weights(model, batch, draws, seed, at_a_time)
+
+
+def _weights(model: Bounds, batch: Batch, draws: int, seed: int, at_a_time: int | None) -> Weights:
     keep_memory(batch.x.device)
     draws = draws if model.noise_size else 1
     pairs = at_a_time or cost(model, batch).at_a_time * (1 if batch.x.device.type == "cpu" else GPU)
@@ -145,6 +151,8 @@ def cost(model: Bounds, batch: Batch) -> Cost:
         if isinstance(module, nn.RNNBase):
             output = output[0]
             work += 2 * output.shape[:-1].numel() * sum(parameter.numel() for parameter in module.parameters())
+        elif not isinstance(output, Tensor):
+            return  # a net of somebody's own that gives a distribution, and happens to have a `weight`
         else:
             weight = cast(Tensor, module.weight)
             work += 2 * weight.numel() * output.numel() // weight.shape[0]

@@ -11,6 +11,7 @@ from sfumato.evaluation.jackknife import jackknife
 
 NEAREST = 5
 """k: a point's neighbourhood reaches to its k-th nearest neighbour."""
+CHUNK = 500
 SPARE = 25
 """Neighbours kept beyond the k-th, to take its place when a tenth of the points is left out."""
 
@@ -38,6 +39,7 @@ def neighbourhoods(
     >>> precision, recall, coverage
     (np.float64(1.0), np.float64(1.0), np.float64(1.0))
     """
+    real, made = _numbers(real), _numbers(made)
     a, b = torch.from_numpy(real), torch.from_numpy(made)
     across = _distances(a, b)
     near_a, near_b = _nearest(a, k), _nearest(b, k)
@@ -70,7 +72,8 @@ def closest(a: np.ndarray, b: np.ndarray, at_a_time: int = 1000) -> np.ndarray:
     >>> closest(np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([[0.0, 0.0]]))
     array([0., 5.])
     """
-    centre = b.mean(0)
+    a, b = _numbers(a), _numbers(b)
+    centre = np.median(b, 0)
     rows, others = (torch.from_numpy(x - centre).float() for x in (a, b))
     candidates = min(3, len(b))
     near = torch.cat(
@@ -82,11 +85,21 @@ def closest(a: np.ndarray, b: np.ndarray, at_a_time: int = 1000) -> np.ndarray:
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
-    """|a_i − b_j|, exactly 0 for equal rows: what rounding leaves of them is not told from 0."""
-    centre = a.mean(0)
-    a, b = (a - centre).double(), (b - centre).double()
-    size = float(a.square().sum(1).mean().sqrt())
-    return torch.threshold_(torch.cdist(a, b), 1e-6 * size, 0.0)
+    """|a_i − b_j|, exactly 0 for equal rows: what rounding leaves of them is not told from 0.
+
+    Rounding goes with the lengths of the two rows, and a few far out must not make those of all others long.
+    """
+    centre = a.median(0).values
+    a, b = a - centre, b - centre
+    found = torch.cdist(a, b)
+    longest = 1e-6 * b.norm(dim=1)
+    for part, own in zip(found.split(CHUNK), a.norm(dim=1).split(CHUNK), strict=True):
+        part.masked_fill_(part < longest + 1e-6 * own[:, None], 0.0)
+    return found
+
+
+def _numbers(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x, np.float64)
 
 
 def _nearest(points: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -119,15 +132,18 @@ def frechet(real: np.ndarray, made: np.ndarray) -> float:
 
     Dowson and Landau 1982; as a measure of samples Heusel et al. 2017 (two time-scale update rule, eq. 6).
 
+    NaN where a set has a single row, which has no spread.
+
     >>> x = np.random.default_rng(0).normal(size=(100, 3))
     >>> round(frechet(x, x + 2.0), 6)
     12.0
     """
+    real, made = _numbers(real), _numbers(made)
     return _frechet(*_moments(real, np.arange(len(real))), *_moments(made, np.arange(len(made))))
 
 
 def frechet_error(real: np.ndarray, made: np.ndarray, seed: int = 0) -> float | None:
-    """The standard error of `frechet`."""
+    """The standard error of `frechet`; None where it cannot be told."""
 
     def one(rows: np.ndarray, columns: np.ndarray) -> list[float]:
         return [_frechet(*_moments(real, rows), *_moments(made, columns))]
@@ -137,10 +153,14 @@ def frechet_error(real: np.ndarray, made: np.ndarray, seed: int = 0) -> float | 
 
 def _moments(x: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     part = x if len(rows) == len(x) else x[rows]
+    if len(part) < 2:
+        return part.mean(0), np.full((x.shape[1], x.shape[1]), np.nan)
     return part.mean(0), np.atleast_2d(np.cov(part, rowvar=False))
 
 
 def _frechet(mean_a: np.ndarray, first: np.ndarray, mean_b: np.ndarray, second: np.ndarray) -> float:
+    if np.isnan(first).any() or np.isnan(second).any():
+        return float("nan")
     # tr (AB)^½ = tr (A^½ B A^½)^½, which is symmetric, so that no eigenvalue strays from the line.
     values, axes = linalg.eigh(first)
     root = axes * np.sqrt(np.clip(values, 0, None))
@@ -156,11 +176,14 @@ def kernel_distance(real: np.ndarray, made: np.ndarray, *, seed: int = 0, error:
         KID = Σ_{i≠j} k(r_i, r_j)/N(N−1) + Σ_{i≠j} k(m_i, m_j)/M(M−1) − 2 Σ_ij k(r_i, m_j)/NM
 
     Bińkowski et al. 2018 (demystifying MMD GANs, section 4). Of equal distributions it is 0 on average, so it may be
-    negative. The sums are kept by blocks of rows, and the error is that of leaving out one block at a time.
+    negative. The sums are kept by blocks of rows, and the error is that of leaving out one block at a time. NaN where
+    a set has a single row.
     """
-    sets = (real, made)
+    if min(len(real), len(made)) < 2:
+        return np.array([np.nan]), [None]
+    sets = (_numbers(real), _numbers(made))
     cuts = [np.array_split(np.random.default_rng(seed).permutation(len(x)), min(10, len(x))) for x in sets]
-    blocks = [[torch.from_numpy(x[rows]).double() for rows in cut] for x, cut in zip(sets, cuts, strict=True)]
+    blocks = [[torch.from_numpy(x[rows]) for rows in cut] for x, cut in zip(sets, cuts, strict=True)]
 
     def sums(first: int, second: int) -> np.ndarray:
         found = np.empty((len(blocks[first]), len(blocks[second])))

@@ -22,7 +22,7 @@ class Probe(NamedTuple):
 
     Attributes:
         score: share told rightly of categories, R² of numbers.
-        error: its standard error over examples; that of R² over folds.
+        error: its standard error over examples; of R² by the delta method, of its two sums together.
         chance: the share of the most frequent category, 0 for numbers.
         parts: the share told rightly of each category, by its number; empty for numbers.
     """
@@ -80,9 +80,10 @@ def tell_number(codes: np.ndarray, values: np.ndarray, seed: int = 0) -> Probe |
         return None
     x, y = codes[known], values[known]
     y = (y - y.mean()) / y.std()
-    lost, folds = np.zeros(len(y)), []
+    lost = np.zeros(len(y))
     for learn, test in KFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(x):
         judge = make_pipeline(StandardScaler(), RidgeCV(STRENGTHS)).fit(x[learn], y[learn])
         lost[test] = (judge.predict(x[test]) - y[test]) ** 2
-        folds.append(lost[test].mean())
-    return Probe(float(1 - lost.mean()), float(np.std(folds, ddof=1) / math.sqrt(FOLDS)), 0.0, {})
+    # R² = 1 − Σ lost / Σ y², and what one example moves it by is its part of both.
+    moved = lost - lost.mean() * y**2
+    return Probe(float(1 - lost.mean()), float(moved.std(ddof=1) / math.sqrt(len(y))), 0.0, {})

@@ -58,24 +58,34 @@ def channel_shapes(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed: 
 
 
 def autocorrelations(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed: int = 0) -> list[Measure]:
-    """The mean over lags and channels of |ρ_real(lag) − ρ_made(lag)|; none of sequences of fewer than four steps."""
+    """The mean over lags and channels of |ρ_real(lag) − ρ_made(lag)|; none of sequences of fewer than four steps.
+
+    Channels that are constant in the real sequences are left out; ρ_made is 0 where one is in the samples alone.
+    """
     if test.shape[1] < 4:
         return []
 
     def gaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.nanmean(np.abs(autocorrelation(one) - autocorrelation(other)), 0)
+        real, found = autocorrelation(one), autocorrelation(other)
+        found[:, np.isnan(found).all(0)] = 0.0
+        away = np.full(one.shape[2], np.nan)
+        told = ~np.isnan(real).all(0)
+        away[told] = np.nanmean(np.abs(real - found)[:, told], 0)
+        return away
 
     found = gaps(test, made)
+    if np.isnan(found).all():
+        return []
     return [
         Measure(
             "autocorrelation distance",
-            float(np.mean(found)),
+            float(np.nanmean(found)),
             "",
             "How far samples are from real sequences in how each value goes with those some steps before; "
             "0 is the same, 1 is as far as noise from a straight line.",
             "samples",
-            error=jackknife(lambda a, b: [np.mean(gaps(test[a], made[b]))], (len(test), len(made)), seed)[0],
-            reference=float(np.mean(gaps(test, train))),
+            error=jackknife(lambda a, b: [np.nanmean(gaps(test[a], made[b]))], (len(test), len(made)), seed)[0],
+            reference=float(np.nanmean(gaps(test, train))),
             reference_is="real data",
             better="lower",
             parts=_channels(found),
@@ -88,14 +98,15 @@ def autocorrelation(x: np.ndarray) -> np.ndarray:
 
         ρ(lag) = mean over examples and steps of (x_t − μ)(x_{t+lag} − μ) / σ²
 
-    with μ and σ of all values of the channel.
+    with μ and σ of all values of the channel; NaN for one that is constant.
 
     >>> x = np.tile([1.0, -1.0], 10).reshape(1, 20, 1)
     >>> autocorrelation(x)[:2, 0]
     array([-1.,  1.])
     """
     centred = x - np.nanmean(x, (0, 1))
-    variance = np.nanmean(centred**2, (0, 1))
+    moves = np.nanmax(x, (0, 1)) > np.nanmin(x, (0, 1))
+    variance = np.where(moves, np.nanmean(centred**2, (0, 1)), np.nan)
     lags = range(1, min(LAGS, x.shape[1] // 2) + 1)
     with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
         # A lag at which nothing was seen twice has no correlation, and is left out of the mean.
@@ -104,4 +115,6 @@ def autocorrelation(x: np.ndarray) -> np.ndarray:
 
 
 def _channels(values: Sequence[float] | np.ndarray) -> dict[str, float]:
-    return {f"channel {place}": float(value) for place, value in enumerate(values, 1)} if len(values) > 1 else {}
+    if len(values) < 2:
+        return {}
+    return {f"channel {place}": float(value) for place, value in enumerate(values, 1) if np.isfinite(value)}

@@ -20,6 +20,7 @@ from sfumato.models._model import Model
 from sfumato.models._protocols import Autoencoding, LatentSpace, able
 from sfumato.objectives import rate
 from sfumato.spec import DataSpec
+from sfumato.training.validation import evaluating
 
 MOST, ALL = 5000, 10_000
 """Examples that pictures, and measures in haste, are made from at most; and measures with all the time they need."""
@@ -31,15 +32,11 @@ ENTRIES = 20_000_000
 @contextmanager
 def still(model: nn.Module, seed: int) -> Iterator[None]:
     """Evaluation mode, no gradients, and noise that is a function of `seed`; the caller's own is left as it was."""
-    training = model.training
-    device = next(model.parameters()).device
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
-            torch.manual_seed(seed)
-            model.eval()
-            yield
-    finally:
-        model.train(training)
+    device = next(model.parameters(), torch.empty(0)).device
+    devices = [device] if device.type == "cuda" else []
+    with evaluating(model), torch.random.fork_rng(devices=devices), torch.no_grad():
+        torch.manual_seed(seed)
+        yield
 
 
 @dataclass

@@ -33,7 +33,7 @@ def udr(codes: Sequence[np.ndarray], rates: Sequence[np.ndarray] | None = None) 
     """
     ranked = []
     for place, one in enumerate(codes):
-        told = one.std(0) > 0 if rates is None else np.asarray(rates[place]) > INFORMATIVE
+        told = np.ptp(one, axis=0) > 0 if rates is None else np.asarray(rates[place]) > INFORMATIVE
         rank = rankdata(one[:, told], axis=0)
         spread = rank.std(0)
         ranked.append((rank - rank.mean(0)) / np.where(spread > 0, spread, 1.0))

@@ -16,6 +16,15 @@ END = sys.maxsize
 """The step at which every schedule has run its course."""
 
 
+def movable(*parts: nn.Module) -> list[nn.Parameter]:
+    """The parameters of some modules that require a gradient.
+
+    >>> len(movable(nn.Linear(2, 2), nn.Linear(2, 2).requires_grad_(False)))
+    2
+    """
+    return [parameter for part in parts for parameter in part.parameters() if parameter.requires_grad]
+
+
 class Model(nn.Module, ABC):
     """A module that says what each of its players minimises.
 
@@ -27,8 +36,8 @@ class Model(nn.Module, ABC):
     """
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters each player moves; together they partition the parameters of the model."""
-        return {"model": list(self.parameters())}
+        """The parameters each player moves; together they partition those of the model that require a gradient."""
+        return {"model": movable(self)}
 
     @abstractmethod
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:

@@ -70,7 +70,7 @@ class CVAE(LatentModel):
         distortion = -self.decode(z, given).log_prob(batch.x, batch.mask)
         rates = rate(q, self.prior(len(batch), given), z)
         if self.free_bits:
-            terms = {"distortion": distortion, "charged_rate": free_bits(rates, self.free_bits)}
+            terms = {"distortion": distortion, "charged_rate": free_bits(rates, self.free_bits, z.shape[1])}
             return {"model": Loss(terms, {"charged_rate": weight}, also={"rate": rates.sum(1)})}
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
 

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from sfumato.batch import Batch, Loss
 from sfumato.models._latent import LatentModel
-from sfumato.models._model import END
+from sfumato.models._model import END, movable
 from sfumato.networks import MLP, decoder_for, encoder_for, sizes_for
 from sfumato.networks.gaussian import full
 from sfumato.objectives import Ramp, rate, second_half_permuted, telling_apart
@@ -62,8 +62,8 @@ class FactorVAE(LatentModel):
         self.warmup = warmup
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        own = [*self.encoder.parameters(), *self.decoder.parameters(), *self.prior_net.parameters()]
-        return {"model": own, "discriminator": list(self.discriminator.parameters())}
+        own = movable(self.encoder, self.decoder, self.prior_net)
+        return {"model": own, "discriminator": movable(self.discriminator)}
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         weight = self.warmup(step)

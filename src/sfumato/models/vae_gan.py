@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from sfumato.batch import Batch, Loss
 from sfumato.models._latent import LatentModel
+from sfumato.models._model import movable
 from sfumato.networks import Decoder, decoder_for, encoder_for, sizes_for
 from sfumato.networks.discriminator import Discriminator, PictureDiscriminator, View
 from sfumato.networks.features import leave_out
@@ -91,9 +92,9 @@ class VAEGAN(LatentModel):
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         return {
-            "encoder": list(self.encoder.parameters()),
-            "decoder": list(self.decoder.parameters()),
-            "discriminator": list(self.discriminator.parameters()),
+            "encoder": movable(self.encoder),
+            "decoder": movable(self.decoder),
+            "discriminator": movable(self.discriminator),
         }
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution, Point
 from sfumato.errors import SfumatoError
-from sfumato.models._model import Model
+from sfumato.models._model import Model, movable
 from sfumato.networks import sizes_for
 from sfumato.networks.along_time import TimeDecoder, TimeEncoder
 from sfumato.networks.code_prior import CodePrior
@@ -82,9 +82,7 @@ class VQVAE(Model):
         self.still_after = still_after
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        prior = list(self.code_prior.parameters())
-        parts = (self.encoder, self.quantizer, self.decoder)
-        return {"model": [parameter for part in parts for parameter in part.parameters()], "prior": prior}
+        return {"model": movable(self.encoder, self.quantizer, self.decoder), "prior": movable(self.code_prior)}
 
     def settled(self, step: int) -> bool:
         return super().settled(step) and step >= (self.still_after or 0)

@@ -1,10 +1,11 @@
-"""Sequences: what came after their first half, and what the model says might have come."""
+"""Sequences: what came after their first half and what the model says might have come; reconstructions and samples."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sfumato.data.sequence import SequenceSchema
@@ -13,19 +14,26 @@ from sfumato.models._protocols import Forecasts
 from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, short, tidy
 
 EXAMPLES, CHANNELS, FUTURES = 3, 4, 100
+OVERLAID = 12
+"""Sequences of one chart that stands for many."""
 LEVELS = (0.05, 0.5, 0.95)
 HEIGHT = 1.7
 
 
 def draw(shown: Subject, folder: Path) -> list[Picture]:
-    """The channels that vary most, of a few sequences; nothing for a model that does not forecast."""
-    if not isinstance(shown.model, Forecasts):
-        return []
+    """Futures of a model that forecasts, else reconstructions; and samples. Of the channels that vary most."""
     raw = shown.raw(shown.batch)
     real = raw.reshape(*raw.shape[:2], -1)
     assert isinstance(shown.schema, SequenceSchema)
-    names = shown.schema.names
     chosen = np.argsort(-np.nanvar(real, (0, 1)), kind="stable")[:CHANNELS]
+    names = [short(shown.schema.names[channel], 24) for channel in chosen]
+    first = _futures if isinstance(shown.model, Forecasts) else _again
+    return [*first(shown, folder, real, chosen, names), _samples(shown, folder, real, chosen, names)]
+
+
+def _futures(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray, names: list[str]) -> list[Picture]:
+    """What may come after the first half of a few sequences."""
+    assert isinstance(shown.model, Forecasts)
     half = max(real.shape[1] // 2, 1)
     panels = []
     for example in some(len(shown), EXAMPLES, shown.seed).tolist():
@@ -43,12 +51,9 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
         return []
 
     def drawn(look: Look) -> Figure:
-        sheet = figure(WIDTH, HEIGHT * len(panels) + 0.3, look)
-        width = (WIDTH - 0.6) / len(chosen)
-        for row, (time, values, fan) in enumerate(panels):
-            for column, channel in enumerate(chosen):
-                axes = place(sheet, 0.5 + column * width, 0.3 + row * HEIGHT, width - 0.35, HEIGHT - 0.6)
-                tidy(axes, look, short(names[channel], 24) if row == 0 else "", "", "")
+        sheet, grid = _grid(look, len(panels), names)
+        for (time, values, fan), row in zip(panels, grid, strict=True):
+            for axes, channel in zip(row, chosen, strict=True):
                 low, middle, high = fan[:, :, channel]
                 axes.fill_between(time[half:], low, high, color=look.made, alpha=0.25, linewidth=0)
                 axes.plot(time[half:], middle, color=look.made, linewidth=1.4)
@@ -66,3 +71,75 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
             "the first half: their median, and the band that holds 90% of them. The dark line should stay inside.",
         )
     ]
+
+
+def _again(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray, names: list[str]) -> list[Picture]:
+    """A few sequences and what the model makes of their codes."""
+    index = some(len(shown), EXAMPLES, shown.seed).numpy()
+    batch = rows(shown.batch, index)
+    found = shown.points(shown.model.encode(batch).point(), batch.given)
+    again = shown.decoded(found, batch.given).reshape(len(index), *real.shape[1:])
+    time = np.arange(real.shape[1])
+
+    def drawn(look: Look) -> Figure:
+        sheet, grid = _grid(look, len(index), names)
+        for example, made, row in zip(index, again, grid, strict=True):
+            for axes, channel in zip(row, chosen, strict=True):
+                axes.plot(time, real[example, :, channel], color=look.ink, linewidth=0.9, marker="o", markersize=2)
+                axes.plot(time, made[:, channel], color=look.made, linewidth=1.4)
+        return sheet
+
+    return [
+        save(
+            folder,
+            "reconstructions",
+            drawn,
+            title="Sequences and their reconstructions",
+            alt=f"Line charts of {len(index)} sequences, each with its reconstruction over it.",
+            caption=f"Sequences of the {shown.part} (dark) and what the model makes of their codes (coloured). The "
+            "lines should lie on one another; noise may be left out.",
+        )
+    ]
+
+
+def _samples(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray, names: list[str]) -> Picture:
+    """Some real sequences beside as many new ones, on one scale."""
+    index = some(len(shown), OVERLAID, shown.seed).numpy()
+    given = shown.conditions(OVERLAID)
+    sampled = shown.decoded(shown.draw(given, OVERLAID, noise=True), given).reshape(OVERLAID, *real.shape[1:])
+    time = np.arange(real.shape[1])
+
+    def drawn(look: Look) -> Figure:
+        sheet, grid = _grid(look, 2, names)
+        for sequences, colour, row in zip((real[index], sampled), (look.ink, look.made), grid, strict=True):
+            for axes, channel in zip(row, chosen, strict=True):
+                axes.plot(time, sequences[:, :, channel].T, color=colour, linewidth=0.9, alpha=0.7)
+        for upper, lower in zip(*grid, strict=True):
+            lower.sharey(upper)
+            upper.autoscale()
+        return sheet
+
+    return save(
+        folder,
+        "samples",
+        drawn,
+        title="Real and new sequences",
+        alt=f"Line charts of {len(index)} real sequences, and below them of {OVERLAID} drawn from the model.",
+        caption=f"Above, {len(index)} sequences of the {shown.part} (dark); below, {OVERLAID} drawn from the model "
+        "(coloured), on the same scale. Those below should be as varied as those above, and of the same shapes.",
+    )
+
+
+def _grid(look: Look, count: int, names: list[str]) -> tuple[Figure, list[list[Axes]]]:
+    """A sheet of charts, `count` rows with one for each channel; the names stand above the first."""
+    sheet = figure(WIDTH, HEIGHT * count + 0.3, look)
+    width = (WIDTH - 0.6) / len(names)
+    grid = []
+    for row in range(count):
+        line = []
+        for column, name in enumerate(names):
+            axes = place(sheet, 0.5 + column * width, 0.3 + row * HEIGHT, width - 0.35, HEIGHT - 0.6)
+            tidy(axes, look, name if row == 0 else "", "", "")
+            line.append(axes)
+        grid.append(line)
+    return sheet, grid

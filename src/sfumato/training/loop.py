@@ -54,7 +54,9 @@ def fit(
     threads are left as they are. Under torchrun every process makes this same call.
 
     Args:
-        model: any `Model`; each player moves its own parameters only, all from one forward pass.
+        model: any `Model`; each player moves its own parameters only, all from one forward pass. Parameters that
+            require no gradient stay as they are. A model of a single player differentiates all that its loss hangs on,
+            so that what is outside of it and requires a gradient gets one too, and nobody clears it.
         train: examples to learn from.
         valid: examples to validate on, with fixed noise and all schedules run.
         settings: how to train; what is None there is chosen by `resolve`.
@@ -159,7 +161,7 @@ def fit(
 
 
 def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
-    """One step of every player, all from one forward pass; each differentiates its own parameters only."""
+    """One step of every player, all from one forward pass; of several each differentiates its own parameters only."""
     plan, group = state.plan, state.group
     start, local = group.share(joint) if group.world > 1 else (0, joint)
     rate = schedules.factor(plan.schedule, state.step, total, plan.lr_warmup)
@@ -170,16 +172,17 @@ def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
     for parameters in state.players.values():
         for parameter in parameters:
             parameter.grad = None
-    means = [value.mean() for value in totals.values()]
-    for name, mean in zip(totals, means, strict=True):
+    means = {name: value.mean() for name, value in totals.items()}
+    moved = [name for name in totals if name in state.players]
+    for name in moved:
         # With one player all gradients are its own, and to name them would cost the small nets 5%.
-        own = state.players[name] if len(state.players) > 1 else None
-        mean.backward(inputs=own, retain_graph=mean is not means[-1])
-    checked = [mean.detach() for mean in means]
+        own = state.players[name] if len(totals) > 1 else None
+        means[name].backward(inputs=own, retain_graph=name != moved[-1])
+    checked = [mean.detach() for mean in means.values()]
 
     found = rows(losses, totals)
     sums = found.values.sum(1)
-    gradients = [[grad for one in state.players[name] if (grad := one.grad) is not None] for name in losses]
+    gradients = [[grad for one in state.players[name] if (grad := one.grad) is not None] for name in moved]
     every = [gradient for share in gradients for gradient in share]
     if group.world > 1:
         torch._foreach_mul_(every, local / joint)
@@ -191,7 +194,7 @@ def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
         if plan.clip:
             for share, norm in zip(gradients, norms, strict=True):
                 torch._foreach_mul_(share, (plan.clip / (norm + 1e-6)).clamp(max=1.0))
-        for name in losses:
+        for name in moved:
             for held, highest in zip(state.optimizers[name].param_groups, state.highest[name], strict=True):
                 held["lr"] = highest * rate
             state.steppers[name]()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from sfumato.distributions import noise
 from sfumato.models._model import END, Model
@@ -16,6 +17,26 @@ from sfumato.training.parallel import Group
 
 if TYPE_CHECKING:
     from sfumato.data.batches import Batches
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode in this block; then every module is in the mode it was in, those too that somebody has frozen.
+
+    >>> net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2).eval())
+    >>> with evaluating(net):
+    ...     net.training
+    False
+    >>> [part.training for part in net.modules()]
+    [True, True, False]
+    """
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def validate(
@@ -33,9 +54,7 @@ def validate(
     """
     group = group if len(valid) >= group.world else Group()
     meter = Meter(device)
-    training = model.training
-    model.eval()
-    with torch.no_grad(), randomness.seeded(device, randomness.VALIDATION_SEED):
+    with evaluating(model), torch.no_grad(), randomness.seeded(device, randomness.VALIDATION_SEED):
         for number, batch in enumerate(valid.epoch(size, rank=group.rank, world=group.world)):
             joint = min(size, len(valid) - number * size)
             start, local = group.share(joint)
@@ -50,7 +69,6 @@ def validate(
             found = rows(losses, totals)
             if joint >= group.world or group.rank == 0:
                 meter.add(found.names, found.values.sum(1), local)
-    model.train(training)
     return _joint(meter, group, device).means()
 
 

@@ -40,10 +40,13 @@ class Vectors:
         self.spec = spec
         self.owner, self.category, self.square = np.empty(0, int), np.empty(0, bool), np.empty(0, bool)
         values = self._raw(x, mask)
-        self._mean = np.nanmean(np.where(np.isnan(values).all(0), 0.0, values), 0)
+        filled = np.where(np.isnan(values).all(0), 0.0, values)
+        self._mean = np.nanmean(filled, 0)
         spread = np.nanstd(values - self._mean, 0) if len(values) else np.ones(values.shape[1])
         spread = np.full_like(spread, spread.mean()) if spec.is_picture else spread
-        self._factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 1e-9)
+        varies = np.nanmax(filled, 0, initial=-np.inf) > np.nanmin(filled, 0, initial=np.inf)
+        varies = varies | (spec.is_picture & (spread > 0))
+        self._factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
         for category, size in self._categories():
             self._factor[self.owner == category] *= size**-0.5
 
