@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -102,11 +103,14 @@ def test_a_flow_of_one_latent_works() -> None:
 
 def test_free_bits_under_a_learned_mixture_are_each_latents_in_every_model() -> None:
     spec, x = DataSpec((3,), (Field("real"),) * 3, examples=100), torch.randn(16, 3)
+    asked = replace(spec, given=(Field("category", 2),))
     charged = {}
     for name in ("vae", "cvae"):
         torch.manual_seed(0)
-        model = build(name, spec, latent_dim=4, prior="mixture" if name == "vae" else "learned", free_bits=0.5)
+        model = build(name, asked if name == "cvae" else spec, latent_dim=4)
         model.prior_net = build("vae", spec, latent_dim=4, prior="mixture").prior_net
         model.free_bits = 50.0
-        charged[name] = float(model.losses(Batch(x), 0)["model"].terms["charged_rate"].detach().mean())
+        charged[name] = float(
+            model.losses(Batch(x, torch.zeros(16, 1)), 0)["model"].terms["charged_rate"].detach().mean()
+        )
     assert charged == {"vae": 200.0, "cvae": 200.0}

@@ -133,3 +133,28 @@ def test_data_that_changed_are_not_taken_for_those_of_the_run(cli, tmp_path):
     found = cli("evaluate", tmp_path / "run")
     assert found.code == 2
     assert "not what this model was trained on; give a file to judge it by" in found.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--quick", "--k", "64"), "--k takes more than the seconds of --quick"),
+        (("--quick", "--annealing", "50"), "--annealing takes more than the seconds of --quick"),
+        (("--families", "bounds", "--factor", "x1"), "--factor is for the measures of disentanglement"),
+        (("--families", "codes", "--samples", "50"), "--samples is for the measures of samples"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(cli, moons, flags, words):
+    said = cli("evaluate", moons, *flags)
+    assert said.code == 2
+    assert words in said.err
+
+
+def test_few_examples_and_better_measures_are_pointed_out(cli, copy):
+    assert cli("sample", copy, "-n", "20", "-o", "few.csv").code == 0
+    said = cli("evaluate", copy, "few.csv", "--families", "disentanglement", "--factor", "x1")
+    assert "20 examples, and they need 50" in said.err
+    whole = judge(cli, copy, "--families", "bounds", "--k", "32")["measures"]
+    said = cli("evaluate", copy, "--families", "bounds", "--quick")
+    assert "The full measures of bounds that the run has stay in it" in said.err
+    assert [one.to_dict() for one in evaluation.read(copy) or ()] == whole

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
-from sfumato.cli.doctor import _free, _unit, in_short, text
+import sfumato
+from sfumato.cli.doctor import _unit, in_short, text
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure
 from sfumato.evaluation.doctor import HEALTHY, Finding
+from sfumato.evaluation.doctor.cures import free
 from sfumato.studies import cure
 from sfumato.studies.cure import Change, Cured, cures_of
 
@@ -43,9 +46,9 @@ def test_a_sick_run_is_told_at_its_end_and_cured_beside_itself(cli):
 
 
 def test_the_cured_run_takes_a_name_that_nothing_has(tmp_path):
-    assert _free(tmp_path / "a") == tmp_path / "a-cured"
+    assert next(free(tmp_path / "a")) == tmp_path / "a-cured"
     (tmp_path / "a-cured").mkdir()
-    assert _free(tmp_path / "a") == tmp_path / "a-cured-2"
+    assert next(free(tmp_path / "a")) == tmp_path / "a-cured-2"
 
 
 def test_a_run_that_no_option_cures_says_so():
@@ -76,6 +79,20 @@ def test_what_is_said_fits_a_terminal_and_names_what_comes_after():
     well = [Finding(HEALTHY, "healthy", "Looks well: no step exploded; training ran its course.")]
     assert in_short("a", well) == "Doctor: looks well: no step exploded; training ran its course."
     assert text("a", well).startswith("a looks well.")
+    greek = [Finding(HEALTHY, "healthy", "Looks well: σ is 0.46 or more; all of Class A come up.")]
+    assert text("a", greek) == "a looks well.\n  σ is 0.46 or more; all of Class A come up."
+
+
+def test_what_is_offered_can_be_typed_wherever_the_run_lies(cli, tmp_path):
+    name = tmp_path / "moved ä" / "a run"
+    sick = sfumato.fit("moons", rows=200, model="beta_vae", beta=50, steps=30, run=name)
+    taken = name.with_name("a run-cured")
+    taken.mkdir()
+    found = sick.diagnose()
+    assert shlex.split(found[0].command)[-1] == str(name.with_name("a run-cured-2"))
+    said = cli("doctor", name)
+    assert said.code == 0, said.err
+    assert shlex.split(said.out.strip().splitlines()[-1]) == ["sfumato", "doctor", str(name), "--apply"]
 
 
 def test_cures_of_another_model_are_not_applied_and_the_worse_finding_wins():

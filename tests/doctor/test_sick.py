@@ -189,7 +189,7 @@ def test_classes_that_are_missing(fitted):
 
     found = first(drawing(fitted("moons", steps=300), one_moon))
     assert found.name == "classes_missing"
-    assert "there is none of 1" in found.words
+    assert "there is none of class 1" in found.words
 
 
 def test_samples_that_are_copies(fitted):

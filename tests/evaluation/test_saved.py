@@ -15,7 +15,7 @@ import torch
 from sfumato import evaluation
 from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
-from sfumato.evaluation import How, Measure, Subject, levels
+from sfumato.evaluation import How, Measure, Subject, levels, saved
 from sfumato.models import build
 from sfumato.models._model import END
 from sfumato.spec import DataSpec, Field
@@ -32,9 +32,9 @@ def run(tmp_path: Path) -> Path:
 
 def test_measures_come_back_as_they_were_and_nan_is_no_word_of_json(run: Path) -> None:
     assert evaluation.read(run) is None
-    path = evaluation.write(run, [BOUND, CODE], part="test part", seed=3)
-    told = json.loads(path.read_text())
-    assert told["seed"] == 3
+    evaluation.write(run, [BOUND, CODE], part="test part", seed=3)
+    told = json.loads((run / "evaluation.json").read_text())
+    assert told["how"]["bounds"] == {"part": "test part", "seed": 3}
     assert told["measures"][1]["value"] is None
     bound, code = evaluation.read(run) or ()
     assert bound == BOUND
@@ -66,6 +66,37 @@ def test_a_damaged_file_is_named(run: Path) -> None:
     (run / "evaluation.json").write_text('{"measures": []}')
     with pytest.raises(SfumatoError, match=r"evaluation\.json: damaged .* evaluate the run again"):
         evaluation.read(run)
+    (run / "evaluation.json").write_text('{"measures": [')
+    with pytest.raises(SfumatoError, match=r"evaluation\.json: damaged .* evaluate the run again"):
+        evaluation.read(run)
+    evaluation.write(run, [BOUND])
+    assert evaluation.read(run) == [BOUND]
+
+
+def test_what_was_made_in_haste_does_not_take_the_place_of_what_took_its_time(run: Path) -> None:
+    hasty = Measure("NLL", 9.0, "nats", "What it means.")
+    assert evaluation.write(run, [BOUND], ("bounds",), quick=False, k=5000) == ()
+    assert evaluation.write(run, [hasty, CODE], quick=True, k=None) == ("bounds",)
+    kept = saved.kept(run)
+    assert kept is not None
+    assert [one.name for one in kept.measures] == ["NLL", "codes in use"]
+    assert kept.measures[0] == BOUND
+    assert kept.settings("bounds") == {"quick": False, "k": 5000, "annealing": None}
+    assert kept.settings("codes") == {"quick": True}
+    evaluation.write(run, [hasty], ("bounds",), quick=False, k=8)
+    assert (evaluation.read(run) or [])[0].value == 9.0
+
+
+def test_nothing_found_leaves_no_file_and_older_files_are_read(run: Path) -> None:
+    evaluation.write(run, [], ("disentanglement",))
+    assert not (run / "evaluation.json").exists()
+    evaluation.write(run, [BOUND])
+    values = json.loads((run / "evaluation.json").read_text())
+    del values["how"]
+    (run / "evaluation.json").write_text(json.dumps(values | {"quick": True, "seed": 3}))
+    kept = saved.kept(run)
+    assert kept is not None
+    assert kept.how["codes"] == {"quick": True, "seed": 3}
 
 
 @torch.no_grad()

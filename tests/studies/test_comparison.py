@@ -118,6 +118,30 @@ def test_measures_that_some_runs_lack_are_left_out_and_named(runs, tmp_path):
     assert not any("Quick" in note for note in both.notes)
 
 
+def test_measures_made_in_unlike_ways_are_made_anew_for_all(runs, tmp_path):
+    copies = [shutil.copytree(runs[name], tmp_path / name) for name in ("vae0", "beta")]
+    for path, count in zip(copies, (20, 30), strict=True):
+        auto = load(path)
+        saved.write(path, auto.evaluate(families=("samples",), samples=count), ("samples",), quick=False, samples=count)
+        saved.write(path, auto.evaluate(families=("bounds",), k=8), ("bounds",), quick=False, k=8)
+    found = compare([str(path) for path in copies])
+    quick = compare([runs["vae0"], runs["beta"]])
+    row, alone = found.row("precision"), quick.row("precision")
+    assert row is not None
+    assert alone is not None
+    assert [cell.value for cell in row.cells] == [cell.value for cell in alone.cells]
+    assert any("of which not all were judged alike" in note for note in found.notes)
+    assert found.row("NLL") is not None, "judged alike, and kept"
+    assert "train on samples, test on real" in found.left_out
+
+
+def test_a_training_that_is_repeated_is_no_other_seed(runs, tmp_path):
+    again = str(shutil.copytree(runs["vae0"], tmp_path / "again"))
+    found = compare([runs["vae0"], runs["vae1"], again])
+    assert [len(group.members) for group in found.groups] == [2]
+    assert any(note == f"Left out, as another run has the same options and weights: {again}." for note in found.notes)
+
+
 def test_seeds_rank_latents_where_no_factors_are_known(runs, twin, tmp_path):
     beta = {"beta = 50.0": "beta = 2.0"}
     names = [runs["beta"], twin(runs["beta"], tmp_path / "again", {}, 1)]
@@ -125,6 +149,7 @@ def test_seeds_rank_latents_where_no_factors_are_known(runs, twin, tmp_path):
     found = compare(names)
     assert [len(group.members) for group in found.groups] == [2, 2]
     assert found.row("UDR") is not None
+    assert not any(one.best for one in found.row("UDR").cells), "two seeds have one value, whatever chance does"
     for group in found.groups:
         subjects = [Subject.of(one.auto.model_, one.auto.schema_, one.data, 0) for one in group.members]
         with torch.no_grad():

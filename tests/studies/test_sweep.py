@@ -235,7 +235,7 @@ def test_the_command_ends_with_table_files_and_the_best(cli, points):
     assert read_json(Path("runs/s/compare.json"))["groups"][1]["name"] == "vae, latent_dim=2"
     said = cli("sweep", points, "--models", "vae", "--seeds", "1", "--run", "s", *small, "--lr", "1", "--json")
     assert said.code == 2
-    assert "another options" in said.err
+    assert "is a sweep with other options (" in said.err
 
 
 def test_data_held_in_memory_are_compared_too(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,15 @@ class Run:
     def name(self) -> str:
         """The folder's own name."""
         return self.path.name
+
+    @property
+    def called(self) -> str:
+        """How it is typed in a command: by its name where that is enough.
+
+        >>> Run(Path("runs/a")).called, Run(Path("else where/a")).called
+        ('a', "'else where/a'")
+        """
+        return shlex.quote(self.name if self.path.parent == Path(ROOT) else str(self.path))
 
     @classmethod
     def create(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -35,46 +34,51 @@ def doctor(
         apply: fit again with the cures, as a new run, and show both side by side; the first run stays as it is
     """
     from sfumato.estimator import load
+    from sfumato.evaluation.doctor.cures import free
 
     auto = load(run, device=device)
     assert auto.run_ is not None, "it was loaded from there"
-    name, findings = auto.run_.name, auto.diagnose(seed=seed)
+    findings = auto.diagnose(seed=seed)
+    name, called = auto.run_.name, auto.run_.called
     told = {"run": auto.run_.path, "findings": [one.to_dict() for one in findings]}
     if not apply or findings[0].is_healthy:
-        say.result(told, lambda: text(name, findings))
+        say.result(told, lambda: text(name, findings, called))
         return
     from sfumato.studies.cure import cure, cures_of
 
     if not cures_of(findings):
         raise SfumatoError(f"{name}: {findings[0].name.replace('_', ' ')}, and no option cures it; leave --apply out")
-    say.note(text(name, findings, offer=False) + "\n")
-    found = cure(auto, findings=findings, run=_free(auto.run_.path), seed=seed, progress=not say.quiet)
+    say.note(text(name, findings) + "\n")
+    found = cure(auto, findings=findings, run=next(free(auto.run_.path)), seed=seed, progress=not say.quiet)
     say.result(told | _told(found), lambda: _beside(found))
 
 
-def text(name: str, findings: Sequence[Finding], *, offer: bool = True) -> str:
-    """A diagnosis for a person."""
+def text(name: str, findings: Sequence[Finding], called: str = "") -> str:
+    """A diagnosis for a person; with how the run is typed, also the command that applies all of it."""
     first = findings[0]
     if first.is_healthy:
-        return f"{name} looks well.\n" + _wrapped(first.words.removeprefix("Looks well: ").capitalize(), "  ")
+        words = first.words.removeprefix("Looks well: ")
+        # A Greek letter is the name of a number: a capital one is another's.
+        words = words[:1].upper() + words[1:] if words[:1].isascii() else words
+        return f"{name} looks well.\n" + _wrapped(words, "  ")
     parts = [f"{name}: {_counted(findings)}"]
     for place, one in enumerate(findings, 1):
         line = f"     {one.command}" if one.command else "     No option of this model cures that."
         parts.append(f"{place}. {_wrapped(one.words, '   ').strip()}\n{line}")
-    if offer and any(one.cure for one in findings):
-        parts.append(f"All of it in one, with a look at before and after:\n     sfumato doctor {name} --apply")
+    if called and any(one.cure for one in findings):
+        parts.append(f"All of it in one, with a look at before and after:\n     sfumato doctor {called} --apply")
     return "\n\n".join(parts)
 
 
-def in_short(name: str, findings: Sequence[Finding]) -> str:
-    """A diagnosis in a line or two, for the end of a fit."""
+def in_short(called: str, findings: Sequence[Finding]) -> str:
+    """A diagnosis in a line or two, for the end of the fit of a run that is typed so."""
     first, *rest = findings
     if first.is_healthy:
         return _wrapped(f"Doctor: {first.words[0].lower()}{first.words[1:]}")
     lines = [_wrapped(f"Doctor: {first.words}"), *([f"  {first.command}"] if first.command else [])]
     if rest:
         others = ", ".join(one.name.replace("_", " ") for one in rest)
-        lines.append(f"  and {others}: sfumato doctor {name}")
+        lines.append(f"  and {others}: sfumato doctor {called}")
     return "\n".join(lines)
 
 
@@ -82,15 +86,6 @@ def _counted(findings: Sequence[Finding]) -> str:
     serious = sum(one.severity == "serious" for one in findings)
     parts = [f"{count} {what}" for count, what in ((serious, "serious"), (len(findings) - serious, "minor")) if count]
     return f"{' and '.join(parts)} finding{'' if len(findings) == 1 else 's'}"
-
-
-def _free(path: Path) -> Path:
-    """A name beside the run that nothing has."""
-    number, found = 1, path.with_name(f"{path.name}-cured")
-    while found.exists():
-        number += 1
-        found = path.with_name(f"{path.name}-cured-{number}")
-    return found
 
 
 def _told(found: Cured) -> dict[str, Any]:

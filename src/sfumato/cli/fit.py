@@ -116,9 +116,9 @@ def _conclude(auto: Autoencoder, made: Report | None, say: Say) -> None:
         if made is not None:
             rows += [["report", str(made.path)], ["pictures", f"{run.path / 'pictures'} ({len(made.pictures)})"]]
         lines = [f"Trained {model} on {data.name}: {done}", table(rows, indent="  ")]
-        lines += [in_short(run.name, findings), next_commands(run)]
+        lines += [in_short(run.called, findings), next_commands(run)]
         if history.stop == "interrupted":
-            lines.append(f"  sfumato fit --resume {run.name}")
+            lines.append(f"  sfumato fit --resume {run.called}")
         return "\n".join(lines)
 
     result = {

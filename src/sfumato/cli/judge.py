@@ -57,6 +57,7 @@ def evaluate(
         explain: a line on what each number means
     """
     asked = _families(families)
+    _act(asked, quick, factor, k, samples, annealing)
     for flag, value, least in (("--k", k, 1), ("--samples", samples, 4), ("--annealing", annealing, 0)):
         if value is not None and value < least:
             raise SfumatoError(f"{flag} {value}: give {least} or more")
@@ -66,6 +67,7 @@ def evaluate(
 
     from sfumato.estimator import load
     from sfumato.estimator.judging import Judged, judged
+    from sfumato.evaluation.doctor.words import count
     from sfumato.evaluation.subject import ALL, MOST, held_out, most_of
 
     auto = load(run, device=device)
@@ -73,7 +75,7 @@ def evaluate(
     factors = {column: _column(auto, data, file, column) for column in factor or ()}
     part, rows = held_out(data)
     total = min(len(rows), most_of(auto.schema_.spec, MOST if quick else ALL))
-    say.note(f"Judging {run} by {total:,} examples: {name or f'its {part}'}")
+    say.note(f"Judging {run} by {count(total, 'example')}: {name or f'its {part}'}")
     found = auto.evaluate(
         Judged(data, name),
         families=asked,
@@ -85,13 +87,42 @@ def evaluate(
         quick=quick,
     )
     told = {"part": name or part, "examples": total, "seed": seed, "quick": quick}
+    if factor and "disentanglement" in asked and not any(one.family == "disentanglement" for one in found):
+        say.note(_without_scores(auto, total))
     if file is None:
-        _keep(auto, found, asked, told)
+        stayed = _keep(auto, found, asked, told | {"k": k, "samples": samples, "annealing": annealing})
+        if stayed:
+            say.note(f"The full measures of {' and '.join(stayed)} that the run has stay in it; these are not kept")
     if out.out is not None:
         _save(found, told, out.out)
     lines = [_text(found, explain)]
     lines += [f"Written to {out.out}"] if out.out is not None else []
     say.result(told | {"measures": [one.to_dict() for one in found]}, lambda: "\n\n".join(lines))
+
+
+def _act(
+    asked: Sequence[str],
+    quick: bool,
+    factor: Sequence[str] | None,
+    k: int | None,
+    samples: int | None,
+    annealing: int,
+) -> None:
+    """Refuse options that would do nothing."""
+    needs = {"--factor": (factor, "disentanglement"), "--k": (k, "bounds"), "--annealing": (annealing, "bounds")}
+    for flag, (value, family) in (needs | {"--samples": (samples, "samples")}).items():
+        if value and family not in asked:
+            raise SfumatoError(f"{flag} is for the measures of {family}; add {family} to --families")
+        if value and quick and flag in ("--k", "--annealing"):
+            raise SfumatoError(f"{flag} takes more than the seconds of --quick; leave out one of the two")
+
+
+def _without_scores(auto: Autoencoder, examples: int) -> str:
+    from sfumato.evaluation.disentanglement import FEWEST
+
+    if examples < FEWEST:
+        return f"No scores of disentanglement: {examples} examples, and they need {FEWEST}; give more as FILE"
+    return "No scores of disentanglement: they are of codes that are points of a space, and of factors that vary"
 
 
 def _families(words: str | None) -> tuple[str, ...]:
@@ -141,17 +172,20 @@ def _column(auto: Autoencoder, data: Dataset, file: str | None, name: str) -> np
     return values if values.dtype.kind in "biuf" else np.unique(values.astype(str), return_inverse=True)[1]
 
 
-def _keep(auto: Autoencoder, found: Sequence[Measure], families: Sequence[str], told: dict[str, Any]) -> None:
-    """Write evaluation.json into the run, and record it."""
+def _keep(
+    auto: Autoencoder, found: Sequence[Measure], families: Sequence[str], told: dict[str, Any]
+) -> tuple[str, ...]:
+    """Write evaluation.json into the run, and record it; the families of which better measures stayed."""
     from sfumato import evaluation
 
     run = auto.run_
     assert run is not None, "what was loaded has a folder"
     sealed = run.sealed()
     run.unseal()
-    evaluation.write(run.path, found, families, **told)
+    stayed = evaluation.write(run.path, found, families, **told)
     if sealed:
         run.seal()
+    return stayed
 
 
 def _save(found: Sequence[Measure], told: dict[str, Any], path: Path) -> None:

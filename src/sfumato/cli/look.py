@@ -146,15 +146,16 @@ class Report:
 def remake_report(auto: Autoencoder, data: Dataset) -> Report:
     """Draw pictures and report into the folder of the run, and record them in its manifest."""
     from sfumato import report as room
-    from sfumato.evaluation import saved
+    from sfumato.evaluation import FAMILIES, saved
 
     run = auto.run_
     assert run is not None, "only what has a run folder is reported on"
     run.unseal()
     pictures, findings = room.pictures(auto, data, run.path / "pictures"), auto.diagnose(data, quick=True)
-    measures, whole = saved.read(run.path), True
-    if measures is None:
-        measures, whole = auto.evaluate(data, quick=True), False
+    had = saved.kept(run.path) or saved.Kept([], {})
+    missing = tuple(family for family in FAMILIES if family not in had.how)
+    measures = [*had.measures, *(auto.evaluate(data, quick=True, families=missing) if missing else ())]
+    whole = not missing and not any(told.get("quick") for told in had.how.values())
     path = room.html(run, pictures, measures, findings, whole=whole)
     run.seal()
     return Report(path, pictures, measures, findings)

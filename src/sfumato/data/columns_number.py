@@ -149,6 +149,8 @@ class Number(Column):
         if not count:
             return []
         example = present[int(np.argmax(beyond))].as_py()
+        if self.ruler.whole and isinstance(example, float):
+            example = round(example)
         rows = "1 value lies" if count == 1 else f"{count} values lie"
         return [
             f"column {self.name!r}: {rows} beyond the range seen in training, as {shown(example)}; "

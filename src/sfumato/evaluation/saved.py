@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +17,62 @@ NAME = "evaluation.json"
 WEIGHTS = "model.safetensors"
 
 
-def write(run: Path, measures: Sequence[Measure], families: Sequence[str] = FAMILIES, **told: Any) -> Path:
-    """Write the measures into the folder of a run, whole or not at all.
+ALIKE: Mapping[str, tuple[str, ...]] = {"bounds": ("k", "annealing"), "samples": ("samples",)}
+"""Settings, besides `quick`, on which the measures of a family depend."""
 
-    Measures of other families than those judged now stay as they were, if they are of the same weights.
+
+@dataclass(frozen=True)
+class Kept:
+    """What a run holds of its evaluations.
+
+    Attributes:
+        measures: of all families.
+        how: family → how it was judged (part, examples, seed, quick, …); the families that were asked for.
+    """
+
+    measures: list[Measure]
+    how: dict[str, dict[str, Any]]
+
+    def settings(self, family: str) -> dict[str, Any] | None:
+        """What must be equal for the measures of a family to be compared; None where it was not asked for."""
+        if family not in self.how:
+            return None
+        return {name: self.how[family].get(name) for name in ("quick", *ALIKE.get(family, ()))}
+
+
+def write(run: Path, measures: Sequence[Measure], families: Sequence[str] = FAMILIES, **told: Any) -> tuple[str, ...]:
+    """Write the measures into the folder of a run, whole or not at all; nothing where there are none.
+
+    Measures of other families than those judged now stay as they were, if they are of the same weights. So do those
+    that were made in full where these are quick.
 
     Args:
         run: the folder.
         measures: what was found.
         families: those that were asked for.
-        told: how it was judged (part, examples, seed, …), written beside the measures.
+        told: how it was judged (part, examples, seed, quick, …), written beside each family.
+
+    Returns:
+        The families of which full measures stayed.
     """
-    kept = [measure for measure in read(run) or () if measure.family not in families]
-    found = sorted([*kept, *measures], key=lambda measure: FAMILIES.index(measure.family))
-    path = run / NAME
-    told = {"format": 1, "weights": fingerprint(run), **told}
-    write_json(path, told | {"measures": [finite(measure.to_dict()) for measure in found]})
-    return path
+    try:
+        before = kept(run)
+    except SfumatoError:  # damaged, and made anew
+        before = None
+    before = before or Kept([], {})
+    full = {one.family for one in before.measures if not before.how.get(one.family, {}).get("quick")}
+    stayed = tuple(family for family in families if told.get("quick") and family in full)
+    now = [family for family in families if family not in stayed]
+    found = [one for one in before.measures if one.family not in now]
+    found += [one for one in measures if one.family in now]
+    found.sort(key=lambda measure: FAMILIES.index(measure.family))
+    if found:
+        values = {"format": 1, "weights": fingerprint(run), "how": before.how | dict.fromkeys(now, told)}
+        write_json(run / NAME, values | {"measures": [finite(one.to_dict()) for one in found]})
+    return stayed
 
 
-def read(run: Path) -> list[Measure] | None:
+def kept(run: Path) -> Kept | None:
     """The measures of a run; None if it was not evaluated, or not since its weights changed.
 
     Raises:
@@ -44,13 +81,22 @@ def read(run: Path) -> list[Measure] | None:
     path = run / NAME
     if not path.exists():
         return None
-    values = read_json(path)
     try:
+        values = read_json(path)
         if values["weights"] != fingerprint(run):
             return None
-        return [Measure.from_dict({**one, "value": _number(one.get("value"))}) for one in values["measures"]]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise SfumatoError(f"{path}: damaged ({error}); delete it, and evaluate the run again") from None
+        measures = [Measure.from_dict({**one, "value": _number(one.get("value"))}) for one in values["measures"]]
+        told = {name: value for name, value in values.items() if name not in ("format", "weights", "measures")}
+        how = told["how"] if "how" in told else dict.fromkeys(FAMILIES, told)  # said once for all, in older runs
+        return Kept(measures, {str(family): dict(settings) for family, settings in how.items()})
+    except (SfumatoError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SfumatoError(f"{path}: damaged ({error}); evaluate the run again, or delete the file") from None
+
+
+def read(run: Path) -> list[Measure] | None:
+    """The measures alone of what is `kept`."""
+    found = kept(run)
+    return None if found is None else found.measures
 
 
 def finite(value: Any) -> Any:

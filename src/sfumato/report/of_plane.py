@@ -154,7 +154,7 @@ def latent_space(shown: Subject, folder: Path) -> Picture:
         lambda look: latents(means, rates, look, labels=shown.labels, names=shown.schema.label_names, priors=priors),
         title="The latent space",
         alt=f"{plot} of the latent means of {len(means)} examples of the {shown.part}, and bars of the rate of each of "
-        f"{len(rates)} latents; {most} carry more than 0.01 nats.",
+        f"{len(rates)} latents; {most} {'carries' if most == 1 else 'carry'} more than 0.01 nats.",
         caption=words + " The bars say how much each latent is used; one without a bar carries nothing.",
     )
 

@@ -105,8 +105,9 @@ def _again(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray, n
 def _samples(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray, names: list[str]) -> Picture:
     """Some real sequences beside as many new ones, on one scale."""
     index = some(len(shown), OVERLAID, shown.seed).numpy()
-    given = shown.conditions(OVERLAID)
-    sampled = shown.decoded(shown.draw(given, OVERLAID, noise=True), given).reshape(OVERLAID, *real.shape[1:])
+    count = len(index)
+    given = shown.conditions(count)
+    sampled = shown.decoded(shown.draw(given, count, noise=True), given).reshape(count, *real.shape[1:])
     time = np.arange(real.shape[1])
 
     def drawn(look: Look) -> Figure:
@@ -124,8 +125,8 @@ def _samples(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray,
         "samples",
         drawn,
         title="Real and new sequences",
-        alt=f"Line charts of {len(index)} real sequences, and below them of {OVERLAID} drawn from the model.",
-        caption=f"Above, {len(index)} sequences of the {shown.part} (dark); below, {OVERLAID} drawn from the model "
+        alt=f"Line charts of {count} real sequences, and below them of {count} drawn from the model.",
+        caption=f"Above, {count} sequences of the {shown.part} (dark); below, as many drawn from the model "
         "(coloured), on the same scale. Those below should be as varied as those above, and of the same shapes.",
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sfumato import models
 from sfumato._version import __version__
 from sfumato.artifacts import Run
 from sfumato.artifacts.run import CONFIG
@@ -19,9 +20,14 @@ from sfumato.data.options import DataOptions
 from sfumato.data.schema import Schema
 from sfumato.data.sequence import SequenceSchema
 from sfumato.evaluation import Measure
+from sfumato.evaluation.doctor.cures import typed
 from sfumato.models._protocols import Forecasts
+from sfumato.networks import sizes_for
 from sfumato.report.look import Picture
 from sfumato.report.rendering import embedded, write
+from sfumato.spec import Size
+from sfumato.studies.contender import PLAIN
+from sfumato.training.settings import Settings, resolve
 
 if TYPE_CHECKING:
     from sfumato.evaluation.doctor.finding import Finding
@@ -71,7 +77,7 @@ def html(
         facts=facts(config, schema, metrics),
         pictures=[embedded(picture) for picture in pictures],
         families=by_family(measures),
-        more="" if whole else f"sfumato evaluate {_called(run)} && sfumato report {_called(run)}",
+        more="" if whole else f"sfumato evaluate {run.called} && sfumato report {run.called}",
         columns=_columns(schema),
         commands=commands(run, config, schema),
         config=shlex.quote(str(run.path / CONFIG)),
@@ -122,7 +128,7 @@ def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, An
 
 def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str, str]]:
     """What to type next, (what it does, the line), with the run's own names and values filled in."""
-    name = _called(run)
+    name = run.called
     source = shlex.quote(str(config.get("source") or "FILE"))
     out = {"table": "csv", "picture": "png", "vector": "npy", "sequence": "csv"}.get(schema.kind, schema.spoken[1:])
     given = condition(schema)
@@ -135,7 +141,8 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     if isinstance(schema, SequenceSchema) and isinstance(run.model(), Forecasts):
         jumps = ",".join(schema.steps((1, 4, 8)))
         ahead = [("See what may come next", f"sfumato forecast {name} {source} --jumps {jumps} -n 100 -o futures.csv")]
-    again = f"sfumato sweep {source} --models {told}{every}{_data_flags(config['data'])} --seeds 5"
+    flags = f"{every}{_data_flags(config['data'])}{_model_flags(config, schema)}"
+    again = f"sfumato sweep {source} --models {told}{flags} --seeds 5"
     return [
         *ahead,
         ("Draw new examples", f"sfumato sample {name} -n {count}{asked} -o new.{out}"),
@@ -174,9 +181,21 @@ def _data_flags(told: dict[str, Any]) -> str:
     return "".join(f" {flag}" for flag in flags)
 
 
-def _called(run: Run) -> str:
-    """A run as it is typed."""
-    return shlex.quote(run.name if run.path.parent == Path("runs") else str(run.path))
+def _model_flags(config: dict[str, Any], schema: Schema) -> str:
+    """The flags of model and training that are not what would be chosen without them."""
+    usual: dict[str, Any] = {option.name: option.default for option in models.options(config["model"]["name"])}
+    sizes = sizes_for(schema.spec, Size())
+    usual |= asdict(sizes) | {"network": sizes.kind}
+    training = config.get("training", {})
+    length = {name: training.get(name) for name in ("epochs", "steps", "batch_size")}
+    plans = [resolve(Settings(**told), schema.spec.examples, schema.spec.shape) for told in (length, {})]
+    usual |= asdict(plans[0]) | {name: getattr(plans[1], name) for name in length}
+    words = []
+    for name, value in (config["model"] | training).items():
+        plain = tuple(value) if isinstance(value, list) else value
+        if name in usual and name not in ("name", *PLAIN) and plain != usual[name]:
+            words += typed(name, plain)
+    return f" {shlex.join(words)}" if words else ""
 
 
 def condition(schema: Schema) -> tuple[str, str] | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import median, stdev
 from typing import Any
 
+from sfumato.data.options import DataOptions
+from sfumato.data.schema import Schema
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import FAMILIES, Measure
 from sfumato.studies import votes
@@ -144,7 +146,7 @@ def beside(found: Sequence[Contender]) -> Comparison:
     if not any(measure.family == "disentanglement" for measure in found[0].measures.values()):
         votes.add_udr([group.members for group in groups])
     shared = [name for name in found[0].measures if all(name in run.measures for run in found)]
-    everything = dict.fromkeys(name for run in found for name in run.measures)
+    everything = dict.fromkeys(name for run in found for name in (*run.measures, *run.unseen))
     rows = [_row(name, groups) for name in shared]
     rows.sort(key=lambda row: FAMILIES.index(row.measure.family))
     data = found[0].auto.config_.source or "data held in memory"
@@ -176,16 +178,27 @@ def check_same_data(found: Sequence[Contender]) -> None:
 
 
 def grouped(found: Sequence[Contender]) -> list[Group]:
-    """Runs by configuration, each group by seed; named by what sets it apart."""
+    """Runs by configuration, each group by seed; named by what sets it apart. Of runs that are repeated, the first."""
     by_key: dict[str, list[Contender]] = {}
     for run in found:
-        by_key.setdefault(repr(sorted(run.told().items(), key=str)), []).append(run)
+        if _first_of_its_kind(run, found) is run:
+            by_key.setdefault(_configuration(run), []).append(run)
     told = [members[0].told() for members in by_key.values()]
     names = [_name(one, told) for one in told]
     return [
         Group(name, tuple(sorted(members, key=lambda run: run.seed)))
         for name, members in zip(names, by_key.values(), strict=True)
     ]
+
+
+def _configuration(run: Contender) -> str:
+    return repr(sorted(run.told().items(), key=str))
+
+
+def _first_of_its_kind(run: Contender, found: Sequence[Contender]) -> Contender:
+    """A training repeated is the same run: it would be counted as another seed."""
+    key = _configuration(run)
+    return next(one for one in found if one.weights == run.weights and _configuration(one) == key)
 
 
 def _name(one: Mapping[tuple[str, str], Any], everyone: Sequence[Mapping[tuple[str, str], Any]]) -> str:
@@ -264,19 +277,35 @@ def _unlike(first: Measure, units: Sequence[str], groups: Sequence[Group]) -> st
 
 def _notes(found: Sequence[Contender]) -> list[str]:
     notes = []
-    splits = {(run.auto.config_.data.seed, run.auto.config_.data.split, run.auto.config_.data.rows) for run in found}
+    told = [(run.auto.config_.data, run.auto.schema_) for run in found]
+    splits = {(options.seed, options.split, options.rows, _strata(options, schema)) for options, schema in told}
     if len(splits) > 1:
         notes.append(
             "The runs were split differently, so each is judged on a test part of its own; that is in the spread."
         )
-    quick = [run.name for run in found if run.how == "quick"]
+    quick = [
+        family
+        for family in FAMILIES
+        if any(family in run.quick and one.family == family for run in found for one in run.measures.values())
+    ]
     if quick:
-        some = "all runs" if len(quick) == len(found) else ", ".join(quick)
+        some = "all runs" if found[0].how == "quick" else f"{' and '.join(quick)}, of which not all were judged alike"
         notes.append(f"Quick measures of {some}, made for this table; sfumato evaluate RUN gives all there are.")
+    twice = [run.name for run in found if _first_of_its_kind(run, found) is not run]
+    if twice:
+        notes.append(f"Left out, as another run has the same options and weights: {', '.join(twice)}.")
     unfinished = [run.name for run in found if run.auto.run_ is not None and not run.auto.run_.sealed()]
     if unfinished:
         notes.append(f"Not finished: {', '.join(unfinished)}; its best weights so far are judged.")
     return notes
+
+
+def _strata(options: DataOptions, schema: Schema) -> str | None:
+    """The column of a table whose values are split in proportion: its label, or the first condition of categories."""
+    if schema.kind != "table" or options.label is not None:
+        return options.label
+    kinds = zip(schema.given_names, schema.spec.given, strict=True)
+    return next((name for name, field in kinds if field.kind == "category"), None)
 
 
 def _run(run: Contender) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sfumato import data as room
@@ -12,9 +13,9 @@ from sfumato.data.batches import Resident
 from sfumato.data.dataset import Dataset
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, load
-from sfumato.evaluation import Measure, saved
+from sfumato.evaluation import FAMILIES, Measure, saved
 
-PLAIN = ("seed", "device", "checkpoint_every", "tensorboard", "streaming")
+PLAIN = ("seed", "device", "checkpoint_every", "validate_every", "tensorboard", "streaming")
 """Options that make no other configuration: two runs that differ in them alone are repetitions of one."""
 
 SAME = ("size", "drop", "sequences", "id", "time", "kinds")
@@ -40,6 +41,9 @@ class Contender:
         auto: the model with its schema, config and history.
         measures: by name.
         how: where they are from: "evaluation.json", or "quick" if they were made for the comparison.
+        quick: the families that were made for the comparison, in seconds.
+        weights: a fingerprint of them, equal where a training was repeated.
+        unseen: measures that `sfumato evaluate` left and that are not compared, as not all runs were judged so.
         data: opened again, to draw from; None where they were held in memory.
     """
 
@@ -48,6 +52,9 @@ class Contender:
     measures: dict[str, Measure]
     how: str
     data: Dataset | None = None
+    quick: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    weights: str = ""
 
     @property
     def seed(self) -> int:
@@ -88,37 +95,59 @@ class Contender:
 
 
 def contenders(runs: Sequence[str], X: Any = None, *, seed: int = 0, device: str = "auto") -> list[Contender]:
-    """Runs with their measures: those that `sfumato evaluate` left, or else the quick ones, on the same test part.
+    """Runs with their measures: those that `sfumato evaluate` left, or else quick ones, by the same test part.
+
+    What it left of a family is taken where all runs have it and were judged alike, and else made anew for all of them.
 
     Raises:
         SfumatoError: if a run is given twice or is damaged, or has no measures and its data cannot be opened.
     """
     opened: dict[str, Dataset] = {}
-    found: list[Contender] = []
+    loaded: list[tuple[str, Autoencoder, Dataset | None]] = []
+    paths: list[Path] = []
+    every: list[saved.Kept] = []
     for name in runs:
         auto = load(name, device=device)
         assert auto.run_ is not None, "a loaded run has a folder"
-        if any(auto.run_.path.samefile(other.auto.run_.path) for other in found if other.auto.run_ is not None):
+        if any(auto.run_.path.samefile(other) for other in paths):
             raise SfumatoError(f"{name}: is given twice; leave one out")
-        found.append(_measured(name, auto, X, opened, seed))
-    return found
+        kept = saved.kept(auto.run_.path)
+        loaded.append((name, auto, _opened(name, auto, X, opened, needed=kept is None)))
+        paths.append(auto.run_.path)
+        every.append(kept or saved.Kept([], {}))
+    quick = tuple(family for family in FAMILIES if not _judged_alike(every, family))
+    return [_measured(*one, kept, quick, seed) for one, kept in zip(loaded, every, strict=True)]
 
 
-def _measured(name: str, auto: Autoencoder, X: Any, opened: dict[str, Dataset], seed: int) -> Contender:
-    assert auto.run_ is not None, "a loaded run has a folder"
-    data: Dataset | None = None
-    measures = saved.read(auto.run_.path)
+def _judged_alike(every: Sequence[saved.Kept], family: str) -> bool:
+    first = every[0].settings(family)
+    return first is not None and all(one.settings(family) == first for one in every[1:])
+
+
+def _opened(name: str, auto: Autoencoder, X: Any, opened: dict[str, Dataset], *, needed: bool) -> Dataset | None:
+    """The data of a run; None where they are not there and not needed."""
     try:
         data = _data(auto, X, opened)
     except SfumatoError:
-        if measures is None:
+        if needed:
             raise
-    how = saved.NAME
-    if measures is None:
-        if data is None:
-            raise SfumatoError(f"{name}: was trained on data held in memory; compare it in Python, where they are")
-        measures, how = auto.evaluate(data, quick=True, seed=seed), "quick"
-    return Contender(name, auto, {measure.name: measure for measure in measures}, how, data)
+        return None
+    if data is None and needed:
+        raise SfumatoError(f"{name}: was trained on data held in memory; compare it in Python, where they are")
+    return data
+
+
+def _measured(
+    name: str, auto: Autoencoder, data: Dataset | None, kept: saved.Kept, quick: tuple[str, ...], seed: int
+) -> Contender:
+    measures = [measure for measure in kept.measures if measure.family not in quick]
+    if quick and data is not None:
+        measures += auto.evaluate(data, quick=True, seed=seed, families=quick)
+    how = "quick" if len(quick) == len(FAMILIES) else saved.NAME
+    found = {measure.name: measure for measure in measures}
+    unseen = tuple(measure.name for measure in kept.measures if measure.name not in found)
+    assert auto.run_ is not None, "a loaded run has a folder"
+    return Contender(name, auto, found, how, data, quick, unseen, saved.fingerprint(auto.run_.path))
 
 
 def _data(auto: Autoencoder, X: Any, opened: dict[str, Dataset]) -> Dataset | None:

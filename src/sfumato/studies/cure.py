@@ -102,6 +102,8 @@ def cures_of(findings: Sequence[Finding]) -> dict[str, Any]:
     for finding in findings:
         if not finding.model:
             found = {**finding.cure, **found}
+    if "warmup" in found and "steps" in found:  # a third of the training, which is longer now
+        found["warmup"] = max(found["warmup"], found["steps"] // 3)
     return found
 
 

@@ -53,7 +53,7 @@ class Ledger:
             before = values["told"].get(key)
             if before != value:
                 raise SfumatoError(
-                    f"{folder}: is a sweep with another {key} ({before}, not {value}); choose another name with --run"
+                    f"{folder}: is a sweep {_otherwise(key, before, value)}; choose another name with --run"
                 )
         outcomes = {run: Outcome(**one) for run, one in values["runs"].items()}
         return cls(folder, told, outcomes, values["lower"])
@@ -101,6 +101,19 @@ def configuration(run: str) -> str:
     'beta_vae-beta=4'
     """
     return run.rpartition("-seed")[0]
+
+
+def _otherwise(key: str, before: Any, now: Any) -> str:
+    """What was told another way.
+
+    >>> _otherwise("options", {"steps": 3000, "beta": 1}, {"steps": 300, "beta": 1})
+    'with other options (steps 3000, not 300)'
+    """
+    if not isinstance(before, Mapping) or not isinstance(now, Mapping):
+        return f"with another {key} ({before}, not {now})"
+    apart = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    said = [f"{name} {before.get(name, 'not given')}, not {now.get(name, 'given')}" for name in apart]
+    return f"with other {key} ({'; '.join(said)})"
 
 
 def _link(path: Path, target: str) -> None:

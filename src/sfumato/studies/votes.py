@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 from torch import nn
 
@@ -13,6 +13,8 @@ from sfumato.evaluation.udr import udr
 from sfumato.studies.contender import Contender
 
 NAME = "UDR"
+ENOUGH = 4
+"""Seeds of each configuration from which on one is called better."""
 MEANING = "How well the latents of each run are found again, one by one, in the other seeds of its configuration."
 
 
@@ -23,6 +25,8 @@ def add_udr(groups: Sequence[Sequence[Contender]]) -> None:
     """
     if any(len(members) < 2 for members in groups):
         return
+    # The values of few seeds are of the same pairs, and how far they lie apart says nothing of chance.
+    better: Literal["higher"] | None = "higher" if all(len(members) >= ENOUGH for members in groups) else None
     for members in groups:
         subjects = [Subject.of(one.auto.model_, one.auto.schema_, one.data, 0) for one in members if one.data]
         if len(subjects) < len(members) or any(one.space is None for one in subjects):
@@ -35,4 +39,4 @@ def add_udr(groups: Sequence[Sequence[Contender]]) -> None:
                 codes.append(subject.means())
                 rates.append(subject.rates())
         for one, value in zip(members, udr(codes, rates), strict=True):
-            one.measures[NAME] = Measure(NAME, float(value), "", MEANING, "disentanglement", better="higher")
+            one.measures[NAME] = Measure(NAME, float(value), "", MEANING, "disentanglement", better=better)

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first asks training to end after the current step, the second ends the program."""
+"""Ctrl-C, or a polite kill: the first asks training to end after the current step, the second ends the program."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from typing import Any
 
 
 class Interrupt:
-    """Within this block SIGINT raises the flag `asked`; a second one raises KeyboardInterrupt.
+    """Within this block SIGINT or SIGTERM raises the flag `asked`; a second one raises KeyboardInterrupt.
+
+    SIGTERM is what `kill` and batch systems send some time before they end a program for good.
 
     Outside the main thread, where Python lets nobody handle signals, it does nothing.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
+            self._before = {one: signal.signal(one, self._ask) for one in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for one, handler in self._before.items():
+            signal.signal(one, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import count
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any, cast
 
 from torch import nn
@@ -96,7 +95,6 @@ def diagnose(
                 well.append(answer)
     if not found:
         return [Finding(HEALTHY, "healthy", f"Looks well: {'; '.join(well)}.")]
-    name = f"{PurePath(run).name}-cured"
     ordered = sorted(found, key=lambda finding: finding.severity != "serious")
-    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    names = map(cures.named, cures.free(Path(run or "model")))
     return [replace(one, command=cures.command(one.cure, run, next(names)) if one.cure else "") for one in ordered]

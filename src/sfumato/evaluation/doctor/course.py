@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import math
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +117,7 @@ def too_short(case: Case) -> Finding | str | None:
     steps, totals = case.course()
     if len(steps) < FEW:
         if not case.model.settled(last):
-            why = "it ended before its schedules had run their course"
+            why = f"its schedules take {count(_settles(case.model), 'step')}, and it took {last:,}"
         elif last < planned / 10:
             why = f"it took {count(last, 'step')}, where the default for these data is {planned:,}"
         else:
@@ -157,6 +159,14 @@ def _out_of_time(case: Case, settings: Settings, last: int, total: int) -> Findi
         {"steps": last, "planned": total},
         case.first({"max_time": wanted}),
     )
+
+
+def _settles(model: Any) -> int:
+    """The first step at which all schedules have run their course."""
+    late = 1
+    while not model.settled(late):
+        late *= 2
+    return bisect.bisect_left(range(late), True, key=model.settled)
 
 
 def _adversarial(case: Case) -> bool:

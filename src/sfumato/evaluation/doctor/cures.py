@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 
@@ -21,11 +23,34 @@ def command(cure: Mapping[str, Any], run: str, name: str) -> str:
     if not run:
         told = ", ".join(f"{option}={value!r}" for option, value in cure.items())
         return f"model.set_params({told}).fit(X)"
-    words = [word for option, value in cure.items() for word in _typed(option, value)]
+    words = [word for option, value in cure.items() for word in typed(option, value)]
     return shlex.join(["sfumato", "fit", "--config", f"{run}/config.toml", *words, "--run", name])
 
 
-def _typed(option: str, value: Any) -> list[str]:
+def free(path: Path) -> Iterator[Path]:
+    """Names for cured runs beside a run, which nothing has.
+
+    >>> names = free(Path("runs/a"))
+    >>> next(names).as_posix(), next(names).as_posix()
+    ('runs/a-cured', 'runs/a-cured-2')
+    """
+    for number in count(1):
+        found = path.with_name(f"{path.name}-cured" + (f"-{number}" if number > 1 else ""))
+        if not found.exists():
+            yield found
+
+
+def named(path: Path) -> str:
+    """How a new run is named so that it lies there.
+
+    >>> named(Path("runs/a")), named(Path("else/a"))
+    ('a', 'else/a')
+    """
+    return path.name if path.parent == Path("runs") else str(path)
+
+
+def typed(option: str, value: Any) -> list[str]:
+    """An option and its value as words of a command."""
     flag = option.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]

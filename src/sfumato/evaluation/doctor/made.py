@@ -66,7 +66,7 @@ def classes_missing(case: Case) -> Finding | str | None:
     ]
     if not missing:
         return f"all {int((share > 0).sum())} classes come up in samples"
-    listed = ", ".join(names[place] for place in missing)
+    listed = f"class{'es' if len(missing) > 1 else ''} " + ", ".join(names[place] for place in missing)
     return Finding(
         "classes_missing",
         "serious",
