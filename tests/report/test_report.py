@@ -150,10 +150,10 @@ def test_commands_read_the_data_as_the_run_did(tmp_path):
     run = sfumato.fit("sprites", likelihood="gaussian", rows=300, steps=5, run=tmp_path / "d").run_
     again = next(line for _, line in commands(run, run.config(), run.schema()) if " sweep " in line)
     assert again == "sfumato sweep sprites --models vae --likelihood gaussian --rows 300 --steps 5 --seeds 5"
-    told = {"beta": 4.0, "latent_dim": 3, "batch_size": 16}
+    told = {"beta": 2.0, "latent_dim": 3, "batch_size": 16}
     other = sfumato.fit("moons", model="beta_vae", rows=200, steps=5, run=tmp_path / "o", **told).run_
     again = next(line for _, line in commands(other, other.config(), other.schema()) if " sweep " in line)
-    flags = "--rows 200 --latent-dim 3 --beta 4 --steps 5 --batch-size 16"
+    flags = "--rows 200 --latent-dim 3 --beta 2 --steps 5 --batch-size 16"
     assert again == f"sfumato sweep moons --models beta_vae {flags} --seeds 5"
     days = pa.table(
         {"s": [1] * 4 + [2] * 4 + [3] * 4, "t": [date(2024, 1, n) for n in (1, 2, 3, 4)] * 3, "v": range(12)}
