@@ -153,7 +153,7 @@ def test_an_option_that_would_do_nothing_is_refused(cli, moons, flags, words):
 def test_few_examples_and_better_measures_are_pointed_out(cli, copy):
     assert cli("sample", copy, "-n", "20", "-o", "few.csv").code == 0
     said = cli("evaluate", copy, "few.csv", "--families", "disentanglement", "--factor", "x1")
-    assert "20 examples, and they need 50" in said.err
+    assert "they need 50 examples whose factors are known" in said.err
     whole = judge(cli, copy, "--families", "bounds", "--k", "32")["measures"]
     said = cli("evaluate", copy, "--families", "bounds", "--quick")
     assert "The full measures of bounds that the run has stay in it" in said.err

@@ -64,10 +64,10 @@ def test_of_other_weights_nothing_is_told_or_kept(run: Path) -> None:
 def test_a_damaged_file_is_named(run: Path) -> None:
     evaluation.write(run, [BOUND])
     (run / "evaluation.json").write_text('{"measures": []}')
-    with pytest.raises(SfumatoError, match=r"evaluation\.json: damaged .* evaluate the run again"):
+    with pytest.raises(SfumatoError, match=r"evaluation\.json: damaged.* evaluate the run again"):
         evaluation.read(run)
     (run / "evaluation.json").write_text('{"measures": [')
-    with pytest.raises(SfumatoError, match=r"evaluation\.json: damaged .* evaluate the run again"):
+    with pytest.raises(SfumatoError, match=r"evaluation\.json: damaged.* evaluate the run again"):
         evaluation.read(run)
     evaluation.write(run, [BOUND])
     assert evaluation.read(run) == [BOUND]
@@ -81,7 +81,7 @@ def test_what_was_made_in_haste_does_not_take_the_place_of_what_took_its_time(ru
     assert kept is not None
     assert [one.name for one in kept.measures] == ["NLL", "codes in use"]
     assert kept.measures[0] == BOUND
-    assert kept.settings("bounds") == {"quick": False, "k": 5000, "annealing": None}
+    assert kept.settings("bounds") == {"quick": None, "k": 5000, "annealing": None}
     assert kept.settings("codes") == {"quick": True}
     evaluation.write(run, [hasty], ("bounds",), quick=False, k=8)
     assert (evaluation.read(run) or [])[0].value == 9.0
@@ -89,6 +89,9 @@ def test_what_was_made_in_haste_does_not_take_the_place_of_what_took_its_time(ru
 
 def test_nothing_found_leaves_no_file_and_older_files_are_read(run: Path) -> None:
     evaluation.write(run, [], ("disentanglement",))
+    assert not (run / "evaluation.json").exists()
+    (run / "evaluation.json").write_text('{"broken')
+    evaluation.write(run, [], ("codes",))
     assert not (run / "evaluation.json").exists()
     evaluation.write(run, [BOUND])
     values = json.loads((run / "evaluation.json").read_text())

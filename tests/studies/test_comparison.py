@@ -135,10 +135,27 @@ def test_measures_made_in_unlike_ways_are_made_anew_for_all(runs, tmp_path):
     assert "train on samples, test on real" in found.left_out
 
 
+def test_measures_made_in_unlike_ways_are_not_ranked_where_the_data_are_gone(runs, points, fitted, tmp_path):
+    data = tmp_path / "gone.npy"
+    shutil.copy(points, data)
+    names = []
+    for place, count in enumerate((20, 30)):
+        auto = fitted(data, tmp_path / f"run{place}", seed=place, latent_dim=2 + place)
+        found = auto.evaluate(families=("samples",), samples=count)
+        saved.write(tmp_path / f"run{place}", found, ("samples",), quick=False, samples=count)
+        names.append(str(tmp_path / f"run{place}"))
+    data.unlink()
+    row = compare(names).row("precision")
+    assert row is not None
+    assert "not all runs were evaluated alike" in row.unlike
+    assert not any(cell.best for cell in row.cells)
+
+
 def test_a_training_that_is_repeated_is_no_other_seed(runs, tmp_path):
     again = str(shutil.copytree(runs["vae0"], tmp_path / "again"))
     found = compare([runs["vae0"], runs["vae1"], again])
     assert [len(group.members) for group in found.groups] == [2]
+    assert found.left_out == compare([runs["vae0"], runs["vae1"]]).left_out
     assert any(note == f"Left out, as another run has the same options and weights: {again}." for note in found.notes)
 
 

@@ -61,7 +61,9 @@ class Run:
         >>> Run(Path("runs/a")).called, Run(Path("else where/a")).called
         ('a', "'else where/a'")
         """
-        return shlex.quote(self.name if self.path.parent == Path(ROOT) else str(self.path))
+        if self.path.parent == Path(ROOT):
+            return shlex.quote(self.name)
+        return shlex.quote(f"./{self.path}" if self.path.parent == Path() else str(self.path))
 
     @classmethod
     def create(

@@ -34,7 +34,7 @@ def doctor(
         apply: fit again with the cures, as a new run, and show both side by side; the first run stays as it is
     """
     from sfumato.estimator import load
-    from sfumato.evaluation.doctor.cures import free
+    from sfumato.evaluation.doctor.cures import free, named
 
     auto = load(run, device=device)
     assert auto.run_ is not None, "it was loaded from there"
@@ -49,7 +49,7 @@ def doctor(
     if not cures_of(findings):
         raise SfumatoError(f"{name}: {findings[0].name.replace('_', ' ')}, and no option cures it; leave --apply out")
     say.note(text(name, findings) + "\n")
-    found = cure(auto, findings=findings, run=next(free(auto.run_.path)), seed=seed, progress=not say.quiet)
+    found = cure(auto, findings=findings, run=named(next(free(auto.run_.path))), seed=seed, progress=not say.quiet)
     say.result(told | _told(found), lambda: _beside(found))
 
 

@@ -67,6 +67,7 @@ def evaluate(
 
     from sfumato.estimator import load
     from sfumato.estimator.judging import Judged, judged
+    from sfumato.evaluation.disentanglement import FEWEST
     from sfumato.evaluation.doctor.words import count
     from sfumato.evaluation.subject import ALL, MOST, held_out, most_of
 
@@ -88,9 +89,13 @@ def evaluate(
     )
     told = {"part": name or part, "examples": total, "seed": seed, "quick": quick}
     if factor and "disentanglement" in asked and not any(one.family == "disentanglement" for one in found):
-        say.note(_without_scores(auto, total))
+        say.note(
+            f"No scores of disentanglement: they need {FEWEST} examples whose factors are known and vary, "
+            "and codes that are points of a space"
+        )
+    settings = {"k": k, "samples": samples, "annealing": annealing, "factors": sorted(factor or ())}
     if file is None:
-        stayed = _keep(auto, found, asked, told | {"k": k, "samples": samples, "annealing": annealing})
+        stayed = _keep(auto, found, asked, told | settings)
         if stayed:
             say.note(f"The full measures of {' and '.join(stayed)} that the run has stay in it; these are not kept")
     if out.out is not None:
@@ -115,14 +120,6 @@ def _act(
             raise SfumatoError(f"{flag} is for the measures of {family}; add {family} to --families")
         if value and quick and flag in ("--k", "--annealing"):
             raise SfumatoError(f"{flag} takes more than the seconds of --quick; leave out one of the two")
-
-
-def _without_scores(auto: Autoencoder, examples: int) -> str:
-    from sfumato.evaluation.disentanglement import FEWEST
-
-    if examples < FEWEST:
-        return f"No scores of disentanglement: {examples} examples, and they need {FEWEST}; give more as FILE"
-    return "No scores of disentanglement: they are of codes that are points of a space, and of factors that vary"
 
 
 def _families(words: str | None) -> tuple[str, ...]:

@@ -17,7 +17,11 @@ NAME = "evaluation.json"
 WEIGHTS = "model.safetensors"
 
 
-ALIKE: Mapping[str, tuple[str, ...]] = {"bounds": ("k", "annealing"), "samples": ("samples",)}
+ALIKE: Mapping[str, tuple[str, ...]] = {
+    "bounds": ("k", "annealing"),
+    "samples": ("samples",),
+    "disentanglement": ("factors",),
+}
 """Settings, besides `quick`, on which the measures of a family depend."""
 
 
@@ -37,11 +41,11 @@ class Kept:
         """What must be equal for the measures of a family to be compared; None where it was not asked for."""
         if family not in self.how:
             return None
-        return {name: self.how[family].get(name) for name in ("quick", *ALIKE.get(family, ()))}
+        return {name: self.how[family].get(name) or None for name in ("quick", *ALIKE.get(family, ()))}
 
 
 def write(run: Path, measures: Sequence[Measure], families: Sequence[str] = FAMILIES, **told: Any) -> tuple[str, ...]:
-    """Write the measures into the folder of a run, whole or not at all; nothing where there are none.
+    """Write the measures into the folder of a run, whole or not at all; where there are none, there is no file.
 
     Measures of other families than those judged now stay as they were, if they are of the same weights. So do those
     that were made in full where these are quick.
@@ -69,6 +73,8 @@ def write(run: Path, measures: Sequence[Measure], families: Sequence[str] = FAMI
     if found:
         values = {"format": 1, "weights": fingerprint(run), "how": before.how | dict.fromkeys(now, told)}
         write_json(run / NAME, values | {"measures": [finite(one.to_dict()) for one in found]})
+    else:
+        (run / NAME).unlink(missing_ok=True)
     return stayed
 
 
@@ -83,13 +89,18 @@ def kept(run: Path) -> Kept | None:
         return None
     try:
         values = read_json(path)
+    except SfumatoError:
+        raise SfumatoError(
+            f"{path}: damaged, not readable as JSON; evaluate the run again, or delete the file"
+        ) from None
+    try:
         if values["weights"] != fingerprint(run):
             return None
         measures = [Measure.from_dict({**one, "value": _number(one.get("value"))}) for one in values["measures"]]
         told = {name: value for name, value in values.items() if name not in ("format", "weights", "measures")}
         how = told["how"] if "how" in told else dict.fromkeys(FAMILIES, told)  # said once for all, in older runs
         return Kept(measures, {str(family): dict(settings) for family, settings in how.items()})
-    except (SfumatoError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SfumatoError(f"{path}: damaged ({error}); evaluate the run again, or delete the file") from None
 
 

@@ -105,7 +105,7 @@ def autocorrelation(x: np.ndarray) -> np.ndarray:
     array([-1.,  1.])
     """
     centred = x - np.nanmean(x, (0, 1))
-    moves = np.nanmax(x, (0, 1)) > np.nanmin(x, (0, 1))
+    moves = np.nanmax(x, (0, 1), initial=-np.inf) > np.nanmin(x, (0, 1), initial=np.inf)
     variance = np.where(moves, np.nanmean(centred**2, (0, 1)), np.nan)
     lags = range(1, min(LAGS, x.shape[1] // 2) + 1)
     with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():

@@ -79,11 +79,14 @@ def _again(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray, n
     batch = rows(shown.batch, index)
     found = shown.points(shown.model.encode(batch).point(), batch.given)
     again = shown.decoded(found, batch.given).reshape(len(index), *real.shape[1:])
-    time = np.arange(real.shape[1])
+    # Nothing is shown of what is made behind the end of a sequence.
+    seen = np.isfinite(real[index]).any(2)
+    again[np.cumsum(seen[:, ::-1], 1)[:, ::-1] == 0] = np.nan
+    times = np.tile(np.arange(real.shape[1]), (len(index), 1)) if batch.time is None else array(batch.time)
 
     def drawn(look: Look) -> Figure:
         sheet, grid = _grid(look, len(index), names)
-        for example, made, row in zip(index, again, grid, strict=True):
+        for example, made, time, row in zip(index, again, times, grid, strict=True):
             for axes, channel in zip(row, chosen, strict=True):
                 axes.plot(time, real[example, :, channel], color=look.ink, linewidth=0.9, marker="o", markersize=2)
                 axes.plot(time, made[:, channel], color=look.made, linewidth=1.4)
@@ -108,13 +111,15 @@ def _samples(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray,
     count = len(index)
     given = shown.conditions(count)
     sampled = shown.decoded(shown.draw(given, count, noise=True), given).reshape(count, *real.shape[1:])
-    time = np.arange(real.shape[1])
 
     def drawn(look: Look) -> Figure:
         sheet, grid = _grid(look, 2, names)
         for sequences, colour, row in zip((real[index], sampled), (look.ink, look.made), grid, strict=True):
             for axes, channel in zip(row, chosen, strict=True):
-                axes.plot(time, sequences[:, :, channel].T, color=colour, linewidth=0.9, alpha=0.7)
+                lines = sequences[:, :, channel].T
+                axes.plot(
+                    np.arange(len(lines)), lines, color=colour, linewidth=0.9, alpha=0.7, marker=".", markersize=2
+                )
         for upper, lower in zip(*grid, strict=True):
             lower.sharey(upper)
             upper.autoscale()
@@ -127,7 +132,8 @@ def _samples(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray,
         title="Real and new sequences",
         alt=f"Line charts of {count} real sequences, and below them of {count} drawn from the model.",
         caption=f"Above, {count} sequences of the {shown.part} (dark); below, as many drawn from the model "
-        "(coloured), on the same scale. Those below should be as varied as those above, and of the same shapes.",
+        "(coloured), on the same scale, step by step whatever their times. Those below should be as varied as those "
+        "above, and of the same shapes.",
     )
 
 

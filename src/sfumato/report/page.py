@@ -188,8 +188,9 @@ def _model_flags(config: dict[str, Any], schema: Schema) -> str:
     usual |= asdict(sizes) | {"network": sizes.kind}
     training = config.get("training", {})
     length = {name: training.get(name) for name in ("epochs", "steps", "batch_size")}
-    plans = [resolve(Settings(**told), schema.spec.examples, schema.spec.shape) for told in (length, {})]
-    usual |= asdict(plans[0]) | {name: getattr(plans[1], name) for name in length}
+    how = {"schedule": training.get("schedule", Settings().schedule)}
+    plans = [resolve(Settings(**how, **told), schema.spec.examples, schema.spec.shape) for told in (length, {})]
+    usual |= asdict(plans[0]) | {name: getattr(plans[1], name) for name in length} | {"schedule": Settings().schedule}
     words = []
     for name, value in (config["model"] | training).items():
         plain = tuple(value) if isinstance(value, list) else value

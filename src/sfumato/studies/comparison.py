@@ -16,6 +16,8 @@ from sfumato.evaluation import FAMILIES, Measure
 from sfumato.studies import votes
 from sfumato.studies.contender import SAME, Contender, contenders
 
+DERIVED = ("validate_every",)
+"""Options that follow from others where nobody gave them: they name a configuration only where nothing else does."""
 APART = 2.0
 """Standard errors by which two values must differ to be told apart."""
 
@@ -143,10 +145,11 @@ def beside(found: Sequence[Contender]) -> Comparison:
     """
     check_same_data(found)
     groups = grouped(found)
+    compared = [run for group in groups for run in group.members]
     if not any(measure.family == "disentanglement" for measure in found[0].measures.values()):
         votes.add_udr([group.members for group in groups])
-    shared = [name for name in found[0].measures if all(name in run.measures for run in found)]
-    everything = dict.fromkeys(name for run in found for name in (*run.measures, *run.unseen))
+    shared = [name for name in found[0].measures if all(name in run.measures for run in compared)]
+    everything = dict.fromkeys(name for run in compared for name in (*run.measures, *run.unseen))
     rows = [_row(name, groups) for name in shared]
     rows.sort(key=lambda row: FAMILIES.index(row.measure.family))
     data = found[0].auto.config_.source or "data held in memory"
@@ -184,7 +187,9 @@ def grouped(found: Sequence[Contender]) -> list[Group]:
         if _first_of_its_kind(run, found) is run:
             by_key.setdefault(_configuration(run), []).append(run)
     told = [members[0].told() for members in by_key.values()]
-    names = [_name(one, told) for one in told]
+    names = [_name(one, told, DERIVED) for one in told]
+    if len(set(names)) < len(names):
+        names = [_name(one, told) for one in told]
     return [
         Group(name, tuple(sorted(members, key=lambda run: run.seed)))
         for name, members in zip(names, by_key.values(), strict=True)
@@ -201,14 +206,18 @@ def _first_of_its_kind(run: Contender, found: Sequence[Contender]) -> Contender:
     return next(one for one in found if one.weights == run.weights and _configuration(one) == key)
 
 
-def _name(one: Mapping[tuple[str, str], Any], everyone: Sequence[Mapping[tuple[str, str], Any]]) -> str:
+def _name(
+    one: Mapping[tuple[str, str], Any],
+    everyone: Sequence[Mapping[tuple[str, str], Any]],
+    left_out: Sequence[str] = (),
+) -> str:
     """The model, with its options that differ from those of its like, and others that differ from anyone's."""
     model = one["model", "name"]
     alike = [other for other in everyone if other["model", "name"] == model]
     apart = []
     for key, value in one.items():
         among = alike if key[0] == "model" else everyone
-        if key != ("model", "name") and any(other.get(key) != value for other in among):
+        if key != ("model", "name") and key[1] not in left_out and any(other.get(key) != value for other in among):
             apart.append(f"{key[1]}={_plain(value)}")
     missing = [key[1] for other in alike for key in other if key not in one]
     apart += [f"{name}=–" for name in dict.fromkeys(missing)]
@@ -269,6 +278,8 @@ def marked(cells: Sequence[Cell], *, lower: bool) -> list[Cell]:
 def _unlike(first: Measure, units: Sequence[str], groups: Sequence[Group]) -> str:
     if len(units) > 1:
         return f"in different units ({', '.join(unit or 'none' for unit in units)})"
+    if any(first.family in run.apart for group in groups for run in group.members):
+        return "not all runs were evaluated alike, and their data are not there to be judged again"
     if first.family != "bounds":
         return ""
     told = dict(run.likelihood_of() for group in groups for run in group.members)

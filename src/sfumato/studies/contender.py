@@ -15,7 +15,7 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, load
 from sfumato.evaluation import FAMILIES, Measure, saved
 
-PLAIN = ("seed", "device", "checkpoint_every", "validate_every", "tensorboard", "streaming")
+PLAIN = ("seed", "device", "checkpoint_every", "tensorboard", "streaming")
 """Options that make no other configuration: two runs that differ in them alone are repetitions of one."""
 
 SAME = ("size", "drop", "sequences", "id", "time", "kinds")
@@ -43,6 +43,7 @@ class Contender:
         how: where they are from: "evaluation.json", or "quick" if they were made for the comparison.
         quick: the families that were made for the comparison, in seconds.
         weights: a fingerprint of them, equal where a training was repeated.
+        apart: families that not all runs were judged alike for, and that could not be made anew.
         unseen: measures that `sfumato evaluate` left and that are not compared, as not all runs were judged so.
         data: opened again, to draw from; None where they were held in memory.
     """
@@ -53,6 +54,7 @@ class Contender:
     how: str
     data: Dataset | None = None
     quick: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     weights: str = ""
 
@@ -115,8 +117,9 @@ def contenders(runs: Sequence[str], X: Any = None, *, seed: int = 0, device: str
         loaded.append((name, auto, _opened(name, auto, X, opened, needed=kept is None)))
         paths.append(auto.run_.path)
         every.append(kept or saved.Kept([], {}))
-    quick = tuple(family for family in FAMILIES if not _judged_alike(every, family))
-    return [_measured(*one, kept, quick, seed) for one, kept in zip(loaded, every, strict=True)]
+    unlike = tuple(family for family in FAMILIES if not _judged_alike(every, family))
+    whole = all(data is not None for _, _, data in loaded)
+    return [_measured(*one, kept, unlike, whole, seed) for one, kept in zip(loaded, every, strict=True)]
 
 
 def _judged_alike(every: Sequence[saved.Kept], family: str) -> bool:
@@ -138,16 +141,25 @@ def _opened(name: str, auto: Autoencoder, X: Any, opened: dict[str, Dataset], *,
 
 
 def _measured(
-    name: str, auto: Autoencoder, data: Dataset | None, kept: saved.Kept, quick: tuple[str, ...], seed: int
+    name: str,
+    auto: Autoencoder,
+    data: Dataset | None,
+    kept: saved.Kept,
+    unlike: tuple[str, ...],
+    whole: bool,
+    seed: int,
 ) -> Contender:
+    """A run whose families `unlike` are made anew if that can be done for all, or if it has none of them."""
+    quick = tuple(family for family in unlike if whole or family not in kept.how)
     measures = [measure for measure in kept.measures if measure.family not in quick]
     if quick and data is not None:
         measures += auto.evaluate(data, quick=True, seed=seed, families=quick)
     how = "quick" if len(quick) == len(FAMILIES) else saved.NAME
+    apart = () if whole else unlike
     found = {measure.name: measure for measure in measures}
     unseen = tuple(measure.name for measure in kept.measures if measure.name not in found)
     assert auto.run_ is not None, "a loaded run has a folder"
-    return Contender(name, auto, found, how, data, quick, unseen, saved.fingerprint(auto.run_.path))
+    return Contender(name, auto, found, how, data, quick, apart, unseen, saved.fingerprint(auto.run_.path))
 
 
 def _data(auto: Autoencoder, X: Any, opened: dict[str, Dataset]) -> Dataset | None:

@@ -102,7 +102,7 @@ def cures_of(findings: Sequence[Finding]) -> dict[str, Any]:
     for finding in findings:
         if not finding.model:
             found = {**finding.cure, **found}
-    if "warmup" in found and "steps" in found:  # a third of the training, which is longer now
+    if "warmup" in found and "steps" in found and "cycles" not in found:  # a third of the training, longer now
         found["warmup"] = max(found["warmup"], found["steps"] // 3)
     return found
 

@@ -173,10 +173,10 @@ def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
         for parameter in parameters:
             parameter.grad = None
     means = {name: value.mean() for name, value in totals.items()}
-    moved = [name for name in totals if name in state.players]
+    moved = [name for name in totals if state.players[name]]
     for name in moved:
         # With one player all gradients are its own, and to name them would cost the small nets 5%.
-        own = state.players[name] if len(totals) > 1 else None
+        own = state.players[name] if len(state.players) > 1 else None
         means[name].backward(inputs=own, retain_graph=name != moved[-1])
     checked = [mean.detach() for mean in means.values()]
 
@@ -189,7 +189,7 @@ def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
         group.sum_([*every, sums])
         checked = [sums[: len(losses)]]
     norms = [_length(share) for share in gradients] if plan.clip or plan.skip_above else []
-    too_long = torch.stack(norms).max() > plan.skip_above if plan.skip_above else None
+    too_long = torch.stack(norms).max() > plan.skip_above if norms and plan.skip_above else None
     if state.guard.passes([*every, *checked], state.step, found.names, sums, too_long):
         if plan.clip:
             for share, norm in zip(gradients, norms, strict=True):

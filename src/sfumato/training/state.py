@@ -46,16 +46,16 @@ class State:
         self.course = {"batch_size": plan.batch_size, "seed": plan.seed, "number of training rows": examples}
         self.model, self.plan, self.device, self.group = model, plan, device, group
         self.players: dict[str, list[nn.Parameter]] = {
-            name: moved
+            name: [parameter for parameter in parameters if parameter.requires_grad]
             for name, parameters in model.players().items()
-            if (moved := [parameter for parameter in parameters if parameter.requires_grad])
         }
-        if not self.players:
+        if not any(self.players.values()):
             raise SfumatoError("nothing to train: no parameter of the model requires a gradient")
         assert plan.lr is not None
         self.optimizers: dict[str, Optimizer] = {
             name: model.optimizer(name, parameters, plan.lr, plan.weight_decay)
             for name, parameters in self.players.items()
+            if parameters
         }
         self.steppers = {name: stepper(optimizer) for name, optimizer in self.optimizers.items()}
         self.highest = {

@@ -11,6 +11,7 @@ import numpy as np
 from sfumato.evaluation.doctor.case import SURE, Case
 from sfumato.evaluation.doctor.finding import Finding
 from sfumato.evaluation.doctor.words import count, figure, percent
+from sfumato.models._model import END
 from sfumato.training import schedules
 from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
 
@@ -164,7 +165,7 @@ def _out_of_time(case: Case, settings: Settings, last: int, total: int) -> Findi
 def _settles(model: Any) -> int:
     """The first step at which all schedules have run their course."""
     late = 1
-    while not model.settled(late):
+    while late < END and not model.settled(late):
         late *= 2
     return bisect.bisect_left(range(late), True, key=model.settled)
 

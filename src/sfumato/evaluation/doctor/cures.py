@@ -43,10 +43,12 @@ def free(path: Path) -> Iterator[Path]:
 def named(path: Path) -> str:
     """How a new run is named so that it lies there.
 
-    >>> named(Path("runs/a")), named(Path("else/a"))
-    ('a', 'else/a')
+    >>> named(Path("runs/a")), named(Path("else/a")), named(Path("a"))
+    ('a', 'else/a', './a')
     """
-    return path.name if path.parent == Path("runs") else str(path)
+    if path.parent == Path("runs"):
+        return path.name
+    return f"./{path}" if path.parent == Path() else str(path)
 
 
 def typed(option: str, value: Any) -> list[str]:
