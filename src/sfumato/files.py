@@ -12,6 +12,20 @@ from typing import Any
 
 from sfumato.errors import SfumatoError
 
+ROOT = "runs"
+"""The folder of runs that have a bare name."""
+
+
+def named(path: Path) -> str:
+    """The name by which a run that lies at `path` is asked for.
+
+    >>> named(Path("runs/a")), named(Path("else/a")), named(Path("a"))
+    ('a', 'else/a', './a')
+    """
+    if path.parent == Path(ROOT):
+        return path.name
+    return f"./{path}" if path.parent == Path() else str(path)
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:

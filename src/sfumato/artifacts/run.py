@@ -20,14 +20,13 @@ from sfumato.artifacts import manifest
 from sfumato.data import schema as schemas
 from sfumato.data.schema import Schema
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.files import read_json, read_tensors, write_json, write_tensors, write_text
+from sfumato.files import ROOT, named, read_json, read_tensors, write_json, write_tensors, write_text
 from sfumato.training.history import as_json
 
 if TYPE_CHECKING:
     from sfumato.models._model import Model
 
 CONFIG, SCHEMA, WEIGHTS, METRICS = "config.toml", "schema.json", "model.safetensors", "metrics.jsonl"
-ROOT = "runs"
 
 
 class Run:
@@ -61,9 +60,7 @@ class Run:
         >>> Run(Path("runs/a")).called, Run(Path("else where/a")).called
         ('a', "'else where/a'")
         """
-        if self.path.parent == Path(ROOT):
-            return shlex.quote(self.name)
-        return shlex.quote(f"./{self.path}" if self.path.parent == Path() else str(self.path))
+        return shlex.quote(named(self.path))
 
     @classmethod
     def create(

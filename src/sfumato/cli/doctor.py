@@ -34,7 +34,8 @@ def doctor(
         apply: fit again with the cures, as a new run, and show both side by side; the first run stays as it is
     """
     from sfumato.estimator import load
-    from sfumato.evaluation.doctor.cures import free, named
+    from sfumato.evaluation.doctor.cures import free
+    from sfumato.files import named
 
     auto = load(run, device=device)
     assert auto.run_ is not None, "it was loaded from there"

@@ -114,11 +114,15 @@ def _act(
     annealing: int,
 ) -> None:
     """Refuse options that would do nothing."""
-    needs = {"--factor": (factor, "disentanglement"), "--k": (k, "bounds"), "--annealing": (annealing, "bounds")}
-    for flag, (value, family) in (needs | {"--samples": (samples, "samples")}).items():
+    for flag, value, family in (
+        ("--factor", factor, "disentanglement"),
+        ("--k", k, "bounds"),
+        ("--annealing", annealing, "bounds"),
+        ("--samples", samples, "samples"),
+    ):
         if value and family not in asked:
             raise SfumatoError(f"{flag} is for the measures of {family}; add {family} to --families")
-        if value and quick and flag in ("--k", "--annealing"):
+        if value and family == "bounds" and quick:
             raise SfumatoError(f"{flag} takes more than the seconds of --quick; leave out one of the two")
 
 

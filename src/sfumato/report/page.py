@@ -174,10 +174,8 @@ def _data_flags(told: dict[str, Any]) -> str:
             flags += [f"--kind {shlex.quote(f'{column}={kind}')}" for column, kind in value.items()]
         elif name == "drop":
             flags += [f"{flag}{'=' if column[:1] == '-' else ' '}{shlex.quote(column)}" for column in value]
-        elif isinstance(value, list):
-            flags.append(f"{flag} {' '.join(map(str, value))}")
         else:
-            flags.append(flag if value is True else f"{flag} {shlex.quote(str(value))}")
+            flags.append(shlex.join(typed(name, value)))
     return "".join(f" {flag}" for flag in flags)
 
 

@@ -144,8 +144,8 @@ def beside(found: Sequence[Contender]) -> Comparison:
         SfumatoError: if they are not of the same data.
     """
     check_same_data(found)
-    groups = grouped(found)
-    compared = [run for group in groups for run in group.members]
+    compared = _without_repeats(found)
+    groups = grouped(compared)
     if not any(measure.family == "disentanglement" for measure in found[0].measures.values()):
         votes.add_udr([group.members for group in groups])
     shared = [name for name in found[0].measures if all(name in run.measures for run in compared)]
@@ -154,7 +154,7 @@ def beside(found: Sequence[Contender]) -> Comparison:
     rows.sort(key=lambda row: FAMILIES.index(row.measure.family))
     data = found[0].auto.config_.source or "data held in memory"
     left_out = tuple(name for name in everything if name not in shared)
-    return Comparison(data, tuple(groups), tuple(rows), tuple(_notes(found)), left_out)
+    return Comparison(data, tuple(groups), tuple(rows), (*_notes(compared), *_repeats(found, compared)), left_out)
 
 
 def check_same_data(found: Sequence[Contender]) -> None:
@@ -181,11 +181,10 @@ def check_same_data(found: Sequence[Contender]) -> None:
 
 
 def grouped(found: Sequence[Contender]) -> list[Group]:
-    """Runs by configuration, each group by seed; named by what sets it apart. Of runs that are repeated, the first."""
+    """Runs by configuration, each group by seed; named by what sets it apart."""
     by_key: dict[str, list[Contender]] = {}
     for run in found:
-        if _first_of_its_kind(run, found) is run:
-            by_key.setdefault(_configuration(run), []).append(run)
+        by_key.setdefault(_configuration(run), []).append(run)
     told = [members[0].told() for members in by_key.values()]
     names = [_name(one, told, DERIVED) for one in told]
     if len(set(names)) < len(names):
@@ -200,10 +199,19 @@ def _configuration(run: Contender) -> str:
     return repr(sorted(run.told().items(), key=str))
 
 
-def _first_of_its_kind(run: Contender, found: Sequence[Contender]) -> Contender:
+def _without_repeats(found: Sequence[Contender]) -> list[Contender]:
     """A training repeated is the same run: it would be counted as another seed."""
-    key = _configuration(run)
-    return next(one for one in found if one.weights == run.weights and _configuration(one) == key)
+    first: dict[tuple[str, str], Contender] = {}
+    for run in found:
+        first.setdefault((_configuration(run), run.weights), run)
+    return list(first.values())
+
+
+def _repeats(found: Sequence[Contender], compared: Sequence[Contender]) -> list[str]:
+    """What is said of runs that are not compared."""
+    kept = {run.name for run in compared}
+    twice = [run.name for run in found if run.name not in kept]
+    return [f"Left out, as another run has the same options and weights: {', '.join(twice)}."] if twice else []
 
 
 def _name(
@@ -302,9 +310,6 @@ def _notes(found: Sequence[Contender]) -> list[str]:
     if quick:
         some = "all runs" if found[0].how == "quick" else f"{' and '.join(quick)}, of which not all were judged alike"
         notes.append(f"Quick measures of {some}, made for this table; sfumato evaluate RUN gives all there are.")
-    twice = [run.name for run in found if _first_of_its_kind(run, found) is not run]
-    if twice:
-        notes.append(f"Left out, as another run has the same options and weights: {', '.join(twice)}.")
     unfinished = [run.name for run in found if run.auto.run_ is not None and not run.auto.run_.sealed()]
     if unfinished:
         notes.append(f"Not finished: {', '.join(unfinished)}; its best weights so far are judged.")

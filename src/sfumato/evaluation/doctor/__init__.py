@@ -13,6 +13,7 @@ from sfumato.evaluation.doctor import books, code, course, cures, likelihood, ma
 from sfumato.evaluation.doctor.case import Case
 from sfumato.evaluation.doctor.finding import HEALTHY, Finding
 from sfumato.evaluation.subject import Subject, still
+from sfumato.files import named
 
 __all__ = ["CHECKS", "HEALTHY", "Case", "Finding", "diagnose"]
 
@@ -96,5 +97,5 @@ def diagnose(
     if not found:
         return [Finding(HEALTHY, "healthy", f"Looks well: {'; '.join(well)}.")]
     ordered = sorted(found, key=lambda finding: finding.severity != "serious")
-    names = map(cures.named, cures.free(Path(run or "model")))
+    names = map(named, cures.free(Path(run or "model")))
     return [replace(one, command=cures.command(one.cure, run, next(names)) if one.cure else "") for one in ordered]

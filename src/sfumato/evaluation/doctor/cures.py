@@ -40,17 +40,6 @@ def free(path: Path) -> Iterator[Path]:
             yield found
 
 
-def named(path: Path) -> str:
-    """How a new run is named so that it lies there.
-
-    >>> named(Path("runs/a")), named(Path("else/a")), named(Path("a"))
-    ('a', 'else/a', './a')
-    """
-    if path.parent == Path("runs"):
-        return path.name
-    return f"./{path}" if path.parent == Path() else str(path)
-
-
 def typed(option: str, value: Any) -> list[str]:
     """An option and its value as words of a command."""
     flag = option.replace("_", "-")
