@@ -97,7 +97,7 @@ def evaluate(
     if file is None:
         stayed = _keep(auto, found, asked, told | settings)
         if stayed:
-            say.note(f"The full measures of {' and '.join(stayed)} that the run has stay in it; these are not kept")
+            say.note(f"The full measures of {', '.join(stayed)} that the run has stay in it; these are not kept")
     if out.out is not None:
         _save(found, told, out.out)
     lines = [_text(found, explain)]

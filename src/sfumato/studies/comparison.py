@@ -308,7 +308,7 @@ def _notes(found: Sequence[Contender]) -> list[str]:
         if any(family in run.quick and one.family == family for run in found for one in run.measures.values())
     ]
     if quick:
-        some = "all runs" if found[0].how == "quick" else f"{' and '.join(quick)}, of which not all were judged alike"
+        some = "all runs" if found[0].how == "quick" else f"{', '.join(quick)}, of which not all were judged alike"
         notes.append(f"Quick measures of {some}, made for this table; sfumato evaluate RUN gives all there are.")
     unfinished = [run.name for run in found if run.auto.run_ is not None and not run.auto.run_.sealed()]
     if unfinished:
