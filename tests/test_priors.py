@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
+from sfumato.distributions import Normal, NormalMixture, SpikeSlab, SpikeSlabMixture
+from sfumato.distributions.base import Latent
 from sfumato.errors import SfumatoError
 from sfumato.models import build
 from sfumato.spec import DataSpec, Field
@@ -88,6 +92,58 @@ def test_a_learned_prior_fits_the_codes_of_two_clusters(name: str) -> None:
         with torch.no_grad():
             bound[prior] = float(torch.stack([model.losses(Batch(x), 0)["model"].total for _ in range(20)]).mean())
     assert bound[name] < bound["standard"] + 0.05
+
+
+COMPONENTS = torch.tensor([[3.0, -1.0], [-2.0, 5.0], [-6.0, -4.0]])
+SHARES = torch.tensor([0.5, 0.3, 0.2])
+
+
+def _mixture() -> Latent:
+    return NormalMixture(SHARES.log(), COMPONENTS, torch.full((3, 2), -1.0), 6000)
+
+
+def _vamp() -> Latent:
+    model = build("vae", POINTS, prior="vamp", components=3, latent_dim=2, width=8, depth=1)
+    at_inputs = Normal(COMPONENTS, torch.full((3, 2), -1.0))
+    model.prior_net._encoder = (SimpleNamespace(body=lambda inputs: inputs, normal=lambda h: at_inputs),)
+    model.prior_net.weights = SHARES.log()
+    return model.prior(6000)
+
+
+@pytest.mark.parametrize("make", [_mixture, _vamp])
+@pytest.mark.parametrize("temperature", [1.5, 0.4, 0.0])
+def test_temperature_scales_the_noise_inside_a_component_and_nothing_else(make, temperature: float) -> None:
+    torch.manual_seed(0)
+    z = make().sample(temperature).detach()
+    nearest = torch.cdist(z, COMPONENTS).argmin(1)
+    for k, (centre, share) in enumerate(zip(COMPONENTS, SHARES, strict=True)):
+        own = z[nearest == k]
+        assert len(own) / len(z) == pytest.approx(float(share), abs=0.025)
+        torch.testing.assert_close(own.mean(0), centre, atol=0.06, rtol=0)
+        torch.testing.assert_close(own.std(0), torch.full((2,), temperature * math.exp(-1)), rtol=0.06, atol=1e-6)
+
+
+def test_temperature_leaves_the_zeros_of_spike_and_slab_codes() -> None:
+    torch.manual_seed(0)
+    slab = Normal(torch.tensor([[2.0, -3.0], [9.0, 4.0]]), torch.tensor([[0.0, -1.0], [-2.0, 0.5]]))
+    prior = SpikeSlabMixture(torch.zeros(2), SpikeSlab(slab, torch.tensor([[0.2, 0.9], [0.7, 0.4]])), 8000)
+    for temperature in (1.0, 0.3, 0.0):
+        z = prior.sample(temperature)
+        torch.testing.assert_close((z == 0).float().mean(0), torch.tensor([0.55, 0.35]), rtol=0, atol=0.02)
+        high = z[z[:, 0] > 6.5, 0]
+        torch.testing.assert_close(high.mean(), torch.tensor(9.0), rtol=0, atol=0.02)
+        torch.testing.assert_close(high.std(), torch.tensor(temperature * math.exp(-2)), rtol=0.06, atol=1e-6)
+
+
+def test_temperature_scales_the_noise_of_a_flow_and_of_conditional_layers() -> None:
+    torch.manual_seed(0)
+    flow = build("vae", POINTS, prior="flow", latent_dim=2).prior(500)
+    torch.manual_seed(1)
+    z = flow.sample(0.3).detach()
+    torch.manual_seed(1)
+    torch.testing.assert_close(flow._transform(z), 0.3 * torch.randn(500, 2), atol=1e-4, rtol=0)
+    q = Normal(torch.tensor([[1.0, -2.0]]).expand(8000, 2), torch.tensor(0.5)).sample(0.5)
+    torch.testing.assert_close(q.std(0), torch.full((2,), 0.5 * math.exp(0.5)), rtol=0.04, atol=0)
 
 
 def test_a_flow_without_its_package_says_what_to_install(monkeypatch) -> None:

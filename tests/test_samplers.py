@@ -48,6 +48,24 @@ def test_a_sampler_has_the_mean_and_the_spread_of_the_codes_and_both_their_clust
     )  # the prior would put a sixth of its draws there or more
 
 
+def test_temperature_narrows_each_component_of_a_mixture_and_leaves_their_weights(monkeypatch):
+    model = build("vae", DataSpec((2,), (Field("real"),)), latent_dim=2, width=8)
+    model.encoder = Plain()
+    codes = _two_clusters(3000)
+    sampler = samplers.fitted("mixture", model, Resident(codes), components=2)
+    whole, half = sampler(6000, 1.0), sampler(6000, 0.25)
+    for drawn, factor in ((whole, 1.0), (half, 0.25)):
+        for side in (codes.sum(1) > 0, codes.sum(1) <= 0):
+            centre = codes[side].mean(0)
+            near = drawn[(drawn - centre).norm(dim=1) < (drawn + centre).norm(dim=1)].float()
+            assert len(near) / 6000 == pytest.approx(float(side.float().mean()), abs=0.03)
+            assert near.mean(0).tolist() == pytest.approx(centre.tolist(), abs=0.15)
+            assert near.std(0).tolist() == pytest.approx((factor * codes[side].std(0)).tolist(), rel=0.12)
+    monkeypatch.setattr(samplers, "STEPS", 20)
+    flow = samplers.fitted("flow", model, Resident(codes))
+    assert float(flow(50, 0.0).std(0).max()) == pytest.approx(0.0, abs=1e-5)
+
+
 def test_draws_of_a_sampler_are_a_function_of_the_seed_and_survive_pickling():
     X, _ = load_iris(return_X_y=True)
     auto = Autoencoder(latent_dim=2, steps=30).fit(X)
@@ -73,8 +91,6 @@ def test_what_cannot_be_fitted_is_told_in_one_line(tmp_path):
         auto.sample(3, sampler="mixtur")
     with pytest.raises(SfumatoError, match="too few for 1000 components"):
         auto.fit_sampler("mixture", components=1000)
-    with pytest.raises(SfumatoError, match="temperature is for draws from the prior"):
-        auto.sample(3, sampler="mixture", temperature=0.5)
     auto.save(tmp_path / "run")
     with pytest.raises(SfumatoError, match="held in memory"):
         Autoencoder.load(tmp_path / "run").sample(3, sampler="mixture")

@@ -29,7 +29,18 @@ class Distribution(ABC):
 
 
 class Latent(Distribution):
-    """A distribution over z: one that can also be repeated for several draws per example."""
+    """A distribution over z: one that can also be repeated for several draws per example, and drawn from with less
+    noise.
+    """
+
+    @abstractmethod
+    def sample(self, temperature: float = 1.0) -> Tensor:
+        """One draw for each example, shape (B, *event).
+
+        Arguments:
+            temperature: factor on the standard normal noise that the draw is made from. What is chosen (the component
+                of a mixture, spike or slab) is chosen by its weight at every temperature.
+        """
 
     @abstractmethod
     def repeat(self, times: int) -> Latent:

@@ -46,11 +46,10 @@ class NormalMixture(Latent):
             components = torch.addmm(constant, wide, weighted.t()) - 0.5 * (wide.square() @ precision.t())
         return torch.logsumexp(components, 1).to(x.dtype)
 
-    def sample(self) -> Tensor:
+    def sample(self, temperature: float = 1.0) -> Tensor:
         chosen = invert(torch.log_softmax(self.logits, 0), noise.uniform(self.logits, self.n))
-        return self.means[chosen] + torch.exp(self.log_scales[chosen]) * noise.normal(
-            self.means, self.n, self.means.shape[1]
-        )
+        inside = noise.tempered(temperature, self.means, self.n, self.means.shape[1])
+        return self.means[chosen] + torch.exp(self.log_scales[chosen]) * inside
 
     def point(self) -> Tensor:
         return self.means[self.logits.argmax()].expand(self.n, -1)

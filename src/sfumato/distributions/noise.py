@@ -55,6 +55,12 @@ def normal(like: Tensor, *shape: int) -> Tensor:
     return _draw(torch.randn, like, shape)
 
 
+def tempered(temperature: float, like: Tensor, *shape: int) -> Tensor:
+    """`normal` noise times `temperature`."""
+    drawn = normal(like, *shape)
+    return drawn if temperature == 1.0 else temperature * drawn
+
+
 def uniform(like: Tensor, *shape: int) -> Tensor:
     """Uniform noise in [0, 1) of `shape` (default: the shape of `like`), batch first."""
     return _draw(torch.rand, like, shape)

@@ -65,9 +65,9 @@ class Normal(Posterior):
         x = x.to(self.mean.dtype)
         return (self.mean, x) if x.shape == self.mean.shape else torch.broadcast_tensors(self.mean, x)
 
-    def sample(self) -> Tensor:
+    def sample(self, temperature: float = 1.0) -> Tensor:
         """μ + σ·ε with ε ~ N(0, 1), differentiable in μ and σ."""
-        return self.draw(noise.normal(self.mean))
+        return self.draw(noise.tempered(temperature, self.mean))
 
     def draw(self, noise: Tensor) -> Tensor:
         """μ + σ·noise."""
@@ -116,8 +116,8 @@ class StandardNormal(Latent):
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return sum_event(-0.5 * observed(x, mask).square() - HALF_LOG_2PI, mask)
 
-    def sample(self) -> Tensor:
-        return noise.normal(self._like, self.n, self.dim)
+    def sample(self, temperature: float = 1.0) -> Tensor:
+        return noise.tempered(temperature, self._like, self.n, self.dim)
 
     def point(self) -> Tensor:
         return self._like.new_zeros(self.n, self.dim)

@@ -39,10 +39,10 @@ class SpikeSlab(Posterior):
         in_slab = torch.log(self.gamma) + self.slab.log_density(x)
         return sum_event(torch.where(x == 0, torch.log1p(-self.gamma), in_slab), mask)
 
-    def sample(self) -> Tensor:
+    def sample(self, temperature: float = 1.0) -> Tensor:
         """A draw with its exact zeros; differentiable in μ and σ, not in γ: that is what `relaxed` is for."""
         on = noise.uniform(self.gamma) < self.gamma
-        return torch.where(on, self.slab.sample(), 0.0)
+        return torch.where(on, self.slab.sample(temperature), 0.0)
 
     def relaxed(self, slope: float) -> Tensor:
         """σ(c(u − 1 + γ))·(μ + σε), u uniform: a draw that is differentiable in γ too; c = `slope`.
@@ -124,10 +124,11 @@ class SpikeSlabMixture(Latent):
             log_prob = log_prob - 0.5 * (wide.square() @ precision.t())
         return torch.logsumexp(torch.log_softmax(self.logits, 0) + log_prob, 1).to(x.dtype)
 
-    def sample(self) -> Tensor:
+    def sample(self, temperature: float = 1.0) -> Tensor:
         drawn = invert(torch.log_softmax(self.logits, 0), noise.uniform(self.logits, self.n))
         slab = self.components.slab
-        return SpikeSlab(Normal(slab.mean[drawn], slab.log_scale[drawn]), self.components.gamma[drawn]).sample()
+        chosen = Normal(slab.mean[drawn], slab.log_scale[drawn])
+        return SpikeSlab(chosen, self.components.gamma[drawn]).sample(temperature)
 
     def point(self) -> Tensor:
         return self.components.point()[self.logits.argmax()].expand(self.n, -1)

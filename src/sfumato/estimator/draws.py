@@ -39,7 +39,9 @@ class Draws(Held):
             n: how many.
             given: conditions, name → one value, or n values. Those not named are drawn from the training data.
             seed: the same seed gives the same examples.
-            temperature: factor on the spread of the latents.
+            temperature: factor on the noise of the latents inside the component, slab or flow that they are drawn
+                from; which one it is is drawn by the weights at every temperature. Of discrete codes, what their
+                logits are divided by.
             marginal: leave out the conditions that are not named, instead of drawing them.
             noise: draw x from p(x | z, c); False takes its point, as is usual for showing pictures.
             sampler: where codes are drawn: the prior, or a density fitted to the codes of the training part (a
@@ -54,8 +56,6 @@ class Draws(Held):
         _check_number(n, "example")
         if not 0 <= temperature < math.inf:
             raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
-        if sampler != "prior" and temperature != 1:
-            raise SfumatoError(f"temperature is for draws from the prior; leave it out with the sampler {sampler}")
         drawn = None if sampler == "prior" else self._sampler(sampler)
         conditions = self.schema_.conditions(given or {}, n, seed=seed, marginal=marginal)
         like = next(model.parameters())
@@ -70,7 +70,7 @@ class Draws(Held):
                     parts.append(samples.sample(count, c, temperature=temperature, noise=noise).cpu())
                 else:
                     space = able(model, LatentSpace, "decode what a sampler draws")
-                    p = space.decode(samplers.placed(space, drawn(count).to(like), c), c)
+                    p = space.decode(samplers.placed(space, drawn(count, temperature).to(like), c), c)
                     parts.append((p.sample() if noise else p.point()).cpu())
         return self.schema_.decode(torch.cat(parts), conditions)
 

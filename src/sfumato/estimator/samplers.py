@@ -31,8 +31,8 @@ MOST = 20_000
 """Codes that a sampler is fitted to, at most."""
 STEPS, ROWS = 600, 256
 """Steps of the flow's training, and codes in each."""
-Sampler = Callable[[int], Tensor]
-"""n draws of shifted codes, (n, L)."""
+Sampler = Callable[[int, float], Tensor]
+"""n draws of shifted codes, (n, L), the noise inside a component or the flow multiplied by a temperature."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Mixture:
     means: Tensor
     roots: Tensor
 
-    def __call__(self, n: int) -> Tensor:
+    def __call__(self, n: int, temperature: float = 1.0) -> Tensor:
         chosen = torch.multinomial(self.weights, n, replacement=True)
-        standard = torch.randn(n, self.means.shape[1], 1, dtype=self.means.dtype)
+        standard = temperature * torch.randn(n, self.means.shape[1], 1, dtype=self.means.dtype)
         return self.means[chosen] + (self.roots[chosen] @ standard)[..., 0]
 
 
@@ -58,8 +58,8 @@ class Flow:
     scale: Tensor
 
     @torch.no_grad()
-    def __call__(self, n: int) -> Tensor:
-        return self.shift + self.scale * self.flow(None, n).sample()
+    def __call__(self, n: int, temperature: float = 1.0) -> Tensor:
+        return self.shift + self.scale * self.flow(None, n).sample(temperature)
 
 
 def fitted(name: str, model: Model, train: Batches, *, components: int = COMPONENTS, seed: int = 0) -> Sampler:

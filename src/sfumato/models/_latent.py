@@ -58,14 +58,11 @@ class LatentModel(Model):
         """Draw z ~ p(z | c), then x ~ p(x | z, c); shape (n, *shape).
 
         Arguments:
-            temperature: the draw of z is moved towards the prior's mode by this factor: 0 gives the mode itself.
+            temperature: factor on the noise of z inside the component, slab or flow of the prior; components are
+                chosen by their weights at every temperature. 0 gives the middle of the one chosen.
             noise: draw x from p(x | z, c); False gives its `point`, as is usual for showing pictures.
         """
-        prior = self.prior(n, given)
-        z = prior.sample()
-        if temperature != 1.0:
-            z = prior.point() + temperature * (z - prior.point())
-        p = self.decode(z, given)
+        p = self.decode(self.prior(n, given).sample(temperature), given)
         return p.sample() if noise else p.point()
 
     def reconstruct(self, batch: Batch, *, noise: bool = False) -> Tensor:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sfumato.distributions import Distribution, Latent, Normal, Posterior, noise
+from sfumato.distributions import Distribution, Latent, Normal, Posterior
 
 
 class State(NamedTuple):
@@ -100,9 +100,13 @@ def walk(
     return Walk(priors, posteriors, chosen, state)
 
 
-def draw(at: int, prior: Normal, posterior: Normal | None) -> Tensor:
-    """z ~ q where there is evidence, else z ~ p."""
-    return (posterior or prior).sample()
+def tempered(temperature: float) -> Choose:
+    """z ~ N(μ, (t·σ)²) layer by layer, of q where there is evidence, else of p."""
+    return lambda at, prior, posterior: (posterior or prior).sample(temperature)
+
+
+draw = tempered(1.0)
+"""z ~ q where there is evidence, else z ~ p."""
 
 
 def middle(at: int, prior: Normal, posterior: Normal | None) -> Tensor:
@@ -138,8 +142,8 @@ class HierarchicalPrior(Latent):
         z = self.net.pieces(x)
         return log_density(walk(self.net, self.n, self.given, taken(z)).priors, z)
 
-    def sample(self) -> Tensor:
-        return flat(walk(self.net, self.n, self.given, draw).z)
+    def sample(self, temperature: float = 1.0) -> Tensor:
+        return flat(walk(self.net, self.n, self.given, tempered(temperature)).z)
 
     def point(self) -> Tensor:
         return flat(walk(self.net, self.n, self.given, middle).z)
@@ -165,8 +169,8 @@ class HierarchicalPosterior(Posterior):
         z = self.net.pieces(x)
         return log_density(self.walk(taken(z)).posteriors, z)
 
-    def sample(self) -> Tensor:
-        return flat(self.walk(draw).z)
+    def sample(self, temperature: float = 1.0) -> Tensor:
+        return flat(self.walk(tempered(temperature)).z)
 
     def draw(self, noise: Tensor) -> Tensor:
         return flat(self.walk(self.by(noise)).z)
@@ -182,15 +186,6 @@ class HierarchicalPosterior(Posterior):
     def repeat(self, times: int) -> HierarchicalPosterior:
         evidence = [one.repeat_interleave(times, 0) for one in self.evidence]
         return HierarchicalPosterior(self.net, evidence, repeated(self.given, times))
-
-
-def tempered(temperature: float) -> Choose:
-    """z ~ N(μ_p, (t σ_p)²), layer by layer."""
-
-    def choose(at: int, prior: Normal, posterior: Normal | None) -> Tensor:
-        return prior.mean + temperature * prior.scale * noise.normal(prior.mean)
-
-    return choose
 
 
 def repeated(values: Tensor | None, times: int) -> Tensor | None:

@@ -68,8 +68,8 @@ class Flowing(Latent):
         noise, volume = self._transform.call_and_ladj(full(x))
         return torch.distributions.Normal(0.0, 1.0).log_prob(noise).sum(1) + volume
 
-    def sample(self) -> Tensor:
-        return self._back(noise.normal(self._like, self.n, len(self._like)))
+    def sample(self, temperature: float = 1.0) -> Tensor:
+        return self._back(noise.tempered(temperature, self._like, self.n, len(self._like)))
 
     def point(self) -> Tensor:
         return self._back(self._like.new_zeros(1, len(self._like))).expand(self.n, -1)
