@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sfumato.data.standard import far_cost, line_cost, standardised
 from sfumato.spec import Field
 
 ATOM = 0.005
@@ -16,9 +17,6 @@ FULL = 20
 of them, 5 at least: cells too empty to learn from cost a small table the dependence between its columns."""
 FEWEST = 5
 """Rows in the outermost cell of a tail, where there are rows enough for all cells that were asked for."""
-
-MOST = 1e100
-"""Nats that a number far out costs at most, so that squares of scores stay finite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +135,7 @@ class Cells:
         else:
             gaps = np.diff(self.atoms.astype(np.float64))
             scale = np.full(len(real), gaps.mean() if len(gaps) else 1.0)
-        with np.errstate(over="ignore"):
-            cost = np.minimum(distance / scale, MOST)
+        cost = line_cost(distance, scale)
         return np.where(np.isin(inside, self.atoms) & (distance > 0), cost + np.log1p(seen), cost)
 
     def _position(self, numbers: np.ndarray, part: np.ndarray) -> np.ndarray:
@@ -230,16 +227,15 @@ class Scale:
 
     def encode(self, numbers: np.ndarray) -> np.ndarray:
         """float32 entries."""
-        limit = float(np.finfo(np.float32).max)
-        return np.clip((numbers - self.mean) / self.scale, -limit, limit).astype(np.float32)
+        return standardised(numbers, self.mean, self.scale)
 
     def decode(self, entries: np.ndarray) -> np.ndarray:
         """Numbers as float64."""
         return np.asarray(entries, np.float64) * self.scale + self.mean
 
     def beyond(self, numbers: np.ndarray, seen: int) -> np.ndarray:
-        """0: the model has a density for every number."""
-        return np.zeros(len(numbers))
+        """0, but for numbers so far out that their entries end before them; see `far_cost`."""
+        return far_cost(numbers, self.mean, self.scale)
 
     def volumes(self) -> np.ndarray:
         """log scale."""

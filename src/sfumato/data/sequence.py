@@ -18,6 +18,7 @@ from sfumato.data.labels import Label
 from sfumato.data.options import DataOptions
 from sfumato.data.schema import Encoded, Schema
 from sfumato.data.series import Series
+from sfumato.data.standard import far_cost, standardised
 from sfumato.durations import duration, written
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
@@ -118,7 +119,7 @@ class SequenceSchema(Schema):
 
     def encode(self, raw: Any) -> Encoded:
         found = raw if isinstance(raw, Series) else series.from_array(np.asarray(raw))
-        values = torch.from_numpy(((found.x - self.mean) / self.scale).astype(np.float32))
+        values = torch.from_numpy(standardised(found.x, self.mean, self.scale))
         if found.time is None:
             return Encoded(values)
         since = (found.time - found.time[:, :1]) / self.unit
@@ -268,6 +269,10 @@ class SequenceSchema(Schema):
     def log_volume(self, x: Tensor) -> Tensor:
         logs = torch.as_tensor(np.log(self.scale), dtype=x.dtype, device=x.device)
         return torch.where(x.isnan(), 0.0, logs).flatten(1).sum(1)
+
+    def beyond(self, raw: Any) -> np.ndarray:
+        cost: np.ndarray = far_cost(raw.x, self.mean, self.scale).sum((1, 2))
+        return cost
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -14,6 +14,7 @@ from sfumato.data import arrays
 from sfumato.data.labels import LABEL, Label, condition, conditioned, examples
 from sfumato.data.options import DataOptions
 from sfumato.data.schema import Encoded, Schema, remember, rows_from_json
+from sfumato.data.standard import far_cost, standardised
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
 
@@ -94,7 +95,7 @@ class VectorSchema(Schema):
 
     def encode(self, raw: Any) -> Encoded:
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
-        values = torch.from_numpy(((x - self.mean) / self.scale).astype(np.float32))
+        values = torch.from_numpy(standardised(x, self.mean, self.scale))
         return Encoded(values, condition(self.label, labels, len(x)) if self.given_names else None)
 
     def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
@@ -142,6 +143,11 @@ class VectorSchema(Schema):
             return torch.zeros(len(x), device=x.device)
         logs = torch.as_tensor(np.log(self.scale), dtype=x.dtype, device=x.device)
         return torch.where(x.isnan(), 0.0, logs).sum(1)
+
+    def beyond(self, raw: Any) -> np.ndarray:
+        x = raw[0] if isinstance(raw, tuple) else raw
+        cost: np.ndarray = far_cost(x, self.mean, self.scale).sum(1)
+        return cost
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -125,7 +125,9 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         In a table, a value unlike any in training has no density under cells, and no probability. It is scored as the
         nearest number there is, or as missing if it is a category, less a tail that ranks it: d/s nats for a number d
         beyond the cells, whose outermost one is s wide; log(N + 1) for a category, or for a number nearest to
-        one with a probability of its own, where N is the number of training values. The score stays finite.
+        one with a probability of its own, where N is the number of training values. Normal densities, of tables,
+        arrays and sequences, fall with the square of the distance up to a million scales, and as a logarithm from
+        there. So the score stays finite, and is lower the farther out a value lies.
 
         Args:
             X: the examples.
