@@ -143,7 +143,8 @@ def test_holes_neither_hide_copies_nor_make_them(share):
     half = np.where((np.arange(600) % 2 == 0)[:, None], whole, new)
     found = judged(train, test, half)
     assert found["copies of training rows"].value == pytest.approx(0.5, abs=0.02), "of some rows nothing is known"
-    assert found["distance to the closest record"].value < 0.4
+    # The median of samples of which half lie at 0 is about the smallest distance of the others.
+    assert found["distance to the closest record"].value < 0.7
     assert found["membership attack by samples"].value > 0.7
     assert found["closer to training rows"].value > 0.53
 

@@ -10,9 +10,10 @@ import torch
 from sfumato import data
 from sfumato.data.options import DataOptions
 from sfumato.evaluation import How, Measure, tables
-from sfumato.evaluation.columns import Aligned, Column, aligned, columns, trends
-from sfumato.evaluation.features import encoded, narrowed
+from sfumato.evaluation.columns import Aligned, Column, aligned, columns, schema_columns, trends
+from sfumato.evaluation.features import encoded, narrowed, normal_scores
 from sfumato.evaluation.judges import auc, explained, inputs, ranked, told, told_apart
+from sfumato.evaluation.samples import measures
 
 
 def by_name(found: list[Measure]) -> dict[str, Measure]:
@@ -227,13 +228,87 @@ def test_a_column_that_collapsed_hangs_together_with_nothing():
     assert collapsed["a", "b"] == pytest.approx(lost["a", "b"], abs=0.1)
 
 
-def test_a_column_that_is_constant_among_the_training_rows_keeps_its_scale():
+def test_a_column_that_is_constant_among_the_training_rows_sets_nothing_apart_but_what_differs():
     rare = np.r_[np.full(999, 0.1), 0.2]
     column = Aligned("a", (np.full(1000, 0.1), rare, np.full(1000, np.nan)))
     train, test, gone = encoded([column])
-    assert np.abs(train[:, 0]).max() < 1e-12
-    assert test[-1, 0] == pytest.approx(0.1)
+    assert not train[:, 0].any()
+    assert np.flatnonzero(test[:, 0]).tolist() == [999]
     assert not gone[:, 0].any()
+
+
+def test_normal_scores_are_those_of_ranks_whatever_the_unit():
+    from scipy.stats import norm, rankdata
+
+    random = np.random.default_rng(0)
+    known, values = random.lognormal(sigma=3.0, size=400), random.lognormal(sigma=3.0, size=200)
+    scores = normal_scores(known, known)
+    assert scores == pytest.approx(norm.ppf((rankdata(known) - 0.5) / 400))
+    assert normal_scores(np.log(values), np.log(known)) == pytest.approx(normal_scores(values, known))
+    assert normal_scores(np.array([known.max(), 1e300]), known).tolist() == [scores.max()] * 2
+
+
+def test_one_amount_far_out_does_not_decide_how_far_samples_are_from_real_rows(drawn):
+    """Heavy tails: samples of the same distribution stay near, shuffled and shifted ones are told from them."""
+    random = np.random.default_rng(0)
+
+    def amounts(count):
+        size = random.normal(size=count)
+        wide = np.exp(3.0 * size + random.standard_t(2, count))
+        return pd.DataFrame({"a": np.exp(3.0 * size), "b": wide, "c": random.normal(size=count) + size})
+
+    dataset = data.open(amounts(1200), options=DataOptions(likelihood="gaussian"))
+    same = dataset.schema.encode(dataset.schema.read(amounts(2000))).x
+    shuffled = torch.stack([column[torch.randperm(len(column))] for column in same.T], 1)
+    shifted = dataset.schema.encode(dataset.schema.read(amounts(2000) * 1.5)).x
+    found = [
+        {one.name: one for one in measures(drawn(dataset, lambda n, given, x=x: x[:n]).subject, How(quick=True))}
+        for x in (same, shuffled, shifted)
+    ]
+    for name in ("Fréchet distance", "kernel distance"):
+        well, others = found[0][name], [one[name] for one in found[1:]]
+        assert abs(well.value - well.reference) < 4 * well.error, name
+        assert min(one.value for one in others) > well.value + 4 * well.error, name
+
+
+DATES = pd.date_range("1969-12-30", periods=40, freq="37D")
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        DATES,
+        DATES.astype("datetime64[ms]"),
+        DATES.strftime("%Y-%m-%d"),
+        DATES.strftime("%d.%m.%Y"),
+        DATES.strftime("%Y-%m-%d %H:%M:%S"),
+        pd.Series(DATES.date),
+        DATES.tz_localize("UTC"),
+    ],
+)
+def test_dates_are_numbers_in_days_however_they_are_spelt(when):
+    table = pd.DataFrame({"when": when, "x": np.arange(40.0)})
+    table.loc[3, "when"] = None
+    schema = data.open(table, options=DataOptions(kinds={"when": "datetime"})).schema
+    late = table.tail(5).reset_index(drop=True)
+    column = schema_columns(schema, [table, late])[0]
+    days = np.r_[-2.0 + 37 * np.arange(40)]
+    days[3] = np.nan
+    assert column.dated
+    assert not column.levels
+    np.testing.assert_allclose(column.values[0], days)
+    np.testing.assert_allclose(column.values[1], days[-5:])
+
+
+def test_times_of_day_are_numbers_but_no_dates():
+    import pyarrow as pa
+
+    seconds = np.arange(0, 80_000, 1000)
+    table = pa.table({"clock": pa.array(seconds, pa.int32()).cast(pa.time32("s"))})
+    column = schema_columns(data.open(table).schema, [table, table.slice(0, 10)])[0]
+    assert not column.dated
+    assert not column.levels
+    np.testing.assert_allclose(column.values[1], seconds[:10])
 
 
 def test_the_error_of_telling_apart_is_that_of_fresh_rows_not_of_folds_that_share_theirs():

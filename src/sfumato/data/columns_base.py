@@ -199,6 +199,11 @@ class Column(ABC):
         """What a model may know of it; None if it is not modelled."""
         return None
 
+    @property
+    def dated(self) -> bool:
+        """Whether the values are dates, and not times of day or lengths of time."""
+        return False
+
     @abstractmethod
     def encode(self, values: pa.Array) -> np.ndarray:
         """Plain values as float32 entries of `Batch.x`, NaN where missing; shape (N,)."""
@@ -233,6 +238,17 @@ class Column(ABC):
         0 for values the model has a probability or a density for, and for missing ones.
         """
         return np.zeros(len(values))
+
+    def to_numbers(self, values: pa.Array) -> np.ndarray | None:
+        """Values as numbers, NaN where missing, shape (N,); None if the column is one of categories.
+
+        As they are and not as the model sees them: nothing is brought inside the range seen in training. Dates are days
+        since 1970, times of day and lengths of time are in the column's own unit.
+
+        Raises:
+            SfumatoError: naming column, row and value, if one cannot be taken.
+        """
+        return None
 
     def notes(self, values: pa.Array) -> list[str]:
         """What a person should know before `values` are encoded."""

@@ -23,7 +23,7 @@ from sfumato.data.columns_base import (
     without_nan,
 )
 from sfumato.data.columns_cells import Cells, Scale, cut_from_dict
-from sfumato.data.columns_ruler import Ruler, spelled, times
+from sfumato.data.columns_ruler import STEPS, Ruler, spelled, times
 from sfumato.errors import SfumatoError
 from sfumato.spec import Field
 
@@ -96,6 +96,27 @@ class Number(Column):
 
     def encode(self, values: pa.Array) -> np.ndarray:
         return self._each(values, np.full(len(values), np.nan, np.float32), self.cut.encode)
+
+    def to_numbers(self, values: pa.Array) -> np.ndarray:
+        ruler, day = self.ruler, self._ticks_a_day if self.dated else 1
+        return self._each(
+            values, np.full(len(values), np.nan), lambda numbers: (numbers * ruler.step + ruler.origin) / day
+        )
+
+    @property
+    def dated(self) -> bool:
+        kind = self.form.type
+        return self.kind == "datetime" and not (pa.types.is_time(kind) or pa.types.is_duration(kind))
+
+    @property
+    def _ticks_a_day(self) -> int:
+        """Of dates: how many units of the column, or seconds where text spells them, are a day."""
+        kind = self.form.type
+        return (
+            1
+            if pa.types.is_date32(kind)
+            else STEPS["ms" if pa.types.is_date64(kind) else getattr(kind, "unit", "s")][0]
+        )
 
     def beyond(self, values: pa.Array, seen: int) -> np.ndarray:
         return self._each(values, np.zeros(len(values)), lambda numbers: self.cut.beyond(numbers, seen))

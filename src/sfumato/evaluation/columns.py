@@ -9,8 +9,13 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+import pyarrow as pa
 
+from sfumato.data import frames
+from sfumato.data.columns_base import Column as TableColumn
+from sfumato.data.columns_base import plain
 from sfumato.data.schema import Schema
+from sfumato.data.table import TableSchema
 
 
 @dataclass(frozen=True)
@@ -111,16 +116,30 @@ def aligned(tables: Sequence[Any], *, categories: Collection[str] = (), leave: C
 
 
 def schema_columns(schema: Schema, tables: Sequence[Any]) -> list[Aligned]:
-    """The columns of decoded tables or vectors; constants and identifiers, which are not modelled, are left out."""
+    """The columns of decoded tables or vectors; constants and identifiers, which are not modelled, are left out.
+
+    What is a number, a date or a category is what the schema says, whatever type the tables have it in.
+
+    Raises:
+        SfumatoError: if a table has a value that its column cannot take.
+    """
+    if isinstance(schema, TableSchema):
+        arrow = [frames.read(table)[0] for table in tables]
+        modelled = [column for column in schema.columns if column.field is not None]
+        return [_aligned(column, [plain(table[column.name]) for table in arrow]) for column in modelled]
     described = {row["column"]: row["kind"] for row in schema.describe()}
-    if isinstance(tables[0], np.ndarray):
-        rows = [table.astype(float) for table in tables]
-        names = [str(place) for place in range(rows[0].shape[1])]
-        found = [Aligned(name, tuple(x[:, place] for x in rows)) for place, name in enumerate(names)]
-        return [column for column in found if described.get(column.name) != "constant"]
-    leave = [name for name, kind in described.items() if kind in ("constant", "identifier")]
-    categories = [name for name, kind in described.items() if kind in ("categorical", "boolean")]
-    return aligned(tables, categories=categories, leave=leave)
+    rows = [table.astype(float) for table in tables]
+    names = [str(place) for place in range(rows[0].shape[1])]
+    found = [Aligned(name, tuple(x[:, place] for x in rows)) for place, name in enumerate(names)]
+    return [column for column in found if described.get(column.name) != "constant"]
+
+
+def _aligned(column: TableColumn, parts: Sequence[pa.Array]) -> Aligned:
+    """One column of several tables, as the schema reads it."""
+    numbers = [column.to_numbers(part) for part in parts]
+    if any(found is None for found in numbers):
+        return _category(column.name, [part.to_pylist() for part in parts])
+    return Aligned(column.name, tuple(found for found in numbers if found is not None), dated=column.dated)
 
 
 def _held(series: nw.Series[Any]) -> list[Any]:

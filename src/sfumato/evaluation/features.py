@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import ndtri
 from torch import Tensor
 
 from sfumato.evaluation import pictures
@@ -56,9 +57,10 @@ class Features:
 def features(drawn: Drawn) -> Features | None:
     """By the user's extractor, or by the kind of data; None where a network is needed in haste, or of nothing.
 
-    * rows of a table: numbers standardised on the training rows, a feature of 0 or 1 for each category (a row that
-      changes its category moves as far, on average, as one that changes a number), 0 where missing and a flag for it;
-    * vectors and sequences: the entries as the model sees them, standardised; 0 where missing and a flag for it;
+    * rows of a table and vectors: numbers by their ranks among the training rows (`normal_scores`), a feature of 0 or 1
+      for each category (a row that changes its category moves as far, on average, as one that changes a number), 0
+      where missing and a flag for it;
+    * sequences: the entries as the model sees them, standardised; 0 where missing and a flag for it;
     * sequences of symbols: how often each symbol and each pair of neighbours occurs, the 256 most frequent of them;
     * pictures: the last hidden layer of a small network trained on the training part, `sfumato.evaluation.pictures`,
       on the scale at which the mean variance of a feature over training pictures is 1.
@@ -75,8 +77,9 @@ def features(drawn: Drawn) -> Features | None:
         return Features(sets, f"features of a small network that was taught {found.taught} on the training part")
     if spec.is_symbols:
         return Features(counted(drawn), "the counts of symbols and of neighbouring symbols")
-    if schema.kind == "table":
-        return Features(narrowed(encoded(drawn.columns)), "the columns, standardised")
+    if schema.kind in ("table", "vector"):
+        own = drawn.columns if schema.kind == "table" else [drawn.columns[place] for place in drawn.judged]
+        return Features(narrowed(encoded(own)), "the columns, numbers by their ranks as normal scores")
     return Features(narrowed(drawn.flat), "the entries, standardised")
 
 
@@ -115,16 +118,30 @@ def encoded(table: Sequence[Aligned], *, flagged: bool = True) -> list[np.ndarra
                 hot[known, place[values[known].astype(int)]] = 1.0
                 found[side].append(hot)
         else:
-            known = first[~np.isnan(first)]
-            mean = known.mean() if len(known) else 0.0
-            # The deviation of a constant is what rounding leaves of it, seldom 0.
-            scale = known.std() if len(known) and np.ptp(known) > 0 else 1.0
             for side, values in enumerate(column.values):
-                found[side].append(np.nan_to_num((values - mean) / scale)[:, None])
+                found[side].append(np.nan_to_num(normal_scores(values, first))[:, None])
         if flagged and any(np.isnan(values).any() for values in column.values):
             for side, values in enumerate(column.values):
                 found[side].append(np.isnan(values)[:, None].astype(float))
     return [np.concatenate(parts, 1) for parts in found]
+
+
+def normal_scores(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Numbers by their ranks among others: Φ⁻¹(F(x)), NaN where missing, shape (N,).
+
+        F(x) = (#{known < x} + ½ #{known = x}) / n, kept within 1/2n … 1 − 1/2n
+
+    One value far out weighs no more than the largest that is known, so that heavy tails do not drown all else; no
+    monotone change of units moves it.
+
+    >>> normal_scores(np.array([1.0, 2.0, 1e9, np.nan]), np.array([1.0, 2.0, 3.0])).round(2)
+    array([-0.97,  0.  ,  0.97,   nan])
+    """
+    order = np.sort(known[~np.isnan(known)])
+    count = max(len(order), 1)
+    below = np.searchsorted(order, values, side="left") + np.searchsorted(order, values, side="right")
+    scores = ndtri(np.clip(below / (2 * count), 0.5 / count, 1 - 0.5 / count))
+    return np.where(np.isnan(values), np.nan, scores)
 
 
 def narrowed(sets: Sequence[np.ndarray]) -> Sequence[np.ndarray]:

@@ -11,7 +11,7 @@ import torch
 
 from sfumato.batch import Batch
 from sfumato.evaluation.columns import Aligned
-from sfumato.evaluation.drawn import MADE, Drawn, flat
+from sfumato.evaluation.drawn import MADE, Drawn
 from sfumato.evaluation.features import encoded, features, narrowed
 from sfumato.evaluation.likeness import closest
 
@@ -103,32 +103,19 @@ class Records:
             sets = [np.stack(values, 1) for values in zip(*(column.values for column in table), strict=True)]
             train, test, made = map(Rows, sets, found.sets)
             return cls(train, test, made, given is not None)
-        parts = None
-        if drawn.subject.schema.kind == "vector":
-            sets = [flat(batch, flagged=False) for batch in drawn.sets]
-            parts = [[x[:, [int(column.name)]] for x in sets] for column in table]
-        return cls.of_columns(table, parts, asked=given is not None, seed=drawn.how.seed)
+        return cls.of_columns(table, asked=given is not None, seed=drawn.how.seed)
 
     @classmethod
-    def of_columns(
-        cls,
-        table: Sequence[Aligned],
-        parts: Sequence[Sequence[np.ndarray]] | None = None,
-        *,
-        asked: bool = False,
-        seed: int = 0,
-    ) -> Records:
+    def of_columns(cls, table: Sequence[Aligned], *, asked: bool = False, seed: int = 0) -> Records:
         """From columns of (train, test, made).
 
         Args:
             table: the columns.
-            parts: features of each column, one (N, F) for each of the three; standardised numbers and 0 or 1 for each
-                category unless given.
             asked: see `Records`.
             seed: of the lot that chooses columns.
         """
         sets = [np.stack(values, 1) for values in zip(*(column.values for column in table), strict=True)]
-        parts = parts or [encoded([column], flagged=False) for column in table]
+        parts = [encoded([column], flagged=False) for column in table]
         if not any(np.isnan(x).any() for x in sets):
             found = narrowed([np.concatenate(side, 1) for side in zip(*parts, strict=True)])
             train, test, made = map(Rows, sets, found)
