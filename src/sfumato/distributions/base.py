@@ -59,6 +59,15 @@ class Posterior(Latent):
         x = self.draw(noise)
         return x, self.log_prob(x)
 
+    def log_prob_along(self, draw: Tensor) -> Tensor:
+        """log q(z) of one of its own draws, differentiable by way of the draw alone where draws are reparametrised.
+
+        What is left out, the gradient of log q at a z that stands still, is 0 in the mean and noise in each draw
+        (Roeder, Wu and Duvenaud 2017, Sticking the landing). Where draws do not carry the whole gradient, as here, it
+        stays.
+        """
+        return self.log_prob(draw)
+
     @abstractmethod
     def repeat(self, times: int) -> Posterior:
         """Each example `times` times in a row, shape (B·times, *event)."""

@@ -77,6 +77,9 @@ class Normal(Posterior):
         # (z − μ)/σ is the noise itself.
         return self.draw(noise), sum_event(-0.5 * noise.square() - (self.log_scale + HALF_LOG_2PI))
 
+    def log_prob_along(self, draw: Tensor) -> Tensor:
+        return Normal(self.mean.detach(), self.log_scale.detach()).log_prob(draw)
+
     def point(self) -> Tensor:
         return self.mean
 

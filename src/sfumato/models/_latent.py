@@ -88,13 +88,17 @@ class LatentModel(Model):
 
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`log_weight` as (log p(x | z, c), log p(z | c) − log q(z | x, c)), each (B, k)."""
-        n = len(batch)
         q = self.encode(batch).repeat(k)
         if noise is None:
             z = q.sample()
             log_q = q.log_prob(z)
         else:
-            z, log_q = q.draw_and_log_prob(spread(noise.to(q.point()), n, k))
+            z, log_q = q.draw_and_log_prob(spread(noise.to(q.point()), len(batch), k))
+        return self._weighed(batch, z, log_q)
+
+    def _weighed(self, batch: Batch, z: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+        """`log_weight_parts` of draws z (B·k, L), k in a row for each example, with their log q (B·k,)."""
+        n, k = len(batch), len(z) // len(batch)
         given = None if batch.given is None else each(batch.given, k)
         mask = None if batch.mask is None else each(batch.mask, k)
         log_p = self.decode(z, given).log_prob(each(batch.x, k), mask)

@@ -10,7 +10,7 @@ from sfumato.batch import Batch, Loss
 from sfumato.errors import SfumatoError
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
-from sfumato.objectives import Ramp, free_bits, importance_bound, rate
+from sfumato.objectives import Ramp, doubly_reparametrised, free_bits, importance_bound, rate
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -23,7 +23,9 @@ class VAE(LatentModel):
         loss(x) = −E_q(z|x) log p(x|z) + w·KL(q(z|x) ‖ p(z))          (one sample; the negative ELBO when w = 1)
         loss(x) = −E log (1/k) Σ_i p(x|z_i) [p(z_i)/q(z_i|x)]^w       (k > 1; Burda et al. 2016)
 
-    The first is called `distortion` + `rate`; w is 1 after the warm-up.
+    The first is called `distortion` + `rate`; w is 1 after the warm-up. Where the KL has no closed form it is estimated
+    from the draw of z, and its gradient reaches the encoder by way of z alone (Roeder et al. 2017); so does that of the
+    bound of several samples (Tucker et al. 2019). Both are unbiased.
 
     Arguments:
         encoder: encoder(x, given, mask) → q(z | x), a `Normal`.
@@ -65,8 +67,12 @@ class VAE(LatentModel):
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         weight = self.warmup(step)
         if self.samples > 1:
-            log_p, log_ratio = self.log_weight_parts(batch, self.samples)
-            bound = importance_bound(log_p + weight * log_ratio)
+            q = self.encode(batch).repeat(self.samples)
+            z = q.sample()
+            log_p, log_ratio = self._weighed(batch, z, q.log_prob_along(z))
+            log_weight = log_p + weight * log_ratio
+            doubly_reparametrised(z, log_weight, weight)
+            bound = importance_bound(log_weight)
             return {"model": Loss({"bound": -bound}, also={"distortion": -log_p.mean(1), "rate": -log_ratio.mean(1)})}
 
         q = self.encode(batch)

@@ -11,6 +11,8 @@ from sfumato.networks.heads import Head
 from sfumato.networks.mlp import MLP
 
 LOG_SCALE_LIMIT = 10.0
+APART = 0.1
+"""Standard deviation of the means of a mixture prior's components at the start."""
 
 
 class NormalLayer(nn.Module):
@@ -129,6 +131,9 @@ class GivenPrior(nn.Module):
 class MixturePrior(nn.Module):
     """p(z) = Σ_k π_k N(z; m_k, s_k²), learned with the rest.
 
+    The components start close together, as N(0, 1) in all: apart, they would pull codes in all directions before
+    codes have any.
+
     Arguments:
         latent_dim: number of latents L.
         components: number of components K.
@@ -137,7 +142,7 @@ class MixturePrior(nn.Module):
     def __init__(self, latent_dim: int, components: int) -> None:
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(components))
-        self.means = nn.Parameter(torch.randn(components, latent_dim))
+        self.means = nn.Parameter(APART * torch.randn(components, latent_dim))
         self.log_scales = nn.Parameter(torch.zeros(components, latent_dim))
 
     def forward(self, given: Tensor | None, n: int) -> NormalMixture:

@@ -1,6 +1,6 @@
 """The terms of the objectives: pure functions on distributions and tensors."""
 
-from sfumato.objectives.bounds import importance_bound
+from sfumato.objectives.bounds import doubly_reparametrised, importance_bound
 from sfumato.objectives.mmd import Gaussian, InverseMultiquadratic, Kernel, discrepancy, mmd, usual_weight
 from sfumato.objectives.rate import free_bits, gap_of_mean, joint_mean, rate
 from sfumato.objectives.schedules import Ramp
@@ -18,6 +18,7 @@ __all__ = [
     "Ramp",
     "decomposed_rate",
     "discrepancy",
+    "doubly_reparametrised",
     "free_bits",
     "gap_of_mean",
     "importance_bound",
