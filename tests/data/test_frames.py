@@ -201,10 +201,8 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
 def test_source_that_is_no_table_is_refused() -> None:
     with pytest.raises(SfumatoError, match="int is no table"):
         frames.read(3)
-    with pytest.raises(SfumatoError, match="column 'a' cannot be read as one kind of value"):
-        frames.read(pd.DataFrame({"a": [1, "x"]}))
-    with pytest.raises(SfumatoError, match="column 'a' cannot be read as one kind of value"):
-        frames.read(pd.DataFrame({"a": pd.Series([2**70, 1], dtype=object)}))
+    with pytest.raises(SfumatoError, match="column 'a' holds values of type complex, which is no value of a table"):
+        frames.read(pd.DataFrame({"a": [1j, "x"]}))
     with pytest.raises(SfumatoError, match="column 'a' stands there twice"):
         frames.read(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(SfumatoError, match="different lengths: a 1, b 2"):

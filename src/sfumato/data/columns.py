@@ -51,7 +51,7 @@ def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
     if pa.types.is_boolean(kind):
         return "boolean"
     if pa.types.is_temporal(kind):
-        return "datetime"
+        return "categorical" if declared else "datetime"
     if is_number(kind):
         return "categorical" if declared else _number(flat, distinct, unique)
     if distinct == 2 and set(pc.utf8_lower(flat.unique().drop_null()).to_pylist()) == {"true", "false"}:
@@ -73,6 +73,9 @@ def supported(kind: pa.DataType) -> bool:
 
 
 def _number(values: pa.Array, distinct: int, unique: bool) -> str:
+    if pa.types.is_decimal(values.type):
+        # Rounding to whole numbers may not fit the digits of the type.
+        values = values.cast(pa.float64())
     ends = pc.min_max(values).as_py()
     if distinct == 2 and (ends["min"], ends["max"]) == (0, 1):
         return "boolean"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,15 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sfumato.data import frames_text
+from sfumato.data import frames_objects, frames_pandas, frames_text, frames_types
+from sfumato.data.frames_pandas import DTYPE
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz", ".parquet.gz", ".txt", ".txt.gz", ".pq")
 """Endings of the files read and written here."""
 
-DTYPE = "sfumato.dtype"
-NAME = "sfumato.name"
+WIDE = ("Int128", "UInt128")
 
 
 def suffix(path: str | Path) -> str:
@@ -49,7 +48,7 @@ def is_frame(source: Any) -> bool:
         return True
     made = _narwhal(source)
     if isinstance(made, nw.DataFrame) and made.implementation.is_pandas():
-        _check_labels(made.to_native().columns)
+        frames_pandas.check_labels(made.to_native().columns)
     return isinstance(made, nw.DataFrame | nw.LazyFrame)
 
 
@@ -94,7 +93,7 @@ def read(
     if twice:
         where = f"{source}: " if kind == "file" else ""
         raise SfumatoError(f"{where}column {twice[0]!r} stands there twice; give each column a name of its own")
-    return table, kind
+    return frames_types.taken(table), kind
 
 
 def checked(path: str | Path) -> tuple[Path, str]:
@@ -159,20 +158,15 @@ def columns_of(schema: pa.Schema, keep: Collection[str] = ()) -> list[int]:
 
 
 def _mapping(source: Mapping[str, Any]) -> pa.Table:
-    arrays = {str(name): _column(str(name), values) for name, values in source.items()}
+    arrays, fields = {}, []
+    for name, values in source.items():
+        array, marks = frames_objects.column(str(name), values)
+        arrays[str(name)] = array
+        fields.append(pa.field(str(name), array.type, metadata=marks or None))
     if len({len(array) for array in arrays.values()}) > 1:
         lengths = ", ".join(f"{name} {len(array)}" for name, array in arrays.items())
         raise SfumatoError(f"columns of different lengths: {lengths}; make them equal")
-    return pa.table(arrays)
-
-
-def _column(name: str, values: Any) -> pa.Array:
-    try:
-        return pa.array(values, from_pandas=True)
-    except (pa.ArrowException, TypeError, OverflowError) as error:
-        raise SfumatoError(
-            f"column {name!r} cannot be read as one kind of value ({_first_line(error)}); convert it, or take it out"
-        ) from None
+    return pa.table(list(arrays.values()), schema=pa.schema(fields))
 
 
 def _frame(source: Any) -> tuple[pa.Table, str]:
@@ -182,50 +176,26 @@ def _frame(source: Any) -> tuple[pa.Table, str]:
     if not isinstance(made, nw.DataFrame):
         raise SfumatoError(f"{type(source).__name__} is no table; give a path, or a frame of pandas, polars or arrow")
     if made.implementation.is_pandas():
-        return _from_pandas(made.to_native()), "pandas"
-    table = made.to_arrow().replace_schema_metadata(None)
+        return frames_pandas.read(made.to_native()), "pandas"
     if not made.implementation.is_polars():
-        return table, "arrow"
-    native = made.to_native()
-    fields = [field.with_metadata({DTYPE: type(native.schema[field.name]).__name__}) for field in table.schema]
-    return table.cast(pa.schema(fields)) if table.num_columns else table, "polars"
+        return made.to_arrow().replace_schema_metadata(None), "arrow"
+    return _from_polars(made.to_native()), "polars"
 
 
-def _from_pandas(frame: Any) -> pa.Table:
-    arrays, fields = [], []
-    for place, label in enumerate(frame.columns):
-        _check_label(label)
-        series = frame.iloc[:, place]
-        array = _column(str(label), series)
-        if isinstance(array, pa.ChunkedArray):
-            array = array.combine_chunks()
-        marks = {DTYPE: str(series.dtype)}
-        if isinstance(label, int):
-            marks[NAME] = str(label)
-        arrays.append(array)
-        fields.append(pa.field(str(label), array.type, metadata=marks))
-    return pa.table(arrays, schema=pa.schema(fields))
+def _from_polars(frame: Any) -> pa.Table:
+    import polars as pl
 
-
-def _check_labels(labels: Any) -> None:
-    """Refuse labels of pandas' columns that are not all text, or all whole numbers."""
-    for label in labels:
-        _check_label(label)
-    words = [label for label in labels if isinstance(label, str)]
-    if 0 < len(words) < len(labels):
-        number = next(label for label in labels if not isinstance(label, str))
-        raise SfumatoError(
-            f"columns {words[0]!r} and {number} are called by text and by a number; call all alike, as with "
-            "frame.columns = frame.columns.map(str)"
-        )
-
-
-def _check_label(label: Any) -> None:
-    if isinstance(label, bool) or not isinstance(label, str | Integral):
-        raise SfumatoError(
-            f"column {label} has a label of type {type(label).__name__}, not text or a whole number; rename it, "
-            "as with frame.columns = frame.columns.map(str)"
-        )
+    named = {name: type(kind).__name__ for name, kind in frame.schema.items()}
+    for name, kind in named.items():
+        if kind == "Object":
+            raise SfumatoError(f"column {name!r} holds Python objects, which are no values of a table; take it out")
+        if kind in WIDE:
+            # Arrow has no whole numbers of 128 bits; those past 64 are text, as they are in a file.
+            fits = frame[name].cast(pl.Int64, strict=False).null_count() == frame[name].null_count()
+            frame = frame.with_columns(pl.col(name).cast(pl.Int64 if fits else pl.String))
+    table = frame.to_arrow()
+    fields = [field.with_metadata({DTYPE: named[field.name]}) for field in table.schema]
+    return table.cast(pa.schema(fields)) if table.num_columns else table
 
 
 def give(table: pa.Table, kind: str) -> Any:
@@ -233,6 +203,7 @@ def give(table: pa.Table, kind: str) -> Any:
 
     Whole numbers and booleans that hold missing values become pandas' nullable Int64 and boolean.
     """
+    table = frames_types.as_came(table)
     if kind == "polars":
         return _to_polars(table)
     if kind == "arrow":
@@ -243,37 +214,7 @@ def give(table: pa.Table, kind: str) -> Any:
         if kind == "pandas":
             raise SfumatoError("these data came as a pandas frame: pip install pandas") from None
         return give(table, "arrow")
-    columns = {}
-    for field, column in zip(table.schema, table.columns, strict=True):
-        marks = field.metadata or {}
-        label: str | int = int(marks[NAME.encode()]) if NAME.encode() in marks else field.name
-        columns[label] = _series(pd, column, marks.get(DTYPE.encode(), b"").decode())
-    return pd.DataFrame(columns)
-
-
-def _series(pd: Any, column: pa.ChunkedArray, dtype: str) -> Any:
-    kind = column.type
-    if column.null_count and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-        nullable = "boolean" if pa.types.is_boolean(kind) else _nullable(kind)
-        if not dtype or dtype[0].islower():
-            dtype = dtype if dtype.endswith("]") else nullable
-    try:
-        wanted = pd.api.types.pandas_dtype(dtype) if dtype else None
-    except TypeError:
-        wanted = None
-    if isinstance(wanted, pd.api.extensions.ExtensionDtype) and dtype != "category":
-        try:
-            return column.to_pandas(types_mapper=lambda _: wanted)
-        except (NotImplementedError, TypeError, ValueError):
-            return column.to_pandas()
-    if dtype == "object":
-        return pd.Series(column.to_pylist(), dtype=object)
-    return column.to_pandas()
-
-
-def _nullable(kind: pa.DataType) -> str:
-    name = str(kind)
-    return name.replace("uint", "UInt").replace("int", "Int") if "uint" in name else name.replace("int", "Int")
+    return frames_pandas.give(pd, table)
 
 
 def _to_polars(table: pa.Table) -> Any:
@@ -288,8 +229,8 @@ def _to_polars(table: pa.Table) -> Any:
             chunk = column.chunk(0) if column.num_chunks else None
             labels = chunk.dictionary.to_pylist() if chunk is not None else []
             frame = frame.with_columns(pl.col(field.name).cast(pl.Enum(labels)))
-        elif mark == "Categorical":
-            frame = frame.with_columns(pl.col(field.name).cast(pl.Categorical))
+        elif mark in ("Categorical", *WIDE):
+            frame = frame.with_columns(pl.col(field.name).cast(getattr(pl, mark)))
     return frame
 
 
@@ -315,7 +256,7 @@ def write(table: pa.Table, path: str | Path) -> None:
         if ending.startswith((".parquet", ".pq")):
             pq.write_table(table.replace_schema_metadata(None), sink)
         else:
-            frames_text.write(table, sink, "\t" if ending.startswith((".tsv", ".txt")) else ",")
+            frames_text.write(frames_types.spelt(table), sink, "\t" if ending.startswith((".tsv", ".txt")) else ",")
         if sink is not file:
             sink.close()
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sfumato.data import frames, frames_text
+from sfumato.data import frames, frames_text, frames_types
 from sfumato.data.columns_base import is_number, is_text, plain
 from sfumato.errors import SfumatoError
 
@@ -59,12 +59,13 @@ def batches(path: str | Path, rows: int, *, known: Mapping[str, pa.DataType] | N
     try:
         if ending.endswith(".parquet.gz"):
             table = frames.parquet(place, ending, keep)
-            yield from (table.slice(start, rows) for start in range(0, len(table), rows))
+            yield from (frames_types.taken(table.slice(start, rows)) for start in range(0, len(table), rows))
         elif ending in (".parquet", ".pq"):
             with pq.ParquetFile(place, pre_buffer=False) as file:
                 chosen = frames.columns_of(file.schema_arrow, keep)
                 for batch in file.iter_batches(rows):
-                    yield pa.Table.from_batches([batch]).select(chosen).replace_schema_metadata(None)
+                    piece = pa.Table.from_batches([batch]).select(chosen).replace_schema_metadata(None)
+                    yield frames_types.taken(piece)
         else:
             yield from frames_text.batches(place, rows, types(place) if known is None else known)
     except (OSError, EOFError, pa.ArrowException) as error:

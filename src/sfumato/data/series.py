@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from sfumato.data import arrays, frames, ts
 from sfumato.data.columns import supported
-from sfumato.data.columns_base import is_text, plain, shown
+from sfumato.data.columns_base import is_number, is_text, plain, shown
 from sfumato.data.columns_ruler import spelled
 from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
@@ -355,7 +355,9 @@ def _numbers(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
     if pa.types.is_temporal(column.type):
         moments = column.cast(_micro(column.type), safe=False).cast(pa.int64())
         column = pc.divide(moments.cast(pa.float64(), safe=False), 1e6)
-    elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+    elif pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    elif not is_number(column.type):
         raise SfumatoError(f"{name}: column {said!r} holds {column.type}, not numbers; leave it out (--drop {said})")
     values: np.ndarray = column.cast(pa.float64(), safe=False).combine_chunks().to_numpy(zero_copy_only=False)
     if np.isinf(values).any():
