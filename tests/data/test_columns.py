@@ -311,7 +311,7 @@ def test_category_not_seen_in_training_is_missing_and_said() -> None:
 def test_number_beyond_the_range_is_said() -> None:
     column = learned(pa.array([1, 2, 9]))
     assert column.notes(pa.array([3, 100])) == [
-        "column 'v': 1 value lies beyond the range seen in training, as 100; taken as the nearest end"
+        "column 'v': 1 value lies beyond the range seen in training (1 to 9), as 100; taken as the nearest end"
     ]
 
 

@@ -368,3 +368,97 @@ def test_index_that_pandas_wrote_is_modelled_only_if_an_option_names_it(tmp_path
         schema = data.open(path, options=DataOptions(streaming=streaming, kinds={"who": "integer"})).schema
         assert schema.names == ("a", "b", "who")
         assert schema.read(path).column_names == ["a", "b", "who"]
+
+
+def known_conditionals(n: int) -> pa.Table:
+    """Four conditions that hang together in ways that are known, and a column to be modelled."""
+    rng = np.random.default_rng(0)
+    weeks = rng.integers(1, 53, n)
+    day = np.datetime64("2021-01-01") + rng.integers(0, 700, n)
+    side = rng.choice(["left", "right"], n)
+    price = rng.random(n) ** 4 * 1e5
+    return pa.table(
+        {
+            "weeks": weeks,
+            "plan": np.where(rng.random(n) < weeks / 52, "long", "short"),
+            "day": pa.array(day),
+            "season": np.where(day < np.datetime64("2022-01-01"), "first", "second"),
+            "side": side,
+            "price": price,
+            "tax": np.where(side == "left", 1, -1) * np.sqrt(price),
+            "x": rng.normal(size=n),
+        }
+    )
+
+
+def test_conditions_that_are_not_named_go_with_the_numbers_and_times_that_are() -> None:
+    table = known_conditionals(4000)
+    found = learn(table, given=("weeks", "plan", "day", "season", "side", "price", "tax"))
+
+    def drawn(name: str, **given: Any) -> Any:
+        conditions = found.conditions(given, 3000, seed=2)
+        return found.decode_table(torch.zeros(3000, found.spec.entries), conditions)[name].to_pandas()
+
+    for weeks in (1, 13, 26, 52):
+        assert (drawn("plan", weeks=weeks) == "long").mean() == pytest.approx(weeks / 52, abs=0.09)
+    assert set(drawn("season", day="2021-03-01")) == {"first"}
+    assert set(drawn("season", day="2022-06-01")) == {"second"}
+    for side, sign in (("left", 1), ("right", -1)):
+        tax = drawn("tax", price=1e4, side=side)
+        assert tax.median() == pytest.approx(sign * 100, rel=0.05)
+        assert (np.sign(tax) == sign).all()
+
+
+def test_conditions_come_ever_closer_to_the_conditional_distribution_with_more_rows() -> None:
+    errors = []
+    for n in (100, 4000):
+        found = learn(known_conditionals(n), given=("weeks", "price", "side", "tax"))
+        prices = np.linspace(1e3, 9e4, 40)
+        given = found.conditions({"price": prices, "side": "left"}, 40)
+        tax = found.decode_table(torch.zeros(40, found.spec.entries), given)["tax"].to_numpy()
+        errors.append(np.abs(tax - np.sqrt(prices)).mean())
+    assert errors[1] < errors[0] / 2
+
+
+def test_where_no_row_has_all_categories_asked_for_those_that_share_most_are_drawn_from() -> None:
+    table = pa.table(
+        {"a": ["p", "p", "q"] * 30, "b": ["r", "s", "r"] * 30, "c": ["i", "j", "k"] * 30, "x": np.arange(90.0)}
+    )
+    found = learn(table, given=("a", "b", "c"))
+    given = found.conditions({"a": "q", "b": "s"}, 200)
+    assert given is not None
+    assert set(found.decode_table(torch.zeros(200, found.spec.entries), given)["c"].to_pylist()) == {"j", "k"}
+
+
+def test_rows_of_which_the_number_asked_for_is_not_known_are_not_drawn_from() -> None:
+    table = pa.table({"n": [1.0, None, 9.0] * 30, "c": ["one", "none", "nine"] * 30, "x": np.arange(90.0)})
+    found = learn(table, given=("n", "c"))
+    asked = found.conditions({"n": [1, 9, None] * 100}, 300)
+    names = np.array(found.decode_table(torch.zeros(300, found.spec.entries), asked)["c"].to_pylist())
+    assert set(names[0::3]) == {"one"}
+    assert set(names[1::3]) == {"nine"}
+    assert set(names[2::3]) == {"one", "none", "nine"}
+
+
+def test_conditions_beyond_the_range_are_said_and_taken_as_the_nearest_end(caplog: pytest.LogCaptureFixture) -> None:
+    found = learn(known_conditionals(300), given=("weeks", "day", "price"))
+    low, high = min(known_conditionals(300)["day"].to_pylist()), max(known_conditionals(300)["day"].to_pylist())
+    with caplog.at_level(logging.WARNING, "sfumato.data"):
+        given = found.conditions({"weeks": 200, "day": ["1999-01-01", "2050-01-01"], "price": "-5"}, 2)
+        again = found.encode_given(found.read({"weeks": [200], "day": ["2050-01-01"]}, need_x=False))
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0] == (
+        "column 'weeks': 1 value lies beyond the range seen in training (1 to 52), as 200; taken as the nearest end"
+    )
+    assert said[1].startswith(
+        f"column 'day': 2 values lie beyond the range seen in training ({low} to {high}), as '1999"
+    )
+    assert len(said) == 4
+    table = found.decode_table(torch.zeros(2, found.spec.entries), given)
+    assert table["weeks"].to_pylist() == [52, 52]
+    assert table["day"].to_pylist() == [low, high]
+    assert given is not None
+    assert again is not None
+    assert again[0, :2].tolist() == given[1, :2].tolist()
+    with pytest.raises(SfumatoError, match=r"'weeks' takes a whole number, not 1\.5"):
+        found.conditions({"weeks": 1.5}, 1)

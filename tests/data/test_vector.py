@@ -166,6 +166,26 @@ def test_a_label_of_real_numbers_is_a_real_condition() -> None:
     assert abs(drawn.item()) < 0.3
 
 
+@pytest.mark.parametrize("raw", [rows(), np.random.default_rng(0).integers(0, 256, (200, 4, 4), np.uint8)])
+def test_a_number_beyond_the_range_of_labels_is_said_and_taken_as_the_nearest_end(
+    raw: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    schema = data.open((raw, np.linspace(0.5, 2.0, 200)), options=DataOptions(given="label")).schema
+    assert schema.label is not None
+    asked, end = (schema.conditions({"label": value}, 1) for value in (7, schema.label.high))
+    read = schema.encode(schema.read((raw[:2], np.array([1.25, -3.0])))).given
+    assert asked is not None
+    assert read is not None
+    assert torch.equal(asked, end)
+    assert read[1].tolist() == schema.encode_condition("label", [schema.label.low]).tolist()
+    said = [record.getMessage() for record in caplog.records]
+    ends = f"{schema.label.low:g} to {schema.label.high:g}"
+    assert said == [
+        f"1 label lies beyond the range seen in training ({ends}), as {value}; taken as the nearest end"
+        for value in (7, -3)
+    ]
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
 def test_rows_are_written_and_read_again(tmp_path: Path, suffix: str) -> None:
     learned = VectorSchema.learn(rows(), None, DataOptions())

@@ -228,6 +228,27 @@ class Column(ABC):
         """
         raise SfumatoError(f"column {self.name!r} is not modelled and cannot be a condition")
 
+    def within(self, entries: np.ndarray) -> np.ndarray:
+        """Entries of a condition brought inside the range seen in training."""
+        return entries
+
+    @property
+    def range(self) -> str:
+        """The range of numbers and times seen in training, in words."""
+        return ""
+
+    def beyond_range(self, count: int, example: Any) -> str:
+        """What a person should know of `count` values beyond the range seen in training."""
+        values = "1 value lies" if count == 1 else f"{count} values lie"
+        return (
+            f"column {self.name!r}: {values} beyond the range seen in training ({self.range}), as {shown(example)}; "
+            "taken as the nearest end"
+        )
+
+    def condition_notes(self, values: pa.Array) -> list[str]:
+        """What a person should know before `values` are encoded as conditions."""
+        return self.notes(values)
+
     def volumes(self) -> np.ndarray:
         """log of the raw volume of each cell, or one number for all entries."""
         return np.zeros(1)

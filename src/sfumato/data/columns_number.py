@@ -142,6 +142,14 @@ class Number(Column):
                 found[value] = self._one(value)
         return np.array([found[value] for value in values], np.float32)
 
+    def within(self, entries: np.ndarray) -> np.ndarray:
+        return np.clip(entries, *self.cut.encode(self._ends))
+
+    @property
+    def _ends(self) -> np.ndarray:
+        """The least and the greatest number seen in training."""
+        return np.array([self.ruler.low, self.ruler.high], np.int64 if self.ruler.whole else np.float64)
+
     def _one(self, value: Any) -> float:
         if value is None or value != value:
             return np.nan
@@ -154,15 +162,16 @@ class Number(Column):
                 one = pa.array([value])
             return float(self.encode(plain(one))[0])
         except (SfumatoError, pa.ArrowException):
-            wanted = "a time, as 2024-05-31" if self.kind == "datetime" else "a number"
+            wanted = {"datetime": "a time, as 2024-05-31", "integer": "a whole number"}.get(self.kind, "a number")
             raise SfumatoError(f"column {self.name!r} takes {wanted}, not {shown(value)}") from None
 
     def volumes(self) -> np.ndarray:
         return self.cut.volumes()
 
     def notes(self, values: pa.Array) -> list[str]:
-        if isinstance(self.cut, Scale):
-            return []
+        return [] if isinstance(self.cut, Scale) else self.condition_notes(values)
+
+    def condition_notes(self, values: pa.Array) -> list[str]:
         present = without_nan(self.fit(values)).drop_null()
         numbers = self.ruler.numbers(present)
         beyond = (numbers < self.ruler.low) | (numbers > self.ruler.high)
@@ -172,16 +181,15 @@ class Number(Column):
         example = present[int(np.argmax(beyond))].as_py()
         if self.ruler.whole and isinstance(example, float):
             example = round(example)
-        rows = "1 value lies" if count == 1 else f"{count} values lie"
-        return [
-            f"column {self.name!r}: {rows} beyond the range seen in training, as {shown(example)}; "
-            "taken as the nearest end"
-        ]
+        return [self.beyond_range(count, example)]
+
+    @property
+    def range(self) -> str:
+        low, high = self.ruler.values(self._ends, self.form.type, np.zeros(2, bool)).to_pylist()
+        return f"{_short(low)} to {_short(high)}"
 
     def described(self) -> tuple[str, str]:
-        ends = np.array([self.ruler.low, self.ruler.high], np.int64 if self.ruler.whole else np.float64)
-        low, high = self.ruler.values(ends, self.form.type, np.zeros(2, bool)).to_pylist()
-        return self.cut.described(), f"{_short(low)} to {_short(high)}"
+        return self.cut.described(), self.range
 
     def learned(self) -> dict[str, Any]:
         return {"ruler": asdict(self.ruler), "cut": self.cut.to_dict()}

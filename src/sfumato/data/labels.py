@@ -37,12 +37,15 @@ class Label:
         names: of the categories; empty when labels are numbers on a line.
         mean: of numeric labels on the training part.
         scale: their standard deviation.
+        low, high: their range on the training part; 0 for categories.
         dtype: of labels that came as booleans or numbers; "" for all others.
     """
 
     names: tuple[str, ...] = ()
     mean: float = 0.0
     scale: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
     dtype: str = ""
 
     @classmethod
@@ -54,7 +57,8 @@ class Label:
         """
         if is_numeric(labels):
             seen = labels[np.isfinite(labels)]
-            return cls(mean=float(seen.mean()), scale=float(seen.std()) or 1.0)
+            ends = float(seen.min()), float(seen.max())
+            return cls((), float(seen.mean()), float(seen.std()) or 1.0, *ends)
         dtype = labels.dtype.name if labels.dtype.kind in "biuf" else ""
         return cls(names=tuple(name for name in _sorted_names(labels) if name), dtype=dtype)
 
@@ -86,11 +90,14 @@ class Label:
     def encode(self, labels: Sequence[Any] | np.ndarray) -> Tensor:
         """Labels as floats, shape (N,): the index, or the standardised number; NaN where missing.
 
+        Numbers beyond the range seen in training are taken as its nearest end.
+
         Raises:
             SfumatoError: if a label is not one of the names, or not a number.
         """
         if not self.names:
-            return torch.tensor([(self._number(value) - self.mean) / self.scale for value in list(labels)])
+            numbers = np.array([self._number(value) for value in list(labels)], float).clip(self.low, self.high)
+            return torch.from_numpy((numbers - self.mean) / self.scale).float()
         names = as_names(np.array(list(labels), object)).tolist()
         place = {name: float(number) for number, name in enumerate(self.names)} | {"": math.nan}
         for name in names:
@@ -105,14 +112,35 @@ class Label:
         except (TypeError, ValueError):
             raise SfumatoError(f"{LABEL} {value!r} is not a number; give a number") from None
 
+    def notes(self, labels: Sequence[Any] | np.ndarray) -> list[str]:
+        """What a person should know before these labels are taken.
+
+        >>> Label(low=0.5, high=2.0).notes([1.0, 7.0])
+        ['1 label lies beyond the range seen in training (0.5 to 2), as 7; taken as the nearest end']
+        """
+        found = np.array(list(labels), object)
+        if self.names:
+            names = as_names(found)
+            new = names[~np.isin(names, ["", *self.names])]
+            who = "1 example has" if len(new) == 1 else f"{len(new)} examples have"
+            return [f"{who} a label never seen in training, as {str(new[0])!r}; taken as missing"] if len(new) else []
+        numbers = np.array([self._number(value) for value in found])
+        new = numbers[(numbers < self.low) | (numbers > self.high)]
+        who = "1 label lies" if len(new) == 1 else f"{len(new)} labels lie"
+        ends = f"{self.low:g} to {self.high:g}"
+        said = f"{who} beyond the range seen in training ({ends})"
+        return [f"{said}, as {new[0]:g}; taken as the nearest end"] if len(new) else []
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
-        return {"names": list(self.names), "mean": self.mean, "scale": self.scale, "dtype": self.dtype}
+        numbers = {"mean": self.mean, "scale": self.scale, "low": self.low, "high": self.high}
+        return {"names": list(self.names), **numbers, "dtype": self.dtype}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Label:
         """Back from `to_dict`."""
-        return cls(tuple(values["names"]), values["mean"], values["scale"], values.get("dtype", ""))
+        numbers = {name: values[name] for name in ("mean", "scale", "low", "high")}
+        return cls(tuple(values["names"]), **numbers, dtype=values.get("dtype", ""))
 
 
 def is_numeric(labels: np.ndarray) -> bool:
@@ -176,15 +204,10 @@ def condition(label: Label | None, labels: np.ndarray | None, total: int) -> Ten
 
 
 def examples(x: np.ndarray, labels: np.ndarray | None, label: Label | None) -> Examples:
-    """What is read by a schema with the label as condition; labels not seen in training are said to be so."""
-    index = None if labels is None or label is None else label.index(labels)
-    if index is not None and labels is not None:
-        names = as_names(labels)
-        new = (index < 0) & (names != "")
-        if new.any():
-            count, example = int(new.sum()), str(names[new][0])
-            rows = "1 example has" if count == 1 else f"{count} examples have"
-            logger.warning("%s a label never seen in training, as %r; taken as missing", rows, example)
+    """What is read by a schema with the label as condition; labels unlike any in training are said to be so."""
+    if labels is not None and label is not None:
+        for note in label.notes(labels):
+            logger.warning("%s", note)
     return Examples(x, labels)
 
 

@@ -209,8 +209,7 @@ class PictureSchema(Schema):
             )
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
-        assert self.label is not None, "a schema with conditions has a label"
-        return self.label.encode(values)
+        return self._encode_label(values)
 
     def describe(self) -> list[dict[str, str]]:
         channels, height, width = self.spec.shape

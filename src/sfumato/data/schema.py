@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.data.matching import matching
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec
 
@@ -147,6 +148,13 @@ class Schema(ABC):
             SfumatoError: if a value is not one the condition can take.
         """
 
+    def _encode_label(self, values: Sequence[Any]) -> Tensor:
+        """`encode_condition` where the label is the only condition there can be."""
+        assert self.label is not None, "a schema with conditions has a label"
+        found = self.label.encode(values)
+        self._tell(self.label.notes(list(dict.fromkeys(values))))
+        return found
+
     @abstractmethod
     def describe(self) -> list[dict[str, str]]:
         """Rows to show before training: column, kind, modelled, missing, note."""
@@ -189,8 +197,8 @@ class Schema(ABC):
     def conditions(self, given: Mapping[str, Any], n: int, *, seed: int = 0, marginal: bool = False) -> Tensor | None:
         """Conditions for n examples, shape (n, G); None if the schema has no conditions.
 
-        Those not named are drawn from training rows that agree with the named categorical ones (from all training
-        rows where none agrees), together, so that they fit each other; with `marginal` they are left out (NaN).
+        Those not named are drawn together from training rows that agree with the named categories and are nearest in
+        the named numbers and times, see `matching`; with `marginal` they are left out (NaN).
 
         Args:
             given: name → one value for all, or a sequence of n values; None leaves the condition out.
@@ -215,9 +223,9 @@ class Schema(ABC):
         if marginal or self.given_rows is None or not len(self.given_rows):
             drawn = torch.full((n, len(self.given_names)), math.nan)
         else:
-            named = [index for index in columns if self.spec.given[index].kind == "category"]
-            wanted = torch.stack([columns[index] for index in named], 1) if named else torch.zeros(n, 0)
-            drawn = self.given_rows[_matching(self.given_rows[:, named], wanted, seed)].clone()
+            ordered = [self.spec.given[index].kind != "category" for index in columns]
+            wanted = torch.stack(list(columns.values()), 1) if columns else torch.zeros(n, 0)
+            drawn = self.given_rows[matching(self.given_rows[:, list(columns)], wanted, ordered, seed)].clone()
         for index, column in columns.items():
             drawn[:, index] = column
         return drawn
@@ -286,18 +294,3 @@ def _repeated(name: str, value: Any, n: int) -> list[Any]:
     if len(values) != n:
         raise SfumatoError(f"condition {name!r} has {len(values)} values for {n} examples; give one, or {n}")
     return values
-
-
-def _matching(rows: Tensor, wanted: Tensor, seed: int) -> Tensor:
-    """For each wanted row (n, K) the index of a random row of `rows` (M, K) that equals it; NaN wants anything."""
-    generator = torch.Generator().manual_seed(seed)
-    index = torch.randint(len(rows), (len(wanted),), generator=generator)
-    if not wanted.shape[1]:
-        return index
-    kinds, which = torch.unique(wanted.nan_to_num(-1.0), dim=0, return_inverse=True)
-    for number, kind in enumerate(kinds):
-        same = ((rows == kind) | (kind < 0)).all(1).nonzero().squeeze(1)
-        if len(same):
-            mine = (which == number).nonzero().squeeze(1)
-            index[mine] = same[torch.randint(len(same), (len(mine),), generator=generator)]
-    return index

@@ -150,8 +150,7 @@ class SymbolSchema(Schema):
             frames.write(pa.table({lines.TEXT_COLUMN: pa.array(list(raw), pa.string())}), path)
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
-        assert self.label is not None, "a schema with conditions has a label"
-        return self.label.encode(values)
+        return self._encode_label(values)
 
     def describe(self) -> list[dict[str, str]]:
         what = "characters" if self.is_text else "symbols"

@@ -206,12 +206,9 @@ class TableSchema(Schema):
         Raises:
             SfumatoError: at a value a column cannot take.
         """
-        return [
-            note
-            for column in (*self._x, *self._given)
-            if column.name in raw.column_names
-            for note in column.notes(plain(raw[column.name]))
-        ]
+        told = [(column, column.notes) for column in self._x]
+        told += [(column, column.condition_notes) for column in self._given]
+        return [note for column, of in told if column.name in raw.column_names for note in of(plain(raw[column.name]))]
 
     def encode(self, raw: Any) -> Encoded:
         """Rows as x of shape (N, D) and given of shape (N, G), float32; NaN where missing.
@@ -239,7 +236,8 @@ class TableSchema(Schema):
                 raise SfumatoError(f"column {column.name!r} is missing; {_found(column.name, table.column_names)}")
             values = column.fit(plain(table[column.name]))
             for start in range(0, len(values), CHUNK):
-                found[start : start + CHUNK, place] = column.encode(values.slice(start, CHUNK))
+                entries = column.encode(values.slice(start, CHUNK))
+                found[start : start + CHUNK, place] = column.within(entries) if column in self._given else entries
         return torch.from_numpy(found)
 
     def decode(self, x: Tensor, given: Tensor | None = None) -> Any:
@@ -296,12 +294,18 @@ class TableSchema(Schema):
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         """Values of one condition as floats, shape (len(values),); NaN where None.
 
-        Text, as the command line has it, is taken as the number, time or label it spells.
+        Text, as the command line has it, is taken as the number, time or label it spells. Numbers and times beyond
+        the range seen in training are said to be so and taken as the nearest end, as in new data.
 
         Raises:
             SfumatoError: if a value is not one the condition can take.
         """
-        return torch.from_numpy(self._given[self.given_names.index(name)].condition(values))
+        column = self._given[self.given_names.index(name)]
+        asked = column.condition(values)
+        entries = column.within(asked)
+        beyond = list(dict.fromkeys(values[place] for place in np.flatnonzero(np.abs(asked - entries) > 0).tolist()))
+        self._tell([column.beyond_range(len(beyond), beyond[0])] if beyond else ())
+        return torch.from_numpy(entries)
 
     def classes(self) -> list[Any]:
         """The values of the first condition, a category, in the order of their indices."""

@@ -119,8 +119,7 @@ class VectorSchema(Schema):
         arrays.write(raw, path)
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
-        assert self.label is not None, "a schema with conditions has a label"
-        return self.label.encode(values)
+        return self._encode_label(values)
 
     def describe(self) -> list[dict[str, str]]:
         modelled = "probability" if self.spec.likelihood == "bernoulli" else "standardised"
