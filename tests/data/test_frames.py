@@ -30,7 +30,7 @@ def test_types_of_text_are_guessed_from_the_whole_file(tmp_path: Path) -> None:
     assert table["s"].null_count == table["d"].null_count == 1
 
 
-@pytest.mark.parametrize("word", ["", "?", "NA", "NaN", "nan", "null", "None", "N/A"])
+@pytest.mark.parametrize("word", ["", "?", "NA", "NaN", "nan", "null", "  ", "N/A"])
 def test_words_for_missing_values(tmp_path: Path, word: str) -> None:
     table, _ = frames.read(text(tmp_path / "a.csv", f"n,s\n1,x\n{word},{word}\n3,y\n"))
     assert table.column("n").to_pylist() == [1, None, 3]
@@ -50,9 +50,11 @@ def test_codes_keep_their_zeros_wherever_the_first_stands(tmp_path: Path) -> Non
     table, _ = frames.read(path)
     assert [str(kind) for kind in table.schema.types] == ["string", "double"]
     assert table.slice(9000).to_pylist() == [{"zip": "00501", "x": 0.5}]
-    assert frames_stream.types(path) == dict(zip(table.schema.names, table.schema.types, strict=True))
+    assert frames_stream.look(path).types == dict(zip(table.schema.names, table.schema.types, strict=True))
     path = text(tmp_path / "b.csv", f"zip,x\n{numbers}0,0.5\n")
-    assert frames.read(path)[0].schema.types == list(frames_stream.types(path).values()) == [pa.int64(), pa.float64()]
+    assert (
+        frames.read(path)[0].schema.types == list(frames_stream.look(path).types.values()) == [pa.int64(), pa.float64()]
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,8 @@ def test_marks_of_order_quotes_and_lines_within_values_are_read(tmp_path: Path) 
     [
         ("", "empty file"),
         ("a,b\n", "no rows below the header"),
-        ("\n1,2\n", "first line is empty"),
+        ("\n1,2\n", "first line holds numbers"),
+        ("\n\n", "holds no text"),
         ("a,b\n1,2\n3\n4,5\n", "line 3 has 1 value where the header has 2"),
         ("a,b\n1,2\n3,4,5\n", "line 3 has 3 values where the header has 2"),
         ("a,a\n1,2\n", "column 'a' stands there twice"),
@@ -124,7 +127,7 @@ def test_quote_that_nobody_closes_is_refused_with_its_line(tmp_path: Path, last:
     rows = "".join(f"{i},u\n" for i in range(100))
     content = f"a,b\n{rows}{QUOTES[last]}\n{rows}".encode()
     path = text(tmp_path / f"a{ending}", gzip.compress(content) if ending.endswith(".gz") else content)
-    for reader in (frames.read, frames_stream.types):
+    for reader in (frames.read, frames_stream.look):
         with pytest.raises(SfumatoError, match=rf"a{ending}: line 102 opens a quote .* never closed"):
             reader(path)
 
@@ -156,10 +159,10 @@ def test_index_that_pandas_wrote_is_no_column_unless_it_is_asked_for(tmp_path: P
     frame.rename_axis("who").to_parquet(tmp_path / "b.parquet")
     (tmp_path / "b.parquet.gz").write_bytes(gzip.compress((tmp_path / "b.parquet").read_bytes()))
     for path in sorted(tmp_path.iterdir()):
-        assert frames.read(path)[0].column_names == list(frames_stream.types(path)) == ["a", "b"]
+        assert frames.read(path)[0].column_names == list(frames_stream.look(path).types) == ["a", "b"]
         assert next(frames_stream.batches(path, 2)).column_names == ["a", "b"]
     for path in (tmp_path / "b.parquet", tmp_path / "b.parquet.gz"):
-        known = frames_stream.types(path, ["who"])
+        known = frames_stream.look(path, ["who"]).types
         assert frames.read(path, keep=["who"])[0].column_names == list(known) == ["a", "b", "who"]
         assert next(frames_stream.batches(path, 2, known=known))["who"].to_pylist() == [3, 1]
 
@@ -323,7 +326,7 @@ def test_batches_have_one_type_even_if_the_first_rows_mislead(tmp_path: Path, mo
     monkeypatch.setattr("sfumato.data.frames_text.BLOCK", 1000)
     rows = "".join(f"{i},{'' if i < 400 else i / 2},{i % 2}\n" for i in range(900))
     path = text(tmp_path / "a.csv", f"a,b,c\n{rows}words,1.5,x\n")
-    types = frames_stream.types(path)
+    types = frames_stream.look(path).types
     assert {name: str(kind) for name, kind in types.items()} == {"a": "string", "b": "double", "c": "string"}
     pieces = list(frames_stream.batches(path, 100, known=types))
     assert len({str(piece.schema) for piece in pieces}) == 1

@@ -96,6 +96,8 @@ def _announce(data: Dataset, say: Say) -> None:
     """What was understood of the data, before training starts."""
     parts = f"{len(data.train):,} to train on, {len(data.valid):,} to validate, {len(data.test):,} to test"
     say.note(f"{data.source}: {parts}\n\n{kinds_table(data.schema.describe())}\n")
+    for note in data.notes:
+        say.note(note)
 
 
 def _conclude(auto: Autoencoder, made: Report | None, say: Say) -> None:

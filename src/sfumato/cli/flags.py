@@ -111,6 +111,7 @@ def _field(setting: Setting) -> tuple[str, Any, Any]:
         negative=None if setting.default is True else "",
         metavar=metavar,
         converter=whole if kind is int else None,
+        allow_leading_hyphen=kind == list[str],
     )
     return setting.name, Annotated[kind | None, parameter], field(default=None)
 

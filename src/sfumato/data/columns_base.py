@@ -12,14 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sfumato.data.missing import MISSING_AMONG_NUMBERS, trimmed, without
 from sfumato.errors import SfumatoError
 from sfumato.spec import Field
-
-MISSING_WORDS = (
-    *("", "?", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "-NaN", "null", "NULL", "Null", "None", "none"),
-    *("<NA>", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "NaT"),
-)
-"""What stands for a missing value in a text file."""
 
 NUMBER = r"^\s*[-+]?((\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[iI][nN][fF]|[iI]nfinity)\s*$"
 
@@ -311,8 +306,7 @@ def as_numbers(name: str, values: pa.Array) -> pa.Array:
     Raises:
         SfumatoError: at the first entry that is no number, naming column and row.
     """
-    words = pc.utf8_trim_whitespace(values)
-    words = pc.if_else(pc.is_in(words, pa.array(MISSING_WORDS)), pa.scalar(None, pa.string()), words)
+    words = trimmed(without(values, MISSING_AMONG_NUMBERS))
     wrong = first(pc.invert(pc.match_substring_regex(words, NUMBER)))
     if wrong >= 0:
         raise SfumatoError(

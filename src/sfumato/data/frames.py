@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sfumato.data import frames_objects, frames_pandas, frames_text, frames_types
+from sfumato.data.columns_base import NUMBER, is_number, is_text
 from sfumato.data.frames_pandas import DTYPE
+from sfumato.data.reading import USUAL, Reading
+from sfumato.data.text_types import Missing
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 
@@ -62,7 +67,11 @@ def _narwhal(source: Any) -> Any:
 
 
 def read(
-    source: Any, *, types: Mapping[str, pa.DataType] | None = None, keep: Collection[str] = ()
+    source: Any,
+    *,
+    types: Mapping[str, pa.DataType] | None = None,
+    keep: Collection[str] = (),
+    reading: Reading = USUAL,
 ) -> tuple[pa.Table, str]:
     """A table file or frame as an arrow table, and what it was: file, pandas, polars or arrow.
 
@@ -73,12 +82,13 @@ def read(
         source: path, frame, or mapping of names to columns.
         types: arrow types of columns of a text file that are not to be guessed.
         keep: what is wanted of the index that pandas wrote into a Parquet file, and otherwise left out.
+        reading: which words are missing values, and whether a text file has a header.
 
     Raises:
         SfumatoError: if the file is missing, empty, ragged or damaged, or a column is not one of a table.
     """
     if isinstance(source, str | Path):
-        table, kind = _file(Path(source), types, keep), "file"
+        table, kind = _file(Path(source), types, keep, reading), "file"
     elif isinstance(source, Mapping):
         table, kind = _mapping(source), "arrow"
     elif isinstance(source, pa.Table):
@@ -93,7 +103,8 @@ def read(
     if twice:
         where = f"{source}: " if kind == "file" else ""
         raise SfumatoError(f"{where}column {twice[0]!r} stands there twice; give each column a name of its own")
-    return frames_types.taken(table), kind
+    table = frames_types.taken(table)
+    return table if kind == "file" else without(table, reading), kind
 
 
 def checked(path: str | Path) -> tuple[Path, str]:
@@ -117,13 +128,30 @@ def damaged(path: Path, ending: str, error: Exception) -> SfumatoError:
     return SfumatoError(f"{path}: damaged, or not a {ending} file ({_first_line(error)}); replace it")
 
 
-def _file(path: Path, types: Mapping[str, pa.DataType] | None, keep: Collection[str]) -> pa.Table:
+def without(table: pa.Table, reading: Reading) -> pa.Table:
+    """A table with null for the words, and the numbers, that a person says stand for missing values, if any."""
+    if reading.missing is None:
+        return table
+    missing = Missing.of(reading.missing)
+    numbers = pa.array([float(word) for word in missing.words if re.match(NUMBER, word)], pa.float64())
+    for place, (field, column) in enumerate(zip(table.schema, table.columns, strict=True)):
+        if is_text(field.type):
+            gone = pc.is_in(column.cast(pa.string()), value_set=pa.array(missing.words, pa.string()))
+        elif is_number(field.type):
+            gone = pc.is_in(column.cast(pa.float64(), safe=False), value_set=numbers)
+        else:
+            continue
+        table = table.set_column(place, field, pc.if_else(gone, pa.scalar(None, field.type), column))
+    return table
+
+
+def _file(path: Path, types: Mapping[str, pa.DataType] | None, keep: Collection[str], reading: Reading) -> pa.Table:
     place, ending = checked(path)
     try:
         if ending.startswith((".parquet", ".pq")):
-            table = parquet(place, ending, keep)
+            table = without(frames_types.taken(parquet(place, ending, keep)), reading)
         else:
-            table = frames_text.read(place, types or {})
+            table = frames_text.read(place, types or {}, reading)
     except (OSError, EOFError, pa.ArrowException) as error:
         raise damaged(place, ending, error) from None
     if not table.num_rows:

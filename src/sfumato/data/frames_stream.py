@@ -12,20 +12,23 @@ import pyarrow.parquet as pq
 
 from sfumato.data import frames, frames_text, frames_types
 from sfumato.data.columns_base import is_number, is_text, plain
+from sfumato.data.frames_text import Layout
+from sfumato.data.reading import USUAL, Reading
 from sfumato.errors import SfumatoError
 
 RESERVOIR = 300_000
 """Training rows that quantiles are learned from when there are more."""
 
 
-def types(path: str | Path, keep: Collection[str] = ()) -> dict[str, pa.DataType]:
-    """The arrow type of each column, by which `batches` reads every piece alike.
+def look(path: str | Path, keep: Collection[str] = (), reading: Reading = USUAL) -> Layout:
+    """The arrow type of each column, by which `batches` reads every piece alike, and what to know of the file.
 
-    A text file is read through twice, or more often if its first rows mislead; text that spells booleans stays text.
+    A text file is read through once; text that spells booleans stays text.
 
     Args:
         path: as `batches` takes it.
         keep: what is wanted of the index that pandas wrote into a Parquet file, and otherwise left out.
+        reading: which words are missing values, and whether a text file has a header.
 
     Raises:
         SfumatoError: if the file is missing, empty, ragged or damaged.
@@ -35,21 +38,25 @@ def types(path: str | Path, keep: Collection[str] = ()) -> dict[str, pa.DataType
         if ending.startswith((".parquet", ".pq")):
             if ending.endswith(".gz"):
                 table = frames.parquet(place, ending, keep)
-                return dict(zip(table.schema.names, table.schema.types, strict=True))
+                return Layout(dict(zip(table.schema.names, table.schema.types, strict=True)), (), {})
             schema = pq.ParquetFile(place).schema_arrow
-            return {schema.names[place]: schema.types[place] for place in frames.columns_of(schema, keep)}
-        return frames_text.types(place)
+            chosen = frames.columns_of(schema, keep)
+            return Layout({schema.names[place]: schema.types[place] for place in chosen}, (), {})
+        return frames_text.look(place, reading)
     except (OSError, EOFError, pa.ArrowException) as error:
         raise frames.damaged(place, ending, error) from None
 
 
-def batches(path: str | Path, rows: int, *, known: Mapping[str, pa.DataType] | None = None) -> Iterator[pa.Table]:
+def batches(
+    path: str | Path, rows: int, *, known: Mapping[str, pa.DataType] | None = None, reading: Reading = USUAL
+) -> Iterator[pa.Table]:
     """Tables of at most `rows` rows, in the file's order.
 
     Args:
         path: CSV, TSV or Parquet, also with .gz (.parquet.gz is read whole).
         rows: at most this many in a table.
-        known: what `types` says of the file; None asks it.
+        known: the types that `look` says of the file; None asks it.
+        reading: as `look` takes it.
 
     Raises:
         SfumatoError: if the file is missing, empty, ragged or damaged.
@@ -59,15 +66,16 @@ def batches(path: str | Path, rows: int, *, known: Mapping[str, pa.DataType] | N
     try:
         if ending.endswith(".parquet.gz"):
             table = frames.parquet(place, ending, keep)
-            yield from (frames_types.taken(table.slice(start, rows)) for start in range(0, len(table), rows))
+            table = frames.without(frames_types.taken(table), reading)
+            yield from (table.slice(start, rows) for start in range(0, len(table), rows))
         elif ending in (".parquet", ".pq"):
             with pq.ParquetFile(place, pre_buffer=False) as file:
                 chosen = frames.columns_of(file.schema_arrow, keep)
                 for batch in file.iter_batches(rows):
                     piece = pa.Table.from_batches([batch]).select(chosen).replace_schema_metadata(None)
-                    yield frames_types.taken(piece)
+                    yield frames.without(frames_types.taken(piece), reading)
         else:
-            yield from frames_text.batches(place, rows, types(place) if known is None else known)
+            yield from frames_text.batches(place, rows, look(place).types if known is None else known, reading)
     except (OSError, EOFError, pa.ArrowException) as error:
         raise frames.damaged(place, ending, error) from None
 

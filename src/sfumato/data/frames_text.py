@@ -3,120 +3,183 @@
 from __future__ import annotations
 
 import csv as lines
-import gzip
 import io
+import json
 import re
-from collections.abc import Collection, Iterator, Mapping
-from itertools import zip_longest
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
 
-from sfumato.data.columns_base import MISSING_WORDS, NUMBER, first, is_text, plain
-from sfumato.data.frames_check import Look, decimal_mark, needs, open_quote
+from sfumato.data.columns_base import plain, shown
+from sfumato.data.csv_dialect import Dialect, detect, is_gzip, open_bytes
+from sfumato.data.frames_check import open_quote
+from sfumato.data.reading import USUAL, Reading
+from sfumato.data.text_types import Look, Missing, converted
 from sfumato.errors import SfumatoError
 
 SPELLING = "sfumato.spelling"
+NOTES = b"sfumato.notes"
 BOOLEANS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
 BLOCK = 1 << 22
-HEAD = 1 << 16
-CODE = re.compile(r"0\d+").fullmatch
 
 
-def read(path: Path, known: Mapping[str, pa.DataType]) -> pa.Table:
-    """A text file as a table; `known` types are not guessed.
+@dataclass(frozen=True)
+class Layout:
+    """What a whole text file was found to hold.
+
+    Attributes:
+        types: of its columns.
+        notes: what a person should know of how it is read.
+        hints: of columns: what a person may want to mend.
+    """
+
+    types: dict[str, pa.DataType]
+    notes: tuple[str, ...]
+    hints: dict[str, str]
+
+
+def read(path: Path, known: Mapping[str, pa.DataType], reading: Reading = USUAL) -> pa.Table:
+    """A text file as a table; `known` types are not guessed. What `notes` gives stands in its metadata.
 
     Raises:
         SfumatoError: if it has no header, a line with too many or too few values, or text that is not UTF-8.
     """
-    delimiter, point, codes = _header(path)
-    fixed = {**codes, **known}
+    dialect, missing = detect(path, reading), Missing.of(reading.missing)
     try:
-        table = csv.read_csv(_source(path), *_options(delimiter, point, fixed))
-        _check_end(path, delimiter, table)
-        better = _second_look(path, delimiter, point, table.schema, known)
-        if better:
-            again = csv.read_csv(_source(path), *_options(delimiter, point, better, only=list(better)))
-            for name in better:
-                table = table.set_column(table.column_names.index(name), name, again[name])
+        table = csv.read_csv(_source(path), *_options(dialect))
     except pa.ArrowInvalid as error:
-        raise _ragged(path, delimiter) or error from None
-    return _tidy(path, table, known)
+        raise _broken(path, dialect) or error from None
+    _check_end(path, dialect, table)
+    table = table.select(_kept(dialect, table))
+    looks = [Look(missing, dialect.point, known.get(name)) for name in table.column_names]
+    for look, column in zip(looks, table.columns, strict=True):
+        for chunk in column.chunks:
+            look.see(chunk)
+    fields, columns = [], []
+    for name, look, column in zip(table.column_names, looks, table.columns, strict=True):
+        kind, pair = look.type(), look.spelling(BOOLEANS)
+        if pair is not None:
+            words = converted(column, pa.string(), Missing(missing.numbers))
+            fields.append(pa.field(name, pa.bool_(), metadata={SPELLING: ",".join(pair)}))
+            columns.append(pc.equal(words, pair[1]))
+            continue
+        fields.append(pa.field(name, kind))
+        columns.append(converted(column, kind, missing, dialect.point))
+    layout = _layout(path, dialect, table.column_names, looks, reading)
+    said = {NOTES: json.dumps([layout.notes, layout.hints]).encode()}
+    return pa.table(columns, schema=pa.schema(fields, metadata=said))
 
 
-def types(path: Path) -> dict[str, pa.DataType]:
-    """The type of each column that all its values have.
+def notes(table: pa.Table) -> tuple[tuple[str, ...], dict[str, str]]:
+    """What should be known of how a table was read, and hints for its columns; nothing if it was no text file."""
+    told, hints = json.loads((table.schema.metadata or {}).get(NOTES, b"[[], {}]"))
+    return tuple(told), hints
+
+
+def look(path: Path, reading: Reading = USUAL) -> Layout:
+    """What a file holds, that is read through once; text that spells booleans stays text.
 
     Raises:
         SfumatoError: as `read` does.
     """
-    delimiter, point, known = _header(path)
-    while True:
-        try:
-            with csv.open_csv(_source(path), *_options(delimiter, point, known, threads=False)) as reader:
-                names, schema, last = reader.schema.names, reader.schema, None
-                for batch in reader:
-                    last = batch if len(batch) else last
-            _check_end(path, delimiter, last)
-            return dict(zip(names, schema.types, strict=True)) | _second_look(path, delimiter, point, schema, ())
-        except pa.ArrowInvalid as error:
-            clash = re.search(r"In CSV column #(\d+):(?: Row #\d+:)? CSV conversion error to (\w+)", str(error))
-            if clash is None:
-                raise _ragged(path, delimiter) or error from None
-            wider = {"null": pa.int64(), "int64": pa.float64()}.get(clash[2], pa.string())
-            known[names[int(clash[1])]] = wider
-
-
-def batches(path: Path, rows: int, known: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
-    """Tables of at most `rows` rows, in order, by the types that `types` says.
-
-    Raises:
-        SfumatoError: as `read` does.
-    """
-    delimiter, point, _ = _header(path)
+    dialect, missing = detect(path, reading), Missing.of(reading.missing)
+    looks: list[Look] = []
+    chosen: list[int] = []
+    last = None
     try:
-        with csv.open_csv(_source(path), *_options(delimiter, point, known, threads=False)) as reader:
+        with csv.open_csv(_source(path), *_options(dialect, threads=False)) as reader:
             for batch in reader:
-                for start in range(0, len(batch), rows):
-                    yield pa.Table.from_batches([batch.slice(start, rows)])
+                if not looks:
+                    chosen = _kept(dialect, batch)
+                    looks = [Look(missing, dialect.point) for _ in chosen]
+                for one, place in zip(looks, chosen, strict=True):
+                    one.see(batch[place])
+                last = batch if len(batch) else last
     except pa.ArrowInvalid as error:
-        raise _ragged(path, delimiter) or error from None
+        raise _broken(path, dialect) or error from None
+    _check_end(path, dialect, last)
+    names = [dialect.names[place] for place in chosen] if looks else list(dialect.names)
+    return _layout(path, dialect, names, looks, reading)
 
 
-def _second_look(
-    path: Path, delimiter: str, point: str, schema: pa.Schema, known: Collection[str]
-) -> dict[str, pa.DataType]:
-    """The columns that are better taken as another type, now that all their words are looked at.
+def batches(path: Path, rows: int, known: Mapping[str, pa.DataType], reading: Reading = USUAL) -> Iterator[pa.Table]:
+    """Tables of at most `rows` rows, in order, by the types that `look` says.
 
-    They are read as text: codes (00501) whose first stands far down in the file, and times that would not come back as
-    they are spelt.
+    Raises:
+        SfumatoError: as `read` does.
     """
-    long = path.stat().st_size > HEAD or _zipped(path)
-    looks = {f.name: Look(f.type) for f in schema if needs(f.type, long=long) and f.name not in known}
-    if not looks or len(set(schema.names)) < len(schema.names):
-        return {}
-    words = dict.fromkeys(looks, pa.string())
-    with csv.open_csv(_source(path), *_options(delimiter, point, words, only=list(looks))) as reader:
-        for batch in reader:
-            for name, look in looks.items():
-                look.see(batch[name])
-    return {name: kind for name, look in looks.items() if (kind := look.better()) is not None}
+    dialect, missing = detect(path, reading), Missing.of(reading.missing)
+    places = [place for place, name in enumerate(dialect.names) if name in known]
+    try:
+        with csv.open_csv(_source(path), *_options(dialect, threads=False)) as reader:
+            for batch in reader:
+                columns = [
+                    converted(batch[place], known[dialect.names[place]], missing, dialect.point) for place in places
+                ]
+                piece = pa.table(columns, names=[dialect.names[place] for place in places])
+                for start in range(0, len(piece), rows):
+                    yield piece.slice(start, rows)
+    except pa.ArrowInvalid as error:
+        raise _broken(path, dialect) or error from None
 
 
-def _check_end(path: Path, delimiter: str, rows: pa.Table | pa.RecordBatch | None) -> None:
+def _kept(dialect: Dialect, table: pa.Table | pa.RecordBatch) -> list[int]:
+    """The columns but for those that have neither name nor value, as commas at the ends of lines make them."""
+    return [
+        place
+        for place, name in enumerate(dialect.names)
+        if name.strip() or pc.any(pc.not_equal(table[place], "")).as_py()
+    ]
+
+
+def _layout(path: Path, dialect: Dialect, names: list[str], looks: list[Look], reading: Reading) -> Layout:
+    types = {name: one.type() for name, one in zip(names, looks, strict=False)}
+    told, hints, words = [*dialect.notes], {}, []
+    for name, one in zip(names, looks, strict=False):
+        missing = one.read_as_missing(pa.null() if one.spelling(BOOLEANS) else types[name])
+        words += [f"{name} {count:,} × {word}" for word, count in missing.items()]
+        if stray := one.stray_words():
+            hints[name] = _of_strays(stray, one.stray_row)
+        elif reading.missing is not None and (kept := one.kept_as_words()) and pa.types.is_string(types[name]):
+            some = ", ".join(f"{count:,} × {word}" for word, count in kept.items())
+            told.append(f"{path.name}: words as any other in {name}: {some} (--missing-values names others)")
+    if words:
+        told.append(f"{path.name}: read as missing (--missing-values decides): {', '.join(words)}")
+    dropped = len(dialect.names) - len(names)
+    if dropped:
+        told.append(f"{path.name}: {dropped} column{'s' * (dropped > 1)} without name and values left out")
+    return Layout(types, tuple(told), hints)
+
+
+def _of_strays(stray: Mapping[str, int], row: int) -> str:
+    count, (word, *others) = sum(stray.values()), stray
+    some = f"as {shown(word)} in row {row:,}" + (f" and {shown(others[0])}" if others else "")
+    cure = " ".join(f"--missing-values {_typed(word)}" for word in stray) if len(stray) < 4 else "--missing-values WORD"
+    return f"all numbers but {count:,}, {some}: mend them, or {cure} reads them as missing"
+
+
+def _typed(word: str) -> str:
+    """A word as it is typed in a shell."""
+    return word if re.fullmatch(r"[\w.,:/+-]+", word) else "'" + word.replace("'", "'\\''") + "'"
+
+
+def _check_end(path: Path, dialect: Dialect, rows: pa.Table | pa.RecordBatch | None) -> None:
     """Refuse a file that ends within quotes: all that follows the one that opens is in the very last value."""
-    if rows is None or not len(rows) or not is_text(rows.schema.types[-1]):
+    if rows is None or not len(rows):
         return
     last = rows[rows.num_columns - 1][-1].as_py() or ""
-    if ("\n" in last or "\r" in last or not _ends_its_line(path)) and (error := _unclosed(path, delimiter)):
+    if ("\n" in last or "\r" in last or not _ends_its_line(path)) and (error := _unclosed(path, dialect.delimiter)):
         raise error
 
 
 def _unclosed(path: Path, delimiter: str) -> SfumatoError | None:
-    with _open(path) as file:
+    with open_bytes(path) as file:
         line = open_quote(file, delimiter)
     if not line:
         return None
@@ -128,135 +191,66 @@ def _unclosed(path: Path, delimiter: str) -> SfumatoError | None:
 
 def _ends_its_line(path: Path) -> bool:
     """Whether the last line ends as it should; of a compressed file nobody knows."""
-    if _zipped(path):
+    if is_gzip(path):
         return True
     with path.open("rb") as file:
         file.seek(-1, io.SEEK_END)
         return file.read() in b"\r\n"
 
 
-def _options(
-    delimiter: str,
-    point: str,
-    known: Mapping[str, pa.DataType],
-    *,
-    threads: bool = True,
-    only: list[str] | None = None,
-) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:
+def _options(dialect: Dialect, *, threads: bool = True) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:
+    """All cells as text, under their names."""
     return (
-        csv.ReadOptions(block_size=BLOCK, use_threads=threads),
-        csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        csv.ReadOptions(
+            block_size=BLOCK, use_threads=threads, skip_rows=dialect.skip, column_names=list(dialect.names)
+        ),
+        csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
         csv.ConvertOptions(
-            null_values=[*MISSING_WORDS, " ?"],
-            strings_can_be_null=True,
-            true_values=[],
-            false_values=[],
-            column_types=dict(known),
-            decimal_point=point,
-            include_columns=only,
+            null_values=[], strings_can_be_null=False, column_types=dict.fromkeys(dialect.names, pa.string())
         ),
     )
 
 
-def _zipped(path: Path) -> bool:
-    """Whether it is a gzip file, whatever it is called."""
-    with path.open("rb") as probe:
-        return probe.read(2) == b"\x1f\x8b"
-
-
-def _open(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if _zipped(path) else path.open("rb")
-
-
 def _source(path: Path) -> Any:
     """What arrow reads, which goes by the ending alone."""
-    if path.suffix != ".gz" and _zipped(path):
+    if path.suffix != ".gz" and is_gzip(path):
         return pa.CompressedInputStream(pa.OSFile(str(path)), "gzip")
     return path
 
 
-def _header(path: Path) -> tuple[str, str, dict[str, pa.DataType]]:
-    """The separator, the decimal mark, and the columns of codes (00501), which are text, from the first lines."""
-    with _open(path) as file:
-        head = file.read(HEAD)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SfumatoError(f"{path}: UTF-16 text; save the file as UTF-8")
-    if b"\0" in head:
-        raise SfumatoError(f"{path}: not UTF-8 text; name a CSV, TSV or Parquet file by its true ending")
-    try:
-        head.partition(b"\n")[0].decode()
-    except UnicodeDecodeError as error:
-        if error.end < HEAD - 4:
-            raise SfumatoError(f"{path}: the first line is not UTF-8 text; save the file as UTF-8") from None
-    line, *others = head.decode("utf-8-sig", errors="replace").splitlines() or [""]
-    if not line.strip():
-        raise SfumatoError(f"{path}: the first line is empty where column names should be; add a header line")
-    delimiter = "\t" if ".tsv" in path.name.lower() else ","
-    if delimiter not in line:
-        delimiter = next((mark for mark in (";", "\t", "|") if mark in line), delimiter)
-    if all(re.match(NUMBER, name) for name in line.split(delimiter)):
-        raise SfumatoError(f"{path}: the first line holds numbers where column names should be; add a header line")
-    rows = lines.reader([line, *(others if len(head) < HEAD else others[:-1])], delimiter=delimiter)
-    names, *values = rows
-    columns = [[word for word in column if word not in MISSING_WORDS] for column in zip_longest(*values, fillvalue="")]
-    codes = [name for name, column in zip(names, columns, strict=False) if any(map(CODE, column))]
-    return delimiter, "." if delimiter == "," else decimal_mark(columns), dict.fromkeys(codes, pa.string())
-
-
-def _ragged(path: Path, delimiter: str) -> SfumatoError | None:
-    """The error that says which line is ragged, or has a quote that is never closed, if one is."""
-    if (error := _unclosed(path, delimiter)) is not None:
+def _broken(path: Path, dialect: Dialect) -> SfumatoError | None:
+    """The error that says which line is ragged, has a quote that is never closed, or is not UTF-8, if one is."""
+    if (error := _unclosed(path, dialect.delimiter)) is not None:
         return error
-    with io.TextIOWrapper(_open(path), "utf-8-sig", "replace", newline="") as file:
-        reader = lines.reader(file, delimiter=delimiter)
+    with io.TextIOWrapper(open_bytes(path), "utf-8-sig", "surrogateescape", newline="") as file:
+        skipped = sum(1 for _ in islice(file, dialect.skip))
+        reader = lines.reader(file, delimiter=dialect.delimiter)
+        wanted = len(dialect.names)
         try:
-            wanted = len(next(reader))
-            for row in reader:
-                if row and len(row) != wanted:
+            for number, row in enumerate((row for row in reader if row), 1):
+                if len(row) != wanted:
                     values = f"{len(row)} value{'s' * (len(row) != 1)}"
                     return SfumatoError(
-                        f"{path}: line {reader.line_num} has {values} where the header has {wanted}; "
+                        f"{path}: line {skipped + reader.line_num} has {values} where the header has {wanted}; "
                         "mend that line (quote text that holds the separator)"
+                    )
+                place = next((place for place, cell in enumerate(row) if not _is_utf8(cell)), None)
+                if place is not None:
+                    return SfumatoError(
+                        f"{path}: column {dialect.names[place]!r}, row {number} is not UTF-8 text; "
+                        "save the file as UTF-8"
                     )
         except lines.Error:
             return None
     return None
 
 
-def _tidy(path: Path, table: pa.Table, known: Mapping[str, pa.DataType]) -> pa.Table:
-    """Booleans as such, with their spelling kept; refuse what is not UTF-8."""
-    fields, columns = [], []
-    for field, column in zip(table.schema, table.columns, strict=True):
-        if pa.types.is_binary(field.type):
-            row = first(pc.is_null(_decoded(column)))
-            raise SfumatoError(
-                f"{path}: column {field.name!r}, row {row + 1} is not UTF-8 text; save the file as UTF-8"
-            )
-        guessed = is_text(field.type) and field.name not in known
-        spelling = _spelling(column) if guessed else None
-        if spelling is not None:
-            column = pc.equal(column, spelling[1])
-            field = pa.field(field.name, pa.bool_(), metadata={SPELLING: ",".join(spelling)})
-        fields.append(field)
-        columns.append(column)
-    return pa.table(columns, schema=pa.schema(fields))
-
-
-def _decoded(column: pa.ChunkedArray) -> pa.Array:
-    found = []
-    for value in column.to_pylist():
-        try:
-            found.append(None if value is None else value.decode())
-        except UnicodeDecodeError:
-            return pa.array([*found, None], pa.string())
-    return pa.array(found, pa.string())
-
-
-def _spelling(column: pa.ChunkedArray) -> tuple[str, str] | None:
-    if not len(column) or pc.count_distinct(column.slice(0, 1000), mode="only_valid").as_py() > 2:
-        return None
-    seen = set(column.unique().drop_null().to_pylist())
-    return next((pair for pair in BOOLEANS if seen and seen <= set(pair)), None)
+def _is_utf8(cell: str) -> bool:
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write(table: pa.Table, sink: Any, delimiter: str) -> None:

@@ -38,7 +38,7 @@ def taken(table: pa.Table) -> pa.Table:
             field = pa.field(field.name, found.type, metadata=marks)
         fields.append(field)
         columns.append(found)
-    return pa.table(columns, schema=pa.schema(fields)) if columns else table
+    return pa.table(columns, schema=pa.schema(fields, metadata=table.schema.metadata)) if columns else table
 
 
 def as_came(table: pa.Table) -> pa.Table:

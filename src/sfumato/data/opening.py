@@ -35,6 +35,8 @@ UNTOLD = DataOptions()
 MEANT_FOR = {
     "size": ("picture", "pictures"),
     "binarise": ("picture", "pictures"),
+    "missing_values": ("table", "tables"),
+    "header": ("table", "text files of tables"),
     "cells": ("table", "tables with the likelihood cells"),
     "longest": ("symbols", "sequences of symbols"),
     "symbols": ("symbols", "files of text and arrays of whole numbers"),
@@ -204,7 +206,7 @@ def open_arrays(found: Arrays, options: DataOptions, source: str | None = None) 
         ]
     train, valid, test = batches
     factors = tuple({name: values[rows] for name, values in found.factors.items()} for rows in parts)
-    return Dataset(found.name, said, schema, train, valid, test, options, labels is not None, factors)
+    return Dataset(found.name, said, schema, train, valid, test, options, labels is not None, factors=factors)
 
 
 def _parts(found: Arrays, options: DataOptions, said: str) -> tuple[Parts, np.ndarray, np.ndarray | None]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from sfumato.data.reading import Reading
 from sfumato.errors import SfumatoError, did_you_mean
 
 KINDS = ("continuous", "integer", "boolean", "categorical", "datetime", "constant", "identifier")
 LIKELIHOODS = ("auto", "gaussian", "mse", "bernoulli", "categorical", "logistic_mixture", "cells")
 BINARISE = ("auto", "no", "stochastic", "threshold")
+HEADER = ("auto", "yes", "none")
 STREAMING = ("auto", "yes", "no")
 
 
@@ -36,6 +38,16 @@ class DataOptions:
     kinds: dict[str, str] = field(
         default_factory=dict,
         metadata={"help": f"kind of a column where the guess is wrong, as age=integer: {', '.join(KINDS)}"},
+    )
+    missing_values: tuple[str, ...] | None = _option(
+        None,
+        "tables: the words that are read as missing, each with a flag of its own, instead of blank cells, ?, NA, NaN, "
+        "null, …; '' is blank cells alone. None and none are missing among numbers, and a category among words",
+    )
+    header: str = _option(
+        "auto",
+        f"text files: whether the first line holds the names of the columns: {', '.join(HEADER)}; auto refuses a "
+        "first line that looks like data; none calls them column_1, column_2, …",
     )
     likelihood: str = _option("auto", f"what the decoder says of x: {', '.join(LIKELIHOODS)}")
     binarise: str = _option(
@@ -65,12 +77,15 @@ class DataOptions:
     streaming: str = _option("auto", "read from disk while training: auto does when the data is too large")
 
     def __post_init__(self) -> None:
-        for name in ("given", "drop"):
+        for name in ("given", "drop", "missing_values"):
             value = getattr(self, name)
+            if value is None:
+                continue
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         object.__setattr__(self, "split", tuple(float(share) for share in self.split))
         object.__setattr__(self, "kinds", dict(self.kinds))
-        for name, known in (("likelihood", LIKELIHOODS), ("binarise", BINARISE), ("streaming", STREAMING)):
+        choices = {"likelihood": LIKELIHOODS, "binarise": BINARISE, "header": HEADER, "streaming": STREAMING}
+        for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
                 raise SfumatoError(f"{name}={value!r} is not known; {did_you_mean(value, known)}")
@@ -89,6 +104,11 @@ class DataOptions:
         both = set(self.given) & set(self.drop)
         if both:
             raise SfumatoError(f"column {sorted(both)[0]!r} is in both given and drop; name it in one of them")
+
+    @property
+    def reading(self) -> Reading:
+        """What is said of how tables are read."""
+        return Reading(self.missing_values, self.header)
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

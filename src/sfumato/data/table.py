@@ -14,6 +14,7 @@ from torch import Tensor
 from sfumato.data import columns, frames
 from sfumato.data.columns_base import Column, is_text, plain
 from sfumato.data.options import DataOptions
+from sfumato.data.reading import USUAL, Reading
 from sfumato.data.schema import Encoded, Schema, remember, rows_from_json
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec
@@ -35,6 +36,8 @@ class TableSchema(Schema):
     Attributes:
         columns: all columns that are not dropped, in the table's order.
         frame_kind: what the table was: file, pandas, polars or arrow; `decode` gives that back.
+        reading: which words are missing values, and whether text files have a header; of new data too.
+        hints: of columns: what a person may want to mend, shown before training.
 
     >>> rows = pa.table({"species": ["Adelie", "Gentoo", "Adelie"], "year": [2007, 2009, None]})
     >>> schema = TableSchema.learn(rows, DataOptions(given=("species",)))
@@ -58,6 +61,8 @@ class TableSchema(Schema):
         frame_kind: str = "arrow",
         given_rows: Tensor | None = None,
         label_names: Sequence[str] = (),
+        reading: Reading = USUAL,
+        hints: Mapping[str, str] | None = None,
     ) -> None:
         self.columns = tuple(columns)
         self.spec = spec
@@ -65,6 +70,8 @@ class TableSchema(Schema):
         self.frame_kind = frame_kind
         self.given_rows = given_rows
         self.label_names = tuple(label_names)
+        self.reading = reading
+        self.hints = dict(hints or {})
         by_name = {column.name: column for column in columns}
         self._given = [by_name[name] for name in self.given_names]
         self._x = [column for column in columns if column.field is not None and column.name not in self.given_names]
@@ -108,6 +115,7 @@ class TableSchema(Schema):
         frame_kind: str = "arrow",
         examples: int | None = None,
         kinds: Mapping[str, str] | None = None,
+        hints: Mapping[str, str] | None = None,
     ) -> Self:
         """Learn the training rows.
 
@@ -117,6 +125,7 @@ class TableSchema(Schema):
             frame_kind: what the table was, as `frames.read` says.
             examples: number of training rows; None if `frame` holds all of them.
             kinds: of columns, from `TableSchema.kinds` on the whole table; None looks at `frame`.
+            hints: of columns, from the whole table.
 
         Raises:
             SfumatoError: if an option does not fit the table, a column holds no value, or nothing is left to model.
@@ -154,7 +163,14 @@ class TableSchema(Schema):
         given = [field for name in options.given if (field := fields[name]) is not None]
         total = frame.num_rows if examples is None else examples
         spec = DataSpec((len(x),), tuple(x), tuple(given), likelihood, total)
-        schema = cls(learned, spec, given_names=options.given, frame_kind=frame_kind)
+        schema = cls(
+            learned,
+            spec,
+            given_names=options.given,
+            frame_kind=frame_kind,
+            reading=options.reading,
+            hints={name: hint for name, hint in (hints or {}).items() if name in kinds},
+        )
         if options.given:
             schema.given_rows = remember(schema._matrix(frame, schema._given), options.seed)
         return schema
@@ -180,7 +196,8 @@ class TableSchema(Schema):
         """
         where = f"{source}: " if isinstance(source, str | Path) else ""
         texts = {c.name: pa.string() for c in self.columns if is_text(c.form.type)}
-        table, _ = frames.read(self._named(source), types=texts, keep=[c.name for c in self.columns])
+        names = [column.name for column in self.columns]
+        table, _ = frames.read(self._named(source), types=texts, keep=names, reading=self.reading)
         wanted = [*self._x, *self._given] if need_x else self._given
         for column in self._x if need_x else ():
             if column.name not in table.column_names:
@@ -317,6 +334,7 @@ class TableSchema(Schema):
         found = []
         for column in self.columns:
             modelled, note = column.described()
+            note = self.hints.get(column.name, note)
             share = f"{column.missing:.1%}" if column.missing else ""
             if column in self._given:
                 modelled = f"condition, {modelled}"
@@ -350,6 +368,8 @@ class TableSchema(Schema):
         return {
             **self.shared_entries(),
             "frame_kind": self.frame_kind,
+            "reading": self.reading.to_dict(),
+            "hints": self.hints,
             "columns": [column.to_dict() for column in self.columns],
         }
 
@@ -363,6 +383,8 @@ class TableSchema(Schema):
             frame_kind=values["frame_kind"],
             given_rows=rows_from_json(values["given_rows"]),
             label_names=values["label_names"],
+            reading=Reading.from_dict(values["reading"]),
+            hints=values["hints"],
         )
 
 

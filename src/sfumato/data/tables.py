@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from sfumato.data import frames, frames_stream
+from sfumato.data import columns_hints, frames, frames_stream, frames_text
 from sfumato.data.batches import Resident
 from sfumato.data.dataset import Dataset
 from sfumato.data.labels import Label, as_names, codes
@@ -36,12 +36,11 @@ def open_table(source: Any, options: DataOptions) -> Dataset:
         name = path.name.partition(".")[0]
         keep = {*options.drop, *options.given, *options.kinds, options.label or ""}
         if streams(options, _estimate(path)):
-            known = frames_stream.types(path, keep)
-            return _from_pieces(
-                name, str(source), lambda: frames_stream.batches(path, PIECE, known=known), "file", options
-            )
-        return from_frame(name, str(source), *frames.read(path, keep=keep), options)
-    frame, kind = frames.read(source)
+            found = frames_stream.look(path, keep, options.reading)
+            pieces = lambda: frames_stream.batches(path, PIECE, known=found.types, reading=options.reading)  # noqa: E731
+            return _from_pieces(name, str(source), pieces, "file", options, (found.notes, found.hints))
+        return from_frame(name, str(source), *frames.read(path, keep=keep, reading=options.reading), options)
+    frame, kind = frames.read(source, reading=options.reading)
     return from_frame("table", f"{kind} frame", frame, kind, options)
 
 
@@ -65,12 +64,15 @@ def from_frame(name: str, source: str, frame: pa.Table, kind: str, options: Data
             lambda: (frame.slice(start, PIECE) for start in range(0, len(frame), PIECE)),
             kind,
             options,
+            frames_text.notes(frame),
         )
+    notes, hints = frames_text.notes(frame)
     labels = _labels(frame, _label_name(frame, options))
     parts = split(len(frame), options.split, labels=codes(labels), seed=options.seed, source=source)
     learned = frame.take(pa.array(parts[0]))
     kinds = TableSchema.kinds(frame, options)
-    schema = TableSchema.learn(learned, options, frame_kind=kind, examples=len(learned), kinds=kinds)
+    hints |= columns_hints.of_frame(frame, kinds, but=hints)
+    schema = TableSchema.learn(learned, options, frame_kind=kind, examples=len(learned), kinds=kinds, hints=hints)
     encoded = schema.encode(frame)
     index = _learn_labels(schema, labels, parts[0])
 
@@ -80,10 +82,17 @@ def from_frame(name: str, source: str, frame: pa.Table, kind: str, options: Data
         return Resident(encoded.x[chosen], given, None if index is None else index[rows])
 
     train, valid, test = (part(rows) for rows in parts)
-    return Dataset(name, source, schema, train, valid, test, options)
+    return Dataset(name, source, schema, train, valid, test, options, notes=notes)
 
 
-def _from_pieces(name: str, source: str, pieces: Pieces, kind: str, options: DataOptions) -> Dataset:
+def _from_pieces(
+    name: str,
+    source: str,
+    pieces: Pieces,
+    kind: str,
+    options: DataOptions,
+    told: tuple[tuple[str, ...], dict[str, str]],
+) -> Dataset:
     """Count, split, learn from a fair part of the training rows, and encode into a shard: a pass for each."""
     total, found = 0, []
     for piece in pieces():
@@ -100,7 +109,9 @@ def _from_pieces(name: str, source: str, pieces: Pieces, kind: str, options: Dat
         seed=options.seed,
     )
     kinds = TableSchema.kinds(learned, options)
-    schema = TableSchema.learn(learned, options, frame_kind=kind, examples=len(parts[0]), kinds=kinds)
+    notes, hints = told
+    hints = hints | columns_hints.of_frame(learned, kinds, but=hints)
+    schema = TableSchema.learn(learned, options, frame_kind=kind, examples=len(parts[0]), kinds=kinds, hints=hints)
     del learned
     width = schema.spec.entries
     held = shard((total, width + len(schema.given_names)), np.dtype(np.float32))
@@ -116,7 +127,7 @@ def _from_pieces(name: str, source: str, pieces: Pieces, kind: str, options: Dat
 
     index = _learn_labels(schema, labels, parts[0])
     train, valid, test = (Streamed(held, part, number, encode, labels=index) for number in range(3))
-    return Dataset(name, source, schema, train, valid, test, options)
+    return Dataset(name, source, schema, train, valid, test, options, notes=notes)
 
 
 def _numbered(pieces: Pieces) -> Iterator[tuple[int, pa.Table]]:

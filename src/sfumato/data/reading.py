@@ -1,0 +1,32 @@
+"""What a person says of how tables are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How tables are read.
+
+    Attributes:
+        missing: the words that stand for missing values; None for the usual ones, `missing.SURELY_MISSING`.
+        header: "auto", "yes" or "none": whether the first line of a text file holds the names of the columns.
+    """
+
+    missing: tuple[str, ...] | None = None
+    header: str = "auto"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {"missing": None if self.missing is None else list(self.missing), "header": self.header}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Back from `to_dict`."""
+        return cls(None if values["missing"] is None else tuple(values["missing"]), values["header"])
+
+
+USUAL = Reading()
