@@ -51,7 +51,8 @@ def sample(
         n: how many to draw
         given: value of a condition, as species=Adelie; repeat it for more. Conditions that are not named are drawn
             from the training data
-        marginal: leave out the conditions that are not named, instead of drawing them
+        marginal: leave out the conditions that are not named, instead of drawing them first; rows of a table still
+            hold a value for each, drawn to suit the row
         temperature: spread of the latent draws inside each component of the prior; below 1 samples are more typical,
             above 1 more varied
         sampler: where codes are drawn: the prior, or a mixture of normals or a flow fitted to the training codes

@@ -50,9 +50,11 @@ class Schema(ABC):
         given_rows: (M, G) encoded conditions of at most `REMEMBERED` training rows, NaN where missing.
         label_names: names of the indices in `Batches.labels`; set by `data.open` once the schema is learned.
         label: how the label that comes beside the examples is encoded; None for tables, where it is a column.
+        shows_conditions: whether decoded examples hold their conditions.
     """
 
     kind: ClassVar[str]
+    shows_conditions: ClassVar[bool] = False
     spec: DataSpec
     given_names: tuple[str, ...] = ()
     given_rows: Tensor | None = None

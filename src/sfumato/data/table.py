@@ -51,6 +51,7 @@ class TableSchema(Schema):
     """
 
     kind: ClassVar[str] = "table"
+    shows_conditions: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ import torch
 from sfumato.data.sequence import SequenceSchema
 from sfumato.errors import SfumatoError
 from sfumato.estimator import passes, samplers
+from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
 from sfumato.estimator.judging import reopened
 from sfumato.models._protocols import Classifies, Forecasts, LatentSpace, Samples, able
@@ -42,7 +43,8 @@ class Draws(Held):
             temperature: factor on the noise of the latents inside the component, slab or flow that they are drawn
                 from; which one it is is drawn by the weights at every temperature. Of discrete codes, what their
                 logits are divided by.
-            marginal: leave out the conditions that are not named, instead of drawing them.
+            marginal: leave out the conditions that are not named, instead of drawing them; in rows of a table they
+                are then drawn from p(c | x), see `conditions.filled`.
             noise: draw x from p(x | z, c); False takes its point, as is usual for showing pictures.
             sampler: where codes are drawn: the prior, or a density fitted to the codes of the training part (a
                 mixture of normals, or a flow), which is fitted when it is first asked for.
@@ -72,7 +74,10 @@ class Draws(Held):
                     space = able(model, LatentSpace, "decode what a sampler draws")
                     p = space.decode(samplers.placed(space, drawn(count, temperature).to(like), c), c)
                     parts.append((p.sample() if noise else p.point()).cpu())
-        return self.schema_.decode(torch.cat(parts), conditions)
+            x = torch.cat(parts)
+            if marginal:
+                conditions = filled(model, self.schema_, x.to(like), conditions, given or {}, seed=seed)
+        return self.schema_.decode(x, conditions)
 
     def fit_sampler(
         self, name: samplers.Name = "mixture", *, components: int = samplers.COMPONENTS, seed: int = 0

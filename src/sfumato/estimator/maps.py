@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array
 
 from sfumato.errors import SfumatoError
 from sfumato.estimator import passes
+from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
 from sfumato.models._protocols import Classifies, Encodes, Reconstructs, able
 from sfumato.training.randomness import seeded
@@ -48,7 +49,7 @@ class Maps(Held):
     def decode(self, z: Any, given: Mapping[str, Any] | None = None) -> Any:
         """Codes as `encode` gives them, (N, L), as examples: the point of p(x | z, c).
 
-        Conditions not named are left out.
+        Conditions not named are left out; rows of a table hold the likeliest value for each of them.
         """
         model = passes.exact(self._model())
         encodes = able(model, Encodes, "decode")
@@ -61,7 +62,10 @@ class Maps(Held):
         for rows in passes.slices(len(z), self.schema_.spec):
             c = None if conditions is None else conditions[rows].to(like)
             parts.append(encodes.decode(torch.as_tensor(z[rows]).to(like), c).point())
-        return self.schema_.decode(torch.cat(parts).cpu(), conditions)
+        x = torch.cat(parts)
+        with seeded(like.device, 0), torch.inference_mode():
+            conditions = filled(model, self.schema_, x, conditions, given or {}, likeliest=True)
+        return self.schema_.decode(x.cpu(), conditions)
 
     @available_if(_can_classify)
     def predict_proba(self, X: Any) -> np.ndarray:
