@@ -21,6 +21,7 @@ from sfumato.data import schema as schemas
 from sfumato.data.schema import Schema
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import ROOT, named, read_json, read_tensors, write_json, write_tensors, write_text
+from sfumato.generators import redirected, seeded
 from sfumato.training.history import as_json
 
 if TYPE_CHECKING:
@@ -225,11 +226,10 @@ class Run:
 def build(told: Mapping[str, Any], schema: Schema, seed: int = 0) -> Model:
     """The untrained model that a config's table `model` names, for data of `schema`.
 
-    Its weights are a function of `seed`; the global generator is left as it is.
+    Its weights are a function of `seed`; torch's global generator is left as it is.
     """
     options = {name: value for name, value in told.items() if name != "name"}
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeded(torch.device("cpu"), seed), redirected():
         return models.build(told["name"], schema.spec, **options)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
+from sfumato.generators import current
 
 
 class Batches(ABC):
@@ -202,7 +203,7 @@ def binarised_afresh(x: Tensor, levels: int, joint: int, mine: slice) -> Tensor:
     of which come with each number drawn: to draw a float for each took twice as long.
     """
     pixels = math.prod(x.shape[1:])
-    words = torch.randint(-(2**63), 2**63 - 1, (-(-joint * pixels // 4),), device=x.device)
+    words = torch.randint(-(2**63), 2**63 - 1, (-(-joint * pixels // 4),), device=x.device, generator=current(x.device))
     noise = words.view(torch.int16)[: joint * pixels].view(joint, *x.shape[1:])[mine]
     # In place, as a comparison of integers into booleans takes four times as long as into integers.
     return noise.int().add_(2**15).mul_(levels - 1).lt_(x.int().mul_(2**16)).float()

@@ -3,7 +3,9 @@
 With data parallelism every process draws the noise of the whole batch from the same generator state and takes the
 rows it holds. So N processes compute what one process would on the joint batch, whatever the model does with noise.
 A tensor that holds every example k times in a row takes k rows of noise for each. Noise for anything that is not a
-multiple of the local batch, and all noise outside `rows`, is a plain draw from torch's default generator.
+multiple of the local batch, and all noise outside `rows`, is a plain draw.
+
+The generator is that of the call (`sfumato.generators`), and torch's global one in a loop of the user's own.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from contextvars import ContextVar
 
 import torch
 from torch import Tensor
+
+from sfumato.generators import current
 
 _ROWS: ContextVar[tuple[int, int, int] | None] = ContextVar("rows", default=None)
 
@@ -47,7 +51,7 @@ def place(count: int) -> tuple[int, int]:
 
 def shared_uniform(like: Tensor, *shape: int) -> Tensor:
     """Uniform noise in [0, 1) that is the same on every process, for what concerns the joint batch as a whole."""
-    return torch.rand(shape, device=like.device, dtype=like.dtype)
+    return torch.rand(shape, device=like.device, dtype=like.dtype, generator=current(like.device))
 
 
 def normal(like: Tensor, *shape: int) -> Tensor:
@@ -74,9 +78,10 @@ def spread(noise: Tensor, n: int, k: int) -> Tensor:
 def _draw(sampler, like: Tensor, shape: tuple[int, ...]) -> Tensor:  # type: ignore[no-untyped-def]
     size = shape or tuple(like.shape)
     held = _ROWS.get()
+    how = {"device": like.device, "dtype": like.dtype, "generator": current(like.device)}
     if held is None or size[0] % held[1]:
-        return sampler(size, device=like.device, dtype=like.dtype)
+        return sampler(size, **how)
     start, count, total = held
     times = size[0] // count
-    joint = sampler((total * times, *size[1:]), device=like.device, dtype=like.dtype)
+    joint = sampler((total * times, *size[1:]), **how)
     return joint[start * times : (start + count) * times]

@@ -16,8 +16,8 @@ from sfumato.estimator import passes, samplers
 from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
 from sfumato.estimator.judging import reopened
+from sfumato.generators import seeded
 from sfumato.models._protocols import Classifies, Forecasts, LatentSpace, Samples, able
-from sfumato.training.randomness import seeded
 
 
 class Draws(Held):
@@ -62,7 +62,7 @@ class Draws(Held):
         conditions = self.schema_.conditions(given or {}, n, seed=seed, marginal=marginal)
         like = next(model.parameters())
         parts = []
-        with seeded(like.device, seed), torch.inference_mode():
+        with seeded(like.device, seed, model), torch.inference_mode():
             if isinstance(model, Classifies) and conditions is not None:
                 conditions = model.drawn(conditions.to(like)).cpu()
             for rows in passes.slices(n, self.schema_.spec):
@@ -138,7 +138,7 @@ class Draws(Held):
         if not isinstance(schema, SequenceSchema):
             raise SfumatoError("forecast is for models of sequences")
         lengths = [jump / schema.unit for jump in schema.lengths(jumps)]
-        with seeded(next(model.parameters()).device, seed):
+        with seeded(next(model.parameters()).device, seed, model):
             made = [forecasts.forecast(batch, lengths, n, noise=noise).cpu() for batch in self._batches(X, None)]
         raw: np.ndarray = self.schema_.decode(torch.cat(made))
         return raw

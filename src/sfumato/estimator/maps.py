@@ -15,8 +15,8 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import passes
 from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
+from sfumato.generators import seeded
 from sfumato.models._protocols import Classifies, Encodes, Reconstructs, able
-from sfumato.training.randomness import seeded
 
 
 def _can_classify(auto: Any) -> bool:
@@ -42,7 +42,7 @@ class Maps(Held):
         """
         model = passes.exact(self._model())
         encodes = able(model, Encodes, "encode")
-        with seeded(next(model.parameters()).device, seed):
+        with seeded(next(model.parameters()).device, seed, model):
             posteriors = map(encodes.encode, self._batches(X, given))
             return np.concatenate([(q.sample() if noise else q.point()).cpu().numpy() for q in posteriors])
 
@@ -111,7 +111,7 @@ class Maps(Held):
         reconstructs = able(model, Reconstructs, "reconstruct")
         raw = self.read(X)
         batches = list(self._batches(raw, given))
-        with seeded(next(model.parameters()).device, seed), torch.inference_mode():
+        with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
             x = torch.cat([reconstructs.reconstruct(batch, noise=noise).cpu() for batch in batches])
         conditions = [batch.given.cpu() for batch in batches if batch.given is not None]
         made = self.schema_.decode_beside(x, torch.cat(conditions) if conditions else None, raw, X)

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.data.batches import Batches
-from sfumato.distributions import Normal, StandardNormal
+from sfumato.distributions import Normal, StandardNormal, noise
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.generators import current, redirected, seeded
 from sfumato.models._model import Model
 from sfumato.models._protocols import LatentSpace, able
 from sfumato.networks import FlowPrior
-from sfumato.training.randomness import seeded
 
 Name = Literal["prior", "mixture", "flow"]
 NAMES = ("prior", "mixture", "flow")
@@ -44,8 +44,8 @@ class Mixture:
     roots: Tensor
 
     def __call__(self, n: int, temperature: float = 1.0) -> Tensor:
-        chosen = torch.multinomial(self.weights, n, replacement=True)
-        standard = temperature * torch.randn(n, self.means.shape[1], 1, dtype=self.means.dtype)
+        chosen = torch.multinomial(self.weights, n, replacement=True, generator=current(self.weights.device))
+        standard = temperature * noise.normal(self.means, n, self.means.shape[1], 1)
         return self.means[chosen] + (self.roots[chosen] @ standard)[..., 0]
 
 
@@ -84,7 +84,7 @@ def fitted(name: str, model: Model, train: Batches, *, components: int = COMPONE
     if components < 1:
         raise SfumatoError(f"components is {components}: give a whole number of at least 1")
     device = next(model.parameters()).device
-    with seeded(device, seed):
+    with seeded(device, seed, model):
         codes = _codes(able(model, LatentSpace, f"take a {name} fitted to its codes"), train, device, seed)
         if len(codes) <= components:
             raise SfumatoError(f"{len(codes)} training rows are too few for {components} components; ask for fewer")
@@ -124,12 +124,13 @@ def _mixture(codes: Tensor, components: int, seed: int) -> Sampler:
 
 def _flow(codes: Tensor) -> Sampler:
     shift, scale = codes.mean(0), codes.std(0).clamp_min(1e-6)
-    flow = FlowPrior(codes.shape[1])
+    with redirected():
+        flow = FlowPrior(codes.shape[1])
     optimizer = torch.optim.Adam(flow.parameters(), lr=5e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     standard = (codes - shift) / scale
     for _ in range(STEPS):
-        rows = standard[torch.randint(len(standard), (ROWS,))]
+        rows = standard[torch.randint(len(standard), (ROWS,), generator=current(standard.device))]
         loss = -flow(None, len(rows)).log_prob(rows).mean()
         optimizer.zero_grad()
         loss.backward()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.batch import Batch
-from sfumato.distributions import Latent, SpikeSlab, SpikeSlabMixture
+from sfumato.distributions import Latent, SpikeSlab, SpikeSlabMixture, noise
 from sfumato.evaluation.importance import cost
 from sfumato.evaluation.subject import Subject, array, rows
 from sfumato.models._protocols import Bounds, Classifies, LatentSpace, able
@@ -57,7 +57,7 @@ def log_evidence(
 
     The moves are Hamiltonian Monte Carlo: `LEAPS` leapfrog steps of size ε, then acceptance or not; ε follows the mean
     acceptance of the chains of an example towards 0.65. Neal 2001, Annealed importance sampling; Wu et al. 2017, On the
-    quantitative analysis of decoder-based generative models, section 3. The noise is of torch's default generator.
+    quantitative analysis of decoder-based generative models, section 3. The noise is that of the call.
 
     Args:
         steps: T; some hundreds for a few latents, thousands for dozens.
@@ -132,7 +132,7 @@ def _anneal(model: LatentSpace, batch: Batch, betas: list[float], chains: int) -
 def _moved(target: Target, z: Tensor, beta: float, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """One move of Hamiltonian Monte Carlo: where it led, log p(x|z) there, and the probability of acceptance."""
     start = target.at(z, beta)
-    momentum = torch.randn_like(z)
+    momentum = noise.normal(z)
     place, speed, there = z, momentum, start
     for _ in range(LEAPS):
         speed = speed + 0.5 * step * there.slope
@@ -143,6 +143,6 @@ def _moved(target: Target, z: Tensor, beta: float, step: Tensor) -> tuple[Tensor
     after = there.prior + beta * there.likelihood - 0.5 * speed.square().sum(1)
     # Where a leap ended beyond all numbers it is not accepted.
     accepted = torch.exp((after - before).clamp_max(0.0)).nan_to_num(0.0)
-    takes = torch.rand_like(accepted) < accepted
+    takes = noise.uniform(accepted) < accepted
     likelihood = torch.where(takes, there.likelihood, start.likelihood)
     return torch.where(takes[:, None], place, z), likelihood, accepted

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from sfumato.data.batches import Batches
 from sfumato.evaluation.subject import MOST, array, some
+from sfumato.generators import redirected, seeded
 
 FEATURES = 64
 STEPS = 600
@@ -66,10 +67,9 @@ def trained(x: Tensor, y: Tensor | None, classes: int, levels: int, *, steps: in
         seed: of weights and order.
     """
     generator = torch.Generator().manual_seed(seed)
-    cuda = [x.device] if x.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda), torch.enable_grad():
-        torch.manual_seed(seed)
+    with seeded(x.device, seed), redirected():
         net = Network(tuple(x.shape[1:]), POSES if y is None else classes, levels).to(x.device)
+    with torch.enable_grad():
         optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
         done = 0
         while done < steps:

@@ -16,6 +16,7 @@ from sfumato.data.batches import Batches
 from sfumato.data.dataset import Dataset
 from sfumato.data.schema import Schema
 from sfumato.distributions import Normal
+from sfumato.generators import seeded
 from sfumato.models._model import Model
 from sfumato.models._protocols import Autoencoding, LatentSpace, able
 from sfumato.objectives import rate
@@ -33,9 +34,7 @@ ENTRIES = 20_000_000
 def still(model: nn.Module, seed: int) -> Iterator[None]:
     """Evaluation mode, no gradients, and noise that is a function of `seed`; the caller's own is left as it was."""
     device = next(model.parameters(), torch.empty(0)).device
-    devices = [device] if device.type == "cuda" else []
-    with evaluating(model), torch.random.fork_rng(devices=devices), torch.no_grad():
-        torch.manual_seed(seed)
+    with evaluating(model), seeded(device, seed, model), torch.no_grad():
         yield
 
 

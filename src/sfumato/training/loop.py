@@ -14,6 +14,7 @@ from torch import Tensor
 from sfumato.batch import Batch
 from sfumato.distributions import noise
 from sfumato.errors import SfumatoError
+from sfumato.generators import seeded
 from sfumato.models._model import Model
 from sfumato.training import parallel, randomness, schedules
 from sfumato.training.callbacks import Callback
@@ -98,7 +99,7 @@ def fit(
     watchers = _watchers(callbacks, plan, folder) if first else []
 
     with (
-        randomness.seeded(device, plan.seed),
+        seeded(device, plan.seed),
         randomness.deterministic(device),
         threads_for(model, size, device),
         Interrupt() as interrupt,
@@ -166,7 +167,7 @@ def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
     start, local = group.share(joint) if group.world > 1 else (0, joint)
     rate = schedules.factor(plan.schedule, state.step, total, plan.lr_warmup)
     state.guard.remember()
-    with noise.rows(start, local, joint) if group.world > 1 else nullcontext(), state.arithmetic():
+    with noise.rows(start, local, joint) if group.world > 1 else nullcontext(), state.arithmetic(), state.redirected():
         losses = state.model.losses(batch, state.step)
         totals = {name: loss.per_example for name, loss in losses.items()}
     for parameters in state.players.values():

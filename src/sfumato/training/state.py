@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from sfumato import generators
 from sfumato.errors import SfumatoError
 from sfumato.models._model import Model
-from sfumato.training import randomness
 from sfumato.training.adam import stepper
 from sfumato.training.average import Average
 from sfumato.training.checkpoint import flatten, optimizer_numbers, optimizer_tensors, restore_optimizer, under
@@ -64,6 +64,7 @@ class State:
         kept = model.state_dict().keys()
         # Those outside the state dict are constants, made anew with the model.
         self.buffers = [buffer for name, buffer in model.named_buffers() if name in kept]
+        self._draws_globally = generators.draws_globally(model)
         self.average = Average([*model.parameters(), *_running(model)], plan.ema)
         self.guard = Guard(device, list(self.optimizers.values()), self.buffers, say)
         self.meter = Meter(device)
@@ -78,6 +79,10 @@ class State:
         if self.plan.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+    def redirected(self) -> AbstractContextManager[Any]:
+        """Where the model may draw from torch's global generator, the block in which it does not."""
+        return generators.redirected() if self._draws_globally else nullcontext()
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the model's `state_dict`, with the averaged weights where there are any."""
@@ -105,7 +110,7 @@ class State:
         found |= flatten("buffer", dict(self.model.named_buffers()))
         found |= flatten("best", self.best_weights)
         found |= flatten("ema", {str(index): value for index, value in enumerate(self.average.values)})
-        found |= flatten("random", randomness.states(self.device))
+        found |= flatten("random", generators.states())
         for name, optimizer in self.optimizers.items():
             found |= flatten(f"optimizer/{name}", optimizer_tensors(optimizer))
         return found
@@ -147,7 +152,7 @@ class State:
         for name, optimizer in self.optimizers.items():
             held = under(f"optimizer/{name}", tensors)
             restore_optimizer(optimizer, held, numbers["optimizers"].get(name, {}))
-        randomness.restore(self.device, under("random", tensors))
+        generators.restore(under("random", tensors))
         self.meter.restore(numbers["meter"])
         self.step, self.elapsed, self.stale = numbers["step"], numbers["elapsed"], numbers["stale"]
         self.history.best, self.history.best_step = numbers["best"], numbers["best_step"]

@@ -10,13 +10,15 @@ import torch
 from torch import nn
 
 from sfumato.distributions import noise
+from sfumato.generators import seeded
 from sfumato.models._model import END, Model
-from sfumato.training import randomness
 from sfumato.training.meter import Meter, rows
 from sfumato.training.parallel import Group
 
 if TYPE_CHECKING:
     from sfumato.data.batches import Batches
+
+VALIDATION_SEED = 20131220
 
 
 @contextmanager
@@ -54,7 +56,7 @@ def validate(
     """
     group = group if len(valid) >= group.world else Group()
     meter = Meter(device)
-    with evaluating(model), torch.no_grad(), randomness.seeded(device, randomness.VALIDATION_SEED):
+    with evaluating(model), torch.no_grad(), seeded(device, VALIDATION_SEED, model):
         for number, batch in enumerate(valid.epoch(size, rank=group.rank, world=group.world)):
             joint = min(size, len(valid) - number * size)
             start, local = group.share(joint)

@@ -18,6 +18,7 @@ from sfumato.data.options import DataOptions
 from sfumato.evaluation.doctor.vectors import Ground, Met, Structure, Vectors, beside, explained, structure
 from sfumato.evaluation.representation import ACTIVE
 from sfumato.evaluation.subject import CHUNK, Subject, array, rows, some
+from sfumato.generators import redirected, seeded
 from sfumato.models._protocols import Classifies, Forecasts
 from sfumato.spec import DataSpec
 from sfumato.training.settings import Settings
@@ -277,8 +278,8 @@ class Case:
     def _gain(self, batch: Batch) -> tuple[float, float]:
         device = batch.x.device
         options = {name: value for name, value in self.told["model"].items() if name != "name"}
-        torch.manual_seed(self.subject.seed)
-        before = models.build(self.name, self.spec, **options).to(device).eval()
+        with seeded(device, self.subject.seed), redirected():
+            before = models.build(self.name, self.spec, **options).to(device).eval()
         subject = replace(self.subject, batch=batch)
         gains = array(subject.chunked(lambda one: before.monitor(one) - self.model.monitor(one)).double())
         return float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
