@@ -20,6 +20,7 @@ from sfumato.studies.ledger import Ledger
 from sfumato.studies.plan import Range, read_grid, trials
 from sfumato.studies.search import Search
 from sfumato.studies.training import Outcome
+from sfumato.training import Callback
 
 SMALL = {"steps": 20, "width": 8, "depth": 1}
 
@@ -136,18 +137,9 @@ def test_a_run_that_was_broken_off_is_gone_on_with_bit_for_bit(points, tmp_path)
 
 
 def test_ctrl_c_leaves_what_is_done_and_the_same_call_goes_on(points, tmp_path, monkeypatch):
-    class Interrupt:
-        def on_start(self, model, settings):
-            pass
-
+    class Interrupt(Callback):
         def on_log(self, model, line):
             signal.raise_signal(signal.SIGINT)
-
-        def on_validation(self, model, line):
-            return False
-
-        def on_end(self, model, history):
-            pass
 
     def second_is_interrupted(config, source, **how):
         callbacks = [Interrupt()] if config.training.seed == 1 else []
@@ -156,7 +148,9 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_call_goes_on(points, tmp_path, 
     asked = {"seeds": 3, "run": str(tmp_path / "s"), **SMALL, "validate_every": 5}
     with monkeypatch.context() as patch:
         patch.setattr(training, "fit_config", second_is_interrupted)
-        stopped = sweep(points, ["vae"], **asked)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(points, ["vae"], **{**asked, "run": str(tmp_path / "raised")})
+        stopped = sweep(points, ["vae"], partial=True, **asked)
     assert stopped.stopped
     assert stopped.comparison is None
     assert list(stopped.outcomes) == ["vae-seed0"]

@@ -6,6 +6,8 @@ import copy
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from sfumato.errors import SfumatoError
 from sfumato.files import read_tensors
 from sfumato.objectives import Ramp
 from sfumato.training import Callback, Settings, fit
+from sfumato.training.checkpoint import Checkpoints
 from sfumato.training.randomness import order_seed
 from toys import Duel, Line, data, same
 
@@ -237,10 +240,13 @@ def test_max_time_ends_training() -> None:
 
 
 class Press(Callback):
-    """Presses Ctrl-C at the second validation."""
+    """Presses Ctrl-C at the second validation, and ends training on it if it `ends`."""
 
-    def __init__(self, times: int = 1) -> None:
-        self.times, self.seen = times, 0
+    def __init__(self, times: int = 1, *, ends: bool = False) -> None:
+        self.times, self.ends, self.seen = times, ends, 0
+
+    def on_interrupt(self, model):
+        return self.ends
 
     def on_validation(self, model, line):
         self.seen += 1
@@ -252,11 +258,67 @@ class Press(Callback):
 def test_interrupt_ends_cleanly_with_best_weights(tmp_path: Path) -> None:
     model = Line()
     before = signal.getsignal(signal.SIGINT)
-    history = fit(model, data(), data(50, 1), settings=settings(epochs=10**6), callbacks=[Press()], folder=tmp_path)
+    history = fit(
+        model, data(), data(50, 1), settings=settings(epochs=10**6), callbacks=[Press(ends=True)], folder=tmp_path
+    )
     assert history.stop == "interrupted"
     assert history.lines[-1]["step"] == 20
     saved, _ = read_tensors(tmp_path / "model.safetensors")
     assert all(torch.equal(saved[name], value) for name, value in model.state_dict().items())
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@contextmanager
+def handled_by(handler):
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_reaches_the_caller_when_the_step_is_finished_and_the_run_is_saved(tmp_path: Path) -> None:
+    model = Line()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, data(), data(50, 1), settings=settings(epochs=10**6), callbacks=[Press()], folder=tmp_path)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not model.training
+    saved, _ = read_tensors(tmp_path / "model.safetensors")
+    assert all(torch.equal(saved[name], value) for name, value in model.state_dict().items())
+    found = Checkpoints(tmp_path / "checkpoints").load()
+    assert found is not None
+    assert found[1]["step"] == 20
+
+
+def test_what_a_handler_of_ones_own_raises_reaches_the_caller() -> None:
+    def leave(number, frame):
+        raise SystemExit(7)
+
+    with handled_by(leave), pytest.raises(SystemExit) as raised:
+        fit(Line(), data(), data(50, 1), settings=settings(epochs=10**6), callbacks=[Press()])
+    assert raised.value.code == 7
+
+
+def test_training_goes_on_after_a_handler_that_returns() -> None:
+    seen: list[int] = []
+    one, other = Line(), Line()
+    with handled_by(lambda number, frame: seen.append(number)):
+        history = fit(one, data(), data(50, 1), settings=settings(), callbacks=[Press(times=2)])
+    fit(other, data(), data(50, 1), settings=settings())
+    assert seen == [signal.SIGINT] * 2
+    assert history.stop == "epochs"
+    assert same(one, other)
+
+
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    with handled_by(signal.SIG_IGN):
+        assert fit(Line(), data(), data(50, 1), settings=settings(), callbacks=[Press()]).stop == "epochs"
+
+
+def test_a_fit_in_a_thread_leaves_ctrl_c_to_the_main_thread() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(fit, Line(), data(), settings=settings()).result().stop == "epochs"
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -16,6 +16,8 @@ from sfumato.errors import SfumatoError
 if TYPE_CHECKING:
     from sfumato.data.dataset import Dataset
     from sfumato.estimator import Autoencoder
+    from sfumato.models._model import Model
+    from sfumato.training import Callback
 
 Options: Any = options_class()
 UNTOLD: Any = Options()
@@ -71,6 +73,7 @@ def fit(
         run=None if resume else run or True,
         resume=resume,
         config=config,
+        callbacks=[_end_on_ctrl_c()],
         progress=not say.quiet,
         opened=lambda dataset: _announce(dataset, say),
         **told,
@@ -81,6 +84,17 @@ def fit(
         say.note("Drawing pictures and writing the report")
     _conclude(auto, remake_report(auto, auto.data_) if report else None, say)
     return 130 if auto.history_.stop == "interrupted" else 0
+
+
+def _end_on_ctrl_c() -> Callback:
+    """What ends training on Ctrl-C with a run that is concluded as usual."""
+    from sfumato.training import Callback
+
+    class End(Callback):
+        def on_interrupt(self, model: Model) -> bool:
+            return True
+
+    return End()
 
 
 def _check(source: str | None, model: str | None, config: Path | None, resume: str | None, run: str | None) -> None:

@@ -68,6 +68,7 @@ def sweep(
         jobs=jobs,
         progress=not say.quiet and jobs == 1,
         told=say.note,
+        partial=True,
         **told,
     )
     files = _pages(found, report, seed, say)

@@ -30,6 +30,7 @@ from sfumato.data.streaming import Streamed, streams
 from sfumato.data.symbols import SymbolSchema, check_length
 from sfumato.data.vector import VectorSchema
 from sfumato.errors import SfumatoError
+from sfumato.isolation import isolated
 
 UNTOLD = DataOptions()
 MEANT_FOR = {
@@ -47,6 +48,7 @@ MEANT_FOR = {
 """The kind of schema on which the options act that are not for all data, and what they are for, in words."""
 
 
+@isolated
 def open_source(source: Any, options: DataOptions) -> Dataset:
     """Open whatever `source` is; see `sfumato.data.open`.
 

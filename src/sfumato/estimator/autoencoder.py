@@ -32,6 +32,7 @@ from sfumato.estimator.maps import Maps
 from sfumato.evaluation import How, Measure, Subject
 from sfumato.evaluation.doctor import Finding, diagnose
 from sfumato.evaluation.subject import ALL, MOST, held_out
+from sfumato.isolation import isolated
 from sfumato.models._protocols import Bounds, Encodes, able
 from sfumato.objectives import importance_bound
 
@@ -81,11 +82,13 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return cls(model=fitted.config.model, **fitted.config.told())._adopt(fitted)
 
     @classmethod
+    @isolated
     def trained(cls, config: Config, source: Any, **how: Unpack[fitting.How]) -> Self:
         """Train what a config says; `how` as `sfumato.estimator.fitting.train` takes it."""
         auto = cls(model=config.model, **config.told())
         return auto._adopt(fitting.train(config, auto._recorded(source), **how))
 
+    @isolated
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn schema and model from X.
 
@@ -103,14 +106,17 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         labelled = y is not None and isinstance(X, np.ndarray | Tensor)
         return self._adopt(fitting.train(config, (X, np.asarray(y)) if labelled else X))
 
+    @isolated
     def transform(self, X: Any) -> np.ndarray:
         """Latent means E[z | x], shape (N, L)."""
         return self.encode(self._known(X))
 
+    @isolated
     def inverse_transform(self, X: Any) -> Any:
         """Latents, shape (N, L), as examples: the point of p(x | z)."""
         return self.decode(X)
 
+    @isolated
     def score_samples(
         self, X: Any, *, samples: int = 16, seed: int = 0, given: Mapping[str, Any] | None = None
     ) -> np.ndarray:
@@ -144,16 +150,19 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         noise = torch.randn(samples, bounds.noise_size, generator=generator, dtype=torch.float64).to(like)
         scores = []
         raw = self.read(self._known(X))
-        for batch in self._batches(raw, given, samples):
-            x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
-            bound = importance_bound(bounds.log_weight(batch, samples, noise))
-            scores.append((bound - self.schema_.log_volume(x)).cpu().numpy())
+        with torch.inference_mode():
+            for batch in self._batches(raw, given, samples):
+                x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
+                bound = importance_bound(bounds.log_weight(batch, samples, noise))
+                scores.append((bound - self.schema_.log_volume(x)).cpu().numpy())
         return np.asarray(np.concatenate(scores) - self.schema_.beyond(raw))
 
+    @isolated
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`; higher is better."""
         return float(np.mean(self.score_samples(X)))
 
+    @isolated
     def evaluate(self, X: Any = None, **how: Unpack[evaluation.Asked]) -> list[Measure]:
         """Whether the model is any good: every measure that applies to it and to the data, on held-out examples.
 
@@ -176,6 +185,7 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         told = replace(told, factors=factors_at(told.factors, subject.index, len(held_out(data)[1])))
         return evaluation.evaluate(subject, told)
 
+    @isolated
     def diagnose(self, X: Any = None, *, quick: bool = False, seed: int = 0) -> list[Finding]:
         """What is wrong with the model, the worst first, and what cures it; one finding "healthy" if nothing is.
 
@@ -197,6 +207,7 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         history, told = self.history_, self.config_.to_dict()
         return diagnose(subject, history.lines, told, run=run, stop=history.stop, skipped=history.skipped, quick=quick)
 
+    @isolated
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Run:
         """Write a complete run folder; a bare name lies under `runs/`.
 
@@ -216,6 +227,7 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return run
 
     @classmethod
+    @isolated
     def load(cls, run: str | os.PathLike[str], *, device: str = "auto") -> Self:
         """Load a run by its name under `runs/` or its path.
 

@@ -12,11 +12,13 @@ from sfumato.config import Config, resolve
 from sfumato.errors import SfumatoError
 from sfumato.estimator import fitting
 from sfumato.estimator.autoencoder import Autoencoder
+from sfumato.isolation import isolated
 from sfumato.training import Callback
 
 Name = str | os.PathLike[str]
 
 
+@isolated
 def fit(
     source: Any = None,
     *,
@@ -66,6 +68,7 @@ def fit(
     return fit_config(chosen, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
 
 
+@isolated
 def fit_config(
     config: Config,
     source: Any = None,
@@ -94,6 +97,7 @@ def fit_config(
     return Autoencoder.trained(config, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
 
 
+@isolated
 def load(run: Name, *, device: str = "auto") -> Autoencoder:
     """Load a run by its name under `runs/` or its path.
 

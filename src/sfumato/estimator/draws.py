@@ -17,12 +17,14 @@ from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
 from sfumato.estimator.judging import reopened
 from sfumato.generators import seeded
+from sfumato.isolation import isolated
 from sfumato.models._protocols import Classifies, Forecasts, LatentSpace, Samples, able
 
 
 class Draws(Held):
     """What `Autoencoder` draws; see there."""
 
+    @isolated
     def sample(
         self,
         n: int = 1,
@@ -79,6 +81,7 @@ class Draws(Held):
                 conditions = filled(model, self.schema_, x.to(like), conditions, given or {}, seed=seed)
         return self.schema_.decode(x, conditions)
 
+    @isolated
     def fit_sampler(
         self, name: samplers.Name = "mixture", *, components: int = samplers.COMPONENTS, seed: int = 0
     ) -> Self:
@@ -107,6 +110,7 @@ class Draws(Held):
             self.fit_sampler(name)
         return self._samplers[name]
 
+    @isolated
     def forecast(
         self, X: Any, jumps: Sequence[float | str] | None = None, n: int = 1, *, noise: bool = True, seed: int = 0
     ) -> np.ndarray:
@@ -138,7 +142,7 @@ class Draws(Held):
         if not isinstance(schema, SequenceSchema):
             raise SfumatoError("forecast is for models of sequences")
         lengths = [jump / schema.unit for jump in schema.lengths(jumps)]
-        with seeded(next(model.parameters()).device, seed, model):
+        with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
             made = [forecasts.forecast(batch, lengths, n, noise=noise).cpu() for batch in self._batches(X, None)]
         raw: np.ndarray = self.schema_.decode(torch.cat(made))
         return raw

@@ -14,6 +14,7 @@ from sfumato.data.dataset import Dataset
 from sfumato.data.schema import Schema
 from sfumato.estimator import passes, samplers
 from sfumato.estimator.judging import named_set
+from sfumato.isolation import isolated
 from sfumato.models._model import Model
 from sfumato.training import History
 
@@ -37,6 +38,7 @@ class Held:
     def _batches(self, X: Any, given: Mapping[str, Any] | None, copies: int = 1) -> Iterator[Batch]:
         return passes.batches(self._model(), self.schema_, named_set(self.config_, self.schema_, X), given, copies)
 
+    @isolated
     def read(self, X: Any) -> Any:
         """Raw examples of a path, an array, a frame or a built-in set, checked against what was learned of the data.
 

@@ -16,6 +16,7 @@ from sfumato.estimator import passes
 from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
 from sfumato.generators import seeded
+from sfumato.isolation import isolated
 from sfumato.models._protocols import Classifies, Encodes, Reconstructs, able
 
 
@@ -29,6 +30,7 @@ def _can_classify(auto: Any) -> bool:
 class Maps(Held):
     """What `Autoencoder` makes of examples one by one; see there."""
 
+    @isolated
     def encode(
         self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0
     ) -> np.ndarray:
@@ -42,10 +44,11 @@ class Maps(Held):
         """
         model = passes.exact(self._model())
         encodes = able(model, Encodes, "encode")
-        with seeded(next(model.parameters()).device, seed, model):
+        with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
             posteriors = map(encodes.encode, self._batches(X, given))
             return np.concatenate([(q.sample() if noise else q.point()).cpu().numpy() for q in posteriors])
 
+    @isolated
     def decode(self, z: Any, given: Mapping[str, Any] | None = None) -> Any:
         """Codes as `encode` gives them, (N, L), as examples: the point of p(x | z, c).
 
@@ -68,6 +71,7 @@ class Maps(Held):
         return self.schema_.decode(x.cpu(), conditions)
 
     @available_if(_can_classify)
+    @isolated
     def predict_proba(self, X: Any) -> np.ndarray:
         """q(y | x), (N, K), the classes in the order of `classes_`; only of models that tell classes.
 
@@ -76,9 +80,11 @@ class Maps(Held):
         """
         model = passes.exact(self._model())
         told = able(model, Classifies, "tell classes", "m2")
-        return np.concatenate([told.classify(batch).cpu().numpy() for batch in self._batches(X, None)])
+        with torch.inference_mode():
+            return np.concatenate([told.classify(batch).cpu().numpy() for batch in self._batches(X, None)])
 
     @available_if(_can_classify)
+    @isolated
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of each example, (N,); only of models that tell classes."""
         return self.classes_[self.predict_proba(X).argmax(1)]
@@ -96,6 +102,7 @@ class Maps(Held):
             raise AttributeError("classes_ are there only where the first condition is a category")
         return np.array(self.schema_.classes())
 
+    @isolated
     def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0) -> Any:
         """The examples after encoding to latent means and decoding; of the kind the model was trained on.
 

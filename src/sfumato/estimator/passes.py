@@ -6,8 +6,6 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
-
 from sfumato.batch import Batch
 from sfumato.data.batches import Resident
 from sfumato.data.schema import Schema
@@ -45,11 +43,10 @@ def batches(
         conditions[:, kept] = encoded.given[:, kept]
     device = next(model.parameters()).device
     place = "cpu" if device.type == "mps" else device
-    with torch.inference_mode():
-        for batch in Resident(encoded.x, conditions, time=encoded.time).epoch(at_a_time(schema.spec, copies)):
-            batch = batch.to(place)
-            c = None if batch.given is None else batch.given.double()
-            yield Batch(batch.x.double(), c, batch.mask, batch.time)
+    for batch in Resident(encoded.x, conditions, time=encoded.time).epoch(at_a_time(schema.spec, copies)):
+        batch = batch.to(place)
+        c = None if batch.given is None else batch.given.double()
+        yield Batch(batch.x.double(), c, batch.mask, batch.time)
 
 
 def at_a_time(spec: DataSpec, copies: int = 1) -> int:

@@ -12,6 +12,7 @@ from sfumato.evaluation.how import Asked, How
 from sfumato.evaluation.measure import FAMILIES, Measure
 from sfumato.evaluation.saved import read, write
 from sfumato.evaluation.subject import Subject, still
+from sfumato.isolation import isolated
 
 __all__ = ["FAMILIES", "Asked", "How", "Measure", "Subject", "evaluate", "read", "write"]
 
@@ -26,6 +27,7 @@ BY_FAMILY: dict[str, tuple[Callable[[Subject, How], list[Measure]], ...]] = {
 """Each asks for what the model can do and what the data are, and gives no measure where it does not apply."""
 
 
+@isolated
 def evaluate(subject: Subject, how: How | None = None) -> list[Measure]:
     """All measures of the families asked for, in the order of `FAMILIES`; a function of `how.seed`."""
     how = how or How()

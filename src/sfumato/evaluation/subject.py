@@ -17,6 +17,7 @@ from sfumato.data.dataset import Dataset
 from sfumato.data.schema import Schema
 from sfumato.distributions import Normal
 from sfumato.generators import seeded
+from sfumato.isolation import isolated
 from sfumato.models._model import Model
 from sfumato.models._protocols import Autoencoding, LatentSpace, able
 from sfumato.objectives import rate
@@ -59,6 +60,7 @@ class Subject:
     index: np.ndarray
 
     @classmethod
+    @isolated
     def of(
         cls, model: Model, schema: Schema, data: Dataset, seed: int, *, most: int = MOST, part: str | None = None
     ) -> Subject:

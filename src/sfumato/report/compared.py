@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sfumato.isolation import isolated
 from sfumato.report import beside
 from sfumato.report.page import TITLES, duration, plain
 from sfumato.report.rendering import embedded, write
@@ -18,6 +19,7 @@ NUMBERED = 10
 """More configurations than this are told apart by numbers, and folded away where each has a place of its own."""
 
 
+@isolated
 def compared(found: Comparison, path: Path, *, seed: int = 0) -> Path:
     """Write a comparison as a page: what is best, pictures, measures, runs, what to type next.
 

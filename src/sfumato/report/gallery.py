@@ -9,6 +9,7 @@ from typing import Any
 from sfumato.data.dataset import Dataset
 from sfumato.estimator import Autoencoder
 from sfumato.evaluation.subject import Subject, still
+from sfumato.isolation import isolated
 from sfumato.report import codebooks, of_pictures, of_plane, of_sequences, of_symbols, of_tables
 from sfumato.report.curves import curves, terms
 from sfumato.report.look import Picture, save
@@ -16,6 +17,7 @@ from sfumato.report.look import Picture, save
 Metrics = Sequence[Mapping[str, Any]]
 
 
+@isolated
 def pictures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 0) -> list[Picture]:
     """Draw what there is to see of a fitted model into `folder`, and its twins on dark paper into `folder/dark`.
 

@@ -13,6 +13,7 @@ from sfumato.data.options import DataOptions
 from sfumato.data.schema import Schema
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import FAMILIES, Measure
+from sfumato.isolation import isolated
 from sfumato.studies import votes
 from sfumato.studies.contender import SAME, Contender, contenders
 
@@ -120,6 +121,7 @@ class Comparison:
         return told
 
 
+@isolated
 def compare(runs: Sequence[str], X: Any = None, *, seed: int = 0, device: str = "auto") -> Comparison:
     """Runs of one data set beside each other.
 
@@ -137,6 +139,7 @@ def compare(runs: Sequence[str], X: Any = None, *, seed: int = 0, device: str = 
     return beside(contenders(runs, X, seed=seed, device=device))
 
 
+@isolated
 def beside(found: Sequence[Contender]) -> Comparison:
     """What `compare` makes of runs that were read already.
 

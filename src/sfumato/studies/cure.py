@@ -11,6 +11,7 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fit_config
 from sfumato.evaluation import Measure
 from sfumato.evaluation.doctor import Finding
+from sfumato.isolation import isolated
 from sfumato.studies.comparison import APART
 
 BOUND = "−ELBO"
@@ -107,6 +108,7 @@ def cures_of(findings: Sequence[Finding]) -> dict[str, Any]:
     return found
 
 
+@isolated
 def cure(
     auto: Autoencoder,
     X: Any = None,

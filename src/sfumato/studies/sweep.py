@@ -15,6 +15,7 @@ from sfumato.data.dataset import Dataset
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fitting
 from sfumato.estimator.fitting import Fitted
+from sfumato.isolation import isolated
 from sfumato.studies import plan, training
 from sfumato.studies.comparison import Comparison, compare
 from sfumato.studies.contender import PLAIN
@@ -50,6 +51,7 @@ class Sweep:
     comparison: Comparison | None
 
 
+@isolated
 def sweep(
     source: Any,
     models: Sequence[str] = ("vae",),
@@ -63,6 +65,7 @@ def sweep(
     jobs: int = 1,
     progress: bool = False,
     told: Callable[[str], None] = lambda line: None,
+    partial: bool = False,
     **options: Any,
 ) -> Sweep:
     """Train models × options × seeds on one source, and compare them.
@@ -82,10 +85,12 @@ def sweep(
         jobs: runs at a time, each in a process of its own.
         progress: show how each training goes; with one job.
         told: given a line for each run that is done.
+        partial: after Ctrl-C, return what is done, in place of raising KeyboardInterrupt.
         options: of data, models and training, by name; a model takes those it has.
 
     Raises:
         SfumatoError: if anything asked for is not usable, or all runs failed.
+        KeyboardInterrupt: after Ctrl-C; what is done is in the folder, and the same call goes on with it.
     """
     grid = dict(grid or {})
     options = {name: value for name, value in options.items() if value is not None}
@@ -115,6 +120,8 @@ def sweep(
             if runner.stopped:
                 break
             looking.tell({number: [ledger.outcomes[one.name] for one in found] for number, found in asked.items()})
+    if runner.stopped and not partial:
+        raise KeyboardInterrupt
     done = ledger.finished()
     if not done and not runner.stopped:
         raise SfumatoError(next((one.failed for one in ledger.outcomes.values() if one.failed), "no run was made"))

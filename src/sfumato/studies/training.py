@@ -53,8 +53,6 @@ def train(config: Config, source: Any, path: Path, by: str, *, progress: bool = 
     else:
         auto = fit_config(config, source, run=path, progress=progress)
     stop = auto.history_.stop
-    if stop == "interrupted":
-        return Outcome(stop=stop)
     measure = validated(auto, by)
     return Outcome(measure.value, measure.error, stop)
 

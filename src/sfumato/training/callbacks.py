@@ -27,5 +27,11 @@ class Callback:
     def on_validation(self, model: Model, line: Mapping[str, Any]) -> bool | None:
         """A line of means over the validation part; the model holds the weights that were validated."""
 
+    def on_interrupt(self, model: Model) -> bool | None:
+        """After Ctrl-C, with the step finished and the run saved; True ends training, and `fit` returns.
+
+        Otherwise the signal goes to the handler that was there before, and `fit` raises what that raises.
+        """
+
     def on_end(self, model: Model, history: History) -> None:
         """After the last step; the model holds its best weights."""

@@ -15,6 +15,7 @@ from sfumato.batch import Batch
 from sfumato.distributions import noise
 from sfumato.errors import SfumatoError
 from sfumato.generators import seeded
+from sfumato.isolation import isolated
 from sfumato.models._model import Model
 from sfumato.training import parallel, randomness, schedules
 from sfumato.training.callbacks import Callback
@@ -37,6 +38,7 @@ AGREE = 10
 """Steps between the moments at which several processes agree on whether to stop."""
 
 
+@isolated
 def fit(
     model: Model,
     train: Batches,
@@ -70,6 +72,8 @@ def fit(
         The history: lines of metrics, the best step, why it stopped.
 
     Raises:
+        KeyboardInterrupt: after Ctrl-C, when the step is finished, the best weights are in `model` and the folder is
+            whole; or whatever the user's own handler of SIGINT raises. Where that returns, training goes on.
         SfumatoError: if there is nothing to train on, restarts are asked for, the device is not there, the folder holds
             another training and `resume` is False, or the loss stays not finite.
     """
@@ -111,6 +115,7 @@ def fit(
         saved = time.perf_counter()
         model.train()
         stop = "patience" if state.tired else ""
+        raised: BaseException | None = None
         shown.begin(state.step)
         try:
             for watcher in watchers:
@@ -133,7 +138,11 @@ def fit(
                         saved = now
                     if group.world == 1 or state.step % AGREE == 0:
                         if group.any(interrupt.asked, device):
-                            stop = "interrupted"
+                            store.save(now - begun)
+                            ends = group.any(any(one.on_interrupt(model) for one in watchers), device)
+                            raised = None if ends else interrupt.deliver()
+                            if ends or group.any(raised is not None, device):
+                                stop = "interrupted"
                         elif not stop and group.any(now - begun >= limit, device):
                             stop = "max_time"
                     if stop or done == per_epoch or state.step == total:
@@ -158,6 +167,8 @@ def fit(
         for watcher in watchers:
             watcher.on_end(model, state.history)
         group.wait()
+    if raised is not None:
+        raise raised
     return state.history
 
 

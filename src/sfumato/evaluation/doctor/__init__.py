@@ -14,6 +14,7 @@ from sfumato.evaluation.doctor.case import Case
 from sfumato.evaluation.doctor.finding import HEALTHY, Finding
 from sfumato.evaluation.subject import Subject, still
 from sfumato.files import named
+from sfumato.isolation import isolated
 
 __all__ = ["CHECKS", "HEALTHY", "Case", "Finding", "diagnose"]
 
@@ -59,6 +60,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
 """What one sickness brings with it is not told beside it."""
 
 
+@isolated
 def diagnose(
     subject: Subject,
     lines: Sequence[Mapping[str, Any]],
