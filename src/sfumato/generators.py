@@ -12,12 +12,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from sfumato.errors import SfumatoError
 
 _CURRENT: ContextVar[Mapping[str, torch.Generator] | None] = ContextVar("generators", default=None)
 _SWAP = threading.RLock()
@@ -26,6 +30,30 @@ _SWAP = threading.RLock()
 def fresh_seed() -> int:
     """A new seed from the system's entropy, below 2^32; no generator of the user's is touched."""
     return secrets.randbits(32)
+
+
+def chosen_seed(seed: Any) -> int:
+    """A seed as users give it, as a whole number.
+
+    Args:
+        seed: None for `fresh_seed`, a whole number, or a generator of numpy's, which one number is drawn from.
+
+    Raises:
+        SfumatoError: if it is none of these, or below 0.
+
+    >>> chosen_seed(7), chosen_seed(np.random.RandomState(0)) == chosen_seed(np.random.RandomState(0))
+    (7, True)
+    """
+    if seed is None:
+        return fresh_seed()
+    if isinstance(seed, np.random.RandomState):
+        return int(seed.randint(2**31))
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**32))
+    whole = isinstance(seed, Integral) and not isinstance(seed, bool | np.bool)
+    if not whole or not 0 <= int(seed) < 2**63:
+        raise SfumatoError(f"seed is {seed!r}: give a whole number of at least 0, or None for a new one each time")
+    return int(seed)
 
 
 def current(device: torch.device) -> torch.Generator | None:

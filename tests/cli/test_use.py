@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def test_samples_have_the_columns_of_the_table_and_the_value_asked_for(cli, bird
 
 def test_samples_go_to_stdout_as_csv_when_no_file_is_named(cli, birds):
     said = cli("sample", birds, "-n", 3)
-    assert said.err == ""
+    assert re.fullmatch(r"Drawn with --seed \d+\n", said.err)
     assert len(rows(said.out)) == 3
     assert list(rows(said.out)[0]) == HEADER.split(",")
 
@@ -49,6 +50,19 @@ def test_the_seed_decides_the_samples(cli, moons):
     one, same, other = (cli("sample", moons, "-n", 5, "--seed", seed).out for seed in (1, 1, 2))
     assert one == same
     assert one != other
+
+
+def test_without_a_seed_each_draw_is_new_and_says_how_to_repeat_it(cli, moons):
+    one, other = (cli("sample", moons, "-n", 5) for _ in range(2))
+    assert one.out != other.out
+    assert cli("sample", moons, "-n", 5, *one.err.split()[-2:]).out == one.out
+    told = json.loads(cli("sample", moons, "-n", 5, "--json", "--quiet").out)
+    again = json.loads(cli("sample", moons, "-n", 5, "--json", "--seed", told["seed"]).out)
+    assert again == told
+    cli("sample", moons, "-n", 5, "-o", "points.csv")
+    drawn = json.loads(cli("encode", moons, "points.csv", "--draw", "--json").out)
+    assert json.loads(cli("encode", moons, "points.csv", "--draw", "--json", "--seed", drawn["seed"]).out) == drawn
+    assert "seed" not in json.loads(cli("encode", moons, "points.csv", "--json").out)
 
 
 def test_temperature_zero_takes_the_latent_mean(cli, moons):

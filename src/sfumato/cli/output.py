@@ -21,6 +21,9 @@ from sfumato.errors import SfumatoError
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DEVICE = Parameter(group=OUTPUT, help="where to compute", metavar="auto|cpu|cuda|mps", show_choices=False)
 SEED = Parameter(group=OUTPUT, help="seed of all that is drawn", metavar="N", converter=whole)
+FRESH = Parameter(
+    group=OUTPUT, help="seed of all that is drawn", metavar="N", converter=whole, show_default="a new one each time"
+)
 
 
 @Parameter(name="*")
@@ -42,6 +45,15 @@ class Say:
         """A word to the person, beside the result."""
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
+
+    def seed(self, seed: int | None) -> int:
+        """The seed to draw with: `seed`, or a new one, which the person is told so that the draw can be repeated."""
+        from sfumato.generators import chosen_seed
+
+        if seed is None:
+            seed = chosen_seed(None)
+            self.note(f"Drawn with --seed {seed}")
+        return seed
 
     def result(self, values: Mapping[str, Any], text: Callable[[], str]) -> None:
         """The result: as JSON if asked for, otherwise as text."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from sfumato.cli.flags import WHOLE, pairs
-from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, as_text, number, table
+from sfumato.cli.output import DEVICE, FRESH, NOWHERE, SEED, TALK, Device, Out, Say, as_text, number, table
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def sample(
     marginal: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     temperature: Annotated[float, Parameter(metavar="X")] = 1.0,
     sampler: Literal["prior", "mixture", "flow"] = "prior",
-    seed: Annotated[int, SEED] = 0,
+    seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
     say: Say = TALK,
@@ -61,10 +61,11 @@ def sample(
         raise SfumatoError(f"-n {n}: ask for at least one example")
     out.check()
     auto = _load(run, device)
+    seed = say.seed(seed)
     raw = auto.sample(
         n, pairs("--given", given), seed=seed, temperature=temperature, marginal=marginal, sampler=sampler
     )
-    _deliver(auto, raw, n, "samples", out, say)
+    _deliver(auto, raw, n, "samples", out, say, seed)
 
 
 def reconstruct(
@@ -74,7 +75,7 @@ def reconstruct(
     *,
     given: Given = None,
     draw: Draw = False,
-    seed: Annotated[int, SEED] = 0,
+    seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
     say: Say = TALK,
@@ -92,8 +93,9 @@ def reconstruct(
     out.check()
     auto = _load(run, device)
     examples = _read(auto, file)
+    seed = say.seed(seed) if draw else None
     made = auto.reconstruct(examples, pairs("--given", given), noise=draw, seed=seed)
-    _deliver(auto, made, len(made), "reconstructions", out, say, beside=(examples, file))
+    _deliver(auto, made, len(made), "reconstructions", out, say, seed, beside=(examples, file))
 
 
 def encode(
@@ -103,7 +105,7 @@ def encode(
     *,
     given: Given = None,
     draw: Draw = False,
-    seed: Annotated[int, SEED] = 0,
+    seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
     say: Say = TALK,
@@ -123,9 +125,10 @@ def encode(
     out.check()
     auto = _load(run, device)
     examples = _read(auto, file)
+    seed = say.seed(seed) if draw else None
     codes = auto.encode(examples, pairs("--given", given), noise=draw, seed=seed)
     columns = {f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}
-    _columns(columns, out, say, _named(auto, examples, file))
+    _columns(columns, out, say, _named(auto, examples, file), seed)
 
 
 def predict(
@@ -226,7 +229,7 @@ def forecast(
     *,
     jumps: Annotated[str | None, Parameter(metavar="X,X,…", show_default="one typical step")] = None,
     n: Annotated[int, WHOLE, Parameter(name="-n")] = 100,
-    seed: Annotated[int, SEED] = 0,
+    seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
     say: Say = TALK,
@@ -252,12 +255,14 @@ def forecast(
     auto = _load(run, device)
     examples = _read(auto, file)
     asked = None if jumps is None else jumps.split(",")
+    seed = say.seed(seed)
     found = auto.forecast(examples, asked, n, seed=seed)
     if out.out is not None and out.out.suffix == ".npy":
         from sfumato.data import arrays
 
         arrays.write(found, out.out)
-        say.written({"out": out.out, "examples": len(found)}, lambda: f"{len(found)} × {n} futures in {out.out}")
+        told = {"out": out.out, "examples": len(found), "seed": seed}
+        say.written(told, lambda: f"{len(found)} × {n} futures in {out.out}")
         return
     values = found.reshape(*found.shape[:3], -1)
     index = np.indices(found.shape[:3]).reshape(3, -1)
@@ -270,7 +275,7 @@ def forecast(
     columns: dict[str, Any] = when | {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]} | when
     columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(schema.names)}
     ids = _named(auto, examples, file) or {"id": list(range(len(found)))}
-    _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()})
+    _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()}, seed)
 
 
 def _load(run: str, device: Device) -> Autoencoder:
@@ -294,7 +299,14 @@ def _named(auto: Autoencoder, examples: Any, source: str) -> dict[str, list[Any]
 
 
 def _deliver(
-    auto: Autoencoder, raw: Any, n: int, what: str, out: Out, say: Say, beside: tuple[Any, str] | None = None
+    auto: Autoencoder,
+    raw: Any,
+    n: int,
+    what: str,
+    out: Out,
+    say: Say,
+    seed: int | None,
+    beside: tuple[Any, str] | None = None,
 ) -> None:
     """Write `raw` where it was asked to go; without a file, text goes to stdout as it is, all but pictures as CSV.
 
@@ -312,10 +324,10 @@ def _deliver(
         raise SfumatoError("pictures need a place to go: add -o grid.png, -o folder or -o pictures.npy")
     if path is not None:
         write(path)
-        say.written({"out": path, "examples": n}, lambda: f"{n} {what} written to {path}")
+        say.written({"out": path, "examples": n} | _drawn(seed), lambda: f"{n} {what} written to {path}")
     elif say.json:
         named = {} if beside is None else _named(auto, *beside)
-        say.result(named | {what: _records(raw)}, str)
+        say.result(_drawn(seed) | named | {what: _records(raw)}, str)
     else:
         sys.stdout.write(as_text(write, schema.spoken))
 
@@ -330,13 +342,20 @@ def _records(raw: Any) -> list[Any]:
     return rows
 
 
-def _columns(columns: dict[str, np.ndarray], out: Out, say: Say, named: dict[str, list[Any]]) -> None:
+def _drawn(seed: int | None) -> dict[str, int]:
+    """The seed beside a result in JSON; nothing where nothing was drawn."""
+    return {} if seed is None else {"seed": seed}
+
+
+def _columns(
+    columns: dict[str, np.ndarray], out: Out, say: Say, named: dict[str, list[Any]], seed: int | None = None
+) -> None:
     n = len(next(iter(columns.values())))
     if out.out is not None:
         _save(columns, out.out, named)
-        say.written({"out": out.out, "examples": n}, lambda: f"{n} rows written to {out.out}")
+        say.written({"out": out.out, "examples": n} | _drawn(seed), lambda: f"{n} rows written to {out.out}")
     elif say.json:
-        say.result(named | {name: column.tolist() for name, column in columns.items()}, str)
+        say.result(_drawn(seed) | named | {name: column.tolist() for name, column in columns.items()}, str)
     else:
         sys.stdout.write(as_text(lambda place: _save(columns, place, named)))
 

@@ -16,7 +16,7 @@ from sfumato.estimator import passes, samplers
 from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
 from sfumato.estimator.judging import reopened
-from sfumato.generators import seeded
+from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.models._protocols import Classifies, Forecasts, LatentSpace, Samples, able
 
@@ -30,7 +30,7 @@ class Draws(Held):
         n: int = 1,
         given: Mapping[str, Any] | None = None,
         *,
-        seed: int = 0,
+        seed: int | None = None,
         temperature: float = 1.0,
         marginal: bool = False,
         noise: bool = True,
@@ -41,7 +41,7 @@ class Draws(Held):
         Args:
             n: how many.
             given: conditions, name → one value, or n values. Those not named are drawn from the training data.
-            seed: the same seed gives the same examples.
+            seed: the same seed gives the same examples; None draws new ones each time.
             temperature: factor on the noise of the latents inside the component, slab or flow that they are drawn
                 from; which one it is is drawn by the weights at every temperature. Of discrete codes, what their
                 logits are divided by.
@@ -56,7 +56,7 @@ class Draws(Held):
                 temperature is too small.
         """
         model = self._model()
-        samples = able(model, Samples, "sample")
+        samples, seed = able(model, Samples, "sample"), chosen_seed(seed)
         _check_number(n, "example")
         if not 0 <= temperature < math.inf:
             raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
@@ -112,7 +112,13 @@ class Draws(Held):
 
     @isolated
     def forecast(
-        self, X: Any, jumps: Sequence[float | str] | None = None, n: int = 1, *, noise: bool = True, seed: int = 0
+        self,
+        X: Any,
+        jumps: Sequence[float | str] | None = None,
+        n: int = 1,
+        *,
+        noise: bool = True,
+        seed: int | None = None,
     ) -> np.ndarray:
         """n futures of each sequence after its last observed step, (N, n, len(jumps), D), or (N, n, len(jumps)).
 
@@ -130,13 +136,13 @@ class Draws(Held):
                 those are dates, seconds or such as "6h", "1d" and "2w". None is one typical step.
             n: futures of each sequence.
             noise: draw observations too; False gives the point of p(x | z) of each drawn state.
-            seed: of the draws.
+            seed: the same seed gives the same futures; None draws new ones each time.
 
         Raises:
             SfumatoError: if the model is none of sequences, or n or a jump is not above 0.
         """
         model = passes.exact(self._model())
-        forecasts = able(model, Forecasts, "forecast", "td_vae")
+        forecasts, seed = able(model, Forecasts, "forecast", "td_vae"), chosen_seed(seed)
         _check_number(n, "future")
         schema = self.schema_
         if not isinstance(schema, SequenceSchema):

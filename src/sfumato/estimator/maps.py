@@ -15,7 +15,7 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import passes
 from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
-from sfumato.generators import seeded
+from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.models._protocols import Classifies, Encodes, Reconstructs, able
 
@@ -32,7 +32,7 @@ class Maps(Held):
 
     @isolated
     def encode(
-        self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0
+        self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int | None = None
     ) -> np.ndarray:
         """Latent means E[z | x, c], shape (N, L); whole numbers where the model's codes are discrete.
 
@@ -40,10 +40,10 @@ class Maps(Held):
             X: the examples; columns of a frame may stand in any order.
             given: conditions that replace those in X, name → value or N values.
             noise: draw z from q(z | x, c) instead of taking its mean.
-            seed: of the draw.
+            seed: of the draw; None draws anew each time.
         """
         model = passes.exact(self._model())
-        encodes = able(model, Encodes, "encode")
+        encodes, seed = able(model, Encodes, "encode"), chosen_seed(seed)
         with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
             posteriors = map(encodes.encode, self._batches(X, given))
             return np.concatenate([(q.sample() if noise else q.point()).cpu().numpy() for q in posteriors])
@@ -103,7 +103,9 @@ class Maps(Held):
         return np.array(self.schema_.classes())
 
     @isolated
-    def reconstruct(self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int = 0) -> Any:
+    def reconstruct(
+        self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int | None = None
+    ) -> Any:
         """The examples after encoding to latent means and decoding; of the kind the model was trained on.
 
         A pandas frame has the index of X where X has one; an array of sequences has NaN where those of X have ended.
@@ -112,10 +114,10 @@ class Maps(Held):
             X: the examples.
             given: conditions that replace those in X, name → value or N values.
             noise: draw z from q(z | x, c) and x from p(x | z, c), instead of taking the point of each.
-            seed: of the draws.
+            seed: of the draws; None draws anew each time.
         """
         model = passes.exact(self._model())
-        reconstructs = able(model, Reconstructs, "reconstruct")
+        reconstructs, seed = able(model, Reconstructs, "reconstruct"), chosen_seed(seed)
         raw = self.read(X)
         batches = list(self._batches(raw, given))
         with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
