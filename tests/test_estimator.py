@@ -55,7 +55,7 @@ def conditional(**options):
 
 def test_every_option_of_every_model_is_a_parameter():
     names = set(Autoencoder().get_params())
-    assert names == {"model", *settings()}
+    assert names == {"model", *settings(), "random_state", "verbose"}
     for name in models.names():
         assert {option.name for option in models.options(name)} <= names
     assert not names & set(dir(Autoencoder)), "an option would hide a method"

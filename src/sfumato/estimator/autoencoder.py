@@ -13,11 +13,12 @@ from typing import Any, Self, Unpack
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
-from sklearn.utils import Tags, estimator_html_repr
+from sklearn.metrics import accuracy_score
+from sklearn.utils import ClassifierTags, Tags, check_consistent_length, estimator_html_repr
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from sfumato import evaluation
+from sfumato import evaluation, models
 from sfumato.artifacts import Run
 from sfumato.config import Config, resolve, settings
 from sfumato.data import arrays, lines
@@ -29,12 +30,19 @@ from sfumato.estimator.draws import Draws
 from sfumato.estimator.fitting import Fitted
 from sfumato.estimator.judging import factors_at, judged
 from sfumato.estimator.maps import Maps
+from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import How, Measure, Subject
 from sfumato.evaluation.doctor import Finding, diagnose
 from sfumato.evaluation.subject import ALL, MOST, held_out
+from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
 from sfumato.models._protocols import Bounds, Encodes, able
 from sfumato.objectives import importance_bound
+
+OF_SCIKIT_LEARN = {"random_state": None, "verbose": False}
+"""What scikit-learn's users type, and its default."""
+FEW_STEPS = 100
+"""With fewer, nobody should expect a classifier to be right."""
 
 
 class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
@@ -47,8 +55,14 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     Maps from example to result are computed in double precision with noise that is the same for each example, so that
     a result does not depend on which other examples were asked for with it.
 
+    With a model that tells classes (m2) it is a scikit-learn classifier: `fit(X, y)` with labels for all rows or some,
+    `predict`, `predict_proba`, and `score` is the accuracy.
+
     Args:
         model: the model's name, see `sfumato.models.names`.
+        random_state: as in scikit-learn, in place of `seed`: a whole number is the seed, and numpy's generators give
+            one for each `fit`. None leaves it to `seed`, whose default is 0, so that `fit` repeats itself.
+        verbose: show how the training goes.
         **options: every option of the data, of any model and of the training, by name. None is *not said*: chosen
             from the data, or the default. Options of another model than `model` are refused by `fit`.
 
@@ -68,11 +82,14 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     ((100, 2), (5, 3))
     """
 
-    def __init__(self, model: str = "vae", **options: Any) -> None:
+    def __init__(
+        self, model: str = "vae", *, random_state: Any = None, verbose: bool | int = False, **options: Any
+    ) -> None:
         for name in options:
             if name not in settings():
-                raise SfumatoError(f"there is no option {name!r}: {did_you_mean(name, (*settings(), 'model'))}")
-        self.model = model
+                known = (*settings(), "model", *OF_SCIKIT_LEARN)
+                raise SfumatoError(f"there is no option {name!r}: {did_you_mean(name, known)}")
+        self.model, self.random_state, self.verbose = model, random_state, verbose
         for name in settings():
             setattr(self, name, options.get(name))
 
@@ -94,17 +111,30 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
         Args:
             X: the examples, shape (N, D) or whatever `sfumato.fit` takes.
-            y: a label for each row of an array. It stratifies the split, and conditional models are given it. Labels
-                of a frame are a column of it, named by the options `label` or `given`.
+            y: a label for each row of an array or a frame, which conditional models are given; that of an array
+                stratifies the split too. Labels of a frame can also be a column of it, named by the options `label`
+                or `given`. A classifier (m2) takes None, NaN, or −1 beside classes 0, 1, … for *no label*.
 
         Raises:
             SfumatoError: if an option or the data cannot be used.
         """
-        options = {name: value for name, value in self.get_params(deep=False).items() if name != "model"}
-        config = resolve(self.model, options)
+        config = resolve(self.model, {name: getattr(self, name) for name in settings()})
+        if self.random_state is not None:
+            if self.seed is not None:  # type: ignore[attr-defined]
+                raise SfumatoError("random_state and seed are both given; they are one thing, so leave one out")
+            config = config.with_options({"seed": chosen_seed(self.random_state)})
         X = self._checked(X, reset=True)
-        labelled = y is not None and isinstance(X, np.ndarray | Tensor)
-        return self._adopt(fitting.train(config, (X, np.asarray(y)) if labelled else X))
+        if y is None and self.is_classifier and not config.data.given and isinstance(X, np.ndarray):
+            raise SfumatoError(f"{self.model} requires y to be passed, but the target y is None; give a class a row")
+        dtype = None
+        if y is not None and (is_frame(X) or isinstance(X, np.ndarray | Tensor)):
+            if models.classifies(self.model):
+                check_consistent_length(X, y)
+                y, dtype = classified(y)
+            X, config = joined(X, np.asarray(y), config)
+        self._adopt(fitting.train(config, X, progress=bool(self.verbose)))
+        self._label_dtype = dtype
+        return self
 
     @isolated
     def transform(self, X: Any) -> np.ndarray:
@@ -158,9 +188,11 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return np.asarray(np.concatenate(scores) - self.schema_.beyond(raw))
 
     @isolated
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean of `score_samples`; higher is better."""
-        return float(np.mean(self.score_samples(X)))
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean of `score_samples`, or of a classifier that is given y the accuracy; higher is better."""
+        if y is not None and self.is_classifier:
+            return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+        return float(np.average(self.score_samples(X), weights=sample_weight))
 
     @isolated
     def evaluate(self, X: Any = None, **how: Unpack[evaluation.Asked]) -> list[Measure]:
@@ -250,6 +282,9 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
             return X
         if (text := lines.strings(X)) is not None:
             return text
+        # To scikit-learn a frame without names is an array, whose classifier must not hang on how it was held.
+        if self.is_classifier and not self.given and unnamed(X):  # type: ignore[attr-defined]
+            X = X.to_numpy()
         if is_frame(X):
             if reset or "n_features_in_" in vars(self):
                 validate_data(self, X, reset=reset, skip_check_array=True)
@@ -285,6 +320,10 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        if self.is_classifier:
+            short = self.steps is not None and self.steps < FEW_STEPS  # type: ignore[attr-defined]
+            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags(poor_score=short)
+            tags.target_tags.required = not self.given  # type: ignore[attr-defined]
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []
         return tags
@@ -292,8 +331,8 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 def _signature() -> Signature:
     """scikit-learn reads an estimator's parameters from the signature of its constructor."""
-    names = ["model", *settings()]
-    parameters = [Parameter(name, Parameter.KEYWORD_ONLY, default="vae" if name == "model" else None) for name in names]
+    defaults = {"model": "vae", **dict.fromkeys(settings()), **OF_SCIKIT_LEARN}
+    parameters = [Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()]
     return Signature([Parameter("self", Parameter.POSITIONAL_ONLY), *parameters])
 
 

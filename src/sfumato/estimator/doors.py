@@ -12,6 +12,7 @@ from sfumato.config import Config, resolve
 from sfumato.errors import SfumatoError
 from sfumato.estimator import fitting
 from sfumato.estimator.autoencoder import Autoencoder
+from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
 from sfumato.training import Callback
 
@@ -48,11 +49,17 @@ def fit(
         callbacks: told of what happens while training.
         progress: show a progress bar.
         opened: called with the `Dataset` before training starts, to show what was understood of it.
-        options: of the data, the model and the training, by name.
+        options: of the data, the model and the training, by name. As in scikit-learn `random_state` may be given for
+            `seed`, and `verbose` for `progress`.
 
     Raises:
         SfumatoError: if the source, a name or a value is not usable.
     """
+    progress = progress or bool(options.pop("verbose", False))
+    if (state := options.pop("random_state", None)) is not None:
+        if options.get("seed") is not None:
+            raise SfumatoError("random_state and seed are both given; they are one thing, so leave one out")
+        options["seed"] = chosen_seed(state)
     if resume is not None:
         for name, value in (("model", model), ("run", run), ("config", config)):
             if value is not None:

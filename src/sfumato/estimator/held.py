@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sfumato import models
 from sfumato.artifacts import Run
 from sfumato.batch import Batch
 from sfumato.config import Config
@@ -16,6 +18,7 @@ from sfumato.estimator import passes, samplers
 from sfumato.estimator.judging import named_set
 from sfumato.isolation import isolated
 from sfumato.models._model import Model
+from sfumato.models._protocols import Classifies
 from sfumato.training import History
 
 
@@ -28,8 +31,23 @@ class Held:
     history_: History
     data_: Dataset | None
     run_: Run | None
+    _label_dtype: np.dtype | None = None
     _samplers: dict[str, samplers.Sampler]
     _n_features_out: int
+
+    if TYPE_CHECKING:
+
+        def _known(self, X: Any) -> Any:
+            """X with the features that `fit` saw; see `Autoencoder`."""
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the model tells classes, or will once it is fitted."""
+        fitted = vars(self).get("model_")
+        if fitted is not None:
+            return isinstance(fitted, Classifies)
+        name = vars(self)["model"]
+        return name in models.names() and models.classifies(name)
 
     def _model(self) -> Model:
         check_is_fitted(self, "model_")

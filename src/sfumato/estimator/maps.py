@@ -21,8 +21,8 @@ from sfumato.models._protocols import Classifies, Encodes, Reconstructs, able
 
 
 def _can_classify(auto: Any) -> bool:
-    """Whether the model tells classes; scikit-learn's own checks take whatever has `predict` for a classifier."""
-    if isinstance(vars(auto).get("model_"), Classifies):
+    """Whether the model tells classes, or will; scikit-learn's own checks take what has `predict` for a classifier."""
+    if auto.is_classifier:
         return True
     raise AttributeError(f"a model of the kind {auto.model} cannot tell classes; choose m2")
 
@@ -81,7 +81,7 @@ class Maps(Held):
         model = passes.exact(self._model())
         told = able(model, Classifies, "tell classes", "m2")
         with torch.inference_mode():
-            return np.concatenate([told.classify(batch).cpu().numpy() for batch in self._batches(X, None)])
+            return np.concatenate([told.classify(batch).cpu().numpy() for batch in self._batches(self._known(X), None)])
 
     @available_if(_can_classify)
     @isolated
@@ -100,7 +100,9 @@ class Maps(Held):
         given = self.schema_.spec.given
         if not given or given[0].kind != "category":
             raise AttributeError("classes_ are there only where the first condition is a category")
-        return np.array(self.schema_.classes())
+        classes = np.array(self.schema_.classes())
+        # Whole numbers are floats where a label is missing.
+        return classes if self._label_dtype is None else classes.astype(self._label_dtype)
 
     @isolated
     def reconstruct(

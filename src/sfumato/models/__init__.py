@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.models._options import (
     Option,
+    classifies,
     for_sequences,
     names,
     needs_conditions,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Option",
     "build",
+    "classifies",
     "for_sequences",
     "names",
     "needs_conditions",

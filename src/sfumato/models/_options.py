@@ -99,6 +99,15 @@ def needs_conditions(name: str) -> bool:
     return _says(name, "NEEDS_CONDITIONS = True")
 
 
+def classifies(name: str) -> bool:
+    """Whether a model tells the class of an example, which is its one condition: its file says `CLASSIFIES = True`.
+
+    >>> classifies("m2"), classifies("cvae")
+    (True, False)
+    """
+    return _says(name, "CLASSIFIES = True")
+
+
 def takes_sequences(name: str) -> bool:
     """Whether a model is for sequences too: its file says `TAKES_SEQUENCES = True`, or that it is for nothing else.
 

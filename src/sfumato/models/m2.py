@@ -25,6 +25,7 @@ from sfumato.spec import DataSpec, Size
 FEWER = 9
 """Examples without a label, at most, for each with one in a pass."""
 NEEDS_CONDITIONS = True
+CLASSIFIES = True
 TAKES_SYMBOLS = True
 
 
