@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -69,6 +71,17 @@ class Watch(Callback):
 
     def on_log(self, model, line):
         self.seen.append(generators())
+
+
+def test_what_draws_is_given_a_generator():
+    """Initial weights are `redirected`; all else names the generator of the call, or one of its own."""
+    draws = re.compile(r"torch\.(rand|randn|randint|randperm|multinomial|bernoulli|normal|manual_seed)(_like)?\(")
+    initial = ("nn.Parameter(", "register_buffer(", "generator=", ">>>", "... ")
+    source = Path(sfumato.__file__).parent
+    for path in source.rglob("*.py"):
+        text = re.sub(r"\(\n\s+", "(", path.read_text(encoding="utf-8"))
+        found = [line for line in text.splitlines() if draws.search(line) and not any(one in line for one in initial)]
+        assert not found, f"{path}: {found}"
 
 
 def test_no_call_moves_a_generator_of_the_users(conditional, forecaster):

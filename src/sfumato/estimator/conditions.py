@@ -10,7 +10,9 @@ from torch import Tensor
 from sfumato.batch import Batch
 from sfumato.data.matching import matching
 from sfumato.data.schema import Schema
+from sfumato.distributions import noise
 from sfumato.estimator import passes
+from sfumato.generators import current
 from sfumato.models._model import Model
 from sfumato.models._protocols import Bounds
 from sfumato.objectives import importance_bound
@@ -44,7 +46,7 @@ def filled(
         conditions: (n, G), on the CPU; NaN where left out.
         named: names of conditions that stay as they are.
         likeliest: keep the candidate of the highest bound.
-        seed: of the candidates; the choice among them is of the global generator.
+        seed: of the candidates; the choice among them is drawn by the generators of the call.
     """
     rows = schema.given_rows
     if not schema.shows_conditions or conditions is None or rows is None or not len(rows):
@@ -58,7 +60,10 @@ def filled(
     drawn = rows[matching(rows, wanted, ordered, seed)]
     candidates = drawn.where(left_out.repeat_interleave(CANDIDATES, 0), wanted).view(len(x), CANDIDATES, -1)
     weights = _bounds(model, schema, x, candidates)
-    chosen = weights.argmax(1) if likeliest else torch.multinomial(torch.softmax(weights, 1), 1).squeeze(1)
+    if likeliest:
+        chosen = weights.argmax(1)
+    else:
+        chosen = torch.multinomial(torch.softmax(weights, 1), 1, generator=current(weights.device)).squeeze(1)
     return candidates[torch.arange(len(x)), chosen]
 
 
@@ -66,10 +71,10 @@ def _bounds(model: Model, schema: Schema, x: Tensor, candidates: Tensor) -> Tens
     """A bound on log p(x | c) of each example under each of its candidates, (n, K) on the CPU; 0 without one."""
     if not isinstance(model, Bounds):
         return torch.zeros(candidates.shape[:2])
-    noise = torch.randn(DRAWS, model.noise_size, device=x.device, dtype=x.dtype)
+    drawn = noise.normal(x, DRAWS, model.noise_size)
     few = max(passes.at_a_time(schema.spec, DRAWS) // CANDIDATES, 1)
     found = []
     for some, given in zip(x.split(few), candidates.split(few), strict=True):
         batch = Batch(some.repeat_interleave(CANDIDATES, 0), given.flatten(0, 1).to(x))
-        found.append(importance_bound(model.log_weight(batch, DRAWS, noise)).view(-1, CANDIDATES).cpu())
+        found.append(importance_bound(model.log_weight(batch, DRAWS, drawn)).view(-1, CANDIDATES).cpu())
     return torch.cat(found)
