@@ -87,13 +87,45 @@ def from_memory(source: Any, most: int = 4) -> Arrays:
 def as_array(value: Any, name: str) -> np.ndarray:
     """An array, tensor, column or list as a numpy array."""
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().numpy()
+        return _from_tensor(value, name)
+    if isinstance(value, np.ma.MaskedArray):
+        return _unmasked(value)
     if isinstance(value, np.ndarray) or not isinstance(value, Iterable):
         return np.asarray(value)
     try:
         return np.asarray(value)
     except ValueError:
         raise SfumatoError(f"{name}: its rows are not of one length; give a rectangular array") from None
+
+
+def _from_tensor(value: torch.Tensor, name: str) -> np.ndarray:
+    """A tensor of any layout and device; of a dtype that numpy has not, as float32.
+
+    Raises:
+        SfumatoError: if it has no values, or no shape.
+    """
+    try:
+        value = value.detach()
+        value = value.dequantize() if value.is_quantized else value
+        value = (value if value.layout is torch.strided else value.to_dense()).cpu().resolve_conj().resolve_neg()
+        if value.is_floating_point() and value.dtype not in (torch.float16, torch.float32, torch.float64):
+            value = value.float()
+        return value.numpy()
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise SfumatoError(
+            f"{name}: a tensor of {value.dtype} ({value.layout}) on {value.device}, which cannot be read ({reason}); "
+            "give one of floats, whole numbers or booleans"
+        ) from None
+
+
+def _unmasked(value: np.ma.MaskedArray) -> np.ndarray:
+    """What is masked as NaN; numbers and booleans become floats if anything is."""
+    if not np.ma.is_masked(value) or value.dtype.kind not in "biuf":
+        return np.asarray(value.data)
+    values = np.array(value.data, None if value.dtype.kind == "f" else np.float64)
+    values[np.ma.getmaskarray(value)] = np.nan
+    return values
 
 
 def from_file(path: Path, most: int = 4) -> Arrays:

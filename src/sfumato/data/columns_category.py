@@ -37,6 +37,10 @@ MISREAD = (
 """What numbers and dates look like that are read as text, a sign that tells them, and how they would be read."""
 
 
+OTHER = {"1": "True", "0": "False", "true": "1", "false": "0"}
+"""A condition that is a boolean, spelt as columns spell it otherwise."""
+
+
 @dataclass(frozen=True)
 class Category(Column):
     """Labels, of which every one seen in training is kept, however rare.
@@ -116,6 +120,8 @@ class Category(Column):
             return np.nan
         if word in known:
             return known[word]
+        if self.kind == "boolean" and (other := OTHER.get(word.lower())) in known:
+            return known[str(other)]
         lower = [index for label, index in known.items() if label.lower() == word.lower()]
         if len(lower) == 1 and self.kind == "boolean":
             return lower[0]

@@ -197,6 +197,24 @@ def _mapping(source: Mapping[str, Any]) -> pa.Table:
     return pa.table(list(arrays.values()), schema=pa.schema(fields))
 
 
+def values(name: str, column: Any) -> list[Any]:
+    """The values of a column of a frame, an array or a list as Python's own; None where missing.
+
+    >>> values("a", np.array(["2024-05-31", "NaT"], "M8[D]"))
+    [datetime.date(2024, 5, 31), None]
+
+    Raises:
+        SfumatoError: if one is of a kind that no table holds.
+    """
+    array, _ = frames_pandas.column(name, column) if _is_pandas(column) else frames_objects.column(name, column)
+    found: list[Any] = frames_types.taken(pa.table({name: array})).column(0).to_pylist()
+    return found
+
+
+def _is_pandas(column: Any) -> bool:
+    return bool(nw.dependencies.is_pandas_series(column))
+
+
 def _frame(source: Any) -> tuple[pa.Table, str]:
     made = _narwhal(source)
     if isinstance(made, nw.LazyFrame):

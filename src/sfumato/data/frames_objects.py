@@ -73,12 +73,12 @@ def _value(word: str, kinds: Sequence[str]) -> Any:
 
 
 def _plainly(value: Any) -> Any:
-    """A value without numpy's or pandas' own way of missing it; of an enumeration its name."""
+    """A value without the wrapping of numpy, torch or pandas, None where missing; of an enumeration its name."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return None
     if isinstance(value, np.datetime64 | np.timedelta64):
         value = None if np.isnat(value) else value.astype(f"{value.dtype.kind}8[us]").item()
-    elif isinstance(value, np.generic):
+    elif isinstance(value, np.generic) or getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, enum.Enum) and not isinstance(value, str | int | float):
         value = value.name
@@ -96,6 +96,8 @@ def _has_times(values: Any) -> bool:
 def _differing(name: str, values: list[Any]) -> tuple[pa.Array, dict[str, str]]:
     present = [value for value in values if value is not None]
     types = {type(value) for value in present}
+    if len(types) == 1 and next(iter(types)).__name__ in ("Period", "Interval"):
+        return _of_pandas(name, values), {}
     if all(issubclass(one, str) for one in types):
         return _whole(name, values), {}
     if all(issubclass(one, datetime.date) for one in types):
@@ -114,6 +116,19 @@ def _differing(name: str, values: list[Any]) -> tuple[pa.Array, dict[str, str]]:
     kinds = sorted({one.__name__ for one in types if one in (bool, int, float)})
     words = _whole(name, [None if value is None else str(value) for value in values])
     return words, {WORDS: json.dumps(kinds)}
+
+
+def _of_pandas(name: str, values: list[Any]) -> pa.Array:
+    """Nothing but periods of one frequency, or intervals of one kind."""
+    import pandas as pd
+
+    try:
+        return pa.array(pd.array(values), from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError):
+        raise SfumatoError(
+            f"column {name!r} holds periods or intervals of several kinds; make them one, or text, as with "
+            f"frame[{name!r}].map(str)"
+        ) from None
 
 
 def _kind(value: Any) -> str:

@@ -27,7 +27,7 @@ def read(frame: Any) -> pa.Table:
     arrays, fields = [], []
     for place, label in enumerate(frame.columns):
         check_label(label)
-        array, marks = _column(str(label), frame.iloc[:, place])
+        array, marks = column(str(label), frame.iloc[:, place])
         if isinstance(label, int):
             marks[NAME] = str(label)
         arrays.append(array)
@@ -35,7 +35,8 @@ def read(frame: Any) -> pa.Table:
     return pa.table(arrays, schema=pa.schema(fields))
 
 
-def _column(name: str, series: Any) -> tuple[pa.Array, dict[str, str]]:
+def column(name: str, series: Any) -> tuple[pa.Array, dict[str, str]]:
+    """A pandas series as an arrow array, and the marks of its field."""
     import pandas as pd
 
     dtype = series.dtype
@@ -143,6 +144,8 @@ def _of_dtype(pd: Any, column: pa.ChunkedArray, dtype: str) -> Any:
         except (NotImplementedError, TypeError, ValueError):
             return column.to_pandas()
     if dtype == "object":
+        if isinstance(kind, pa.BaseExtensionType):
+            return column.to_pandas().astype(object)
         return pd.Series(column.to_pylist(), dtype=object)
     found = column.to_pandas()
     return found.astype(wanted) if wanted == np.longdouble else found
