@@ -382,10 +382,11 @@ def test_column_of_numbers_with_a_stray_word_is_pointed_out() -> None:
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        ([f"{i:,}" for i in range(990, 1030)], "text such as '1,000': numbers, if written"),
-        ([f"${i}.50" for i in range(30)], "text such as '$0.50': numbers, if written"),
-        ([f"{1 + i % 28:02}/{1 + i % 12}/2020" for i in range(60)], "text such as '01/1/2020': dates, if written"),
-        ([f"2020.1.{i}" for i in range(1, 30)] * 2, "text such as '2020.1.1': dates, if written"),
+        ([f"${i}" if i % 9 else f"{i}" for i in range(60)], "text such as '$1': numbers, if written"),
+        (
+            [f"{i}/1/2020" if i % 2 else f"2020-1-{i}" for i in range(1, 29)],
+            "text such as '1/1/2020': dates, if written",
+        ),
         ([f"{i:05}" for i in range(30)], ""),
         ([f"A-{i},1" for i in range(30)], ""),
     ],
@@ -450,7 +451,7 @@ def test_text_that_spells_dates_in_one_way_is_dates(spelling: str) -> None:
     [
         (pa.array([0.25, -2.3, None]), r"'v' holds numbers \(double\), where kind datetime needs .*leave its kind out"),
         (pa.array([1, 2, 3]), r"'v' holds whole numbers \(int64\).*leave its kind out"),
-        (pa.array([20200103, None, 20211231]), "write them as text or dates, 20200103 as 2020-01-03"),
+        (pa.array([20200103, None, 20201331]), r"'v' holds whole numbers \(int64\).*leave its kind out"),
         (pa.array([True, False]), "'v' holds booleans"),
     ],
 )

@@ -12,10 +12,11 @@ from sfumato.data.columns_base import Column, Form, is_number, is_text, plain, w
 from sfumato.data.columns_category import Category, Constant, Identifier
 from sfumato.data.columns_number import Number, check, number_from_dict
 from sfumato.data.columns_ruler import spelled
+from sfumato.data.columns_styles import Style
+from sfumato.data.columns_times import COMPACT, FEWEST, find_whole
+from sfumato.data.missing import MISSING_AMONG_NUMBERS, without
+from sfumato.data.text_types import LARGEST_WHOLE
 from sfumato.errors import SfumatoError
-
-SEPARATED = r"^\d+[-/.]\d+[-/.]\d"
-"""What a date begins with; 20240131 may be a code."""
 
 FEWEST_IDS = 20
 """In fewer rows than this, values that all differ are not taken for identifiers."""
@@ -26,7 +27,9 @@ def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
 
     * one distinct value: constant
     * booleans, text true/false, the numbers 0 and 1: boolean
-    * dates, times, durations, and text that spells them all in one way (31/01/2024): datetime
+    * dates, times, durations, text that spells them all in one way (31/01/2024), and whole numbers that all are dates
+      (20240131): datetime
+    * text that spells numbers with signs and separators ($1,314, 13.5%, 1.234,56): integer or continuous
     * whole numbers 1 apart, each once, in at least 20 rows: identifier; other whole numbers, in whatever type: integer
     * other numbers: continuous
     * text, each once, none missing, in at least 20 rows: identifier; other text: categorical
@@ -58,10 +61,21 @@ def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
         return "boolean"
     if declared:
         return "categorical"
-    words = flat.drop_null().cast(pa.string())
-    if pc.match_substring_regex(words[:1], SEPARATED)[0].as_py() and spelled(words) is not None:
+    return _text(flat) or ("identifier" if unique else "categorical")
+
+
+def _text(values: pa.Array) -> str | None:
+    """The kind of text that spells times or numbers, if it does, words for missing values left aside."""
+    words = without(values.cast(pa.string()), MISSING_AMONG_NUMBERS).drop_null()
+    if not len(words) or not pc.match_substring_regex(words[:1], r"\d")[0].as_py():
+        return None
+    if (spelling := spelled(words)) is not None and (len(words.unique()) >= FEWEST or spelling not in COMPACT):
         return "datetime"
-    return "identifier" if unique else "categorical"
+    style = Style.find(words)
+    if style is None:
+        return None
+    numbers = style.parse(words)
+    return "integer" if style.digits == 0 and pc.all(pc.equal(numbers, pc.round(numbers))).as_py() else "continuous"
 
 
 def supported(kind: pa.DataType) -> bool:
@@ -74,16 +88,24 @@ def supported(kind: pa.DataType) -> bool:
 
 def _number(values: pa.Array, distinct: int, unique: bool) -> str:
     if pa.types.is_decimal(values.type):
+        if values.type.scale <= 0 and (pc.max(pc.abs(values.cast(pa.float64()))).as_py() or 0) > LARGEST_WHOLE:
+            return "identifier" if unique else "categorical"
         # Rounding to whole numbers may not fit the digits of the type.
         values = values.cast(pa.float64())
     ends = pc.min_max(values).as_py()
     if distinct == 2 and (ends["min"], ends["max"]) == (0, 1):
         return "boolean"
     if pa.types.is_integer(values.type):
+        if find_whole(values) is not None:
+            return "datetime"
+        if max(abs(ends["min"]), abs(ends["max"])) > LARGEST_WHOLE:
+            return "identifier" if unique else "categorical"
         return "identifier" if unique and ends["max"] - ends["min"] + 1 == distinct else "integer"
     if abs(ends["min"]) > 2**53 or abs(ends["max"]) > 2**53:
         return "continuous"
-    return "integer" if pc.all(pc.equal(values, pc.round(values))).as_py() else "continuous"
+    if not pc.all(pc.equal(values, pc.round(values))).as_py():
+        return "continuous"
+    return "integer" if find_whole(values.cast(pa.int64())) is None else "datetime"
 
 
 def learn(name: str, kind: str, field: pa.Field, values: pa.ChunkedArray, cells: int | None) -> Column:

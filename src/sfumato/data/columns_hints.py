@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sfumato.data.columns_base import is_number, plain, without_nan
+from sfumato.data.columns_base import is_number, is_text, plain, without_nan
+from sfumato.data.columns_times import MONTHS, find, parse
+from sfumato.data.missing import MISSING_AMONG_NUMBERS, without
 
 OFTEN = 0.002
 """Share of the rows that hold a value which stands far off, at least…"""
@@ -26,9 +28,13 @@ def of_frame(frame: pa.Table, kinds: Mapping[str, str], but: Collection[str] = (
     """
     found = {}
     for name, kind in kinds.items():
-        if name in but or kind not in ("continuous", "integer"):
+        type_ = frame.schema.field(name).type
+        if name in but:
             continue
-        if is_number(frame.schema.field(name).type) and (hint := of_far_value(frame[name])):
+        numeric = kind in ("continuous", "integer") and is_number(type_)
+        dated = kind == "datetime" and is_text(type_)
+        hint = of_far_value(frame[name]) if numeric else of_order(frame[name]) if dated else ""
+        if hint:
             found[name] = hint
     return found
 
@@ -60,6 +66,25 @@ def of_far_value(values: pa.ChunkedArray | pa.Array) -> str:
                 f"--missing-values {value}"
             )
     return ""
+
+
+def of_order(values: pa.ChunkedArray | pa.Array) -> str:
+    """Which order of day and month was taken, where both fit all dates.
+
+    >>> of_order(pa.array(["03/02/2024", "01/03/2024", "02/01/2024"]))
+    "day before month ('03/02/2024' is 3 February); the other order fits as well: write 2024-03-02 if it is meant"
+    """
+    found = find(without(plain(values), MISSING_AMONG_NUMBERS))
+    if found is None or not found.other:
+        return ""
+    words = plain(values).drop_null()[:1]
+    taken, other = (parse(words, one)[0].as_py() for one in (found.spelling, found.other))
+    pieces = found.spelling.replace("-", "")
+    first = "day before month" if pieces.index("%d") < pieces.index("%m") else "month before day"
+    return (
+        f"{first} ({words[0].as_py()!r} is {taken.day} {MONTHS[taken.month - 1]}); the other order fits as well: "
+        f"write {other:%Y-%m-%d} if it is meant"
+    )
 
 
 def _short(number: float) -> str:

@@ -23,7 +23,10 @@ from sfumato.data.columns_base import (
     without_nan,
 )
 from sfumato.data.columns_cells import Cells, Scale, cut_from_dict
-from sfumato.data.columns_ruler import STEPS, Ruler, spelled, times
+from sfumato.data.columns_ruler import STEPS, Ruler, as_words, spelled, times
+from sfumato.data.columns_styles import Style
+from sfumato.data.columns_times import COMPACT, has_date, spell
+from sfumato.data.missing import MISSING_AMONG_NUMBERS, without
 from sfumato.errors import SfumatoError
 from sfumato.spec import Field
 
@@ -51,14 +54,18 @@ class Number(Column):
         Raises:
             SfumatoError: at a value that is not of this kind.
         """
-        if kind != "datetime" and is_text(values.type):
-            values = as_numbers(name, values)
+        style = None
+        if is_text(values.type):
+            values = without(values, MISSING_AMONG_NUMBERS)
+            if kind != "datetime":
+                style = Style.find(values)
+                values = as_numbers(name, values) if style is None else style.parse(values)
         check(name, kind, values)
         if kind == "datetime":
             _check_times(name, values)
         values = without_nan(values)
         present = values.drop_null()
-        ruler = Ruler.learn(name, kind, form, present)
+        ruler = Ruler.learn(name, kind, form, present, style)
         numbers = ruler.numbers(present)
         cut = Scale.learn(numbers) if cells is None else Cells.learn(numbers, cells, whole=ruler.whole)
         return cls(name, kind, form, values.null_count / max(len(values), 1), ruler, cut)
@@ -69,15 +76,13 @@ class Number(Column):
 
     def fit(self, values: pa.Array) -> pa.Array:
         kind = self.form.type
-        if is_text(values.type) and self.ruler.spelling is not None:
-            return self.ruler.spelt(self.name, values)
-        if self.ruler.spelling is not None and (pa.types.is_timestamp(values.type) or pa.types.is_date(values.type)):
-            return pc.strftime(values.cast(pa.timestamp("s"), safe=False), format=self.ruler.spelling)
-        if values.type == kind:
+        if self.ruler.spelling is not None and not pa.types.is_null(values.type):
+            return self._spelt(values)
+        if values.type == kind and not is_text(kind):
             check(self.name, self.kind, values)
             return values
         if is_text(values.type) and self.kind != "datetime":
-            values = as_numbers(self.name, values)
+            values = self._unstyled(values)
         elif is_text(values.type):
             values = times(self.name, values, kind)
         if pa.types.is_null(values.type):
@@ -94,6 +99,35 @@ class Number(Column):
         check(self.name, self.kind, values)
         return values
 
+    def _spelt(self, values: pa.Array) -> pa.Array:
+        """Times, in whatever form, as the words that spell them in training.
+
+        Raises:
+            SfumatoError: naming column and row, if one is no time.
+        """
+        spelling = self.ruler.spelling
+        assert spelling is not None, "only times that are words are spelt"
+        if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+            return spell(values.cast(pa.timestamp("s"), safe=False), spelling)
+        if not is_text(values.type) and not is_number(values.type):
+            raise SfumatoError(f"column {self.name!r} holds {values.type} where times should be; mend it")
+        return self.ruler.spelt(self.name, as_words(without_nan(values)))
+
+    def _unstyled(self, values: pa.Array) -> pa.Array:
+        """Text as numbers, with the signs and separators of the training rows or without.
+
+        Raises:
+            SfumatoError: naming column and row, if one is no number.
+        """
+        style = self.ruler.style or Style.find(values)
+        if style is None:
+            return as_numbers(self.name, values)
+        numbers, present = style.parse(values), without(values, MISSING_AMONG_NUMBERS)
+        lost = pc.and_(pc.is_null(numbers), pc.is_valid(present))
+        if not pc.any(lost).as_py():
+            return numbers
+        return pc.coalesce(numbers, as_numbers(self.name, pc.if_else(lost, present, pa.scalar(None, pa.string()))))
+
     def encode(self, values: pa.Array) -> np.ndarray:
         return self._each(values, np.full(len(values), np.nan, np.float32), self.cut.encode)
 
@@ -106,7 +140,8 @@ class Number(Column):
     @property
     def dated(self) -> bool:
         kind = self.form.type
-        return self.kind == "datetime" and not (pa.types.is_time(kind) or pa.types.is_duration(kind))
+        of_day = self.ruler.spelling is not None and not has_date(self.ruler.spelling)
+        return self.kind == "datetime" and not (pa.types.is_time(kind) or pa.types.is_duration(kind) or of_day)
 
     @property
     def _ticks_a_day(self) -> int:
@@ -156,8 +191,8 @@ class Number(Column):
         try:
             if self.kind == "datetime" and isinstance(value, datetime.date | datetime.time | datetime.timedelta):
                 one = pa.array([value])
-                if is_text(self.form.type):
-                    one = pc.strftime(one.cast(pa.timestamp("s")), format=self.ruler.spelling)
+                if self.ruler.spelling is not None:
+                    one = spell(one.cast(pa.timestamp("s")), self.ruler.spelling)
             else:
                 one = pa.array([value])
             return float(self.encode(plain(one))[0])
@@ -241,12 +276,12 @@ def _check_times(name: str, values: pa.Array) -> None:
     """
     if pa.types.is_temporal(values.type) or is_text(values.type):
         return
-    if pa.types.is_integer(values.type) and spelled(values.drop_null().cast(pa.string())) == "%Y%m%d":
-        one = str(values.drop_null()[0])
-        cure = f"write them as text or dates, {one} as {one[:4]}-{one[4:6]}-{one[6:]}, or leave its kind out"
-    else:
-        cure = "leave its kind out, or save it as dates, as 2024-05-31"
-    raise SfumatoError(f"column {name!r} holds {_held(values.type)}, where kind datetime needs dates or times; {cure}")
+    if is_number(values.type) and spelled(as_words(without_nan(values).drop_null())) in COMPACT:
+        return
+    raise SfumatoError(
+        f"column {name!r} holds {_held(values.type)}, where kind datetime needs dates or times; leave its kind out, or "
+        "save it as dates, as 2024-05-31"
+    )
 
 
 def _held(kind: pa.DataType) -> str:
@@ -257,7 +292,10 @@ def _held(kind: pa.DataType) -> str:
 
 def number_from_dict(name: str, kind: str, form: Form, missing: float, rest: Mapping[str, Any]) -> Number:
     """Back from `Number.to_dict`."""
-    return Number(name, kind, form, missing, Ruler(**rest["ruler"]), cut_from_dict(rest["cut"]))
+    ruler = dict(rest["ruler"])
+    style = ruler.pop("style")
+    ruler["style"] = None if style is None else Style.from_dict(style)
+    return Number(name, kind, form, missing, Ruler(**ruler), cut_from_dict(rest["cut"]))
 
 
 def _short(value: Any) -> str:

@@ -8,17 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sfumato.data.columns_base import Form, first, is_text, shown, worked
+from sfumato.data.columns_base import Form, first, is_number, is_text, shown, worked
+from sfumato.data.columns_styles import Style
+from sfumato.data.columns_times import find, parse, spell
+from sfumato.data.missing import MISSING_AMONG_NUMBERS, without
 from sfumato.errors import SfumatoError
-
-TIMES = (
-    *("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y"),
-    *("%Y-%m-%d %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%d-%m-%Y", "%Y%m%d"),
-)
-"""Spellings of time that text is tried against, in this order."""
-
-ISO = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ")
-"""More that text may have, all of it in one way; Z stands for UTC."""
 
 DECIMALS, SLIPS = 8, 1e-3
 WIDEST = 2**50
@@ -42,7 +36,8 @@ class Ruler:
         low, high: the range seen in training, in numbers.
         origin, step: of times; 0 and 1 for other numbers.
         decimals: digits after the point that training values kept to; None if they had more than 8.
-        spelling: how text spells a time; None if the values are not text.
+        spelling: how text, or whole numbers as 20240131, spell a time; None if the values are not such.
+        style: how text spells numbers with signs and separators; None if it does not.
     """
 
     whole: bool
@@ -52,12 +47,13 @@ class Ruler:
     step: int = 1
     decimals: int | None = None
     spelling: str | None = None
+    style: Style | None = None
 
     @classmethod
-    def learn(cls, name: str, kind: str, form: Form, values: pa.Array) -> Ruler:
+    def learn(cls, name: str, kind: str, form: Form, values: pa.Array, style: Style | None = None) -> Ruler:
         """The ruler of these training values, none missing."""
-        spelling = _spelling(name, values) if is_text(values.type) else None
-        ruler = cls(kind != "continuous", 0, 0, spelling=spelling)
+        spelling = _spelling(name, values) if kind == "datetime" and _is_spelt(values.type) else None
+        ruler = cls(kind != "continuous", 0, 0, spelling=spelling, style=style)
         if kind == "datetime":
             ticks = ruler.numbers(values)
             origin = int(ticks.min())
@@ -73,7 +69,7 @@ class Ruler:
     def numbers(self, values: pa.Array) -> np.ndarray:
         """Plain values, none missing, as numbers."""
         if self.spelling is not None:
-            values = pc.strptime(values, format=self.spelling, unit="s")
+            values = parse(as_words(values), self.spelling)
         if not self.whole:
             return values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
@@ -87,17 +83,22 @@ class Ruler:
         Raises:
             SfumatoError: at the first entry that is spelt otherwise, naming column and row.
         """
-        parsed = pc.strptime(values, format=self.spelling, unit="s", error_is_null=True)
-        others = np.flatnonzero(pc.and_(pc.is_null(parsed), pc.is_valid(values)).to_numpy(zero_copy_only=False))
-        if len(others):
-            if (moments := _iso(values)) is not None:
-                return pc.strftime(moments.cast(pa.timestamp("s"), safe=False), format=self.spelling)
-            wrong = next((row for row in others.tolist() if _iso(values[row : row + 1]) is None), int(others[0]))
-            raise SfumatoError(
-                f"column {name!r}, row {wrong + 1}: {shown(values[wrong].as_py())} is not spelt as the times in "
-                f"training were ({self.spelling}); mend it or leave it empty"
-            )
-        return values
+        assert self.spelling is not None, "only times that are text are spelt"
+        values = without(values, MISSING_AMONG_NUMBERS)
+        parsed = parse(values, self.spelling)
+        if parsed.null_count == values.null_count:
+            return values
+        loose = pc.coalesce(parsed, parse(values, self.spelling, strict=False))
+        others = np.flatnonzero(pc.and_(pc.is_null(loose), pc.is_valid(values)).to_numpy(zero_copy_only=False))
+        if not len(others):
+            return spell(loose, self.spelling)
+        if (moments := _iso(values)) is not None:
+            return spell(moments, self.spelling)
+        wrong = next((row for row in others.tolist() if _iso(values[row : row + 1]) is None), int(others[0]))
+        raise SfumatoError(
+            f"column {name!r}, row {wrong + 1}: {shown(values[wrong].as_py())} is not spelt as the times in "
+            f"training were ({self.spelling}); mend it or leave it empty"
+        )
 
     def values(self, numbers: np.ndarray, kind: pa.DataType, mask: np.ndarray) -> pa.Array:
         """Numbers as plain values of this type, brought inside the range seen in training; null where `mask`."""
@@ -108,7 +109,10 @@ class Ruler:
             numbers = np.rint(numbers).astype(np.int64) * self.step + self.origin
         found = pa.array(numbers, mask=mask)
         if self.spelling is not None:
-            return pc.strftime(found.cast(pa.timestamp("s")), format=self.spelling)
+            words = spell(found.cast(pa.timestamp("s")), self.spelling)
+            return words if is_text(kind) else words.cast(pa.int64()).cast(worked(kind))
+        if self.style is not None and is_text(kind):
+            return pa.array(self.style.spell(np.where(mask, 0, numbers)), pa.string(), mask=mask)
         if pa.types.is_temporal(kind):
             return found.cast(_ticks(kind)).cast(kind)
         if pa.types.is_integer(kind) and not self.whole:
@@ -130,11 +134,11 @@ def times(name: str, values: pa.Array, kind: pa.DataType) -> pa.Array:
         return words.cast(pa.timestamp(kind.unit) if zoned is None and pa.types.is_timestamp(kind) else kind)
     except pa.ArrowException:
         pass
-    for spelling in TIMES:
-        parsed = pc.strptime(words, format=spelling, unit="s", error_is_null=True)
-        if parsed.null_count == words.null_count:
-            local = pc.assume_timezone(parsed, zoned) if zoned else parsed
-            return local.cast(kind)
+    found = find(words)
+    if found is not None:
+        parsed = parse(words, found.spelling)
+        local = pc.assume_timezone(parsed, zoned) if zoned else parsed
+        return local.cast(kind)
     if not zoned and (pa.types.is_timestamp(kind) or _is_day(kind)) and (moments := _iso(words)) is not None:
         return moments.cast(kind, safe=False)
     for row, word in enumerate(words.to_pylist()):
@@ -186,26 +190,33 @@ def _decimals(numbers: np.ndarray, kind: pa.DataType) -> int | None:
 
 
 def spelled(values: pa.Array) -> str | None:
-    """The spelling of time that all of these words have, if there is one.
+    """The spelling of time that all of these words have, if there is one, words for missing values left aside.
 
     >>> spelled(pa.array(["31/01/2024", "05/02/2024"])), spelled(pa.array(["a"]))
     ('%d/%m/%Y', None)
     """
-    for spelling in (*TIMES, *ISO):
-        for few in (values[:8], values):
-            parsed = pc.strptime(few, format=spelling, unit="s", error_is_null=True)
-            if parsed.null_count or not pc.strftime(parsed, format=spelling).equals(few):
-                break
-        else:
-            return spelling
-    return None
+    found = find(without(values, MISSING_AMONG_NUMBERS))
+    return None if found is None else found.spelling
+
+
+def as_words(values: pa.Array) -> pa.Array:
+    """Values as text: whole numbers, of whatever type, by their digits."""
+    if is_text(values.type):
+        return values
+    whole = values if pa.types.is_integer(values.type) else pc.round(values.cast(pa.float64())).cast(pa.int64())
+    return whole.cast(pa.string())
+
+
+def _is_spelt(kind: pa.DataType) -> bool:
+    return is_text(kind) or is_number(kind)
 
 
 def _spelling(name: str, values: pa.Array) -> str:
-    if (spelling := spelled(values)) is not None:
+    words = as_words(values)
+    if (spelling := spelled(words)) is not None:
         return spelling
-    parsed = pc.strptime(values, format=TIMES[0], unit="s", error_is_null=True)
-    wrong = first(pc.is_null(parsed))
+    likely = find(words[:1])
+    wrong = 0 if likely is None else first(pc.is_null(parse(words, likely.spelling)))
     raise SfumatoError(
         f"column {name!r}: {shown(values[max(wrong, 0)].as_py())} is no time of a known spelling; "
         "write times as 2024-05-31 or 2024-05-31 18:30:00"
