@@ -7,7 +7,7 @@ zero before them), %M %S, %b %B %a %A (Jan, January, Mon, Monday; %^b JAN, %~b j
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -21,7 +21,7 @@ MONTHS = (
 )
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 HALVES = ("AM", "PM")
-CASES = {"": str, "^": str.upper, "~": str.lower}
+CASES: dict[str, Callable[[str], str]] = {"": str, "^": str.upper, "~": str.lower}
 
 NAMES = {
     f"%{mark}{piece}": tuple(case(word) for word in words)
@@ -274,11 +274,13 @@ def _candidates(words: Sequence[str]) -> Iterator[str]:
             if not forms:
                 return
             parts.append(forms)
+        elif piece == "%":
+            return
         else:
-            parts.append((piece.replace("%", "%%"),))
+            parts.append((piece,))
         place += 1
-    for forms in _dates(parts, slots):
-        for chosen in product(*forms):
+    for choices in _dates(parts, slots):
+        for chosen in product(*choices):
             yield "".join(chosen) + tail
 
 
