@@ -93,11 +93,14 @@ def test_a_result_does_not_depend_on_its_batch(rows, auto, monkeypatch):
     assert np.allclose(auto.score_samples(rows[[40]]), whole[40], rtol=0, atol=1e-9)
 
 
-def test_scores_are_densities_in_the_units_of_x(rows):
+def test_log_densities_are_in_the_units_of_x_and_scores_in_none(rows):
     auto = Autoencoder(**QUICK).fit(rows)
     stretched = Autoencoder(**QUICK).fit(rows * 1000.0)
-    gap = auto.score_samples(rows) - stretched.score_samples(rows * 1000.0)
+    gap = auto.log_density(rows) - stretched.log_density(rows * 1000.0)
     assert np.allclose(gap, 3 * math.log(1000.0), atol=1e-3)
+    assert np.allclose(auto.score_samples(rows), stretched.score_samples(rows * 1000.0), atol=1e-3)
+    shift = auto.score_samples(rows) - auto.log_density(rows)
+    assert np.allclose(shift, np.log(rows.std(0)).sum() + 1.5 * math.log(2 * math.pi * math.e), atol=0.3)
 
 
 def test_a_missing_entry_adds_nothing_to_the_score():

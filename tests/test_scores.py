@@ -68,3 +68,78 @@ def test_no_model_loses_a_row_that_lies_far_out(model: str) -> None:
     assert np.isfinite(scores).all()
     assert np.argsort(scores)[:2].tolist() == [4, 5]
     assert np.isfinite(auto.transform(odd)).all()
+
+
+def payments(unit: float = 1.0, monotone: Any = None) -> pd.DataFrame:
+    """Amounts that are mostly 0, a skewed duration that goes with them, and a category."""
+    generator = np.random.default_rng(1)
+    paying = generator.random(1500) < 0.2
+    amount = np.where(paying, generator.lognormal(3.0, 1.0, 1500).round(2), 0.0)
+    hours = generator.lognormal(paying * 1.0, 0.5)
+    hours = hours if monotone is None else monotone(hours)
+    return pd.DataFrame({"amount": amount * unit, "hours": hours, "by": np.where(paying, "card", "none")})
+
+
+@pytest.fixture(scope="module")
+def paid() -> Autoencoder:
+    return sfumato.fit(payments(), **QUICK | {"steps": 150})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        payments(1e-6),
+        payments(1e5),
+        payments(monotone=np.log),
+        payments(monotone=lambda hours: hours**3),
+    ],
+    ids=["millions", "cents", "log", "cubed"],
+)
+def test_no_unit_nor_monotone_change_of_a_column_moves_scores(paid: Autoencoder, changed: pd.DataFrame) -> None:
+    other = sfumato.fit(changed, **QUICK | {"steps": 150})
+    scores, moved = paid.score_samples(payments()), other.score_samples(changed)
+    np.testing.assert_allclose(moved, scores, rtol=0, atol=1e-3)
+
+
+def test_log_densities_follow_the_unit_of_values_that_have_a_density(paid: Autoencoder) -> None:
+    cents = sfumato.fit(payments(100.0), **QUICK | {"steps": 150})
+    gap = paid.log_density(payments()) - cents.log_density(payments(100.0))
+    has_density = payments()["amount"] > 0
+    np.testing.assert_allclose(gap, np.where(has_density, np.log(100.0), 0.0), atol=1e-3)
+    low = np.argsort(paid.score_samples(payments()))[:150]
+    assert 0.1 < has_density.to_numpy()[low].mean() < 0.9, "neither all nor none of the least likely tenth have paid"
+
+
+def test_a_score_is_the_same_from_call_to_call_and_in_any_company(paid: Autoencoder) -> None:
+    rows = payments().iloc[:40]
+    together = paid.score_samples(rows)
+    np.testing.assert_array_equal(paid.score_samples(rows), together)
+    np.testing.assert_allclose([paid.score_samples(rows.iloc[[i]])[0] for i in range(40)], together, rtol=1e-9)
+    np.testing.assert_allclose(paid.score_samples(rows.iloc[::-1])[::-1], together, rtol=1e-9)
+    scores, densities = paid.scores_and_densities(rows)
+    np.testing.assert_array_equal(scores, together)
+    np.testing.assert_array_equal(densities, paid.log_density(rows))
+
+
+def test_the_column_that_is_out_of_place_is_named_first_with_what_it_costs(paid: Autoencoder) -> None:
+    odd = payments().iloc[:4].reset_index(drop=True)
+    odd.loc[0, "hours"] = 1e4
+    odd.loc[1, "by"] = "barter"
+    odd.loc[2, "amount"] = np.nan
+    reasons = paid.explain_scores(odd)
+    assert [reasons[0][0].column, reasons[1][0].column] == ["hours", "by"]
+    assert (reasons[0][0].value, reasons[1][0].value) == (1e4, "barter")
+    assert "amount" not in {reason.column for reason in reasons[2]}
+    mended = odd.assign(hours=[reasons[0][0].usual, *odd["hours"][1:]])
+    assert (paid.score_samples(mended) - paid.score_samples(odd))[0] == pytest.approx(reasons[0][0].nats)
+    assert [one[0] for one in paid.explain_scores(odd, [1])] == [reasons[1][0]]
+
+
+def test_columns_of_an_array_are_named_by_number_and_other_examples_not_at_all() -> None:
+    examples, _ = numbers("array")
+    auto = sfumato.fit(examples, **QUICK)
+    (reasons,) = auto.explain_scores(with_value(examples, 40.0))
+    assert (reasons[0].column, reasons[0].value) == ("1", 40.0)
+    series, options = numbers("series, td_vae")
+    with pytest.raises(SfumatoError, match="no columns"):
+        sfumato.fit(series, **QUICK, **options).explain_scores(series)

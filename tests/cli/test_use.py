@@ -109,13 +109,18 @@ def test_score_tells_mean_error_and_the_oddest_rows(cli, birds, table):
     told = json.loads(cli("score", birds, table, "--json").out)
     assert told["mean"] == pytest.approx(expected.mean())
     assert told["standard_error"] == pytest.approx(expected.std(ddof=1) / len(expected) ** 0.5)
-    assert told["lowest"][0] == {"row": int(expected.argmin()) + 1, "score": pytest.approx(expected.min())}
+    first, density = told["lowest"][0], sfumato.load(birds).log_density(str(table))
+    assert (first["row"], first["score"]) == (int(expected.argmin()) + 1, pytest.approx(expected.min()))
+    assert first["log_density"] == pytest.approx(density[expected.argmin()])
+    assert told["mean_log_density"] == pytest.approx(density.mean())
+    assert [why["nats"] for why in first["why"]] == sorted((why["nats"] for why in first["why"]), reverse=True)
     said = cli("score", birds, table, "-o", "scores.csv")
     assert "40 examples" in said.out
-    assert "nats (standard error), in the units of your data" in said.out
-    assert told["unit"] == "nats, in the units of your data"
+    assert "nats (standard error), the log-density in the units of your data" in said.out
+    assert told["unit"] == "nats; log-densities in the units of your data"
     written = rows(Path("scores.csv").read_text())
     assert [float(row["score"]) for row in written] == pytest.approx(list(expected))
+    assert [float(row["log_density"]) for row in written] == pytest.approx(list(density))
     assert [row["row"] for row in written] == [str(number + 1) for number in range(40)]
 
 

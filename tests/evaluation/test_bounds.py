@@ -227,13 +227,13 @@ def test_bounds_tell_what_they_are_in_the_units_of_the_data() -> None:
     assert named(model, batch, DataSpec((ENTRIES,), (Field("real"),)), How(k=16))["NLL"].reference is None
 
 
-def test_scores_keep_to_the_units_that_bounds_are_told_in_beside() -> None:
+def test_log_densities_keep_to_the_units_that_bounds_are_told_in_beside() -> None:
     rows = 1000.0 * np.random.default_rng(0).normal(size=(120, 3))
     auto = Autoencoder(latent_dim=2, width=16, depth=1, steps=15, device="cpu").fit(rows)
     bound = {one.name: one for one in auto.evaluate(rows, families=("bounds",), k=64)}["NLL"]
     assert bound.reference is not None
     assert bound.reference - bound.value > 3 * math.log(500.0)
-    assert -auto.score_samples(rows, samples=64).mean() == pytest.approx(bound.reference, abs=0.3)
+    assert -auto.log_density(rows, samples=64).mean() == pytest.approx(bound.reference, abs=0.3)
 
 
 def test_bits_are_told_only_where_a_likelihood_is_a_probability_of_levels() -> None:

@@ -21,7 +21,7 @@ from cyclopts.exceptions import (
 
 from sfumato import models
 from sfumato._version import __version__
-from sfumato.cli import compare, doctor, fit, judge, look, sweep, use
+from sfumato.cli import compare, doctor, fit, judge, look, score, sweep, use
 from sfumato.cli.help import Columns
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -61,7 +61,7 @@ def make(model: str = "vae") -> App:
         use.reconstruct,
         use.encode,
         use.predict,
-        use.score,
+        score.score,
         use.forecast,
         look.show,
         judge.evaluate,

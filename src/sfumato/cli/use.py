@@ -1,4 +1,4 @@
-"""The commands that use a trained run: sample, reconstruct, encode, score, forecast."""
+"""The commands that use a trained run: sample, reconstruct, encode, predict, forecast."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from sfumato.cli.flags import WHOLE, pairs
-from sfumato.cli.output import DEVICE, FRESH, NOWHERE, SEED, TALK, Device, Out, Say, as_text, number, table
+from sfumato.cli.output import DEVICE, FRESH, NOWHERE, TALK, Device, Out, Say, as_text
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 
 Given = Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE")]
 Draw = Annotated[bool, Parameter(negative="", show_default=False)]
-
-UNIT = "in the units of your data"
-"""What densities are told in."""
-LOWEST = 5
-"""How many of the least likely rows `score` shows."""
 
 
 def sample(
@@ -156,70 +151,6 @@ def predict(
     columns = {str(auto.schema_.given_names[0]): classes[probability.argmax(1)]}
     columns |= {f"p({name})": probability[:, place] for place, name in enumerate(classes.tolist())}
     _columns(columns, out, say, _named(auto, examples, file))
-
-
-def score(
-    run: str,
-    file: str,
-    /,
-    *,
-    given: Given = None,
-    samples: Annotated[int, WHOLE] = 16,
-    seed: Annotated[int, SEED] = 0,
-    device: Annotated[Device, DEVICE] = "auto",
-    out: Out = NOWHERE,
-    say: Say = TALK,
-) -> None:
-    """Say how likely each example of a file is: a lower bound on log p(x), in nats.
-
-    Densities are in the units of the data; evaluate tells its bounds in the model's, with numbers standardised.
-
-    Higher is more likely; the rows of the lowest scores are the oddest ones. Rows are counted from 1, and pictures
-    also told by their files, sequences by their ids. The table of -o has a row for each example. As JSON, scores are
-    those of all rows in turn, and lowest are the oddest ones, each with its row.
-
-    Args:
-        run: folder of a run, or its name under runs/
-        file: file or folder of the kind the model was trained on, or a built-in set
-        given: value of a condition that replaces the one in the file, as species=Adelie; repeat it for more
-        samples: draws of z for each example; the bound rises towards log p(x) with more
-    """
-    import numpy as np
-
-    out.check()
-    auto = _load(run, device)
-    examples = _read(auto, file)
-    scores = auto.score_samples(examples, samples=samples, seed=seed, given=pairs("--given", given))
-    mean = float(scores.mean())
-    error = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
-    named = {key: names for key, names in _named(auto, examples, file).items() if key not in ("row", "score")}
-    lowest: list[dict[str, Any]] = [
-        {"row": int(row) + 1} | {key: names[row] for key, names in named.items()} | {"score": float(scores[row])}
-        for row in np.argsort(scores, kind="stable")[:LOWEST]
-    ]
-    if out.out is not None:
-        _save({"score": scores}, out.out, {"row": np.arange(len(scores)) + 1} | named)
-    text = [
-        f"{len(scores)} examples: mean {number(mean)} ± {number(error, 2)} nats (standard error), {UNIT}",
-        "Least likely:",
-        table(
-            [[*(str(one[key]) for key in ("row", *named)), number(one["score"])] for one in lowest],
-            ["row", *named, "score"],
-            indent="  ",
-        ),
-    ]
-    if out.out is not None:
-        text.append(f"All scores written to {out.out}")
-    values: dict[str, Any] = {
-        "examples": len(scores),
-        "mean": mean,
-        "standard_error": error,
-        "unit": f"nats, {UNIT}",
-        "lowest": lowest,
-    }
-    values = named | values | {"scores": scores.tolist()} if out.out is None else values | {"out": out.out}
-    tell = say.result if out.out is None else say.written
-    tell(values, lambda: "\n".join(text))
 
 
 def forecast(

@@ -248,6 +248,10 @@ class Column(ABC):
         """log of the raw volume of each cell, or one number for all entries."""
         return np.zeros(1)
 
+    def references(self) -> np.ndarray:
+        """log of the density, of entries, that scores compare with (`data.reference`): of each cell, or one for all."""
+        return np.zeros(1)
+
     def beyond(self, values: pa.Array, seen: int) -> np.ndarray:
         """What each of these values costs, in nats, for being unlike any of the `seen` training values; shape (N,).
 
@@ -265,6 +269,10 @@ class Column(ABC):
             SfumatoError: naming column, row and value, if one cannot be taken.
         """
         return None
+
+    def usual(self, most: int) -> pa.Array:
+        """At most so many plain values that are usual in training: of numbers, spread evenly over its rows."""
+        return pa.nulls(0)
 
     def notes(self, values: pa.Array) -> list[str]:
         """What a person should know before `values` are encoded."""

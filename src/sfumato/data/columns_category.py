@@ -23,6 +23,7 @@ from sfumato.data.columns_base import (
     without_nan,
     worked,
 )
+from sfumato.data.reference import unordered_reference
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import Field
 
@@ -49,17 +50,20 @@ class Category(Column):
 
     Attributes:
         labels: as JSON-ready values, in order; times are whole numbers of their unit.
+        shares: of the training rows that have each of them.
         rarest: rows of the rarest label.
         hint: what a person may want to mend, shown before training.
     """
 
     style = "category"
     labels: tuple[Any, ...] = ()
+    shares: tuple[float, ...] = ()
     rarest: int = 0
     hint: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "shares", tuple(self.shares))
 
     @cached_property
     def known(self) -> pa.Array:
@@ -73,9 +77,10 @@ class Category(Column):
         seen = pc.value_counts(values.drop_null())
         order = pc.sort_indices(seen.field("values"))
         labels = seen.field("values").take(order).cast(stored(form.type))
-        least = pc.min(seen.field("counts")).as_py() if len(seen) else 0
-        missing = values.null_count / max(len(values), 1)
-        return cls(name, kind, form, missing, tuple(labels.to_pylist()), least, _hint(name, values, labels))
+        counts = seen.field("counts").take(order).to_numpy()
+        shares, least = counts / max(counts.sum(), 1), int(counts.min(initial=len(values)))
+        missing, hint = values.null_count / max(len(values), 1), _hint(name, values, labels)
+        return cls(name, kind, form, missing, tuple(labels.to_pylist()), tuple(shares.tolist()), least, hint)
 
     @property
     def field(self) -> Field:
@@ -127,9 +132,16 @@ class Category(Column):
             return lower[0]
         raise SfumatoError(f"column {self.name!r} has no category {shown(value)}; {did_you_mean(word, known)}")
 
+    def references(self) -> np.ndarray:
+        return unordered_reference(np.array(self.shares)) if self.shares else np.zeros(1)
+
     def beyond(self, values: pa.Array, seen: int) -> np.ndarray:
         """log(`seen` + 1) for a label not seen in training: the share of one in as many values."""
         return np.where(self._new(values).to_numpy(zero_copy_only=False), np.log1p(seen), 0.0)
+
+    def usual(self, most: int) -> pa.Array:
+        frequent = np.argsort(-np.array(self.shares), kind="stable")[:most]
+        return self.decode(frequent.astype(np.float64))
 
     def _new(self, values: pa.Array) -> pa.Array:
         """Which values are labels not seen in training."""
@@ -156,7 +168,7 @@ class Category(Column):
         return f"{count} categories", ", ".join(str(label) for label in self.known.to_pylist())
 
     def learned(self) -> dict[str, Any]:
-        return {"labels": list(self.labels), "rarest": self.rarest, "hint": self.hint}
+        return {"labels": list(self.labels), "shares": list(self.shares), "rarest": self.rarest, "hint": self.hint}
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import ndtri
 
+from sfumato.data.reference import NORMAL_REFERENCE, ordered_reference
 from sfumato.data.standard import far_cost, line_cost, standardised
 from sfumato.spec import Field
 
@@ -33,6 +35,7 @@ class Cells:
         atoms: values with cells of their own, ascending.
         edges: edges of the other cells, ascending; one more than there are such cells, or none.
         whole: whether the numbers are whole; `edges[-1]` is then the largest number plus one.
+        shares: of the training rows in each atom and cell, in ascending order.
 
     >>> cells = Cells.learn(np.array([0] * 50 + list(range(10, 60))), 4, whole=True)
     >>> cells.encode(np.array([0, 10, 59])).astype(int).tolist(), np.exp(cells.volumes()).round().tolist()
@@ -43,6 +46,7 @@ class Cells:
     atoms: np.ndarray
     edges: np.ndarray
     whole: bool
+    shares: np.ndarray
     _is_atom: np.ndarray = field(init=False, repr=False)
     _part: np.ndarray = field(init=False, repr=False)
     _place: np.ndarray = field(init=False, repr=False)
@@ -67,7 +71,7 @@ class Cells:
         filling = ~frequent & (counts >= max(counts[~frequent].sum() / cells, fewest))
         frequent |= filling
         if (~frequent).sum() < 2 or len(values) <= 3:
-            return cls(values, np.array([]), whole)
+            return cls._counted(values, np.array([]), whole, numbers)
         others = np.repeat(values[~frequent], counts[~frequent])
         left = max(cells - int(filling.sum()), 1)
         filled = max(1, len(others) // fewest)
@@ -75,7 +79,14 @@ class Cells:
         edges = np.unique(others[np.clip(np.ceil(shares * len(others)).astype(np.int64) - 1, 0, None)])
         if whole:
             edges[-1] += 1
-        return cls(values[frequent], edges, whole)
+        return cls._counted(values[frequent], edges, whole, numbers)
+
+    @classmethod
+    def _counted(cls, atoms: np.ndarray, edges: np.ndarray, whole: bool, numbers: np.ndarray) -> Cells:
+        """Such cells with the shares that `numbers` have in them."""
+        empty = cls(atoms, edges, whole, np.ones(len(atoms) + max(len(edges) - 1, 0)))
+        counts = np.bincount(empty.encode(numbers).astype(np.int64), minlength=len(empty))
+        return replace(empty, shares=np.maximum(counts, 0.5) / np.maximum(counts, 0.5).sum())
 
     def __len__(self) -> int:
         return len(self._part)
@@ -181,6 +192,18 @@ class Cells:
         found[~self._is_atom] = np.log(widths.astype(np.float64))[self._part[~self._is_atom]]
         return found
 
+    def references(self) -> np.ndarray:
+        """log reference density of each cell, per unit of position; see `ordered_reference`."""
+        return ordered_reference(self.shares)
+
+    def quantiles(self, levels: np.ndarray) -> np.ndarray:
+        """Entries of the numbers that have these shares of the training numbers below them."""
+        ends = np.cumsum(self.shares)
+        cell = np.minimum(np.searchsorted(ends, levels * ends[-1], "right"), len(self) - 1)
+        place = (levels * ends[-1] - (ends - self.shares)[cell]) / self.shares[cell]
+        found: np.ndarray = cell + np.clip(place, 0.0, 0.999)
+        return found
+
     def described(self) -> str:
         """In words."""
         atoms, others = len(self.atoms), len(self) - len(self.atoms)
@@ -196,6 +219,7 @@ class Cells:
             "atoms": self.atoms.tolist(),
             "edges": self.edges.tolist(),
             "whole": self.whole,
+            "shares": self.shares.tolist(),
         }
 
 
@@ -241,6 +265,14 @@ class Scale:
         """log scale."""
         return np.array([np.log(self.scale)])
 
+    def references(self) -> np.ndarray:
+        """log reference density of a standardised number."""
+        return np.array([NORMAL_REFERENCE])
+
+    def quantiles(self, levels: np.ndarray) -> np.ndarray:
+        """Entries of the numbers that have these shares below them, were they normal."""
+        return np.asarray(ndtri(levels))
+
     def described(self) -> str:
         """In words."""
         return "real number"
@@ -253,7 +285,7 @@ class Scale:
 def cut_from_dict(values: dict[str, Any]) -> Cells | Scale:
     """Back from `to_dict`."""
     if values["style"] == "cells":
-        return Cells(np.array(values["atoms"]), np.array(values["edges"]), values["whole"])
+        return Cells(np.array(values["atoms"]), np.array(values["edges"]), values["whole"], np.array(values["shares"]))
     return Scale(values["mean"], values["scale"])
 
 

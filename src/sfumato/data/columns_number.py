@@ -203,6 +203,12 @@ class Number(Column):
     def volumes(self) -> np.ndarray:
         return self.cut.volumes()
 
+    def references(self) -> np.ndarray:
+        return self.cut.references()
+
+    def usual(self, most: int) -> pa.Array:
+        return self.decode(self.cut.quantiles((np.arange(most) + 0.5) / most)).unique()
+
     def notes(self, values: pa.Array) -> list[str]:
         return [] if isinstance(self.cut, Scale) else self.condition_notes(values)
 

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -28,6 +28,8 @@ logger = logging.getLogger("sfumato.data")
 
 REMEMBERED = 4096
 """How many training rows of conditions a schema keeps, to draw those from that are not named."""
+TRIED = 8
+"""Values of a column that are tried in the place of an example's own, to tell what its score is due to."""
 
 
 class Encoded(NamedTuple):
@@ -41,11 +43,28 @@ class Encoded(NamedTuple):
     time: Tensor | None = None
 
 
+class Varied(NamedTuple):
+    """Rows with other values in one column.
+
+    Attributes:
+        column: its name, or its number in an array, counted from 0.
+        rows: raw rows, N·(1 + K): one as it is, then with each of the usual values, then the next.
+        own: the N values of the rows, None where missing.
+        usual: the K usual values.
+    """
+
+    column: str
+    rows: Any
+    own: list[Any]
+    usual: list[Any]
+
+
 class Schema(ABC):
     """What was learned of the data on the training part alone; saved with the model.
 
     Attributes:
         kind: "table", "picture", "vector", "sequence" or "symbols".
+        of_columns: whether an example is a row of columns, each with a meaning of its own.
         spec: all that a model may know; its likelihood is resolved, never "auto".
         given_names: names of the conditions, in the order of `spec.given`.
         given_rows: (M, G) encoded conditions of at most `REMEMBERED` training rows, NaN where missing.
@@ -56,6 +75,7 @@ class Schema(ABC):
 
     kind: ClassVar[str]
     shows_conditions: ClassVar[bool] = False
+    of_columns: ClassVar[bool] = False
     spec: DataSpec
     given_names: tuple[str, ...] = ()
     given_rows: Tensor | None = None
@@ -166,6 +186,13 @@ class Schema(ABC):
     def log_volume(self, x: Tensor) -> Tensor:
         """(B,): Σ log of scales and cell widths; log-density in raw units = the model's log_prob − log_volume."""
 
+    def log_reference(self, x: Tensor) -> Tensor:
+        """(B,): Σ log of the densities that scores compare with; score = the model's log_prob − log_reference.
+
+        By default the density is 1 per unit of the data: scores are log-densities there.
+        """
+        return self.log_volume(x)
+
     def beyond(self, raw: Any) -> np.ndarray:
         """(N,), or (1,) for all: nats that examples cost for values unlike any in training; 0 where all have a density.
 
@@ -173,6 +200,17 @@ class Schema(ABC):
             raw: what `read` gives.
         """
         return np.zeros(1)
+
+    def varied(self, raw: Any, rows: Sequence[int]) -> Iterator[Varied]:
+        """For each column, some rows each with usual values in turn in the place of its own.
+
+        What is missing stays so.
+
+        Args:
+            raw: what `read` gives.
+            rows: which of its rows.
+        """
+        raise NotImplementedError("only examples that are rows of columns can be varied by column")
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from sfumato.data import arrays, frames, series
 from sfumato.data.labels import Label
 from sfumato.data.options import DataOptions
+from sfumato.data.reference import normal_reference
 from sfumato.data.schema import Encoded, Schema
 from sfumato.data.series import Series
 from sfumato.data.standard import far_cost, standardised
@@ -269,6 +270,9 @@ class SequenceSchema(Schema):
     def log_volume(self, x: Tensor) -> Tensor:
         logs = torch.as_tensor(np.log(self.scale), dtype=x.dtype, device=x.device)
         return torch.where(x.isnan(), 0.0, logs).flatten(1).sum(1)
+
+    def log_reference(self, x: Tensor) -> Tensor:
+        return self.log_volume(x) if self.spec.likelihood == "bernoulli" else normal_reference(x)
 
     def beyond(self, raw: Any) -> np.ndarray:
         cost: np.ndarray = far_cost(raw.x, self.mean, self.scale).sum((1, 2))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from sfumato.data import columns, frames
 from sfumato.data.columns_base import Column, is_text, plain
 from sfumato.data.options import DataOptions
 from sfumato.data.reading import USUAL, Reading
-from sfumato.data.schema import Encoded, Schema, remember, rows_from_json
+from sfumato.data.schema import TRIED, Encoded, Schema, Varied, remember, rows_from_json
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec
 
@@ -52,6 +53,7 @@ class TableSchema(Schema):
 
     kind: ClassVar[str] = "table"
     shows_conditions: ClassVar[bool] = True
+    of_columns: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -349,11 +351,23 @@ class TableSchema(Schema):
 
         Atoms and categories have volume 1, entries that are NaN add nothing.
         """
+        return self._looked_up(x, [column.volumes() for column in self._x])
+
+    def log_reference(self, x: Tensor) -> Tensor:
+        """(B,): Σ log of how dense each value is by itself, but for how far out it lies; see `data.reference`.
+
+        Entries that are NaN add nothing.
+        """
+        return self._looked_up(x, [column.references() for column in self._x])
+
+    @staticmethod
+    def _looked_up(x: Tensor, tables: Sequence[np.ndarray]) -> Tensor:
+        """(B,): Σ over columns of what their tables have for the cells of x; 0 where NaN."""
         total = x.new_zeros(len(x))
-        for place, column in enumerate(self._x):
-            volumes = torch.from_numpy(column.volumes()).to(x)
-            cell = x[:, place].nan_to_num(0.0).long().clamp(0, len(volumes) - 1)
-            total = total + volumes[cell].where(~x[:, place].isnan(), 0.0)
+        for place, each in enumerate(tables):
+            values = torch.from_numpy(each).to(x)
+            cell = x[:, place].nan_to_num(0.0).long().clamp(0, len(values) - 1)
+            total = total + values[cell].where(~x[:, place].isnan(), 0.0)
         return total
 
     def beyond(self, raw: Any) -> np.ndarray:
@@ -363,6 +377,17 @@ class TableSchema(Schema):
             seen = max(round(self.spec.examples * (1 - column.missing)), 1)
             total += column.beyond(plain(raw[column.name]), seen)
         return total
+
+    def varied(self, raw: pa.Table, rows: Sequence[int]) -> Iterator[Varied]:
+        for column in self._x:
+            values = column.usual(TRIED)
+            changed = raw.take(np.repeat(rows, 1 + len(values)))
+            place = changed.column_names.index(column.name)
+            own = column.fit(plain(changed[column.name]))
+            tried = pa.concat_arrays([pa.nulls(1, values.type), values] * len(rows))
+            both = pc.if_else(pc.or_(pc.is_null(own), pc.is_null(tried)), own.cast(values.type), tried)
+            listed = own.to_pylist()[:: 1 + len(values)]
+            yield Varied(column.name, changed.set_column(place, column.name, both), listed, values.to_pylist())
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from scipy.special import ndtri
 from torch import Tensor
 
 from sfumato.data import arrays
 from sfumato.data.labels import LABEL, Label, condition, conditioned, examples
 from sfumato.data.options import DataOptions
-from sfumato.data.schema import Encoded, Schema, remember, rows_from_json
+from sfumato.data.reference import normal_reference
+from sfumato.data.schema import TRIED, Encoded, Schema, Varied, remember, rows_from_json
 from sfumato.data.standard import far_cost, standardised
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
@@ -32,6 +34,7 @@ class VectorSchema(Schema):
     """
 
     kind: ClassVar[str] = "vector"
+    of_columns: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -143,10 +146,28 @@ class VectorSchema(Schema):
         logs = torch.as_tensor(np.log(self.scale), dtype=x.dtype, device=x.device)
         return torch.where(x.isnan(), 0.0, logs).sum(1)
 
+    def log_reference(self, x: Tensor) -> Tensor:
+        return self.log_volume(x) if self.spec.likelihood == "bernoulli" else normal_reference(x)
+
     def beyond(self, raw: Any) -> np.ndarray:
         x = raw[0] if isinstance(raw, tuple) else raw
         cost: np.ndarray = far_cost(x, self.mean, self.scale).sum(1)
         return cost
+
+    def varied(self, raw: Any, rows: Sequence[int]) -> Iterator[Varied]:
+        x, labels = raw if isinstance(raw, tuple) else (raw, None)
+        index = np.repeat(rows, 1 + TRIED)
+        levels = (np.arange(TRIED) + 0.5) / TRIED
+        for place in range(x.shape[1]):
+            values = levels
+            if self.spec.likelihood != "bernoulli":
+                values = self.mean[place] + self.scale[place] * ndtri(levels)
+            changed = x[index].astype(np.float64)
+            own = changed[:, place].copy()
+            tried = np.tile([np.nan, *values], len(rows))
+            changed[:, place] = np.where(np.isnan(own) | np.isnan(tried), own, tried)
+            listed = [None if np.isnan(value) else value for value in own[:: 1 + TRIED].tolist()]
+            yield Varied(str(place), changed if labels is None else (changed, labels[index]), listed, values.tolist())
 
     def to_dict(self) -> dict[str, Any]:
         return {

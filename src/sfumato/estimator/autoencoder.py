@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from inspect import Parameter, Signature
 from numbers import Number
 from typing import Any, Self, Unpack
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import ClassifierTags, Tags, check_consistent_length, estimator_html_repr
@@ -25,19 +23,19 @@ from sfumato.data import arrays, lines
 from sfumato.data.frames import is_frame
 from sfumato.data.series import Series
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.estimator import fitting, passes, samplers
+from sfumato.estimator import fitting, samplers
 from sfumato.estimator.draws import Draws
 from sfumato.estimator.fitting import Fitted
 from sfumato.estimator.judging import factors_at, judged
 from sfumato.estimator.maps import Maps
+from sfumato.estimator.scoring import Scores
 from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import How, Measure, Subject
 from sfumato.evaluation.doctor import Finding, diagnose
 from sfumato.evaluation.subject import ALL, MOST, held_out
 from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
-from sfumato.models._protocols import Bounds, Encodes, able
-from sfumato.objectives import importance_bound
+from sfumato.models._protocols import Encodes, able
 
 OF_SCIKIT_LEARN = {"random_state": None, "verbose": False}
 """What scikit-learn's users type, and its default."""
@@ -45,12 +43,13 @@ FEW_STEPS = 100
 """With fewer, nobody should expect a classifier to be right."""
 
 
-class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
+class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """A variational autoencoder as a scikit-learn estimator: raw things in, raw things out.
 
-    `transform` gives latent means, `inverse_transform` brings latents back, `score_samples` bounds log p(x), `sample`
-    draws new examples. X may be an array of numbers (NaN where missing), an array of pictures, a pandas, polars or
-    arrow frame, or anything else that `sfumato.fit` takes; what comes out is of the kind that went in.
+    `transform` gives latent means, `inverse_transform` brings latents back, `score_samples` ranks examples by
+    a bound on their log-density, `sample` draws new ones. X may be an array of numbers (NaN where missing), an array of
+    pictures, a pandas, polars or arrow frame, or anything else that `sfumato.fit` takes; what comes out is of the kind
+    that went in.
 
     Maps from example to result are computed in double precision with noise that is the same for each example, so that
     a result does not depend on which other examples were asked for with it.
@@ -145,47 +144,6 @@ class Autoencoder(Maps, Draws, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     def inverse_transform(self, X: Any) -> Any:
         """Latents, shape (N, L), as examples: the point of p(x | z)."""
         return self.decode(X)
-
-    @isolated
-    def score_samples(
-        self, X: Any, *, samples: int = 16, seed: int = 0, given: Mapping[str, Any] | None = None
-    ) -> np.ndarray:
-        """A lower bound on log p(x | c) of each example, shape (N,), in nats, in the units of X.
-
-        L_k = log (1/k) Σ_i p(x, z_i | c) / q(z_i | x, c), z_i ~ q. With k = `samples` = 1 it is the ELBO, and it
-        rises towards log p with k (Burda et al. 2016). Where codes are discrete and nothing is drawn, it is minus a
-        description length, log p(code) + log p(x | code), whatever k. Densities are per unit of X (a column's own unit,
-        a pixel's level); probabilities of discrete columns have no unit. Missing entries add nothing. `evaluate` tells
-        its bounds in the model's own units, where numbers are standardised.
-
-        In a table, a value unlike any in training has no density under cells, and no probability. It is scored as the
-        nearest number there is, or as missing if it is a category, less a tail that ranks it: d/s nats for a number d
-        beyond the cells, whose outermost one is s wide; log(N + 1) for a category, or for a number nearest to
-        one with a probability of its own, where N is the number of training values. Normal densities, of tables,
-        arrays and sequences, fall with the square of the distance up to a million scales, and as a logarithm from
-        there. So the score stays finite, and is lower the farther out a value lies.
-
-        Args:
-            X: the examples.
-            samples: draws of z for each example.
-            seed: of the draws, which are the same for every example.
-            given: conditions that replace those in X.
-        """
-        model = passes.exact(self._model())
-        bounds = able(model, Bounds, "score")
-        if samples < 1:
-            raise SfumatoError(f"samples is {samples}: give at least 1 draw")
-        like = next(model.parameters())
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(samples, bounds.noise_size, generator=generator, dtype=torch.float64).to(like)
-        scores = []
-        raw = self.read(self._known(X))
-        with torch.inference_mode():
-            for batch in self._batches(raw, given, samples):
-                x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
-                bound = importance_bound(bounds.log_weight(batch, samples, noise))
-                scores.append((bound - self.schema_.log_volume(x)).cpu().numpy())
-        return np.asarray(np.concatenate(scores) - self.schema_.beyond(raw))
 
     @isolated
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:

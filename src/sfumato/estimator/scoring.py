@@ -1,0 +1,153 @@
+"""How likely examples are: scores that rank them, and log-densities in the units of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from sfumato.errors import SfumatoError
+from sfumato.estimator import passes
+from sfumato.estimator.held import Held
+from sfumato.isolation import isolated
+from sfumato.models._protocols import Bounds, able
+from sfumato.objectives import importance_bound
+
+
+class Reason(NamedTuple):
+    """What a column has to do with the score of an example.
+
+    Attributes:
+        column: its name, or its number in an array, counted from 0.
+        value: the example's value there.
+        usual: a usual value that would be likelier.
+        nats: what the score would rise with that one.
+    """
+
+    column: str
+    value: Any
+    usual: Any
+    nats: float
+
+
+class Scores(Held):
+    """How likely `Autoencoder` finds examples; see there."""
+
+    @isolated
+    def score_samples(
+        self, X: Any, *, samples: int = 16, seed: int = 0, given: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
+        """A lower bound on the log-density of each example, whatever the units of X, shape (N,), in nats.
+
+        The density is with respect to a measure that goes with the training data, `sfumato.data.reference`: for each
+        column, Lebesgue measure on the axis where the training values are normal. So no unit of a column moves scores,
+        and of columns under cells no monotone change at all; values with a probability of their own and values with
+        a density are told alike. A row of typical values that have nothing to do with each other scores about 0; values
+        far out and values that do not go together score lower. Likelihoods that are normal, of tables, arrays and
+        sequences, are told per standard deviation in the same way; pictures and symbols per level and symbol,
+        as by `log_density`. Missing entries add nothing. Lower is odder: rank by it.
+
+        Args:
+            X: the examples.
+            samples: draws of z for each example, see `log_density`.
+            seed: of the draws, which are the same for every example.
+            given: conditions that replace those in X.
+        """
+        return self._scored(self.read(self._known(X)), samples, seed, given)[0]
+
+    @isolated
+    def log_density(
+        self, X: Any, *, samples: int = 16, seed: int = 0, given: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
+        """A lower bound on log p(x | c) of each example, shape (N,), in nats, in the units of X.
+
+        L_k = log (1/k) Σ_i p(x, z_i | c) / q(z_i | x, c), z_i ~ q. With k = `samples` = 1 it is the ELBO, and it
+        rises towards log p with k (Burda et al. 2016). Where codes are discrete and nothing is drawn, it is minus a
+        description length, log p(code) + log p(x | code), whatever k. Densities are per unit of X (a column's own unit,
+        a pixel's level); probabilities of discrete columns have no unit, so that rows of a table with both
+        are ranked by the unit: rank by `score_samples`. Missing entries add nothing. `evaluate` tells its bounds
+        in the model's own units, where numbers are standardised.
+
+        In a table, a value unlike any in training has no density under cells, and no probability. It is scored as the
+        nearest number there is, or as missing if it is a category, less a tail that ranks it: d/s nats for a number d
+        beyond the cells, whose outermost one is s wide; log(N + 1) for a category, or for a number nearest to
+        one with a probability of its own, where N is the number of training values. Normal densities, of tables,
+        arrays and sequences, fall with the square of the distance up to a million scales, and as a logarithm from
+        there. So what is told stays finite, and is lower the farther out a value lies.
+
+        Args:
+            X: the examples.
+            samples: draws of z for each example.
+            seed: of the draws, which are the same for every example.
+            given: conditions that replace those in X.
+        """
+        return self._scored(self.read(self._known(X)), samples, seed, given)[1]
+
+    @isolated
+    def scores_and_densities(
+        self, X: Any, *, samples: int = 16, seed: int = 0, given: Mapping[str, Any] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`score_samples` and `log_density`, each (N,), of one pass over the examples."""
+        return self._scored(self.read(self._known(X)), samples, seed, given)
+
+    @isolated
+    def explain_scores(
+        self,
+        X: Any,
+        rows: Sequence[int] | None = None,
+        *,
+        samples: int = 16,
+        seed: int = 0,
+        given: Mapping[str, Any] | None = None,
+    ) -> list[list[Reason]]:
+        """What the scores of rows of a table or an array are due to: for each row its columns, the costliest first.
+
+        A column costs what the score would rise if a usual value stood there, the best of a few that are spread over
+        the training values: max_v score(x with x_d = v) − score(x). Columns whose value is missing, or as good as
+        any of these, are not named. Costs do not add up to the score: of values that do not go together, each is
+        charged with all of it.
+
+        Args:
+            X: the examples.
+            rows: which of them, all if None. Each takes as long as the scores of 9 rows a column.
+            samples, seed, given: as for `score_samples`; `given` has one value for each condition.
+
+        Raises:
+            SfumatoError: if examples have no columns.
+        """
+        if not self.schema_.of_columns:
+            raise SfumatoError(f"a {self.schema_.kind} has no columns whose values explain its score")
+        raw = self.read(self._known(X))
+        if rows is None:
+            rows = range(len(self.schema_.encode(raw).x))
+        found: list[list[Reason]] = [[] for _ in rows]
+        for one in self.schema_.varied(raw, rows) if len(found) else ():
+            scores = self._scored(one.rows, samples, seed, given)[0].reshape(len(found), 1 + len(one.usual))
+            costs = scores[:, 1:] - scores[:, :1]
+            for row, cost in enumerate(costs.max(1).tolist()):
+                if cost > 0:
+                    found[row].append(Reason(one.column, one.own[row], one.usual[costs[row].argmax()], cost))
+        return [sorted(reasons, key=lambda reason: -reason.nats) for reasons in found]
+
+    def _scored(
+        self, raw: Any, samples: int, seed: int, given: Mapping[str, Any] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and log-densities of what `read` gives, each (N,)."""
+        model = passes.exact(self._model())
+        bounds = able(model, Bounds, "score")
+        if samples < 1:
+            raise SfumatoError(f"samples is {samples}: give at least 1 draw")
+        like = next(model.parameters())
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(samples, bounds.noise_size, generator=generator, dtype=torch.float64).to(like)
+        scores, densities = [], []
+        with torch.inference_mode():
+            for batch in self._batches(raw, given, samples):
+                x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
+                bound = importance_bound(bounds.log_weight(batch, samples, noise))
+                scores.append((bound - self.schema_.log_reference(x)).cpu().numpy())
+                densities.append((bound - self.schema_.log_volume(x)).cpu().numpy())
+        beyond = self.schema_.beyond(raw)
+        return np.concatenate(scores) - beyond, np.concatenate(densities) - beyond
