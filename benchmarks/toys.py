@@ -26,7 +26,7 @@ def obedience(name: str, setting: Setting) -> tuple[float, float]:
     """Share of generated points told as the class asked for, and the teller's accuracy on real test points."""
     found = data.open(name, options=DataOptions(given=("label",), seed=setting.seed))
     torch.manual_seed(setting.seed)
-    model = build("cvae", found.schema.spec, condition_dropout=0.0)
+    model = build("cvae", found.schema.spec, condition_dropout=0.0, prior="learned", beta=1.0)
     settings = Settings(epochs=EPOCHS, seed=setting.seed, device=setting.device)
     fit(model, found.train, found.valid, settings=settings)
     model.eval().cpu()

@@ -52,7 +52,7 @@ def test_every_option_of_data_model_and_training_has_a_flag(cli, model):
 
 def test_help_tells_the_options_of_the_model_that_is_named_and_of_no_other(cli):
     told = {model: cli("fit", f"--model={model}", "--help").out for model in ("vae", "cvae", "beta_vae")}
-    assert "--prior learned|standard" in told["cvae"]
+    assert "--prior standard|learned" in told["cvae"]
     assert "--prior standard|mixture" in told["vae"]
     assert "--capacity" in told["beta_vae"]
     assert "--capacity" not in told["vae"]

@@ -69,28 +69,42 @@ def reconstruct(
     /,
     *,
     given: Given = None,
+    encode_given: Given = None,
     draw: Draw = False,
     seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Encode the examples of a file and decode them again.
+    """Encode the examples of a file and decode them again, under other conditions if some are given.
 
     Pictures keep the names of their files, sequences their ids and times.
 
     Args:
         run: folder of a run, or its name under runs/
         file: file or folder of the kind the model was trained on, or a built-in set
-        given: value of a condition that replaces the one in the file, as species=Adelie; repeat it for more
+        given: value of a condition to decode under, as species=Adelie; repeat it for more. Those not named are the
+            ones that the example is encoded under
+        encode_given: value of a condition to encode under, instead of the one in the file; repeat it for more
         draw: draw code and example, instead of taking the mean of the one and the likeliest value of the other
     """
     out.check()
     auto = _load(run, device)
     examples = _read(auto, file)
+<<<<<<< HEAD
     seed = say.seed(seed) if draw else None
     made = auto.reconstruct(examples, pairs("--given", given), noise=draw, seed=seed)
     _deliver(auto, made, len(made), "reconstructions", out, say, seed, beside=(examples, file))
+=======
+    made = auto.reconstruct(
+        examples,
+        pairs("--given", given),
+        encode_given=pairs("--encode-given", encode_given),
+        noise=draw,
+        seed=seed,
+    )
+    _deliver(auto, made, len(made), "reconstructions", out, say, beside=(examples, file))
+>>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
 
 
 def encode(

@@ -11,13 +11,21 @@ import torch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array
 
+from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
+<<<<<<< HEAD
 from sfumato.estimator import passes
 from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.models._protocols import Classifies, Encodes, Reconstructs, able
+=======
+from sfumato.estimator import passes, unknown
+from sfumato.estimator.held import Held
+from sfumato.models._protocols import Bounds, Classifies, Encodes, Reconstructs, able
+from sfumato.training.randomness import seeded
+>>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
 
 
 def _can_classify(auto: Any) -> bool:
@@ -104,31 +112,78 @@ class Maps(Held):
         # Whole numbers are floats where a label is missing.
         return classes if self._label_dtype is None else classes.astype(self._label_dtype)
 
+<<<<<<< HEAD
     @isolated
     def reconstruct(
         self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int | None = None
+=======
+    def reconstruct(
+        self,
+        X: Any,
+        given: Mapping[str, Any] | None = None,
+        *,
+        encode_given: Mapping[str, Any] | None = None,
+        noise: bool = False,
+        seed: int = 0,
+>>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
     ) -> Any:
         """The examples after encoding to latent means and decoding; of the kind the model was trained on.
+
+        With `given`, the examples under other conditions: x is encoded under its own, and its code decoded under those
+        given. How much stays and how much changes is a matter of what the code holds; see `cvae`. A category that is
+        given and that X comes without is told from x by the model's own bound, see `sfumato.estimator.unknown`.
 
         A pandas frame has the index of X where X has one; an array of sequences has NaN where those of X have ended.
 
         Args:
             X: the examples.
-            given: conditions that replace those in X, name → value or N values.
+            given: conditions of the decoder, name → value or N values; those not named are the encoder's.
+            encode_given: conditions of the encoder that replace those in X, name → value or N values.
             noise: draw z from q(z | x, c) and x from p(x | z, c), instead of taking the point of each.
+<<<<<<< HEAD
             seed: of the draws; None draws anew each time.
+=======
+            seed: of the draws.
+
+        Raises:
+            SfumatoError: if a condition is unknown or does not take this value, or the decoder sees no conditions.
+>>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
         """
         model = passes.exact(self._model())
         reconstructs, seed = able(model, Reconstructs, "reconstruct"), chosen_seed(seed)
         raw = self.read(X)
+<<<<<<< HEAD
         batches = list(self._batches(raw, given))
         with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
             x = torch.cat([reconstructs.reconstruct(batch, noise=noise).cpu() for batch in batches])
         conditions = [batch.given.cpu() for batch in batches if batch.given is not None]
         made = self.schema_.decode_beside(x, torch.cat(conditions) if conditions else None, raw, X)
+=======
+        batches = list(self._batches(raw, encode_given))
+        own = [batch.given.cpu() for batch in batches if batch.given is not None]
+        sizes = [len(batch) for batch in batches]
+        conditions = passes.replaced(self.schema_, torch.cat(own) if own else None, given, sum(sizes))
+        asked = [None] * len(batches) if conditions is None or not given else conditions.split(sizes)
+        parts = []
+        with seeded(next(model.parameters()).device, seed), torch.inference_mode():
+            for batch, to in zip(batches, asked, strict=True):
+                c = None
+                if to is not None:
+                    c = to.to(batch.x)
+                    batch = self._known_conditions(model, batch, given or {})
+                parts.append(reconstructs.reconstruct(batch, given=c, noise=noise).cpu())
+        made = self.schema_.decode_beside(torch.cat(parts), conditions, raw, X)
+>>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
         if _is_pandas(X) and _is_pandas(made) and len(X) == len(made):
             made.index = X.index
         return made
+
+    def _known_conditions(self, model: Any, batch: Batch, given: Mapping[str, Any]) -> Batch:
+        """The batch with the likeliest values of what it comes without and is to be changed."""
+        if not isinstance(model, Bounds):
+            return batch
+        places = [self.schema_.given_names.index(name) for name in given]
+        return unknown.likeliest(model, batch, self.schema_.spec.given, places)
 
 
 def _is_pandas(frame: Any) -> bool:

@@ -6,6 +6,12 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+<<<<<<< HEAD
+=======
+import torch
+from torch import Tensor
+
+>>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
 from sfumato.batch import Batch
 from sfumato.data.batches import Resident
 from sfumato.data.schema import Schema
@@ -37,16 +43,30 @@ def batches(
         copies: how often each example stands beside itself.
     """
     encoded = schema.encode(schema.read(source))
-    conditions = schema.conditions(given, len(encoded.x), marginal=True) if given else encoded.given
-    if given and conditions is not None and encoded.given is not None:
-        kept = [index for index, name in enumerate(schema.given_names) if name not in given]
-        conditions[:, kept] = encoded.given[:, kept]
+    conditions = replaced(schema, encoded.given, given, len(encoded.x))
     device = next(model.parameters()).device
     place = "cpu" if device.type == "mps" else device
     for batch in Resident(encoded.x, conditions, time=encoded.time).epoch(at_a_time(schema.spec, copies)):
         batch = batch.to(place)
         c = None if batch.given is None else batch.given.double()
         yield Batch(batch.x.double(), c, batch.mask, batch.time)
+
+
+def replaced(schema: Schema, own: Tensor | None, given: Mapping[str, Any] | None, n: int) -> Tensor | None:
+    """Conditions of n examples, (n, G): their own, but those that are given instead.
+
+    Args:
+        schema: how conditions are encoded.
+        own: those of the examples; None where they come with none.
+        given: name → value or n values.
+    """
+    if not given:
+        return own
+    conditions = schema.conditions(given, n, marginal=True)
+    if conditions is not None and own is not None:
+        kept = [index for index, name in enumerate(schema.given_names) if name not in given]
+        conditions[:, kept] = own[:, kept].to(conditions)
+    return conditions
 
 
 def at_a_time(spec: DataSpec, copies: int = 1) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Option",
     "build",
+    "chosen_by_data",
     "classifies",
     "for_sequences",
     "names",
@@ -76,6 +77,15 @@ def suits(name: str, spec: DataSpec) -> bool:
     if spec.is_symbols:
         return takes_symbols(name)
     return takes_sequences(name) if spec.is_sequence else not for_sequences(name)
+
+
+def chosen_by_data(name: str, spec: DataSpec) -> dict[str, Any]:
+    """The options of a model whose default follows from the data, with the value for data of this spec.
+
+    They are those whose default is None in `build`, from the function of this name in the model's file.
+    """
+    choose = getattr(import_module(f"sfumato.models.{name}"), "chosen_by_data", None)
+    return {} if choose is None else dict(choose(spec))
 
 
 def sized(name: str, spec: DataSpec, size: Size) -> Size:

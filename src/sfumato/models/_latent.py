@@ -65,14 +65,15 @@ class LatentModel(Model):
         p = self.decode(self.prior(n, given).sample(temperature), given)
         return p.sample() if noise else p.point()
 
-    def reconstruct(self, batch: Batch, *, noise: bool = False) -> Tensor:
-        """x → z → x, shape (B, *shape): the point of p(x | z, c) at the point of q(z | x, c).
+    def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
+        """x → z → x, shape (B, *shape): the point of p(x | z, c′) at the point of q(z | x, c).
 
         Arguments:
+            given: c′, the conditions of the decoder, (B, G); those of the batch, c, when None.
             noise: draw z from q and x from p instead.
         """
         q = self.encode(batch)
-        p = self.decode(q.sample() if noise else q.point(), batch.given)
+        p = self.decode(q.sample() if noise else q.point(), batch.given if given is None else given)
         return p.sample() if noise else p.point()
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:

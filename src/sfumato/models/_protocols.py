@@ -39,8 +39,11 @@ class Samples(Protocol):
 class Reconstructs(Protocol):
     """x to its code and back."""
 
-    def reconstruct(self, batch: Batch, *, noise: bool = False) -> Tensor:
-        """Shape (B, *shape); with noise, code and x are drawn."""
+    def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
+        """Shape (B, *shape), encoded under the conditions of the batch and decoded under `given`, if there are any.
+
+        With noise, code and x are drawn.
+        """
 
 
 @runtime_checkable
@@ -82,7 +85,9 @@ class Layered(Reconstructs, Protocol):
     def latent_layers(self) -> int:
         """How many."""
 
-    def reconstruct(self, batch: Batch, *, noise: bool = False, layers: int | None = None) -> Tensor:
+    def reconstruct(
+        self, batch: Batch, *, given: Tensor | None = None, noise: bool = False, layers: int | None = None
+    ) -> Tensor:
         """Shape (B, *shape); with `layers`, only so many from the top are those of x, the others the prior's."""
 
 

@@ -1,4 +1,4 @@
-"""The conditional VAE: encoder, prior and decoder all see the conditions, any of which may be left out."""
+"""The conditional VAE: encoder and decoder see the conditions, any of which may be left out; the code need not."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ class CVAE(LatentModel):
     """Sohn, Lee and Yan 2015, Learning structured output representation using deep conditional generative models.
 
         loss(x, c) = −E_q(z|x,c) log p(x|z,c) + w·β·KL(q(z|x,c) ‖ p(z|c))
+
+    With a standard normal for p(z|c), the default, the codes of all examples with the same c should look like N(0, 1),
+    so z says nothing of c, and an example can be decoded under another c: what z holds stays, what c says changes. How
+    far that is so is a matter of β, and of how many latents there are: separate codes for each of K classes cost
+    log K nats at most, little beside what a picture's code says. A prior learned from c (Sohn, Lee and Yan) does not
+    ask for it: codes may say all of c again, and do. It gives the better likelihood, and a decoder that listens to z
+    alone.
 
     During training each condition of each example is left out with probability `condition_dropout`, so that one model
     holds p(x), p(x | a) and p(x | a, b): leave out (NaN) what is not to be conditioned on.
@@ -75,13 +82,23 @@ class CVAE(LatentModel):
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
 
 
+def chosen_by_data(spec: DataSpec) -> dict[str, float]:
+    """Options that follow from the data where they are not given: β.
+
+    >>> from sfumato.spec import Field
+    >>> chosen_by_data(DataSpec((1, 8, 8), (Field("level", 256),)))
+    {'beta': 2.0}
+    """
+    return {"beta": 2.0 if spec.is_picture else 1.0}
+
+
 def build(
     spec: DataSpec,
     size: Size,
     *,
-    prior: Literal["learned", "standard"] = "learned",
+    prior: Literal["standard", "learned"] = "standard",
     condition_dropout: BelowOne = 0.1,
-    beta: Weight = 1.0,
+    beta: Weight | None = None,
     free_bits: Weight = 0.0,
     warmup: Natural = 0,
     cycles: Count = 1,
@@ -89,9 +106,10 @@ def build(
     """A conditional VAE with networks for `spec`.
 
     Args:
-        prior: learned from the conditions, or a standard normal that they do not move
+        prior: a standard normal, so that codes say nothing of the conditions and these can be changed; or learned from
+            them (a better likelihood, as for filling in what a condition shows a part of)
         condition_dropout: how often each condition is left out in training, so that it may be left out later
-        beta: weight of the rate
+        beta: weight of the rate; more for codes that say less of the conditions (default: 2 for images, else 1)
         free_bits: nats of rate that each latent has for free; cures latents that are ignored
         warmup: steps over which the weight of the rate rises from 0
         cycles: how often the warm-up is repeated (cyclical annealing)
@@ -99,6 +117,7 @@ def build(
     if not spec.given:
         raise SfumatoError("cvae needs at least one condition: name columns with given (--given COLUMN)")
     sizes = sizes_for(spec, size)
+    beta = chosen_by_data(spec)["beta"] if beta is None else beta
     if prior == "learned":
         prior_net: nn.Module = GivenPrior(GivenFeatures(spec.given), sizes.latent_dim, min(sizes.width * 2, 128))
     else:

@@ -120,10 +120,13 @@ class HierarchicalVAE(LatentModel):
         p = self.net.observe(walk(self.net, n, given, tempered(temperature)).end)
         return p.sample() if noise else p.point()
 
-    def reconstruct(self, batch: Batch, *, noise: bool = False, layers: int | None = None) -> Tensor:
+    def reconstruct(
+        self, batch: Batch, *, given: Tensor | None = None, noise: bool = False, layers: int | None = None
+    ) -> Tensor:
         """x → z → x, shape (B, *shape): the point of p(x | z, c), with the top layers from q and the others from p.
 
         Arguments:
+            given: conditions of the way down to x, (B, G); those of the batch when None.
             noise: draw each layer, and x, instead of taking the mean of each and the point of p(x | z, c).
             layers: how many layers from the top take their posterior; those below have their prior alone to go by.
                 None is all of them, 0 none.
@@ -137,6 +140,9 @@ class HierarchicalVAE(LatentModel):
             raise SfumatoError(f"layers is {layers}: the model has {total}, give a whole number from 0 to {total}")
         choose: Choose = draw if noise else middle
         down = self.encode(batch).walk(lambda at, p, q: choose(at, p, q if at < layers else None))
+        if given is not None:
+            z = down.z
+            down = walk(self.net, len(batch), given, lambda at, p, q: z[at] if at < layers else choose(at, p, None))
         p = self.net.observe(down.end)
         return p.sample() if noise else p.point()
 

@@ -164,9 +164,12 @@ class M2(LatentModel):
         y = invert(torch.log_softmax(self.class_logits, 0), uniform(self.class_logits, n))
         return given.where(~given.isnan(), y[:, None].to(given.dtype))
 
-    def reconstruct(self, batch: Batch, *, noise: bool = False) -> Tensor:
-        """x → y, z → x, with the likeliest y where there is no label."""
-        return super().reconstruct(self.labelled(batch), noise=noise)
+    def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
+        """x → y, z → x, with the likeliest y where there is no label; decoded under the labels `given`, if any."""
+        batch = self.labelled(batch)
+        if given is not None and batch.given is not None:
+            given = given.where(~given.isnan(), batch.given)
+        return super().reconstruct(batch, given=given, noise=noise)
 
     @property
     def noise_size(self) -> int:

@@ -124,7 +124,7 @@ class TDVAE(Model):
         """p(x_t | z_t) over (B, 1, D): the one step whose state is z."""
         return Steps(self.decoder(z), 1)
 
-    def reconstruct(self, batch: Batch, *, noise: bool = False) -> Tensor:
+    def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
         """Each step as the belief after it has it, (B, T, D); what is missing is filled in from what came before."""
         b = self._seen(batch)[0][:, 1:]
         p = self.belief(b.flatten(0, 1))

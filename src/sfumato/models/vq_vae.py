@@ -161,8 +161,17 @@ class VQVAE(Model):
         p = self._decoded(self.code_prior.sample(n, given, temperature=temperature))
         return p.sample() if noise else p.point()
 
-    def reconstruct(self, batch: Batch, *, noise: bool = False) -> Tensor:
-        """x → k → x, shape (B, *shape): the point of p(x | k), or a draw from it with `noise`."""
+    def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
+        """x → k → x, shape (B, *shape): the point of p(x | k), or a draw from it with `noise`.
+
+        Raises:
+            SfumatoError: if conditions are given, which only p(k | c) sees.
+        """
+        if given is not None:
+            raise SfumatoError(
+                "the decoder of a vq_vae sees no conditions: they change what sample draws, and no reconstruction; "
+                "to show examples under other conditions, choose cvae"
+            )
         p = self._decoded(self.encode(batch).point())
         return p.sample() if noise else p.point()
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from sfumato.evaluation.doctor import books, code, course, cures, likelihood, made, parts
+from sfumato.evaluation.doctor import books, code, conditions, course, cures, likelihood, made, parts
 from sfumato.evaluation.doctor.case import Case
 from sfumato.evaluation.doctor.finding import HEALTHY, Finding
 from sfumato.evaluation.subject import Subject, still
@@ -35,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     parts.memorising,
     code.over_regularised,
     made.conditions_ignored,
+    conditions.latents_carry_condition,
     made.classes_missing,
     made.low_variety,
     made.copies,
@@ -43,7 +44,14 @@ CHECKS: tuple[Check, ...] = (
 )
 """The most basic first: what comes before may be the cause of what comes after."""
 
-_WITHOUT_CODE = ("decoder_ignores_code", "over_regularised", "low_variety", "classes_missing", "conditions_ignored")
+_WITHOUT_CODE = (
+    "decoder_ignores_code",
+    "over_regularised",
+    "low_variety",
+    "classes_missing",
+    "conditions_ignored",
+    "latents_carry_condition",
+)
 CAUSES: dict[str, tuple[str, ...]] = {
     "exploding_steps": tuple(check.__name__ for check in CHECKS[1:]),
     "scale_mismatched": ("posterior_collapse", *_WITHOUT_CODE),
@@ -54,6 +62,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "under_regularised": ("low_variety", "classes_missing", "conditions_ignored"),
     "code_prior_lost": ("low_variety", "classes_missing", "conditions_ignored"),
     "over_regularised": ("low_variety", "classes_missing"),
+    "conditions_ignored": ("latents_carry_condition",),
     "memorising": ("copies",),
     "classes_missing": ("low_variety",),
 }

@@ -94,10 +94,10 @@ def conditions_ignored(case: Case) -> Finding | str | None:
     ignored: list[str] = []
     numbers = {}
     for place, (field, name) in enumerate(zip(spec, names, strict=True)):
-        real, noise = _told(field.kind == "category", x, train.given, again, asked, place, case.subject.seed)
+        real, noise = told_by_trees(field.kind == "category", x, train.given, again, asked, place, case.subject.seed)
         if real <= SURE * noise:
             continue
-        kept = _told(field.kind == "category", x, train.given, made, asked, place, case.subject.seed)[0] / real
+        kept = told_by_trees(field.kind == "category", x, train.given, made, asked, place, case.subject.seed)[0] / real
         numbers[name] = kept
         (said if kept >= 0.5 else ignored).append(f"{name} {percent(max(kept, 0.0))}")
     if not numbers:
@@ -119,7 +119,7 @@ def conditions_ignored(case: Case) -> Finding | str | None:
     )
 
 
-def _told(
+def told_by_trees(
     category: bool, x: np.ndarray, given: Tensor | None, other: np.ndarray, asked: Tensor | None, place: int, seed: int
 ) -> tuple[float, float]:
     """How much better than guessing trees grown on (x, given) tell what was asked of `other`, and the noise of it."""
