@@ -74,8 +74,7 @@ def cvae(m: nn.Module) -> Step:
         q = normal(m.encoder.normal, torch.cat([h, m.encoder.given(given, h)], 1))
         z = draw(*q)
         raw = m.decoder.trunk(torch.cat([z, m.decoder.given(given, z)], 1))
-        p = normal(m.prior_net.normal, m.prior_net.body(m.prior_net.given(given, z)))
-        return {"model": (squared(x, raw) + rate_between(q, p)).mean()}
+        return {"model": (squared(x, raw) + m.beta * rate_of(*q)).mean()}
 
     return step
 

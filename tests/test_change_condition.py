@@ -12,10 +12,6 @@ from sfumato.batch import Batch
 from sfumato.distributions import Normal
 from sfumato.errors import SfumatoError
 from sfumato.estimator.unknown import likeliest
-from sfumato.evaluation.doctor.case import Case
-from sfumato.evaluation.doctor.conditions import latents_carry_condition
-from sfumato.evaluation.doctor.finding import Finding
-from sfumato.evaluation.subject import Subject
 from sfumato.models import build, chosen_by_data
 from sfumato.networks.gaussian import GivenPrior
 from sfumato.spec import DataSpec, Field
@@ -56,21 +52,27 @@ class Maker(nn.Module):
         return Normal(z + _centre(given, z) if self.apart else z, self.log_scale)
 
 
-@pytest.fixture(scope="module")
-def rows() -> tuple[np.ndarray, np.ndarray]:
+def classes() -> tuple[np.ndarray, np.ndarray]:
+    """600 points about the centres, and their classes."""
     noise = np.random.default_rng(5)
     y = noise.integers(0, 3, 600)
     return (CENTRES.numpy()[y] + 0.15 * noise.normal(size=(600, 2))).astype("f4"), y
 
 
-def _made(rows: tuple[np.ndarray, np.ndarray], *, apart: bool, **options: object) -> Autoencoder:
+@pytest.fixture(scope="module")
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    return classes()
+
+
+def made(rows: tuple[np.ndarray, np.ndarray], *, apart: bool, **options: object) -> Autoencoder:
+    """A CVAE whose code is apart from the class, or is the example itself."""
     auto = Autoencoder("cvae", latent_dim=2, steps=1, likelihood="gaussian", **options).fit(*rows)
     auto.model_.encoder, auto.model_.decoder = Coder(apart), Maker(apart)
     return auto
 
 
 def test_reconstruct_decodes_under_what_is_given_and_encodes_under_the_examples_own(rows) -> None:
-    auto = _made(rows, apart=True)
+    auto = made(rows, apart=True)
     x, y = rows
     to = (y + 1) % 3
     moved = x + (CENTRES.numpy()[to] - CENTRES.numpy()[y]) * x.std(0)
@@ -110,7 +112,7 @@ def test_layers_that_are_not_taken_are_drawn_under_the_new_condition() -> None:
 
 
 def test_a_class_that_an_example_comes_without_is_told_from_it(rows) -> None:
-    auto = _made(rows, apart=True)
+    auto = made(rows, apart=True)
     x, y = rows
     to = (y + 1) % 3
     # The centres are 1.5 apart or more, and p(z) is N(0, 1): told by the bound, most are right.
@@ -140,18 +142,3 @@ def test_the_defaults_of_a_cvae_follow_the_data(rows) -> None:
     assert not isinstance(build("cvae", table).prior_net, GivenPrior)
     assert isinstance(build("cvae", table, prior="learned").prior_net, GivenPrior)
     assert Autoencoder("cvae", steps=1).fit(*rows).config_.to_dict()["model"]["beta"] == 1.0
-
-
-@pytest.mark.parametrize("apart", [True, False])
-def test_the_doctor_names_codes_that_carry_the_condition(rows, apart: bool) -> None:
-    auto = _made(rows, apart=apart, prior="learned")
-    subject = Subject.of(auto.model_, auto.schema_, auto.data_, 0)
-    with torch.no_grad():
-        answer = latents_carry_condition(Case(subject, auto.history_.lines, auto.config_.to_dict()))
-    if apart:
-        assert answer == "examples can be shown under other conditions (label 100%)"
-    else:
-        assert isinstance(answer, Finding)
-        assert answer.name == "latents_carry_condition"
-        assert answer.cure == {"prior": "standard"}
-        assert answer.numbers["label"] < 0.1 < 0.5 < answer.numbers["label_probe"]

@@ -68,7 +68,7 @@ def test_numbers_of_numpy_and_single_names_are_taken():
 def test_toml_says_the_same_again(tmp_path):
     config = resolve(
         "cvae",
-        {"given": ["a b", "c"], "kinds": {"age": "integer"}, "prior": "standard", "max_time": "5m", "lr": 1e-4},
+        {"given": ["a b", "c"], "kinds": {"age": "integer"}, "prior": "learned", "max_time": "5m", "lr": 1e-4},
         source="über/data.csv",
     )
     path = tmp_path / "config.toml"
