@@ -91,11 +91,7 @@ def reconstruct(
     out.check()
     auto = _load(run, device)
     examples = _read(auto, file)
-<<<<<<< HEAD
     seed = say.seed(seed) if draw else None
-    made = auto.reconstruct(examples, pairs("--given", given), noise=draw, seed=seed)
-    _deliver(auto, made, len(made), "reconstructions", out, say, seed, beside=(examples, file))
-=======
     made = auto.reconstruct(
         examples,
         pairs("--given", given),
@@ -103,8 +99,7 @@ def reconstruct(
         noise=draw,
         seed=seed,
     )
-    _deliver(auto, made, len(made), "reconstructions", out, say, beside=(examples, file))
->>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
+    _deliver(auto, made, len(made), "reconstructions", out, say, seed, beside=(examples, file))
 
 
 def encode(

@@ -13,19 +13,12 @@ from sklearn.utils.validation import check_array
 
 from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
-<<<<<<< HEAD
-from sfumato.estimator import passes
+from sfumato.estimator import passes, unknown
 from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
-from sfumato.models._protocols import Classifies, Encodes, Reconstructs, able
-=======
-from sfumato.estimator import passes, unknown
-from sfumato.estimator.held import Held
 from sfumato.models._protocols import Bounds, Classifies, Encodes, Reconstructs, able
-from sfumato.training.randomness import seeded
->>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
 
 
 def _can_classify(auto: Any) -> bool:
@@ -112,11 +105,7 @@ class Maps(Held):
         # Whole numbers are floats where a label is missing.
         return classes if self._label_dtype is None else classes.astype(self._label_dtype)
 
-<<<<<<< HEAD
     @isolated
-    def reconstruct(
-        self, X: Any, given: Mapping[str, Any] | None = None, *, noise: bool = False, seed: int | None = None
-=======
     def reconstruct(
         self,
         X: Any,
@@ -124,8 +113,7 @@ class Maps(Held):
         *,
         encode_given: Mapping[str, Any] | None = None,
         noise: bool = False,
-        seed: int = 0,
->>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
+        seed: int | None = None,
     ) -> Any:
         """The examples after encoding to latent means and decoding; of the kind the model was trained on.
 
@@ -140,32 +128,21 @@ class Maps(Held):
             given: conditions of the decoder, name → value or N values; those not named are the encoder's.
             encode_given: conditions of the encoder that replace those in X, name → value or N values.
             noise: draw z from q(z | x, c) and x from p(x | z, c), instead of taking the point of each.
-<<<<<<< HEAD
             seed: of the draws; None draws anew each time.
-=======
-            seed: of the draws.
 
         Raises:
             SfumatoError: if a condition is unknown or does not take this value, or the decoder sees no conditions.
->>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
         """
         model = passes.exact(self._model())
         reconstructs, seed = able(model, Reconstructs, "reconstruct"), chosen_seed(seed)
         raw = self.read(X)
-<<<<<<< HEAD
-        batches = list(self._batches(raw, given))
-        with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
-            x = torch.cat([reconstructs.reconstruct(batch, noise=noise).cpu() for batch in batches])
-        conditions = [batch.given.cpu() for batch in batches if batch.given is not None]
-        made = self.schema_.decode_beside(x, torch.cat(conditions) if conditions else None, raw, X)
-=======
         batches = list(self._batches(raw, encode_given))
         own = [batch.given.cpu() for batch in batches if batch.given is not None]
         sizes = [len(batch) for batch in batches]
         conditions = passes.replaced(self.schema_, torch.cat(own) if own else None, given, sum(sizes))
         asked = [None] * len(batches) if conditions is None or not given else conditions.split(sizes)
         parts = []
-        with seeded(next(model.parameters()).device, seed), torch.inference_mode():
+        with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
             for batch, to in zip(batches, asked, strict=True):
                 c = None
                 if to is not None:
@@ -173,7 +150,6 @@ class Maps(Held):
                     batch = self._known_conditions(model, batch, given or {})
                 parts.append(reconstructs.reconstruct(batch, given=c, noise=noise).cpu())
         made = self.schema_.decode_beside(torch.cat(parts), conditions, raw, X)
->>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
         if _is_pandas(X) and _is_pandas(made) and len(X) == len(made):
             made.index = X.index
         return made

@@ -6,12 +6,8 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-<<<<<<< HEAD
-=======
-import torch
 from torch import Tensor
 
->>>>>>> 82a32ae (cvae: codes say nothing of the condition by default, and examples can be shown under another one)
 from sfumato.batch import Batch
 from sfumato.data.batches import Resident
 from sfumato.data.schema import Schema
