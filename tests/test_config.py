@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import compileall
 import math
+import os
+import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -13,6 +18,7 @@ import pytest
 from sfumato import models
 from sfumato.config import Config, resolve, settings
 from sfumato.errors import SfumatoError
+from sfumato.models import _options
 from sfumato.spec import DataSpec, Field
 
 
@@ -138,3 +144,34 @@ def test_reading_options_does_not_import_torch():
     code = "import sys, sfumato.config as c; c.settings(); print('torch' in sys.modules, 'sklearn' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_options_are_the_same_without_source(name):
+    """Byte code alone, as in an installation without .py files, says of a model what its source says."""
+    text = (Path(_options.FOLDER) / f"{name}.py").read_text(encoding="utf-8")
+    assert _options.from_module(name) == _options.from_source(text)
+
+
+def test_a_zip_on_the_path_and_byte_code_alone_are_enough(tmp_path):
+    package = Path(_options.FOLDER).parent
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in package.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                archive.write(path, path.relative_to(package.parent))
+    shutil.copytree(package, tmp_path / "bare" / "sfumato", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(tmp_path / "bare", quiet=1, legacy=True)
+    for path in (tmp_path / "bare").rglob("*.py"):
+        path.unlink()
+    say = "from sfumato.config import settings; import sfumato; print(len(settings()), sfumato.__file__)"
+    for place in (tmp_path / "all.zip", tmp_path / "bare"):
+        told = subprocess.run(
+            [sys.executable, "-c", say],
+            env=os.environ | {"PYTHONPATH": str(place)},
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+        ).stdout.split()
+        assert told[0] == str(len(settings()))
+        assert told[1].startswith(str(place))

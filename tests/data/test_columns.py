@@ -54,10 +54,13 @@ def test_kind_is_inferred(values: pa.Array, kind: str) -> None:
     assert columns.infer("v", values) == kind
 
 
-def test_column_without_any_value_is_refused_by_name() -> None:
+def test_column_without_any_value_is_constant_and_comes_back_empty() -> None:
     for values in (pa.nulls(3), pa.array([math.nan, None]), pa.array([None, None], pa.string())):
-        with pytest.raises(SfumatoError, match=r"'v' holds no value at all.*--drop v"):
-            columns.infer("v", values)
+        assert columns.infer("v", values) == "constant"
+        column = learned(values)
+        assert column.described() == ("not modelled", "no value; comes back empty")
+        assert column.decode(np.zeros(2)).null_count == 2
+        assert column.decode(np.zeros(2)).type == values.type
 
 
 def test_column_of_lists_is_refused() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -197,3 +198,26 @@ def test_a_value_that_stands_far_off_and_often_is_told_with_what_to_type(tmp_pat
     assert "far" not in other
     skewed = np.random.default_rng(0).lognormal(3, 1.5, 5000).round(2)
     assert of_far_value(pa.array(np.where(np.arange(5000) % 3, skewed, 0.0))) == ""
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "file"])
+def test_columns_without_values_come_back_empty(tmp_path: Path, kind: str) -> None:
+    frame = pd.DataFrame({"x": np.arange(60.0), "e": np.nan, "t": pd.NaT, "o": pd.Series([None] * 60, dtype=object)})
+    source = {"pandas": frame, "polars": pl.from_pandas(frame), "file": tmp_path / "a.csv"}[kind]
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    schema = data.open(source).schema
+    assert [row["note"] for row in schema.describe()][1:] == ["no value; comes back empty"] * 3
+    made = TableSchema.from_dict(schema.to_dict()).decode(schema.encode(schema.read(source)).x)
+    assert list(made.columns) == ["x", "e", "t", "o"]
+    assert (made.null_count().row(0) if kind == "polars" else tuple(made.isna().sum())) == (0, 60, 60, 60)
+    if kind == "pandas":
+        assert made.dtypes.tolist() == frame.dtypes.tolist()
+
+
+def test_a_value_that_stands_outside_the_training_part_alone_stops_nothing() -> None:
+    for row in range(20):
+        frame = pd.DataFrame({"x": np.arange(20.0), "rare": [1.0 if i == row else None for i in range(20)]})
+        assert data.open(frame).schema.describe()[1]["kind"] == "constant"
+    rows = pa.table({"x": [1.0, 2.0, 3.0], "rare": pa.nulls(3, pa.string())})
+    with pytest.raises(SfumatoError, match="given='rare' has no value in the training rows and cannot be a condition"):
+        TableSchema.learn(rows, DataOptions(given=("rare",)), kinds={"x": "continuous", "rare": "categorical"})

@@ -62,22 +62,35 @@ def chosen(options: Any) -> dict[str, Any]:
         value = getattr(options, one.name)
         if value is not None:
             entries = get_origin(known[one.name].annotation) is dict
-            found[one.name] = pairs(spelling(one.name), value) if entries else _value(known[one.name], value)
+            found[one.name] = kinds_of(spelling(one.name), value) if entries else _value(known[one.name], value)
     return found
 
 
-def pairs(flag: str, words: Sequence[str] | None) -> dict[str, str]:
-    """`name=value` words as a mapping.
+def kinds_of(flag: str, words: Sequence[str]) -> dict[str, str]:
+    """`name=value` words as a mapping, cut at the last `=`: names may have one, what they are set to has none.
 
-    >>> pairs("--given", ["species=Adelie"])
-    {'species': 'Adelie'}
+    >>> kinds_of("--kind", ["a=b=integer"])
+    {'a=b': 'integer'}
+
+    Raises:
+        SfumatoError: if a word is not of that form, or a name is given twice.
+    """
+    return pairs(flag, words, [word.rpartition("=")[0] for word in words])
+
+
+def pairs(flag: str, words: Sequence[str] | None, names: Sequence[str] = ()) -> dict[str, str]:
+    """`name=value` words as a mapping, cut at the first `=` behind one of the `names`, the longest, if there is one.
+
+    >>> pairs("--given", ["species=Adelie"]), pairs("--given", ["a=b=c"], ["a", "a=b"])
+    ({'species': 'Adelie'}, {'a=b': 'c'})
 
     Raises:
         SfumatoError: if a word is not of that form, or a name is given twice.
     """
     found: dict[str, str] = {}
     for word in words or ():
-        name, equals, value = word.partition("=")
+        known = max((name for name in names if word.startswith(f"{name}=")), key=len, default="")
+        name, equals, value = (known, "=", word[len(known) + 1 :]) if known else word.partition("=")
         if not equals or not name:
             raise SfumatoError(f"{flag} {word}: write it as name=value, as in {flag} {name or 'name'}=…")
         if name in found:

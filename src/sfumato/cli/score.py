@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from sfumato.cli.flags import WHOLE, pairs
+from sfumato.cli.flags import WHOLE
 from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table
-from sfumato.cli.use import Given, _load, _named, _read, _save
+from sfumato.cli.use import Given, _load, _named, _read, _save, conditions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def score(
     out.check()
     auto = _load(run, device)
     examples = _read(auto, file)
-    asked: dict[str, Any] = {"samples": samples, "seed": seed, "given": pairs("--given", given)}
+    asked: dict[str, Any] = {"samples": samples, "seed": seed, "given": conditions(auto, given)}
     scores, densities = auto.scores_and_densities(examples, **asked)
     taken = ("row", "score", "log_density", "why")
     named = {key: names for key, names in _named(auto, examples, file).items() if key not in taken}

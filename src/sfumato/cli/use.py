@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sfumato.estimator import Autoencoder
 
-Given = Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE")]
+Given = Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE", allow_leading_hyphen=True)]
 Draw = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
@@ -58,7 +58,12 @@ def sample(
     auto = _load(run, device)
     seed = say.seed(seed)
     raw = auto.sample(
-        n, pairs("--given", given), seed=seed, temperature=temperature, marginal=marginal, sampler=sampler
+        n,
+        conditions(auto, given),
+        seed=seed,
+        temperature=temperature,
+        marginal=marginal,
+        sampler=sampler,
     )
     _deliver(auto, raw, n, "samples", out, say, seed)
 
@@ -94,8 +99,8 @@ def reconstruct(
     seed = say.seed(seed) if draw else None
     made = auto.reconstruct(
         examples,
-        pairs("--given", given),
-        encode_given=pairs("--encode-given", encode_given),
+        conditions(auto, given),
+        encode_given=conditions(auto, encode_given, "--encode-given"),
         noise=draw,
         seed=seed,
     )
@@ -130,7 +135,7 @@ def encode(
     auto = _load(run, device)
     examples = _read(auto, file)
     seed = say.seed(seed) if draw else None
-    codes = auto.encode(examples, pairs("--given", given), noise=draw, seed=seed)
+    codes = auto.encode(examples, conditions(auto, given), noise=draw, seed=seed)
     columns = {f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}
     _columns(columns, out, say, _named(auto, examples, file), seed)
 
@@ -216,6 +221,11 @@ def forecast(
     columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(schema.names)}
     ids = _named(auto, examples, file) or {"id": list(range(len(found)))}
     _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()}, seed)
+
+
+def conditions(auto: Autoencoder, given: list[str] | None, flag: str = "--given") -> dict[str, str]:
+    """The conditions that were typed; a name may hold an = of its own."""
+    return pairs(flag, given, auto.schema_.given_names)
 
 
 def _load(run: str, device: Device) -> Autoencoder:

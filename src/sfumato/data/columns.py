@@ -25,7 +25,7 @@ FEWEST_IDS = 20
 def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
     """The kind of a column, from its type and its distinct values.
 
-    * one distinct value: constant
+    * one distinct value, or none: constant
     * booleans, text true/false, the numbers 0 and 1: boolean
     * dates, times, durations, text that spells them all in one way (31/01/2024), and whole numbers that all are dates
       (20240131): datetime
@@ -35,7 +35,7 @@ def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
     * text, each once, none missing, in at least 20 rows: identifier; other text: categorical
 
     Raises:
-        SfumatoError: if the column holds no value at all, or values of a type that is no column of a table.
+        SfumatoError: if the column holds values of a type that is no column of a table.
 
     >>> infer("age", pa.array([31.0, None, 45.0]))
     'integer'
@@ -45,7 +45,7 @@ def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
     if not supported(values.type):
         raise SfumatoError(f"column {name!r} holds {values.type}, which is no value of a table; drop it")
     if flat.null_count == len(flat):
-        raise SfumatoError(f"column {name!r} holds no value at all; leave it out with --drop {name}")
+        return "constant"
     distinct = pc.count_distinct(flat, mode="only_valid").as_py()
     unique = distinct == len(flat) >= FEWEST_IDS
     kind = flat.type
@@ -112,11 +112,11 @@ def learn(name: str, kind: str, field: pa.Field, values: pa.ChunkedArray, cells:
     """Learn one column of the training rows; `cells` None standardises numbers instead of cutting them.
 
     Raises:
-        SfumatoError: if it holds no value, or one that is not of this kind.
+        SfumatoError: if it holds a value that is not of this kind.
     """
     form, flat = Form.of(field, values), without_nan(plain(values))
     if flat.null_count == len(flat):
-        raise SfumatoError(f"column {name!r} holds no value in the training rows; leave it out with --drop {name}")
+        return Constant(name, "constant", form, 1.0)
     if pa.types.is_floating(flat.type):
         check(name, "continuous", flat)
     if kind == "constant":

@@ -173,7 +173,7 @@ class Category(Column):
 
 @dataclass(frozen=True)
 class Constant(Column):
-    """One value in every row: not modelled, comes back as it was."""
+    """One value in every row, or none in any: not modelled, comes back as it was."""
 
     style = "constant"
     value: Any = None
@@ -195,7 +195,7 @@ class Constant(Column):
         return one.take(pa.array(np.zeros(len(entries), np.int64)))
 
     def described(self) -> tuple[str, str]:
-        return "not modelled", f"always {shown(self.value)}"
+        return "not modelled", "no value; comes back empty" if self.value is None else f"always {shown(self.value)}"
 
     def learned(self) -> dict[str, Any]:
         return {"value": self.value}

@@ -163,6 +163,9 @@ class TableSchema(Schema):
             raise SfumatoError(
                 "no column is left to model: all are constants, identifiers, conditions or dropped; keep one"
             )
+        hollow = next((name for name in options.given if fields[name] is None), None)
+        if hollow is not None:
+            raise SfumatoError(f"given={hollow!r} has no value in the training rows and cannot be a condition; drop it")
         given = [field for name in options.given if (field := fields[name]) is not None]
         total = frame.num_rows if examples is None else examples
         spec = DataSpec((len(x),), tuple(x), tuple(given), likelihood, total)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, fields
+import inspect
+import os
+import pkgutil
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
-from pathlib import Path
+from importlib import import_module
 from typing import Any, Literal, get_args, get_origin
 
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.ranges import NAMES, Range, plain
 from sfumato.spec import Size
 
-FOLDER = Path(__file__).parent
+FOLDER = os.path.dirname(__file__)
+"""Also within a zip file, where it is no folder."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,13 @@ def names() -> tuple[str, ...]:
     >>> "vae" in names()
     True
     """
-    return tuple(sorted(path.stem for path in FOLDER.glob("[!_]*.py")))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules([FOLDER]) if not module.name.startswith("_")))
 
 
 @cache
 def summary(name: str) -> str:
     """The first line of the docstring of a model's file."""
-    return (ast.get_docstring(_tree(name)) or "").partition("\n")[0]
+    return _told(name).summary.partition("\n")[0]
 
 
 @cache
@@ -65,14 +69,13 @@ def options(name: str) -> tuple[Option, ...]:
     >>> [option.name for option in options("beta_vae") if option.name == "beta"]
     ['beta']
     """
-    build = next(node for node in _tree(name).body if isinstance(node, ast.FunctionDef) and node.name == "build")
-    helps = _argument_lines(ast.get_docstring(build) or "")
+    told = _told(name)
+    helps = _argument_lines(told.help)
     found = [_option(one.name, str(one.type), one.default, one.metadata["help"]) for one in fields(Size)]
-    for argument, default in zip(build.args.kwonlyargs, build.args.kw_defaults, strict=True):
-        if argument.annotation is None or default is None:
-            raise TypeError(f"models/{name}.py: build's {argument.arg} needs an annotation and a default")
-        annotation, help = ast.unparse(argument.annotation), helps.get(argument.arg, "")
-        found.append(_option(argument.arg, annotation, ast.literal_eval(default), help))
+    for argument, (annotation, default) in told.arguments.items():
+        if not annotation or default is MISSING:
+            raise TypeError(f"models/{name}.py: build's {argument} needs an annotation and a default")
+        found.append(_option(argument, annotation, default, helps.get(argument, "")))
     return tuple(found)
 
 
@@ -145,11 +148,70 @@ def prefers_conv(name: str) -> bool:
 
 
 def _says(name: str, line: str) -> bool:
-    return any(ast.unparse(node) == line for node in _tree(name).body if isinstance(node, ast.Assign))
+    return line.removesuffix(" = True") in _told(name).flags
 
 
-def _tree(name: str) -> ast.Module:
-    return ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Told:
+    """What a model's file says of it.
+
+    Attributes:
+        summary: its docstring.
+        help: the docstring of `build`.
+        arguments: the keyword arguments of `build`: their annotation, as text, and default, `MISSING` if there is none.
+        flags: the names that it sets to True.
+    """
+
+    summary: str
+    help: str
+    arguments: dict[str, tuple[str, Any]]
+    flags: frozenset[str]
+
+
+@cache
+def _told(name: str) -> Told:
+    """What a model's file says: its source where there is one, which takes no torch, or else the module."""
+    source = get_data(__package__, f"{name}.py")
+    return from_module(name) if source is None else from_source(source.decode())
+
+
+def get_data(package: str, name: str) -> bytes | None:
+    """A file of a package, in a folder or a zip file; None if it is not there."""
+    try:
+        return pkgutil.get_data(package, name)
+    except OSError:
+        return None
+
+
+def from_source(source: str) -> Told:
+    """What the source of a model's file says."""
+    tree = ast.parse(source)
+    build = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "build")
+    arguments = {
+        argument.arg: (
+            "" if argument.annotation is None else ast.unparse(argument.annotation),
+            MISSING if default is None else ast.literal_eval(default),
+        )
+        for argument, default in zip(build.args.kwonlyargs, build.args.kw_defaults, strict=True)
+    }
+    lines = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Assign)]
+    flags = frozenset(line.removesuffix(" = True") for line in lines if line.endswith(" = True"))
+    return Told(ast.get_docstring(tree) or "", ast.get_docstring(build) or "", arguments, flags)
+
+
+def from_module(name: str) -> Told:
+    """What a model's module says, of which there is byte code alone."""
+    module = import_module(f"{__package__}.{name}")
+    arguments = {
+        argument.name: (
+            "" if argument.annotation is argument.empty else str(argument.annotation),
+            MISSING if argument.default is argument.empty else argument.default,
+        )
+        for argument in inspect.signature(module.build).parameters.values()
+        if argument.kind is argument.KEYWORD_ONLY
+    }
+    flags = frozenset(flag for flag, value in vars(module).items() if value is True)
+    return Told(inspect.getdoc(module) or "", inspect.getdoc(module.build) or "", arguments, flags)
 
 
 def _argument_lines(docstring: str) -> dict[str, str]:
