@@ -47,7 +47,7 @@ class ColumnFeatures(nn.Module):
         self.embedding = nn.Embedding(sum(rows), embedding) if coded else None
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight, std=embedding**-0.5)
-        self.outputs = len(real) + len(flagged) + len(coded) * embedding + len(ranked)
+        self.outputs = len(real) + len(flagged) + len(coded) * embedding + 2 * len(ranked)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         found: list[Tensor] = []
@@ -63,6 +63,8 @@ class ColumnFeatures(nn.Module):
             found.append(self.embedding(index + self.starts).flatten(1))
         if len(self.ranked):
             ranks = x[:, self.ranked] * self.rank_scale - 1.0
+            found.append(ranks if mask is None else ranks.where(mask[:, self.ranked], 0.0))
+            ranks = torch.special.ndtri((0.5 * (ranks + 1)).clamp(1e-3, 1 - 1e-3))
             found.append(ranks if mask is None else ranks.where(mask[:, self.ranked], 0.0))
         return found[0] if len(found) == 1 else torch.cat(found, 1)
 

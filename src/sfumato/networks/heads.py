@@ -22,6 +22,7 @@ from sfumato.distributions import (
     Normal,
     Scaled,
 )
+from sfumato.networks.heads_base import Head
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec
 
@@ -56,20 +57,6 @@ class Scale(nn.Module):
 
     def forward(self) -> Tensor:
         return self.log_scale if self.fixed else bounded_log_scale(SCALE_PACE * self.log_scale)
-
-
-class Head(nn.Module, ABC):
-    """Raw network outputs → p(x | z).
-
-    Attributes:
-        raw: shape per example of the raw outputs it takes; (channels, H, W) for pictures, (n,) otherwise.
-    """
-
-    raw: tuple[int, ...]
-
-    @abstractmethod
-    def forward(self, raw: Tensor) -> Distribution:
-        """The distribution meant by `raw`, shape (B, *self.raw)."""
 
 
 class ColumnsHead(Head):
@@ -184,4 +171,8 @@ def for_likelihood(spec: DataSpec) -> Head:
         raise SfumatoError(
             f"likelihood {name!r} is for pictures and binary vectors; for tables choose one of cells, gaussian, mse"
         )
+    import os
+    if name == "cells" and os.environ.get("SF_HEAD", "ar") == "ar":
+        from sfumato.networks.autoregressive import AutoregressiveHead
+        return AutoregressiveHead(spec)
     return ColumnsHead(spec, unit_scale=name == "mse")
