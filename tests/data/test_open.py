@@ -245,7 +245,7 @@ def test_mnist_opens_as_pictures(real_data: Path) -> None:
         ("moons", {"label": "nope"}, "the label of moons is called 'label'"),
         ("moons", {"sequences": True}, "sequences is True: that is for arrays"),
         ("moons", {"id": "a"}, "id is a: that is for tables of sequences"),
-        ("moons", {"cells": 5}, "cells is 5: that is for tables with the likelihood cells"),
+        ("moons", {"cells": 5}, "cells is 5: that is for tables with the likelihood autoregressive or cells"),
         ("digits", {"longest": 9}, "longest is 9: that is for sequences of symbols"),
         ("iris", {"size": 16}, "size is 16: that is for pictures"),
         ("ring", {"binarise": "no"}, "binarise is no: that is for pictures"),

@@ -53,7 +53,7 @@ def test_spec_has_a_field_for_each_modelled_column() -> None:
     assert [field.kind for field in found.spec.fields] == ["cells", "category"]
     assert [field.missing for field in found.spec.fields] == [True, False]
     assert [field.kind for field in found.spec.given] == ["category", "real"]
-    assert found.spec.likelihood == "cells"
+    assert found.spec.likelihood == "autoregressive"
     assert found.spec.examples == 200
 
 
@@ -226,7 +226,10 @@ def test_kinds_may_be_set() -> None:
         ({"kinds": {"agee": "integer"}}, r"kind='agee' is not a column; did you mean age\?"),
         ({"given": ("id",)}, "given='id' is an identifier and cannot be a condition"),
         ({"given": ("planet",)}, "given='planet' is a constant and cannot be a condition"),
-        ({"likelihood": "logistic_mixture"}, "not one for tables; choose one of auto, cells, gaussian, mse"),
+        (
+            {"likelihood": "logistic_mixture"},
+            "not one for tables; choose one of auto, autoregressive, cells, gaussian, mse",
+        ),
         ({"kinds": {"species": "continuous"}}, "'species', row 1: '.*' stands where a number should"),
         ({"drop": ("species", "mass", "age", "tagged")}, "no column is left to model"),
     ],

@@ -19,7 +19,8 @@ from sfumato.spec import DataSpec, Field, Size
 COLUMNS = (Field("real", missing=True), Field("category", 3), Field("cells", 6), Field("real"))
 SPECS = {
     "vector": DataSpec((3,), (Field("real"),), examples=1000),
-    "table": DataSpec((4,), COLUMNS, likelihood="cells", examples=1000),
+    "table": DataSpec((4,), COLUMNS, likelihood="autoregressive", examples=1000),
+    "table of cells": DataSpec((4,), COLUMNS, likelihood="cells", examples=1000),
     "picture": DataSpec((1, 8, 8), (Field("level", 17),), examples=5000),
     "sequence": DataSpec((6, 2), (Field("real", missing=True), Field("real")), examples=1000),
     "symbols": DataSpec((6, 1), (Field("category", 4),), likelihood="categorical", examples=1000, ends=True),
@@ -42,13 +43,13 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
         "picture": torch.randint(0, 17, (16, 1, 8, 8), dtype=torch.uint8),
         "sequence": torch.randn(16, 1, 2) + 0.3 * torch.randn(16, 6, 2),
         "symbols": torch.randint(0, 4, (16, 6, 1)).cummax(1).values.float(),
-    }[kind]
+    }[kind.removesuffix(" of cells")]
     given = torch.stack([torch.randint(0, 3, (16,)).float(), torch.randn(16)], 1) if conditional else None
     if given is not None:
         given = given[:, : len(conditions)]
         given[0] = torch.nan
     mask = None
-    if kind == "table":
+    if kind in ("table", "table of cells"):
         mask = torch.ones(16, 4, dtype=torch.bool)
         mask[:4, 0] = False
         x[:4, 0] = 0.0
@@ -65,7 +66,12 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
 
 
 def suited(name: str) -> list[str]:
-    return [kind for kind, spec in SPECS.items() if models.suits(name, spec)]
+    apart = models.independent_columns(name)
+    return [
+        kind
+        for kind, spec in SPECS.items()
+        if models.suits(name, spec) and not (apart and spec.likelihood == "autoregressive")
+    ]
 
 
 each_model = pytest.mark.parametrize(("name", "kind"), [(name, suited(name)[0]) for name in models.names()])
@@ -163,3 +169,9 @@ def test_a_misspelt_model_or_option_is_answered_with_the_right_one() -> None:
     assert build("vae", SPECS["vector"], prior=None)
     with pytest.raises(SfumatoError, match="latent_dim is '3', which is text: give a number"):
         build("vae", SPECS["vector"], latent_dim="3")
+
+
+@pytest.mark.parametrize("name", [name for name in models.names() if models.independent_columns(name)])
+def test_models_that_take_columns_apart_say_so(name: str) -> None:
+    with pytest.raises(SfumatoError, match=r"choose (one of )?cells"):
+        build(name, SPECS["table"])

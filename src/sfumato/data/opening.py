@@ -38,7 +38,7 @@ MEANT_FOR = {
     "binarise": ("picture", "pictures"),
     "missing_values": ("table", "tables"),
     "header": ("table", "text files of tables"),
-    "cells": ("table", "tables with the likelihood cells"),
+    "cells": ("table", "tables with the likelihood autoregressive or cells"),
     "longest": ("symbols", "sequences of symbols"),
     "symbols": ("symbols", "files of text and arrays of whole numbers"),
     "sequences": ("sequence", "arrays"),
@@ -59,7 +59,7 @@ def open_source(source: Any, options: DataOptions) -> Dataset:
     schema = found.schema
     for name, (kind, words) in MEANT_FOR.items():
         value = getattr(options, name)
-        acts = schema.kind == kind and (name != "cells" or schema.spec.likelihood == "cells")
+        acts = schema.kind == kind and (name != "cells" or schema.spec.likelihood in ("autoregressive", "cells"))
         if not acts and value != getattr(UNTOLD, name):
             raise SfumatoError(f"{name} is {value}: that is for {words}; leave it out for {found.source}")
     return found

@@ -9,7 +9,7 @@ from sfumato.data.reading import Reading
 from sfumato.errors import SfumatoError, did_you_mean
 
 KINDS = ("continuous", "integer", "boolean", "categorical", "datetime", "constant", "identifier")
-LIKELIHOODS = ("auto", "gaussian", "mse", "bernoulli", "categorical", "logistic_mixture", "cells")
+LIKELIHOODS = ("auto", "autoregressive", "cells", "gaussian", "mse", "bernoulli", "categorical", "logistic_mixture")
 BINARISE = ("auto", "no", "stochastic", "threshold")
 HEADER = ("auto", "yes", "none")
 STREAMING = ("auto", "yes", "no")

@@ -262,8 +262,8 @@ class PictureSchema(Schema):
 def _likelihood(options: DataOptions, levels: int) -> tuple[str, str]:
     """Likelihood and binarise with "auto" resolved."""
     likelihood, binarise = options.likelihood, options.binarise
-    if likelihood == "cells":
-        raise SfumatoError("likelihood=cells is for tables; for pictures choose gaussian or logistic_mixture")
+    if likelihood in ("autoregressive", "cells"):
+        raise SfumatoError(f"likelihood={likelihood} is for tables; for pictures choose gaussian or logistic_mixture")
     if likelihood == "auto":
         likelihood = "bernoulli" if levels == 2 or binarise in ("stochastic", "threshold") else "gaussian"
     if levels == 2:

@@ -20,7 +20,7 @@ from sfumato.data.schema import TRIED, Encoded, Schema, Varied, remember, rows_f
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec
 
-LIKELIHOODS = ("auto", "cells", "gaussian", "mse")
+LIKELIHOODS = ("auto", "autoregressive", "cells", "gaussian", "mse")
 CHUNK = 1 << 16
 """Rows encoded at a time, so that what is needed beside the result stays small."""
 
@@ -146,14 +146,14 @@ class TableSchema(Schema):
                     f"given={name!r} is {'an' if kinds[name] == 'identifier' else 'a'} {kinds[name]} and cannot be a "
                     f"condition; leave it out, or set its kind, as {name}=categorical"
                 )
-        likelihood = "cells" if options.likelihood == "auto" else options.likelihood
+        likelihood = "autoregressive" if options.likelihood == "auto" else options.likelihood
         learned = [
             columns.learn(
                 name,
                 kind,
                 frame.schema.field(name),
                 frame[name],
-                None if name in options.given or likelihood != "cells" else options.cells,
+                None if name in options.given or likelihood in ("gaussian", "mse") else options.cells,
             )
             for name, kind in kinds.items()
         ]

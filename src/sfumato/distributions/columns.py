@@ -85,10 +85,7 @@ class Columns(Distribution):
         return sum_event(self.log_density(observed(x, mask)), mask)
 
     def sample(self) -> Tensor:
-        drawn = []
-        for kind, part in zip(self.layout.kinds, self._parts, strict=True):
-            index = draw(part).to(part.dtype)
-            drawn.append(index + 0.999 * noise.uniform(index) if kind == "cells" else index)
+        drawn = [draw_entry(kind, part) for kind, part in zip(self.layout.kinds, self._parts, strict=True)]
         return self._join(self.normal.sample(), drawn)
 
     def point(self) -> Tensor:
@@ -101,3 +98,9 @@ class Columns(Distribution):
     def _join(self, real: Tensor, discrete: list[Tensor]) -> Tensor:
         joined = torch.cat([real, torch.stack(discrete, 1)], 1) if discrete else real
         return joined[:, self.layout.order]
+
+
+def draw_entry(kind: str, logits: Tensor) -> Tensor:
+    """Draws of one column that is not real, from its logits (B, K): an index, of cells with a position; shape (B,)."""
+    index = draw(logits).to(logits.dtype)
+    return index + 0.999 * noise.uniform(index) if kind == "cells" else index

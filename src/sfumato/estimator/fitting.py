@@ -178,6 +178,12 @@ def open_data(source: Any, config: Config) -> Dataset:
             f"given={', '.join(options.given)}: {config.model} takes no conditions; use model {' or '.join(takers)}"
         )
     dataset = data.open(source, options=options)
+    if models.independent_columns(config.model) and dataset.schema.spec.likelihood == "autoregressive":
+        if options.likelihood != "auto":
+            raise SfumatoError(
+                f"likelihood={options.likelihood}: {config.model} takes columns apart; choose cells, gaussian or mse"
+            )
+        dataset.schema.spec = replace(dataset.schema.spec, likelihood="cells")
     if not models.needs_conditions(config.model) or options.given:
         return dataset
     if dataset.has_label or options.label is not None:

@@ -147,6 +147,15 @@ def prefers_conv(name: str) -> bool:
     return _says(name, "PREFERS_CONV = True")
 
 
+def independent_columns(name: str) -> bool:
+    """Whether a model's decoder takes the columns of a table apart: its file says `INDEPENDENT_COLUMNS = True`.
+
+    >>> independent_columns("vae_gan"), independent_columns("vae")
+    (True, False)
+    """
+    return _says(name, "INDEPENDENT_COLUMNS = True")
+
+
 def _says(name: str, line: str) -> bool:
     return line.removesuffix(" = True") in _told(name).flags
 

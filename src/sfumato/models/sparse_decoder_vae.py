@@ -22,6 +22,8 @@ from sfumato.spec import DataSpec, Size
 DEGREES, SCALE = 3.0, 0.195
 """ν and ξ of the prior of σ²: on standardised data P(σ² < 1) = 0.9, as in the paper."""
 
+INDEPENDENT_COLUMNS = True
+
 
 class SparseDecoderVAE(LatentModel):
     """Moran, Sridhar, Wang and Blei 2022, Identifiable deep generative models via sparse decoding.

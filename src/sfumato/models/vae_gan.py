@@ -25,6 +25,7 @@ EQUILIBRIUM, MARGIN = 0.68, 0.4
 
 LIKENESS, LARGEST = 25.0, 0.1
 """γ times the number of features, and γ at most, unless γ is given. The feature distortion is a sum over features."""
+INDEPENDENT_COLUMNS = True
 
 
 class VAEGAN(LatentModel):

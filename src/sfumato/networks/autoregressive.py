@@ -1,172 +1,214 @@
-"""Experiment."""
+"""The last layer of a table's decoder: each column given the latents and the columns before it."""
 
 from __future__ import annotations
-
-import os
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sfumato.distributions import noise
-from sfumato.distributions.base import Distribution, observed, sum_event
-from sfumato.distributions.discrete import draw, median
-from sfumato.networks.heads_base import Head
+from sfumato.distributions import Columns, Distribution, Layout, Normal
+from sfumato.distributions.base import observed, sum_event
+from sfumato.distributions.columns import draw_entry
+from sfumato.networks.features import EMBEDDING, normal_scores
+from sfumato.networks.heads_base import Head, Scale
 from sfumato.spec import DataSpec
 
-EMBEDDING = 16
-WIDTH = int(os.environ.get("SF_W", 128))
-DROP = float(os.environ.get("SF_DROP", 0.5))
-BUMP = int(os.environ.get("SF_BUMP", 1))
-PACE = 5.0
-
-
-def scores(share: Tensor, edge: float = 1e-3) -> Tensor:
-    return torch.special.ndtri(share.clamp(edge, 1 - edge).double()).to(share.dtype)
+HIDDEN = 128
+"""Hidden units through which columns see those before them."""
+SHARPNESS_START, PACE = 1.0, 5.0
+"""A bell starts at τ = e and its log τ moves five times as fast as a weight, for the reason that `heads_base.Scale`
+gives: where all looks like noise as wide as the data, the latents are given up before they are of use."""
+SHARPEST = 5.0
 
 
 class AutoregressiveColumns(Distribution):
-    def __init__(self, head: AutoregressiveHead, h: Tensor, hidden: Tensor | None) -> None:
-        self.head, self.h, self.hide = head, h, hidden
+    """p(x) = Π_d p(x_d | x_<d), the columns in the order of the table.
+
+    A missing entry adds nothing, and the columns after it are given that it is missing.
+
+    Arguments:
+        head: turns raw outputs, and the columns so far, into parameters.
+        raw: raw outputs of the decoder, shape (B, *head.raw).
+        apart: in gradients, `raw` is told of log Π_d p(x_d | z) and the head's own layers of log p(x), see `log_prob`.
+    """
+
+    def __init__(self, head: AutoregressiveHead, raw: Tensor, *, apart: bool = False) -> None:
+        self.head, self.raw, self.apart = head, raw, apart
 
     def log_density(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.head.log_density(self.h, observed(x, mask), mask, self.hide)
+        """log p(x_d | x_<d) of each column, shape (B, D)."""
+        x = observed(x, mask)
+        if not self.apart:
+            return self.head.columns(self.raw, self.head.shifts(self.raw, x, mask)).log_density(x)
+        shifts = self.head.shifts(self.raw, x, mask)
+        raw = torch.cat([self.raw.detach(), self.raw])
+        both = self.head.columns(raw, torch.cat([shifts, torch.zeros_like(shifts)]))
+        dependent, independent = both.log_density(x.repeat(2, 1)).chunk(2)
+        return dependent + (independent - independent.detach())
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return sum_event(self.log_density(x, mask), mask)
 
+    def independent(self) -> Columns:
+        """Each column given the latents alone."""
+        return self.head.columns(self.raw)
+
     def sample(self) -> Tensor:
-        return self.head.sample(self.h, DROP == 1)
+        return self.head.sample(self.raw)
 
     def point(self) -> Tensor:
-        return self.head.sample(self.h, True, point=True)
+        """The point of each column given the latents alone."""
+        return self.independent().point()
+
+
+class Line(nn.Module):
+    """Entries as features for the columns after them: where on the line they lie, and an embedding.
+
+    The place of a cell number is told twice, as its normal score and as its share of the line; a real number is its
+    own score. A missing entry takes an embedding row that means *missing*.
+
+    Shapes: columns `at` of x and mask, each (B, d), to (B, d, `OUTPUTS`), the score first.
+    """
+
+    OUTPUTS = EMBEDDING + 2
+
+    first: Tensor
+    absent: Tensor
+    real: Tensor
+    step: Tensor
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        sizes = torch.tensor([field.size for field in spec.columns])
+        steps = [1.0 / field.size if field.kind == "cells" else 0.0 for field in spec.columns]
+        self.register_buffer("first", (sizes + 1).cumsum(0) - sizes - 1, persistent=False)
+        self.register_buffer("absent", sizes, persistent=False)
+        self.register_buffer("real", torch.tensor([f.kind == "real" for f in spec.columns]), persistent=False)
+        self.register_buffer("step", torch.tensor(steps), persistent=False)
+        self.embedding = nn.Embedding(int((sizes + 1).sum()), EMBEDDING)
+        nn.init.normal_(self.embedding.weight, std=EMBEDDING**-0.5)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, at: slice = slice(None)) -> Tensor:
+        real, step = self.real[at], self.step[at]
+        share = x * step
+        index = x.long().masked_fill(real, 0)
+        score = torch.where(real, x, normal_scores(share)).where(real | (step > 0), 0.0)
+        place = (2 * share - 1).where(step > 0, 0.0)
+        if mask is not None:
+            index = torch.where(mask, index, self.absent[at])
+            score, place = score.where(mask, 0.0), place.where(mask, 0.0)
+        return torch.cat([score.unsqueeze(2), place.unsqueeze(2), self.embedding(index + self.first[at])], 2)
 
 
 class AutoregressiveHead(Head):
+    """Tables: p(x | z) = Π_d p(x_d | x_<d, z), all factors in one pass of masked layers (Germain et al. 2015, MADE).
+
+        h = [LeakyReLU(c(z) + Σ_j R_j φ_j(x_j)), ν(x)]          each unit of h sees z and the first few columns
+        θ_d = θ_d(z) + W_d h                                    of the units that see columns before d alone
+        logit of cell i of column d = f_di + τ_d² ν_i (m_d − ν_i/2),    θ_d = (f_d1 …, m_d, log τ_d/5)
+
+    φ are features of an entry (`Line`) and ν the normal score of its place on the line. The last part of the logit is
+    a bell over the cells in their order: mean and sharpness of a number follow the latents and the numbers before it
+    as those of a normal do, and the free logits f make it any shape. Categories have no bell. Real columns have a
+    mean μ_d = θ_d and a learned σ_d. θ(z) and c(z) are the raw outputs.
+
+    Columns that see each other have no need of latents, and such a decoder leaves them out. So in training z learns to
+    say what it can of every column alone, from log Π_d p(x_d | z) with the parameters θ_d(z), and the layers R and W
+    learn what is left from log p(x | z), whose gradient ends at the raw outputs. What is reported is log p(x | z).
+    """
+
+    real: Tensor
+    discrete: Tensor
+    starts: Tensor
+    order: Tensor
+    bells: Tensor
+    reads: Tensor
+    writes: Tensor
+
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        fields = spec.columns
-        self.D = D = len(fields)
-        self.raw = (WIDTH,)
-        self.sizes = [f.size for f in fields]
-        self.cells = [f.kind == "cells" for f in fields]
-        rows = torch.tensor([0, *[s + 1 for s in self.sizes]]).cumsum(0)
-        self.register_buffer("starts", rows[:-1], persistent=False)
-        self.register_buffer("absent", torch.tensor(self.sizes), persistent=False)
-        self.register_buffer("inverse", 1.0 / torch.tensor(self.sizes, dtype=torch.float32), persistent=False)
-        self.register_buffer("is_cells", torch.tensor(self.cells, dtype=torch.float32), persistent=False)
-        self.embedding = nn.Embedding(int(rows[-1]), EMBEDDING)
-        nn.init.normal_(self.embedding.weight, std=EMBEDDING**-0.5)
-        E = EMBEDDING + 2
-        self.read = nn.Parameter(torch.randn(D, E, WIDTH) * (E * D) ** -0.5)
-        self.bias = nn.Parameter(torch.randn(D, WIDTH) * 0.5)
-        self.seen = nn.Parameter(torch.zeros(D, WIDTH))
-        self.order = sorted(range(D), key=lambda d: self.sizes[d])
-        self.buckets: list[list[int]] = []
-        for d in self.order:
-            if self.buckets and self.sizes[d] <= max(1.3 * self.sizes[self.buckets[-1][0]], self.sizes[self.buckets[-1][0]]+4):
-                self.buckets[-1].append(d)
-            else:
-                self.buckets.append([d])
-        self.write = nn.ParameterList()
-        self.offset = nn.ParameterList()
-        for i, b in enumerate(self.buckets):
-            top = max(self.sizes[d] for d in b)
-            self.write.append(nn.Parameter(torch.randn(len(b), WIDTH, top) * 0.5 * WIDTH**-0.5))
-            off = torch.zeros(len(b), 1, top)
-            self.offset.append(nn.Parameter(off))
-            pad = torch.zeros(len(b), 1, top)
-            cen = torch.zeros(len(b), 1, top)
-            for k, d in enumerate(b):
-                pad[k, 0, self.sizes[d]:] = -torch.inf
-                cen[k, 0, : self.sizes[d]] = scores((torch.arange(self.sizes[d]) + 0.5) / self.sizes[d])
-            self.register_buffer(f"pad{i}", pad, persistent=False)
-            self.register_buffer(f"cen{i}", cen, persistent=False)
-            self.register_buffer(f"at{i}", torch.tensor(b), persistent=False)
-            self.register_buffer(f"cell{i}", torch.tensor([float(self.cells[d]) for d in b])[:, None, None], persistent=False)
-        self.mean = nn.Parameter(torch.randn(D, WIDTH, 2) * WIDTH**-0.5 * torch.tensor([1.0, 0.1]))
-        self.mean_bias = nn.Parameter(torch.zeros(D, 2))
-        self.direct = nn.Parameter(torch.zeros(D, D))
-        self.register_buffer("lower", torch.tril(torch.ones(D, D), -1), persistent=False)
+        layout, entries = Layout.of(spec.columns), spec.entries
+        self._kinds, self._sizes = layout.kinds, layout.sizes
+        self._real, self._discrete = layout.real.tolist(), layout.discrete.tolist()
+        self._ordered = [column for column in self._discrete if spec.columns[column].kind == "cells"]
+        for name in ("real", "discrete", "starts", "order"):
+            self.register_buffer(name, getattr(layout, name), persistent=False)
+        self.split = [len(layout.real), sum(layout.sizes), len(self._ordered)]
+        self.outputs = sum(self.split)
+        self.raw = (self.outputs + HIDDEN,)
+        self.scale = Scale(len(layout.real), fixed=not len(layout.real))
+        self.line = Line(spec)
+        inputs = entries * Line.OUTPUTS
+        self.read = nn.Parameter(torch.randn(inputs, HIDDEN) * (2 / inputs) ** 0.5)
+        self.write = nn.Parameter(torch.zeros(HIDDEN + entries, self.outputs + len(self._ordered)))
+        self.sharpness = nn.Parameter(torch.full((len(self._ordered),), SHARPNESS_START / PACE))
+        self._mask(entries)
+
+    def _mask(self, entries: int) -> None:
+        """Which weights are there: units see the first so many columns, and outputs see units that see less."""
+        columns, ordered = torch.arange(entries), torch.tensor(self._ordered, dtype=torch.long)
+        owner = self.discrete.repeat_interleave(torch.tensor(self._sizes, dtype=torch.long))
+        of_output = torch.cat([self.real, owner, ordered, ordered])
+        of_input = columns.repeat_interleave(Line.OUTPUTS)
+        seen = torch.linspace(1, max(entries - 1, 1), HIDDEN).round()
+        self.register_buffer("reads", (of_input[:, None] < seen).float(), persistent=False)
+        self.register_buffer("writes", (torch.cat([seen, columns + 1])[:, None] <= of_output).float(), persistent=False)
+        self._outputs_of = [torch.nonzero(of_output == column)[:, 0].tolist() for column in range(entries)]
+        scores = torch.cat([normal_scores((torch.arange(size) + 0.5) / size) for size in (*self._sizes, 1)])[:-1]
+        slopes = (ordered[:, None] == owner) * scores
+        self.register_buffer("bells", torch.cat([slopes, -0.5 * slopes.square()]), persistent=False)
 
     def forward(self, raw: Tensor) -> Distribution:
-        hide = None
-        if DROP == 1:
-            hide = raw.new_ones(len(raw), 1)
-        elif self.training and DROP > 0:
-            hide = (noise.uniform(raw, len(raw), 1) < DROP).to(raw.dtype)
-        return AutoregressiveColumns(self, raw, hide)
+        return AutoregressiveColumns(self, raw, apart=self.training)
 
-    def phi(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        index = x.long()
-        share = x * self.inverse
-        rank = torch.stack([scores(share), 2 * share - 1], 2) * self.is_cells[:, None]
-        if mask is not None:
-            index = torch.where(mask, index, self.absent)
-            rank = rank.where(mask.unsqueeze(2), 0.0)
-        return torch.cat([self.embedding(index + self.starts), rank], 2)
+    def columns(self, raw: Tensor, shifts: Tensor | None = None) -> Columns:
+        """The columns' distributions given the latents, or with `shifts` given the columns before each as well."""
+        parameters, sharpness = raw[:, : self.outputs], PACE * self.sharpness
+        if shifts is not None:
+            parameters = parameters + shifts[:, : self.outputs]
+            sharpness = sharpness + shifts[:, self.outputs :]
+        means, logits, centre = parameters.split(self.split, 1)
+        squared = _squared(sharpness)
+        logits = torch.addmm(logits, torch.cat([squared * centre, squared.expand_as(centre)], 1), self.bells)
+        layout = Layout(self._kinds, self._sizes, self.real, self.discrete, self.starts, self.order)
+        return Columns(layout, means, self.scale(), logits)
 
-    def out(self, i: int, hidden: Tensor, means: Tensor) -> Tensor:
-        """hidden (Db, B, W), means (Db, B, 2)"""
-        logits = torch.baddbmm(self.offset[i], hidden, self.write[i])
-        if BUMP:
-            cen, cell = getattr(self, f"cen{i}"), getattr(self, f"cell{i}")
-            precision = torch.exp(means[..., 1:])
-            bump = -0.5 * ((cen - means[..., :1]) * precision).square()
-            logits = logits + cell * bump
-        return logits + getattr(self, f"pad{i}")
+    def shifts(self, raw: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What the columns before add to the parameters of each, W h, shape (B, outputs + bells)."""
+        features = self.line(x, mask)
+        before = torch.addmm(raw[:, self.outputs :], features.flatten(1), self.read * self.reads)
+        seen = torch.cat([F.leaky_relu(before), features[:, :, 0]], 1)
+        return seen @ (self.write * self.writes)
 
-    def log_density(self, h, x, mask, hide):
-        phi = self.phi(x, mask)
-        per = torch.bmm(phi.transpose(0, 1), self.read)  # D,B,W
-        before = torch.cumsum(per, 0) - per + self.seen[:, None]
-        nu = phi[:, :, EMBEDDING]
-        direct = nu @ (self.direct * self.lower).T  # B,D
-        if hide is not None:
-            keep = 1 - hide
-            before = before * keep
-            direct = direct * keep
-        hidden = F.leaky_relu(before + h + self.bias[:, None], 0.01)
-        means = torch.baddbmm(self.mean_bias[:, None], hidden, self.mean)
-        means = torch.stack([means[..., 0] + direct.T, (PACE * means[..., 1]).clamp(-3, 5)], 2)
-        found = [None] * self.D
-        for i, b in enumerate(self.buckets):
-            at = getattr(self, f"at{i}")
-            whole = len(b) == self.D and b == list(range(self.D))
-            logits = self.out(i, hidden if whole else hidden[at], means if whole else means[at])
-            chosen = logits.gather(2, x[:, at].long().T.unsqueeze(2)).squeeze(2)
-            lp = chosen - logits.logsumexp(2)
-            for k, d in enumerate(b):
-                found[d] = lp[k]
-        return torch.stack(found, 1)
+    def sample(self, raw: Tensor) -> Tensor:
+        """One draw for each example, column by column."""
+        entries = len(self.order)
+        read = (self.read * self.reads).view(entries, Line.OUTPUTS, HIDDEN)
+        write = self.write * self.writes
+        parameters = torch.cat([raw[:, : self.outputs], raw.new_zeros(len(raw), len(self._ordered))], 1)
+        before, scores, x = raw[:, self.outputs :], raw.new_zeros(len(raw), entries), raw.new_zeros(len(raw), entries)
+        for column, places in enumerate(self._outputs_of):
+            seen = torch.cat([F.leaky_relu(before), scores], 1)
+            x[:, column] = self._draw(column, parameters[:, places] + seen @ write[:, places])
+            features = self.line(x[:, column : column + 1], at=slice(column, column + 1))[:, 0]
+            scores[:, column] = features[:, 0]
+            before = before + features @ read[column]
+        return x
 
-    def sample(self, h, factorised, point=False):
-        where = {d: (i, k) for i, b in enumerate(self.buckets) for k, d in enumerate(b)}
-        before = torch.zeros_like(h)
-        nus = h.new_zeros(len(h), self.D)
-        cols = []
-        for d in range(self.D):
-            i, k = where[d]
-            pre = h + self.bias[d] + (0 if factorised else before + self.seen[d])
-            hidden = F.leaky_relu(pre, 0.01)
-            m = hidden @ self.mean[d] + self.mean_bias[d]
-            direct = 0 if factorised else nus @ (self.direct * self.lower)[d]
-            m = torch.stack([m[:, 0] + direct, (PACE * m[:, 1]).clamp(-3, 5)], 1)
-            logits = hidden @ self.write[i][k] + self.offset[i][k]
-            if BUMP and self.cells[d]:
-                logits = logits - 0.5 * ((getattr(self, f"cen{i}")[k] - m[:, :1]) * m[:, 1:].exp()).square()
-            logits = logits[:, : self.sizes[d]]
-            if point:
-                x = median(logits) if self.cells[d] else logits.argmax(1).to(h.dtype)
-            else:
-                index = draw(logits).to(h.dtype)
-                x = index + 0.999 * noise.uniform(index) if self.cells[d] else index
-            cols.append(x)
-            if not factorised:
-                share = x * self.inverse[d]
-                r = torch.stack([scores(share), 2 * share - 1], 1) * self.is_cells[d]
-                f = torch.cat([self.embedding(x.long() + self.starts[d]), r], 1)
-                before = before + f @ self.read[d]
-                nus[:, d] = r[:, 0]
-        return torch.stack(cols, 1)
+    def _draw(self, column: int, parameters: Tensor) -> Tensor:
+        """One entry of `column` for each example, from its own parameters; shape (B,)."""
+        if column in self._real:
+            return Normal(parameters, self.scale()[self._real.index(column)]).sample()[:, 0]
+        place = self._discrete.index(column)
+        kind, start, end = self._kinds[place], sum(self._sizes[:place]), sum(self._sizes[: place + 1])
+        if kind != "cells":
+            return draw_entry(kind, parameters)
+        bell = self._ordered.index(column)
+        logits, centre, sharpness = parameters.split([end - start, 1, 1], 1)
+        slope, bend = self.bells[[bell, bell + len(self._ordered)], start:end]
+        return draw_entry(kind, logits + _squared(PACE * self.sharpness[bell] + sharpness) * (centre * slope + bend))
+
+
+def _squared(sharpness: Tensor) -> Tensor:
+    """τ² of log τ, bounded."""
+    return torch.exp(2 * sharpness.clamp(-SHARPEST, SHARPEST))

@@ -47,6 +47,11 @@ class View(nn.Module):
                 f"likelihood {spec.likelihood!r} gives pictures that an adversary cannot pass gradients through; "
                 "choose one of gaussian, mse, bernoulli"
             )
+        if spec.likelihood == "autoregressive":
+            raise SfumatoError(
+                "likelihood 'autoregressive' gives rows that an adversary cannot pass gradients through; "
+                "choose one of cells, gaussian, mse"
+            )
         layout = Layout.of(spec.columns)
         self.sizes = layout.sizes
         self.shape = spec.shape if self.levels else (len(layout.real) + sum(layout.sizes),)

@@ -13,6 +13,15 @@ from sfumato.spec import DataSpec, Field
 EMBEDDING = 16
 
 
+def normal_scores(share: Tensor) -> Tensor:
+    """Φ⁻¹ of shares of a line, within ±3.1: about what the numbers would be, were they normal.
+
+    >>> normal_scores(torch.tensor([0.0, 0.5]))
+    tensor([-3.0902,  0.0000])
+    """
+    return torch.special.ndtri(share.clamp(0.001, 0.999))
+
+
 class ColumnFeatures(nn.Module):
     """Columns of a table as features: real numbers as they are, all others through an embedding.
 
@@ -64,7 +73,7 @@ class ColumnFeatures(nn.Module):
         if len(self.ranked):
             ranks = x[:, self.ranked] * self.rank_scale - 1.0
             found.append(ranks if mask is None else ranks.where(mask[:, self.ranked], 0.0))
-            ranks = torch.special.ndtri((0.5 * (ranks + 1)).clamp(1e-3, 1 - 1e-3))
+            ranks = normal_scores(x[:, self.ranked] * self.rank_scale * 0.5)
             found.append(ranks if mask is None else ranks.where(mask[:, self.ranked], 0.0))
         return found[0] if len(found) == 1 else torch.cat(found, 1)
 

@@ -6,11 +6,8 @@ before it does not know the likelihood; the head does not know the trunk.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from sfumato.distributions import (
     Bernoulli,
@@ -22,41 +19,10 @@ from sfumato.distributions import (
     Normal,
     Scaled,
 )
-from sfumato.networks.heads_base import Head
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.networks.autoregressive import AutoregressiveHead
+from sfumato.networks.heads_base import Head, Scale, bounded_log_scale
 from sfumato.spec import DataSpec
-
-LOG_SCALE_FLOOR = -6.0
-SCALE_START = -1.0
-SCALE_PACE = 5.0
-"""A learned scale starts at e⁻¹ and moves five times as fast as a weight. Where it starts at 1, the spread of the data
-itself, or lags behind the decoder, all looks like noise and the code is given up before it is of use."""
-
-
-def bounded_log_scale(raw: Tensor, floor: float = LOG_SCALE_FLOOR) -> Tensor:
-    """log σ with a soft floor: floor + softplus(raw − floor). A scale free to reach 0 sends the likelihood to infinity.
-
-    >>> bounded_log_scale(torch.tensor([-100.0, 1.0]))
-    tensor([-6.0000,  1.0009])
-    """
-    return floor + F.softplus(raw - floor)
-
-
-class Scale(nn.Module):
-    """A learned log σ, or σ = 1 fixed; bounded from below."""
-
-    log_scale: Tensor
-
-    def __init__(self, *shape: int, fixed: bool = False) -> None:
-        super().__init__()
-        self.fixed = fixed
-        if fixed:
-            self.register_buffer("log_scale", torch.zeros(shape), persistent=False)
-        else:
-            self.log_scale = nn.Parameter(torch.full(shape, SCALE_START / SCALE_PACE))
-
-    def forward(self) -> Tensor:
-        return self.log_scale if self.fixed else bounded_log_scale(SCALE_PACE * self.log_scale)
 
 
 class ColumnsHead(Head):
@@ -146,7 +112,7 @@ class LogisticMixtureHead(Head):
         )
 
 
-LIKELIHOODS = ("gaussian", "mse", "bernoulli", "categorical", "logistic_mixture", "cells")
+LIKELIHOODS = ("gaussian", "mse", "bernoulli", "categorical", "logistic_mixture", "cells", "autoregressive")
 
 
 def for_likelihood(spec: DataSpec) -> Head:
@@ -169,10 +135,9 @@ def for_likelihood(spec: DataSpec) -> Head:
         raise SfumatoError(f"likelihood {name!r} does not suit this data; choose one of mse, {', '.join(heads)}")
     if name in ("bernoulli", "logistic_mixture"):
         raise SfumatoError(
-            f"likelihood {name!r} is for pictures and binary vectors; for tables choose one of cells, gaussian, mse"
+            f"likelihood {name!r} is for pictures and binary vectors; for tables choose one of autoregressive, cells, "
+            "gaussian, mse"
         )
-    import os
-    if name == "cells" and os.environ.get("SF_HEAD", "ar") == "ar":
-        from sfumato.networks.autoregressive import AutoregressiveHead
+    if name == "autoregressive":
         return AutoregressiveHead(spec)
     return ColumnsHead(spec, unit_scale=name == "mse")

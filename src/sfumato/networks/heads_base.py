@@ -1,8 +1,47 @@
-"""Base."""
+"""What every last layer of a decoder is: raw outputs of a network to the distribution of x they mean."""
+
 from __future__ import annotations
+
 from abc import ABC, abstractmethod
+
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
 from sfumato.distributions import Distribution
+
+LOG_SCALE_FLOOR = -6.0
+SCALE_START = -1.0
+SCALE_PACE = 5.0
+"""A learned scale starts at e⁻¹ and moves five times as fast as a weight. Where it starts at 1, the spread of the data
+itself, or lags behind the decoder, all looks like noise and the code is given up before it is of use."""
+
+
+def bounded_log_scale(raw: Tensor, floor: float = LOG_SCALE_FLOOR) -> Tensor:
+    """log σ with a soft floor: floor + softplus(raw − floor). A scale free to reach 0 sends the likelihood to infinity.
+
+    >>> bounded_log_scale(torch.tensor([-100.0, 1.0]))
+    tensor([-6.0000,  1.0009])
+    """
+    return floor + F.softplus(raw - floor)
+
+
+class Scale(nn.Module):
+    """A learned log σ, or σ = 1 fixed; bounded from below."""
+
+    log_scale: Tensor
+
+    def __init__(self, *shape: int, fixed: bool = False) -> None:
+        super().__init__()
+        self.fixed = fixed
+        if fixed:
+            self.register_buffer("log_scale", torch.zeros(shape), persistent=False)
+        else:
+            self.log_scale = nn.Parameter(torch.full(shape, SCALE_START / SCALE_PACE))
+
+    def forward(self) -> Tensor:
+        return self.log_scale if self.fixed else bounded_log_scale(SCALE_PACE * self.log_scale)
+
 
 class Head(nn.Module, ABC):
     """Raw network outputs → p(x | z).
@@ -16,5 +55,3 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, raw: Tensor) -> Distribution:
         """The distribution meant by `raw`, shape (B, *self.raw)."""
-
-

@@ -42,6 +42,8 @@ class SparseDecoder(nn.Module):
             )
         self.head = for_likelihood(spec)
         kinds = spec.columns
+        if spec.likelihood == "autoregressive":
+            raise SfumatoError("likelihood 'autoregressive' does not take columns apart; choose cells, gaussian or mse")
         sizes = [1 if field.kind in ("real", "level") else field.size for field in kinds]
         if kinds[0].kind == "level" and self.head.raw != spec.shape:
             raise SfumatoError(f"likelihood {spec.likelihood!r} does not suit a sparse decoder; choose gaussian or mse")

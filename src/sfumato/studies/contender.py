@@ -25,6 +25,7 @@ OF_WHAT = {
     "gaussian": "a density",
     "mse": "a density",
     "cells": "a density",
+    "autoregressive": "a density",
     "bernoulli": "a probability of two levels",
     "categorical": "a probability of levels",
     "logistic_mixture": "a probability of levels",

@@ -13,7 +13,7 @@ from sfumato.evaluation.doctor.case import Case
 from sfumato.evaluation.doctor.finding import Finding
 from sfumato.evaluation.doctor.words import figure, percent
 from sfumato.evaluation.subject import array
-from sfumato.networks.heads import LOG_SCALE_FLOOR
+from sfumato.networks.heads_base import LOG_SCALE_FLOOR
 
 FACTOR = 2.0
 """A deviation that is wrong by this costs 0.3 nats for each value (½(r − 1 − log r) at r = ¼)."""
