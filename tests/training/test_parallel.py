@@ -85,3 +85,33 @@ def test_shares_are_those_of_tensor_split() -> None:
 def test_a_process_alone_needs_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert join(torch.device("cpu")) == Group(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        ({"RANK": "1", "WORLD_SIZE": "2"}, "RANK=1 and WORLD_SIZE=2 are set without MASTER_ADDR and MASTER_PORT"),
+        ({"WORLD_SIZE": "2"}, "WORLD_SIZE=2 is set, and RANK is not"),
+        ({"RANK": "3", "WORLD_SIZE": "2"}, "RANK=3 is not below WORLD_SIZE=2"),
+        ({"RANK": "one"}, "RANK=one is set, and is no whole number"),
+        ({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9"}, "cannot meet"),
+    ],
+)
+def test_what_another_program_left_behind_is_said_and_nothing_is_written(cli, monkeypatch, left, said) -> None:
+    monkeypatch.setattr("sfumato.training.parallel.MEET", 1)
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    answer = cli("fit", "moons", "--steps", 3, "--no-report")
+    assert answer.code == 2
+    assert said in answer.err
+    assert "unset RANK WORLD_SIZE" in answer.err
+    assert not Path("runs").exists() or not any(Path("runs").iterdir())
+
+
+def test_a_rank_without_a_world_is_one_process(cli, monkeypatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert cli("fit", "moons", "--steps", 3, "--rows", 200, "--no-report").code == 0
+    assert Path("runs/moons-vae/model.safetensors").exists()

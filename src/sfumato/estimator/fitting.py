@@ -20,7 +20,7 @@ from sfumato.estimator import restarts
 from sfumato.models._model import Model
 from sfumato.networks import sizes_for
 from sfumato.spec import DataSpec, Size
-from sfumato.training import Callback, History, resolve_device
+from sfumato.training import Callback, History, parallel, resolve_device
 from sfumato.training.history import best_line
 
 LONGER = ("epochs", "steps", "max_time", "patience", "device", "checkpoint_every", "tensorboard")
@@ -82,12 +82,13 @@ def train(
     Raises:
         SfumatoError: if source or config are not usable, or the folder is there already or cannot be written.
     """
-    first = _is_first()
+    first = parallel.is_first()
     write = first and run is not None and run is not False
     name = None if isinstance(run, bool) else run
     if write:
         check_free(name)
-    resolve_device(config.training.device)
+    # Before anything is written: the variables of another program may be around, and nobody else.
+    parallel.join(resolve_device(config.training.device))
     dataset = open_data(source, config)
     spec = dataset.schema.spec
     chosen = training.resolve(config.training, len(dataset.train), spec.shape)
@@ -143,9 +144,9 @@ def resume(
     dataset = open_data(source, config)
     if not dataset.schema.says_as(run.schema()):
         raise SfumatoError(f"{said(source) or 'the data'}: not what {run.path} was trained on; fit anew")
-    if opened is not None and _is_first():
+    if opened is not None and parallel.is_first():
         opened(dataset)
-    if _is_first():
+    if parallel.is_first():
         run.unseal()
         run.write_config(config.to_dict())
     return _trained(config, dataset, run, callbacks, progress, resume=True)
@@ -230,17 +231,12 @@ def _trained(
         dataset,
         config.training,
         folder=None if run is None else run.path,
-        writes=_is_first(),
+        writes=parallel.is_first(),
         resume=resume,
         callbacks=callbacks,
         progress=progress,
     )
-    mine = run if _is_first() else None
+    mine = run if parallel.is_first() else None
     if mine is not None:
         mine.seal()
     return Fitted(config, dataset.schema, model.eval(), history, dataset, mine)
-
-
-def _is_first() -> bool:
-    """Whether this is the only process, or the first of those that torchrun started."""
-    return int(os.environ.get("RANK", "0")) == 0

@@ -8,15 +8,23 @@ Buffers that a forward pass updates from its own rows (batch norm) are taken fro
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from sfumato.errors import SfumatoError
+
+logger = logging.getLogger("sfumato.training")
+
+MEET = 300
+"""Seconds that processes wait for each other at the start, unless torchrun started them."""
+ADVICE = "to train on one process: unset RANK WORLD_SIZE; on several: start with torchrun"
 
 
 @dataclass(frozen=True)
@@ -66,25 +74,72 @@ class Group:
             dist.barrier()
 
 
+def is_first() -> bool:
+    """Whether this is the only process, or the first of those that train together.
+
+    Raises:
+        SfumatoError: if the variables of torchrun contradict each other.
+    """
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank() == 0
+    return _told()[0] == 0
+
+
 def join(device: torch.device) -> Group:
     """The group this process belongs to, made from torchrun's environment where there is none yet.
 
     Raises:
-        SfumatoError: if the processes cannot reach each other.
+        SfumatoError: if the processes cannot reach each other, which is so too where another program has left its
+            variables behind.
     """
     if not dist.is_available():
         return Group()
     if not dist.is_initialized():
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        rank, world = _told()
+        if world == 1:
             return Group()
         if device.type == "cuda":
             torch.cuda.set_device(device)
+        backend = "nccl" if device.type == "cuda" else "gloo"
         try:
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            if dist.is_torchelastic_launched():
+                dist.init_process_group(backend)
+            else:
+                dist.init_process_group(backend, store=_store(rank, world), rank=rank, world_size=world)
         except (RuntimeError, ValueError) as error:
-            raise SfumatoError(f"the processes of WORLD_SIZE cannot meet ({error}); start with torchrun") from None
+            reason = str(error).splitlines()[0]
+            raise SfumatoError(f"the {world} processes of WORLD_SIZE cannot meet ({reason}); {ADVICE}") from None
         atexit.register(_leave)
     return Group(dist.get_rank(), dist.get_world_size())
+
+
+def _store(rank: int, world: int) -> dist.Store:
+    """Where the processes of another launcher than torchrun meet; the first waits there for the others."""
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if missing:
+        raise SfumatoError(f"RANK={rank} and WORLD_SIZE={world} are set without {' and '.join(missing)}; {ADVICE}")
+    host, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
+    logger.warning("RANK=%d of WORLD_SIZE=%d: waiting for the other processes at %s:%s", rank, world, host, port)
+    return dist.TCPStore(host, int(port), world, rank == 0, timeout=timedelta(seconds=MEET))
+
+
+def _told() -> tuple[int, int]:
+    """RANK and WORLD_SIZE of the environment; a RANK without a WORLD_SIZE above 1 is left over, and means nothing."""
+    found = {}
+    for name, default in (("RANK", ""), ("WORLD_SIZE", "1")):
+        value = os.environ.get(name) or default
+        if value and not value.isdecimal():
+            raise SfumatoError(f"{name}={value} is set, and is no whole number; {ADVICE}")
+        found[name] = value
+    world = int(found["WORLD_SIZE"])
+    if world <= 1:
+        return 0, 1
+    if not found["RANK"]:
+        raise SfumatoError(f"WORLD_SIZE={world} is set, and RANK is not; {ADVICE}")
+    rank = int(found["RANK"])
+    if rank >= world:
+        raise SfumatoError(f"RANK={rank} is not below WORLD_SIZE={world}; {ADVICE}")
+    return rank, world
 
 
 def _leave() -> None:
