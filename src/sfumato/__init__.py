@@ -9,6 +9,8 @@ A fitted model draws what it was trained on:
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from sfumato._version import __version__
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
     from sfumato.estimator import Autoencoder, fit, load
 
 __all__ = ["Autoencoder", "SfumatoError", "__version__", "fit", "load"]
+
+
+if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
+    # The threads of torch wait for each other in a loop, a millisecond and more each time, before they let others have
+    # the core. So short a loop costs nothing where they run at once, and a busy neighbour no longer stops them all.
+    # GNU OpenMP reads it when torch is loaded.
+    os.environ["GOMP_SPINCOUNT"] = "10000"
 
 
 def __getattr__(name: str) -> Any:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from torch import nn
 
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -43,35 +41,6 @@ def resolve_device(name: str = "auto") -> torch.device:
     if int(index) >= count:
         raise SfumatoError(f"device {name}: torch sees only {count} CUDA devices here, numbered from 0")
     return torch.device("cuda", int(index))
-
-
-SMALL = 1 << 24
-"""Multiplications in one layer's pass over a batch up to which one thread is as quick as several."""
-
-
-@contextmanager
-def threads_for(model: nn.Module, batch: int, device: torch.device) -> Iterator[None]:
-    """On a CPU, one thread inside this block where no layer is large enough to be shared out; then as it was.
-
-    Sharing out what takes microseconds wins nothing on an idle machine, and on a busy one every thread waits for the
-    slowest: a small net was seen to take many times as long. Only fully connected layers are judged; a model with
-    others (convolutions, recurrences) keeps all threads. A function of model and batch alone, so that the same
-    training adds up in the same order each time.
-
-    >>> with threads_for(nn.Linear(2, 64), 128, torch.device("cpu")):
-    ...     torch.get_num_threads()
-    1
-    """
-    held = torch.get_num_threads()
-    others = any(isinstance(part, nn.RNNBase) or hasattr(part, "kernel_size") for part in model.modules())
-    largest = max((part.weight.numel() for part in model.modules() if isinstance(part, nn.Linear)), default=0)
-    small = device.type == "cpu" and not others and largest * batch <= SMALL
-    try:
-        if small:
-            torch.set_num_threads(1)
-        yield
-    finally:
-        torch.set_num_threads(held)
 
 
 BLOCK = 31 << 20

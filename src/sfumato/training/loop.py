@@ -19,7 +19,7 @@ from sfumato.isolation import isolated
 from sfumato.models._model import Model
 from sfumato.training import parallel, randomness, schedules
 from sfumato.training.callbacks import Callback
-from sfumato.training.device import keep_memory, resolve_device, threads_for
+from sfumato.training.device import keep_memory, resolve_device
 from sfumato.training.folder import Folder
 from sfumato.training.guard import NotFinite
 from sfumato.training.history import History
@@ -29,6 +29,7 @@ from sfumato.training.progress import Progress
 from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
 from sfumato.training.state import State
 from sfumato.training.tensorboard import TensorBoard
+from sfumato.training.threads import Threads
 from sfumato.training.validation import validate
 
 if TYPE_CHECKING:
@@ -105,11 +106,11 @@ def fit(
     with (
         seeded(device, plan.seed),
         randomness.deterministic(device),
-        threads_for(model, size, device),
+        Threads(model, size, device, group.world) as threads,
         Interrupt() as interrupt,
         shown,
     ):
-        state = State(model, plan, len(train), device, group, shown.say if first else _silent)
+        state = State(model, plan, len(train), device, group, shown.say if first else _silent, threads)
         store = Folder(folder, state, writes=first, resume=resume)
         begun = time.perf_counter() - state.elapsed
         saved = time.perf_counter()
@@ -124,7 +125,8 @@ def fit(
                 epoch, done = divmod(state.step, per_epoch)
                 order = randomness.order_seed(plan.seed, epoch)
                 for batch in train.epoch(size, seed=order, skip=done, rank=group.rank, world=group.world):
-                    _advance(state, batch, min(size, len(train) - done * size), total)
+                    with threads.timed(state.step):
+                        _advance(state, batch, min(size, len(train) - done * size), total)
                     done += 1
                     now = time.perf_counter()
                     if now >= shown.due:

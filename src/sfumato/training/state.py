@@ -21,6 +21,7 @@ from sfumato.training.history import History
 from sfumato.training.meter import Meter
 from sfumato.training.parallel import Group
 from sfumato.training.settings import Settings
+from sfumato.training.threads import Threads
 
 
 class State:
@@ -42,7 +43,9 @@ class State:
         device: torch.device,
         group: Group,
         say: Callable[[str], None],
+        threads: Threads,
     ) -> None:
+        self.threads = threads
         self.course = {"batch_size": plan.batch_size, "seed": plan.seed, "number of training rows": examples}
         self.model, self.plan, self.device, self.group = model, plan, device, group
         self.players: dict[str, list[nn.Parameter]] = {
@@ -128,6 +131,7 @@ class State:
             "meter": self.meter.state(),
             "optimizers": {name: optimizer_numbers(one) for name, one in self.optimizers.items()},
             "course": self.course,
+            "threads": self.threads.state(),
         }
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
@@ -157,6 +161,7 @@ class State:
         self.step, self.elapsed, self.stale = numbers["step"], numbers["elapsed"], numbers["stale"]
         self.history.best, self.history.best_step = numbers["best"], numbers["best_step"]
         self.guard.skipped = numbers["skipped"]
+        self.threads.restore(numbers.get("threads", {}))
 
 
 def _running(model: nn.Module) -> Iterator[Tensor]:
