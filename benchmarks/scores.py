@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.evaluation.likeness import frechet
+from sfumato.objectives import importance_bound
 
 __all__ = ["active_units", "frechet", "importance_nll"]
 
@@ -28,8 +28,7 @@ def importance_nll(
     total, seen = 0.0, 0
     for batch in batches:
         parts = [log_weight(batch, min(chunk, samples - done)) for done in range(0, samples, chunk)]
-        weights = torch.cat(parts, dim=1).double()
-        total -= float((torch.logsumexp(weights, dim=1) - math.log(weights.shape[1])).sum())
+        total -= float(importance_bound(torch.cat(parts, dim=1).double()).sum())
         seen += len(batch)
     return total / seen
 

@@ -99,7 +99,7 @@ def kalman_log_likelihood(x: Tensor) -> Tensor:
 @torch.no_grad()
 def bound_of(model: TDVAE, x: Tensor, draws: int = 20) -> float:
     """The mean over sequences and draws of the log-weights: a lower bound on log p(x), in nats."""
-    return float(model.log_weight(Batch(x), draws).double().mean())
+    return float(model.log_weight(Batch(x), draws).double().sum(2).mean())
 
 
 @system(

@@ -32,6 +32,7 @@ def sample(
     marginal: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     temperature: Annotated[float, Parameter(metavar="X")] = 1.0,
     sampler: Literal["prior", "mixture", "flow"] = "prior",
+    noise: Annotated[bool | None, Parameter(show_default=False)] = None,
     seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -51,6 +52,8 @@ def sample(
         temperature: spread of the latent draws inside each component of the prior; below 1 samples are more typical,
             above 1 more varied
         sampler: where codes are drawn: the prior, or a mixture of normals or a flow fitted to the training codes
+        noise: draw each value from its distribution given the code; without noise its mean (categories: the
+            likeliest). Images are without noise unless asked, all else is with it
     """
     if n < 1:
         raise SfumatoError(f"-n {n}: ask for at least one example")
@@ -63,6 +66,7 @@ def sample(
         seed=seed,
         temperature=temperature,
         marginal=marginal,
+        noise=noise,
         sampler=sampler,
     )
     _deliver(auto, raw, n, "samples", out, say, seed)

@@ -33,7 +33,7 @@ class Draws(Held):
         seed: int | None = None,
         temperature: float = 1.0,
         marginal: bool = False,
-        noise: bool = True,
+        noise: bool | None = None,
         sampler: samplers.Name = "prior",
     ) -> Any:
         """Draw n new examples x ~ p(x | c), of the kind the model was trained on.
@@ -47,7 +47,8 @@ class Draws(Held):
                 logits are divided by.
             marginal: leave out the conditions that are not named, instead of drawing them; in rows of a table they
                 are then drawn from p(c | x), see `conditions.filled`.
-            noise: draw x from p(x | z, c); False takes its point, as is usual for showing pictures.
+            noise: draw x from p(x | z, c); False takes its mean or, for categories, its mode. None draws, except for
+                images, whose pixels are independent given z: a draw adds noise to each, and images are shown as means.
             sampler: where codes are drawn: the prior, or a density fitted to the codes of the training part (a
                 mixture of normals, or a flow), which is fitted when it is first asked for.
 
@@ -62,6 +63,8 @@ class Draws(Held):
             raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
         drawn = None if sampler == "prior" else self._sampler(sampler)
         conditions = self.schema_.conditions(given or {}, n, seed=seed, marginal=marginal)
+        if noise is None:
+            noise = not self.schema_.spec.is_picture
         like = next(model.parameters())
         parts = []
         with seeded(like.device, seed, model), torch.inference_mode():

@@ -14,6 +14,7 @@ from sfumato.batch import Batch
 from sfumato.evaluation.how import generator
 from sfumato.evaluation.subject import array, rows, still
 from sfumato.models._protocols import Bounds
+from sfumato.objectives import importance_bound
 from sfumato.training.device import keep_memory, side_by_side
 
 STEP = 16
@@ -34,8 +35,10 @@ class Weights:
     Attributes:
         distortion: −1/k Σ_i log p(x|z_i).
         rate: 1/k Σ_i log q(z_i|x) − log p(z_i).
-        evidence: log 1/k Σ_i w_i with w_i = p(x, z_i)/q(z_i|x), at most log p(x) in expectation.
-        effective: (Σ w)²/Σ w², of how many equal weights the sum is worth: 1 … k.
+        evidence: log 1/k Σ_i w_i with w_i = p(x, z_i)/q(z_i|x), at most log p(x) in expectation; as
+            `sfumato.objectives.importance_bound` of factors, where there are any.
+        effective: (Σ w)²/Σ w², of how many equal weights the sum is worth: 1 … k; the least of all factors, where
+            weights are products of factors with draws of their own.
         draws: k.
     """
 
@@ -81,18 +84,12 @@ def _weights(model: Bounds, batch: Batch, draws: int, seed: int, at_a_time: int 
         return _weigh(model, rows(batch, slice(start, start + group)), start, draws, chunk, seed)
 
     parts = side_by_side(some, range(0, len(batch), group), batch.x.device)
-    distortion, rate, total, squares = torch.cat(parts, 1)
-    return Weights(
-        array(distortion / draws),
-        array(rate / draws),
-        array(total - math.log(draws)),
-        array(torch.exp(2 * total - squares)),
-        draws,
-    )
+    distortion, rate, evidence, effective = torch.cat(parts, 1)
+    return Weights(array(distortion), array(rate), array(evidence), array(effective), draws)
 
 
 def _weigh(model: Bounds, batch: Batch, first: int, draws: int, chunk: int, seed: int) -> Tensor:
-    """Sums of distortion and rate, log Σ w and log Σ w² of a few examples, (4, n), in double precision."""
+    """Distortion, rate, evidence and effective draws of a few examples, (4, n), in double precision."""
     device = batch.x.device
     streams = [generator(hashed(seed, first + place)) for place in range(len(batch))]
     found = []
@@ -102,10 +99,10 @@ def _weigh(model: Bounds, batch: Batch, first: int, draws: int, chunk: int, seed
         noise = torch.cat([torch.randn(whole, model.noise_size, generator=stream)[:k] for stream in streams])
         # Summed on the CPU: not every device has double precision.
         found.append(torch.stack(model.log_weight_parts(batch, k, noise.to(device))).cpu())
-    log_p, log_ratio = torch.cat(found, 2).double()
+    log_p, log_ratio = torch.cat(found, 2).double().reshape(2, len(batch), draws, -1)
     weights = log_p + log_ratio
-    sums = [-log_p.sum(1), -log_ratio.sum(1)]
-    return torch.stack([*sums, weights.logsumexp(1), (2 * weights).logsumexp(1)])
+    effective = torch.exp(2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).amin(1)
+    return torch.stack([-log_p.mean(1).sum(1), -log_ratio.mean(1).sum(1), importance_bound(weights), effective])
 
 
 def hashed(seed: int, place: int) -> int:

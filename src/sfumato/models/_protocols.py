@@ -48,17 +48,24 @@ class Reconstructs(Protocol):
 
 @runtime_checkable
 class Bounds(Protocol):
-    """A lower bound on log p(x | c), or that itself."""
+    """A lower bound on log p(x | c), or that itself.
+
+    The weights of an example may be products of F factors, each with draws of its own (the steps of a sequence): they
+    then have shape (B, k, F), and each factor is averaged over its draws by itself.
+    """
 
     @property
     def noise_size(self) -> int:
         """Numbers of standard normal noise that one draw of a code is made from; 0 if nothing is drawn."""
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
-        """log p(x, z_i | c) − log q(z_i | x, c) for k codes z_i, (B, k) in nats; `noise` (k or B·k, `noise_size`)."""
+        """log p(x, z_i | c) − log q(z_i | x, c) for k codes z_i, (B, k[, F]), in nats.
+
+        `noise` has shape (k or B·k, `noise_size`).
+        """
 
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """`log_weight` as (log p(x | z, c), log p(z | c) − log q(z | x, c)), each (B, k)."""
+        """`log_weight` as (log p(x | z, c), log p(z | c) − log q(z | x, c)), each (B, k[, F])."""
 
 
 @runtime_checkable

@@ -11,12 +11,15 @@ from torch import Tensor
 def importance_bound(log_weight: Tensor) -> Tensor:
     """L_k = log (1/k) Σ_i w_i, with w_i = p(x, z_i)/q(z_i | x); shape (B, k) to (B,), in nats.
 
-    E[L_k] ≤ log p(x), rising with k; k = 1 is the ELBO. Burda, Grosse and Salakhutdinov 2016, eq. 8.
+    E[L_k] ≤ log p(x), rising with k; k = 1 is the ELBO. Burda, Grosse and Salakhutdinov 2016, eq. 8. Where w is a
+    product of F factors with draws of their own, (B, k, F), L_k = Σ_f log (1/k) Σ_i w_if: a mean of products over all
+    pairings of draws, not over k of them.
 
     >>> importance_bound(torch.log(torch.tensor([[1.0, 3.0]])))  # log of the mean weight, 2
     tensor([0.6931])
     """
-    return torch.logsumexp(log_weight, 1) - math.log(log_weight.shape[1])
+    bound = torch.logsumexp(log_weight, 1) - math.log(log_weight.shape[1])
+    return bound if bound.ndim == 1 else bound.sum(1)
 
 
 def doubly_reparametrised(z: Tensor, log_weight: Tensor, power: float = 1.0) -> None:

@@ -151,7 +151,7 @@ class Case:
         """Distortion and rate of each example, (N, 2)."""
         subject = replace(self.subject, batch=batch)
         parts = subject.chunked(lambda one: torch.stack(self.model.log_weight_parts(one, DRAWS), 1))
-        return -array(parts).mean(2, dtype=np.float64)
+        return -array(parts.reshape(*parts.shape[:3], -1).sum(3)).mean(2, dtype=np.float64)
 
     @cached_property
     def line_up(self) -> tuple[float, float]:
