@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
+from sfumato.evaluation.forecast_references import Reference, references
 from sfumato.evaluation.how import How
 from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.subject import Subject, array, rows, some
@@ -27,7 +30,8 @@ def measures(subject: Subject, how: How) -> list[Measure]:
     """CRPS, energy score, coverage of intervals, error by horizon; none where the model makes no forecasts.
 
     Each sequence is cut in the middle. Values are in standard deviations of their channel over the training part, and
-    what is missing is left out. The reference is persistence: all stays as it was last seen.
+    what is missing is left out. The reference is the best of those of `forecast_references`: the last value seen, the
+    season before, and a linear regression on the first half.
     """
     if how.quick or not isinstance(subject.model, Forecasts) or subject.schema.spec.shape[0] < 2:
         return []
@@ -42,12 +46,12 @@ class Futures:
     Attributes:
         made: (N, n, H, D).
         came: (N, H, D), NaN where missing.
-        last: what was last seen of each channel before the cut, (N, 1, D); 0, its mean, where nothing was.
+        references: what the forecasts are held against, the last value seen first.
     """
 
     made: np.ndarray
     came: np.ndarray
-    last: np.ndarray
+    references: list[Reference]
 
 
 def futures(subject: Subject, how: How) -> Futures:
@@ -66,8 +70,13 @@ def futures(subject: Subject, how: How) -> Futures:
             made[part.cpu()] = forecast(rows(past, array(part)), jump.tolist(), FUTURES).cpu().float()
     came = batch.x[:, cut:].float().masked_fill(~mask[:, cut:], torch.nan)
     known = array(mask[:, cut:].flatten(1).any(1))
-    last = _last(batch.x[:, :cut].float(), mask[:, :cut])
-    return Futures(*(array(part)[known] for part in (made, came, last)))
+    before = batch.x[:, :cut].float()
+    last = _last(before, mask[:, :cut])
+    seen = array(before.masked_fill(~mask[:, :cut], torch.nan))[known]
+    # A regression has no word for uneven times: it is for sequences whose steps all lie alike.
+    train = subject.data.train if subject.data is not None and len(jumps) == 1 else None
+    against = references(seen, steps - cut, array(last)[known], train)
+    return Futures(array(made)[known], array(came)[known], against)
 
 
 def _jumps(batch: Batch, mask: Tensor, cut: int) -> Tensor:
@@ -89,13 +98,12 @@ def _last(x: Tensor, mask: Tensor) -> Tensor:
 def told(found: Futures) -> list[Measure]:
     """The measures of these futures."""
     made, came = found.made, found.came
-    stays = np.abs(came - found.last)
     middle = np.abs(came - np.median(made, 1))
-    squares, plain = (came - made.mean(1)) ** 2, (came - found.last) ** 2
+    squares = (came - made.mean(1)) ** 2
     scores = crps(made, came)
     rmse = mean_and_error(per_sequence(squares))
     root = float(np.sqrt(rmse["value"]))
-    last = "the last value seen"
+    stays = found.references[0]
     return [
         Measure(
             "CRPS",
@@ -103,8 +111,7 @@ def told(found: Futures) -> list[Measure]:
             unit=UNIT,
             meaning="How far the drawn futures are from what came, spread and all; of a single future, its error.",
             family=FAMILY,
-            reference=float(per_sequence(stays).mean()),
-            reference_is=last,
+            **_best(found, lambda one: float(per_sequence(one.crps(came)).mean())),
             better="lower",
             parts=by_horizon(scores),
         ),
@@ -114,8 +121,8 @@ def told(found: Futures) -> list[Measure]:
             unit=UNIT,
             meaning="The same of whole futures at once, so that steps and channels must fit each other too.",
             family=FAMILY,
-            reference=float(np.sqrt(np.nansum(plain, (1, 2))).mean()),
-            reference_is=last,
+            reference=float(np.sqrt(np.nansum((came - stays.mean) ** 2, (1, 2))).mean()),
+            reference_is=stays.name,
             better="lower",
         ),
         Measure(
@@ -124,8 +131,7 @@ def told(found: Futures) -> list[Measure]:
             unit=UNIT,
             meaning="The error of the median future.",
             family=FAMILY,
-            reference=float(per_sequence(stays).mean()),
-            reference_is=last,
+            **_best(found, lambda one: float(per_sequence(np.abs(came - one.mean)).mean())),
             better="lower",
             parts=by_horizon(middle),
         ),
@@ -136,13 +142,27 @@ def told(found: Futures) -> list[Measure]:
             "The error of the mean future; large errors count more.",
             FAMILY,
             error=None if rmse["error"] is None or not root else rmse["error"] / (2 * root),
-            reference=float(np.sqrt(per_sequence(plain).mean())),
-            reference_is=last,
+            **_best(found, lambda one: float(np.sqrt(per_sequence((came - one.mean) ** 2).mean()))),
             better="lower",
             parts={name: float(np.sqrt(value)) for name, value in by_horizon(squares).items()},
         ),
         *(_coverage(made, came, share) for share in (0.5, 0.9)),
     ]
+
+
+class Against(TypedDict):
+    """The fields of a `Measure` that say what is known of a simpler forecast."""
+
+    reference: float
+    reference_is: str
+
+
+def _best(found: Futures, score: Callable[[Reference], float]) -> Against:
+    """The score of the best reference, and behind its name what the others have."""
+    scores = {one.name: score(one) for one in found.references}
+    best, *others = sorted(scores, key=lambda name: scores[name])
+    beside = "".join(f"; {name} {scores[name]:.3g}" for name in others)
+    return Against(reference=scores[best], reference_is=best + beside)
 
 
 def _coverage(made: np.ndarray, came: np.ndarray, share: float) -> Measure:
