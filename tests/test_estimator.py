@@ -266,6 +266,9 @@ def test_pictures_come_back_as_they_went_in():
     auto = sfumato.fit(x, **QUICK)
     assert auto.sample(3, seed=0).shape == (3, 6, 5)
     assert auto.reconstruct(x[:4]).dtype == np.uint8
+    means = auto.sample(3, seed=0)
+    assert np.array_equal(means, auto.sample(3, seed=0, noise=False))
+    assert not np.array_equal(means, auto.sample(3, seed=0, noise=True))
     assert auto.score_samples(x[:4], samples=2).shape == (4,)
 
 
