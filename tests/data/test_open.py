@@ -193,7 +193,7 @@ def test_bad_sources_are_named_with_the_cure(tmp_path: Path, make, match: str) -
 
 def test_an_npz_without_a_known_name_says_what_it_holds(tmp_path: Path) -> None:
     np.savez(tmp_path / "odd.npz", foo=np.zeros(3), bar=np.zeros(3))
-    with pytest.raises(SfumatoError, match=r"holds bar, foo, but the examples must be called x"):
+    with pytest.raises(SfumatoError, match=r"holds foo 3, bar 3, of which none can be the examples; call them x"):
         data.open(tmp_path / "odd.npz")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -316,3 +317,35 @@ def test_columns_that_are_no_times_and_no_channels_are_refused_with_the_cure(col
     frame = pd.DataFrame({"sid": [0, 0], "v": [1.0, 2.0]} | columns)
     with pytest.raises(SfumatoError, match=said):
         series.load(frame, id="sid", time="t", label=None)
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+def test_the_target_of_a_regression_is_a_label_and_no_channel(tmp_path: Path, stamped: bool) -> None:
+    steps = [f"(2021-04-01 0{hour}:30:00,{hour})" if stamped else str(hour) for hour in range(5)]
+    rows = "\n".join(f"{','.join(steps)}:{','.join(steps)}:{target}" for target in ("1.5", "?", "-2"))
+    head = f"@problemName t\n@timestamps {str(stamped).lower()}\n@TargetLabel true\n@data\n"
+    (tmp_path / "a.ts").write_text(head + rows)
+    found = series.load(tmp_path / "a.ts", id=None, time=None, label=None)
+    assert found.x.shape == (3, 5, 2)
+    np.testing.assert_array_equal(found.labels, [1.5, np.nan, -2])
+    (tmp_path / "b.ts").write_text(head + rows.replace("1.5", "high"))
+    with pytest.raises(SfumatoError, match="line 5 holds something else than numbers"):
+        series.load(tmp_path / "b.ts", id=None, time=None, label=None)
+
+
+def test_one_long_series_is_answered_with_windows() -> None:
+    long = np.sin(np.arange(700) / 5)
+    frame = pa.table({"when": np.arange(700), "a": long, "b": long})
+    for source, options, said in (
+        (long, {"sequences": True}, r"one series of 700 steps.*X\[: 700\]\.reshape\(-1, 35\)"),
+        (np.stack([long, long], 1)[None], {"sequences": True}, r"reshape\(-1, 35, 2\)"),
+        (frame, {"time": "when"}, r"row number // 35, in time order, and name it \(--id window\)"),
+        (frame.append_column("one", pa.array([7] * 700)), {"id": "one"}, "row number // 35"),
+    ):
+        with pytest.raises(SfumatoError, match=said) as caught:
+            data.open(source, options=DataOptions(**options))
+        assert "\n" not in str(caught.value)
+    twice = pa.table({"when": np.arange(700) % 350, "a": long, "who": np.arange(700) // 350})
+    with pytest.raises(SfumatoError, match=r"which column tells the sequences apart \(--id who"):
+        data.open(twice, options=DataOptions(time="when"))
+    assert len(series.load(long, id=None, time=None, label=None)) == 1

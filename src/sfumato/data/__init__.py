@@ -18,8 +18,9 @@ def open(source: Any, *, options: DataOptions | None = None) -> Dataset:
     Args:
         source: the name of a built-in set (see `names`; a folder of that name is `./moons`); a `.csv`, `.tsv`,
             `.parquet` (also `.gz`), `.npy`, `.npz` or `.ts` file; a `.txt` file, each of its lines a sequence of
-            characters; a folder of pictures, whose subfolders are labels; a numpy array, a torch tensor, a list
-            of rows or of strings, or a pair (X, y); a pandas, polars or arrow frame.
+            characters; a folder of pictures, whose subfolders are labels; a numpy array (masked: NaN), a torch tensor,
+            a sparse matrix, a list of rows, of arrays or of strings, or a pair (X, y); a `Dataset` or `DataLoader` of
+            PyTorch; a pandas, polars or arrow frame, also a lazy one, or a list of mappings.
         options: how it is read, split and encoded.
 
     Raises:

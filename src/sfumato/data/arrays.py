@@ -13,13 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from sfumato.data import npz
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 
-X_KEYS = ("x_train", "X_train", "x", "X", "data", "images", "arr_0")
-Y_KEYS = ("y_train", "Y_train", "y", "Y", "target", "labels", "label", "arr_1")
-TEST_X_KEYS = ("x_test", "X_test")
-TEST_Y_KEYS = ("y_test", "Y_test")
 CHUNK = 1 << 21
 """Entries of an array looked at together when statistics are learned."""
 
@@ -32,8 +29,10 @@ class Arrays:
         name: what to call the source.
         x: (N, …) bool, integer or float; memory-mapped when it comes from a `.npy` file.
         labels: (N,) or None.
-        test_x: a test part the source brought along, or None.
+        test_x: a test split the source brought along, or None.
         test_labels: its labels, or None.
+        valid_x: a validation split the source brought along, or None.
+        valid_labels: its labels, or None.
         channels_first: whether a 4-D array of doubtful layout is read as (N, C, H, W), as torch has it.
         factors: known factors of variation, name to (N,) values; empty where they are not known.
     """
@@ -43,6 +42,8 @@ class Arrays:
     labels: np.ndarray | None = None
     test_x: np.ndarray | None = None
     test_labels: np.ndarray | None = None
+    valid_x: np.ndarray | None = None
+    valid_labels: np.ndarray | None = None
     channels_first: bool = False
     factors: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -131,11 +132,12 @@ def _unmasked(value: np.ma.MaskedArray) -> np.ndarray:
 def from_file(path: Path, most: int = 4) -> Arrays:
     """A `.npy` file (memory-mapped) or a `.npz` file.
 
-    In a `.npz` the examples are called x_train, x, X, data, images or arr_0, labels y_train, y, Y, target, labels or
-    arr_1, and a test part of its own x_test and y_test.
+    In a `.npz` the examples are called x, data, images, imgs, features or the like, or are the only array of rows under
+    any name; labels are called y, target, labels or the like. Names with train, valid and test in them are those splits
+    of its own (x_train, train_images, trainX). A sparse matrix saved by scipy is read too.
 
     Raises:
-        SfumatoError: if the file is damaged, holds Python objects, or has none of these names.
+        SfumatoError: if the file is damaged, holds Python objects, or does not tell which array is the examples.
     """
     if path.stat().st_size == 0:
         raise SfumatoError(f"{path}: the file is empty (0 bytes); write it again")
@@ -175,33 +177,28 @@ def _damaged(path: Path, reason: str) -> SfumatoError:
 
 
 def _from_npz(path: Path, most: int) -> Arrays:
-    # Opened here, as numpy leaves a damaged file open.
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-        keys = set(file.files)
-        x_key = _first(X_KEYS, keys)
-        if x_key is None:
-            found = ", ".join(sorted(keys)) or "nothing"
-            raise SfumatoError(f"{path}: holds {found}, but the examples must be called x, or x_train and x_test")
-
-        def get(known: Iterable[str]) -> np.ndarray | None:
-            key = _first(known, keys)
-            return None if key is None else file[key]
-
-        x, test_x = checked(file[x_key], f"{path}: {x_key}", most), get(TEST_X_KEYS)
-        y, test_y = get(Y_KEYS), get(TEST_Y_KEYS)
-    if test_x is not None:
-        test_x = checked(test_x, f"{path}: x_test", most)
-        if test_x.shape[1:] != x.shape[1:]:
-            raise SfumatoError(f"{path}: x_test has examples of shape {test_x.shape[1:]}, {x_key} of {x.shape[1:]}")
-    labels = None if y is None else _checked_labels(y, len(x), f"{path}: {x_key}", "the labels")
-    test_labels = None
-    if test_x is not None and test_y is not None:
-        test_labels = _checked_labels(test_y, len(test_x), f"{path}: x_test", "y_test")
-    return Arrays(path.stem, x, labels, test_x, test_labels)
-
-
-def _first(known: Iterable[str], keys: set[str]) -> str | None:
-    return next((key for key in known if key in keys), None)
+    found = npz.read(path)
+    x, y = {}, {}
+    for split, array in found.x.items():
+        name = found.names[split]
+        x[split] = checked(array, f"{path}: {name}", most)
+        if array.shape[1:] != found.x["train"].shape[1:]:
+            raise SfumatoError(
+                f"{path}: {name} has examples of shape {array.shape[1:]}, {found.names['train']} of "
+                f"{found.x['train'].shape[1:]}"
+            )
+        if split in found.y:
+            y[split] = _checked_labels(found.y[split], len(array), f"{path}: {name}", "the labels")
+    return Arrays(
+        path.stem,
+        x["train"],
+        y.get("train"),
+        test_x=x.get("test"),
+        test_labels=y.get("test"),
+        valid_x=x.get("valid"),
+        valid_labels=y.get("valid"),
+        factors=found.factors if len(x) == 1 else {},
+    )
 
 
 def checked(array: np.ndarray, name: str, most: int = 4) -> np.ndarray:
@@ -229,7 +226,11 @@ def _objects(name: str) -> str:
 
 
 def _checked_labels(labels: np.ndarray, total: int, x: str, y: str) -> np.ndarray:
+    """(N,) labels of (N,), (N, 1) or one-hot (N, K) ones."""
     flat = labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    numbers = flat.ndim == 2 and len(flat) == total and flat.dtype.kind in "biuf"
+    if numbers and (np.isin(flat, (0, 1)).all(1) & (flat.sum(1) == 1)).all():
+        return np.asarray(flat.argmax(1))
     if flat.ndim != 1 or len(flat) != total:
         raise SfumatoError(f"{x} has {total} rows, but {y} has shape {labels.shape}; give one label a row")
     return flat

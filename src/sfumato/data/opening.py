@@ -17,6 +17,7 @@ from sfumato.data.arrays import Arrays
 from sfumato.data.batches import Batches, Resident
 from sfumato.data.dataset import Dataset
 from sfumato.data.frames import SUFFIXES
+from sfumato.data.in_memory import unpacked
 from sfumato.data.labels import LABEL, codes, condition
 from sfumato.data.lines import Lines
 from sfumato.data.options import DataOptions
@@ -55,7 +56,7 @@ def open_source(source: Any, options: DataOptions) -> Dataset:
     Raises:
         SfumatoError: if the source is not usable, or an option has nothing to act on in it.
     """
-    found = _opened(source, options)
+    found = _opened(unpacked(source), options)
     schema = found.schema
     for name, (kind, words) in MEANT_FOR.items():
         value = getattr(options, name)
@@ -147,6 +148,8 @@ def open_sequences(found: Series, options: DataOptions, said: str) -> Dataset:
     """
     if options.streaming == "yes":
         raise SfumatoError("streaming=yes: sequences are held whole; leave streaming out")
+    if len(found) == 1:
+        raise series.one_long(found, said, options)
     parts = split(len(found), options.split, labels=codes(found.labels), seed=options.seed, source=said)
     held = [_of(found, rows) for rows in parts]
     schema = SequenceSchema.learn(held[0], options)
@@ -212,22 +215,29 @@ def open_arrays(found: Arrays, options: DataOptions, source: str | None = None) 
 
 
 def _parts(found: Arrays, options: DataOptions, said: str) -> tuple[Parts, np.ndarray, np.ndarray | None]:
-    """The rows of each part, and the arrays they are rows of: a test part that came along stays the test part."""
+    """The rows of each part, and the arrays they are rows of: splits that came along stay what they are."""
     total = len(found.x)
-    if found.test_x is None:
-        parts = split(total, options.split, labels=codes(found.labels), seed=options.seed, source=said)
-        return parts, found.x, found.labels
-    shares = (1 - options.split[1], options.split[1], 0.0)
-    parts = split(total, shares, labels=codes(found.labels), seed=options.seed, source=said)
-    x = np.concatenate([found.x, found.test_x])
-    labels = found.labels
-    if labels is not None:
-        known = found.test_labels is not None
-        tail = found.test_labels if known else np.full(len(found.test_x), np.nan)
-        if labels.dtype.kind in "US" and not known:
-            tail = np.full(len(found.test_x), "")
-        labels = np.concatenate([labels, tail])  # type: ignore[list-item]
-    return (parts[0], parts[1], np.arange(total, len(x))), x, labels
+    own = [(found.valid_x, found.valid_labels), (found.test_x, found.test_labels)]
+    valid, test = (0.0 if x is not None else share for (x, _), share in zip(own, options.split[1:], strict=True))
+    came = any(x is not None for x, _ in own)
+    shares = (1 - valid - test, valid, test) if came else options.split
+    parts = list(split(total, shares, labels=codes(found.labels), seed=options.seed, source=said))
+    pieces, labels = [found.x], [found.labels]
+    for number, (x, y) in enumerate(own, 1):
+        if x is not None:
+            parts[number] = np.arange(total, total + len(x))
+            total += len(x)
+            pieces.append(x)
+            labels.append(_unknown(found.labels, len(x)) if y is None else y)
+    if len(pieces) == 1:
+        return (parts[0], parts[1], parts[2]), found.x, found.labels
+    joined: np.ndarray | None = None if found.labels is None else np.concatenate(labels)  # type: ignore[arg-type]
+    return (parts[0], parts[1], parts[2]), np.concatenate(pieces), joined
+
+
+def _unknown(labels: np.ndarray | None, total: int) -> np.ndarray:
+    """Labels that are not known, which can stand beside these."""
+    return np.full(total, "") if labels is not None and labels.dtype.kind in "US" else np.full(total, np.nan)
 
 
 def _learn(

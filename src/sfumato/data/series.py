@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, Unpack
@@ -21,6 +22,7 @@ TS = ".ts"
 DAY, LAST, LAST_NS = 86_400, 253_402_300_799, 9_200_000_000
 """Seconds of a day, and those since 1970 to the end of the year 9999 and to that of nanoseconds in 64 bits."""
 FLAT = ("value",)
+WINDOW_COLUMN = "add a column window = row number // {window}"
 TAKEN = ("future", "ahead")
 """Columns of what `sfumato forecast` writes, whose names no channel can have."""
 
@@ -99,6 +101,8 @@ def load(source: Any, **columns: Unpack[Columns]) -> Series:
     if isinstance(source, Series):
         return source
     said = str(source) if isinstance(source, str | Path) else "X"
+    if arrays.is_array(source) and (padded := _padded(source)) is not None:
+        return padded
     if isinstance(source, str | Path):
         if not Path(source).exists():
             raise SfumatoError(f"{source}: no such file; check the name and the folder")
@@ -109,6 +113,46 @@ def load(source: Any, **columns: Unpack[Columns]) -> Series:
         return from_array(found.x, found.labels, said if isinstance(source, str | Path) else found.name)
     keep = [name for name in (columns["id"], columns["time"], columns["label"]) if name is not None]
     return from_table(frames.read(source, keep=keep)[0], said, **columns)
+
+
+def _padded(source: Any) -> Series | None:
+    """One long array of numbers as a single sequence, and a list of such of several lengths as theirs; else None.
+
+    Raises:
+        SfumatoError: if arrays in a list have several numbers of channels.
+    """
+    x, labels = source if isinstance(source, tuple) else (source, None)
+    if not isinstance(x, list):
+        values = arrays.as_array(x, "X")
+        return from_array(values[None], labels) if values.ndim == 1 and values.dtype.kind in "biuf" else None
+    if not x or not all(np.ndim(one) in (1, 2) for one in x if not isinstance(one, str)):
+        return None
+    rows = [arrays.as_array(one, "X") for one in x]
+    if any(row.dtype.kind not in "biuf" for row in rows) or len({len(row) for row in rows}) == 1:
+        return None
+    if len({row.shape[1:] for row in rows}) > 1:
+        raise SfumatoError("X: its sequences have several numbers of channels; give each as (T,), or each as (T, D)")
+    padded = np.full((len(rows), max(map(len, rows)), *rows[0].shape[1:]), np.nan)
+    for place, row in enumerate(rows):
+        padded[place, : len(row)] = row
+    return from_array(padded, None if labels is None else arrays.as_array(labels, "y"))
+
+
+def one_long(found: Series, name: str, options: DataOptions) -> SfumatoError:
+    """The error that says what to do with a single sequence."""
+    steps, channels = found.x.shape[1:]
+    if options.id is not None or options.time is not None:
+        return _windows(name, steps, f"{WINDOW_COLUMN}, in time order, and name it with id")
+    more = f", {channels}" if channels > 1 else ""
+    return _windows(name, steps, f"X[: {{whole}}].reshape(-1, {{window}}{more}) of a series X")
+
+
+def _windows(name: str, steps: int, cure: str) -> SfumatoError:
+    window = max(min(steps // 20, 50), 2)
+    cut = cure.format(window=window, whole=steps // window * window)
+    return SfumatoError(
+        f"{name}: one series of {steps:,} steps, where a model needs many sequences; cut it into windows: {cut}"
+    )
 
 
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "X") -> Series:
@@ -170,7 +214,7 @@ def from_table(
         if column is not None and column not in table.column_names:
             raise SfumatoError(f"{name}: {option} {column!r} is no column; {did_you_mean(column, table.column_names)}")
     if id is None:
-        raise SfumatoError(f"{name}: say which column tells the sequences apart (--id {table.column_names[0]})")
+        raise _no_id(table, name, time, (label, *drop))
     names = channels or tuple(column for column in table.column_names if column not in (id, time, label, *drop))
     taken = next((column for column in names if channels is None and column in TAKEN), None)
     if taken is not None:
@@ -219,6 +263,19 @@ def from_table(
         keys = Keys(coded.dictionary, times, np.bincount(order, minlength=len(starts)), sort)
     dates = str(moments.type) if moments is not None and pa.types.is_temporal(moments.type) else ""
     return Series(x, when, labels, names, False, Path(name).stem, keys=keys, dates=dates)
+
+
+def _no_id(table: pa.Table, name: str, time: str | None, others: Collection[str | None]) -> SfumatoError:
+    """What to say where no column tells the sequences apart: which could, or that there is but one."""
+    rows = len(table)
+    if time is not None and pc.count_distinct(table[time]).as_py() == rows:
+        named = f"{WINDOW_COLUMN}, in time order, and name it (--id window); or name the column that tells them apart"
+        return _windows(name, rows, named)
+    free = [column for column in table.column_names if column != time and column not in others]
+    could = next(
+        (column for column in free if 1 < pc.count_distinct(plain(table[column])).as_py() <= rows // 2), free[0]
+    )
+    return SfumatoError(f"{name}: say which column tells the sequences apart (--id {could})")
 
 
 def from_ts(path: Path) -> Series:

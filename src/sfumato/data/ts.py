@@ -19,7 +19,10 @@ Steps = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Read:
-    """What a file holds: values (N, T, D), NaN where missing or beyond the end; stamps (N, T); labels (N,)."""
+    """What a file holds: values (N, T, D), NaN where missing or beyond the end; stamps (N, T); labels (N,).
+
+    Labels are text if they are classes, and numbers, NaN where missing, if they are the targets of a regression.
+    """
 
     x: np.ndarray
     time: np.ndarray | None
@@ -28,6 +31,8 @@ class Read:
 
 def read(path: Path) -> Read:
     """Channels apart by colons, values by commas, `?` missing, the label last; or values as (time, value).
+
+    The label is a class (@classLabel true) or a number (@targetLabel true).
 
     With stamps, the steps of a sequence are the times at which any of its channels has a value; the others are missing
     there. A stamp is a number, or a date and time, which becomes seconds.
@@ -50,9 +55,12 @@ def read(path: Path) -> Read:
             told[word] = rest[0] if rest else ""
             continue
         parts = BETWEEN.split(line)
-        if told.get("@classlabel") == "true":
+        target = told.get("@targetlabel") == "true"
+        if target or told.get("@classlabel") == "true":
             labels.append(parts.pop().strip())
         try:
+            if target:
+                _number(labels[-1])
             rows.append([_stamped(part) if told.get("@timestamps") == "true" else _counted(part) for part in parts])
         except ValueError:
             raise SfumatoError(f"{path}: line {number} holds something else than numbers; mend it") from None
@@ -69,7 +77,10 @@ def read(path: Path) -> Read:
         for d, channel in enumerate(row):
             for time, value in channel:
                 x[n, place[time], d] = value
-    return Read(x, stamps if told.get("@timestamps") == "true" else None, np.array(labels) if labels else None)
+    told_apart = np.array(labels) if labels else None
+    if labels and told.get("@targetlabel") == "true":
+        told_apart = np.array([_number(label) for label in labels])
+    return Read(x, stamps if told.get("@timestamps") == "true" else None, told_apart)
 
 
 def _counted(part: str) -> Steps:

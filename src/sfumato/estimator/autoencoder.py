@@ -19,8 +19,9 @@ from torch import Tensor
 from sfumato import evaluation, models
 from sfumato.artifacts import Run
 from sfumato.config import Config, resolve, settings
-from sfumato.data import arrays, lines
+from sfumato.data import lines
 from sfumato.data.frames import is_frame
+from sfumato.data.in_memory import unpacked
 from sfumato.data.series import Series
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import fitting, samplers
@@ -236,6 +237,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """scikit-learn's checks of arrays and frames; all else is for the data room to judge."""
+        X = unpacked(X)
         if X is None or type(X) is dict or isinstance(X, str | os.PathLike | tuple | Tensor | Number | Series):
             return X
         if (text := lines.strings(X)) is not None:
@@ -252,9 +254,10 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
 
     def _recorded(self, X: Any) -> Any:
         """X, its number of features and their names kept for later calls; the data room judges it."""
+        X = unpacked(X)
         if is_frame(X) or (isinstance(X, np.ndarray) and X.ndim > 1):
             validate_data(self, X, skip_check_array=True)
-        return arrays.as_array(X, "X") if isinstance(X, list) else X
+        return X
 
     def _known(self, X: Any) -> Any:
         """X with the features that `fit` saw, when it was fitted on an array or frame."""

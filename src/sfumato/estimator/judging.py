@@ -15,6 +15,7 @@ from sfumato.config import Config
 from sfumato.data.arrays import Arrays
 from sfumato.data.batches import Resident
 from sfumato.data.dataset import Dataset
+from sfumato.data.in_memory import unpacked
 from sfumato.data.lines import Lines
 from sfumato.data.opening import built_in
 from sfumato.data.options import DataOptions
@@ -36,13 +37,13 @@ class Judged(NamedTuple):
 
 
 def named_set(config: Config, schema: Schema, X: Any) -> Any:
-    """X, or where it is the name of a built-in set its rows: as they were drawn for the training if it was that one.
+    """X, or what a container holds, or the rows of the built-in set of this name, as they were drawn for the training.
 
     Raises:
         SfumatoError: if the set is not of the kind of what the model was trained on.
     """
     if not isinstance(X, str) or X not in room.names() or Path(X).exists():
-        return X
+        return unpacked(X)
     rows = built_in(X, config.data if config.source == X else DataOptions())
     kinds = {Series: ("sequence",), Lines: ("symbols",), Arrays: ("picture", "vector")}
     if schema.kind not in kinds.get(type(rows), ("table",)):
