@@ -98,7 +98,7 @@ def test_binary_rows_are_probabilities() -> None:
 
 @pytest.mark.parametrize(
     ("place", "value", "match"),
-    [((17, 2), np.inf, "row 18, column 2 is infinite"), ((slice(None), 1), np.nan, "column 1 has no value")],
+    [((17, 2), np.inf, "row 18, column 2 is infinite"), (slice(None), np.nan, "no column has a value")],
 )
 def test_values_that_cannot_be_learned_are_named(place, value: float, match: str) -> None:
     raw = rows()
@@ -219,3 +219,17 @@ def test_a_schema_from_before_labels_had_a_type_says_the_same() -> None:
     del told["label"]["dtype"]
     assert type(learned).from_dict(told).says_as(learned)
     assert learned.classes() == [0, 1, 2]
+
+
+def test_columns_without_values_are_not_modelled_and_come_back_so() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 5)) + 3
+    x[:, [1, 4]] = np.nan
+    schema = VectorSchema.learn(x, None, DataOptions())
+    assert (schema.spec.shape, [row["note"] for row in schema.describe()][1]) == ((3,), "no value; comes back empty")
+    again = VectorSchema.from_dict(schema.to_dict())
+    encoded = again.encode(again.read(x)).x
+    np.testing.assert_allclose(again.decode(encoded), x, rtol=1e-5)
+    assert [one.column for one in again.varied(x, [0])] == ["0", "2", "3"]
+    assert again.beyond(x).tolist() == [0.0] * 50
+    with pytest.raises(SfumatoError, match="no column has a value"):
+        VectorSchema.learn(np.full((9, 2), np.nan), None, DataOptions())

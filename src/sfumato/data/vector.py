@@ -24,7 +24,8 @@ from sfumato.spec import DataSpec, Field
 class VectorSchema(Schema):
     """x = (raw − mean) / scale for each column; with a bernoulli likelihood x is the raw value, within [0, 1].
 
-    Missing entries (NaN) are allowed. Integers come back rounded and inside the seen range; floats are not clipped.
+    Missing entries (NaN) are allowed. A column without any value is not modelled and comes back so. Integers come back
+    rounded and inside the seen range; floats are not clipped.
 
     >>> schema = VectorSchema.learn(np.array([[0.0, 1.0], [2.0, 1.0]]), None, DataOptions())
     >>> schema.encode(np.array([[2.0, 1.0]])).x
@@ -45,10 +46,14 @@ class VectorSchema(Schema):
         low: np.ndarray,
         high: np.ndarray,
         dtype: str,
+        width: int,
+        kept: np.ndarray,
         label: Label | None = None,
         given_rows: Tensor | None = None,
     ) -> None:
+        """As learned: statistics of the `kept` columns, of `width` that there are."""
         self.spec = spec
+        self.width, self.kept = width, kept
         self.mean, self.scale, self.low, self.high = mean, scale, low, high
         self.dtype = dtype
         self.label = label
@@ -80,25 +85,27 @@ class VectorSchema(Schema):
         """
         count, mean, scale, low, high = _statistics(x, rows, name)
         total = len(x) if rows is None else len(rows)
-        empty = np.flatnonzero(count == 0)
-        if len(empty):
-            raise SfumatoError(f"{name}: column {empty[0]} has no value in the training part; leave it out")
-        likelihood = _likelihood(options.likelihood, low, high, name)
+        kept = np.flatnonzero(count)
+        if not len(kept):
+            raise SfumatoError(f"{name}: no column has a value in the training part; give one that has some")
+        count, mean, scale, low, high = (part[kept] for part in (count, mean, scale, low, high))
+        likelihood = _likelihood(options.likelihood, low, high, name, kept)
         if likelihood == "bernoulli":
             mean, scale = np.zeros_like(mean), np.ones_like(scale)
         kind, size = ("level", 2) if likelihood == "bernoulli" else ("real", 1)
         fields = tuple(Field(kind, size, missing=bool(seen < total)) for seen in count)  # type: ignore[arg-type]
         label = None if labels is None else Label.learn(labels)
         given = conditioned(options, label, name)
-        spec = DataSpec((x.shape[1],), fields, (label.field,) if given and label else (), likelihood, total)
-        schema = cls(spec, mean=mean, scale=scale, low=low, high=high, dtype=x.dtype.str, label=label)
+        spec = DataSpec((len(kept),), fields, (label.field,) if given and label else (), likelihood, total)
+        learned = {"mean": mean, "scale": scale, "low": low, "high": high, "width": x.shape[1], "kept": kept}
+        schema = cls(spec, dtype=x.dtype.str, label=label, **learned)
         if given and label and labels is not None:
             schema.given_rows = remember(label.encode(labels)[:, None], options.seed)
         return schema
 
     def encode(self, raw: Any) -> Encoded:
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
-        values = torch.from_numpy(standardised(x, self.mean, self.scale))
+        values = torch.from_numpy(standardised(self._modelled(x), self.mean, self.scale))
         return Encoded(values, condition(self.label, labels, len(x)) if self.given_names else None)
 
     def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
@@ -106,16 +113,24 @@ class VectorSchema(Schema):
         dtype = np.dtype(self.dtype)
         if dtype.kind in "biu":
             values = np.clip(np.round(values), self.low, self.high)
+        if len(self.kept) < self.width:
+            full = np.full((len(values), self.width), np.nan)
+            full[:, self.kept] = values
+            values = full
         return values.astype(dtype)
+
+    def _modelled(self, x: np.ndarray) -> np.ndarray:
+        return x if len(self.kept) == self.width else x[:, self.kept]
 
     def read(self, source: Any, *, need_x: bool = True) -> Any:
         found = arrays.load(source)
         name = str(source) if isinstance(source, str | Path) else "X"
-        if found.x.ndim != 2 or found.x.shape[1] != len(self.mean):
-            raise SfumatoError(f"{name}: has shape {found.x.shape}; this model was trained on {len(self.mean)} columns")
+        if found.x.ndim != 2 or found.x.shape[1] != self.width:
+            raise SfumatoError(f"{name}: has shape {found.x.shape}; this model was trained on {self.width} columns")
         arrays.check_finite(found.x, name)
         if self.spec.likelihood == "bernoulli":
-            _likelihood("bernoulli", np.nanmin(found.x, 0), np.nanmax(found.x, 0), name)
+            modelled = self._modelled(found.x)
+            _likelihood("bernoulli", np.nanmin(modelled, 0), np.nanmax(modelled, 0), name, self.kept)
         return examples(found.x, found.labels, self.label) if self.given_names else found.x
 
     def write(self, raw: Any, path: str | Path) -> None:
@@ -126,18 +141,17 @@ class VectorSchema(Schema):
 
     def describe(self) -> list[dict[str, str]]:
         modelled = "probability" if self.spec.likelihood == "bernoulli" else "standardised"
-        rows = []
-        for number, field in enumerate(self.spec.columns):
+        empty = {"kind": "constant", "modelled": "not modelled", "missing": "all", "note": "no value; comes back empty"}
+        rows = [{"column": str(place), **empty} for place in range(self.width)]
+        for number, (place, field) in enumerate(zip(self.kept.tolist(), self.spec.columns, strict=True)):
             constant = self.low[number] == self.high[number]
-            rows.append(
-                {
-                    "column": str(number),
-                    "kind": "constant" if constant else np.dtype(self.dtype).name,
-                    "modelled": f"{modelled}, {self.spec.likelihood}",
-                    "missing": "some" if field.missing else "",
-                    "note": f"{self.low[number]:.4g} to {self.high[number]:.4g}",
-                }
-            )
+            rows[place] = {
+                "column": str(place),
+                "kind": "constant" if constant else np.dtype(self.dtype).name,
+                "modelled": f"{modelled}, {self.spec.likelihood}",
+                "missing": "some" if field.missing else "",
+                "note": f"{self.low[number]:.4g} to {self.high[number]:.4g}",
+            }
         return rows
 
     def log_volume(self, x: Tensor) -> Tensor:
@@ -151,17 +165,17 @@ class VectorSchema(Schema):
 
     def beyond(self, raw: Any) -> np.ndarray:
         x = raw[0] if isinstance(raw, tuple) else raw
-        cost: np.ndarray = far_cost(x, self.mean, self.scale).sum(1)
+        cost: np.ndarray = far_cost(self._modelled(x), self.mean, self.scale).sum(1)
         return cost
 
     def varied(self, raw: Any, rows: Sequence[int]) -> Iterator[Varied]:
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
         index = np.repeat(rows, 1 + TRIED)
         levels = (np.arange(TRIED) + 0.5) / TRIED
-        for place in range(x.shape[1]):
+        for number, place in enumerate(self.kept.tolist()):
             values = levels
             if self.spec.likelihood != "bernoulli":
-                values = self.mean[place] + self.scale[place] * ndtri(levels)
+                values = self.mean[number] + self.scale[number] * ndtri(levels)
             changed = x[index].astype(np.float64)
             own = changed[:, place].copy()
             tried = np.tile([np.nan, *values], len(rows))
@@ -178,6 +192,8 @@ class VectorSchema(Schema):
             "scale": self.scale.tolist(),
             "low": self.low.tolist(),
             "high": self.high.tolist(),
+            "width": self.width,
+            "kept": self.kept.tolist(),
         }
 
     @classmethod
@@ -189,12 +205,15 @@ class VectorSchema(Schema):
             low=np.array(values["low"]),
             high=np.array(values["high"]),
             dtype=values["dtype"],
+            width=values["width"],
+            kept=np.array(values["kept"]),
             label=None if values["label"] is None else Label.from_dict(values["label"]),
             given_rows=rows_from_json(values["given_rows"]),
         )
 
 
-def _likelihood(asked: str, low: np.ndarray, high: np.ndarray, name: str) -> str:
+def _likelihood(asked: str, low: np.ndarray, high: np.ndarray, name: str, places: np.ndarray) -> str:
+    """The likelihood, if it fits columns at these `places` that go from `low` to `high`."""
     if asked == "auto":
         return "gaussian"
     if asked not in ("gaussian", "mse", "bernoulli"):
@@ -202,7 +221,7 @@ def _likelihood(asked: str, low: np.ndarray, high: np.ndarray, name: str) -> str
     if asked == "bernoulli" and (low.min() < 0 or high.max() > 1):
         column = int(np.argmax((low < 0) | (high > 1)))
         raise SfumatoError(
-            f"{name}: column {column} goes from {low[column]:.4g} to {high[column]:.4g}; "
+            f"{name}: column {places[column]} goes from {low[column]:.4g} to {high[column]:.4g}; "
             "likelihood=bernoulli needs values within 0 and 1"
         )
     return asked
