@@ -89,9 +89,19 @@ def test_ragged_csv_names_the_line(refused):
     names(refused("fit", "ragged.csv"), "ragged.csv", "3")
 
 
-def test_column_without_any_value(refused):
-    Path("holes.csv").write_text("a,b\n" + "".join(f"{i},\n" for i in range(30)))
-    names(refused("fit", "holes.csv"), "'b'", "drop")
+def test_table_without_any_value(refused):
+    Path("holes.csv").write_text("a,b\n" + ",\n" * 30)
+    names(refused("fit", "holes.csv"), "no column is left to model")
+
+
+def test_condition_without_any_value(refused):
+    Path("holes.csv").write_text("a,b,c\n" + "".join(f"{i},,{i % 7}\n" for i in range(30)))
+    names(refused("fit", "holes.csv", "--model", "cvae", "--given", "b"), "'b'", "cannot be a condition")
+
+
+def test_first_line_that_is_a_row(refused):
+    Path("rows.csv").write_text("".join(f"{i % 9}.5,{'uv'[i % 2]}\n" for i in range(30)))
+    names(refused("fit", "rows.csv"), "rows.csv", "first line", "--header none")
 
 
 def test_unknown_column_in_given(refused):
@@ -124,7 +134,7 @@ def test_infinite_number_in_an_array(refused):
 
 def test_array_of_nothing_but_nan(refused):
     np.save("points.npy", np.full((20, 2), np.nan))
-    names(refused("fit", "points.npy"), "points.npy", "no value")
+    names(refused("fit", "points.npy"), "points.npy", "no column has a value")
 
 
 def test_one_row(refused):
