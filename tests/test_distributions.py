@@ -213,6 +213,16 @@ def _repeated(mixture: LogisticMixture, n: int) -> LogisticMixture:
     return LogisticMixture(*(part.expand(n, *part.shape[1:]) for part in parts), mixture.levels)
 
 
+@pytest.mark.parametrize(("channels", "levels"), [(1, 256), (3, 256), (3, 17)])
+def test_pixels_drawn_from_logistics_are_whole_numbers_in_range(channels: int, levels: int) -> None:
+    mixture = _repeated(_mixture(channels, levels, -1.0), 500)
+    parts = (mixture.logits, mixture.means, mixture.log_scales, torch.atanh(mixture.coefficients))
+    single = LogisticMixture(*(part.float() for part in parts), levels)
+    for pixels in (single.sample(), single.point()):
+        assert torch.equal(pixels, pixels.round())
+        assert 0 <= pixels.min() <= pixels.max() <= levels - 1
+
+
 FIELDS = (Field("category", 3), Field("real"), Field("cells", 5), Field("real"), Field("category", 2))
 
 

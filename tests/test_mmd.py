@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from sfumato.distributions import Normal, StandardNormal
 from sfumato.objectives import Gaussian, InverseMultiquadratic, discrepancy, mmd
@@ -69,6 +71,22 @@ def test_means_of_kernels_under_a_normal_are_those_of_many_draws(kind, dim: int)
     torch.testing.assert_close(kernel.to_normal(z.square().sum(1), dim), expected, rtol=0, atol=0.004)
     both = kernel((drawn - torch.randn_like(drawn)).square().sum(1)).mean().item()
     assert kernel.of_normal(dim) == pytest.approx(both, abs=0.004)
+
+
+@pytest.mark.parametrize("dim", [1, 3, 40])
+@pytest.mark.parametrize("away", [0.0, 1.0, 30.0, 1e3, 1e6])
+def test_the_mean_of_the_inverse_multiquadratic_is_a_dense_integral_near_and_far(dim: int, away: float) -> None:
+    """‖z − z′‖² is a noncentral χ² of `dim` degrees, with ‖z‖² = dim·away off the centre."""
+    squared = dim * away
+    middle, width = squared + dim, math.sqrt(2 * dim + 4 * squared)
+    low, high = max(middle - 12 * width, 0.0), middle + 14 * width
+    # Of the root, so that the density of one degree is finite at 0.
+    root = np.linspace(math.sqrt(low), math.sqrt(high), 200_001)[1:]
+    density = (stats.ncx2(dim, squared) if squared else stats.chi2(dim)).pdf(root**2) * 2 * root
+    means = [2 * dim * s / (2 * dim * s + root**2) for s in (0.1, 0.2, 0.5, 1, 2, 5, 10)]
+    expected = float(np.trapezoid(np.mean(means, 0) * density, root) / np.trapezoid(density, root))
+    found = InverseMultiquadratic(dim).to_normal(torch.tensor([squared], dtype=torch.float64), dim)
+    assert found.item() == pytest.approx(expected, rel=2e-5)
 
 
 @pytest.mark.parametrize("kernel", [Gaussian(4.0), InverseMultiquadratic(4)])

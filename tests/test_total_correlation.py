@@ -56,8 +56,26 @@ def test_stratified_estimate_is_unbiased_for_the_aggregate() -> None:
     weights = log_weights(3, 5, "stratified", densities).exp()
     estimates = [weights[0] @ densities[[0, *others]] for others in permutations(range(1, 5), 2)]
     assert torch.stack(estimates).mean().item() == pytest.approx(densities.mean().item(), abs=1e-12)
-    # Each row looks at the batch from its own example, and is that of the first row turned.
+    # The paper's weights have the same mean over all batches, and more variance.
+    paper = torch.tensor([1 / 5, 1 / 2, (5 - 2) / (5 * 2)], dtype=torch.float64)
+    theirs = [paper @ densities[[0, *others]] for others in permutations(range(1, 5), 2)]
+    assert torch.stack(theirs).mean().item() == pytest.approx(densities.mean().item(), abs=1e-12)
+    assert torch.stack(estimates).var() < torch.stack(theirs).var()
+    # Each row looks at the batch from its own example.
     assert all(torch.equal(weights[i].roll(-i), weights[0]) for i in range(3))
+
+
+@pytest.mark.parametrize("batch", [2, 5, 40])
+def test_with_all_examples_in_the_batch_the_decomposition_is_exact(batch: int) -> None:
+    torch.manual_seed(0)
+    q = Normal(torch.randn(batch, 2).double(), 0.3 * torch.randn(batch, 2).double())
+    z = q.sample()
+    parts = decomposed_rate(q, z, torch.zeros(batch).double(), batch)
+    pairs = torch.distributions.Normal(q.mean, q.log_scale.exp()).log_prob(z[:, None])
+    log_q = pairs.sum(2).logsumexp(1) - math.log(batch)
+    log_each = (pairs.logsumexp(1) - math.log(batch)).sum(1)
+    torch.testing.assert_close(parts.total_correlation, log_q - log_each)
+    torch.testing.assert_close(parts.mutual_information, q.log_prob(z) - log_q)
 
 
 def test_weights_without_a_count_of_examples_are_those_of_the_batch_alone() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sfumato.batch import Batch
+from sfumato.errors import SfumatoError
 from sfumato.models import build
 from sfumato.spec import DataSpec, Field
 
@@ -51,3 +52,11 @@ def test_lambda_follows_the_number_of_values_unless_given() -> None:
 def test_the_bandwidth_is_the_number_of_latents_unless_given() -> None:
     assert build("wae", SPEC, kernel="gaussian", latent_dim=5).kernel.bandwidth == 5
     assert build("wae", SPEC, kernel="gaussian", bandwidth=2.0).kernel.bandwidth == 2.0
+
+
+def test_a_discrepancy_of_negative_weight_is_refused() -> None:
+    for alpha, lam in ((0.5, 0.0), (0.0, 0.9), (-1.0, 1.5)):
+        with pytest.raises(SfumatoError, match=f"give lam of at least {1 - alpha:g}"):
+            build("info_vae", SPEC, alpha=alpha, lam=lam)
+    for alpha, lam in ((0.5, 0.5), (1.0, 0.0), (-1.0, 2.0), (0.9, 0.1)):
+        assert build("info_vae", SPEC, alpha=alpha, lam=lam).lam == lam

@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from sfumato.batch import Batch, Loss
+from sfumato.errors import SfumatoError
 from sfumato.models._latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, Ramp, discrepancy, rate, usual_weight
@@ -31,7 +32,7 @@ class InfoVAE(LatentModel):
         prior: prior(given, n) → p(z), or the number of latents of a standard normal.
         kernel: k of ‖u − v‖², see `sfumato.objectives.mmd`.
         alpha: α.
-        lam: λ.
+        lam: λ, at least 1 − α.
         warmup: w as a function of the step.
     """
 
@@ -47,6 +48,11 @@ class InfoVAE(LatentModel):
         warmup: Ramp = Ramp(),
     ) -> None:
         super().__init__(encoder, decoder, prior)
+        if alpha + lam < 1 - 1e-9:
+            raise SfumatoError(
+                f"alpha {alpha:g} and lam {lam:g} weigh the discrepancy with {alpha + lam - 1:g}, which would drive "
+                f"codes away from the prior: give lam of at least {1 - alpha:g}"
+            )
         self.kernel = kernel
         self.alpha = alpha
         self.lam = lam
@@ -84,7 +90,8 @@ def build(
 
     Args:
         alpha: how much of the rate is forgiven; 0 is the VAE plus the discrepancy, 1 forgives all of it
-        lam: λ, weight of the discrepancy of codes and prior in nats; 4 times the root of the entries, at least 20
+        lam: λ, of which α + λ − 1 weighs the discrepancy of codes and prior in nats, and is not negative; 4 times the
+            root of the entries, at least 20
         kernel: inverse multiquadratics of seven widths, or one Gaussian
         bandwidth: h of the Gaussian kernel exp(−‖Δ‖²/h²); the number of latents, as in the authors' code
         warmup: steps over which the weight of the rate rises from 0

@@ -15,7 +15,8 @@ from sfumato.distributions.noise import place
 from sfumato.objectives.joint import joint
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-NODES = 24
+STEP, LEAST_T, LARGEST_T = 0.4, 1e-14, 40.0
+"""Of the quadrature of `InverseMultiquadratic`: the step of log t, and the least and the largest t."""
 
 
 class Kernel(Protocol):
@@ -86,15 +87,15 @@ class InverseMultiquadratic:
 
     @cached_property
     def _mixture(self) -> tuple[np.ndarray, np.ndarray]:
-        """Squares h² of bandwidths, and weights: C/(C + r²) = ∫ e^(−t) exp(−r² t/C) dt, by Gauss and Laguerre.
+        """Squares h² of bandwidths, and weights: C/(C + r²) = ∫ e^(−t) exp(−r² t/C) dt, with h² = C/t.
 
-        t is counted in units in which the means under a normal fall off as e^(−t) does.
+        By the trapezoidal rule in log h², on one grid for all C: its error falls as e^(−π²/step), and it reaches as far
+        out as codes do. To 1e-6 of the value where ‖z‖² is 10⁶ times the latents.
         """
-        nodes, weights = np.polynomial.laguerre.laggauss(NODES)
-        width = 2.0 * self.latent_dim * np.array(SCALES)[:, None]
-        unit = 1 / (1 + 2 * self.latent_dim / width)
-        mixed = weights * unit * np.exp(nodes * (1 - unit)) / len(SCALES)
-        return (width / (unit * nodes)).ravel(), mixed.ravel()
+        widths = 2.0 * self.latent_dim * np.array(SCALES)
+        inverse = np.exp(np.arange(np.log(LEAST_T / widths.max()), np.log(LARGEST_T / widths.min()), STEP))
+        t = widths[:, None] * inverse
+        return 1 / inverse, STEP * (t * np.exp(-t)).mean(0)
 
 
 def usual_weight(entries: int) -> float:

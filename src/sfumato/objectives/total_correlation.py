@@ -59,18 +59,20 @@ def decomposed_rate(
 def log_weights(batch: int, examples: int, estimator: Literal["stratified", "weighted"], like: Tensor) -> Tensor:
     """log w_ij, so that q(z_i) ≈ Σ_j w_ij q(z_i|x_j) over the batch x_1 … x_B of N examples; shape (B, B).
 
-    * stratified (Chen et al. 2018, appendix C.2): x_i itself stands for 1 of the N examples, w_ii = 1/N; the M = B − 1
-      others for the rest, w_ij = 1/M, but for one of them, w_ij = (N − M)/(NM). Rows sum to 1; unbiased for q(z_i).
-      (The paper's released code fills the first column instead of the diagonal with 1/N.)
+    * stratified: x_i itself stands for 1 of the N examples, w_ii = 1/N; the B − 1 others for the rest,
+      w_ij = (N − 1)/(N(B − 1)). Rows sum to 1, q(z_i) is estimated without bias by batches drawn without replacement,
+      and exactly when B = N. (Chen et al. 2018, appendix C.2, with M = B − 1, put (N − M)/(NM) on one of the others and
+      1/M on the rest: the same mean, with more variance, and not exact when B = N. Their released code fills the first
+      column instead of the diagonal with 1/N.)
     * weighted (eq. 6): w_ij = 1/(NB). Too low, by up to a factor N: then the mutual information comes out too large by
       log N, the total correlation by (L − 1) log N. What is left of their gradients when B = N is the same.
 
     With N unknown or less than B, N = B.
 
     >>> log_weights(3, 6, "stratified", torch.zeros(())).exp()
-    tensor([[0.1667, 0.3333, 0.5000],
-            [0.5000, 0.1667, 0.3333],
-            [0.3333, 0.5000, 0.1667]])
+    tensor([[0.1667, 0.4167, 0.4167],
+            [0.4167, 0.1667, 0.4167],
+            [0.4167, 0.4167, 0.1667]])
     """
     examples = max(examples, batch)
     if estimator == "weighted":
@@ -78,10 +80,8 @@ def log_weights(batch: int, examples: int, estimator: Literal["stratified", "wei
     others = batch - 1
     if not others:
         return like.new_zeros(1, 1)
-    weights = like.new_full((batch, batch), 1 / others)
-    rows = torch.arange(batch, device=like.device)
-    weights[rows, rows] = 1 / examples
-    weights[rows, (rows + 1) % batch] = (examples - others) / (examples * others)
+    weights = like.new_full((batch, batch), (examples - 1) / (examples * others))
+    weights.fill_diagonal_(1 / examples)
     return weights.log()
 
 
