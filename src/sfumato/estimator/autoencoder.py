@@ -286,6 +286,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
             tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags(poor_score=short)
             tags.target_tags.required = not self.given  # type: ignore[attr-defined]
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
