@@ -349,3 +349,20 @@ def test_one_long_series_is_answered_with_windows() -> None:
     with pytest.raises(SfumatoError, match=r"which column tells the sequences apart \(--id who"):
         data.open(twice, options=DataOptions(time="when"))
     assert len(series.load(long, id=None, time=None, label=None)) == 1
+
+
+@pytest.mark.parametrize(
+    ("spell", "kind"),
+    [
+        (lambda day: f"1/{day}/2024", "timestamp[s]"),
+        (lambda day: f"{day} Jan 2024", "timestamp[s]"),
+        (lambda day: 20240100 + day, "timestamp[s]"),
+        (lambda day: f"{day % 24}:30", "time32[s]"),
+    ],
+)
+def test_times_of_a_long_table_may_be_spelt_as_those_of_a_table(spell, kind: str) -> None:
+    days = [*range(1, 23)] * 4
+    table = pd.DataFrame({"id": np.repeat(range(4), 22), "when": [spell(day) for day in days], "x": np.arange(88.0)})
+    found = series.load(table, id="id", time="when", label=None)
+    assert found.dates == kind
+    assert np.diff(found.time[0]).min() == np.diff(found.time[0]).max() == (86_400 if kind[4] == "s" else 3600)

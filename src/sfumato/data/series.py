@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from sfumato.data import arrays, frames, ts
 from sfumato.data.columns import supported
 from sfumato.data.columns_base import is_number, is_text, plain, shown
-from sfumato.data.columns_ruler import spelled
+from sfumato.data.columns_ruler import as_words, spelled
+from sfumato.data.columns_times import find_whole, has_date, parse
 from sfumato.data.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -373,12 +374,14 @@ def _micro(kind: pa.DataType) -> pa.DataType:
 
 
 def _moments(column: pa.ChunkedArray, name: str, said: str) -> pa.ChunkedArray:
-    """A column of times; text that spells dates in one way as dates, as tables take it.
+    """A column of times; text and whole numbers that spell dates in one way as dates, as tables take them.
 
     Raises:
         SfumatoError: for other text.
     """
     words = plain(column) if supported(column.type) else column
+    if pa.types.is_integer(words.type) and find_whole(words) is not None:
+        words = as_words(words)
     if not is_text(words.type):
         return column
     present = words.drop_null()
@@ -389,7 +392,9 @@ def _moments(column: pa.ChunkedArray, name: str, said: str) -> pa.ChunkedArray:
             f"{name}: column {said!r} holds text{shows}, which is not all dates spelt in one way; "
             "write its times as 2024-05-31 18:30:00, or as numbers"
         )
-    moments = pc.strptime(words, format=spelling, unit="s")
+    moments = parse(words, spelling)
+    if not has_date(spelling):
+        return pa.chunked_array([moments.cast(pa.int64()).cast(pa.int32()).cast(pa.time32("s"))])
     return pa.chunked_array([pc.assume_timezone(moments, "UTC") if spelling.endswith("Z") else moments])
 
 
