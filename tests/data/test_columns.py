@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfumato.data import columns
+from sfumato.data.columns_category import Category
 from sfumato.data.columns_cells import Cells, Scale
 from sfumato.errors import SfumatoError
 
@@ -328,7 +329,8 @@ def test_constant_and_identifiers_come_back_by_rule() -> None:
     zeros = np.zeros(2)
     assert learned(pa.array(["x", "x"])).decode(zeros).to_pylist() == ["x", "x"]
     assert learned(pa.array(range(5, 45))).decode(zeros).to_pylist() == [45, 46]
-    assert learned(pa.array([f"n{i}" for i in range(40)])).decode(zeros).to_pylist() == [None, None]
+    assert learned(pa.array([f"n{i}" for i in range(40)])).decode(zeros).to_pylist() == ["v 1", "v 2"]
+    assert learned(pa.array([i / 7 for i in range(40)]), "identifier").decode(zeros).to_pylist() == [None, None]
 
 
 def test_hundred_thousand_categories_encode_at_once() -> None:
@@ -378,8 +380,68 @@ def test_declared_categories_of_any_type_are_kept_in_order() -> None:
 def test_column_of_numbers_with_a_stray_word_is_pointed_out() -> None:
     column = learned(pa.array([str(i / 4) for i in range(100)] + ["stray", "1.0"]), "categorical")
     assert column.described()[1].startswith("all numbers but 1, as 'stray'")
-    column = learned(pa.array([f"person {i}" for i in range(100)] + ["person 1"]))
-    assert column.described()[1] == "most rows differ: --kind v=identifier leaves it out"
+
+
+def comments(own: int, shared: int) -> pa.Array:
+    """As many rows with a text of their own, and with one of ten that they share."""
+    return pa.array([f"call {i} back" for i in range(own)] + [f"all is well {i % 10}" for i in range(shared)])
+
+
+def test_text_of_which_most_is_that_of_single_rows_is_replaced() -> None:
+    assert columns.infer("v", comments(60, 40)) == "identifier"
+    assert columns.infer("v", comments(30, 70)) == "categorical"
+    assert columns.infer("v", comments(12, 5)) == "categorical"
+    column = learned(comments(60, 40))
+    assert column.field is None
+    assert column.decode(np.zeros(3)).to_pylist() == ["v 1", "v 2", "v 3"]
+    assert column.described() == ("not modelled", "new rows hold 'v 1', …")
+    assert column.caution() == (
+        "column 'v': 70 different values in 100 rows; not modelled, and new rows hold 'v 1', …; --kind v=categorical "
+        "repeats values of the training rows word for word"
+    )
+    verbatim = learned(comments(60, 40), "categorical")
+    assert verbatim.field is not None
+    assert verbatim.field.size == 70
+    assert "word for word; --kind v=identifier leaves them out" in verbatim.caution()
+    assert learned(comments(0, 100)).caution() == ""
+
+
+def grouped(values: pa.Array) -> Category:
+    field = pa.field("v", pa.string())
+    column = columns.learn("v", "categorical", field, pa.chunked_array([values]), 8, whole=False)
+    assert isinstance(column, Category)
+    return column
+
+
+def test_rare_categories_among_many_share_an_entry_and_are_drawn_by_how_often_they_occur() -> None:
+    words = ["often"] * 3000 + ["twice 1", "twice 2"] * 2 + [f"once {i}" for i in range(150)] + ["some"] * 5
+    values = pa.array(words)
+    column = grouped(values)
+    assert column.labels == ("often", "some")
+    assert column.field.size == 3
+    new = pa.array(["often", "once 7", "never", None])
+    assert column.encode(new).tolist()[:2] == [0, 2]
+    assert np.isnan(column.encode(new)[2:]).all()
+    assert "as 'never'" in column.notes(new)[0]
+    assert column.beyond(new, 9).tolist() == pytest.approx([0, 0, np.log(10), 0])
+    drawn = column.decode(np.full(30_000, 2.0)).to_pylist()
+    assert drawn == column.decode(np.full(30_000, 2.0)).to_pylist()
+    assert set(drawn) == {word for word in words if word.startswith(("once", "twice"))}
+    assert drawn.count("twice 1") / 30_000 == pytest.approx(2 / 154, rel=0.2)
+    assert drawn.count("once 3") / 30_000 == pytest.approx(1 / 154, rel=0.3)
+    assert np.exp(column.volumes()).tolist() == pytest.approx([1, 1, 152])
+    assert "152 of 154 categories are rare" in column.caution()
+    again = columns.load(json.loads(json.dumps(column.to_dict())))
+    assert again.decode(np.full(9, 2.0)).equals(column.decode(np.full(9, 2.0)))
+
+
+def test_no_column_has_more_entries_than_a_few_hundred_unless_told_so() -> None:
+    each = pa.array([f"town {i}" for i in range(2000)] * 6)
+    assert grouped(each).field.size == 501
+    assert len(grouped(each).others) == 1500
+    assert learned(each).field.size == 2000
+    few = pa.array([f"town {i}" for i in range(90)] + ["town 0"] * 900)
+    assert grouped(few).field.size == 90
 
 
 @pytest.mark.parametrize(
@@ -446,7 +508,7 @@ def test_text_that_spells_dates_in_one_way_is_dates(spelling: str) -> None:
     assert set(back(learned(words), words).drop_null().to_pylist()) <= set(words.to_pylist())
     assert columns.infer("v", pa.array([f"2024{i:04}" for i in range(100, 140)])) == "identifier"
     mixed = pa.array([*words.to_pylist(), "soon"])
-    assert columns.infer("v", mixed) == "categorical"
+    assert columns.infer("v", mixed) == "identifier"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sfumato.data.columns_base import Column, Form, is_number, is_text, plain, without_nan
-from sfumato.data.columns_category import Category, Constant, Identifier
+from sfumato.data.columns_category import Category
+from sfumato.data.columns_fixed import FEWEST_IDS, Constant, Identifier, near_unique
 from sfumato.data.columns_number import Number, check, number_from_dict
 from sfumato.data.columns_ruler import spelled
 from sfumato.data.columns_styles import Style
@@ -18,8 +19,6 @@ from sfumato.data.missing import MISSING_AMONG_NUMBERS, without
 from sfumato.data.text_types import LARGEST_WHOLE
 from sfumato.errors import SfumatoError
 
-FEWEST_IDS = 20
-"""In fewer rows than this, values that all differ are not taken for identifiers."""
 
 
 def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
@@ -32,7 +31,8 @@ def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
     * text that spells numbers with signs and separators ($1,314, 13.5%, 1.234,56): integer or continuous
     * whole numbers 1 apart, each once, in at least 20 rows: identifier; other whole numbers, in whatever type: integer
     * other numbers: continuous
-    * text, each once, none missing, in at least 20 rows: identifier; other text: categorical
+    * text of which a value is that of at most two rows on average, in at least 20 rows: identifier; other text, and
+      whatever came with a list of its categories: categorical
 
     Raises:
         SfumatoError: if the column holds values of a type that is no column of a table.
@@ -61,7 +61,8 @@ def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
         return "boolean"
     if declared:
         return "categorical"
-    return _text(flat) or ("identifier" if unique else "categorical")
+    own = near_unique(distinct, len(flat) - flat.null_count)
+    return _text(flat) or ("identifier" if own else "categorical")
 
 
 def _text(values: pa.Array) -> str | None:
@@ -108,8 +109,16 @@ def _number(values: pa.Array, distinct: int, unique: bool) -> str:
     return "integer" if find_whole(values.cast(pa.int64())) is None else "datetime"
 
 
-def learn(name: str, kind: str, field: pa.Field, values: pa.ChunkedArray, cells: int | None) -> Column:
-    """Learn one column of the training rows; `cells` None standardises numbers instead of cutting them.
+def learn(
+    name: str, kind: str, field: pa.Field, values: pa.ChunkedArray, cells: int | None, *, whole: bool = True
+) -> Column:
+    """Learn one column of the training rows.
+
+    Args:
+        name, kind: of the column.
+        field, values: as arrow has it.
+        cells: how many a number is cut into, at most; None standardises it instead.
+        whole: whether every category has an entry of its own, however many there are.
 
     Raises:
         SfumatoError: if it holds a value that is not of this kind.
@@ -124,7 +133,7 @@ def learn(name: str, kind: str, field: pa.Field, values: pa.ChunkedArray, cells:
     if kind == "identifier":
         return Identifier.learn(name, kind, form, flat)
     if kind in ("categorical", "boolean"):
-        column = Category.learn(name, kind, form, flat)
+        column = Category.learn(name, kind, form, flat, whole=whole)
         if kind == "boolean" and len(column.labels) > 2:
             raise SfumatoError(
                 f"column {name!r} has {len(column.labels)} values and cannot be boolean; set it to categorical"

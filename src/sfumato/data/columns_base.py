@@ -278,6 +278,10 @@ class Column(ABC):
         """What a person should know before `values` are encoded."""
         return []
 
+    def caution(self) -> str:
+        """What a person should know of the way this column is taken before a model is trained; "" if nothing."""
+        return ""
+
     @abstractmethod
     def described(self) -> tuple[str, str]:
         """(how it is modelled, a note), for the table shown before training."""

@@ -1,7 +1,8 @@
-"""Columns of labels, and columns that are not modelled: constants and identifiers."""
+"""Columns of labels."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,19 +24,17 @@ from sfumato.data.columns_base import (
     without_nan,
     worked,
 )
+from sfumato.data.columns_fixed import FEWEST_IDS, misread, near_unique
 from sfumato.data.reference import unordered_reference
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import Field
 
-MISREAD = (
-    (
-        r"^\s*[-+]?[$€£¥]?\s?\d[\d,']*(\.\d+)?\s?[%$€£¥]?\s*$",
-        r"[,'$€£¥%]",
-        "numbers, if written without signs and separators (1234.5)",
-    ),
-    (r"^\s*\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}(\s.*)?$", r"[/.-]", "dates, if written as 2020-12-31"),
-)
-"""What numbers and dates look like that are read as text, a sign that tells them, and how they would be read."""
+FEW = 100
+"""Columns of at most so many labels have an entry for each, however rare."""
+OFTEN = 5
+"""Of more labels, those in at least so many training rows have one…"""
+MANY = 500
+"""… and of these at most so many, the most frequent ones: no column makes a model much slower than all others do."""
 
 
 OTHER = {"1": "True", "0": "False", "true": "1", "false": "0"}
@@ -44,15 +43,19 @@ OTHER = {"1": "True", "0": "False", "true": "1", "false": "0"}
 
 @dataclass(frozen=True)
 class Category(Column):
-    """Labels, of which every one seen in training is kept, however rare.
+    """Labels seen in training. Of many labels the rare ones share one entry.
 
-    An entry is the label's index in `labels`; a label not seen in training counts as missing.
+    An entry is the label's index in `labels`, or `len(labels)` for one in `others`, of which one is drawn, by how often
+    each was seen, when it is decoded. A label not seen in training counts as missing.
 
     Attributes:
         labels: as JSON-ready values, in order; times are whole numbers of their unit.
-        shares: of the training rows that have each of them.
+        shares: of the training rows that have each entry.
         rarest: rows of the rarest label.
         hint: what a person may want to mend, shown before training.
+        others: rare labels without an entry of their own, as `labels`.
+        counts: training rows of each of them.
+        copied: whether most labels are those of one row, so that samples repeat what identifies somebody.
     """
 
     style = "category"
@@ -60,31 +63,53 @@ class Category(Column):
     shares: tuple[float, ...] = ()
     rarest: int = 0
     hint: str = ""
+    others: tuple[Any, ...] = ()
+    counts: tuple[int, ...] = ()
+    copied: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", tuple(self.labels))
-        object.__setattr__(self, "shares", tuple(self.shares))
+        for name in ("labels", "shares", "others", "counts"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @cached_property
     def known(self) -> pa.Array:
-        """The labels as plain values."""
-        return pa.array(self.labels, stored(self.form.type)).cast(worked(self.form.type))
+        """The labels that have entries of their own, as plain values."""
+        return self._plain(self.labels)
+
+    @cached_property
+    def rare(self) -> pa.Array:
+        """The labels that have not."""
+        return self._plain(self.others)
+
+    def _plain(self, labels: tuple[Any, ...]) -> pa.Array:
+        return pa.array(labels, stored(self.form.type)).cast(worked(self.form.type))
 
     @classmethod
-    def learn(cls, name: str, kind: str, form: Form, values: pa.Array) -> Category:
-        """The labels of the training rows."""
+    def learn(cls, name: str, kind: str, form: Form, values: pa.Array, *, whole: bool = True) -> Category:
+        """The labels of the training rows; unless all are to be `whole`, the rare ones among many share an entry."""
         values = without_nan(plain(values))
         seen = pc.value_counts(values.drop_null())
-        order = pc.sort_indices(seen.field("values"))
-        labels = seen.field("values").take(order).cast(stored(form.type))
-        counts = seen.field("counts").take(order).to_numpy()
-        shares, least = counts / max(counts.sum(), 1), int(counts.min(initial=len(values)))
-        missing, hint = values.null_count / max(len(values), 1), _hint(name, values, labels)
-        return cls(name, kind, form, missing, tuple(labels.to_pylist()), tuple(shares.tolist()), least, hint)
+        seen = seen.take(pc.sort_indices(seen.field("values")))
+        labels, counts = seen.field("values").cast(stored(form.type)), seen.field("counts").to_numpy()
+        own = np.ones(len(labels), bool) if whole else _own(counts)
+        entries = np.append(counts[own], counts[~own].sum()) if not own.all() else counts
+        return cls(
+            name,
+            kind,
+            form,
+            values.null_count / max(len(values), 1),
+            tuple(labels.filter(pa.array(own)).to_pylist()),
+            tuple((entries / max(counts.sum(), 1)).tolist()),
+            int(counts.min()) if len(counts) else 0,
+            misread(labels) if len(labels) >= FEWEST_IDS else "",
+            tuple(labels.filter(pa.array(~own)).to_pylist()),
+            tuple(counts[~own].tolist()),
+            is_text(values.type) and near_unique(len(labels), len(values) - values.null_count),
+        )
 
     @property
     def field(self) -> Field:
-        return Field("category", max(len(self.labels), 1), missing=self.missing > 0)
+        return Field("category", max(len(self.labels) + bool(self.others), 1), missing=self.missing > 0)
 
     def fit(self, values: pa.Array) -> pa.Array:
         values, kind = without_nan(values), self.known.type
@@ -103,13 +128,28 @@ class Category(Column):
             return pa.nulls(len(values), kind)
 
     def encode(self, values: pa.Array) -> np.ndarray:
-        index = pc.index_in(self.fit(values), value_set=self.known, skip_nulls=True)
+        values = self.fit(values)
+        index = pc.index_in(values, value_set=self.known, skip_nulls=True)
+        if self.others:
+            rare = pc.is_in(values, value_set=self.rare, skip_nulls=True)
+            index = pc.if_else(rare, pa.scalar(len(self.labels), pa.int32()), index)
         return index.cast(pa.float32()).to_numpy(zero_copy_only=False)
 
     def decode(self, entries: np.ndarray) -> pa.Array:
         lost = ~np.isfinite(entries)
-        index = np.clip(np.where(lost, 0, entries), 0, len(self.labels) - 1).astype(np.int64)
-        return self.known.take(pa.array(index, mask=lost))
+        index = np.clip(np.where(lost, 0, entries), 0, self.field.size - 1).astype(np.int64)
+        rare = np.flatnonzero(~lost & (index == len(self.labels)))
+        if not self.others or not len(rare):
+            return self.known.take(pa.array(index, mask=lost))
+        # The same entries give the same labels, as everywhere.
+        random = np.random.default_rng(zlib.crc32(np.ascontiguousarray(index).tobytes()))
+        shares = np.cumsum(self.counts)
+        index[rare] += np.searchsorted(shares, random.integers(shares[-1], size=len(rare)), side="right")
+        return pa.concat_arrays([self.known, self.rare]).take(pa.array(index, mask=lost))
+
+    def volumes(self) -> np.ndarray:
+        """0, and for the entry that rare labels share the log of how many they are."""
+        return np.append(np.zeros(len(self.labels)), np.log(len(self.others))) if self.others else np.zeros(1)
 
     def condition(self, values: Sequence[Any]) -> np.ndarray:
         known = {_word(label): index for index, label in enumerate(self.known.to_pylist())}
@@ -140,13 +180,15 @@ class Category(Column):
         return np.where(self._new(values).to_numpy(zero_copy_only=False), np.log1p(seen), 0.0)
 
     def usual(self, most: int) -> pa.Array:
-        frequent = np.argsort(-np.array(self.shares), kind="stable")[:most]
+        frequent = np.argsort(-np.array(self.shares[: len(self.labels)]), kind="stable")[:most]
         return self.decode(frequent.astype(np.float64))
 
     def _new(self, values: pa.Array) -> pa.Array:
         """Which values are labels not seen in training."""
         values = without_nan(values)
-        return pc.and_(pc.is_valid(values), pc.is_null(pc.index_in(self.fit(values), value_set=self.known)))
+        fitted = self.fit(values)
+        seen = pc.or_(pc.is_in(fitted, value_set=self.known), pc.is_in(fitted, value_set=self.rare))
+        return pc.and_(pc.is_valid(values), pc.invert(seen))
 
     def notes(self, values: pa.Array) -> list[str]:
         new = self._new(values)
@@ -159,114 +201,49 @@ class Category(Column):
             f"column {self.name!r}: {rows} a category never seen in training, as {shown(example)}; taken as missing"
         ]
 
+    def caution(self) -> str:
+        asked = f"--kind {self.name}="
+        if self.others:
+            rare = f"{len(self.others):,} of {len(self.labels) + len(self.others):,} categories are rare"
+            fate = "they are one group, drawn by how often they occur"
+            return f"column {self.name!r}: {rare}; {fate}; {asked}categorical models each"
+        if self.copied:
+            what = f"{len(self.labels):,} different values, those of single rows among them"
+            return f"column {self.name!r}: {what}; samples repeat them word for word; {asked}identifier leaves them out"
+        return ""
+
     def described(self) -> tuple[str, str]:
         count = len(self.labels)
-        if self.hint:
-            return f"{count} categories", self.hint
+        if self.others:
+            return f"{count} categories + rare ones", self.hint or f"{len(self.others):,} rare ones are one group"
+        if self.hint or self.copied:
+            return f"{count} categories", self.hint or "samples repeat the values of single rows"
         if count > 6:
             return f"{count} categories", f"the rarest has {self.rarest} row{'s' * (self.rarest != 1)}"
         return f"{count} categories", ", ".join(str(label) for label in self.known.to_pylist())
 
     def learned(self) -> dict[str, Any]:
-        return {"labels": list(self.labels), "shares": list(self.shares), "rarest": self.rarest, "hint": self.hint}
+        return {
+            "labels": list(self.labels),
+            "shares": list(self.shares),
+            "rarest": self.rarest,
+            "hint": self.hint,
+            "others": list(self.others),
+            "counts": list(self.counts),
+            "copied": self.copied,
+        }
 
 
-@dataclass(frozen=True)
-class Constant(Column):
-    """One value in every row, or none in any: not modelled, comes back as it was."""
-
-    style = "constant"
-    value: Any = None
-
-    @classmethod
-    def learn(cls, name: str, kind: str, form: Form, values: pa.Array) -> Constant:
-        """The most frequent value of the training rows."""
-        seen = pc.value_counts(values.drop_null())
-        best = seen.field("values").take([int(np.argmax(seen.field("counts").to_numpy()))])
-        value = best.cast(stored(form.type))[0].as_py()
-        missing = values.null_count / max(len(values), 1)
-        return cls(name, kind, form, missing, value)
-
-    def encode(self, values: pa.Array) -> np.ndarray:
-        return np.zeros(len(values), np.float32)
-
-    def decode(self, entries: np.ndarray) -> pa.Array:
-        one = pa.array([self.value], stored(self.form.type)).cast(worked(self.form.type))
-        return one.take(pa.array(np.zeros(len(entries), np.int64)))
-
-    def described(self) -> tuple[str, str]:
-        return "not modelled", "no value; comes back empty" if self.value is None else f"always {shown(self.value)}"
-
-    def learned(self) -> dict[str, Any]:
-        return {"value": self.value}
-
-
-@dataclass(frozen=True)
-class Identifier(Column):
-    """A name or number of the row: not modelled. Whole numbers go on after the largest seen; text comes back empty.
-
-    Numbers that outgrow the type they came in (uint8) come back as int64, see `Form.dress`.
-    """
-
-    style = "identifier"
-    following: int | None = None
-    hint: str = ""
-
-    @classmethod
-    def learn(cls, name: str, kind: str, form: Form, values: pa.Array) -> Identifier:
-        """The number after the largest of the training rows."""
-        following = None
-        if pa.types.is_integer(values.type) and len(values) > values.null_count:
-            following = pc.max(values).as_py() + 1
-        hint = _misread(values.drop_null())
-        return cls(name, kind, form, values.null_count / max(len(values), 1), following, hint)
-
-    def encode(self, values: pa.Array) -> np.ndarray:
-        return np.zeros(len(values), np.float32)
-
-    def decode(self, entries: np.ndarray) -> pa.Array:
-        if self.following is None:
-            return pa.nulls(len(entries), worked(self.form.type))
-        if self.following + len(entries) > 2**63:
-            raise SfumatoError(
-                f"column {self.name!r}: identifiers after {self.following - 1} do not fit in 64 bits; "
-                f"leave it out of the training (--drop {self.name})"
-            )
-        return pa.array(np.arange(self.following, self.following + len(entries)))
-
-    def described(self) -> tuple[str, str]:
-        after = "comes back empty" if self.following is None else f"new rows go on from {self.following}"
-        return "not modelled", self.hint or after
-
-    def learned(self) -> dict[str, Any]:
-        return {"following": self.following, "hint": self.hint}
+def _own(counts: np.ndarray) -> np.ndarray:
+    """Which labels, seen in so many rows each, have an entry of their own."""
+    if len(counts) <= FEW:
+        return np.ones(len(counts), bool)
+    own = counts >= OFTEN
+    own[np.argsort(-counts, kind="stable")[MANY:]] = False
+    return own if (~own).sum() > 1 else np.ones(len(counts), bool)
 
 
 def _word(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
-
-
-def _hint(name: str, values: pa.Array, labels: pa.Array) -> str:
-    if not is_text(values.type) or len(labels) < 20:
-        return ""
-    other = labels.filter(pc.invert(pc.match_substring_regex(labels, NUMBER)))
-    if 0 < len(other) <= len(labels) / 10:
-        return f"all numbers but {len(other)}, as {shown(other[0].as_py())}: mend them, or its labels are the numbers"
-    if found := _misread(labels):
-        return found
-    if len(labels) > (len(values) - values.null_count) / 2:
-        return f"most rows differ: --kind {name}=identifier leaves it out"
-    return ""
-
-
-def _misread(words: pa.Array) -> str:
-    """What to do with text that a person would read as numbers or dates; nothing if it is neither."""
-    if not is_text(words.type) or not len(words):
-        return ""
-    for pattern, sign, reading in MISREAD:
-        signed = pc.match_substring_regex(words, sign)
-        if pc.any(signed).as_py() and pc.all(pc.match_substring_regex(words, pattern)).as_py():
-            return f"text such as {shown(words.filter(signed)[0].as_py())}: {reading}"
-    return ""

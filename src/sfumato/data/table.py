@@ -32,7 +32,7 @@ class TableSchema(Schema):
     atoms and quantile cells, see `columns_cells.Cells`; with `gaussian` or `mse` it is shifted and scaled. Labels
     are category indices either way. Conditions are category indices and standardised numbers. Constants and
     identifiers are not modelled: a constant comes back as it is, whole-number identifiers go on after the largest
-    seen, other identifiers come back empty.
+    seen, text becomes a placeholder.
 
     Attributes:
         columns: all columns that are not dropped, in the table's order.
@@ -154,6 +154,7 @@ class TableSchema(Schema):
                 frame.schema.field(name),
                 frame[name],
                 None if name in options.given or likelihood in ("gaussian", "mse") else options.cells,
+                whole=name in (*options.given, *options.kinds, options.label),
             )
             for name, kind in kinds.items()
         ]
