@@ -20,7 +20,6 @@ from sfumato.data.text_types import LARGEST_WHOLE
 from sfumato.errors import SfumatoError
 
 
-
 def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
     """The kind of a column, from its type and its distinct values.
 

@@ -25,7 +25,7 @@ class Dataset:
         options: as they were asked for.
         has_label: whether the set came with labels that are not part of x; a conditional model that is not told what
             it is conditioned on takes them: `replace(options, given=("label",))`.
-        notes: what a person should know of how the source was read, before training.
+        notes: what a person should know of how the source was read and its columns are taken, before training.
         factors: known factors of variation of the training, validation and test part in turn, name to one value for
             each example; empty where they are not known.
     """

@@ -70,7 +70,6 @@ class Schema(ABC):
         given_rows: (M, G) encoded conditions of at most `REMEMBERED` training rows, NaN where missing.
         label_names: names of the indices in `Batches.labels`; set by `data.open` once the schema is learned.
         label: how the label that comes beside the examples is encoded; None for tables, where it is a column.
-        cautions: what a person should know before a model is trained, a line each; not saved.
         shows_conditions: whether decoded examples hold their conditions.
     """
 
@@ -82,7 +81,6 @@ class Schema(ABC):
     given_rows: Tensor | None = None
     label_names: tuple[str, ...] = ()
     label: Label | None = None
-    cautions: tuple[str, ...] = ()
 
     @cached_property
     def _said(self) -> set[str]:

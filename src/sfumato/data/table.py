@@ -224,6 +224,11 @@ class TableSchema(Schema):
         self._tell(notes, where)
         return table
 
+    def cautions(self, options: DataOptions) -> tuple[str, ...]:
+        """What a person should know of how columns are taken, before training, but for what was asked for."""
+        asked = [name for name, kind in options.kinds.items() if kind == "identifier"]
+        return tuple(filter(None, (column.caution() for column in self.columns if column.name not in asked)))
+
     def notes(self, raw: pa.Table) -> list[str]:
         """What is no mistake but should be known before `raw` is encoded.
 

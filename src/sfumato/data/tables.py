@@ -82,7 +82,7 @@ def from_frame(name: str, source: str, frame: pa.Table, kind: str, options: Data
         return Resident(encoded.x[chosen], given, None if index is None else index[rows])
 
     train, valid, test = (part(rows) for rows in parts)
-    return Dataset(name, source, schema, train, valid, test, options, notes=notes)
+    return Dataset(name, source, schema, train, valid, test, options, notes=(*notes, *schema.cautions(options)))
 
 
 def _from_pieces(
@@ -127,7 +127,7 @@ def _from_pieces(
 
     index = _learn_labels(schema, labels, parts[0])
     train, valid, test = (Streamed(held, part, number, encode, labels=index) for number in range(3))
-    return Dataset(name, source, schema, train, valid, test, options, notes=notes)
+    return Dataset(name, source, schema, train, valid, test, options, notes=(*notes, *schema.cautions(options)))
 
 
 def _numbered(pieces: Pieces) -> Iterator[tuple[int, pa.Table]]:

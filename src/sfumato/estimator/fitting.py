@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,9 @@ from sfumato.training.history import best_line
 
 LONGER = ("epochs", "steps", "max_time", "patience", "device", "checkpoint_every", "tensorboard")
 """Options that may be given anew when a run is resumed: how long it is trained, where, and what is told of it."""
+
+logger = logging.getLogger("sfumato.data")
+_SAID: set[str] = set()
 
 Opened = Callable[[Dataset], None]
 """Told of the data once they are open and before training starts."""
@@ -101,8 +105,8 @@ def train(
         model = build(tables["model"], dataset.schema, chosen.seed)
         stem = f"{Path(dataset.name).name or 'data'}-{config.model}"
         folder = Run.create(name, tables, dataset.schema, model, stem=stem)
-    if opened is not None and first:
-        opened(dataset)
+    if first:
+        (_say if opened is None else opened)(dataset)
     return _trained(config, dataset, folder, callbacks, progress, resume=False)
 
 
@@ -240,3 +244,11 @@ def _trained(
     if mine is not None:
         mine.seal()
     return Fitted(config, dataset.schema, model.eval(), history, dataset, mine)
+
+
+def _say(dataset: Dataset) -> None:
+    """Warn of what should be known before training; of each note once in a process."""
+    for note in dataset.notes:
+        if note not in _SAID:
+            _SAID.add(note)
+            logger.warning("%s", note)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from scipy.stats import mannwhitneyu
 from sklearn.ensemble import ExtraTreesClassifier
+from torch import Tensor
 
 from sfumato.evaluation.doctor.case import SURE, Case
 from sfumato.evaluation.doctor.finding import Finding
@@ -17,6 +19,9 @@ HALFWAY = 0.75
 NEARLY = 0.9
 """As good as always: a training example is known for one."""
 TREES = 100
+FEW = 20
+"""A column of at most so many categories hardly has one of a single example."""
+ROWS = 1 << 16
 
 
 def memorising(case: Case) -> Finding | str | None:
@@ -48,12 +53,14 @@ def memorising(case: Case) -> Finding | str | None:
 def shifted_parts(case: Case) -> Finding | str | None:
     """Held-out examples are of another distribution than training ones: trees tell them apart in three of four pairs.
 
-    Trees are grown on half of each, and asked of the other half.
+    Trees are grown on half of each, and asked of the other half. A category that no other training example has is
+    missing to them, as are those of held-out examples that no training example has: a name, which each example has for
+    itself, tells nothing of how they are distributed.
     """
     if case.subject.part == "training part" or len(case.held_out) < 20:
         return None
     test = case.vectors.of(case.held_out.x, case.held_out.mask)
-    train = case.vectors.of(case.trained_on.x, case.trained_on.mask)
+    train = case.vectors.of(case.trained_on.x, _seen_elsewhere(case))
     train = train[np.random.default_rng(case.subject.seed).permutation(len(train))[: 4 * len(test)]]
     x = np.concatenate([train[::2], test[::2]])
     y = np.repeat([0, 1], [len(train[::2]), len(test[::2])])
@@ -70,6 +77,24 @@ def shifted_parts(case: Case) -> Finding | str | None:
         "that. Mix the rows, or keep in mind what is tested.",
         {"pairs": share, "error": error},
     )
+
+
+def _seen_elsewhere(case: Case) -> Tensor | None:
+    """The mask of the training examples without the categories that are those of one example of the training part."""
+    data, batch = case.subject.data.train, case.trained_on
+    many = [place for place, field in enumerate(case.spec.columns) if field.kind == "category" and field.size > FEW]
+    if not many:
+        return batch.mask
+    counts = [torch.zeros(case.spec.columns[place].size, dtype=torch.long) for place in many]
+    for rows in torch.arange(len(data)).split(ROWS):
+        some = data.take(rows)
+        for count, place in zip(counts, many, strict=True):
+            known = slice(None) if some.mask is None else some.mask[:, place]
+            count += torch.bincount(some.x[known, place].cpu().long(), minlength=len(count))
+    mask = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask.clone()
+    for count, place in zip(counts, many, strict=True):
+        mask[:, place] &= (count.to(mask.device) > 1)[batch.x[:, place].long()]
+    return mask
 
 
 def _apart(one: np.ndarray, two: np.ndarray) -> tuple[float, float]:
