@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from sfumato.errors import SfumatoError
 from sfumato.training import Settings, fit
 from sfumato.training import progress as progress_module
+from sfumato.training.meter import Meter
 from toys import Line, Poison, data
 
 PLAN = Settings(device="cpu", epochs=6, batch_size=32, validate_every=10, patience=0)
@@ -37,6 +39,42 @@ def test_bar_on_a_terminal(monkeypatch) -> None:
     text = shown(monkeypatch, terminal=True)
     for part in ("step 42/42", "distortion", "valid", "left"):
         assert part in text
+
+
+class Clock:
+    """A time that only moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("pace", "options", "said"),
+    [
+        (0.25, {}, ["Training takes about 4 minutes for 1,000 steps, less if validation gets no better"]),
+        (0.25, {"patience": 0}, ["Training takes about 4 minutes"]),
+        (8.0, {}, ["Training takes about 2.2 hours for 1,000 steps, less if validation gets no better"]),
+        (0.25, {"max_time": "50s"}, ["Training takes about 50 seconds, its time limit: about 200 of 1,000 steps"]),
+        (0.01, {}, []),
+    ],
+)
+def test_how_long_it_takes_is_said_once_after_the_first_seconds(monkeypatch, pace, options, said) -> None:
+    clock = Clock()
+    monkeypatch.setattr(progress_module, "time", clock)
+    console = Console(file=io.StringIO(), width=160)
+    shown = progress_module.Progress(True, Settings(**options), 100, 1000, console)
+    shown.begin(0)
+    clock.now += 7  # the first step compiles and measures
+    for step in range(1, 900):
+        if clock.now >= shown.due:
+            shown.update(step, Meter(torch.device("cpu")), clock.now)
+        clock.now += pace
+    lines = console.file.getvalue().splitlines()
+    assert [line for line in lines if line.startswith("Training takes")] == said
+    assert not said or lines.index(said[0]) <= 2
 
 
 def test_nothing_when_not_wanted(monkeypatch, capsys) -> None:

@@ -19,14 +19,16 @@ from sfumato.training.settings import Settings, seconds
 
 REFRESH, PLAIN = 0.2, 5.0
 """Seconds between two pictures on a terminal, and between two plain lines elsewhere."""
+KNOWN, SHORT = 3.0, 20.0
+"""Seconds of training after which it is said how long all of it takes, and what is too short to be said."""
 TERMS = 4
 
 
 class Progress:
     """A bar with epoch, step, terms in nats per example, examples per second and time left.
 
-    Not on a terminal it prints a plain line at most every five seconds. When not `wanted` it prints nothing, and `due`
-    is never reached.
+    After the first seconds a line says how long the training takes. Not on a terminal it prints a plain line at most
+    every five seconds. When not `wanted` it prints nothing, and `due` is never reached.
 
     Attributes:
         due: the time (`time.perf_counter`) at which `update` wants to be called next.
@@ -43,6 +45,8 @@ class Progress:
         self._begun = self._last = time.perf_counter()
         self._start = self._last_step = 0
         self._rate = 0.0
+        self._first: tuple[int, float] | None = None
+        self._foretold = False
         self.due = -math.inf if wanted else math.inf
 
     def __enter__(self) -> Progress:
@@ -96,6 +100,7 @@ class Progress:
             self._rate = 0.8 * self._rate + 0.2 * rate if self._rate else rate
         self._last, self._last_step = now, step
         self._show(meter.means())
+        self._foretell(step, now)
         epoch = min(step // self._per_epoch + 1, math.ceil(self._total / self._per_epoch))
         where = f"epoch {epoch}/{math.ceil(self._total / self._per_epoch)}  step {step}/{self._total}"
         text = f"{self._terms}{self._valid}  {_count(self._rate)}/s  {self._left(step, now)} left"
@@ -104,7 +109,27 @@ class Progress:
             self.due = now + REFRESH
         else:
             self._console.print(f"{where}  {text}", highlight=False, markup=False, soft_wrap=True)
-            self.due = now + PLAIN
+            self.due = now + (PLAIN if self._foretold else min(KNOWN, PLAIN))
+
+    def _foretell(self, step: int, now: float) -> None:
+        """Say once how long the training takes, by the pace of its steps but the first, which is slow."""
+        if self._first is None:
+            self._first = (step, now)
+        begun, since = self._first
+        if self._foretold or step <= begun or now - since < min(KNOWN, PLAIN) * 0.9:
+            return
+        self._foretold = True
+        pace = (now - since) / (step - begun)
+        length = pace * (self._total - self._start)
+        most = seconds(self._plan.max_time)
+        if min(length, most) < SHORT:
+            return
+        words = f"Training takes about {_in_words(min(length, most))}"
+        if length > most:
+            words += f", its time limit: about {round(most / pace):,} of {self._total:,} steps"
+        elif self._plan.patience != 0:
+            words += f" for {self._total - self._start:,} steps, less if validation gets no better"
+        self._console.print(words, highlight=False, markup=False)
 
     def _left(self, step: int, now: float) -> str:
         spent = now - self._begun
@@ -125,3 +150,17 @@ def _count(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g}{letter}"
     return f"{number:.3g}"
+
+
+def _in_words(time: float) -> str:
+    """A length of time in seconds, as one would say it.
+
+    >>> _in_words(47), _in_words(61), _in_words(250), _in_words(7900)
+    ('50 seconds', '1 minute', '4 minutes', '2.2 hours')
+    """
+    if time < 55:
+        return f"{round(time, -1):.0f} seconds"
+    minutes = round(time / 60)
+    if minutes < 90:
+        return f"{minutes} minute{'s' * (minutes != 1)}"
+    return f"{time / 3600:.1f} hours"
