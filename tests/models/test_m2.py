@@ -144,3 +144,16 @@ def test_what_m2_cannot_use_is_told_in_one_line():
     X, _ = _clusters(40, 0)
     with pytest.raises(AttributeError, match="no attribute 'predict_proba'"):
         Autoencoder(steps=2).fit(X).predict_proba(X)
+
+
+def test_a_label_does_not_move_the_score_unless_it_is_asked_for():
+    X, y = _clusters(90, 2)
+    frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": [str(one) if at % 3 else None for at, one in enumerate(y)]})
+    auto = Autoencoder("m2", given=["y"], steps=30, likelihood="gaussian").fit(frame)
+    blank = frame.assign(y=None)
+    np.testing.assert_allclose(auto.score_samples(frame), auto.score_samples(blank))
+    np.testing.assert_allclose(auto.log_density(frame), auto.log_density(blank))
+    known = frame[frame.y.notna()]
+    under = auto.score_samples(known, given={"y": known.y.tolist()})
+    np.testing.assert_allclose(under, auto.score_samples(known.assign(y=None), given={"y": known.y.tolist()}))
+    assert not np.allclose(under, auto.score_samples(known))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import passes
 from sfumato.estimator.held import Held
 from sfumato.isolation import isolated
-from sfumato.models._protocols import Bounds, able
+from sfumato.models._protocols import Bounds, Classifies, able
 from sfumato.objectives import importance_bound
 
 
@@ -53,7 +54,8 @@ class Scores(Held):
             X: the examples.
             samples: draws of z for each example, see `log_density`.
             seed: of the draws, which are the same for every example.
-            given: conditions that replace those in X.
+            given: conditions that replace those in X. A model that tells classes (m2) scores by p(x), whatever label
+                X comes with; by p(x | y) where labels are given here.
         """
         return self._scored(self.read(self._known(X)), samples, seed, given)[0]
 
@@ -146,6 +148,8 @@ class Scores(Held):
         with torch.inference_mode():
             for batch in self._batches(raw, given, samples):
                 x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
+                if isinstance(model, Classifies) and not given:  # log p(x) with a label as without
+                    batch = replace(batch, given=None)
                 bound = importance_bound(bounds.log_weight(batch, samples, noise))
                 scores.append((bound - self.schema_.log_reference(x)).cpu().numpy())
                 densities.append((bound - self.schema_.log_volume(x)).cpu().numpy())

@@ -42,7 +42,9 @@ class SparseDecoderVAE(LatentModel):
 
     The released code minimises something else. Its squared error is a mean over the D columns, its KL a mean over the L
     latents, and its penalties are divided by the B of a training batch and not by N. A mean over columns is made good
-    by σ_j, which shrinks by √D, so what remains is the loss above with KL/L and 1/B: that is `scaling` "released".
+    by σ_j, which shrinks by √D, so what remains is the loss above with KL/L and 1/B: that is `scaling` "released". Two
+    things of the released code are not taken over: its νξ/2σ_j² is that of the shrunk σ_j, D times ours; and its p* has
+    no λ₁/λ₀, the ratio of the two densities at 0.
     "elbo" is the bound itself. With a thousand examples its prior of W is too faint to clear what leaks from one latent
     into another's columns; s = 10, that prior to the tenth power, clears it (our choice, not the paper's).
 
@@ -163,7 +165,7 @@ def build(
     """A VAE with a sparse decoder for `spec`.
 
     Args:
-        scaling: of the terms, as in the authors' released code, or those of the bound (elbo)
+        scaling: of rate and penalties, as in the authors' released code, or those of the bound (elbo)
         spike: rate of the Laplace prior of weights that are to vanish; larger is sparser
         slab: rate of the Laplace prior of the others
         sparsity: how many times the prior of the weights counts; 10 with the elbo clears what leaks between latents
