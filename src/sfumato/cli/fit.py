@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from sfumato import models
 from sfumato.cli.doctor import in_short
 from sfumato.cli.flags import OUTPUT, WHOLE, chosen, options_class
 from sfumato.cli.look import Report, best_values, kinds_table, measures_rows, next_commands, remake_report, values_rows
@@ -82,7 +84,7 @@ def fit(
         return 0
     if report:
         say.note("Drawing pictures and writing the report")
-    _conclude(auto, remake_report(auto, auto.data_) if report else None, say)
+    _conclude(auto, remake_report(auto, auto.data_) if report else None, say, told)
     return 130 if auto.history_.stop == "interrupted" else 0
 
 
@@ -114,7 +116,7 @@ def _announce(data: Dataset, say: Say) -> None:
         say.note(note)
 
 
-def _conclude(auto: Autoencoder, made: Report | None, say: Say) -> None:
+def _conclude(auto: Autoencoder, made: Report | None, say: Say, told: Mapping[str, Any]) -> None:
     """What was trained, how well it went, where it lies, and what to type next."""
     history, run, data = auto.history_, auto.run_, auto.data_
     assert run is not None
@@ -129,6 +131,9 @@ def _conclude(auto: Autoencoder, made: Report | None, say: Say) -> None:
             return str(run.path)
         done = f"{last['epoch']:g} epochs, {last['step']:,} steps, {last['seconds']:.0f} s, {STOPS[history.stop]}"
         rows = [*(values_rows(history.lines) if made is None else measures_rows(made.measures)), ["run", str(run.path)]]
+        for name, value in models.chosen_by_data(model, auto.schema_.spec).items():
+            if name not in told and auto.config_.options.get(name) == value:
+                rows.append([name, f"{value:g}, chosen by the data"])
         if made is not None:
             rows += [["report", str(made.path)], ["pictures", f"{run.path / 'pictures'} ({len(made.pictures)})"]]
         lines = [f"Trained {model} on {data.name}: {done}", table(rows, indent="  ")]

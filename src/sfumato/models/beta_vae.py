@@ -81,13 +81,26 @@ class BetaVAE(LatentModel):
         return {"model": Loss({"distortion": distortion, "rate": total_rate}, {"rate": weight * self.beta})}
 
 
+def chosen_by_data(spec: DataSpec) -> dict[str, float]:
+    """Options that follow from the data where they are not given: β.
+
+    4 is for images, whose pixels repeat each other. The columns of a table, and the symbols of a sequence, do so far
+    less: at β = 4 not one latent is worth its rate.
+
+    >>> from sfumato.spec import Field
+    >>> chosen_by_data(DataSpec((1, 8, 8), (Field("level", 256),))), chosen_by_data(DataSpec((3,), (Field("real"),)))
+    ({'beta': 4.0}, {'beta': 1.0})
+    """
+    return {"beta": 4.0 if spec.is_picture else 1.0}
+
+
 def build(
     spec: DataSpec,
     size: Size,
     *,
     prior: Literal["standard", "mixture", "vamp", "flow"] = "standard",
     components: Count = 64,
-    beta: Weight = 4.0,
+    beta: Weight | None = None,
     capacity: Weight | None = None,
     gamma: Weight = 1000.0,
     free_bits: Weight = 0.0,
@@ -100,6 +113,7 @@ def build(
         prior: standard normal, or learned: a mixture of normals, of posteriors (vamp), or a flow (needs zuko)
         components: components of the mixture prior, or pseudo-inputs of the vamp
         beta: weight of the rate; above 1 for simpler, more separate latents, below 1 for sharper reconstructions
+            (default: 4 for images, else 1)
         capacity: hold the rate at this many nats instead of weighting it; reached over `warmup` steps
         gamma: how strongly the capacity is held
         free_bits: nats of rate that each latent has for free; cures latents that are ignored
@@ -112,7 +126,7 @@ def build(
         encoder,
         decoder_for(spec, sizes),
         prior_for(encoder, spec.shape, prior, components),
-        beta=beta,
+        beta=chosen_by_data(spec)["beta"] if beta is None else beta,
         capacity=capacity,
         gamma=gamma,
         free_bits=free_bits,

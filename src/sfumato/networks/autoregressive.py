@@ -169,7 +169,7 @@ class AutoregressiveHead(Head):
             sharpness = sharpness + shifts[:, self.outputs :]
         means, logits, centre = parameters.split(self.split, 1)
         squared = _squared(sharpness)
-        logits = torch.addmm(logits, torch.cat([squared * centre, squared.expand_as(centre)], 1), self.bells)
+        logits = torch.addmm(logits, torch.cat([squared * centre, (squared - 1).expand_as(centre)], 1), self.bells)
         layout = Layout(self._kinds, self._sizes, self.real, self.discrete, self.starts, self.order)
         return Columns(layout, means, self.scale(), logits)
 
@@ -206,7 +206,8 @@ class AutoregressiveHead(Head):
         bell = self._ordered.index(column)
         logits, centre, sharpness = parameters.split([end - start, 1, 1], 1)
         slope, bend = self.bells[[bell, bell + len(self._ordered)], start:end]
-        return draw_entry(kind, logits + _squared(PACE * self.sharpness[bell] + sharpness) * (centre * slope + bend))
+        squared = _squared(PACE * self.sharpness[bell] + sharpness)
+        return draw_entry(kind, logits + squared * centre * slope + (squared - 1) * bend)
 
 
 def _squared(sharpness: Tensor) -> Tensor:
