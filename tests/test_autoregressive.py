@@ -16,6 +16,7 @@ from sfumato.data.options import DataOptions
 from sfumato.data.table import TableSchema
 from sfumato.distributions import Columns
 from sfumato.models import build
+from sfumato.networks import autoregressive
 from sfumato.networks.autoregressive import AutoregressiveColumns, AutoregressiveHead
 from sfumato.spec import DataSpec, Field
 
@@ -94,7 +95,10 @@ def test_what_stands_at_a_missing_entry_does_not_matter() -> None:
     assert first != head(raw).log_prob(torch.tensor([[0.0, 1.5, 0.3, 0.5]], dtype=torch.double), ~mask | mask)
 
 
-def test_latents_learn_from_columns_taken_apart_and_masked_layers_from_the_rest() -> None:
+def test_latents_learn_from_columns_taken_apart_and_masked_layers_from_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(autoregressive, "COLUMN_DROPOUT", 0.0)
     head, raw = head_of()
     raw = raw.requires_grad_()
     x = torch.tensor([[1.0, 1.5, 0.3, 0.5]], dtype=torch.double)
@@ -136,6 +140,6 @@ def test_numbers_that_go_together_are_sampled_together() -> None:
             "lb": weight * 2.2 + rng.normal(0, 3, 1200),
         }
     )
-    drawn = sfumato.fit(frame, steps=250, width=64, seed=0).sample(1200, seed=0)
-    assert drawn["kg"].corr(drawn["lb"]) > 0.95  # .99 in the data, 0 with independent cells
-    assert (drawn["closed"] <= drawn["opened"]).mean() < 0.1
+    drawn = sfumato.fit(frame, steps=400, seed=0).sample(1200, seed=0)
+    assert drawn["kg"].corr(drawn["lb"]) > 0.93  # .99 in the data, and 0 after as many steps where columns are apart
+    assert (drawn["closed"] <= drawn["opened"]).mean() < 0.15  # never in the data, 43% where columns are apart

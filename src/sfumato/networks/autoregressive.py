@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sfumato.distributions import Columns, Distribution, Layout, Normal
+from sfumato.distributions import Columns, Distribution, Layout, Normal, noise
 from sfumato.distributions.base import observed, sum_event
 from sfumato.distributions.columns import draw_entry
 from sfumato.networks.features import EMBEDDING, normal_scores
@@ -15,6 +15,11 @@ from sfumato.spec import DataSpec
 
 HIDDEN = 128
 """Hidden units through which columns see those before them."""
+SMOOTH = 0.1
+"""How large the embeddings of cells start beside those of categories: at first a number is seen by its place alone."""
+COLUMN_DROPOUT = 0.1
+"""How often, in training, a column is hidden from those after it, as if it was missing. Without it dependence of a few
+thousand rows is learned by heart."""
 SHARPNESS_START, PACE = 1.0, 5.0
 """A bell starts at τ = e and its log τ moves five times as fast as a weight, for the reason that `heads_base.Scale`
 gives: where all looks like noise as wide as the data, the latents are given up before they are of use."""
@@ -29,7 +34,8 @@ class AutoregressiveColumns(Distribution):
     Arguments:
         head: turns raw outputs, and the columns so far, into parameters.
         raw: raw outputs of the decoder, shape (B, *head.raw).
-        apart: in gradients, `raw` is told of log Π_d p(x_d | z) and the head's own layers of log p(x), see `log_prob`.
+        apart: as in training: outputs of columns taken apart get the gradient of log Π_d p(x_d | z), all else that of
+            log p(x), and columns are hidden from those after them at random.
     """
 
     def __init__(self, head: AutoregressiveHead, raw: Tensor, *, apart: bool = False) -> None:
@@ -40,7 +46,8 @@ class AutoregressiveColumns(Distribution):
         x = observed(x, mask)
         if not self.apart:
             return self.head.columns(self.raw, self.head.shifts(self.raw, x, mask)).log_density(x)
-        shifts = self.head.shifts(self.raw, x, mask)
+        seen = noise.uniform(x) >= COLUMN_DROPOUT
+        shifts = self.head.shifts(self.raw, x, seen if mask is None else seen & mask)
         raw = torch.cat([self.raw.detach(), self.raw])
         both = self.head.columns(raw, torch.cat([shifts, torch.zeros_like(shifts)]))
         dependent, independent = both.log_density(x.repeat(2, 1)).chunk(2)
@@ -86,7 +93,9 @@ class Line(nn.Module):
         self.register_buffer("real", torch.tensor([f.kind == "real" for f in spec.columns]), persistent=False)
         self.register_buffer("step", torch.tensor(steps), persistent=False)
         self.embedding = nn.Embedding(int((sizes + 1).sum()), EMBEDDING)
-        nn.init.normal_(self.embedding.weight, std=EMBEDDING**-0.5)
+        starts = torch.tensor([SMOOTH if field.kind == "cells" else 1.0 for field in spec.columns])
+        with torch.no_grad():
+            self.embedding.weight.normal_(std=EMBEDDING**-0.5).mul_(starts.repeat_interleave(sizes + 1)[:, None])
 
     def forward(self, x: Tensor, mask: Tensor | None = None, at: slice = slice(None)) -> Tensor:
         real, step = self.real[at], self.step[at]
@@ -105,16 +114,17 @@ class AutoregressiveHead(Head):
 
         h = [LeakyReLU(c(z) + Σ_j R_j φ_j(x_j)), ν(x)]          each unit of h sees z and the first few columns
         θ_d = θ_d(z) + W_d h                                    of the units that see columns before d alone
-        logit of cell i of column d = f_di + τ_d² ν_i (m_d − ν_i/2),    θ_d = (f_d1 …, m_d, log τ_d/5)
+        logit of cell i of column d = f_di + τ_d² m_d ν_i − (τ_d² − 1) ν_i²/2,    θ_d = (f_d1 …, m_d, log τ_d)
 
     φ are features of an entry (`Line`) and ν the normal score of its place on the line. The last part of the logit is
-    a bell over the cells in their order: mean and sharpness of a number follow the latents and the numbers before it
-    as those of a normal do, and the free logits f make it any shape. Categories have no bell. Real columns have a
-    mean μ_d = θ_d and a learned σ_d. θ(z) and c(z) are the raw outputs.
+    a bell over the cells in their order, N(ν; m, 1/τ²)/N(ν; 0, 1) up to a constant: mean and sharpness of a number
+    follow the latents and the numbers before it as those of a normal do, and the free logits f make it any shape.
+    Cells hold about as many rows each, so that flat logits, τ = 1 and m = 0, are N(0, 1) on that scale. Categories have
+    no bell. Real columns have a mean μ_d = θ_d and a learned σ_d. θ(z) and c(z) are the raw outputs; τ_d(z) is τ_d.
 
     Columns that see each other have no need of latents, and such a decoder leaves them out. So in training z learns to
-    say what it can of every column alone, from log Π_d p(x_d | z) with the parameters θ_d(z), and the layers R and W
-    learn what is left from log p(x | z), whose gradient ends at the raw outputs. What is reported is log p(x | z).
+    say what it can of every column alone: θ(z) learns from log Π_d p(x_d | z), all else (R, W and c) from log p(x | z),
+    which is the value that is reported.
     """
 
     real: Tensor
