@@ -91,6 +91,17 @@ class Config:
             training=replace(self.training, **told["training"]),
         )
 
+    def with_model(self, model: str) -> Config:
+        """Another model on the same data, trained the same way; the options of this one are not taken over.
+
+        >>> Config(training=Settings(epochs=3)).with_model("cvae").training.epochs
+        3
+
+        Raises:
+            SfumatoError: if there is no such model.
+        """
+        return replace(resolve(model, {}, source=self.source), data=self.data, training=self.training)
+
     def to_dict(self) -> dict[str, Any]:
         """The tables of `config.toml`; what is None is left out."""
         return {

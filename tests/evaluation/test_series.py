@@ -63,6 +63,7 @@ def test_sequences_are_judged_as_sequences(drawn):
         "channel shapes",
         "autocorrelation distance",
         "classifier two-sample test",
+        "two-sample score",
     ]
     assert series.measures(good)[2].value < 0.8
     x = good.subject.data.train.take(slice(None)).x

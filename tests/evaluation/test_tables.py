@@ -9,6 +9,7 @@ import torch
 
 from sfumato import data
 from sfumato.data.options import DataOptions
+from sfumato.errors import SfumatoError
 from sfumato.evaluation import How, Measure, tables
 from sfumato.evaluation.columns import Aligned, Column, aligned, columns, schema_columns, trends
 from sfumato.evaluation.features import encoded, narrowed, normal_scores
@@ -38,13 +39,17 @@ def test_samples_like_real_rows_score_as_real_rows_do(drawn, people):
         "pair trends",
         "train on samples, test on real",
         "classifier two-sample test",
+        "two-sample score",
     }
     for name in ("column shapes", "pair trends", "train on samples, test on real"):
         assert found[name].value == pytest.approx(found[name].reference, abs=0.05), name
         assert found[name].error is not None
         assert 0 < found[name].error < 0.05
     assert abs(found["classifier two-sample test"].value - 0.5) < 3 * found["classifier two-sample test"].error + 0.02
-    assert "kind (the label)" in found["train on samples, test on real"].meaning
+    assert found["train on samples, test on real"].unit == "AUC of kind, the label"
+    judged = found["classifier two-sample test"]
+    assert found["two-sample score"].value == pytest.approx(1 - (2 * max(judged.value, 0.5) - 1))
+    assert found["two-sample score"].reference == pytest.approx(1 - (2 * max(judged.reference, 0.5) - 1))
 
 
 def test_shuffled_columns_keep_their_shapes_and_lose_everything_else(drawn, people):
@@ -77,20 +82,23 @@ def test_everything_is_a_function_of_the_seed(drawn, people):
     assert not torch.equal(once.train.x, other.train.x)
 
 
-def test_the_target_is_the_label_then_a_condition_then_what_can_be_told_but_no_copy(drawn, people):
+def test_the_target_is_asked_for_or_the_label_a_condition_the_last_category_the_last_column(drawn, people):
     rows = people(300, 0)
-    rows["again"] = rows["town"].map({"x": "u", "y": "v"})
-    labelled, conditional, neither = (
-        drawn(rows, **options) for options in ({"label": "town"}, {"given": ("kind",)}, {})
-    )
-    names = [
-        (one.columns[place].name, why)
-        for one in (labelled, conditional, neither)
-        for place, why in [tables.target(one)]
+    cases = [
+        (rows, {"label": "kind"}, None, ("kind", "the label")),
+        (rows, {"given": ("kind",)}, None, ("kind", "a condition")),
+        (rows, {}, None, ("town", "the last category column")),
+        (rows[["height", "weight"]], {}, None, ("weight", "the last column")),
+        (rows, {"label": "kind"}, "height", ("height", "as asked")),
     ]
-    assert names[0] == ("town", "the label")
-    assert names[1] == ("kind", "a condition")
-    assert names[2][0] in ("height", "weight", "kind"), "town and its copy tell each other for sure"
+    for table, options, asked, expected in cases:
+        one = drawn(table, how=How(target=asked), **options)
+        place, why = tables.target(one)
+        assert (one.columns[place].name, why) == expected
+    for asked, words in (("hight", "did you mean 'height'"), ("flat", "same value")):
+        table = rows.assign(flat=np.r_[1.0, np.zeros(299)]) if asked == "flat" else rows
+        with pytest.raises(SfumatoError, match=words):
+            tables.target(drawn(table, how=How(target=asked)))
 
 
 def test_missing_values_are_no_difference(drawn, people):
@@ -123,11 +131,26 @@ def test_vectors_are_tables_without_names_and_their_label_counts_as_a_column(dra
 
 def test_a_judge_cannot_tell_the_same_and_is_sure_of_what_lies_apart():
     a, b = np.random.default_rng(0).normal(size=(2, 200, 3))
-    value, error = told_apart(a, b)
+    value, error, rows = told_apart(a, b)
+    assert rows == 160
     assert abs(value - 0.5) < 4 * error < 0.3
-    assert told_apart(a, b + 10.0)[0] > 0.99
-    few, _ = told_apart(a[:30], b[:40] + 3.0)
-    assert few > 0.9, "few rows are told apart too"
+    assert told_apart(a, b + 10.0).value > 0.99
+    assert told_apart(a[:30], b[:40] + 3.0).value > 0.9, "few rows are told apart too"
+
+
+def test_how_well_samples_are_told_apart_does_not_hang_on_the_size_of_the_test_part():
+    random = np.random.default_rng(0)
+    mixed = random.normal(size=(4000, 4)) @ (np.eye(4) + 0.7)
+    apart = np.stack([random.permutation(column) for column in mixed[:1500].T], 1)
+    train, test = mixed[1500:2700], mixed[2700:]
+    alone = [told_apart(test[:size], apart).value for size in (100, 1000)]
+    assert alone[0] < alone[1] - 0.1, "as it would be without rows of the training part"
+    found = [tables.two_sample(test[:size], apart, train, "rows")[0] for size in (100, 1000)]
+    assert found[0].value == pytest.approx(found[1].value, abs=2.5 * found[0].error)
+    for one in found:
+        assert one.value > 0.85
+        assert one.reference == pytest.approx(0.5, abs=4 * one.error)
+        assert "95% interval" in one.meaning
 
 
 def test_the_area_under_the_curve_is_that_of_scikit_learn():
@@ -313,5 +336,5 @@ def test_times_of_day_are_numbers_but_no_dates():
 
 def test_the_error_of_telling_apart_is_that_of_fresh_rows_not_of_folds_that_share_theirs():
     random = np.random.default_rng(0)
-    found = np.array([told_apart(*random.normal(size=(2, 100, 2)), seed=seed) for seed in range(30)])
+    found = np.array([told_apart(*random.normal(size=(2, 100, 2)), seed=seed)[:2] for seed in range(30)])
     assert 0.75 < np.sqrt((found[:, 1] ** 2).mean()) / found[:, 0].std(ddof=1) < 1.6

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table
+from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table, with_error
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def text(found: Comparison) -> str:
 
 
 def _said(cell: Cell) -> str:
+    value = with_error(cell.value, cell.error if cell.runs == 1 else None)
     spread = f" [{number(cell.low)}, {number(cell.high)}]" if cell.runs > 1 else ""
-    error = f" ± {number(cell.error, 2)}" if cell.runs == 1 and cell.error is not None else ""
-    return f"{number(cell.value)}{error or spread}{' *' if cell.best else ''}"
+    return f"{value}{spread}{' *' if cell.best else ''}"
 
 
 def _blocks(widths: list[int], room: int) -> list[list[int]]:

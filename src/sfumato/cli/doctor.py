@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sfumato.cli.output import DEVICE, SEED, TALK, Device, Say, number, table
+from sfumato.cli.output import DEVICE, SEED, TALK, Device, Say, table, with_error
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
@@ -91,10 +91,12 @@ def _counted(findings: Sequence[Finding]) -> str:
 
 def _told(found: Cured) -> dict[str, Any]:
     assert found.after.run_ is not None
+    numbers = found.numbers
     return {
         "changed": found.changed,
         "cured": found.after.run_.path,
         "helped": found.helped,
+        "number": {"name": found.found[0][0].number, "before": numbers[0], "after": numbers[1]} if numbers else None,
         "gone": found.gone,
         "new": found.new,
         "findings_after": [one.to_dict() for one in found.found[1]],
@@ -106,7 +108,8 @@ def _beside(found: Cured) -> str:
     assert found.after.run_ is not None
     marks = {True: "better", False: "worse", None: ""}
     rows = [
-        [one.after.name, _value(one.before), _value(one.after), marks[one.better], _unit(one)] for one in found.changes
+        [one.after.name, *(with_error(x.value, x.error) for x in (one.before, one.after)), marks[one.better], unit]
+        for one, unit in zip(found.changes, map(_unit, found.changes), strict=True)
     ]
     findings = [", ".join(one.name.replace("_", " ") for one in side) for side in found.found]
     rows.append(["doctor", *findings, "", ""])
@@ -125,10 +128,6 @@ def _unit(change: Change) -> str:
     """What both are in; where that changed too, as the number of latents may, what each was in."""
     before, after = change.before.unit, change.after.unit
     return after if before == after else f"{before}, then {after}"
-
-
-def _value(measure: Any) -> str:
-    return number(measure.value) + ("" if measure.error is None else f" ± {number(measure.error, 2)}")
 
 
 def _wrapped(words: str, indent: str = "") -> str:

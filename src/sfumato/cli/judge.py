@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato.cli.flags import WHOLE
-from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table
+from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table, with_error
 from sfumato.errors import SfumatoError, did_you_mean
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def evaluate(
     k: Annotated[int | None, WHOLE, Parameter(name="--k", show_default="256 or fewer")] = None,
     samples: Annotated[int | None, WHOLE, Parameter(show_default="as many as learned from, up to 5000")] = None,
     annealing: Annotated[int, WHOLE, Parameter(metavar="STEPS")] = 0,
+    target: Annotated[str | None, Parameter(metavar="COLUMN", show_default="the label or the last category")] = None,
     factor: Annotated[list[str] | None, Parameter(negative="", metavar="COLUMN")] = None,
     quick: Annotated[bool, Switch] = False,
     explain: Annotated[bool, Switch] = False,
@@ -52,12 +53,13 @@ def evaluate(
         k: weighted draws of the code for the likelihood of each example; up to 5000 is usual in papers
         samples: examples drawn from the model for the measures of samples
         annealing: steps of annealed importance sampling, a slow check of the likelihood; 0 leaves it out
+        target: column that a learner of samples is asked for on real rows
         factor: column that is a known factor of variation, for the measures of disentanglement; repeat it for more
         quick: leave out what takes more than seconds
         explain: a line on what each number means
     """
     asked = _families(families)
-    _act(asked, quick, factor, k, samples, annealing)
+    _act(asked, quick, factor, k, samples, annealing, target)
     for flag, value, least in (("--k", k, 1), ("--samples", samples, 4), ("--annealing", annealing, 0)):
         if value is not None and value < least:
             raise SfumatoError(f"{flag} {value}: give {least} or more")
@@ -84,6 +86,7 @@ def evaluate(
         samples=samples,
         annealing=annealing,
         factors=factors or None,
+        target=target,
         seed=seed,
         quick=quick,
     )
@@ -93,7 +96,7 @@ def evaluate(
             f"No scores of disentanglement: they need {FEWEST} examples whose factors are known and vary, "
             "and codes that are points of a space"
         )
-    settings = {"k": k, "samples": samples, "annealing": annealing, "factors": sorted(factor or ())}
+    settings = {"k": k, "samples": samples, "annealing": annealing, "target": target, "factors": sorted(factor or ())}
     if file is None:
         stayed = _keep(auto, found, asked, told | settings)
         if stayed:
@@ -112,6 +115,7 @@ def _act(
     k: int | None,
     samples: int | None,
     annealing: int,
+    target: str | None,
 ) -> None:
     """Refuse options that would do nothing."""
     for flag, value, family in (
@@ -119,10 +123,11 @@ def _act(
         ("--k", k, "bounds"),
         ("--annealing", annealing, "bounds"),
         ("--samples", samples, "samples"),
+        ("--target", target, "samples"),
     ):
         if value and family not in asked:
             raise SfumatoError(f"{flag} is for the measures of {family}; add {family} to --families")
-        if value and family == "bounds" and quick:
+        if value and quick and flag in ("--k", "--annealing", "--target"):
             raise SfumatoError(f"{flag} takes more than the seconds of --quick; leave out one of the two")
 
 
@@ -229,9 +234,7 @@ def _text(found: Sequence[Measure], explain: bool) -> str:
 
 
 def _row(one: Measure) -> list[str]:
-    value = number(one.value)
-    if one.error is not None:
-        value += f" ± {number(one.error, 2)}"
+    value = with_error(one.value, one.error)
     known = ""
     if one.reference is not None:
         known = f"({number(one.reference)}: {one.reference_is})"

@@ -143,6 +143,17 @@ def number(value: float | None, digits: int = 4) -> str:
     )
 
 
+def with_error(value: float, error: float | None) -> str:
+    """A number with its standard error, if it has one.
+
+    >>> with_error(1077.3, 815.2), with_error(1.378, 9.4e-16)
+    ('1080 ± 820', '1.378')
+    """
+    from sfumato.evaluation.measure import rounded
+
+    return " ± ".join(rounded(value, error) or (number(value),))
+
+
 def _finite(value: Any) -> Any:
     """JSON has no word for NaN and infinity: null."""
     if isinstance(value, float) and not math.isfinite(value):

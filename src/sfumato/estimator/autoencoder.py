@@ -32,7 +32,7 @@ from sfumato.estimator.maps import Maps
 from sfumato.estimator.scoring import Scores
 from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import How, Measure, Subject
-from sfumato.evaluation.doctor import Finding, diagnose
+from sfumato.evaluation.doctor import Finding, Well, diagnose, look_for
 from sfumato.evaluation.subject import ALL, MOST, held_out
 from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
@@ -192,11 +192,32 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises:
             SfumatoError: if there are no data to look at.
         """
-        found, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
-        subject = Subject.of(self._model(), self.schema_, found, seed, part=part)
         run = "" if self.run_ is None else str(self.run_.path)
-        history, told = self.history_, self.config_.to_dict()
-        return diagnose(subject, history.lines, told, run=run, stop=history.stop, skipped=history.skipped, quick=quick)
+        return diagnose(**self._examined(X, seed), run=run, quick=quick)
+
+    def look_for(self, sickness: str, X: Any = None, *, seed: int = 0) -> Finding | Well | None:
+        """One sickness of `diagnose` alone, whatever else may be wrong: a finding, or by what numbers it is well.
+
+        Args:
+            sickness: its name, as findings have it.
+            X: the examples to judge by, as `evaluate` takes them.
+            seed: of every choice and draw.
+
+        Returns:
+            None where there can be no such sickness.
+        """
+        return look_for(sickness, **self._examined(X, seed))
+
+    def _examined(self, X: Any, seed: int) -> dict[str, Any]:
+        """What the doctor looks at."""
+        found, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
+        return {
+            "subject": Subject.of(self._model(), self.schema_, found, seed, part=part),
+            "lines": self.history_.lines,
+            "told": self.config_.to_dict(),
+            "stop": self.history_.stop,
+            "skipped": self.history_.skipped,
+        }
 
     @isolated
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Run:

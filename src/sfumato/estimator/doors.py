@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from sfumato.artifacts import Run
-from sfumato.config import Config, resolve
+from sfumato.config import Config
 from sfumato.errors import SfumatoError
 from sfumato.estimator import fitting
 from sfumato.estimator.autoencoder import Autoencoder
@@ -70,7 +69,7 @@ def fit(
         )
     read = Config() if config is None else Config.read(config)
     if model is not None and model != read.model:
-        read = replace(resolve(model, {}, source=read.source), data=read.data, training=read.training)
+        read = read.with_model(model)
     chosen = read.with_options(options)
     return fit_config(chosen, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
 

@@ -224,7 +224,7 @@ def _match(real: np.ndarray, made: np.ndarray) -> float:
 
 def _correlation(one: np.ndarray, two: np.ndarray) -> float:
     both = ~(np.isnan(one) | np.isnan(two))
-    return _association(one[both], two[both], False, False)
+    return association(one[both], two[both], False, False)
 
 
 def associations(table: Sequence[Column], made: bool = False) -> np.ndarray:
@@ -240,11 +240,12 @@ def associations(table: Sequence[Column], made: bool = False) -> np.ndarray:
         for j in range(i):
             both = ~(np.isnan(values[i]) | np.isnan(values[j]))
             one, two = values[i][both], values[j][both]
-            found[i, j] = found[j, i] = _association(one, two, bool(table[i].levels), bool(table[j].levels))
+            found[i, j] = found[j, i] = association(one, two, bool(table[i].levels), bool(table[j].levels))
     return found
 
 
-def _association(one: np.ndarray, two: np.ndarray, one_is_category: bool, two_is_category: bool) -> float:
+def association(one: np.ndarray, two: np.ndarray, one_is_category: bool, two_is_category: bool) -> float:
+    """How strongly two columns of known values hang together, as `associations` has it."""
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(two) == 0:
         return float("nan")
     if one_is_category and two_is_category:

@@ -22,6 +22,7 @@ class Asked(TypedDict, total=False):
     annealing: int
     factors: dict[str, np.ndarray] | None
     extractor: Extractor | None
+    target: str | None
     seed: int
     quick: bool
 
@@ -42,6 +43,8 @@ class How:
         annealing: steps of annealed importance sampling, the check of the bound; 0 leaves it out.
         factors: known factors of variation of the examples judged by, name → (N,) values; besides those the data know.
         extractor: the user's own features of examples; None trains a small network on the training part.
+        target: column of a table that is learned on samples and told on real rows; None takes the label, a condition
+            that is a category, the last category column, or the last column, the first of these that there is.
         seed: of everything that is drawn.
         quick: leave out what takes more than seconds, as at the end of a training.
     """
@@ -52,6 +55,7 @@ class How:
     annealing: int = 0
     factors: dict[str, np.ndarray] | None = None
     extractor: Extractor | None = None
+    target: str | None = None
     seed: int = 0
     quick: bool = False
 

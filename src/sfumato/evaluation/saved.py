@@ -19,7 +19,7 @@ WEIGHTS = "model.safetensors"
 
 ALIKE: Mapping[str, tuple[str, ...]] = {
     "bounds": ("k", "annealing"),
-    "samples": ("samples",),
+    "samples": ("samples", "target"),
     "disentanglement": ("factors",),
 }
 """Settings, besides `quick`, on which the measures of a family depend."""

@@ -31,7 +31,7 @@ def measures(drawn: Drawn) -> list[Measure]:
     if drawn.how.quick or drawn.size < 4:
         return found
     flat = [x[:ROWS] for x in narrowed(drawn.flat)]
-    return [*found, two_sample(flat[1], flat[2], flat[0], "sequences", seed=drawn.how.seed)]
+    return [*found, *two_sample(flat[1], flat[2], flat[0], "sequences", seed=drawn.how.seed)]
 
 
 def channel_shapes(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed: int = 0) -> list[Measure]:

@@ -7,27 +7,24 @@ from typing import Any
 
 import numpy as np
 
+from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.evaluation.columns import Aligned, Column, trends
 from sfumato.evaluation.drawn import MADE, TEST, TRAIN, Drawn
 from sfumato.evaluation.jackknife import jackknife
-from sfumato.evaluation.judges import auc, explained, inputs, told, told_apart
+from sfumato.evaluation.judges import Apart, auc, explained, inputs, told, told_apart
 from sfumato.evaluation.measure import Measure
 
 MOST = 60
 """Columns whose shapes and pairs are looked at; of more, so many are chosen at random."""
-TRIED = 15
-"""Columns tried as the target, at most."""
-ROWS = 1000
-"""Rows that a target is chosen by."""
 CLASSES = 20
-"""A column of more categories is no target."""
-COPY = 0.95
-"""A column that can be told so well from the others is all but a copy of one."""
+"""A column of more categories is no target unless it is asked for."""
 
 
 def measures(drawn: Drawn) -> list[Measure]:
     """Column shapes and pair trends; unless quick, train on samples and test on real, and the two-sample test."""
     if not drawn.columns:
+        if drawn.how.target is not None:
+            raise SfumatoError(f"target {drawn.how.target!r}: these data have no columns; leave it out")
         return []
     found = [*_shapes(drawn), *_trends(drawn)]
     if drawn.how.quick or drawn.size < 4:
@@ -122,8 +119,8 @@ def _learned(drawn: Drawn) -> list[Measure]:
         Measure(
             "train on samples, test on real",
             value,
-            kind,
-            f"How well {column.name} ({why}) of real rows is told by trees that learned from samples alone; "
+            f"{kind} of {column.name}, {why}",
+            f"How well {column.name} of real rows is told by trees that learned from samples alone; "
             "the reference learned from as many real rows.",
             "samples",
             error=fit.error(MADE),
@@ -137,15 +134,15 @@ def _learned(drawn: Drawn) -> list[Measure]:
 class Fit:
     """One column told from all others by boosted trees, which learn from one set and answer for the test rows."""
 
-    def __init__(self, drawn: Drawn, place: int, *, rows: int | None = None, iterations: int = 100) -> None:
+    def __init__(self, drawn: Drawn, place: int) -> None:
         others = [column for other, column in enumerate(drawn.columns) if other != place]
-        self.seed, self.iterations = drawn.how.seed, iterations
+        self.seed = drawn.how.seed
         self.column = drawn.columns[place]
         held = inputs(others, [TEST])
         self.categories = held.categories
         known = [~np.isnan(values) for values in self.column.values]
-        self.rows = [x[seen][:rows] for x, seen in zip(held.sets, known, strict=True)]
-        self.answers = [y[seen][:rows] for y, seen in zip(self.column.values, known, strict=True)]
+        self.rows = [x[seen] for x, seen in zip(held.sets, known, strict=True)]
+        self.answers = [y[seen] for y, seen in zip(self.column.values, known, strict=True)]
         self._said: dict[int, np.ndarray] = {}
 
     def said(self, side: int) -> np.ndarray:
@@ -157,7 +154,6 @@ class Fit:
                 self.rows[TEST],
                 len(self.column.levels),
                 categories=self.categories,
-                iterations=self.iterations,
                 seed=self.seed,
             )
         return self._said[side]
@@ -174,40 +170,42 @@ class Fit:
 
 
 def target(drawn: Drawn) -> tuple[int, str] | None:
-    """The column that a learner is asked for, and why: the label, a condition, or the most predictable one."""
+    """The column that a learner is asked for, and why; None where no column will do.
+
+    The one asked for; else the label, a condition that is a category, the last category column, the last column.
+
+    Raises:
+        SfumatoError: if the one asked for is no column, or does not vary.
+    """
     names = [column.name for column in drawn.columns]
-    fit = [place for place, column in enumerate(drawn.columns) if _varies(column) and len(column.levels) <= CLASSES]
+    fit = [place for place, column in enumerate(drawn.columns) if _varies(column)]
+    if (asked := drawn.how.target) is not None:
+        if asked not in names:
+            raise SfumatoError(f"target {asked!r}: not a column that is modelled; {did_you_mean(asked, names)}")
+        if names.index(asked) not in fit:
+            raise SfumatoError(f"target {asked!r}: all rows have the same value; choose another column")
+        return names.index(asked), "as asked"
+    fit = [place for place in fit if len(drawn.columns[place].levels) <= CLASSES]
     if len(names) < 2 or not fit:
         return None
     label = drawn.subject.data.options.label
     if label in names and names.index(label) in fit:
         return names.index(label), "the label"
-    given = [place for place in fit if names[place] in drawn.subject.schema.given_names]
+    categories = [place for place in fit if drawn.columns[place].levels]
+    given = [place for place in categories if names[place] in drawn.subject.schema.given_names]
     if given:
-        return min(given, key=lambda place: not drawn.columns[place].levels), "a condition"
-    tried = np.random.default_rng(drawn.how.seed).permutation(fit)[:TRIED]
-    scores = {int(place): _predictable(drawn, int(place)) for place in tried}
-    usable = {place: score for place, score in scores.items() if score < COPY} or scores
-    best = max(usable, key=lambda place: usable[place])
-    return best, "the column that the others tell most of"
+        return given[0], "a condition"
+    return (categories[-1], "the last category column") if categories else (fit[-1], "the last column")
 
 
 def _varies(column: Aligned) -> bool:
     return all(len(np.unique(values[~np.isnan(values)])) > 1 for values in column.values[:2])
 
 
-def _predictable(drawn: Drawn, place: int) -> float:
-    """From 0 to 1: R² of a number, 2 AUC − 1 of a category."""
-    score = Fit(drawn, place, rows=ROWS, iterations=50).score(TRAIN)
-    if not np.isfinite(score):
-        return -np.inf
-    return 2 * score - 1 if drawn.columns[place].levels else score
-
-
 def _told_apart(drawn: Drawn) -> list[Measure]:
     rows = inputs(drawn.columns, [TRAIN, TEST, MADE])
     train, test, made = rows.sets
-    return [two_sample(test, made, train, "rows", categories=rows.categories, seed=drawn.how.seed)]
+    return two_sample(test, made, train, "rows", categories=rows.categories, seed=drawn.how.seed)
 
 
 def two_sample(
@@ -218,17 +216,62 @@ def two_sample(
     *,
     categories: np.ndarray | None = None,
     seed: int = 0,
-) -> Measure:
-    """The classifier two-sample test of samples against real examples, beside that of real ones against real ones."""
-    value, error = told_apart(test, made, categories=categories, seed=seed)
-    return Measure(
-        "classifier two-sample test",
-        value,
-        "AUC",
-        f"How well trees tell samples from real {what}: 0.5 if they cannot, 1 if they are never wrong.",
-        "samples",
-        error=error,
-        reference=told_apart(test, train, categories=categories, seed=seed)[0],
-        reference_is="real data",
-        better="lower",
-    )
+) -> list[Measure]:
+    """The classifier two-sample test of samples against real examples, beside that of real ones against real ones.
+
+    Trees are asked of held-out examples and of samples. They learn from other held-out examples and from training
+    examples, so that there are as many to learn from whatever the size of the test part. For the reference some of the
+    training examples are in the place of the samples, and trees learn from as many as for the samples.
+    """
+    samples = samples_apart(test, made, train, categories=categories, seed=seed)
+    real = real_apart(test, train, samples.rows, categories=categories, seed=seed)
+    low, high = (float(np.clip(samples.value + side * 1.96 * samples.error, 0, 1)) for side in (-1, 1))
+    score, known = (1 - (2 * max(one.value, 0.5) - 1) for one in (samples, real))
+    return [
+        Measure(
+            "classifier two-sample test",
+            samples.value,
+            "AUC",
+            f"How well trees that learned from {samples.rows:,} samples and as many real {what} tell others apart: 0.5 "
+            f"if they cannot, 1 if they are never wrong. 95% interval {low:.3f} to {high:.3f}; the more to learn from, "
+            "the higher, so that only values of as many are compared.",
+            "samples",
+            error=samples.error,
+            reference=real.value,
+            reference_is="real data",
+            better="lower",
+        ),
+        Measure(
+            "two-sample score",
+            score,
+            "",
+            "1 − (2·max(AUC, ½) − 1) of the classifier two-sample test, as benchmarks of synthetic data publish it: "
+            "1 if samples cannot be told from real ones, 0 if they always can.",
+            "samples",
+            error=2 * samples.error,
+            reference=known,
+            reference_is="real data",
+            better="higher",
+        ),
+    ]
+
+
+def samples_apart(
+    test: np.ndarray, made: np.ndarray, train: np.ndarray, *, categories: np.ndarray | None = None, seed: int = 0
+) -> Apart:
+    """How well trees tell samples from held-out examples; they learn from as many as `real_apart` has to learn from."""
+    rows = int(0.8 * _in_place_of_samples(test, train))
+    return told_apart(test, made, more=train, rows=rows, categories=categories, seed=seed)
+
+
+def real_apart(
+    test: np.ndarray, train: np.ndarray, rows: int, *, categories: np.ndarray | None = None, seed: int = 0
+) -> Apart:
+    """How well trees tell training examples from held-out ones, having learned from `rows` of each."""
+    place = _in_place_of_samples(test, train)
+    return told_apart(test, train[:place], more=train[place:], rows=rows, categories=categories, seed=seed)
+
+
+def _in_place_of_samples(test: np.ndarray, train: np.ndarray) -> int:
+    """How many training examples stand for samples, so that of them and of all others ⅘ are as many."""
+    return min(int((len(train) + 0.8 * len(test)) / 1.8), len(train))

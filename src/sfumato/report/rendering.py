@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, features
 
 from sfumato._version import __version__
+from sfumato.evaluation.measure import rounded
 from sfumato.files import write_text
 from sfumato.report.look import DOTS, Picture
 
@@ -41,29 +42,33 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"measured": measured, "rounded": rounded}
+    environment.filters |= {"measured": measured, "plus_minus": plus_minus}
     return environment
 
 
-def measured(value: float | None) -> str:
-    """A number with as many digits as a person reads.
+def measured(value: float | None, error: float | None = None) -> str:
+    """A number with as many digits as a person reads, or as its standard error leaves.
 
-    >>> measured(103.4567), measured(-0.012345), measured(7), measured(None)
-    ('103.46', '−0.01235', '7', '–')
+    >>> measured(103.4567), measured(-0.012345), measured(7), measured(None), measured(-103.4567, 1.2)
+    ('103.46', '−0.01235', '7', '–', '−103.5')
     """
     if value is None:
         return "–"
-    text = str(value) if isinstance(value, int) else f"{value:.5g}" if abs(value) >= 1 else f"{value:.4g}"
+    if (both := rounded(value, error)) is not None:
+        text = both[0]
+    else:
+        text = str(value) if isinstance(value, int) else f"{value:.5g}" if abs(value) >= 1 else f"{value:.4g}"
     return text.replace("-", "−")
 
 
-def rounded(error: float) -> str:
-    """An error with two digits.
+def plus_minus(error: float | None, value: float) -> str:
+    """The standard error behind its number; empty where there is none to tell.
 
-    >>> rounded(0.01234), rounded(123.0)
-    ('0.012', '120')
+    >>> plus_minus(0.01234, 0.5), plus_minus(123.0, 1000.0), plus_minus(1e-17, 1.0)
+    ('± 0.012', '± 120', '')
     """
-    return f"{float(f'{error:.2g}'):g}"
+    both = rounded(value, error)
+    return f"± {both[1]}" if both is not None else ""
 
 
 def embedded(picture: Picture) -> dict[str, Any]:

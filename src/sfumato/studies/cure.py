@@ -10,7 +10,8 @@ from typing import Any
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fit_config
 from sfumato.evaluation import Measure
-from sfumato.evaluation.doctor import Finding
+from sfumato.evaluation.doctor import Finding, Well
+from sfumato.evaluation.doctor.words import figure
 from sfumato.isolation import isolated
 from sfumato.studies.comparison import APART
 
@@ -51,6 +52,8 @@ class Cured:
         before, after: the two.
         found: what the doctor said of each.
         changes: the measures that both have.
+        again: what the doctor says after it of the first thing found before, whatever else it found; None where that
+            cannot be any more.
     """
 
     changed: dict[str, Any]
@@ -58,6 +61,24 @@ class Cured:
     after: Autoencoder
     found: tuple[list[Finding], list[Finding]]
     changes: list[Change]
+    again: Finding | Well | None = None
+
+    @property
+    def numbers(self) -> tuple[float, float] | None:
+        """The number that the first thing found is judged by, before and after; None where it is not there any more."""
+        first = self.found[0][0]
+        if self.again is None or first.number not in self.again.numbers:
+            return None
+        return first.numbers[first.number], self.again.numbers[first.number]
+
+    @property
+    def better(self) -> bool:
+        """Whether that number became better by more than its error, or is not there as the thing cannot be any more."""
+        first, numbers = self.found[0][0], self.numbers
+        if numbers is None:
+            return first.name in self.gone
+        gained = numbers[1] - numbers[0] if first.better == "higher" else numbers[0] - numbers[1]
+        return gained > APART * 2**0.5 * first.numbers.get("error", 0.0)
 
     @property
     def gone(self) -> list[str]:
@@ -72,28 +93,46 @@ class Cured:
 
     @property
     def helped(self) -> bool:
-        """Whether the first thing found is gone, and nothing serious is new."""
+        """Whether the number of the first thing found became better, that thing is gone, and nothing serious is new."""
         worse = [one for one in self.found[1] if one.name in self.new and one.severity == "serious"]
-        return self.found[0][0].name in self.gone and not worse
+        return self.better and self.found[0][0].name in self.gone and not worse
 
     @property
     def words(self) -> str:
         """Whether it helped, in a sentence or two."""
-        main = _said([self.found[0][0].name])
+        first = self.found[0][0]
+        main, number = _said([first.name]), self._number()
         if self.helped:
             left = [one.name for one in self.found[1] if not one.is_healthy]
-            return f"It helped: {_said(self.gone)} gone" + (f"; left to do: {_said(left, '')}." if left else ".")
-        if self.found[0][0].name in self.gone:
-            return f"It helped in part: {_said(self.gone)} gone, and {_said(self.new)} there now."
+            return f"It helped: {_said(self.gone)} gone{number}" + (
+                f"; left to do: {_said(left, '')}." if left else "."
+            )
+        if self.better:
+            rest = f"{main} there still" if first.name not in self.gone else f"{_said(self.new)} there now"
+            return f"It helped in part: {_said([first.name], '')} is less{number}, and {rest}."
         bound = next((one for one in self.changes if one.after.name == BOUND and one.better), None)
+        gained = ""
         if bound is not None:
-            gained = f"the {BOUND} came from {bound.before.value:.4g} to {bound.after.value:.4g} nats"
-            return f"It helped in part: {gained}, and {main} there still."
-        return f"It did not help: {main} there still."
+            gained = f" The {BOUND} came from {bound.before.value:.4g} to {bound.after.value:.4g} nats."
+        if first.name in self.gone:
+            return f"It did not help: {_said([first.name], '')} is not found any more, but is no less{number}.{gained}"
+        return f"It did not help: {main} there still{number}.{gained}"
+
+    def _number(self) -> str:
+        """The number of the first thing found, before and after, in brackets."""
+        if self.numbers is None:
+            return ""
+        before, after = map(figure, self.numbers)
+        return f" ({self.found[0][0].number.replace('_', ' ')}: {before}, then {after})"
+
+
+def model_of(findings: Sequence[Finding]) -> str:
+    """The other model that the worst finding asks for; empty if it is cured by the same one."""
+    return findings[0].model
 
 
 def cures_of(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The options that all cures for the same model change; where two change the same one, the worse finding's.
+    """The options that all cures for the worst finding's model change; where two change the same, the worse finding's.
 
     >>> first, second = Finding("a", "serious", "", cure={"beta": 1.0}), Finding("b", "minor", "", cure={"beta": 2.0})
     >>> cures_of([first, second])
@@ -101,7 +140,7 @@ def cures_of(findings: Sequence[Finding]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for finding in findings:
-        if not finding.model:
+        if finding.model == model_of(findings):
             found = {**finding.cure, **found}
     if "warmup" in found and "steps" in found and "cycles" not in found:  # a third of the training, longer now
         found["warmup"] = max(found["warmup"], found["steps"] // 3)
@@ -144,11 +183,15 @@ def cure(
     source = auto.config_.source if X is None else X
     if isinstance(source, str) and not source:
         raise SfumatoError("this model was trained on data held in memory; give the data to fit again")
-    config = auto.config_.with_options(changed)
+    model = model_of(found)
+    config = auto.config_.with_model(model) if model else auto.config_
+    config = config.with_options(changed)
     after = fit_config(config, source, run=run, progress=progress)
     told = [_measures(one, seed) for one in (auto, after)]
     changes = [Change(told[0][name], told[1][name]) for name in told[1] if name in told[0]]
-    return Cured(changed, auto, after, (found, after.diagnose(seed=seed)), changes)
+    again = after.look_for(found[0].name, seed=seed)
+    changed = {"model": model, **changed} if model else changed
+    return Cured(changed, auto, after, (found, after.diagnose(seed=seed)), changes, again)
 
 
 def _measures(auto: Autoencoder, seed: int) -> dict[str, Measure]:

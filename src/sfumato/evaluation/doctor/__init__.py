@@ -9,16 +9,16 @@ from typing import Any, cast
 
 from torch import nn
 
-from sfumato.evaluation.doctor import books, code, conditions, course, cures, likelihood, made, parts
+from sfumato.evaluation.doctor import books, code, conditions, course, cures, dependence, likelihood, made, parts
 from sfumato.evaluation.doctor.case import Case
-from sfumato.evaluation.doctor.finding import HEALTHY, Finding
+from sfumato.evaluation.doctor.finding import HEALTHY, Finding, Well
 from sfumato.evaluation.subject import Subject, still
 from sfumato.files import named
 from sfumato.isolation import isolated
 
-__all__ = ["CHECKS", "HEALTHY", "Case", "Finding", "diagnose"]
+__all__ = ["CHECKS", "HEALTHY", "Case", "Finding", "Well", "diagnose", "look_for"]
 
-Check = Callable[[Case], Finding | str | None]
+Check = Callable[[Case], Finding | Well | None]
 """One sickness: a finding if it is there, words on how well it looks if not, None where it cannot be."""
 
 CHECKS: tuple[Check, ...] = (
@@ -38,6 +38,8 @@ CHECKS: tuple[Check, ...] = (
     conditions.latents_carry_condition,
     made.classes_missing,
     made.low_variety,
+    dependence.dependence_lost,
+    dependence.rare_class_lost,
     made.copies,
     books.dead_codes,
     likelihood.not_binary,
@@ -103,10 +105,33 @@ def diagnose(
             if isinstance(answer, Finding):
                 found.append(answer)
                 explained.update(CAUSES.get(answer.name, ()))
-            elif answer:
-                well.append(answer)
+            elif answer is not None:
+                well.append(answer.words)
     if not found:
         return [Finding(HEALTHY, "healthy", f"Looks well: {'; '.join(well)}.")]
     ordered = sorted(found, key=lambda finding: finding.severity != "serious")
     names = map(named, cures.free(Path(run or "model")))
-    return [replace(one, command=cures.command(one.cure, run, next(names)) if one.cure else "") for one in ordered]
+    return [
+        replace(one, command=cures.command(one.cure, run, next(names), one.model) if one.cure else "")
+        for one in ordered
+    ]
+
+
+def look_for(
+    name: str,
+    subject: Subject,
+    lines: Sequence[Mapping[str, Any]],
+    told: Mapping[str, Any],
+    *,
+    stop: str = "",
+    skipped: int = 0,
+) -> Finding | Well | None:
+    """One sickness alone, whatever else may be wrong: a finding, how well it looks, or None where it cannot be.
+
+    Args:
+        name: of one of `CHECKS`.
+        subject, lines, told, stop, skipped: as `diagnose` takes them.
+    """
+    check = next(check for check in CHECKS if check.__name__ == name)
+    with still(cast(nn.Module, subject.model), subject.seed):
+        return check(Case(subject, lines, told, stop, skipped))

@@ -9,12 +9,12 @@ import numpy as np
 
 from sfumato.evaluation.codes import used
 from sfumato.evaluation.doctor.case import SURE, Case
-from sfumato.evaluation.doctor.finding import Finding
+from sfumato.evaluation.doctor.finding import Finding, Well
 from sfumato.evaluation.doctor.words import figure
 from sfumato.models._protocols import Codebooks
 
 
-def dead_codes(case: Case) -> Finding | str | None:
+def dead_codes(case: Case) -> Finding | Well | None:
     """Of a codebook less than half of the entries are taken that even use would take.
 
     M codes that take each of K entries alike leave about K·e^(−M/K) of them out.
@@ -26,19 +26,26 @@ def dead_codes(case: Case) -> Finding | str | None:
     drawn = int(worst.counts.sum())
     even = worst.size * (1 - math.exp(-drawn / worst.size))
     if worst.used >= even / 2:
-        return f"{worst.used} of {worst.size} codes in use"
+        return Well(f"{worst.used} of {worst.size} codes in use", {"share": worst.used / worst.size})
     fit = 2 ** math.ceil(math.log2(max(2 * worst.perplexity, 4)))
     return Finding(
         "dead_codes",
         "minor",
         f"Dead codes{worst.name}: {drawn:,} codes of training examples take {worst.used} of {worst.size} entries, as "
         f"varied as {figure(worst.perplexity)} in even use; even use would take {even:.0f}.",
-        {"used": worst.used, "size": worst.size, "even": even, "perplexity": worst.perplexity},
-        case.first({"codebook": fit} if fit < worst.size else {}, {"quantizer": "fsq"}),
+        {
+            "share": worst.used / worst.size,
+            "used": worst.used,
+            "size": worst.size,
+            "even": even,
+            "perplexity": worst.perplexity,
+        },
+        number="share",
+        cure=case.first({"codebook": fit} if fit < worst.size else {}, {"quantizer": "fsq"}),
     )
 
 
-def code_prior_lost(case: Case) -> Finding | str | None:
+def code_prior_lost(case: Case) -> Finding | Well | None:
     """The prior of codes gives them as much as a uniform one would, to a hundredth: Σ log K nats for each example."""
     if not isinstance(case.model, Codebooks):
         return None
@@ -46,15 +53,18 @@ def code_prior_lost(case: Case) -> Finding | str | None:
     rates = case.parts[:, 1]
     error = float(rates.std() / math.sqrt(len(rates)))
     if rates.mean() < uniform - max(SURE * error, 0.01 * uniform):
-        return f"the prior of codes has learned them ({figure(case.rate)} of {figure(uniform)} nats)"
+        words = f"the prior of codes has learned them ({figure(case.rate)} of {figure(uniform)} nats)"
+        return Well(words, {"rate": case.rate, "error": error})
     told = case.options
     return Finding(
         "code_prior_lost",
         "serious",
         f"The prior of codes has learned nothing: it gives them {figure(case.rate)} nats per example, and a uniform "
         f"one {figure(uniform)}. Samples are put together at random.",
-        {"rate": case.rate, "uniform": uniform},
-        case.first(
+        {"rate": case.rate, "error": error, "uniform": uniform},
+        number="rate",
+        better="lower",
+        cure=case.first(
             {"epochs": 3 * told["epochs"]} if told.get("epochs") else {},
             {"steps": max(3 * told["steps"], 1000)} if told.get("steps") else {},
         ),

@@ -15,7 +15,10 @@ from sfumato import models
 from sfumato.batch import Batch
 from sfumato.data.batches import Batches
 from sfumato.data.options import DataOptions
+from sfumato.evaluation.columns import Aligned
 from sfumato.evaluation.doctor.vectors import Ground, Met, Structure, Vectors, beside, explained, structure
+from sfumato.evaluation.drawn import Drawn
+from sfumato.evaluation.how import How
 from sfumato.evaluation.representation import ACTIVE
 from sfumato.evaluation.subject import CHUNK, Subject, array, rows, some
 from sfumato.generators import redirected, seeded
@@ -25,6 +28,10 @@ from sfumato.training.settings import Settings
 
 QUICK, THOROUGH = 400, 2000
 """Examples that are looked at, at the end of a training and when asked."""
+ROWS_QUICK, ROWS = 2000, 4000
+"""Samples of tables, beside as many real rows: a class of one in 200 is expected ten times."""
+COLUMNS_QUICK, COLUMNS = 30, 60
+"""Columns of which all pairs are looked at, at most."""
 SURE = 3.0
 """Standard errors that are no chance any more."""
 LINE_UP = 10
@@ -262,6 +269,20 @@ class Case:
             "reconstructions": ground.met(self.vectors.of(self.again)),
             "samples": ground.met(self.vectors.of(self.samples)),
         }
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """Real rows and samples side by side, as the measures of samples have them."""
+        return Drawn.of(self.subject, How(samples=ROWS_QUICK if self.quick else ROWS, seed=self.subject.seed))
+
+    @cached_property
+    def columns(self) -> list[Aligned]:
+        """The columns of tables and vectors, of (train, test, samples); of very many some, chosen by the seed."""
+        found = self.drawn.columns
+        most = COLUMNS_QUICK if self.quick else COLUMNS
+        return (
+            found if len(found) <= most else [found[at] for at in sorted(self._random().permutation(len(found))[:most])]
+        )
 
     # The course.
 

@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 from sfumato.evaluation.doctor.case import Case
-from sfumato.evaluation.doctor.finding import Finding
+from sfumato.evaluation.doctor.finding import Finding, Well
 from sfumato.evaluation.doctor.words import count, figure, percent
 from sfumato.evaluation.likeness import neighbourhoods
 from sfumato.evaluation.subject import array
 
 
-def posterior_collapse(case: Case) -> Finding | str | None:
+def posterior_collapse(case: Case) -> Finding | Well | None:
     """No latent is active, or the code says less than log 2 nats and is not read, though the data hang together.
 
     A latent is active if the variance of its mean exceeds 0.01 (Burda et al. 2016). log 2 nats tell one half of the
@@ -23,10 +23,13 @@ def posterior_collapse(case: Case) -> Finding | str | None:
         return None
     latents, hangs = case.model.code_size, case.structure
     if case.active and (case.rate >= math.log(2) or case.read):
-        return f"{case.active} of {count(latents, 'latent')} in use, {figure(case.rate)} nats"
+        return Well(
+            f"{case.active} of {count(latents, 'latent')} in use, {figure(case.rate)} nats", {"rate": case.rate}
+        )
     if not hangs.directions:
         beyond = " beyond what is given" if case.spec.given else ""
-        return f"the code is empty, and may be: values do not hang together{beyond}"
+        words = f"the code is empty, and may be: values do not hang together{beyond}"
+        return Well(words, {"rate": case.rate})
     if case.active:
         used = f"the decoder cannot tell one code from another, and the code says but {figure(case.rate)} nats"
     else:
@@ -37,18 +40,20 @@ def posterior_collapse(case: Case) -> Finding | str | None:
         f"Posterior collapse: {used} of an example. Reconstructions are all alike, though the data hang together in "
         f"{count(hangs.directions, 'direction')} beyond chance.",
         {"active": case.active, "latents": latents, "rate": case.rate, "directions": hangs.directions},
-        louder(case),
+        number="rate",
+        cure=louder(case),
     )
 
 
-def decoder_ignores_code(case: Case) -> Finding | str | None:
+def decoder_ignores_code(case: Case) -> Finding | Well | None:
     """Shown the codes of ten examples, the decoder's likelihood does not tell which one is the example's own.
 
     Told from guessing by three standard errors.
     """
     picked, error = case.line_up
     if case.read:
-        return f"the decoder picks the right of ten codes {percent(picked)} of the time"
+        words = f"the decoder picks the right of ten codes {percent(picked)} of the time"
+        return Well(words, {"picked": picked, "error": error})
     if not case.structure.directions:
         return None
     return Finding(
@@ -58,11 +63,12 @@ def decoder_ignores_code(case: Case) -> Finding | str | None:
         f"{percent(picked)} of the time, and guessing gives {percent(case.guess)}. The code costs {figure(case.rate)} "
         "nats for nothing.",
         {"picked": picked, "error": error, "guessing": case.guess, "rate": case.rate},
-        _heard(case),
+        number="picked",
+        cure=_heard(case),
     )
 
 
-def over_regularised(case: Case) -> Finding | str | None:
+def over_regularised(case: Case) -> Finding | Well | None:
     """Reconstructions tell less than half of what hangs together in the data.
 
     What they tell is the share of the variance that their errors leave; what there is, the share that the leading
@@ -75,7 +81,7 @@ def over_regularised(case: Case) -> Finding | str | None:
     if not there:
         return None
     if told >= there / 2:
-        return f"reconstructions tell {percent(told)} of the variance"
+        return Well(f"reconstructions tell {percent(told)} of the variance", {"told": told})
     return Finding(
         "over_regularised",
         "serious",
@@ -83,11 +89,12 @@ def over_regularised(case: Case) -> Finding | str | None:
         f"through them hold {percent(there)} beyond chance. The code costs {figure(case.rate)} nats, and more would "
         "pay.",
         {"told": told, "there": there, "rate": case.rate},
-        louder(case),
+        number="told",
+        cure=louder(case),
     )
 
 
-def under_regularised(case: Case) -> Finding | str | None:
+def under_regularised(case: Case) -> Finding | Well | None:
     """Less than half of what draws of the prior lie near to has a code of an example near.
 
     Near is the distance of a draw to its fifth neighbour among other draws; as many draws of the prior come near to
@@ -100,7 +107,7 @@ def under_regularised(case: Case) -> Finding | str | None:
     first, second = (array(space.prior(len(pool), pool.given).sample()) for _ in range(2))
     near, others = (float(neighbourhoods(first, one, error=False)[0][3]) for one in (codes, second))
     if near >= others / 2:
-        return f"codes lie where the prior draws ({percent(near)})"
+        return Well(f"codes lie where the prior draws ({percent(near)})", {"near": near})
     made, again = case.met["samples"].coverage, case.met["reconstructions"].coverage
     return Finding(
         "under_regularised",
@@ -109,7 +116,8 @@ def under_regularised(case: Case) -> Finding | str | None:
         f"and of draws like it {percent(others)} would. New samples come from places no example taught: they cover "
         f"{percent(made)} of the data, reconstructions {percent(again)}.",
         {"near": near, "of_prior": others, "rate": case.rate, "samples": made, "reconstructions": again},
-        _quieter(case),
+        number="near",
+        cure=_quieter(case),
     )
 
 

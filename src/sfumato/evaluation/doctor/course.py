@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sfumato.evaluation.doctor.case import SURE, Case
-from sfumato.evaluation.doctor.finding import Finding
+from sfumato.evaluation.doctor.finding import Finding, Well
 from sfumato.evaluation.doctor.words import count, figure, percent
 from sfumato.models._model import END
 from sfumato.training import schedules
@@ -21,7 +21,7 @@ LATE = 0.25
 """Of a gain that dies away exponentially, what the second half brings while a tenth is still to come."""
 
 
-def exploding_steps(case: Case) -> Finding | str | None:
+def exploding_steps(case: Case) -> Finding | Well | None:
     """Losses that are not finite, a model worse than untrained, or a validation that lost all that had been gained.
 
     Worse also on what it learned from, or it was learned by heart.
@@ -42,7 +42,9 @@ def exploding_steps(case: Case) -> Finding | str | None:
             "serious",
             f"Exploding steps: {happened}, at a learning rate of {figure(lr)}.",
             {"skipped": case.skipped, "steps": last, "lr": lr},
-            cure,
+            number="skipped",
+            better="lower",
+            cure=cure,
         )
     learned, error = case.learned
     if learned < -SURE * error and not case.learned_by_heart:
@@ -52,10 +54,12 @@ def exploding_steps(case: Case) -> Finding | str | None:
             f"Exploding steps: training for {count(last, 'step')} at a learning rate of {figure(lr)} left the model "
             f"worse than it was before the first, by {figure(-learned)} nats per example.",
             {"learned": learned, "error": error, "steps": last, "lr": lr},
-            cure,
+            number="learned",
+            cure=cure,
         )
+    numbers = {"skipped": float(case.skipped), "learned": learned, "error": error, "lost": 0.0}
     if _adversarial(case):  # the loss of each player moves with the other
-        return "no step exploded"
+        return Well("no step exploded", numbers)
     steps, lost, gained = _lost(case, "valid")
     looks = len(steps)
     _, lost_in_training, gained_in_training = (one[:looks] for one in _lost(case, "train"))
@@ -70,12 +74,14 @@ def exploding_steps(case: Case) -> Finding | str | None:
             f"its best so far, more than all that training had gained by then ({figure(gained[worst])}), at a "
             f"learning rate of {figure(lr)}.",
             {"lost": float(lost[worst]), "gained": float(gained[worst]), "step": float(steps[worst]), "lr": lr},
-            cure,
+            number="lost",
+            better="lower",
+            cure=cure,
         )
-    return "no step exploded"
+    return Well("no step exploded", numbers)
 
 
-def adversary_wins(case: Case) -> Finding | str | None:
+def adversary_wins(case: Case) -> Finding | Well | None:
     """The discriminator's error is below what the VAE-GAN's authors let it fall to: it teaches the decoder nothing.
 
     The mean of the three costs −log Dis(x), −log(1 − Dis(x̃)), −log(1 − Dis(x_p)) over the last tenth of training. At
@@ -86,25 +92,30 @@ def adversary_wins(case: Case) -> Finding | str | None:
         return None
     cost = float(np.mean(costs[-max(1, len(costs) // 10) :])) / 3
     if cost >= 0.28:
-        return f"the discriminator can be fooled (cost {figure(cost)})"
+        return Well(f"the discriminator can be fooled (cost {figure(cost)})", {"cost": cost})
     return Finding(
         "adversary_wins",
         "serious",
         f"The discriminator wins: its cost is {figure(cost)} for each picture, where guessing costs "
         f"{figure(math.log(2))} and below 0.28 there is nothing for the decoder to learn from it.",
         {"cost": cost, "guessing": math.log(2)},
-        case.first({"equilibrium": True}, {"adversary": "non_saturating"}, {"gamma": min(4 * case.model.gamma, 1.0)}),
+        number="cost",
+        cure=case.first(
+            {"equilibrium": True}, {"adversary": "non_saturating"}, {"gamma": min(4 * case.model.gamma, 1.0)}
+        ),
     )
 
 
-def too_short(case: Case) -> Finding | str | None:
+def too_short(case: Case) -> Finding | Well | None:
     """The second half of the training, by the learning rate spent, still brought a quarter of all that it brought.
 
     Of what dies away exponentially, that leaves a tenth to come. The gain must also exceed two standard errors of the
     bound, or nobody could measure it. Against an adversary the bound says nothing of progress.
     """
-    if not case.lines or case.stop == "patience":
+    if not case.lines:
         return None
+    if case.stop == "patience":
+        return Well("training ended as validation got no better", {"late": 0.0, "steps": case.lines[-1]["step"]})
     last = int(case.lines[-1]["step"])
     settings = Settings(**case.told["training"])
     total = total_steps(settings, steps_per_epoch(len(case.subject.data.train), settings.batch_size or 1))
@@ -124,7 +135,12 @@ def too_short(case: Case) -> Finding | str | None:
         else:
             return None
         return Finding(
-            "too_short", "serious", f"Too short a training: {why}.", {"steps": last, "default": planned}, cure
+            "too_short",
+            "serious",
+            f"Too short a training: {why}.",
+            {"steps": last, "default": planned},
+            number="steps",
+            cure=cure,
         )
     spent = np.cumsum([schedules.factor(settings.schedule, step, total, settings.lr_warmup) for step in range(last)])
     if case.stop == "" and last < total:  # loaded, and ended by patience, time or a hand: nobody knows which
@@ -135,15 +151,17 @@ def too_short(case: Case) -> Finding | str | None:
     late, gained = middle - best, case.course(whole=True)[1][0] - best
     noise = _spread(case) / math.sqrt(len(case.held_out))
     if late < LATE * gained or late < 2 * noise:
-        return "training ran its course"
+        return Well(_ended(case, settings, last, total), {"late": late, "error": noise, "steps": last})
     share = late / gained if gained > late else 1.0
     return Finding(
         "too_short",
         "minor",
         f"Too short a training: the second half still brought {figure(late)} nats, {percent(share)} of all that "
         f"{count(last, 'step')} brought.",
-        {"late": late, "gained": gained, "steps": last, "default": planned},
-        cure,
+        {"late": late, "error": noise, "gained": gained, "steps": last, "default": planned},
+        number="late",
+        better="lower",
+        cure=cure,
     )
 
 
@@ -158,8 +176,18 @@ def _out_of_time(case: Case, settings: Settings, last: int, total: int) -> Findi
         "serious",
         f"Too short a training: its time was up after {last:,} of the {total:,} steps planned.",
         {"steps": last, "planned": total},
-        case.first({"max_time": wanted}),
+        number="steps",
+        cure=case.first({"max_time": wanted}),
     )
+
+
+def _ended(case: Case, settings: Settings, last: int, total: int) -> str:
+    """What ended a training after which little was to come."""
+    if last >= total:
+        return "training ran its course"
+    timely = float(case.lines[-1]["seconds"]) >= 0.9 * seconds(settings.max_time)
+    why = "its time was up" if case.stop == "max_time" or timely else "it was stopped"
+    return f"{why} after {last:,} of {total:,} steps, when little was still to come"
 
 
 def _settles(model: Any) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sfumato.distributions import Bernoulli, Columns, Distribution, Normal, Scaled
 from sfumato.evaluation.doctor.case import Case
-from sfumato.evaluation.doctor.finding import Finding
+from sfumato.evaluation.doctor.finding import Finding, Well
 from sfumato.evaluation.doctor.words import figure, percent
 from sfumato.evaluation.subject import array
 from sfumato.networks.heads_base import LOG_SCALE_FLOOR
@@ -19,7 +19,7 @@ FACTOR = 2.0
 """A deviation that is wrong by this costs 0.3 nats for each value (½(r − 1 − log r) at r = ¼)."""
 
 
-def scale_at_floor(case: Case) -> Finding | str | None:
+def scale_at_floor(case: Case) -> Finding | Well | None:
     """A learned σ lies where only its bound holds it: its raw value is below the floor, log σ ≤ −6 + log 2."""
     found = _normal(case)
     if found is None or case.options["likelihood"] == "mse":
@@ -28,7 +28,8 @@ def scale_at_floor(case: Case) -> Finding | str | None:
     lowest = array(normal.log_scale.reshape(-1, *normal.log_scale.shape[-1:]).amax(0))
     low = lowest <= LOG_SCALE_FLOOR + math.log(2)
     if not low.any():
-        return f"σ is {figure(float(np.exp(lowest.min())))} or more"
+        sigma = float(np.exp(lowest.min()))
+        return Well(f"σ is {figure(sigma)} or more", {"at_floor": 0.0, "sigma": sigma})
     kind = "columns" if case.spec.entries == len(lowest) else "channels"
     which = f"{int(low.sum())} of {len(low)} {kind}" if len(low) > 1 else "the data"
     return Finding(
@@ -38,11 +39,13 @@ def scale_at_floor(case: Case) -> Finding | str | None:
         "predicted all but exactly, so they repeat, are rounded, or follow from others. A density of such values grows "
         "without end, and drowns the rest.",
         {"at_floor": int(low.sum()), "of": len(low), "sigma": float(np.exp(lowest.min()))},
-        case.first({"likelihood": "cells"} if case.subject.schema.kind == "table" else {}),
+        number="at_floor",
+        better="lower",
+        cure=case.first({"likelihood": "cells"} if case.subject.schema.kind == "table" else {}),
     )
 
 
-def scale_mismatched(case: Case) -> Finding | str | None:
+def scale_mismatched(case: Case) -> Finding | Well | None:
     """σ = 1 is fixed (the squared error), and the residuals deviate by less than half or more than twice of that."""
     found = _normal(case)
     if found is None or case.options["likelihood"] != "mse":
@@ -51,9 +54,9 @@ def scale_mismatched(case: Case) -> Finding | str | None:
     squares = (x - normal.mean).square()
     squares = squares[mask] if mask is not None else squares
     sigma = float(squares.double().mean().sqrt())
-    if 1 / FACTOR <= sigma <= FACTOR:
-        return f"σ = 1 fits ({figure(sigma)})"
     saved = 0.5 * (sigma**2 - 1 - 2 * math.log(sigma)) * case.spec.entries
+    if 1 / FACTOR <= sigma <= FACTOR:
+        return Well(f"σ = 1 fits ({figure(sigma)})", {"saved": saved})
     return Finding(
         "scale_mismatched",
         "serious",
@@ -61,11 +64,13 @@ def scale_mismatched(case: Case) -> Finding | str | None:
         f"code is underpaid for what it says, and samples are too noisy. A learned σ is worth {figure(saved)} nats per "
         "example, before anything else changes.",
         {"sigma": sigma, "saved": saved},
-        case.first({"likelihood": "gaussian"}),
+        number="saved",
+        better="lower",
+        cure=case.first({"likelihood": "gaussian"}),
     )
 
 
-def not_binary(case: Case) -> Finding | str | None:
+def not_binary(case: Case) -> Finding | Well | None:
     """A Bernoulli likelihood of values that are no draws of 0 and 1: they deviate by less than half of p(1 − p)."""
     p, batch = _decoded(case)
     bernoulli = p.base if isinstance(p, Scaled) else p
@@ -77,14 +82,15 @@ def not_binary(case: Case) -> Finding | str | None:
     ratio = float(there / claimed)
     grey = float(((x > 0) & (x < 1)).double().mean())
     if ratio >= 0.5 or grey == 0:
-        return "values scatter as 0/1 draws do"
+        return Well("values scatter as 0/1 draws do", {"scatter": ratio})
     return Finding(
         "not_binary",
         "minor",
         f"The Bernoulli likelihood is for values of 0 and 1, and {percent(grey)} of these lie between. They scatter "
         f"by {percent(ratio)} of what it says, so scores are no log-likelihoods and samples are speckled.",
         {"scatter": ratio, "between": grey},
-        case.first({"likelihood": "gaussian", "binarise": "auto"}, {"likelihood": "gaussian"}),
+        number="scatter",
+        cure=case.first({"likelihood": "gaussian", "binarise": "auto"}, {"likelihood": "gaussian"}),
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sfumato.evaluation.doctor.case import SURE, Case
 from sfumato.evaluation.doctor.code import louder
-from sfumato.evaluation.doctor.finding import Finding
+from sfumato.evaluation.doctor.finding import Finding, Well
 from sfumato.evaluation.doctor.words import count, percent
 from sfumato.evaluation.subject import array, classes, labels_at, some
 
@@ -18,7 +18,7 @@ EXPECTED = 10.0
 """A class that samples should hold this often, and hold never, is missing: chance leaves one out e⁻¹⁰ of the time."""
 
 
-def low_variety(case: Case) -> Finding | str | None:
+def low_variety(case: Case) -> Finding | Well | None:
     """Samples reach less than half of what as many real examples reach, by coverage and by recall.
 
     One alone may be low of samples that are scattered too wide, the other of samples that are blurred; both are if
@@ -26,7 +26,8 @@ def low_variety(case: Case) -> Finding | str | None:
     """
     real, made, again = (case.met[name] for name in ("real", "samples", "reconstructions"))
     if made.coverage >= real.coverage / 2 or made.recall >= real.recall / 2:
-        return f"samples cover {percent(made.coverage)} of the data (real ones {percent(real.coverage)})"
+        words = f"samples cover {percent(made.coverage)} of the data (real ones {percent(real.coverage)})"
+        return Well(words, {"samples": made.coverage})
     decoder = again.coverage < real.coverage / 2 and again.recall < real.recall / 2
     where = "what it reconstructs is no more varied" if decoder else f"reconstructions near {percent(again.coverage)}"
     return Finding(
@@ -41,11 +42,12 @@ def low_variety(case: Case) -> Finding | str | None:
             "recall": made.recall,
             "recall_of_real": real.recall,
         },
-        _varied(case, decoder),
+        number="samples",
+        cure=_varied(case, decoder),
     )
 
 
-def classes_missing(case: Case) -> Finding | str | None:
+def classes_missing(case: Case) -> Finding | Well | None:
     """A class that samples should hold ten times is among them never, as told by trees grown on real examples."""
     data = case.subject.data.train
     index = some(len(data), case.most, case.subject.seed)
@@ -65,19 +67,21 @@ def classes_missing(case: Case) -> Finding | str | None:
         place for place in range(len(names)) if share[place] * len(case.samples) >= EXPECTED and not found[place]
     ]
     if not missing:
-        return f"all {int((share > 0).sum())} classes come up in samples"
+        return Well(f"all {int((share > 0).sum())} classes come up in samples", {"missing": 0.0})
     listed = f"class{'es' if len(missing) > 1 else ''} " + ", ".join(names[place] for place in missing)
     return Finding(
         "classes_missing",
         "serious",
         f"Among {count(len(case.samples), 'sample')} there is none of {listed}, where the data would have "
         f"{share[missing].sum() * len(case.samples):.0f}.",
-        {names[place]: 0.0 for place in missing} | {"told_on_reconstructions": float(told[missing].sum())},
-        _varied(case, not told[missing].all()),
+        {"missing": len(missing), "told_on_reconstructions": float(told[missing].sum())},
+        number="missing",
+        better="lower",
+        cure=_varied(case, not told[missing].all()),
     )
 
 
-def conditions_ignored(case: Case) -> Finding | str | None:
+def conditions_ignored(case: Case) -> Finding | Well | None:
     """What was asked for is not what comes: less than half of what trees tell of a condition on real examples.
 
     Trees are grown to tell a condition from an example. Above guessing they are right by so much on real examples,
@@ -103,13 +107,14 @@ def conditions_ignored(case: Case) -> Finding | str | None:
     if not numbers:
         return None
     if not ignored:
-        return f"samples show what was asked for ({', '.join(said)} of what real ones show)"
+        return Well(f"samples show what was asked for ({', '.join(said)} of what real ones show)", numbers)
     return Finding(
         "conditions_ignored",
         "serious",
         f"Conditions are ignored: of what real examples show of a condition, samples show {', '.join(ignored)}.",
         numbers,
-        case.first(
+        number=min(numbers, key=numbers.__getitem__),
+        cure=case.first(
             {"condition_dropout": 0.1} if case.options.get("condition_dropout", 0.0) > 0.3 else {},
             {"prior": "learned"},
             {"beta": 1.0} if case.options.get("beta", 1.0) > 1 and "codebook" not in case.options else {},
@@ -140,7 +145,7 @@ def told_by_trees(
     return float(np.corrcoef(guess, want[wanted])[0, 1]), float(1 / np.sqrt(n))
 
 
-def copies(case: Case) -> Finding | str | None:
+def copies(case: Case) -> Finding | Well | None:
     """A quarter of the samples lie closer to one training example than 95% of held-out examples do.
 
     Close is the distance to the nearest training example over that to the second nearest: a copy is near one alone
@@ -156,14 +161,16 @@ def copies(case: Case) -> Finding | str | None:
     bar = float(np.quantile(real, 0.05))
     share = float((made < bar).mean())
     if share <= 0.25 or bar == 0:
-        return "samples are no copies"
+        return Well("samples are no copies", {"share": share})
     return Finding(
         "copies",
         "serious",
         f"Samples copy training examples: {percent(share)} of them lie closer to a single one than 95% of held-out "
         "examples do.",
         {"share": share, "chance": 0.05},
-        case.first(case.smaller),
+        number="share",
+        better="lower",
+        cure=case.first(case.smaller),
     )
 
 

@@ -11,7 +11,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from torch import Tensor
 
 from sfumato.evaluation.doctor.case import SURE, Case
-from sfumato.evaluation.doctor.finding import Finding
+from sfumato.evaluation.doctor.finding import Finding, Well
 from sfumato.evaluation.doctor.words import figure, percent
 
 HALFWAY = 0.75
@@ -24,7 +24,7 @@ FEW = 20
 ROWS = 1 << 16
 
 
-def memorising(case: Case) -> Finding | str | None:
+def memorising(case: Case) -> Finding | Well | None:
     """The bound alone tells training examples from held-out ones, in three of four pairs.
 
     The share of pairs, one of each, in which the training example has the better bound (Mann and Whitney 1947): one
@@ -36,21 +36,24 @@ def memorising(case: Case) -> Finding | str | None:
     share, error = _apart(test, train)
     gap = float(test.mean() - train.mean())
     if share < HALFWAY or share - SURE * error < 0.5:
-        return f"nothing was learned by heart (told apart in {percent(share)} of pairs)"
+        words = f"nothing was learned by heart (told apart in {percent(share)} of pairs)"
+        return Well(words, {"pairs": share, "error": error})
     return Finding(
         "memorising",
         "serious" if share > NEARLY else "minor",
         f"Memorising: training examples score {figure(gap)} nats better than held-out ones, and the score alone tells "
         f"one from the other in {percent(share)} of pairs (chance: 50%).",
         {"pairs": share, "error": error, "gap": gap},
-        case.first(
+        number="pairs",
+        better="lower",
+        cure=case.first(
             {"split": (0.8, 0.1, 0.1)} if not len(case.subject.data.valid) else {},
             case.smaller,
         ),
     )
 
 
-def shifted_parts(case: Case) -> Finding | str | None:
+def shifted_parts(case: Case) -> Finding | Well | None:
     """Held-out examples are of another distribution than training ones: trees tell them apart in three of four pairs.
 
     Trees are grown on half of each, and asked of the other half. A category that no other training example has is
@@ -68,7 +71,7 @@ def shifted_parts(case: Case) -> Finding | str | None:
     trees.fit(x, y)
     share, error = _apart(*(trees.predict_proba(one[1::2])[:, 1] for one in (test, train)))
     if share < HALFWAY or share - SURE * error < 0.5:
-        return f"the {case.subject.part} is like the training part"
+        return Well(f"the {case.subject.part} is like the training part", {"pairs": share, "error": error})
     return Finding(
         "shifted_parts",
         "serious",
