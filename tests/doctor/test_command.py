@@ -12,8 +12,8 @@ import sfumato
 from sfumato.cli.doctor import _unit, in_short, text
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure
-from sfumato.evaluation.doctor import HEALTHY, Finding
-from sfumato.evaluation.doctor.cures import free
+from sfumato.evaluation.doctor import HEALTHY, Finding, Well
+from sfumato.evaluation.doctor.cures import command, free
 from sfumato.studies import cure
 from sfumato.studies.cure import Change, Cured, cures_of
 
@@ -118,9 +118,57 @@ def test_what_was_changed_in_number_is_told_with_both_units():
 
 
 @pytest.mark.parametrize(
-    ("after", "words"), [(11.8, "It helped in part: the −ELBO came from 12.8 to 11.8"), (12.8, "It did")]
+    ("after", "words"),
+    [(11.8, "It did not help: too short is there still. The −ELBO came from 12.8"), (12.8, "It did")],
 )
-def test_a_better_bound_is_said_though_the_finding_stays(after, words):
+def test_a_better_bound_is_said_though_the_finding_stays_but_is_not_what_was_to_be_cured(after, words):
     found = [Finding("too_short", "serious", "Too short.")]
     bounds = [Measure("−ELBO", value, "", "", error=0.1, better="lower") for value in (12.8, after)]
     assert Cured({}, None, None, (found, found), [Change(*bounds)]).words.startswith(words)
+
+
+LOST = Finding("dependence_lost", "serious", "Lost.", {"kept": 0.3, "error": 0.02}, number="kept")
+WELL = Finding(HEALTHY, "healthy", "Looks well.")
+
+
+@pytest.mark.parametrize(
+    ("after", "again", "helped", "words"),
+    [
+        ([WELL], Well("", {"kept": 0.9}), True, "It helped: dependence lost is gone (kept: 0.3, then 0.9)."),
+        (
+            [LOST],
+            Well("", {"kept": 0.45}),
+            False,
+            "It helped in part: dependence lost is less (kept: 0.3, then 0.45), and",
+        ),
+        # Another finding explains it, so that it is not told: that is no cure.
+        (
+            [Finding("too_short", "minor", "")],
+            LOST,
+            False,
+            "It did not help: dependence lost is not found any more, but",
+        ),
+        ([WELL], Well("", {"kept": 0.31}), False, "It did not help: dependence lost is not found any more, but"),
+        # Of a condition there is nothing to lose.
+        ([WELL], None, True, "It helped: dependence lost is gone."),
+        (
+            [Finding("memorising", "serious", "")],
+            Well("", {"kept": 0.9}),
+            False,
+            "It helped in part: dependence lost is less (kept: 0.3, then 0.9), and memorising is there now.",
+        ),
+    ],
+)
+def test_a_cure_helped_only_if_the_number_it_was_for_became_better(after, again, helped, words):
+    found = Cured({}, None, None, ([LOST], after), [], again)
+    assert found.helped is helped
+    assert found.words.startswith(words)
+
+
+def test_a_cure_by_another_model_is_typed_and_taken_whole():
+    rare = Finding("rare_class_lost", "serious", "", cure={"given": ("kind",)}, model="cvae")
+    other = Finding("too_short", "minor", "", cure={"epochs": 3})
+    assert cures_of([rare, other]) == {"given": ("kind",)}
+    assert command(rare.cure, "runs/a", "b", "cvae") == (
+        "sfumato fit --config runs/a/config.toml --model cvae --given kind --run b"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sfumato.cli.flags import WHOLE
-from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table
+from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table, with_error
 from sfumato.cli.use import Given, _load, _named, _read, _save, conditions
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def score(
         columns = {"score": scores, "log_density": densities}
         _save(columns, out.out, {"row": np.arange(len(scores)) + 1} | named)
     told = {"score": _mean(scores), "log-density": _mean(densities)}
-    spoken = [f"mean {name} {number(mean)} ± {number(error, 2)}" for name, (mean, error) in told.items()]
+    spoken = [f"mean {name} {with_error(mean, error)}" for name, (mean, error) in told.items()]
     text = [
         f"{len(scores)} examples: {', '.join(spoken)} nats (standard error), the log-density {UNIT}",
         "Least likely:",

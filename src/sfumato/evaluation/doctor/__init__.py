@@ -46,27 +46,24 @@ CHECKS: tuple[Check, ...] = (
 )
 """The most basic first: what comes before may be the cause of what comes after."""
 
-_WITHOUT_CODE = (
-    "decoder_ignores_code",
-    "over_regularised",
-    "low_variety",
-    "classes_missing",
-    "conditions_ignored",
-    "latents_carry_condition",
-)
+_LOST = ("dependence_lost", "rare_class_lost")
+_NOT_MADE = ("low_variety", "classes_missing", "conditions_ignored", *_LOST)
+_WITHOUT_CODE = ("decoder_ignores_code", "over_regularised", *_NOT_MADE, "latents_carry_condition")
 CAUSES: dict[str, tuple[str, ...]] = {
     "exploding_steps": tuple(check.__name__ for check in CHECKS[1:]),
     "scale_mismatched": ("posterior_collapse", *_WITHOUT_CODE),
     "adversary_wins": ("too_short", "under_regularised", *_WITHOUT_CODE),
-    "shifted_parts": ("memorising", "low_variety", "copies"),
+    "shifted_parts": ("memorising", "low_variety", "dependence_lost", "copies"),
+    "too_short": _LOST,
     "posterior_collapse": _WITHOUT_CODE,
     "decoder_ignores_code": _WITHOUT_CODE[1:],
-    "under_regularised": ("low_variety", "classes_missing", "conditions_ignored"),
-    "code_prior_lost": ("low_variety", "classes_missing", "conditions_ignored"),
-    "over_regularised": ("low_variety", "classes_missing"),
-    "conditions_ignored": ("latents_carry_condition",),
+    "under_regularised": _NOT_MADE,
+    "code_prior_lost": _NOT_MADE,
+    "over_regularised": ("low_variety", "classes_missing", *_LOST),
+    "conditions_ignored": ("latents_carry_condition", "dependence_lost"),
     "memorising": ("copies",),
-    "classes_missing": ("low_variety",),
+    "classes_missing": ("low_variety", "rare_class_lost"),
+    "low_variety": _LOST,
 }
 """What one sickness brings with it is not told beside it."""
 

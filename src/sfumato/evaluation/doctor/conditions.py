@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.evaluation.doctor.case import SURE, Case
-from sfumato.evaluation.doctor.finding import Finding
+from sfumato.evaluation.doctor.finding import Finding, Well
 from sfumato.evaluation.doctor.made import told_by_trees
 from sfumato.evaluation.doctor.words import percent
 
@@ -18,7 +18,7 @@ KEPT = 0.5
 """A change of which less than this part comes through, of what real examples show, has not come through."""
 
 
-def latents_carry_condition(case: Case) -> Finding | str | None:
+def latents_carry_condition(case: Case) -> Finding | Well | None:
     """A probe tells a condition from codes, and decoding them under another value does not show that value.
 
     The probe and the judge are trees, grown on one half of the examples: on codes, and on the examples themselves. Both
@@ -36,6 +36,7 @@ def latents_carry_condition(case: Case) -> Finding | str | None:
     changed: list[str] = []
     carried: list[str] = []
     numbers: dict[str, float] = {}
+    shown: dict[str, float] = {}
     for place, (field, name) in enumerate(zip(spec, names, strict=True)):
         category, seed = field.kind == "category", case.subject.seed
         seen, noise = told_by_trees(category, x, train.given, real, test.given, place, seed)
@@ -45,20 +46,23 @@ def latents_carry_condition(case: Case) -> Finding | str | None:
         asked = _exchanged(test.given, place, seed)
         made = case.vectors.of(_decoded(case, test, asked))
         kept = told_by_trees(category, x, train.given, made, asked, place, seed)[0] / seen
+        shown[name] = kept
         if kept >= KEPT or probed <= SURE * error:
             changed.append(f"{name} {percent(max(kept, 0.0))}")
             continue
         carried.append(f"{name} (told from codes {_above(probed, error, category)}; {percent(max(kept, 0.0))} shown)")
         numbers |= {name: kept, f"{name}_probe": probed, f"{name}_probe_error": error}
     if not carried:
-        return f"examples can be shown under other conditions ({', '.join(changed)})" if changed else None
+        words = f"examples can be shown under other conditions ({', '.join(changed)})"
+        return Well(words, shown) if changed else None
     return Finding(
         "latents_carry_condition",
         "minor",
         f"Latents carry the condition: decoded under another value, examples do not change to it, for their codes say "
         f"the old one: {', '.join(carried)}. What is sampled to order is not concerned.",
         numbers,
-        case.first(
+        number=min((name for name in shown if name in numbers), key=shown.__getitem__),
+        cure=case.first(
             {"prior": "standard"} if case.options.get("prior") == "learned" else {},
             {"beta": 2 * max(case.options.get("beta", 1.0), 1.0)} if "prior" in case.options else {},
             {"latent_dim": max(case.model.code_size // 2, 2)} if case.model.code_size > 2 else {},

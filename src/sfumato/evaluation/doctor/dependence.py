@@ -14,14 +14,14 @@ from sfumato.evaluation.dependence import Pair, pairs, share_kept, with_real_sha
 from sfumato.evaluation.doctor.case import SURE, Case
 from sfumato.evaluation.doctor.code import louder
 from sfumato.evaluation.doctor.finding import Finding, Well
-from sfumato.evaluation.doctor.parts import HALFWAY
+from sfumato.evaluation.doctor.parts import NEARLY
 from sfumato.evaluation.doctor.words import percent
 from sfumato.evaluation.drawn import MADE, TEST, TRAIN
 from sfumato.evaluation.judges import Inputs, inputs
 from sfumato.evaluation.tables import real_apart, samples_apart
 
-STRONG = 0.5
-"""An association by which one column tells a quarter of another's spread."""
+STRONG = 0.4
+"""An association by which one column tells a sixth of another's spread."""
 CHANCE = 1e-3
 """How often chance may have any of all pairs, or of all classes, called lost."""
 FEWEST = 40
@@ -38,21 +38,23 @@ JUDGED_QUICKLY, JUDGED = 700, 2000
 def dependence_lost(case: Case) -> Finding | Well | None:
     """Columns hang together less in samples than in real rows, by pairs of them or by all of them at once.
 
-    By pairs: a strong association of real rows (½ or more) is less than half as strong in samples; or less than half of
-    all associations is kept. By all at once: trees tell samples from real rows in three of four pairs, though samples
-    were given the real distribution of each column by itself, and tell real rows from real rows that much less well.
-    Each by more than its error: three standard errors, or as many as chance needs for so many pairs.
+    By pairs: a strong association of real rows (0.4 or more) is less than half as strong in samples; or less than half
+    of all associations is kept. By all at once: samples are given the real distribution of each column by itself, and
+    trees tell them from real rows all but always, in nine of ten pairs, or as well as if their columns were
+    independent; and real rows from real rows much less well. Each by more than its error: three standard errors, or as
+    many as chance needs for so many pairs.
     """
     if len(case.columns) < 2 or min(len(case.drawn.made), len(case.drawn.train)) < FEWEST:
         return None
     found = pairs([_joined(column) for column in case.columns])
-    sure = float(norm.isf(CHANCE / max(len(found), 1)))
-    found = [pair for pair in found if pair.is_beyond_chance(sure)]
-    kept = share_kept(found)
-    lost = sorted((pair for pair in found if pair.is_lost(sure)), key=lambda pair: pair.kept - abs(pair.real))
-    if lost and (kept < 0.5 or any(abs(pair.real) >= STRONG for pair in lost)):
-        return _by_pairs(case, lost, len(found), kept)
-    return _at_once(case, kept, len(found))
+    chance = CHANCE / max(len(found), 1)
+    sure = float(norm.isf(chance))
+    found = [pair for pair in found if pair.by_chance < chance]
+    kept, error = share_kept(found)
+    worst = sorted((pair for pair in found if pair.is_lost(sure)), key=lambda pair: pair.kept - abs(pair.real))
+    if kept + SURE * error < 0.5 or any(abs(pair.real) >= STRONG for pair in worst):
+        return _by_pairs(case, worst, len(found), {"kept": kept, "error": error})
+    return _at_once(case, {"kept": kept} | {_called(pair): pair.kept for pair in found})
 
 
 def _joined(column: Aligned) -> Column:
@@ -61,44 +63,64 @@ def _joined(column: Aligned) -> Column:
     return Column(column.name, real, column.values[MADE], column.levels)
 
 
-def _by_pairs(case: Case, lost: Sequence[Pair], beyond: int, kept: float) -> Finding:
-    listed = "; ".join(f"{' and '.join(pair.names)} {pair.made:.2f} for {pair.real:.2f}" for pair in lost[:LISTED])
-    more = f"; and {len(lost) - LISTED} more" if len(lost) > LISTED else ""
+def _by_pairs(case: Case, lost: Sequence[Pair], beyond: int, numbers: dict[str, float]) -> Finding:
+    number = "kept"
+    if numbers["kept"] + SURE * numbers["error"] >= 0.5:
+        number = _called(lost[0])
+        numbers = numbers | {number: lost[0].kept, "error": lost[0].made_error}
+    named = [f"{' and '.join(pair.names)} {pair.made:.2f} for {pair.real:.2f}" for pair in lost[:LISTED]]
+    named += [f"{len(lost) - LISTED} more"] if len(lost) > LISTED else []
+    listed = f" ({'; '.join(named)})" if named else ""
     return Finding(
         "dependence_lost",
         "serious",
         f"Dependence is lost: of {beyond} pairs of columns that hang together in real rows, {len(lost)} "
-        f"{'is' if len(lost) == 1 else 'are'} less than half as strong in samples ({listed}{more}). Over all pairs "
-        f"{percent(kept)} is kept. Each column by itself may look right.",
-        {"kept": kept, "pairs_lost": len(lost), "pairs": beyond},
-        number="kept",
+        f"{'is' if len(lost) == 1 else 'are'} for sure less than half as strong in samples{listed}. Over all pairs "
+        f"{percent(numbers['kept'])} is kept. Each column by itself may look right.",
+        numbers | {"pairs_lost": len(lost), "pairs": beyond},
+        number=number,
         cure=tighter(case),
     )
 
 
-def _at_once(case: Case, kept: float, beyond: int) -> Finding | Well:
+def _called(pair: Pair) -> str:
+    return " × ".join(pair.names)
+
+
+def _at_once(case: Case, known: dict[str, float]) -> Finding | Well:
     rows = _shaped(case)
     most = JUDGED_QUICKLY if case.quick else JUDGED
     train, test, made = (x[:most] for x in rows.sets)
     how: dict[str, Any] = {"categories": rows.categories, "seed": case.subject.seed}
     apart = samples_apart(test, made, train, **how)
-    numbers = {"kept": kept, "told_apart": apart.value, "error": apart.error}
-    if apart.value >= HALFWAY and apart.value - SURE * apart.error > 0.5:
+    numbers = known | {"told_apart": apart.value, "error": apart.error}
+    noticed = apart.value - SURE * apart.error > 0.5
+    if noticed and apart.value < NEARLY:
+        random = np.random.default_rng(case.subject.seed)
+        numbers["independent"] = samples_apart(test, random.permuted(made, axis=0), train, **how).value
+    if noticed and apart.value - 0.5 >= NEARLY * (numbers.get("independent", 1.0) - 0.5):
         real = real_apart(test, train, apart.rows, **how)
-        if apart.value - real.value >= HALFWAY - 0.5:
-            return Finding(
-                "dependence_lost",
-                "serious",
-                f"Dependence is lost: trees tell samples from real rows in {percent(apart.value)} of pairs, and real "
-                f"rows from real rows in {percent(real.value)}, though samples were given the real distribution of "
-                "each column. What goes with what is not as it should be.",
-                numbers | {"real": real.value},
-                number="told_apart",
-                better="lower",
-                cure=tighter(case),
-            )
-    words = f"samples keep {percent(kept)} of how columns hang together in pairs, and " if beyond else "samples "
-    return Well(f"{words}are told from real rows in {percent(apart.value)} of pairs", numbers)
+        if apart.value - real.value > SURE * np.hypot(apart.error, real.error):
+            return _found_at_once(case, numbers | {"real": real.value})
+    kept = f"keep {percent(known['kept'])} of how columns hang together in pairs, and " if len(known) > 1 else ""
+    return Well(f"samples {kept}are told from real rows in {percent(apart.value)} of pairs", numbers)
+
+
+def _found_at_once(case: Case, numbers: dict[str, float]) -> Finding:
+    how = ""
+    if "independent" in numbers:
+        how = f", as well as if their columns were independent ({percent(numbers['independent'])})"
+    return Finding(
+        "dependence_lost",
+        "serious",
+        f"Dependence is lost: trees tell samples from real rows in {percent(numbers['told_apart'])} of pairs"
+        f"{how}, and real rows from real rows in {percent(numbers['real'])}, though samples were given the real "
+        "distribution of each column by itself. What goes with what is not as it should be.",
+        numbers,
+        number="told_apart",
+        better="lower",
+        cure=tighter(case),
+    )
 
 
 def _shaped(case: Case) -> Inputs:
