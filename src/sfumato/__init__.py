@@ -18,8 +18,9 @@ from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
     from sfumato.estimator import Autoencoder, fit, load
+    from sfumato.evaluation.against import evaluate
 
-__all__ = ["Autoencoder", "SfumatoError", "__version__", "fit", "load"]
+__all__ = ["Autoencoder", "SfumatoError", "__version__", "evaluate", "fit", "load"]
 
 
 if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
@@ -35,4 +36,8 @@ def __getattr__(name: str) -> Any:
         from sfumato import estimator
 
         return getattr(estimator, name)
+    if name == "evaluate":
+        from sfumato.evaluation.against import evaluate
+
+        return evaluate
     raise AttributeError(f"module 'sfumato' has no attribute {name!r}")

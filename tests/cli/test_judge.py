@@ -158,3 +158,27 @@ def test_few_examples_and_better_measures_are_pointed_out(cli, copy):
     said = cli("evaluate", copy, "--families", "bounds", "--quick")
     assert "The full measures of bounds that the run has stay in it" in said.err
     assert [one.to_dict() for one in evaluation.read(copy) or ()] == whole
+
+
+def test_samples_that_somebody_else_made_are_judged_without_a_run(cli, tmp_path):
+    random = np.random.default_rng(0)
+    for name in ("real", "made"):
+        rows = [f"{a:.3f},{a + 0.1 * b:.3f}" for a, b in random.normal(size=(60, 2))]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["a,b", *rows]), encoding="utf-8")
+    files = ("--real", tmp_path / "real.csv", "--made", tmp_path / "made.csv")
+    found = judge(cli, *files, "--quick")
+    assert {one["name"] for one in found["measures"]} >= {"precision", "column shapes", "pair trends"}
+    assert found == judge(cli, *files, "--quick")
+    said = cli("evaluate", *files, "--quick", "-o", tmp_path / "found.csv")
+    assert "column shapes" in said.out
+    assert "--holdout" in said.err
+    for told, words in (
+        (files[:2], "nothing to judge"),
+        ((*files, "--k", 5), "--k needs a model"),
+        (("run", *files), "leave out the run"),
+        ((*files[:3], tmp_path / "none.csv"), "no such file"),
+    ):
+        said = cli("evaluate", *told)
+        assert said.code == 2
+        assert words in said.err
+        assert len(said.err.strip().splitlines()) <= 3

@@ -24,10 +24,13 @@ Switch = Parameter(negative="", show_default=False)
 
 
 def evaluate(
-    run: str,
+    run: str | None = None,
     file: str | None = None,
     /,
     *,
+    real: Annotated[str | None, Parameter(metavar="FILE", show_default=False)] = None,
+    made: Annotated[str | None, Parameter(metavar="FILE", show_default=False)] = None,
+    holdout: Annotated[str | None, Parameter(metavar="FILE", show_default=False)] = None,
     families: Annotated[str | None, Parameter(metavar="NAME,NAME,…", show_default="all")] = None,
     k: Annotated[int | None, WHOLE, Parameter(name="--k", show_default="256 or fewer")] = None,
     samples: Annotated[int | None, WHOLE, Parameter(show_default="as many as learned from, up to 5000")] = None,
@@ -46,9 +49,15 @@ def evaluate(
     Judged by the test part of its own data, opened again from where they were, or by the rows of FILE. Without FILE
     the result is also kept in the run, as evaluation.json.
 
+    Without a run, --real and --made say how samples that somebody else made stand to real data, by all measures of
+    samples that need no model.
+
     Args:
         run: folder of a run, or its name under runs/
         file: file or folder of the kind the model was trained on, to be judged by instead
+        real: without a run, real data
+        made: without a run, samples of the same kind as the real data
+        holdout: real data that were kept from whoever made the samples; then also what samples give away of the others
         families: which measures, of bounds, samples, representation, disentanglement, codes, forecasts
         k: weighted draws of the code for the likelihood of each example; up to 5000 is usual in papers
         samples: examples drawn from the model for the measures of samples
@@ -60,12 +69,20 @@ def evaluate(
     """
     asked = _families(families)
     _act(asked, quick, factor, k, samples, annealing, target)
+    if run is None or real is not None or made is not None or holdout is not None:
+        others = {"--families": families, "--k": k, "--annealing": annealing, "--factor": factor}
+        _without_run(run, real, made, others)
     for flag, value, least in (("--k", k, 1), ("--samples", samples, 4), ("--annealing", annealing, 0)):
         if value is not None and value < least:
             raise SfumatoError(f"{flag} {value}: give {least} or more")
     if out.out is not None and out.out.suffix not in ENDINGS:
         raise SfumatoError(f"{out.out}: give it an ending .json or .csv")
     out.check()
+    if run is None:
+        _against(
+            real, made, holdout, {"samples": samples, "target": target, "seed": seed, "quick": quick}, explain, out, say
+        )
+        return
 
     from sfumato.estimator import load
     from sfumato.estimator.judging import Judged, judged
@@ -101,6 +118,36 @@ def evaluate(
         stayed = _keep(auto, found, asked, told | settings)
         if stayed:
             say.note(f"The full measures of {', '.join(stayed)} that the run has stay in it; these are not kept")
+    _tell(found, told, explain, out, say)
+
+
+def _without_run(run: str | None, real: str | None, made: str | None, others: dict[str, Any]) -> None:
+    """Refuse to judge a run and files at once, or neither, and options that need a model."""
+    if run is not None:
+        raise SfumatoError(f"{run}: a run is judged by itself; leave out the run, or --real, --made and --holdout")
+    if real is None or made is None:
+        raise SfumatoError("nothing to judge: name a run, or real data and samples as --real FILE --made FILE")
+    for flag, value in others.items():
+        if value:
+            raise SfumatoError(f"{flag} needs a model; leave it out with --real and --made")
+
+
+def _against(real: Any, made: Any, holdout: str | None, how: dict[str, Any], explain: bool, out: Out, say: Say) -> None:
+    """Judge samples that somebody else made."""
+    from sfumato.evaluation.against import evaluate
+
+    say.note(f"Judging {made} by {real if holdout is None else holdout}")
+    if holdout is None:
+        say.note(
+            "What samples give away of the real data is not judged: that takes --holdout, data kept from their maker"
+        )
+    found = evaluate(real, made, holdout=holdout, **how)
+    told = {"real": real, "made": made, "holdout": holdout, "seed": how["seed"], "quick": how["quick"]}
+    _tell(found, told, explain, out, say)
+
+
+def _tell(found: Sequence[Measure], told: dict[str, Any], explain: bool, out: Out, say: Say) -> None:
+    """Write the measures where that is asked for, and say them."""
     if out.out is not None:
         _save(found, told, out.out)
     lines = [_text(found, explain)]
@@ -234,8 +281,11 @@ def _text(found: Sequence[Measure], explain: bool) -> str:
 
 
 def _row(one: Measure) -> list[str]:
+    from sfumato.evaluation.measure import rounded
+
     value = with_error(one.value, one.error)
     known = ""
     if one.reference is not None:
-        known = f"({number(one.reference)}: {one.reference_is})"
+        reference = (rounded(one.reference, one.error) or (number(one.reference),))[0]
+        known = f"({reference}: {one.reference_is})"
     return [one.name, value, " ".join(part for part in (one.unit, known) if part)]

@@ -202,6 +202,23 @@ class TableSchema(Schema):
             SfumatoError: if a column is missing, or holds a value it cannot take.
         """
         where = f"{source}: " if isinstance(source, str | Path) else ""
+        table = self.select(source, need_x=need_x)
+        absent = [column.name for column in self._given if column.name not in table.column_names]
+        try:
+            notes = [f"condition {name!r} has no column; it is left out" for name in absent if need_x]
+            notes += self.notes(table)
+        except SfumatoError as error:
+            raise SfumatoError(f"{where}{error}") from None
+        self._tell(notes, where)
+        return table
+
+    def select(self, source: Any, *, need_x: bool = True) -> pa.Table:
+        """This schema's columns of a table, whatever values they hold; see `read`.
+
+        Raises:
+            SfumatoError: if a column is missing, or there are no rows.
+        """
+        where = f"{source}: " if isinstance(source, str | Path) else ""
         texts = {c.name: pa.string() for c in self.columns if is_text(c.form.type)}
         names = [column.name for column in self.columns]
         table, _ = frames.read(self._named(source), types=texts, keep=names, reading=self.reading)
@@ -215,13 +232,6 @@ class TableSchema(Schema):
         table = table.select([column.name for column in here])
         if not table.num_rows:
             raise SfumatoError(f"{where}no rows; give at least one")
-        absent = [column.name for column in self._given if column.name not in table.column_names]
-        try:
-            notes = [f"condition {name!r} has no column; it is left out" for name in absent if need_x]
-            notes += self.notes(table)
-        except SfumatoError as error:
-            raise SfumatoError(f"{where}{error}") from None
-        self._tell(notes, where)
         return table
 
     def cautions(self, options: DataOptions) -> tuple[str, ...]:

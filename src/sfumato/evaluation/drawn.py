@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ class Drawn:
         made: samples, under conditions as they came in the training part.
         held_out: whether `test` was kept from training. Where nothing was, `train` and `test` are two halves of what
             there is.
+        tables: the three as tables, where they were given as such and no model made the samples.
     """
 
     subject: Subject
@@ -41,6 +43,7 @@ class Drawn:
     test: Batch
     made: Batch
     held_out: bool
+    tables: tuple[Any, ...] | None = None
 
     @classmethod
     def of(cls, subject: Subject, how: How) -> Drawn:
@@ -66,10 +69,15 @@ class Drawn:
         schema = self.subject.schema
         if schema.kind not in ("table", "vector"):
             return []
-        found = schema_columns(schema, [self.subject.raw(one) for one in self.sets])
+        found = schema_columns(schema, self.tables or [self.subject.raw(one) for one in self.sets])
         if schema.kind == "vector":
             found += [self.condition(place) for place in range(len(schema.given_names))]
         return found
+
+    @property
+    def by_model(self) -> bool:
+        """Whether the subject's model made the samples, so that it can make more."""
+        return self.subject.model is not None
 
     @property
     def judged(self) -> list[int]:

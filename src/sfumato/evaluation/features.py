@@ -86,7 +86,7 @@ def features(drawn: Drawn) -> Features | None:
 def mean_pictures(drawn: Drawn) -> np.ndarray | None:
     """Features of as many samples without pixel noise; None where samples have none, or are no pictures."""
     subject, how = drawn.subject, drawn.how
-    if not subject.schema.spec.is_picture or subject.schema.spec.likelihood not in NOISY:
+    if not drawn.by_model or not subject.schema.spec.is_picture or subject.schema.spec.likelihood not in NOISY:
         return None
     x = subject.draw(drawn.made.given, len(drawn.made), noise=False)
     return _extracted(drawn, x) if how.extractor is not None else seen_by(_network(drawn), x)

@@ -25,7 +25,8 @@ def measures(drawn: Drawn, found: Features | None) -> list[Measure]:
     if drawn.how.quick or not drawn.held_out or drawn.size < 4:
         return []
     records = None if found is None or not drawn.columns else Records.of(drawn)
-    return [*([] if records is None else by_distance(records, drawn.how.seed)), by_score(drawn)]
+    scored = [by_score(drawn)] if drawn.by_model else []
+    return [*([] if records is None else by_distance(records, drawn.how.seed)), *scored]
 
 
 def by_distance(records: Records, seed: int) -> list[Measure]:

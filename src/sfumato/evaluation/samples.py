@@ -29,10 +29,14 @@ def measures(subject: Subject, how: How) -> list[Measure]:
     """
     if how.quick and subject.schema.spec.is_picture and how.extractor is None:
         return []
-    drawn = Drawn.of(subject, how)
+    return of(Drawn.of(subject, how))
+
+
+def of(drawn: Drawn) -> list[Measure]:
+    """The same of samples that are there already."""
     found = features(drawn) if drawn.size >= FEWEST else None
     return [
-        *(likeness(found, how.seed) if found is not None else []),
+        *(likeness(found, drawn.how.seed) if found is not None else []),
         *(of_means(drawn, found) if found is not None else []),
         *tables.measures(drawn),
         *series.measures(drawn),

@@ -114,6 +114,7 @@ def diagnose(
     ]
 
 
+@isolated
 def look_for(
     name: str,
     subject: Subject,
