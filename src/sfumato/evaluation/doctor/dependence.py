@@ -41,8 +41,8 @@ def dependence_lost(case: Case) -> Finding | Well | None:
     By pairs: a strong association of real rows (0.4 or more) is less than half as strong in samples; or less than half
     of all associations is kept. By all at once: samples are given the real distribution of each column by itself, and
     trees tell them from real rows all but always, in nine of ten pairs; or, where no pair hangs together, as well as if
-    their columns were independent; and real rows from real rows much less well. Each by more than its error: three standard errors, or as
-    many as chance needs for so many pairs.
+    their columns were independent; and real rows from real rows much less well. Each by more than its error: three
+    standard errors, or as many as chance needs for so many pairs.
     """
     if len(case.columns) < 2 or min(len(case.drawn.made), len(case.drawn.train)) < FEWEST:
         return None
