@@ -184,7 +184,7 @@ def test_samples_of_too_little_variety(fitted, wide):
 
 def test_classes_that_are_missing(fitted):
     def one_moon(auto: Autoencoder, n: int) -> torch.Tensor:
-        drawn = auto.model_.sample(8 * n)
+        drawn = auto.model_.sample(20 * n)
         return drawn[drawn[:, 1].argsort(descending=True)[:n]]
 
     found = first(drawing(fitted("moons", steps=300), one_moon))
