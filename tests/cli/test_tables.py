@@ -33,12 +33,12 @@ def test_missing_values_and_header_are_told_saved_and_used_for_new_data(cli):
     refused = cli("fit", "t.csv", *QUICK)
     assert refused.code == 2
     assert "--header none" in refused.err
-    missing = ("--missing-values", "-999", "--missing-values", "NA")
+    missing = ("--missing-values", "-999")
     fitted = cli("fit", "t.csv", "--header", "none", *missing, *QUICK, "--run", "r")
     assert fitted.code == 0, fitted.err
     assert "read as missing (--missing-values decides): column_1 20 × -999, column_2 30 × NA" in fitted.err
     saved = tomllib.loads(Path("runs/r/config.toml").read_text(encoding="utf-8"))["data"]
-    assert (saved["missing_values"], saved["header"]) == (["-999", "NA"], "none")
+    assert (saved["missing_values"], saved["header"]) == (["-999"], "none")
     assert cli("reconstruct", "r", "t.csv", "-o", "s.csv").code == 0
     made = rows(Path("s.csv"))
     assert len(made) == 120

@@ -41,6 +41,8 @@ def test_a_word_for_none_is_a_category_among_words_and_missing_among_numbers_and
     assert table["alley"].to_pylist() == [word, "gravel", word]
     assert [table[name].null_count for name in ("x", "day", "paved")] == [1, 1, 1]
     assert [str(kind) for kind in table.schema.types] == ["string", "double", "date32[day]", "bool"]
+    notes = frames_stream.look(tmp_path / "a.csv").notes
+    assert notes[1] == f"a.csv: categories (--missing-values WORD reads one as missing): alley 2 × {word}"
 
 
 def test_what_is_read_as_missing_is_told_by_column_count_and_word(tmp_path: Path) -> None:
@@ -52,15 +54,17 @@ def test_what_is_read_as_missing_is_told_by_column_count_and_word(tmp_path: Path
 def test_missing_values_decide_in_files_and_frames_and_for_new_data(tmp_path: Path) -> None:
     rows = [f"{'NA' if i % 3 else 'none'},{-999 if i % 4 == 0 else i}" for i in range(40)]
     path = write(tmp_path / "a.csv", "k,x", rows)
-    opened = data.open(path, options=DataOptions(missing_values=("-999", "none")))
-    table = both(path, Reading(("-999", "none")))
+    opened = data.open(path, options=DataOptions(missing_values=("", "-999", "none")))
+    table = both(path, Reading(("", "-999", "none")))
     assert (table["k"].null_count, table["x"].null_count) == (14, 10)
     assert opened.schema.describe()[0]["kind"] == "constant"
-    assert any("words as any other in k: 26 × NA" in note for note in opened.notes)
+    assert "a.csv: categories (--missing-values WORD reads one as missing): k 26 × NA" in opened.notes
     again = TableSchema.from_dict(opened.schema.to_dict())
     frame = pd.DataFrame({"k": ["NA", "none"], "x": [-999.0, 5.0]})
     for source in (frame, write(tmp_path / "b.csv", "k,x", ["NA,-999.0", "none,5"])):
         assert again.read(source).to_pydict() == {"k": ["NA", None], "x": [None, 5.0]}
+    besides = frames.read(path, reading=Reading(("-999",)))[0]
+    assert (besides["k"].null_count, besides["x"].null_count) == (26, 10)
     only_blanks = frames.read(path, reading=Reading(("",)))[0]
     assert only_blanks["k"].null_count == 0
 
@@ -141,12 +145,25 @@ def test_a_first_line_like_the_others_is_refused_with_what_cures_it(tmp_path: Pa
     assert len(again.read(tmp_path / "made.csv")) == 31
 
 
-@pytest.mark.parametrize(
-    "header", ["country,1990,1991,1992", "a,b,c,d", "0,1,2,3", "name,2019,x,y", "2021,2022,2023,total"]
-)
+YEARS = ["country,1990,1991,1992", "country,1990,2000,2015", "name,2019,x,y", "2021,2022,2023,total"]
+
+
+@pytest.mark.parametrize("header", [*YEARS, "a,b,c,d", "k,0.5,1.0,1.5", "0,1,2,3"])
 def test_names_that_are_years_or_places_are_names(tmp_path: Path, header: str) -> None:
     rows = [f"{'Chad' if header[0] != '0' else 7},{i},{i + 1.5},{i * 2}" for i in range(20)]
     assert frames.read(write(tmp_path / "a.csv", header, rows))[0].column_names == header.split(",")
+
+
+@pytest.mark.parametrize("header", ["1,2,3", "5,7,9", "u,v"])
+def test_a_first_line_is_no_header_because_it_counts_up(tmp_path: Path, header: str) -> None:
+    rows = [f"{'uv'[i % 2]},v" if header == "u,v" else ",".join(str(int(n) + i) for n in "579") for i in range(9)]
+    with pytest.raises(SfumatoError, match="--header none"):
+        frames.read(write(tmp_path / "a.csv", header, rows))
+
+
+def test_a_row_of_several_lines_is_no_header(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", '7,"two\nlines"', [f"{i},x" for i in range(9)])
+    assert both(path, Reading(header="none"))["column_2"].to_pylist() == ["two\nlines", *"x" * 9]
 
 
 def test_a_comma_at_the_end_of_every_line_makes_no_column(tmp_path: Path) -> None:

@@ -26,11 +26,14 @@ ROWS = 1000
 """Rows of them that are looked at."""
 
 SEPARATORS = (",", ";", "\t", "|")
+COUNTED = 5
+"""So many names that are numbers, at least, may be places on a line, as wavelengths are."""
 PREAMBLE = 50
 """Lines above a header, at most."""
 
 is_number = re.compile(NUMBER).match
 is_comma_number = re.compile(r"\s*[-+]?\d*,\d+\s*").fullmatch
+is_year = re.compile(r"\s*(?:18|19|20|21)\d\d\s*").fullmatch
 is_day = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*").fullmatch
 
 
@@ -43,6 +46,7 @@ class Dialect:
         point: the decimal mark.
         names: of the columns.
         skip: lines above the first row.
+        begin: lines above the header.
         notes: what a person should know of how it was read.
     """
 
@@ -51,6 +55,7 @@ class Dialect:
     names: tuple[str, ...]
     skip: int
     notes: tuple[str, ...] = ()
+    begin: int = 0
 
 
 def is_gzip(path: Path) -> bool:
@@ -94,7 +99,7 @@ def detect(path: Path, reading: Reading = USUAL) -> Dialect:
         raise SfumatoError(f"{path}: the first line is empty where column names should be; add a header line")
     above += best.above
     notes = [f"{path.name}: {' and '.join(above)} above the header {'is' if len(above) == 1 else 'are'} passed over"]
-    found = Dialect(best.delimiter, ".", best.names, best.skip, tuple(notes if above else ()))
+    found = Dialect(best.delimiter, ".", best.names, best.skip, tuple(notes if above else ()), best.begin)
     if best.delimiter == " ":
         found = replace(found, notes=(*found.notes, f"{path.name}: cells are separated by blanks"))
     return _headed(path, found, best.rows, reading)
@@ -109,7 +114,7 @@ def _headed(path: Path, found: Dialect, rows: Sequence[Sequence[str]], reading: 
     headless = reading.header == "none" and found.names != default_names(len(found.names))
     if headless:
         columns = [[name, *column] for name, column in zip(found.names, columns, strict=True)]
-        found = replace(found, names=default_names(len(found.names)), skip=found.skip - 1)
+        found = replace(found, names=default_names(len(found.names)), skip=found.begin)
     elif reading.header == "auto" and (cells := looks_like_data(found.names, columns)):
         held = "numbers" if len(cells) == len(found.names) and all(map(is_number, cells)) else "values"
         raise SfumatoError(
@@ -145,16 +150,24 @@ def looks_like_data(names: Sequence[str], columns: Sequence[Sequence[str]]) -> l
             other += 1
         elif name in present and len(set(present)) < len(present):
             words.append(name)
+    below = [column[0] if column else "" for column in columns]
     if all(map(is_number, names)):
-        return [] if list(names) == [str(place) for place in range(len(names))] and len(names) > 1 else list(names)
-    if len(numbers) > 1 and all(name.strip().isdigit() for name in numbers) and not words:
-        gaps = {int(after) - int(before) for before, after in pairwise(numbers)}
-        if len(gaps) == 1 and gaps != {0}:
-            return []
-    if len(numbers) == 1 and re.fullmatch(r"(19|20)\d\d", numbers[0].strip()) and not words:
+        places = list(names) == [str(place) for place in range(len(names))] and len(names) > 1
+        return [] if places or (len(names) > COUNTED and _counts_up(names) and not _counts_up(below)) else list(names)
+    values = [word for name, word in zip(names, below, strict=True) if name in numbers]
+    years = all(map(is_year, numbers)) and not all(map(is_year, values))
+    if not words and (years or (len(numbers) > 1 and _counts_up(numbers) and not _counts_up(values))):
         return []
     texts = sum(1 for column in columns if column) - len(numbers) - other
-    return [*numbers, *words] if numbers or (words and len(words) * 2 > texts) else []
+    return [*numbers, *words] if numbers or (len(words) > 1 and len(words) * 2 > texts) else []
+
+
+def _counts_up(cells: Sequence[str]) -> bool:
+    """Whether cells are numbers that ascend in even steps."""
+    if not all(map(is_number, cells)):
+        return False
+    steps = [float(after) - float(before) for before, after in pairwise(cells)]
+    return bool(steps) and min(steps) > 0 and max(steps) - min(steps) < 1e-6 * max(steps)
 
 
 @dataclass(frozen=True)
@@ -167,6 +180,7 @@ class _Cut:
     skip: int
     above: list[str]
     score: tuple[float, float, int]
+    begin: int = 0
 
 
 def _cut(text: str, mark: str, start: int, *, whole: bool, tabs: bool = False) -> _Cut:
@@ -199,7 +213,7 @@ def _cut(text: str, mark: str, start: int, *, whole: bool, tabs: bool = False) -
     clean = [not any(other in cell for other in others) or bool(is_comma_number(cell)) for row in like for cell in row]
     usually = mark == ("\t" if tabs else ",")
     score = (round(even, 3), round(sum(clean) / max(len(clean), 1) + 0.2 * usually, 3), len(names))
-    return _Cut(mark, tuple(names), rows, cells[first][1], above, score)
+    return _Cut(mark, tuple(names), rows, cells[first][1], above, score, cells[first][0])
 
 
 def _first_row(cells: Sequence[tuple[int, int, list[str]]], usual: int) -> int:

@@ -17,7 +17,6 @@ from sfumato.data import frames_objects, frames_pandas, frames_text, frames_type
 from sfumato.data.columns_base import NUMBER, is_number, is_text
 from sfumato.data.frames_pandas import DTYPE
 from sfumato.data.reading import USUAL, Reading
-from sfumato.data.text_types import Missing
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 
@@ -132,11 +131,11 @@ def without(table: pa.Table, reading: Reading) -> pa.Table:
     """A table with null for the words, and the numbers, that a person says stand for missing values, if any."""
     if reading.missing is None:
         return table
-    missing = Missing.of(reading.missing)
-    numbers = pa.array([float(word) for word in missing.words if re.match(NUMBER, word)], pa.float64())
+    words = pa.array(reading.missing, pa.string())
+    numbers = pa.array([float(word) for word in reading.missing if re.match(NUMBER, word)], pa.float64())
     for place, (field, column) in enumerate(zip(table.schema, table.columns, strict=True)):
         if is_text(field.type):
-            gone = pc.is_in(column.cast(pa.string()), value_set=pa.array(missing.words, pa.string()))
+            gone = pc.is_in(column.cast(pa.string()), value_set=words)
         elif is_number(field.type):
             gone = pc.is_in(column.cast(pa.float64(), safe=False), value_set=numbers)
         else:

@@ -71,7 +71,7 @@ def read(path: Path, known: Mapping[str, pa.DataType], reading: Reading = USUAL)
             continue
         fields.append(pa.field(name, kind))
         columns.append(converted(column, kind, missing, dialect.point))
-    layout = _layout(path, dialect, table.column_names, looks, reading)
+    layout = _layout(path, dialect, table.column_names, looks)
     said = {NOTES: json.dumps([layout.notes, layout.hints]).encode()}
     return pa.table(columns, schema=pa.schema(fields, metadata=said))
 
@@ -105,7 +105,7 @@ def look(path: Path, reading: Reading = USUAL) -> Layout:
         raise _broken(path, dialect) or error from None
     _check_end(path, dialect, last)
     names = [dialect.names[place] for place in chosen] if looks else list(dialect.names)
-    return _layout(path, dialect, names, looks, reading)
+    return _layout(path, dialect, names, looks)
 
 
 def batches(path: Path, rows: int, known: Mapping[str, pa.DataType], reading: Reading = USUAL) -> Iterator[pa.Table]:
@@ -138,19 +138,21 @@ def _kept(dialect: Dialect, table: pa.Table | pa.RecordBatch) -> list[int]:
     ]
 
 
-def _layout(path: Path, dialect: Dialect, names: list[str], looks: list[Look], reading: Reading) -> Layout:
+def _layout(path: Path, dialect: Dialect, names: list[str], looks: list[Look]) -> Layout:
     types = {name: one.type() for name, one in zip(names, looks, strict=False)}
-    told, hints, words = [*dialect.notes], {}, []
+    told, hints = [*dialect.notes], {}
+    missing, kept = [], []
     for name, one in zip(names, looks, strict=False):
-        missing = one.read_as_missing(pa.null() if one.spelling(BOOLEANS) else types[name])
-        words += [f"{name} {count:,} × {word}" for word, count in missing.items()]
+        gone = one.read_as_missing(pa.null() if one.spelling(BOOLEANS) else types[name])
+        missing += [f"{name} {count:,} × {word}" for word, count in gone.items()]
         if stray := one.stray_words():
             hints[name] = _of_strays(stray, one.stray_row)
-        elif reading.missing is not None and (kept := one.kept_as_words()) and pa.types.is_string(types[name]):
-            some = ", ".join(f"{count:,} × {word}" for word, count in kept.items())
-            told.append(f"{path.name}: words as any other in {name}: {some} (--missing-values names others)")
-    if words:
-        told.append(f"{path.name}: read as missing (--missing-values decides): {', '.join(words)}")
+        elif pa.types.is_string(types[name]) and one.spelling(BOOLEANS) is None:
+            kept += [f"{name} {count:,} × {word}" for word, count in one.kept_as_words().items()]
+    if missing:
+        told.append(f"{path.name}: read as missing (--missing-values decides): {', '.join(missing)}")
+    if kept:
+        told.append(f"{path.name}: categories (--missing-values WORD reads one as missing): {', '.join(kept)}")
     dropped = len(dialect.names) - len(names)
     if dropped:
         told.append(f"{path.name}: {dropped} column{'s' * (dropped > 1)} without name and values left out")

@@ -41,8 +41,8 @@ class DataOptions:
     )
     missing_values: tuple[str, ...] | None = _option(
         None,
-        "tables: the words that are read as missing, each with a flag of its own, instead of blank cells, ?, NA, NaN, "
-        "null, …; '' is blank cells alone. None and none are missing among numbers, and a category among words",
+        "tables: a word that is read as missing besides blank cells, ?, NA, NaN, null, …; one flag for each. With '' "
+        "among them, instead of the usual words. None and none are missing among numbers, and a category among words",
     )
     header: str = _option(
         "auto",

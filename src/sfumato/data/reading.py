@@ -12,7 +12,8 @@ class Reading:
     """How tables are read.
 
     Attributes:
-        missing: the words that stand for missing values; None for the usual ones, `missing.SURELY_MISSING`.
+        missing: words that stand for missing values besides the usual ones, `missing.SURELY_MISSING`, or with "" among
+            them instead of those; in frames and Parquet files these words alone.
         header: "auto", "yes" or "none": whether the first line of a text file holds the names of the columns.
     """
 

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sfumato.data.columns_base import NUMBER
+from sfumato.data.columns_styles import Style
+from sfumato.data.columns_times import find
 from sfumato.data.missing import MISSING_AMONG_NUMBERS, SURELY_MISSING, WORDS_FOR_NONE, trimmed, without
 
 WHOLE = r"^[-+]?\d+$"
@@ -39,8 +41,8 @@ class Missing:
         words: in columns of words.
         numbers: in all other columns.
 
-    >>> Missing.of(None).words == SURELY_MISSING, Missing.of(["-999"]).words
-    (True, ('-999',))
+    >>> Missing.of(["-999"]).words[-1], Missing.of(["", "-999"]).words
+    ('-999', ('', '-999'))
     """
 
     words: tuple[str, ...] = SURELY_MISSING
@@ -48,12 +50,13 @@ class Missing:
 
     @classmethod
     def of(cls, said: Collection[str] | None) -> Missing:
-        """As a person says; among numbers and dates the usual words are missing values in any case."""
+        """As a person says: besides the usual words, or in columns of words instead of them if "" is said too."""
         if said is None:
             return cls()
         words = tuple(word.strip() for word in said)
         spelt = (f"{word}{end}" for word in words if word.lstrip("-").isdigit() for end in (".0", ".00"))
-        return cls(words, (*MISSING_AMONG_NUMBERS, *words, *spelt))
+        usual = () if "" in words else SURELY_MISSING
+        return cls((*usual, *words), (*MISSING_AMONG_NUMBERS, *words, *spelt))
 
 
 @dataclass
@@ -184,7 +187,10 @@ class Look:
         return {word: count for word, count in self.counts.items() if word and word in words}
 
     def kept_as_words(self) -> dict[str, int]:
-        """The usual words for missing values that are words here because a person names others."""
+        """The words that are missing values elsewhere, and are none in this column of words."""
+        few = pa.array(sorted(self._few), pa.string())
+        if len(few) and (find(few) is not None or Style.find(few) is not None):
+            return {}
         return {word: count for word, count in self.counts.items() if word and word not in self.missing.words}
 
     def stray_words(self) -> dict[str, int]:
