@@ -131,7 +131,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
             if models.classifies(self.model):
                 check_consistent_length(X, y)
                 y, dtype = classified(y)
-            X, config = joined(X, np.asarray(y), config)
+            X, config = joined(X, np.asarray(y), config, dtype)
         self._adopt(fitting.train(config, X, progress=bool(self.verbose)))
         self._label_dtype = dtype
         return self

@@ -82,7 +82,7 @@ def unnamed(X: Any) -> bool:
     return numbered and all(getattr(dtype, "kind", "O") in "biuf" for dtype in X.dtypes)
 
 
-def joined(X: Any, y: Any, config: Config) -> tuple[Any, Config]:
+def joined(X: Any, y: Any, config: Config, dtype: np.dtype | None = None) -> tuple[Any, Config]:
     """X and y as one source, and the config that says which of it is the label.
 
     A frame gets y as a column, which is the condition of a model that needs one and is not told another; other models
@@ -92,6 +92,7 @@ def joined(X: Any, y: Any, config: Config) -> tuple[Any, Config]:
         X: an array or a frame.
         y: (N,), checked.
         config: as it was asked for.
+        dtype: of the labels that are known, where others are missing.
 
     Raises:
         SfumatoError: if the frame has a column of that name.
@@ -109,6 +110,8 @@ def joined(X: Any, y: Any, config: Config) -> tuple[Any, Config]:
     if models.classifies(config.model):
         options["kinds"] = {**config.data.kinds, LABEL: "categorical"}
     values = [None if value != value or value == "" else value for value in np.asarray(y).tolist()]
+    if dtype is not None and dtype.kind in "biu":
+        values = [None if value is None else dtype.type(value).item() for value in values]
     config = config.with_options(options)
     if frame.implementation.is_pandas():
         return frame.to_native().assign(**{LABEL: np.array(values, object)}), config
