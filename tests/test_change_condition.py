@@ -133,12 +133,28 @@ def test_a_model_whose_decoder_sees_no_conditions_says_so(rows) -> None:
         auto.reconstruct(rows, {"label": 1})
 
 
+def test_the_weight_of_the_rate_falls_to_beta_where_conditions_come_first() -> None:
+    spec = DataSpec((2,), (Field("real"),), given=(Field("category", 3),))
+    model = build("cvae", spec, beta=4.0, conditions_first=10)
+    batch = Batch(torch.zeros(3, 2), torch.zeros(3, 1))
+    weights = [model.losses(batch, step)["model"].weights["rate"] for step in (0, 5, 10, 500)]
+    assert weights == pytest.approx([40.0, 22.0, 4.0, 4.0])
+    assert not model.settled(9)
+    assert model.settled(10)
+
+
 def test_the_defaults_of_a_cvae_follow_the_data(rows) -> None:
     images = DataSpec((1, 6, 6), (Field("level", 256),), given=(Field("category", 3),))
     table = DataSpec((3,), (Field("real"),) * 3, given=(Field("category", 3),))
-    assert [chosen_by_data("cvae", spec) for spec in (images, table)] == [{"beta": 2.0}, {"beta": 1.0}]
+    assert [chosen_by_data("cvae", spec, {}) for spec in (images, table)] == [
+        {"beta": 2.0, "conditions_first": 1000},
+        {"beta": 1.0, "conditions_first": 0},
+    ]
     assert [build("cvae", spec).beta for spec in (images, table)] == [2.0, 1.0]
     assert build("cvae", images, beta=0.5).beta == 0.5
+    learned = build("cvae", images, prior="learned")
+    assert (learned.beta, learned.conditions_first.end) == (1.0, 0)
+    assert chosen_by_data("cvae", images, {"prior": "learned", "width": 3})["beta"] == 1.0
     assert not isinstance(build("cvae", table).prior_net, GivenPrior)
     assert isinstance(build("cvae", table, prior="learned").prior_net, GivenPrior)
     assert Autoencoder("cvae", steps=1).fit(*rows).config_.to_dict()["model"]["beta"] == 1.0

@@ -206,7 +206,7 @@ def filled_in(config: Config, spec: DataSpec) -> dict[str, Any]:
     options = {name: setting.default for name, setting in known.items()} | dict(config.options)
     told = Size(**{name: options[name] for name in ("latent_dim", "width", "depth", "network")})
     sizes = sizes_for(spec, models.sized(config.model, spec, told))
-    chosen = models.chosen_by_data(config.model, spec)
+    chosen = models.chosen_by_data(config.model, spec, options)
     options |= {name: value for name, value in chosen.items() if options[name] is None}
     options |= {"network": sizes.kind, **{name: getattr(sizes, name) for name in ("latent_dim", "width", "depth")}}
     return {name: value for name, value in options.items() if value is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from importlib import import_module
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from sfumato.errors import SfumatoError, did_you_mean
@@ -24,6 +25,8 @@ from sfumato.models._options import (
 from sfumato.spec import Size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sfumato.models._model import Model
     from sfumato.spec import DataSpec
 
@@ -81,13 +84,21 @@ def suits(name: str, spec: DataSpec) -> bool:
     return takes_sequences(name) if spec.is_sequence else not for_sequences(name)
 
 
-def chosen_by_data(name: str, spec: DataSpec) -> dict[str, Any]:
+def chosen_by_data(name: str, spec: DataSpec, told: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a model whose default follows from the data, with the value for data of this spec.
 
     They are those whose default is None in `build`, from the function of this name in the model's file.
+
+    Args:
+        name: of the model.
+        spec: of the data.
+        told: options that were given, or are so by default; the function takes those it has parameters for.
     """
     choose = getattr(import_module(f"sfumato.models.{name}"), "chosen_by_data", None)
-    return {} if choose is None else dict(choose(spec))
+    if choose is None:
+        return {}
+    heeded = [other for other in signature(choose).parameters if other in told]
+    return dict(choose(spec, **{other: told[other] for other in heeded}))
 
 
 def sized(name: str, spec: DataSpec, size: Size) -> Size:

@@ -21,6 +21,8 @@ from sfumato.objectives import Ramp, free_bits, rate
 from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
+FIRST_BETA = 40.0
+"""Weight of the rate in the first steps: no code says anything at that price."""
 NEEDS_CONDITIONS = True
 TAKES_SYMBOLS = True
 
@@ -28,7 +30,10 @@ TAKES_SYMBOLS = True
 class CVAE(LatentModel):
     """Sohn, Lee and Yan 2015, Learning structured output representation using deep conditional generative models.
 
-        loss(x, c) = −E_q(z|x,c) log p(x|z,c) + w·β·KL(q(z|x,c) ‖ p(z|c))
+        loss(x, c) = −E_q(z|x,c) log p(x|z,c) + w·b·KL(q(z|x,c) ‖ p(z|c))
+
+    with b = β, but for the first steps: there it falls from 40 to β, so that the decoder learns what c says before
+    codes say anything (our choice, with β of images).
 
     With a standard normal for p(z|c), the default, the codes of all examples with the same c should look like N(0, 1),
     so z says nothing of c, and an example can be decoded under another c: what z holds stays, what c says changes. How
@@ -48,6 +53,7 @@ class CVAE(LatentModel):
         beta: β.
         free_bits: each latent's mean rate below this many nats is free.
         warmup: w as a function of the step.
+        conditions_first: steps over which b falls from 40 to β.
     """
 
     def __init__(
@@ -60,15 +66,18 @@ class CVAE(LatentModel):
         beta: float = 1.0,
         free_bits: float = 0.0,
         warmup: Ramp = Ramp(),
+        conditions_first: int = 0,
     ) -> None:
         super().__init__(encoder, decoder, prior)
         self.condition_dropout = condition_dropout
         self.beta = beta
         self.free_bits = free_bits
         self.warmup = warmup
+        self.conditions_first = Ramp(conditions_first)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
-        weight = self.warmup(step) * self.beta
+        above = max(FIRST_BETA - self.beta, 0.0) * (1 - self.conditions_first(step))
+        weight = self.warmup(step) * (self.beta + above)
         given = batch.given
         if self.training and self.condition_dropout and given is not None:
             given = leave_out(given, self.condition_dropout)
@@ -82,19 +91,23 @@ class CVAE(LatentModel):
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
 
 
-def chosen_by_data(spec: DataSpec) -> dict[str, float]:
-    """Options that follow from the data where they are not given: β, of images √D/4 within 2 to 8 for D values.
+def chosen_by_data(spec: DataSpec, prior: str = "standard") -> dict[str, float | int]:
+    """Options that follow from the data where they are not given.
+
+    β of images is √D/4 within 2 to 8 for D values, and conditions come first for 1,000 steps, where no condition moves
+    the prior: both keep codes from saying them.
 
     Under a normal likelihood whose scale is learned, a code says the more nats the more values there are, and log K of
     them for a class weigh the less: on MNIST codes said all of it at β = 1, and a third of it at 4.
 
     >>> from sfumato.spec import Field
     >>> chosen_by_data(DataSpec((1, 28, 28), (Field("level", 256),)))
-    {'beta': 7.0}
+    {'beta': 7.0, 'conditions_first': 1000}
     """
-    if not spec.is_picture:
-        return {"beta": 1.0}
-    return {"beta": min(max(2.0, spec.entries**0.5 / 4), 8.0) if spec.likelihood == "gaussian" else 2.0}
+    if not spec.is_picture or prior == "learned":
+        return {"beta": 1.0, "conditions_first": 0}
+    beta = min(max(2.0, spec.entries**0.5 / 4), 8.0) if spec.likelihood == "gaussian" else 2.0
+    return {"beta": beta, "conditions_first": 1000}
 
 
 def build(
@@ -107,6 +120,7 @@ def build(
     free_bits: Weight = 0.0,
     warmup: Natural = 0,
     cycles: Count = 1,
+    conditions_first: Natural | None = None,
 ) -> CVAE:
     """A conditional VAE with networks for `spec`.
 
@@ -119,11 +133,15 @@ def build(
         free_bits: nats of rate that each latent has for free; cures latents that are ignored
         warmup: steps over which the weight of the rate rises from 0
         cycles: how often the warm-up is repeated (cyclical annealing)
+        conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are learned
+            before codes (default: 1000 for images, else 0)
     """
     if not spec.given:
         raise SfumatoError("cvae needs at least one condition: name columns with given (--given COLUMN)")
     sizes = sizes_for(spec, size)
-    beta = chosen_by_data(spec)["beta"] if beta is None else beta
+    chosen = chosen_by_data(spec, prior)
+    beta = chosen["beta"] if beta is None else beta
+    first = int(chosen["conditions_first"]) if conditions_first is None else conditions_first
     if prior == "learned":
         prior_net: nn.Module = GivenPrior(GivenFeatures(spec.given), sizes.latent_dim, min(sizes.width * 2, 128))
     else:
@@ -136,4 +154,5 @@ def build(
         beta=beta,
         free_bits=free_bits,
         warmup=Ramp(warmup, cycles),
+        conditions_first=first,
     )

@@ -83,7 +83,7 @@ class Case:
         """Every option of this model, of the data and of the training by name, as it was told or by default."""
         found = {one.name: one.default for part in (DataOptions, Settings) for one in fields(part)}
         found |= {option.name: option.default for option in models.options(self.name)}
-        found |= models.chosen_by_data(self.name, self.spec)
+        found |= models.chosen_by_data(self.name, self.spec, found | self.told.get("model", {}))
         for table in ("data", "model", "training"):
             found |= {name: value for name, value in self.told.get(table, {}).items() if name in found}
         return found
