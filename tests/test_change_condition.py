@@ -152,6 +152,7 @@ def test_the_defaults_of_a_cvae_follow_the_data(rows) -> None:
     ]
     assert [build("cvae", spec).beta for spec in (images, table)] == [2.0, 1.0]
     assert build("cvae", images, beta=0.5).beta == 0.5
+    assert chosen_by_data("cvae", images, {"planned": 80})["conditions_first"] == 20
     learned = build("cvae", images, prior="learned")
     assert (learned.beta, learned.conditions_first.end) == (1.0, 0)
     assert chosen_by_data("cvae", images, {"prior": "learned", "width": 3})["beta"] == 1.0

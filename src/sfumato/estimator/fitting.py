@@ -23,6 +23,7 @@ from sfumato.networks import sizes_for
 from sfumato.spec import DataSpec, Size
 from sfumato.training import Callback, History, parallel, resolve_device
 from sfumato.training.history import best_line
+from sfumato.training.settings import steps_per_epoch, total_steps
 
 LONGER = ("epochs", "steps", "max_time", "patience", "device", "checkpoint_every", "tensorboard")
 """Options that may be given anew when a run is resumed: how long it is trained, where, and what is told of it."""
@@ -96,9 +97,9 @@ def train(
     dataset = open_data(source, config)
     spec = dataset.schema.spec
     chosen = training.resolve(config.training, len(dataset.train), spec.shape)
-    config = replace(
-        config, data=dataset.options, options=filled_in(config, spec), training=chosen, source=said(source)
-    )
+    planned = total_steps(chosen, steps_per_epoch(len(dataset.train), chosen.batch_size or 1))
+    options = filled_in(config, spec, planned)
+    config = replace(config, data=dataset.options, options=options, training=chosen, source=said(source))
     tables = config.to_dict()
     folder = None
     if write:
@@ -200,13 +201,19 @@ def open_data(source: Any, config: Config) -> Dataset:
     raise SfumatoError(f"{config.model} needs conditions and {dataset.name} has no label of its own; {could}")
 
 
-def filled_in(config: Config, spec: DataSpec) -> dict[str, Any]:
-    """The model's options with defaults and sizes filled in, so that the run loads alike when defaults change."""
+def filled_in(config: Config, spec: DataSpec, planned: int) -> dict[str, Any]:
+    """The model's options with defaults and sizes filled in, so that the run loads alike when defaults change.
+
+    Args:
+        config: what was asked for.
+        spec: of the data.
+        planned: steps of the training.
+    """
     known = {name: setting for name, setting in settings(config.model).items() if setting.tables == ("model",)}
     options = {name: setting.default for name, setting in known.items()} | dict(config.options)
     told = Size(**{name: options[name] for name in ("latent_dim", "width", "depth", "network")})
     sizes = sizes_for(spec, models.sized(config.model, spec, told))
-    chosen = models.chosen_by_data(config.model, spec, options)
+    chosen = models.chosen_by_data(config.model, spec, options | {"planned": planned})
     options |= {name: value for name, value in chosen.items() if options[name] is None}
     options |= {"network": sizes.kind, **{name: getattr(sizes, name) for name in ("latent_dim", "width", "depth")}}
     return {name: value for name, value in options.items() if value is not None}

@@ -23,6 +23,8 @@ from sfumato.spec import DataSpec, Size
 
 FIRST_BETA = 40.0
 """Weight of the rate in the first steps: no code says anything at that price."""
+FIRST = 1000
+"""Steps over which it falls to β, at most."""
 NEEDS_CONDITIONS = True
 TAKES_SYMBOLS = True
 
@@ -91,11 +93,11 @@ class CVAE(LatentModel):
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
 
 
-def chosen_by_data(spec: DataSpec, prior: str = "standard") -> dict[str, float | int]:
+def chosen_by_data(spec: DataSpec, prior: str = "standard", planned: int = 4 * FIRST) -> dict[str, float | int]:
     """Options that follow from the data where they are not given.
 
-    β of images is √D/4 within 2 to 8 for D values, and conditions come first for 1,000 steps, where no condition moves
-    the prior: both keep codes from saying them.
+    β of images is √D/4 within 2 to 8 for D values, and conditions come first for 1,000 steps, or a quarter of those
+    planned, where no condition moves the prior: both keep codes from saying them.
 
     Under a normal likelihood whose scale is learned, a code says the more nats the more values there are, and log K of
     them for a class weigh the less: on MNIST codes said all of it at β = 1, and a third of it at 4.
@@ -107,7 +109,7 @@ def chosen_by_data(spec: DataSpec, prior: str = "standard") -> dict[str, float |
     if not spec.is_picture or prior == "learned":
         return {"beta": 1.0, "conditions_first": 0}
     beta = min(max(2.0, spec.entries**0.5 / 4), 8.0) if spec.likelihood == "gaussian" else 2.0
-    return {"beta": beta, "conditions_first": 1000}
+    return {"beta": beta, "conditions_first": min(FIRST, planned // 4)}
 
 
 def build(
@@ -134,7 +136,7 @@ def build(
         warmup: steps over which the weight of the rate rises from 0
         cycles: how often the warm-up is repeated (cyclical annealing)
         conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are learned
-            before codes (default: 1000 for images, else 0)
+            before codes (default: for images 1000, or a quarter of the steps; else 0)
     """
     if not spec.given:
         raise SfumatoError("cvae needs at least one condition: name columns with given (--given COLUMN)")
