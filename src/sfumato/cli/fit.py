@@ -131,7 +131,7 @@ def _conclude(auto: Autoencoder, made: Report | None, say: Say, told: Mapping[st
             return str(run.path)
         done = f"{last['epoch']:g} epochs, {last['step']:,} steps, {last['seconds']:.0f} s, {STOPS[history.stop]}"
         rows = [*(values_rows(history.lines) if made is None else measures_rows(made.measures)), ["run", str(run.path)]]
-        for name, value in models.chosen_by_data(model, auto.schema_.spec).items():
+        for name, value in models.chosen_by_data(model, auto.schema_.spec, auto.config_.options).items():
             if name not in told and auto.config_.options.get(name) == value:
                 rows.append([name, f"{value:g}, chosen by the data"])
         if made is not None:
