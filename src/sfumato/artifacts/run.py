@@ -179,7 +179,8 @@ class Run:
         except RuntimeError as error:
             reason = str(error).partition("\n")[2].strip().partition("\n")[0].strip()
             raise SfumatoError(
-                f"{path}: does not fit the model of {CONFIG} ({reason}); restore both from one copy, or fit anew what an older version left"
+                f"{path}: does not fit the model of {CONFIG} ({reason}); restore both from one copy, or fit anew "
+                "what an older version left"
             ) from None
         return model.eval()
 

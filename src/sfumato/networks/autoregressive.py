@@ -123,8 +123,8 @@ class AutoregressiveHead(Head):
     no bell. Real columns have a mean μ_d = θ_d and a learned σ_d. θ(z) and c(z) are the raw outputs; τ_d(z) is τ_d.
 
     Columns that see each other have no need of latents, and such a decoder leaves them out. So in training z learns to
-    say what it can of every column alone: θ(z) learns from log Π_d p(x_d | z), R, W and c(z) from log p(x | z), which is
-    the value that is reported, and τ_d and σ_d from both.
+    say what it can of every column alone: θ(z) learns from log Π_d p(x_d | z), R, W and c(z) from log p(x | z), τ_d and
+    σ_d from both. The value that is reported is log p(x | z).
     """
 
     real: Tensor
