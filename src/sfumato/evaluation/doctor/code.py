@@ -74,7 +74,8 @@ def over_regularised(case: Case) -> Finding | Well | None:
     What they tell is the share of the variance that their errors leave; what there is, the share that the leading
     directions of the data hold beyond chance, for as many directions as there are latents.
     """
-    if case.spec.is_symbols:  # a decoder that reads its own symbols need not get back to those it was given
+    # A decoder that reads its own symbols, or columns, leaves to them what they say of each other.
+    if case.spec.is_symbols or case.spec.likelihood == "autoregressive":
         return None
     told = case.told_by_reconstructions
     there = case.structure.beyond_chance(case.model.code_size)

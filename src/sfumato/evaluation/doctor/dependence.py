@@ -19,6 +19,7 @@ from sfumato.evaluation.doctor.words import percent
 from sfumato.evaluation.drawn import MADE, TEST, TRAIN
 from sfumato.evaluation.judges import Inputs, inputs
 from sfumato.evaluation.tables import real_apart, samples_apart
+from sfumato.models import independent_columns
 
 STRONG = 0.4
 """An association by which one column tells a sixth of another's spread."""
@@ -138,7 +139,10 @@ def _shaped(case: Case) -> Inputs:
 
 
 def tighter(case: Case) -> dict[str, Any]:
-    """What lets samples keep how columns hang together."""
+    """What lets samples keep how columns hang together: columns that are given those before them, else the code."""
+    apart = case.subject.schema.kind == "table" and case.spec.likelihood != "autoregressive"
+    if apart and not independent_columns(case.name):
+        return case.first({"likelihood": "autoregressive"})
     return louder(case)
 
 
