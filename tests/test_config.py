@@ -30,6 +30,11 @@ def test_options_go_to_their_parts_and_seed_to_two():
     assert config.data.drop == ("id",)
 
 
+def test_one_word_stands_for_a_list_of_one():
+    config = resolve("vae", {"drop": "id", "missing_values": "-999"})
+    assert (config.data.drop, config.data.missing_values) == (("id",), ("-999",))
+
+
 def test_none_is_not_said_also_for_options_of_other_models():
     assert resolve("vae", {"beta": None, "epochs": None}) == Config()
 

@@ -270,9 +270,9 @@ def _checked(setting: Setting, value: Any) -> Any:
 
     value = value.item() if isinstance(value, np.generic) else value
     members = get_args(setting.annotation)
-    if isinstance(value, str) and str in members and get_origin(setting.annotation) is tuple:
-        value = (value,)
     wants = [setting.annotation] if not _is_union(setting.annotation) else list(members)
+    if isinstance(value, str) and any(get_origin(want) is tuple and str in get_args(want) for want in wants):
+        value = (value,)
     whole = isinstance(value, bool) and bool not in wants
     try:
         if whole:

@@ -223,3 +223,11 @@ def test_new_dates_may_be_spelt_a_little_otherwise() -> None:
     assert len(set(new)) == 1
     with pytest.raises(SfumatoError, match="row 1: '2020/03/05 x' is not spelt as the times in training"):
         schema.encode(pd.DataFrame({"d": ["2020/03/05 x"], "x": [1]}))
+
+
+def test_times_of_day_that_are_text_take_times_of_day() -> None:
+    frame = pd.DataFrame({"t": [f"{moment.hour}:{moment:%M}" for moment in MOMENTS], "x": np.arange(150) / 7})
+    schema = data.open(frame, options=DataOptions(given=("t",))).schema
+    told = [schema.encode_condition("t", [value]).item() for value in ("11:16", dt.time(11, 16))]
+    assert told[0] == told[1]
+    assert not schema.columns[0].dated  # type: ignore[attr-defined]

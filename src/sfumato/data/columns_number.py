@@ -25,7 +25,7 @@ from sfumato.data.columns_base import (
 from sfumato.data.columns_cells import Cells, Scale, cut_from_dict
 from sfumato.data.columns_ruler import STEPS, Ruler, as_words, spelled, times
 from sfumato.data.columns_styles import Style
-from sfumato.data.columns_times import COMPACT, has_date, spell
+from sfumato.data.columns_times import COMPACT, as_moments, has_date, spell
 from sfumato.data.missing import MISSING_AMONG_NUMBERS, without
 from sfumato.errors import SfumatoError
 from sfumato.spec import Field
@@ -107,8 +107,8 @@ class Number(Column):
         """
         spelling = self.ruler.spelling
         assert spelling is not None, "only times that are words are spelt"
-        if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
-            return spell(values.cast(pa.timestamp("s"), safe=False), spelling)
+        if pa.types.is_temporal(values.type) and not pa.types.is_duration(values.type):
+            return spell(as_moments(values), spelling)
         if not is_text(values.type) and not is_number(values.type):
             raise SfumatoError(f"column {self.name!r} holds {values.type} where times should be; mend it")
         return self.ruler.spelt(self.name, as_words(without_nan(values)))
@@ -192,7 +192,7 @@ class Number(Column):
             if self.kind == "datetime" and isinstance(value, datetime.date | datetime.time | datetime.timedelta):
                 one = pa.array([value])
                 if self.ruler.spelling is not None:
-                    one = spell(one.cast(pa.timestamp("s")), self.ruler.spelling)
+                    one = spell(as_moments(one), self.ruler.spelling)
             else:
                 one = pa.array([value])
             return float(self.encode(plain(one))[0])

@@ -181,6 +181,17 @@ def spell(moments: pa.Array, spelling: str) -> pa.Array:
     return pc.if_else(valid, words, pa.scalar(None, pa.string()))
 
 
+def as_moments(values: pa.Array) -> pa.Array:
+    """Dates and times as `timestamp[s]`, times of day on the first day of 1970.
+
+    >>> str(as_moments(pa.array([40_560], pa.time32("s")))[0])
+    '1970-01-01 11:16:00'
+    """
+    if pa.types.is_time(values.type):
+        values = values.cast(pa.time64("us")).cast(pa.int64()).cast(pa.timestamp("us"))
+    return values.cast(pa.timestamp("s"), safe=False)
+
+
 def has_date(spelling: str) -> bool:
     """Whether a spelling names a day or month, and not a time of day alone."""
     return re.search(r"%[yY]", spelling) is not None

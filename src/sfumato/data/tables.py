@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def open_table(source: Any, options: DataOptions) -> Dataset:
         keep = {*options.drop, *options.given, *options.kinds, options.label or ""}
         if streams(options, _estimate(path)):
             found = frames_stream.look(path, keep, options.reading)
-            pieces = lambda: frames_stream.batches(path, PIECE, known=found.types, reading=options.reading)  # noqa: E731
+            pieces = partial(frames_stream.batches, path, PIECE, known=found.types, reading=options.reading)
             return _from_pieces(name, str(source), pieces, "file", options, (found.notes, found.hints))
         return from_frame(name, str(source), *frames.read(path, keep=keep, reading=options.reading), options)
     frame, kind = frames.read(source, reading=options.reading)
