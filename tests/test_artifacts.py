@@ -225,3 +225,13 @@ while True:
     assert runs
     for path in runs:
         Run.open(path).model()
+
+
+def test_a_run_may_be_the_current_folder_if_that_is_empty(tmp_path, monkeypatch, schema, model):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Run.create(".", CONFIG, schema, model, metrics=LINES)
+    assert Run.open(".").metrics() == LINES
+    for name, said in ((".", "here: exists already"), ("..", "exists already"), ("/", "root of the disk")):
+        with pytest.raises(SfumatoError, match=said):
+            Run.create(name, CONFIG, schema, model, metrics=LINES)

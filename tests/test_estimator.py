@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_dataframe_column_names_consistency, parametrize_with_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sfumato
 import sfumato.training
@@ -228,17 +228,31 @@ def test_a_frame_comes_back_as_the_frame_it_was(frame, kind):
         assert back == was
 
 
-def test_columns_of_a_frame_are_held_to_their_order_by_scikit_learns_methods_alone(frame):
-    auto = sfumato.fit(frame, **QUICK)
-    turned = frame[["size", "kind", "legs"]]
-    assert list(auto.feature_names_in_) == ["legs", "kind", "size"]
-    with pytest.raises(ValueError, match="feature names should match"):
-        auto.transform(turned)
-    assert np.array_equal(auto.encode(turned), auto.transform(frame))
+def test_columns_are_found_by_their_names_before_and_after_loading(frame, tmp_path, caplog):
+    fitted = Autoencoder(**QUICK).fit(frame)
+    fitted.save(tmp_path / "run")
+    shuffled = frame[frame.columns[::-1]]
+    wanted, scores = fitted.encode(frame), fitted.score_samples(frame)
+    frame.assign(other=1, more="x")[[*frame.columns[::-1], "more", "other"]].to_csv(tmp_path / "more.csv", index=False)
+    for auto in (fitted, sfumato.load(tmp_path / "run")):
+        for X in (shuffled, shuffled.assign(other=1), tmp_path / "more.csv"):
+            np.testing.assert_allclose(auto.encode(X), wanted)
+            np.testing.assert_allclose(auto.transform(X), wanted)
+            np.testing.assert_allclose(auto.score_samples(X), scores)
+            assert list(auto.reconstruct(X).columns) == list(frame.columns)
+        assert "column 'other' is not one this model was trained on; it is passed over" in caplog.text
+        few = frame.iloc[:, 2:]
+        names = ", ".join(map(repr, frame.columns[:2]))
+        for method in (auto.encode, auto.transform, auto.score_samples, auto.reconstruct, auto.evaluate):
+            with pytest.raises(SfumatoError, match=f"columns {names} are missing"):
+                method(few)
+    assert list(fitted.feature_names_in_) == list(frame.columns)
 
 
-def test_frames_pass_scikit_learns_own_check():
-    check_dataframe_column_names_consistency("Autoencoder", Autoencoder(**QUICK))
+def test_dropped_columns_may_be_there_and_nothing_is_said(frame, caplog):
+    auto = sfumato.fit(frame, drop=[frame.columns[0]], **QUICK)
+    auto.encode(frame)
+    assert "passed over" not in caplog.text
 
 
 def test_columns_can_be_conditions(frame):

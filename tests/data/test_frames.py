@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sfumato.data import columns, frames, frames_stream
+from sfumato import data
+from sfumato.data import DataOptions, columns, frames, frames_stream
 from sfumato.errors import SfumatoError
 
 QUOTES = ('"x,u', 'x,"u')
@@ -373,3 +374,24 @@ def test_table_without_rows_or_columns_is_refused() -> None:
         frames.read(pa.table({}))
     with pytest.raises(SfumatoError, match="no rows"):
         frames.read(pd.DataFrame({"a": []}))
+
+
+def test_a_folder_of_parquet_parts_is_one_table(tmp_path: Path) -> None:
+    folder = tmp_path / "people"
+    for place, kind in enumerate(("ant", "bee")):
+        (folder / f"kind={kind}").mkdir(parents=True)
+        rows = pa.table({"n": pa.array(range(place * 9, place * 9 + 9)), "s": ["x", "y", None] * 3})
+        pq.write_table(rows, folder / f"kind={kind}" / f"part-0000{place}.snappy.parquet")
+        (folder / f"kind={kind}" / ".part.crc").write_bytes(b"0")
+    (folder / "_SUCCESS").touch()
+    table, kind = frames.read(folder)
+    assert kind == "file"
+    assert table.column_names == ["n", "s", "kind"]
+    assert table["n"].to_pylist() == list(range(18))
+    assert pa.concat_tables(frames_stream.batches(folder, 4)).to_pylist() == table.to_pylist()
+    for streaming in ("yes", "no"):
+        opened = data.open(folder, options=DataOptions(streaming=streaming))
+        assert (opened.name, opened.schema.kind, opened.schema.spec.examples) == ("people", "table", 14)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(SfumatoError, match="holds no pictures"):
+        data.open(tmp_path / "none")

@@ -243,8 +243,13 @@ def place(name: str | os.PathLike[str], root: str | os.PathLike[str] = ROOT) -> 
     if not str(name):
         raise SfumatoError("the name of the run is empty; give one, or leave it out")
     path = Path(name).expanduser()
-    bare = path.name == str(name) and path.name not in ("", "..")
-    return Path(root) / path if bare else path
+    if path.name in ("", ".."):
+        # The current folder and those above it have names too, though not written here.
+        path = path.resolve()
+        if not path.name:
+            raise SfumatoError(f"{path}: the root of the disk is no run; name a folder in it")
+        return path
+    return Path(root) / path if path.name == str(name) else path
 
 
 def check_free(name: str | os.PathLike[str] | None, root: str | os.PathLike[str] = ROOT) -> None:
@@ -272,8 +277,17 @@ def _staging(path: Path) -> Path:
 
 
 def _moved(parts: Path, path: Path) -> bool:
-    """Rename `parts` to `path` unless something is there; an empty folder is nothing."""
+    """Rename `parts` to `path` unless something is there; an empty folder is nothing.
+
+    Into the current folder its files are moved, so that it stays the current one.
+    """
     try:
+        if path.is_dir() and path.samefile("."):
+            if any(path.iterdir()):
+                return False
+            for file in parts.iterdir():
+                file.rename(path / file.name)
+            return True
         parts.rename(path)
     except OSError:
         if not path.exists():

@@ -55,7 +55,9 @@ def find(folder: Path) -> list[Path]:
             Path(place, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
         ]
     if not found:
-        raise SfumatoError(f"{folder}: holds no pictures; files must end in {', '.join(SUFFIXES)}")
+        raise SfumatoError(
+            f"{folder}: holds no pictures; files must end in {', '.join(SUFFIXES)}, or be the .parquet parts of a table"
+        )
     return sorted(found)
 
 

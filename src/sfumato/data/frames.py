@@ -11,6 +11,7 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from sfumato.data import frames_objects, frames_pandas, frames_text, frames_types
@@ -22,6 +23,9 @@ from sfumato.files import replacing
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz", ".parquet.gz", ".txt", ".txt.gz", ".pq")
 """Endings of the files read and written here."""
+
+PARTS = ".parquet folder"
+"""What stands for an ending where the parts of a table lie in a folder."""
 
 WIDE = ("Int128", "UInt128")
 
@@ -112,7 +116,10 @@ def checked(path: str | Path) -> tuple[Path, str]:
     Raises:
         SfumatoError: if it is missing, a folder, or empty.
     """
-    place, ending = Path(path), suffix(path)
+    place = Path(path)
+    if is_parts(place):
+        return place, PARTS
+    ending = suffix(path)
     if not place.exists():
         raise SfumatoError(f"{place}: no such file; check the spelling of its path")
     if place.is_dir():
@@ -120,6 +127,26 @@ def checked(path: str | Path) -> tuple[Path, str]:
     if not place.stat().st_size:
         raise SfumatoError(f"{place}: empty file (0 bytes); write a header and rows into it")
     return place, ending
+
+
+def is_parts(path: Path) -> bool:
+    """Whether it is a folder of Parquet files, as Spark and Dask write a table; also by folders called key=value.
+
+    Names that begin with a dot or an underscore (`_SUCCESS`) are no data.
+    """
+    if not path.is_dir():
+        return False
+    data = [one for one in path.iterdir() if not one.name.startswith((".", "_"))]
+    return any(
+        is_parts(one) if one.is_dir() else one.suffix.lower() in (".parquet", ".pq")
+        for one in data
+        if (one.is_file() or "=" in one.name)
+    )
+
+
+def parts(path: Path) -> ds.Dataset:
+    """The rows of a folder of Parquet files; `key=value` in the name of a folder is a column."""
+    return ds.dataset(path, format="parquet", partitioning="hive")
 
 
 def damaged(path: Path, ending: str, error: Exception) -> SfumatoError:
@@ -159,10 +186,12 @@ def _file(path: Path, types: Mapping[str, pa.DataType] | None, keep: Collection[
 
 
 def parquet(path: Path, ending: str, keep: Collection[str] = ()) -> pa.Table:
-    """A Parquet file, whole, with the columns that `columns_of` says."""
+    """A Parquet file, or a folder of its parts, whole, with the columns that `columns_of` says."""
     if ending.endswith(".gz"):
         with pa.CompressedInputStream(pa.OSFile(str(path)), "gzip") as stream:
             table = pq.ParquetFile(pa.BufferReader(stream.read())).read()
+    elif ending == PARTS:
+        table = parts(path).to_table()
     else:
         table = pq.ParquetFile(path).read()
     return table.select(columns_of(table.schema, keep)).replace_schema_metadata(None)

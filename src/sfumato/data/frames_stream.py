@@ -39,7 +39,7 @@ def look(path: str | Path, keep: Collection[str] = (), reading: Reading = USUAL)
             if ending.endswith(".gz"):
                 table = frames.parquet(place, ending, keep)
                 return Layout(dict(zip(table.schema.names, table.schema.types, strict=True)), (), {})
-            schema = pq.ParquetFile(place).schema_arrow
+            schema = frames.parts(place).schema if ending == frames.PARTS else pq.ParquetFile(place).schema_arrow
             chosen = frames.columns_of(schema, keep)
             return Layout({schema.names[place]: schema.types[place] for place in chosen}, (), {})
         return frames_text.look(place, reading)
@@ -68,6 +68,12 @@ def batches(
             table = frames.parquet(place, ending, keep)
             table = frames.without(frames_types.taken(table), reading)
             yield from (table.slice(start, rows) for start in range(0, len(table), rows))
+        elif ending == frames.PARTS:
+            found = frames.parts(place)
+            chosen = frames.columns_of(found.schema, keep)
+            for batch in found.to_batches(batch_size=rows):
+                piece = pa.Table.from_batches([batch]).select(chosen).replace_schema_metadata(None)
+                yield frames.without(frames_types.taken(piece), reading)
         elif ending in (".parquet", ".pq"):
             with pq.ParquetFile(place, pre_buffer=False) as file:
                 chosen = frames.columns_of(file.schema_arrow, keep)

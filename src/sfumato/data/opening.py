@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from sfumato.data import arrays, folder, lines, series, tables, toy
+from sfumato.data import arrays, folder, frames, lines, series, tables, toy
 from sfumato.data.arrays import Arrays
 from sfumato.data.batches import Batches, Resident
 from sfumato.data.dataset import Dataset
@@ -81,6 +81,8 @@ def _opened(source: Any, options: DataOptions) -> Dataset:
         path = Path(source)
         if drawn or not path.exists():
             return open_built_in(str(source), options)
+        if frames.is_parts(path):
+            return tables.open_table(path, options)
         if path.is_dir():
             return open_folder(path, options)
         if path.suffix in (".npy", ".npz"):

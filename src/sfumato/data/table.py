@@ -38,6 +38,7 @@ class TableSchema(Schema):
         columns: all columns that are not dropped, in the table's order.
         frame_kind: what the table was: file, pandas, polars or arrow; `decode` gives that back.
         reading: which words are missing values, and whether text files have a header; of new data too.
+        dropped: columns that were left out of the training.
         hints: of columns: what a person may want to mend, shown before training.
 
     >>> rows = pa.table({"species": ["Adelie", "Gentoo", "Adelie"], "year": [2007, 2009, None]})
@@ -66,6 +67,7 @@ class TableSchema(Schema):
         label_names: Sequence[str] = (),
         reading: Reading = USUAL,
         hints: Mapping[str, str] | None = None,
+        dropped: Sequence[str] = (),
     ) -> None:
         self.columns = tuple(columns)
         self.spec = spec
@@ -75,6 +77,7 @@ class TableSchema(Schema):
         self.label_names = tuple(label_names)
         self.reading = reading
         self.hints = dict(hints or {})
+        self.dropped = tuple(dropped)
         by_name = {column.name: column for column in columns}
         self._given = [by_name[name] for name in self.given_names]
         self._x = [column for column in columns if column.field is not None and column.name not in self.given_names]
@@ -177,6 +180,7 @@ class TableSchema(Schema):
             frame_kind=frame_kind,
             reading=options.reading,
             hints={name: hint for name, hint in (hints or {}).items() if name in kinds},
+            dropped=options.drop,
         )
         if options.given:
             schema.given_rows = remember(schema._matrix(frame, schema._given), options.seed)
@@ -191,8 +195,8 @@ class TableSchema(Schema):
     def read(self, source: Any, *, need_x: bool = True) -> pa.Table:
         """A path, frame or mapping as an arrow table of this schema's columns, checked.
 
-        What is no mistake but should be known (categories never seen in training, numbers beyond the range) is said
-        once, through the logger `sfumato.data`.
+        Columns are found by their names, wherever they stand. What is no mistake but should be known (other columns,
+        categories never seen in training, numbers beyond the range) is said once, through the logger `sfumato.data`.
 
         Args:
             source: path, frame, mapping of names to columns, or an array of all columns in their order.
@@ -223,15 +227,15 @@ class TableSchema(Schema):
         names = [column.name for column in self.columns]
         table, _ = frames.read(self._named(source), types=texts, keep=names, reading=self.reading)
         wanted = [*self._x, *self._given] if need_x else self._given
-        for column in self._x if need_x else ():
-            if column.name not in table.column_names:
-                raise SfumatoError(
-                    f"{where}column {column.name!r} is missing; {_found(column.name, table.column_names)}"
-                )
+        missing = [column.name for column in self._x if need_x and column.name not in table.column_names]
+        if missing:
+            raise SfumatoError(f"{where}{_missing(missing, table.column_names)}")
+        others = [name for name in table.column_names if name not in (*names, *self.dropped)] if need_x else []
         here = [c for c in self.columns if c.name in table.column_names and (need_x or c in wanted)]
         table = table.select([column.name for column in here])
         if not table.num_rows:
             raise SfumatoError(f"{where}no rows; give at least one")
+        self._tell((f"column {one!r} is not one this model was trained on; it is passed over" for one in others), where)
         return table
 
     def cautions(self, options: DataOptions) -> tuple[str, ...]:
@@ -272,7 +276,7 @@ class TableSchema(Schema):
             if column.name not in table.column_names:
                 if column in self._given:
                     continue
-                raise SfumatoError(f"column {column.name!r} is missing; {_found(column.name, table.column_names)}")
+                raise SfumatoError(_missing([column.name], table.column_names))
             values = column.fit(plain(table[column.name]))
             for start in range(0, len(values), CHUNK):
                 entries = column.encode(values.slice(start, CHUNK))
@@ -415,6 +419,7 @@ class TableSchema(Schema):
             "frame_kind": self.frame_kind,
             "reading": self.reading.to_dict(),
             "hints": self.hints,
+            "dropped": list(self.dropped),
             "columns": [column.to_dict() for column in self.columns],
         }
 
@@ -430,9 +435,16 @@ class TableSchema(Schema):
             label_names=values["label_names"],
             reading=Reading.from_dict(values["reading"]),
             hints=values["hints"],
+            dropped=values["dropped"],
         )
 
 
-def _found(name: str, names: Sequence[str]) -> str:
-    close = did_you_mean(name, names)
-    return close if close.endswith("?") else "give a column of this name, empty where it is not known"
+def _missing(missing: Sequence[str], names: Sequence[str]) -> str:
+    """What to say of columns that are not there: what they may be called, or what to do."""
+    close = did_you_mean(missing[0], names)
+    many = len(missing) > 1
+    said = f"columns {', '.join(map(repr, missing[:12]))} are" if many else f"column {missing[0]!r} is"
+    if close.endswith("?"):
+        return f"{said} missing; {close}"
+    cure = "columns of these names, empty where they are" if many else "a column of this name, empty where it is"
+    return f"{said} missing; give {cure} not known"

@@ -266,6 +266,11 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         # To scikit-learn a frame without names is an array, whose classifier must not hang on how it was held.
         if self.is_classifier and not self.given and unnamed(X):  # type: ignore[attr-defined]
             X = X.to_numpy()
+        if not reset and self.schema_.kind == "table":
+            # Columns of a table are found by their names, wherever they stand; of an array by their places.
+            if isinstance(X, np.ndarray) and "n_features_in_" in vars(self):
+                validate_data(self, X, reset=False, skip_check_array=True)
+            return X
         if is_frame(X):
             if reset or "n_features_in_" in vars(self):
                 validate_data(self, X, reset=reset, skip_check_array=True)
