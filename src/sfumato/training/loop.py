@@ -54,7 +54,8 @@ def fit(
     """Train `model`, and leave it in eval mode with its best weights, on the device of the settings.
 
     The best weights are those with the lowest mean of `model.monitor` over `valid`; without `valid`, the last ones.
-    The same seed on the same machine gives the same weights bit for bit. The user's random generators and number of
+    The same seed on the same machine gives the same weights bit for bit; with convolutions, recurrences and
+    normalisations on a CPU as long as it was not busy, see `Threads`. The user's random generators and number of
     threads are left as they are. Under torchrun every process makes this same call.
 
     Args:
