@@ -54,8 +54,9 @@ class Threads:
     def __init__(self, model: nn.Module, batch: int, device: torch.device, processes: int = 1) -> None:
         self._allowed = torch.get_num_threads()
         self.rounds_alike = all(_rounds_alike(part) for part in model.modules())
-        largest = max((part.weight.numel() for part in model.modules() if isinstance(part, nn.Linear)), default=0)
-        small = self.rounds_alike and largest * batch <= SMALL
+        largest = max((one.numel() for part in model.modules() for one in _matrices(part)), default=0)
+        others = any(isinstance(part, nn.RNNBase) or hasattr(part, "kernel_size") for part in model.modules())
+        small = not others and largest * batch <= SMALL
         on_cpu = device.type == "cpu"
         self.chosen = 1 if small and on_cpu else self._allowed
         tried = on_cpu and not small and processes == 1
@@ -150,6 +151,12 @@ class Threads:
 
 
 def _rounds_alike(part: nn.Module) -> bool:
-    """Whether a layer gives the same bits with any number of threads; one with a kernel or a memory may not."""
-    norms = nn.LayerNorm | nn.GroupNorm | nn.modules.batchnorm._BatchNorm
-    return not (isinstance(part, nn.RNNBase | norms) or hasattr(part, "kernel_size"))
+    """Whether a layer gives the same bits with any number of threads; norms and what is not fully connected may not."""
+    norm = isinstance(part, nn.LayerNorm | nn.GroupNorm | nn.modules.batchnorm._BatchNorm)
+    return not norm and (isinstance(part, nn.Linear) or not _matrices(part))
+
+
+def _matrices(part: nn.Module) -> list[nn.Parameter]:
+    """What a layer multiplies with; an embedding only looks up."""
+    own = [] if isinstance(part, nn.Embedding) else part.parameters(recurse=False)
+    return [one for one in own if one.ndim > 1]
