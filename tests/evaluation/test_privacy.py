@@ -243,3 +243,27 @@ def test_holes_are_filled_from_the_closest_row_that_has_the_value():
     values = np.array([[0.0, np.nan], [0.1, np.nan], [0.2, 7.0], [5.0, 8.0]])
     found = filled(Rows(values, np.nan_to_num(values), np.arange(2)))
     assert found[:, 1].tolist() == [7.0, 7.0, 7.0, 8.0]
+
+
+def test_words_of_single_rows_are_found_in_samples_whatever_the_rest_of_the_row():
+    random = np.random.default_rng(0)
+    names = np.arange(2000)  # 600 of training rows, 300 of test rows, the others of nobody
+    town = [random.integers(0, 5, count).astype(float) for count in (600, 300, 900)]
+    levels = tuple(map(str, names))
+
+    def held(*values: np.ndarray) -> list[Measure]:
+        return privacy.of_single_rows([Aligned("name", values, levels), Aligned("town", tuple(town), levels[:5])])
+
+    train, test = names[:600].astype(float), names[600:900].astype(float)
+    (verbatim,) = held(train, test, random.choice(train, 900))
+    assert verbatim.value == 1.0
+    assert verbatim.reference == 0.0
+    (new,) = held(train, test, np.where(np.arange(900) % 9, names[900:1800], np.nan))
+    assert new.value == 0.0
+    # A made set of the same long-tailed distribution holds as many as the test rows do.
+    long = [random.geometric(0.01, count).astype(float) for count in (600, 3000, 900)]
+    shares = privacy.of_single_rows([Aligned("word", tuple(long), levels)])[0]
+    assert shares.error is not None
+    assert abs(shares.value - shares.reference) < 4 * shares.error
+    assert privacy.of_single_rows([Aligned("town", tuple(town), levels[:5])]) == []
+    assert privacy.of_single_rows([Aligned("x", tuple(x[:, 0] for x in (random.normal(size=(9, 1)),) * 3))]) == []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
+from sfumato.evaluation.columns import Aligned
 from sfumato.evaluation.drawn import Drawn
 from sfumato.evaluation.features import Features
 from sfumato.evaluation.jackknife import GROUPS, jackknife
@@ -21,12 +24,16 @@ DRAWS = 4
 
 
 def measures(drawn: Drawn, found: Features | None) -> list[Measure]:
-    """Closest records, copies, and two membership attacks; none where nothing was held out or quick is asked for."""
+    """Closest records, copies of rows and of values, and membership attacks.
+
+    None where nothing was held out or quick is asked for.
+    """
     if drawn.how.quick or not drawn.held_out or drawn.size < 4:
         return []
     records = None if found is None or not drawn.columns else Records.of(drawn)
-    scored = [by_score(drawn)] if drawn.by_model else []
-    return [*([] if records is None else by_distance(records, drawn.how.seed)), *scored]
+    near = [] if records is None else by_distance(records, drawn.how.seed)
+    single = of_single_rows([drawn.columns[place] for place in drawn.judged], drawn.how.seed)
+    return [*near, *single, *([by_score(drawn)] if drawn.by_model else [])]
 
 
 def by_distance(records: Records, seed: int) -> list[Measure]:
@@ -125,6 +132,43 @@ def _copies(made: Rows, test: Rows, train: Rows, seed: int) -> Measure:
         reference_is="test rows",
         better="lower",
     )
+
+
+def of_single_rows(table: Sequence[Aligned], seed: int = 0) -> list[Measure]:
+    """The share of samples that hold a category which one training row has for itself; none where there is none.
+
+    A name or an address points to somebody even where the rest of the row is new. Of rows of the same distribution,
+    which the test rows are, some hold one by chance.
+
+    Args:
+        table: columns of (train, test, made).
+        seed: of the error.
+    """
+    held = [np.zeros(len(values), bool) for values in table[0].values] if table else []
+    for column in table:
+        if not column.levels:
+            continue
+        known = column.values[0][~np.isnan(column.values[0])].astype(int)
+        single = np.append(np.bincount(known, minlength=len(column.levels)) == 1, False)
+        for rows_of, values in zip(held, column.values, strict=True):
+            rows_of |= single[np.where(np.isnan(values), len(column.levels), values).astype(int)]
+    if not held or not held[0].any():
+        return []
+    _, test, made = held
+    return [
+        Measure(
+            "values of single rows",
+            float(made.mean()),
+            "",
+            "Share of samples with a category that one training row alone has, such as a name or a comment; "
+            "well above the share among test rows, samples repeat what points to somebody.",
+            "samples",
+            error=jackknife(lambda kept: [made[kept].mean()], (len(made),), seed)[0],
+            reference=float(test.mean()),
+            reference_is="test rows",
+            better="lower",
+        )
+    ]
 
 
 def by_score(drawn: Drawn) -> Measure:
