@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import norm as normal
+from scipy.stats import t as student
 from torch import Tensor
 
 from sfumato import models
@@ -304,7 +306,7 @@ class Case:
             before = models.build(self.name, self.spec, **options).to(device).eval()
         subject = replace(self.subject, batch=batch)
         gains = array(subject.chunked(lambda one: before.monitor(one) - self.model.monitor(one)).double())
-        return float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
+        return float(gains.mean()), spread(gains) / float(np.sqrt(len(gains)))
 
     def course(self, split: str = "valid", *, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Steps and totals of the validations, or of the training where nothing was validated.
@@ -316,6 +318,21 @@ class Case:
         split = split if any(line["split"] == split for line in self.lines) else "train"
         kept = [line for line in self.lines if line["split"] == split and (whole or self.model.settled(line["step"]))]
         return np.array([line["step"] for line in kept], float), np.array([line["total"] for line in kept], float)
+
+
+def spread(values: np.ndarray) -> float:
+    """The standard deviation of what values come from, so wide that few of them make nobody sure of anything.
+
+    It is that of the values times t₀.₉₉(N − 1)/z₀.₉₉, the quantiles of Student's and of the normal distribution; a
+    single value may be wrong by all of it.
+
+    >>> round(spread(np.array([0.0, 1.0])), 1), spread(np.array([-3.0])), round(spread(np.tile([-1.0, 1.0], 500)), 2)
+    (9.7, 3.0, 1.0)
+    """
+    count = len(values)
+    if count < 2:
+        return float(np.abs(values).sum())
+    return float(values.std(ddof=1) * student.ppf(0.99, count - 1) / normal.ppf(0.99))
 
 
 def _joined(one: Batch, two: Batch) -> Batch:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sfumato.evaluation.doctor.case import SURE, Case
+from sfumato.evaluation.doctor.case import SURE, Case, spread
 from sfumato.evaluation.doctor.finding import Finding, Well
 from sfumato.evaluation.doctor.words import count, figure, percent
 from sfumato.models._model import END
@@ -221,4 +221,4 @@ def _longer(case: Case, settings: Settings) -> dict[str, int]:
 
 def _spread(case: Case) -> float:
     """Standard deviation of the bound over held-out examples."""
-    return float(case.parts.sum(1).std())
+    return spread(case.parts.sum(1))
