@@ -10,7 +10,7 @@ themselves, are normal.
 m_d is the column's own density in training, y_d = Φ⁻¹(share of training values below x_d). It is the sum of what the
 columns say together beyond each alone, log p(x) − Σ log m_d(x_d), and of how far out each lies, ½ (1 − y_d²), which
 is 0 in the mean. A row of typical values that have nothing to do with each other scores about 0. Any monotone change of
-a column leaves shares, and so scores, as they are.
+a column leaves shares as they are, and so scores, but for what a model makes of where in its cell a number lies.
 """
 
 from __future__ import annotations

@@ -406,10 +406,11 @@ class TableSchema(Schema):
             values = column.usual(TRIED)
             changed = raw.take(np.repeat(rows, 1 + len(values)))
             place = changed.column_names.index(column.name)
-            own = column.fit(plain(changed[column.name]))
+            stood = plain(changed[column.name])
+            own = stood if stood.type == values.type else column.fit(stood).cast(values.type)
             tried = pa.concat_arrays([pa.nulls(1, values.type), values] * len(rows))
-            both = pc.if_else(pc.or_(pc.is_null(own), pc.is_null(tried)), own.cast(values.type), tried)
-            listed = own.to_pylist()[:: 1 + len(values)]
+            both = pc.if_else(pc.or_(pc.is_null(own), pc.is_null(tried)), own, tried)
+            listed = stood.to_pylist()[:: 1 + len(values)]
             yield Varied(column.name, changed.set_column(place, column.name, both), listed, values.to_pylist())
 
     def to_dict(self) -> dict[str, Any]:

@@ -44,11 +44,11 @@ class Scores(Held):
 
         The density is with respect to a measure that goes with the training data, `sfumato.data.reference`: for each
         column, Lebesgue measure on the axis where the training values are normal. So no unit of a column moves scores,
-        and of columns under cells no monotone change at all; values with a probability of their own and values with
-        a density are told alike. A row of typical values that have nothing to do with each other scores about 0; values
-        far out and values that do not go together score lower. Likelihoods that are normal, of tables, arrays and
-        sequences, are told per standard deviation in the same way; pictures and symbols per level and symbol,
-        as by `log_density`. Missing entries add nothing. Lower is odder: rank by it.
+        and a monotone change of a column that is cut into cells hardly; values with a probability of their own and
+        values with a density are told alike. A row of typical values that have nothing to do with each other scores
+        about 0; values far out and values that do not go together score lower. Likelihoods that are normal, of tables,
+        arrays and sequences, are told per standard deviation in the same way; pictures and symbols per level and
+        symbol, as by `log_density`. Missing entries add nothing. Lower is odder: rank by it.
 
         Args:
             X: the examples.
