@@ -252,6 +252,10 @@ class Column(ABC):
         """log of the density, of entries, that scores compare with (`data.reference`): of each cell, or one for all."""
         return np.zeros(1)
 
+    def frequencies(self) -> np.ndarray | None:
+        """log of the share of the training values in each cell; None where it is not kept."""
+        return None
+
     def beyond(self, values: pa.Array, seen: int) -> np.ndarray:
         """What each of these values costs, in nats, for being unlike any of the `seen` training values; shape (N,).
 

@@ -206,6 +206,9 @@ class Number(Column):
     def references(self) -> np.ndarray:
         return self.cut.references()
 
+    def frequencies(self) -> np.ndarray | None:
+        return np.log(self.cut.shares) if isinstance(self.cut, Cells) else None
+
     def usual(self, most: int) -> pa.Array:
         return self.decode(self.cut.quantiles((np.arange(most) + 0.5) / most)).unique()
 

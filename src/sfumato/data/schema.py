@@ -193,6 +193,10 @@ class Schema(ABC):
         """
         return self.log_volume(x)
 
+    def log_marginal(self, x: Tensor) -> Tensor | None:
+        """(B,): Σ log of how frequent each value is by itself, in units of x; None where that is not kept."""
+        return None
+
     def beyond(self, raw: Any) -> np.ndarray:
         """(N,), or (1,) for all: nats that examples cost for values unlike any in training; 0 where all have a density.
 

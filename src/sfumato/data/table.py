@@ -383,6 +383,10 @@ class TableSchema(Schema):
         """
         return self._looked_up(x, [column.references() for column in self._x])
 
+    def log_marginal(self, x: Tensor) -> Tensor | None:
+        tables = [each for column in self._x if (each := column.frequencies()) is not None]
+        return self._looked_up(x, tables) if len(tables) == len(self._x) else None
+
     @staticmethod
     def _looked_up(x: Tensor, tables: Sequence[np.ndarray]) -> Tensor:
         """(B,): Σ over columns of what their tables have for the cells of x; 0 where NaN."""

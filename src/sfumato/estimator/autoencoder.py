@@ -253,6 +253,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         self.history_, self.data_ = fitted.history, fitted.data
         self.run_ = fitted.run
         self._samplers: dict[str, samplers.Sampler] = {}
+        self._agreements: dict[tuple[int, int], float] = {}
         self._n_features_out = able(fitted.model, Encodes, "encode").code_size
         return self
 

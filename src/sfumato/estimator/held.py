@@ -33,6 +33,7 @@ class Held:
     run_: Run | None
     _label_dtype: np.dtype | None = None
     _samplers: dict[str, samplers.Sampler]
+    _agreements: dict[tuple[int, int], float]
     _n_features_out: int
 
     if TYPE_CHECKING:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
 from sfumato.estimator import passes
 from sfumato.estimator.held import Held
+from sfumato.generators import seeded
 from sfumato.isolation import isolated
-from sfumato.models._protocols import Bounds, Classifies, able
+from sfumato.models._model import Model
+from sfumato.models._protocols import Bounds, Classifies, Samples, able
 from sfumato.objectives import importance_bound
+
+DRAWN = 500
+"""Rows drawn from the model to see how much the values of one usually agree."""
 
 
 class Reason(NamedTuple):
@@ -49,6 +54,10 @@ class Scores(Held):
         about 0; values far out and values that do not go together score lower. Likelihoods that are normal, of tables,
         arrays and sequences, are told per standard deviation in the same way; pictures and symbols per level and
         symbol, as by `log_density`. Missing entries add nothing. Lower is odder: rank by it.
+
+        In a table, values that agree with each other more than is usual do not make up for how far out they lie:
+        log p(x) − Σ log m_d(x_d) counts up to its median over rows drawn from the model. A group of outliers that
+        the model has learned is told apart by that. What is left is a lower bound all the more.
 
         Args:
             X: the examples.
@@ -148,10 +157,31 @@ class Scores(Held):
         with torch.inference_mode():
             for batch in self._batches(raw, given, samples):
                 x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
-                if isinstance(model, Classifies) and not given:  # log p(x) with a label as without
-                    batch = replace(batch, given=None)
                 bound = importance_bound(bounds.log_weight(batch, samples, noise))
-                scores.append((bound - self.schema_.log_reference(x)).cpu().numpy())
                 densities.append((bound - self.schema_.log_volume(x)).cpu().numpy())
+                alone = self.schema_.log_marginal(x)
+                if alone is not None:
+                    most = self._usual_agreement(model, samples, seed, noise)
+                    bound = alone + (bound - alone).clamp(max=most)
+                scores.append((bound - self.schema_.log_reference(x)).cpu().numpy())
         beyond = self.schema_.beyond(raw)
         return np.concatenate(scores) - beyond, np.concatenate(densities) - beyond
+
+    def _usual_agreement(self, model: Model, samples: int, seed: int, noise: torch.Tensor) -> float:
+        """The median of log p(x) − Σ log m_d(x_d) over rows drawn from the model."""
+        if (samples, seed) not in self._agreements:
+            bounds, draws = able(model, Bounds, "score"), able(model, Samples, "sample")
+            conditions, found = self.schema_.conditions({}, DRAWN), []
+            with seeded(noise.device, 0, model):
+                if isinstance(model, Classifies) and conditions is not None:
+                    conditions = model.drawn(conditions.to(noise))
+                size = passes.at_a_time(self.schema_.spec, samples)
+                for start in range(0, DRAWN, size):
+                    c = None if conditions is None else conditions[start : start + size].to(noise)
+                    x = draws.sample(min(size, DRAWN - start), c)
+                    alone = self.schema_.log_marginal(x)
+                    assert alone is not None, "a table that keeps how frequent values are keeps it of all rows"
+                    bound = importance_bound(bounds.log_weight(Batch(x, c), samples, noise))
+                    found.append((bound - alone).cpu())
+            self._agreements[samples, seed] = float(torch.cat(found).median())
+        return self._agreements[samples, seed]
