@@ -15,7 +15,7 @@ from sfumato.evaluation.doctor.case import SURE, Case
 from sfumato.evaluation.doctor.code import louder
 from sfumato.evaluation.doctor.finding import Finding, Well
 from sfumato.evaluation.doctor.parts import NEARLY
-from sfumato.evaluation.doctor.words import percent
+from sfumato.evaluation.doctor.words import count, percent
 from sfumato.evaluation.drawn import MADE, TEST, TRAIN
 from sfumato.evaluation.judges import Inputs, inputs
 from sfumato.evaluation.tables import real_apart, samples_apart
@@ -75,7 +75,7 @@ def _by_pairs(case: Case, lost: Sequence[Pair], beyond: int, numbers: dict[str, 
     return Finding(
         "dependence_lost",
         "serious",
-        f"Dependence is lost: of {beyond} pairs of columns that hang together in real rows, {len(lost)} "
+        f"Dependence is lost: of {count(beyond, 'pair')} of columns that hang together in real rows, {len(lost)} "
         f"{'is' if len(lost) == 1 else 'are'} for sure less than half as strong in samples{listed}. Over all pairs "
         f"{percent(numbers['kept'])} is kept. Each column by itself may look right.",
         numbers | {"pairs_lost": len(lost), "pairs": beyond},
@@ -97,10 +97,12 @@ def _at_once(case: Case, known: dict[str, float]) -> Finding | Well:
     numbers = known | {"told_apart": apart.value, "error": apart.error}
     noticed = apart.value - SURE * apart.error > 0.5
     # Where pairs hang together they say how much is kept: a blurred ring is told from a sharp one as anything else is.
+    bar = NEARLY
     if noticed and apart.value < NEARLY and len(known) == 1:
         random = np.random.default_rng(case.subject.seed)
         numbers["independent"] = samples_apart(test, random.permuted(made, axis=0), train, **how).value
-    if noticed and apart.value - 0.5 >= NEARLY * (numbers.get("independent", 1.0) - 0.5):
+        bar = 0.5 + NEARLY * (numbers["independent"] - 0.5)
+    if noticed and apart.value >= bar:
         real = real_apart(test, train, apart.rows, **how)
         if apart.value - real.value > SURE * np.hypot(apart.error, real.error):
             return _found_at_once(case, numbers | {"real": real.value})
