@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import binom, norm
@@ -23,6 +23,8 @@ from sfumato.models import independent_columns
 
 STRONG = 0.4
 """An association by which one column tells a sixth of another's spread."""
+MOST = 0.75
+"""Of all dependence a share above which samples that lost a pair can be used."""
 CHANCE = 1e-3
 """How often chance may have any of all pairs, or of all classes, called lost."""
 FEWEST = 40
@@ -66,6 +68,7 @@ def _joined(column: Aligned) -> Column:
 
 def _by_pairs(case: Case, lost: Sequence[Pair], beyond: int, numbers: dict[str, float]) -> Finding:
     number = "kept"
+    severity: Literal["serious", "minor"] = "serious" if numbers["kept"] < MOST else "minor"
     if numbers["kept"] + SURE * numbers["error"] >= 0.5:
         number = _called(lost[0])
         numbers = numbers | {number: lost[0].kept, "error": lost[0].made_error}
@@ -74,7 +77,7 @@ def _by_pairs(case: Case, lost: Sequence[Pair], beyond: int, numbers: dict[str, 
     listed = f" ({'; '.join(named)})" if named else ""
     return Finding(
         "dependence_lost",
-        "serious",
+        severity,
         f"Dependence is lost: of {count(beyond, 'pair')} of columns that hang together in real rows, {len(lost)} "
         f"{'is' if len(lost) == 1 else 'are'} for sure less than half as strong in samples{listed}. Over all pairs "
         f"{percent(numbers['kept'])} is kept. Each column by itself may look right.",
@@ -141,11 +144,12 @@ def _shaped(case: Case) -> Inputs:
 
 
 def tighter(case: Case) -> dict[str, Any]:
-    """What lets samples keep how columns hang together: columns that are given those before them, else the code."""
+    """What lets samples keep how columns hang together: columns given those before them, else a longer training."""
     apart = case.subject.schema.kind == "table" and case.spec.likelihood != "autoregressive"
     if apart and not independent_columns(case.name):
         return case.first({"likelihood": "autoregressive"})
-    return louder(case)
+    longer = case.first({name: 3 * case.options[name] for name in ("epochs", "steps") if case.options[name]})
+    return louder(case) if case.options.get("beta", 1.0) > 1 or not longer else longer
 
 
 def rare_class_lost(case: Case) -> Finding | Well | None:
