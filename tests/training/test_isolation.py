@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 import threading
@@ -55,10 +56,11 @@ class Noisy(Model):
         return {"model": Loss({"error": error.square().sum(1)})}
 
 
+UNTRAINED = Noisy()
+
+
 def noisy(seed: int) -> Model:
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        model = Noisy()
+    model = copy.deepcopy(UNTRAINED)
     fit(model, data(), data(50, 1), settings=Settings(device="cpu", steps=40, batch_size=32, seed=seed))
     return model
 
