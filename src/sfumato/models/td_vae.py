@@ -14,8 +14,8 @@ from sfumato.models._model import Model
 from sfumato.networks import MLP, sizes_for
 from sfumato.networks.features import VectorFeatures
 from sfumato.networks.heads import for_likelihood
-from sfumato.networks.state_space import After, Layered, LayeredNormal, Past, StepNormal, Steps
-from sfumato.objectives import Ramp
+from sfumato.networks.state_space import After, Clock, Layered, LayeredNormal, Past, StepNormal, Steps, Timed
+from sfumato.objectives import Ramp, importance_bound
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -33,23 +33,32 @@ class TDVAE(Model):
         loss = −log p(x₂|z₂)                                                                  (`distortion`)
              + log q_S(z₁|z₂, b₁, b₂, δ) − log p_B(z₁|b₁) + log p_B(z₂|b₂) − log p_T(z₂|z₁, δ)   (`rate`)
 
-    Its expectation is at least −log p(x₂ | x up to t₁), where p(x₂ | …) = ∫∫ p_B(z₁|b₁) p_T(z₂|z₁, δ) p(x₂|z₂). t₂ is
-    drawn among the observed steps and t₂ − t₁ in 1 … `jump`, for each example by itself. Step 0 lies before the first:
-    its belief is that of knowing nothing. Steps that are missing, and padding, are never t₂.
+    Its expectation is at least −log p(x₂ | x up to t₁), where p(x₂ | …) = ∫∫ p_B(z₁|b₁) p_T(z₂|z₁, δ) p(x₂|z₂). So is
+    that of what is added to it here, with weight λ: a forecast of x₂ by K draws of the belief,
+
+        −log (1/K) Σ_k p(x₂|z₂ₖ),   z₁ₖ ~ p_B(z₁|b₁),   z₂ₖ ~ p_T(z₂|z₁ₖ, δ) in one jump or in two       (`prediction`)
+
+    On short trainings the paper's loss alone gives states that tell little more than the time of day; λ = 0 is that
+    loss. t₂ is drawn among the observed steps and t₂ − t₁ in 1 … `jump`, for each example by itself. Step 0 lies before
+    the first: its belief is that of knowing nothing. Steps that are missing, and padding, are never t₂.
 
     The two parts of the rate are measured as `smoothing_rate` (z₁) and `transition_rate` (z₂).
 
     Arguments:
         past: past(x, mask, passed) → b of shape (B, T + 1, width); `passed` (B, T) is the time since the step before.
         belief: belief(b) → p_B(z | b) over (B, Z).
-        transition: transition(z₁, δ) → p_T(z₂ | z₁, δ); δ has shape (B,).
+        transition: transition(z₁, δ) → p_T(z₂ | z₁, δ); δ has shape (B,). With a clock transition(z₁, clock(t₂), δ).
         smoothing: smoothing(z₂, b₁, b₂, δ) → q_S(z₁ | z₂, b₁, b₂, δ).
-        decoder: decoder(z) → p(x_t | z_t) over (B, D).
+        decoder: decoder(z) → p(x_t | z_t) over (B, D). With a clock z and clock(t) stand side by side.
         steps: greatest number of steps T of a sequence.
         latents: Z, the numbers of a state.
         jump: greatest t₂ − t₁.
         pairs: pairs (t₁, t₂) drawn for each example; the loss is their mean.
         warmup: weight of the rate as a function of the step.
+        clock: clock(t) → features (…, C) of the time t since the sequence began, one unit before its first step; None
+            for a process that knows no time of day.
+        prediction: λ.
+        draws: K.
 
     >>> from sfumato.models import build
     >>> from sfumato.spec import Field
@@ -72,6 +81,9 @@ class TDVAE(Model):
         jump: int = 4,
         pairs: int = 1,
         warmup: Ramp = Ramp(),
+        clock: nn.Module | None = None,
+        prediction: float = 0.0,
+        draws: int = 4,
     ) -> None:
         super().__init__()
         self.past, self.belief, self.transition = past, belief, transition
@@ -79,6 +91,7 @@ class TDVAE(Model):
         self.steps, self.latents = steps, latents
         self.jump, self.pairs = jump, pairs
         self.warmup = warmup
+        self.clock, self.prediction, self.draws = clock, prediction, draws
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         b, time = self._seen(batch)
@@ -90,26 +103,61 @@ class TDVAE(Model):
         z2, log_p2 = self.belief(b2).draw_and_log_prob(normal(b2, n * k, self.latents))
         z1, log_q1 = self.smoothing(z2, b1, b2, passed).draw_and_log_prob(normal(b2, n * k, self.latents))
         mask = None if batch.mask is None else batch.mask[rows, second - 1]
-        distortion = -self.decoder(z2).log_prob(batch.x[rows, second - 1], mask)
-        smoothing = log_q1 - self.belief(b1).log_prob(z1)
-        transition = log_p2 - self.transition(z1, passed).log_prob(z2)
-        distortion, smoothing, transition = (one.view(n, k).mean(1) for one in (distortion, smoothing, transition))
+        x2, at = batch.x[rows, second - 1], time[rows, second]
+        terms = {
+            "distortion": -self._observation(z2, at).log_prob(x2, mask),
+            "smoothing_rate": log_q1 - self.belief(b1).log_prob(z1),
+            "transition_rate": log_p2 - self._transition(z1, at, passed).log_prob(z2),
+        }
+        if self.prediction:
+            between = _between(first, second, uniform(time, n * k, 2))
+            z2 = self._foretold(b1, time[rows, first], time[rows, between], at)
+            log_p = self._observation(z2, self._repeated(at)).log_prob(
+                self._repeated(x2), None if mask is None else self._repeated(mask)
+            )
+            terms["prediction"] = -importance_bound(log_p.view(n * k, self.draws))
+        terms = {name: term.view(n, k).mean(1) for name, term in terms.items()}
         if batch.mask is not None:
             # Of a sequence with nothing to be seen there is nothing to say, nor to pay for.
-            seen = _observed(batch).any(1)
-            distortion, smoothing, transition = seen * distortion, seen * smoothing, seen * transition
+            terms = {name: _observed(batch).any(1) * term for name, term in terms.items()}
+        rates = {name: terms.pop(name) for name in ("smoothing_rate", "transition_rate")}
         return {
             "model": Loss(
-                {"distortion": distortion, "rate": smoothing + transition},
-                {"rate": self.warmup(step)},
-                also={"smoothing_rate": smoothing, "transition_rate": transition},
+                terms | {"rate": rates["smoothing_rate"] + rates["transition_rate"]},
+                {"rate": self.warmup(step), "prediction": self.prediction},
+                also=rates,
             )
         }
 
+    def _foretold(self, b1: Tensor, start: Tensor, between: Tensor, end: Tensor) -> Tensor:
+        """`draws` states at `end` of each pair by way of `between`, or straight where that is `start`, (n·K, Z)."""
+        b1, start, between, end = (self._repeated(one) for one in (b1, start, between, end))
+        halts = between > start
+        z = self.belief(b1).draw(normal(b1, len(b1), self.latents))
+        halt = torch.where(halts, between, end)
+        halfway = self._transition(z, halt, halt - start).draw(normal(b1, len(b1), self.latents))
+        z = torch.where(halts[:, None], halfway, z)
+        last = self._transition(z, end, end - torch.where(halts, between, start))
+        return last.draw(normal(b1, len(b1), self.latents))
+
+    def _repeated(self, values: Tensor) -> Tensor:
+        return values.repeat_interleave(self.draws, 0)
+
+    def _transition(self, z: Tensor, time: Tensor, passed: Tensor) -> Layered:
+        """p_T(z at `time` | z `passed` before)."""
+        clock = () if self.clock is None else (self.clock(time),)
+        p: Layered = self.transition(z, *clock, passed)
+        return p
+
+    def _observation(self, z: Tensor, time: Tensor) -> Distribution:
+        """p(x_t | z_t)."""
+        p: Distribution = self.decoder(z if self.clock is None else torch.cat([z, self.clock(time)], 1))
+        return p
+
     @property
     def code_size(self) -> int:
-        """Numbers of a state."""
-        return self.latents
+        """Numbers of a state, and with a clock the time since the sequence began."""
+        return self.latents + (self.clock is not None)
 
     @property
     def noise_size(self) -> int:
@@ -117,18 +165,20 @@ class TDVAE(Model):
         return 2 * self.latents * self.steps
 
     def encode(self, batch: Batch) -> Distribution:
-        """p_B(z | b) over (B, Z) after the last observed step of each sequence."""
-        return self.belief(self._last(batch))
+        """p_B(z | b) after the last observed step of each sequence, and with a clock its time: (B, `code_size`)."""
+        b, time = self._last(batch)
+        p: Distribution = self.belief(b)
+        return p if self.clock is None else Timed(p, time)
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
-        """p(x_t | z_t) over (B, 1, D): the one step whose state is z."""
-        return Steps(self.decoder(z), 1)
+        """p(x_t | z_t) over (B, 1, D): the one step whose state, and with a clock whose time, z is."""
+        return Steps(self._observation(z[:, : self.latents], z[:, -1]), 1)
 
     def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
         """Each step as the belief after it has it, (B, T, D); what is missing is filled in from what came before."""
-        b = self._seen(batch)[0][:, 1:]
+        b, time = (one[:, 1:] for one in self._seen(batch))
         p = self.belief(b.flatten(0, 1))
-        steps = Steps(self.decoder(p.sample() if noise else p.point()), b.shape[1])
+        steps = Steps(self._observation(p.sample() if noise else p.point(), time.flatten()), b.shape[1])
         return steps.sample() if noise else steps.point()
 
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
@@ -140,8 +190,9 @@ class TDVAE(Model):
         """
         like = next(self.parameters())
         empty = Batch(like.new_zeros(n, 1, *self._channels(like)))
-        z = self._drawn(self.belief(self._seen(empty)[0][:, 0]), n, temperature)
-        return self._rolled(z, like.new_ones(self.steps), temperature, noise)
+        b, time = self._seen(empty)
+        z = self._drawn(self.belief(b[:, 0]), n, temperature)
+        return self._rolled(z, time[:, 0], like.new_ones(self.steps), temperature, noise)
 
     def forecast(self, batch: Batch, jumps: Sequence[float], n: int = 1, *, noise: bool = True) -> Tensor:
         """n futures of each sequence after its last observed step, (B, n, len(jumps), D).
@@ -153,9 +204,9 @@ class TDVAE(Model):
             jumps: lengths in time, in the units of `Batch.time`.
             noise: draw x from p(x | z); False gives its `point`.
         """
-        b = self._last(batch).repeat_interleave(n, 0)
+        b, time = (one.repeat_interleave(n, 0) for one in self._last(batch))
         z = self.belief(b).sample()
-        rolled = self._rolled(z, torch.as_tensor(jumps, dtype=z.dtype, device=z.device), 1.0, noise)
+        rolled = self._rolled(z, time, torch.as_tensor(jumps, dtype=z.dtype, device=z.device), 1.0, noise)
         return rolled.view(len(batch), n, len(jumps), -1)
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
@@ -184,33 +235,39 @@ class TDVAE(Model):
             passed = time[:, t] - time[:, t - 1]
             z2, log_p2 = self.belief(b[:, t]).draw_and_log_prob(here)
             z1, log_q1 = self.smoothing(z2, b[:, t - 1], b[:, t], passed).draw_and_log_prob(there)
-            ratio = self.belief(b[:, t - 1]).log_prob(z1) + self.transition(z1, passed).log_prob(z2)
+            ratio = self.belief(b[:, t - 1]).log_prob(z1) + self._transition(z1, time[:, t], passed).log_prob(z2)
             ratio = ratio - log_q1 - log_p2
-            log_p.append(self.decoder(z2).log_prob(x[:, t - 1], None if mask is None else mask[:, t - 1]))
+            p = self._observation(z2, time[:, t])
+            log_p.append(p.log_prob(x[:, t - 1], None if mask is None else mask[:, t - 1]))
             log_ratio.append(ratio.where(held, 0.0))
         return torch.stack(log_p, 1).view(n, k, -1), torch.stack(log_ratio, 1).view(n, k, -1)
 
     def _seen(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Beliefs (B, T + 1, width), and when they were held (B, T + 1): the first, one unit before the first step."""
+        """Beliefs (B, T + 1, width), and when they were held (B, T + 1): the first at 0, one unit before the steps."""
         n, steps = batch.x.shape[:2]
         time = torch.arange(steps, dtype=batch.x.dtype, device=batch.x.device).expand(n, -1)
         if batch.time is not None:
             time = batch.time.to(batch.x.dtype)
-        time = torch.cat([time[:, :1] - 1, time], 1)
+        time = torch.cat([torch.zeros_like(time[:, :1]), time - time[:, :1] + 1], 1)
         return self.past(batch.x, batch.mask, time.diff(dim=1)), time
 
-    def _last(self, batch: Batch) -> Tensor:
-        """The belief after the last observed step, (B, width)."""
+    def _last(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The belief after the last observed step, (B, width), and when it was held, (B,)."""
         seen = _observed(batch)
         places = torch.arange(1, seen.shape[1] + 1, device=seen.device)
-        return self._seen(batch)[0][torch.arange(len(batch), device=seen.device), (places * seen).amax(1)]
+        rows, last = torch.arange(len(batch), device=seen.device), (places * seen).amax(1)
+        b, time = self._seen(batch)
+        return b[rows, last], time[rows, last]
 
-    def _rolled(self, z: Tensor, jumps: Tensor, temperature: float, noise: bool) -> Tensor:
-        landed = []
+    def _rolled(self, z: Tensor, time: Tensor, jumps: Tensor, temperature: float, noise: bool) -> Tensor:
+        states, times = [], []
         for passed in jumps:
-            z = self._drawn(self.transition(z, passed.expand(len(z))), len(z), temperature)
-            landed.append(z)
-        steps = Steps(self.decoder(torch.stack(landed, 1).flatten(0, 1)), len(landed))
+            time = time + passed
+            z = self._drawn(self._transition(z, time, passed.expand(len(z))), len(z), temperature)
+            states.append(z)
+            times.append(time)
+        at = torch.stack(times, 1).flatten()
+        steps = Steps(self._observation(torch.stack(states, 1).flatten(0, 1), at), len(states))
         return steps.sample() if noise else steps.point()
 
     def _drawn(self, p: Layered, n: int, temperature: float) -> Tensor:
@@ -219,7 +276,7 @@ class TDVAE(Model):
         return p.draw(temperature * normal(next(self.parameters()), n, self.latents))
 
     def _channels(self, like: Tensor) -> tuple[int, ...]:
-        return tuple(self.decoder(like.new_zeros(1, self.latents)).point().shape[1:])
+        return tuple(self._observation(like.new_zeros(1, self.latents), like.new_zeros(1)).point().shape[1:])
 
 
 def _observed(batch: Batch) -> Tensor:
@@ -238,22 +295,32 @@ def _pairs(observed: Tensor, uniform: Tensor, jump: int) -> tuple[Tensor, Tensor
     return second - 1 - torch.minimum((uniform[:, 1] * farthest).long(), farthest - 1), second
 
 
+def _between(first: Tensor, second: Tensor, uniform: Tensor) -> Tensor:
+    """For half of the pairs a step between both, or the first again; for the others the first."""
+    halts = (uniform[:, 1] < 0.5) & (second > first)
+    return first + (halts * uniform[:, 0] * (second - first)).long()
+
+
 def build(
     spec: DataSpec,
     size: Size,
     *,
-    jump: Count = 4,
-    pairs: Count = 4,
-    sigma: Weight = 0.3,
-    warmup: Natural = 750,
+    jump: Count | None = None,
+    pairs: Count = 2,
+    sigma: Weight = 0.0,
+    warmup: Natural = 2500,
+    waves: Natural = 4,
+    prediction: Weight = 5.0,
 ) -> TDVAE:
     """A TD-VAE for sequences of `spec`; `latent_dim` is of each of the two layers of a state.
 
     Args:
-        jump: longest jump that is learned, in steps
+        jump: longest jump that is learned, in steps; half of the longest sequence unless given
         pairs: pairs of steps drawn for each sequence at each training step
         sigma: deviation of an observation around what its state says, in deviations of its channel; 0 learns it
-        warmup: steps over which the weight of the rate rises from 0; 750 are the first 15% of the shortest training
+        waves: waves of the clock that tells the time since a sequence began; 0 for no clock
+        prediction: weight of forecasts from the belief in the loss; 0 is the paper's loss
+        warmup: steps over which the weight of the rate rises from 0; 2500 are half of the shortest training
     """
     sizes = sizes_for(spec, size)
     width, latents = sizes.width, 2 * sizes.latent_dim
@@ -263,16 +330,21 @@ def build(
     if spec.likelihood != "gaussian":
         output = head = for_likelihood(spec.step)
         raw = head.raw[0]
-    body = MLP(latents, width, sizes.depth)
+    clock = Clock(spec.shape[0], waves) if waves else None
+    told = 0 if clock is None else clock.outputs
+    body = MLP(latents + told, width, sizes.depth)
+    seen = width + told
     return TDVAE(
-        Past(entry, entry.outputs, width),
-        LayeredNormal(width, width, sizes.latent_dim),
-        After(latents, width, sizes.latent_dim),
-        After(latents + 2 * width, width, sizes.latent_dim),
+        Past(entry, entry.outputs, width, clock),
+        LayeredNormal(seen, width, sizes.latent_dim),
+        After(latents + told, width, sizes.latent_dim, stays=True),
+        After(latents + 2 * seen, width, sizes.latent_dim),
         nn.Sequential(*body, nn.Linear(body.outputs, raw), output),
         steps=spec.shape[0],
         latents=latents,
-        jump=jump,
+        jump=jump or max(spec.shape[0] // 2, 1),
         pairs=pairs,
         warmup=Ramp(warmup),
+        clock=clock,
+        prediction=prediction,
     )

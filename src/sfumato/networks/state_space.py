@@ -30,6 +30,16 @@ class Layered(Distribution):
         upper, lower = x.chunk(2, 1)
         return self.upper.log_prob(upper) + self._lower(upper).log_prob(lower)
 
+    def moved(self, by: Tensor) -> Layered:
+        """The distribution with means that are (B, 2L) higher, whatever the upper layer's draw."""
+        first, second = by.chunk(2, 1)
+
+        def lower(upper: Tensor) -> Normal:
+            p = self._lower(upper)
+            return Normal(p.mean + second, p.log_scale)
+
+        return Layered(Normal(self.upper.mean + first, self.upper.log_scale), lower)
+
     def draw(self, noise: Tensor) -> Tensor:
         """The draw that standard normal `noise` of shape (B, 2L) becomes."""
         return self.draw_and_log_prob(noise)[0]
@@ -70,6 +80,47 @@ class Steps(Distribution):
         return x.view(-1, self._count, *x.shape[1:])
 
 
+class Timed(Distribution):
+    """A state z and when it holds: `state` over (B, Z), and the time as one number more, (B, Z + 1)."""
+
+    def __init__(self, state: Distribution, time: Tensor) -> None:
+        self._state, self._time = state, time
+
+    def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self._state.log_prob(x[:, :-1])
+
+    def sample(self) -> Tensor:
+        return torch.cat([self._state.sample(), self._time[:, None]], 1)
+
+    def point(self) -> Tensor:
+        return torch.cat([self._state.point(), self._time[:, None]], 1)
+
+
+class Clock(nn.Module):
+    """The time t since a sequence began as 1 + 2·`waves` numbers: t/T and sin, cos of 2πkt/T for k = 1 … `waves`.
+
+    With it a network need not count steps to know where in a day, or in a cycle that all sequences share, it is.
+
+    Arguments:
+        length: T, the greatest length of a sequence in units of its times.
+
+    Shapes: (…) to (…, `outputs`).
+
+    >>> Clock(8.0, 1)(torch.tensor([2.0])).round(decimals=3)
+    tensor([[0.2500, 1.0000, 0.0000]])
+    """
+
+    def __init__(self, length: float, waves: int = 4) -> None:
+        super().__init__()
+        self.length, self.waves = length, waves
+        self.outputs = 1 + 2 * waves
+
+    def forward(self, time: Tensor) -> Tensor:
+        part = (time / self.length)[..., None]
+        angles = 2 * math.pi * part * torch.arange(1, self.waves + 1, dtype=part.dtype, device=part.device)
+        return torch.cat([part, angles.sin(), angles.cos()], -1)
+
+
 class Gated(nn.Module):
     """tanh(W₁x) ⊙ sigmoid(W₂x), then N(μ, σ²) from one linear layer more."""
 
@@ -97,40 +148,52 @@ class LayeredNormal(nn.Module):
 
 
 class After(nn.Module):
-    """A `LayeredNormal` that is also given how much time passes: its last argument, shape (B,), in typical steps."""
+    """A `LayeredNormal` of states, clock features of the later one, and how much time passes between them.
 
-    def __init__(self, inputs: int, width: int, latent_dim: int) -> None:
+    Arguments:
+        stays: whether means are those of the first state, plus what the network adds: without time, all stays.
+
+    Shapes: states (B, …), the clock (B, …), and last the time that passes (B,) in typical steps; to (B, 2L).
+    """
+
+    def __init__(self, inputs: int, width: int, latent_dim: int, *, stays: bool = False) -> None:
         super().__init__()
         self.layers = LayeredNormal(inputs + 2, width, latent_dim)
+        self.stays = stays
 
     def forward(self, *given: Tensor) -> Layered:
         *states, passed = given
-        return self.layers(*states, torch.stack([passed, passed.log1p()], 1))
+        p = self.layers(*states, torch.stack([passed, passed.log1p()], 1))
+        return p.moved(states[0]) if self.stays else p
 
 
 class Past(nn.Module):
-    """The belief state b_t: an LSTM over all that was seen up to t, and how long apart it was.
+    """The belief state b_t: an LSTM over all that was seen up to t, how long apart it was, and the clock.
 
     Arguments:
         features: entries of one step to numbers, `(x, mask) → (B, outputs)`.
         outputs: how many.
-        width: of b.
+        width: of what the LSTM gives.
+        clock: features of the time since the sequence began, if any.
 
-    Shapes: x (B, T, D), mask like x or None, passed (B, T), the time since the step before; to (B, T + 1, width),
-    whose first is the belief before anything was seen.
+    Shapes: x (B, T, D), mask like x or None, passed (B, T), the time since the step before; to
+    (B, T + 1, width + clock.outputs), whose first is the belief before anything was seen.
     """
 
-    def __init__(self, features: nn.Module, outputs: int, width: int) -> None:
+    def __init__(self, features: nn.Module, outputs: int, width: int, clock: Clock | None = None) -> None:
         super().__init__()
-        self.features = features
+        self.features, self.clock = features, clock
         self.start = nn.Parameter(torch.zeros(width))
-        self.recurrent = nn.LSTM(outputs + 1, width, batch_first=True)
+        self.recurrent = nn.LSTM(outputs + 1 + (clock.outputs if clock else 0), width, batch_first=True)
 
     def forward(self, x: Tensor, mask: Tensor | None, passed: Tensor) -> Tensor:
         steps = self.features(x.flatten(0, 1), None if mask is None else mask.flatten(0, 1))
-        entered = torch.cat([steps.view(*x.shape[:2], -1), passed.log1p()[:, :, None]], 2)
+        time = torch.cat([torch.zeros_like(passed[:, :1]), passed], 1).cumsum(1)
+        clock = self.clock(time) if self.clock else passed.new_zeros(*time.shape, 0)
+        entered = torch.cat([steps.view(*x.shape[:2], -1), passed.log1p()[:, :, None], clock[:, 1:]], 2)
         summed = full(self.recurrent(entered)[0])
-        return torch.cat([self.start.to(summed).expand(len(x), 1, -1), summed], 1)
+        summed = torch.cat([self.start.to(summed).expand(len(x), 1, -1), summed], 1)
+        return torch.cat([summed, clock.to(summed)], 2)
 
 
 class StepNormal(nn.Module):
