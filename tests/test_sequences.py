@@ -29,7 +29,9 @@ def waves(n: int = 60, t: int = 12) -> np.ndarray:
 def test_every_verb_gives_sequences_of_the_kind_that_went_in(ring: Autoencoder) -> None:
     x = np.random.default_rng(0).uniform(size=(5, 20, 16))
     assert ring.sample(3, seed=0).shape == (3, 20, 16)
-    assert ring.encode(x).shape == (5, 4)
+    codes = ring.encode(x)
+    assert codes.shape == (5, 5)
+    np.testing.assert_allclose(codes[:, -1], 20.0, err_msg="the last number of a code is its time")
     assert ring.decode(ring.encode(x)).shape == (5, 1, 16)
     assert ring.reconstruct(x).shape == (5, 20, 16)
     assert ring.score_samples(x).shape == (5,)

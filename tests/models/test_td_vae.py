@@ -257,3 +257,43 @@ def test_a_sequence_with_nothing_to_be_seen_has_no_loss() -> None:
     for values in loss.terms.values():
         assert values[1] == 0
         assert (values[[0, 2]] != 0).all()
+
+
+def test_forecasts_in_the_loss_bound_what_the_kalman_filter_predicts() -> None:
+    """With exact parts E[−log mean_k p(x₂|z₂ₖ)] is at least −log p(x₂|x₁), and near it with many draws."""
+    x = draw(2000, EVEN[:2])
+    batch = Batch(x[:, :, None])
+    torch.manual_seed(1)
+    terms = {
+        draws: exact(2, jump=2, pairs=4, prediction=1.0, draws=draws).losses(batch, 0)["model"].terms["prediction"]
+        for draws in (1, 400)
+    }
+    # t₂ is 1 or 2, t₁ is 0 or, before the second step, 1.
+    first, second = log_evidence(x[:, :1], EVEN[:1]), log_evidence(x[:, 1:], EVEN[1:2])
+    given = log_evidence(x, EVEN[:2]) - first
+    truth = -float((first / 2 + second / 4 + given / 4).mean())
+    assert float(terms[400].mean()) == pytest.approx(truth, abs=0.03)
+    assert float(terms[1].mean()) > float(terms[400].mean()) + 0.1
+
+
+def test_halfway_states_change_no_forecast_of_an_exact_process() -> None:
+    model = exact(7, jump=6, prediction=1.0, draws=2)
+    n = 40_000
+    b1 = model._seen(Batch(draw(1, EVEN)[:, :, None]))[0][:, 2].expand(n, -1)
+    start, end = torch.full((n,), 2.0, dtype=torch.float64), torch.full((n,), 6.0, dtype=torch.float64)
+    straight = model._foretold(b1, start, start, end)
+    halted = model._foretold(b1, start, start + 1.5, end)
+    torch.testing.assert_close(straight.mean(), halted.mean(), rtol=0, atol=0.03)
+    torch.testing.assert_close(straight.var(), halted.var(), rtol=0.03, atol=0)
+
+
+def test_the_clock_tells_sequences_of_one_cycle_where_they_are() -> None:
+    spec = DataSpec((8, 1), (Field("real"),))
+    model = build("td_vae", spec, width=8, latent_dim=2)
+    codes = model.encode(Batch(torch.randn(3, 5, 1))).sample()
+    assert codes.shape == (3, model.code_size) == (3, 5)
+    assert codes[:, -1].tolist() == [5.0] * 3
+    early, late = codes.clone(), codes.clone()
+    late[:, -1] = 8.0
+    assert not torch.allclose(model.decode(early).point(), model.decode(late).point())
+    assert build("td_vae", spec, width=8, latent_dim=2, waves=0).code_size == 4
