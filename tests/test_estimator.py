@@ -262,7 +262,7 @@ def test_columns_can_be_conditions(frame):
     assert (ants["kind"] == "ant").all()
     assert ants["size"].median() < 2 < auto.sample(100, {"kind": "bee"}, seed=0)["size"].median()
     assert auto.sample(100, seed=0)["kind"].nunique() == 2
-    assert auto.sample(5, marginal=True, seed=0)["kind"].isna().all()
+    assert set(auto.sample(5, marginal=True, seed=0)["kind"]) <= {"ant", "bee"}
     by_label = sfumato.fit(frame, model="cvae", label="kind", **told)
     assert by_label.schema_.given_names == ("kind",)
     with pytest.raises(SfumatoError, match="name columns with given: legs, kind, size"):
