@@ -7,7 +7,7 @@ import datetime
 import re
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -196,13 +196,21 @@ def _restored(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _storage(array: pa.Array, kind: Any) -> pa.Array:
     if kind.extension_name == "arrow.uuid":
-        found = [None if word is None else UUID(word).bytes for word in array.to_pylist()]
+        found = [None if word is None else _uuid(word).bytes for word in array.to_pylist()]
         return pa.array(found, kind.storage_type)
     if kind.extension_name == PERIOD:
         return pa.array(array.to_pandas().dt.to_period(kind.freq), from_pandas=True).storage
     if kind.extension_name == INTERVAL:
         return _ends(array, kind.storage_type)
     return _restored(array, kind.storage_type)
+
+
+def _uuid(word: str) -> UUID:
+    """The UUID a word spells; of a made-up identifier one that is new."""
+    try:
+        return UUID(word)
+    except ValueError:
+        return uuid5(NAMESPACE_OID, word)
 
 
 def _ends(words: pa.Array, kind: pa.StructType) -> pa.Array:
