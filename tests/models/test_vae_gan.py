@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,15 @@ from torch.nn import functional as F
 
 import sfumato
 from sfumato.batch import Batch
+from sfumato.data.batches import Resident
 from sfumato.distributions import Columns, Normal, Scaled
 from sfumato.errors import SfumatoError
 from sfumato.models import build, needs_conditions
 from sfumato.models.vae_gan import VAEGAN
 from sfumato.networks.discriminator import PictureDiscriminator, View, straight_through
 from sfumato.spec import DataSpec, Field
+from sfumato.training.parallel import Group
+from sfumato.training.validation import validate
 
 VECTOR = DataSpec((3,), (Field("real"),))
 PICTURE = DataSpec((1, 8, 8), (Field("level", 17),))
@@ -251,3 +255,74 @@ def test_likeness_weighs_by_the_number_of_features_unless_told() -> None:
         assert model.gamma == pytest.approx(25 / features)
     assert build("vae_gan", DataSpec((3,), (Field("real"),)), width=64).gamma == 0.1
     assert build("vae_gan", DataSpec((3,), (Field("real"),)), gamma=0.5).gamma == 0.5
+
+
+def test_the_energy_distance_is_that_of_its_definition() -> None:
+    spec = DataSpec((3,), (Field("real"),), given=(Field("category", 3), Field("real")))
+    model = model_of(spec).eval()
+    real, made = torch.randn(7, 3), 0.5 * torch.randn(7, 3)
+    given = torch.stack([torch.arange(7.0) % 3, torch.randn(7)], 1)
+    found = model._energy_distance(real, made, given).mean()
+    beside = torch.cat([given[:, 1:], F.one_hot(given[:, 0].long(), 3)], 1)
+    u, v = (torch.cat([one, beside], 1).double() for one in (real, made))
+    across = torch.cdist(u, v).mean()
+    within = sum(torch.cdist(one, one).sum() / (7 * 6) for one in (u, v))
+    assert found.item() == pytest.approx((2 * across - within).item(), abs=1e-5)
+
+
+def test_the_energy_distance_of_pictures_sees_blur_that_pixels_forgive() -> None:
+    # Stripes at either of two places: their mean is the nearest picture to all of them, entry by entry.
+    model = model_of(PICTURE).eval()
+    places = torch.arange(64) % 2
+    stripes = torch.where((torch.arange(8) % 2) == places[:, None], 1.0, -1.0)[:, None, None].expand(64, 1, 8, 8)
+    turned = stripes[torch.randperm(64, generator=torch.Generator().manual_seed(0))]
+    blurred = torch.zeros_like(stripes)
+    sharp, flat = (model._energy_distance(stripes, made, None).mean().item() for made in (turned, blurred))
+    assert (stripes - blurred).square().mean() < (stripes - turned).square().mean()
+    assert sharp < 0.1 * flat
+
+
+def test_validation_prefers_good_samples_to_a_good_bound() -> None:
+    """A decoder that says nothing but the spread of the data, and one whose samples are the data, badly encoded."""
+    x = torch.randn(512, 2, generator=torch.Generator().manual_seed(0)).sign() * 2.0
+    found = {}
+    for name, gain in (("blurred", 0.0), ("sharp", 8.0)):
+        model = model_of(DataSpec((2,), (Field("real"),)), latent_dim=2)
+        model.decoder = Corners(gain)
+        with torch.no_grad():
+            for parameter in model.encoder.parameters():
+                parameter.zero_()  # q(z|x) = N(0, 1)
+        found[name] = validate(model, Resident(x), 256, torch.device("cpu"), Group(), nullcontext)
+    assert found["blurred"]["total"] < found["sharp"]["total"] - 1
+    assert found["sharp"]["energy_distance"] < 0.1 * found["blurred"]["energy_distance"]
+    assert validate(model, Resident(x), 256, torch.device("cpu"), Group(), nullcontext) == found["sharp"]
+
+
+class Corners(nn.Module):
+    """z → N(2 tanh(gain·z), σ²), σ that of the data around it for the blurred one and small for the sharp one."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def raw(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        return 2 * torch.tanh(self.gain * z)
+
+    def head(self, raw: Tensor) -> Normal:
+        return Normal(raw, torch.full_like(raw, 0.7 if self.gain == 0 else -0.5))
+
+    def forward(self, z: Tensor, given: Tensor | None = None) -> Normal:
+        return self.head(self.raw(z))
+
+
+def test_a_fit_keeps_and_names_the_weights_with_the_best_samples(tmp_path: Path) -> None:
+    auto = sfumato.fit("moons", model="vae_gan", steps=90, validate_every=15, rows=300, device="cpu")
+    valid = auto.history_.of("valid")
+    lowest = min(valid, key=lambda line: line["energy_distance"])
+    assert (auto.history_.best, auto.history_.best_step) == (lowest["energy_distance"], lowest["step"])
+    assert "energy_distance" not in auto.history_.of("train")[0]
+    assert "energy distance of samples" in auto._said()
+    auto.save(tmp_path / "run")
+    again = sfumato.load(tmp_path / "run")
+    assert again.history_.best_step == lowest["step"]
+    assert again._said().endswith(auto.history_.told_best())

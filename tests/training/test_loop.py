@@ -20,8 +20,9 @@ from sfumato.files import read_tensors
 from sfumato.objectives import Ramp
 from sfumato.training import Callback, Settings, fit
 from sfumato.training.checkpoint import Checkpoints
+from sfumato.training.history import best_line
 from sfumato.training.randomness import order_seed
-from toys import Duel, Line, data, same
+from toys import Duel, Judged, Line, data, same
 
 CPU = Settings(device="cpu", epochs=6, batch_size=32, validate_every=10, patience=0)
 
@@ -129,6 +130,19 @@ def test_patience_stops_and_the_best_weights_are_kept(tmp_path: Path) -> None:
     saved, _ = read_tensors(tmp_path / "model.safetensors")
     assert all(torch.equal(saved[name], value) for name, value in model.state_dict().items())
     assert not model.training
+
+
+def test_measured_samples_choose_the_weights_and_not_the_loss(tmp_path: Path) -> None:
+    model, keep = Judged(), Keep()
+    history = fit(model, data(64), data(60, 1), settings=settings(epochs=30, patience=4), callbacks=[keep])
+    losses = [line["total"] for line in history.of("valid")]
+    assert losses == sorted(losses, reverse=True)
+    assert history.best == 1.0
+    assert history.best_step == history.of("valid")[0]["step"]
+    assert same(model, keep.models[history.best_step])
+    assert history.stop == "patience"
+    assert history.told_best() == f"energy distance of samples 1 at step {history.best_step}"
+    assert best_line(history.lines) == history.of("valid")[0]
 
 
 def test_patience_waits_for_the_warm_up() -> None:

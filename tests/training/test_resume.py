@@ -14,7 +14,7 @@ from sfumato.errors import SfumatoError
 from sfumato.files import read_tensors
 from sfumato.training import Callback, Settings, fit
 from sfumato.training.checkpoint import Checkpoints
-from toys import Duel, Line, Standing, data, same
+from toys import Duel, Judged, Line, Standing, data, same
 
 ROOT = Path(__file__).parents[2]
 PLAN = Settings(device="cpu", epochs=5, batch_size=32, validate_every=10, patience=0, checkpoint_every=0, lr=1e-2)
@@ -47,7 +47,7 @@ def final(folder: Path) -> dict[str, torch.Tensor]:
     return found[0]
 
 
-@pytest.mark.parametrize(("kind", "ema"), [(Line, 0.0), (Duel, 0.9), (Standing, 0.9)])
+@pytest.mark.parametrize(("kind", "ema"), [(Line, 0.0), (Duel, 0.9), (Standing, 0.9), (Judged, 0.0)])
 def test_resumed_training_equals_an_unbroken_one(kind, ema: float, tmp_path: Path) -> None:
     unbroken, broken = kind(), kind()
     fit(unbroken, data(), data(50, 1), settings=plan(ema=ema), folder=tmp_path / "unbroken")

@@ -104,3 +104,20 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     """Whether two models have the same parameters and buffers, bit for bit."""
     first, second = one.state_dict(), other.state_dict()
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Judged(Line):
+    """A line that in eval mode also measures samples, which get worse with every look while its loss gets better."""
+
+    looks: Tensor
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
+        self.register_buffer("looks", torch.zeros(()))
+
+    def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
+        loss = super().losses(batch, step)["model"]
+        if not self.training:
+            self.looks += 1
+            return {"model": Loss(loss.terms, also={"energy_distance": self.looks.expand(len(batch))})}
+        return {"model": loss}

@@ -180,7 +180,11 @@ def values_rows(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """
     part = "validation part" if _best(lines).get("split") == "valid" else "training part at the end"
     units = f" nats per example, on the {part}; lower is better"
-    return [[name, number(value) + (units if name == "total" else "")] for name, value in best_values(lines).items()]
+    notes = {
+        "total": units,
+        "energy_distance": " from samples to validation examples, lowest for the weights kept",
+    }
+    return [[name, number(value) + notes.get(name, "")] for name, value in best_values(lines).items()]
 
 
 def _best(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -303,8 +303,8 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         spec = self.schema_.spec
         source = self.config_.source or "data in memory"
         said = f"{self.config_.model} of {self._n_features_out} latents on {spec.examples:,} examples of {source}"
-        best = self.history_.best
-        return said if best is None else f"{said}: {best:.3f} nats per example at step {self.history_.best_step}"
+        best = self.history_.told_best()
+        return f"{said}: {best}" if best else said
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

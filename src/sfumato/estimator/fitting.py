@@ -22,7 +22,7 @@ from sfumato.models._model import Model
 from sfumato.networks import sizes_for
 from sfumato.spec import DataSpec, Size
 from sfumato.training import Callback, History, parallel, resolve_device
-from sfumato.training.history import best_line
+from sfumato.training.history import best_line, judged_by
 from sfumato.training.settings import steps_per_epoch, total_steps
 
 LONGER = ("epochs", "steps", "max_time", "patience", "device", "checkpoint_every", "tensorboard")
@@ -167,7 +167,7 @@ def load(run: Run, device: str = "auto") -> Fitted:
     lines = run.metrics()
     history = History(lines)
     if (best := best_line(lines)) is not None:
-        history.best, history.best_step = best["total"], best["step"]
+        history.best, history.best_step = best[judged_by(lines)], best["step"]
     return Fitted(config, run.schema(), run.model().to(resolve_device(device)), history, run=run)
 
 

@@ -29,7 +29,7 @@ def train(
 ) -> tuple[Model, History]:
     """Train `settings.restarts` models, the first from `settings.seed` and each from the seed after the last one's.
 
-    The one with the lowest validation loss is kept (of the training, without a validation part). Each trains in a
+    The one that validation finds best is kept (the lowest training loss, without a validation part). Each trains in a
     folder of its own under `checkpoints/`; metrics and weights of the best so far are copied to `folder`.
 
     Args:

@@ -15,7 +15,9 @@ from sfumato.models._model import movable
 from sfumato.networks import Decoder, decoder_for, encoder_for, sizes_for
 from sfumato.networks.discriminator import Discriminator, PictureDiscriminator, View
 from sfumato.networks.features import leave_out
-from sfumato.objectives import joint_mean, rate
+from sfumato.networks.gaussian import full
+from sfumato.networks.random_features import RandomFeatures
+from sfumato.objectives import NegativeDistance, joint_mean, mmd, rate
 from sfumato.ranges import BelowOne, Share
 from sfumato.spec import DataSpec, Size
 
@@ -48,9 +50,14 @@ class VAEGAN(LatentModel):
     The adversary's objective says nothing of the spread of p(x|z), so the decoder's loss has one more term,
     `distortion` = −log p(x|z), which reaches the scale of a normal likelihood and nothing else.
 
-    Early stopping watches the negative ELBO, `distortion` + `rate`, since adversarial losses say nothing of progress
-    while both players move. It judges entry by entry, which an adversary is there to improve upon: to keep the last
-    weights rather than those it finds best, train without validation.
+    Adversarial losses say nothing of progress while both players move, and the negative ELBO, `distortion` + `rate`,
+    judges entry by entry, which an adversary is there to improve upon. So in eval mode there is also
+
+        energy_distance = 2 E‖φ(x) − φ(x_p)‖ − E‖φ(x) − φ(x′)‖ − E‖φ(x_p) − φ(x_p′)‖
+
+    between examples and as many samples, beside the conditions of both, with φ fixed random features of what the
+    discriminator sees (`RandomFeatures`). It is estimated without bias within each batch; early stopping and the choice
+    of weights go by it.
 
     Missing entries of x are filled from the reconstruction, so that they tell the discriminator nothing.
 
@@ -86,6 +93,7 @@ class VAEGAN(LatentModel):
         super().__init__(encoder, decoder, prior)
         self.discriminator = discriminator
         self.view = view
+        self.compared = RandomFeatures(view.shape)
         self.gamma = gamma
         self.adversary = adversary
         self.equilibrium = equilibrium
@@ -126,9 +134,10 @@ class VAEGAN(LatentModel):
         fooling = F.softplus(-of_made) + F.softplus(-of_made_p)
         adversarial = {"gan": gan} if self.adversary == "paper" else {"fooling": fooling}
         sign = -1.0 if self.adversary == "paper" else 1.0
+        also = {} if self.training else {"energy_distance": self._energy_distance(real, made_p, batch.given)}
         decoder_moves, discriminator_moves = self._moves(cost_real, 0.5 * cost_made)
         return {
-            "encoder": Loss({"rate": rates, "feature_distortion": feature_distortion}),
+            "encoder": Loss({"rate": rates, "feature_distortion": feature_distortion}, also=also),
             "decoder": Loss(
                 {"feature_distortion": feature_distortion, **adversarial, "distortion": distortion},
                 {
@@ -138,6 +147,15 @@ class VAEGAN(LatentModel):
             ),
             "discriminator": Loss({"gan": gan}, {"gan": discriminator_moves}),
         }
+
+    @torch.no_grad()
+    def _energy_distance(self, real: Tensor, made: Tensor, given: Tensor | None) -> Tensor:
+        """Of views of the joint batch and of as many samples under the same conditions, shared out, (B,)."""
+        with torch.autocast(real.device.type, enabled=False):
+            sides = [self.compared(full(one)) for one in (real, made)]
+            if given is not None:
+                sides = [torch.cat([side, self.view.of_given(given).to(side)], 1) for side in sides]
+            return mmd(sides[0], sides[1], NegativeDistance())
 
     def _moves(self, cost_real: Tensor, cost_made: Tensor) -> tuple[Tensor | float, Tensor | float]:
         """1 or 0 for the decoder and the discriminator, from the means over the joint batch."""

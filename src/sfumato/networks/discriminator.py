@@ -54,6 +54,7 @@ class View(nn.Module):
             )
         layout = Layout.of(spec.columns)
         self.sizes = layout.sizes
+        self.given = Layout.of(spec.given)
         self.shape = spec.shape if self.levels else (len(layout.real) + sum(layout.sizes),)
         owner = [*layout.real.tolist()]
         for column, size in zip(layout.discrete.tolist(), layout.sizes, strict=True):
@@ -66,11 +67,13 @@ class View(nn.Module):
         """Data as they stand in `Batch.x`."""
         if self.levels:
             return x * (2 / (self.levels - 1)) - 1
-        if not self.sizes:
-            return x
-        blocks = x.new_zeros(len(x), sum(self.sizes))
-        blocks.scatter_(1, x[:, self.discrete].long() + self.starts, 1.0)
-        return torch.cat([x[:, self.real], blocks], 1)
+        return x if not self.sizes else one_hot(x, self.real, self.discrete, self.starts, sum(self.sizes))
+
+    def of_given(self, given: Tensor) -> Tensor:
+        """Conditions (B, G) in the same form; one that is left out counts as 0."""
+        known = self.given
+        real, discrete, starts = (one.to(given.device) for one in (known.real, known.discrete, known.starts))
+        return one_hot(torch.nan_to_num(given), real, discrete, starts, sum(known.sizes))
 
     def of(self, p: Distribution) -> Tensor:
         """What the decoder says, differentiable in all of it."""
@@ -86,6 +89,13 @@ class View(nn.Module):
     def observed(self, mask: Tensor) -> Tensor:
         """Which entries of a view were observed, from a mask in the shape of x."""
         return mask if self.levels else mask[:, self.owner]
+
+
+def one_hot(x: Tensor, real: Tensor, discrete: Tensor, starts: Tensor, width: int) -> Tensor:
+    """The columns `real` of rows x (B, D), then a block of 0s and a 1 for each of `discrete`, (B, R + `width`)."""
+    blocks = x.new_zeros(len(x), width)
+    blocks.scatter_(1, x[:, discrete].long() + starts, 1.0)
+    return torch.cat([x[:, real], blocks], 1)
 
 
 def straight_through(logits: Tensor) -> Tensor:

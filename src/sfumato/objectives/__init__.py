@@ -1,7 +1,15 @@
 """The terms of the objectives: pure functions on distributions and tensors."""
 
 from sfumato.objectives.bounds import doubly_reparametrised, importance_bound
-from sfumato.objectives.mmd import Gaussian, InverseMultiquadratic, Kernel, discrepancy, mmd, usual_weight
+from sfumato.objectives.mmd import (
+    Gaussian,
+    InverseMultiquadratic,
+    Kernel,
+    NegativeDistance,
+    discrepancy,
+    mmd,
+    usual_weight,
+)
 from sfumato.objectives.rate import free_bits, gap_of_mean, joint_mean, rate
 from sfumato.objectives.schedules import Ramp
 from sfumato.objectives.total_correlation import (
@@ -15,6 +23,7 @@ __all__ = [
     "Gaussian",
     "InverseMultiquadratic",
     "Kernel",
+    "NegativeDistance",
     "Ramp",
     "decomposed_rate",
     "discrepancy",

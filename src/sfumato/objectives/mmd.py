@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -98,6 +99,19 @@ class InverseMultiquadratic:
         return 1 / inverse, STEP * (t * np.exp(-t)).mean(0)
 
 
+class NegativeDistance:
+    """k(u, v) = −‖u − v‖, under which the MMD² of two distributions is their energy distance (Székely and Rizzo 2013).
+
+    It has no bandwidth to choose, and is 0 for equal distributions alone.
+
+    >>> NegativeDistance()(torch.tensor(4.0))
+    tensor(-2.)
+    """
+
+    def __call__(self, squared: Tensor) -> Tensor:
+        return -squared.sqrt()
+
+
 def usual_weight(entries: int) -> float:
     """The λ of a discrepancy that suits a likelihood summed over so many entries: 4√D, at least 20.
 
@@ -130,7 +144,7 @@ def discrepancy(z: Tensor, prior: Latent, kernel: Kernel) -> Tensor:
     return among(z, kernel) / (total - 1) - 2 * across + kernel.of_normal(dim)
 
 
-def mmd(z: Tensor, drawn: Tensor, kernel: Kernel) -> Tensor:
+def mmd(z: Tensor, drawn: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:
     """MMD² of q and p from n draws z ~ q and n draws z′ ~ p, shared out over the draws; shape (B, L) twice to (B,).
 
         MMD² = Σ_{i≠j} k(z_i, z_j)/n(n−1) + Σ_{i≠j} k(z′_i, z′_j)/n(n−1) − 2 Σ_ij k(z_i, z′_j)/n²
@@ -149,7 +163,7 @@ def mmd(z: Tensor, drawn: Tensor, kernel: Kernel) -> Tensor:
     return (among(z, kernel) + among(drawn, kernel)) / (total - 1) - 2 * across / total
 
 
-def among(z: Tensor, kernel: Kernel) -> Tensor:
+def among(z: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:
     """Σ_{j≠i} k(z_i, z_j) over the rows of the joint batch, (B, L) to (B,)."""
     start, total = place(len(z))
     rows = torch.arange(len(z), device=z.device)

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sfumato.report.look import WIDTH, Look, figure, legend, place, tidy
 
+NATS = ("total", "distortion", "rate")
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -23,13 +24,13 @@ def series(metrics: Rows, split: str, term: str) -> tuple[np.ndarray, np.ndarray
 
 
 def terms(metrics: Rows) -> list[str]:
-    """The terms to draw: the total, then what it is made of; distortion and rate first."""
+    """The terms to draw: the total, then what it is made of, distortion and rate first; and how far off samples are."""
     known = {key for row in metrics for key in row}
-    return [term for term in ("total", "distortion", "rate") if term in known]
+    return [term for term in (*NATS, "energy_distance") if term in known]
 
 
 def curves(metrics: Rows, look: Look, *, warmup: Sequence[tuple[int, int]] = (), best: int | None = None) -> Figure:
-    """One panel a term, training thin and validation thick, in nats per example.
+    """One panel a term, training thin and validation thick, `NATS` in nats per example.
 
     Args:
         metrics: rows of metrics.jsonl.

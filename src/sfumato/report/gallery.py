@@ -13,6 +13,7 @@ from sfumato.isolation import isolated
 from sfumato.report import codebooks, of_pictures, of_plane, of_sequences, of_symbols, of_tables
 from sfumato.report.curves import curves, terms
 from sfumato.report.look import Picture, save
+from sfumato.training.history import TOTAL, judged_by, words
 
 Metrics = Sequence[Mapping[str, Any]]
 
@@ -76,12 +77,18 @@ def _curves(metrics: Metrics, warmup: Sequence[tuple[int, int]], best: int | Non
     )
     final = [row for row in metrics if row.get("split") == "valid" and row.get("total") is not None]
     ended = f" The validation total ends at {final[-1]['total']:.4g} nats." if final else ""
-    held_out = (
-        " Validation (blue) should level off: where it climbs while training still falls, the model learns its "
-        "training examples by heart, and the weights kept are those from before."
-        if final
-        else " Nothing was held out to validate on, so the last weights were kept."
-    )
+    if not final:
+        held_out = " Nothing was held out to validate on, so the last weights were kept."
+    elif judged_by(final) == TOTAL:
+        held_out = (
+            " Validation (blue) should level off: where it climbs while training still falls, the model learns its "
+            "training examples by heart, and the weights kept are those from before."
+        )
+    else:
+        held_out = (
+            f" The weights kept are those of the lowest {words(judged_by(final))}: samples and validation examples "
+            "were nearest then. Against an adversary the total says little of how good samples are."
+        )
     return save(
         folder,
         "curves",

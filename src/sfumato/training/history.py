@@ -15,6 +15,8 @@ from sfumato.files import write_text
 
 PLACE = ("step", "epoch", "split", "seconds")
 """The keys of a line that are not measurements."""
+TOTAL, SAMPLES = "total", "energy_distance"
+"""What weights are chosen by, lower is better: the loss, and how far samples are from validation examples."""
 
 
 @dataclass
@@ -25,7 +27,7 @@ class History:
         lines: one dict for each line of `metrics.jsonl`: step, epoch, split ("train" or "valid"), seconds, one key for
             each term in nats per example, and total.
         best_step: the step whose weights were kept.
-        best: its validation total; None without a validation part.
+        best: its validation measure, that of `judged_by`; None without a validation part.
         stop: why training ended: "epochs", "patience", "max_time", "interrupted" or "callback".
         skipped: steps that were not applied because a loss or gradient was not finite, or a gradient too long.
     """
@@ -36,15 +38,44 @@ class History:
     stop: str = ""
     skipped: int = 0
 
+    def told_best(self) -> str:
+        """The best measure and its step in words; "" where nothing was validated.
+
+        >>> History([{"split": "valid", "total": 1.5}], best_step=20, best=1.5).told_best()
+        '1.500 nats per example at step 20'
+        """
+        if self.best is None:
+            return ""
+        by = judged_by(self.of("valid")[-1:])
+        said = f"{self.best:.3f} nats per example" if by == TOTAL else f"{words(by)} of samples {self.best:.3g}"
+        return f"{said} at step {self.best_step}"
+
     def of(self, split: str) -> list[dict[str, Any]]:
         """The lines of one split."""
         return [line for line in self.lines if line["split"] == split]
 
 
+def judged_by(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The name of what the weights of a training with these validation lines are chosen by.
+
+    A model whose validation measures samples is judged by them, any other by its loss.
+
+    >>> judged_by([{"total": 1.0}]), judged_by([{"total": 1.0, "energy_distance": 0.1}])
+    ('total', 'energy_distance')
+    """
+    return SAMPLES if any(SAMPLES in line for line in lines) else TOTAL
+
+
+def words(name: str) -> str:
+    """A measure's name in words."""
+    return name.replace("_", " ")
+
+
 def best_line(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The validation line of the lowest total; None where nothing was validated."""
-    valid = [line for line in lines if line["split"] == "valid" and line.get("total") is not None]
-    return min(valid, key=lambda line: line["total"], default=None)
+    """The validation line of the weights that were kept; None where nothing was validated."""
+    by = judged_by(lines)
+    valid = [line for line in lines if line["split"] == "valid" and line.get(by) is not None]
+    return min(valid, key=lambda line: line[by], default=None)
 
 
 class Journal:

@@ -22,7 +22,7 @@ from sfumato.training.callbacks import Callback
 from sfumato.training.device import keep_memory, resolve_device
 from sfumato.training.folder import Folder
 from sfumato.training.guard import NotFinite
-from sfumato.training.history import History
+from sfumato.training.history import History, judged_by
 from sfumato.training.interrupt import Interrupt
 from sfumato.training.meter import rows
 from sfumato.training.progress import Progress
@@ -53,7 +53,8 @@ def fit(
 ) -> History:
     """Train `model`, and leave it in eval mode with its best weights, on the device of the settings.
 
-    The best weights are those with the lowest mean of `model.monitor` over `valid`; without `valid`, the last ones.
+    The best weights are those with the lowest mean of `model.monitor` over `valid`, or, of a model whose losses measure
+    it in eval mode, with the lowest `energy_distance` of its samples; without `valid`, the last ones.
     The same seed on the same machine gives the same weights bit for bit; with convolutions, recurrences and
     normalisations on a CPU as long as it was not busy, see `Threads`. The user's random generators and number of
     threads are left as they are. Under torchrun every process makes this same call.
@@ -250,7 +251,7 @@ def _look(
             store.add(line)
             shown.logged(line)
             answers += [watcher.on_validation(model, line) for watcher in watchers]
-        state.judge(means["total"])
+        state.judge(means[judged_by([means])])
     if group.any(any(answers), state.device):
         return "callback"
     return "patience" if state.tired else ""

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from sfumato.training.history import PLACE
+from sfumato.training.history import PLACE, TOTAL, judged_by, words
 from sfumato.training.meter import Meter
 from sfumato.training.settings import Settings, seconds
 
@@ -80,9 +80,10 @@ class Progress:
         self._begun = self._last = time.perf_counter()
 
     def logged(self, line: Mapping[str, Any]) -> None:
-        """Show the means of a training line, or the total of a validation, until there are newer ones."""
+        """Show the means of a training line, or what a validation is judged by, until there are newer ones."""
         if line["split"] == "valid":
-            self._valid = f"  valid {line['total']:.4g}"
+            by = judged_by([line])
+            self._valid = f"  valid {'' if by == TOTAL else words(by) + ' '}{line[by]:.4g}"
         else:
             self._show({name: value for name, value in line.items() if name not in PLACE})
 

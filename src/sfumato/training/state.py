@@ -92,11 +92,11 @@ class State:
         with self.average.swapped():
             return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
-    def judge(self, total: float) -> None:
-        """Keep the weights if the validation total is the lowest so far; else lose patience, if schedules have run."""
+    def judge(self, found: float) -> None:
+        """Keep the weights if validation found the lowest so far; else lose patience, if schedules have run."""
         best = self.history.best
-        if total == total and (best is None or total < best):
-            self.history.best, self.history.best_step = total, self.step
+        if found == found and (best is None or found < best):
+            self.history.best, self.history.best_step = found, self.step
             self.best_weights = self.weights()
             self.stale = 0
         elif self.model.settled(self.step):
