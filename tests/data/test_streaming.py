@@ -71,8 +71,8 @@ def test_a_block_shuffle_reaches_across_blocks(tmp_path: Path, monkeypatch: pyte
 
 def test_large_data_streams_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sfumato.data.streaming.BUDGET", 1000)
-    np.save(tmp_path / "small.npy", np.zeros((60, 4)) + np.arange(4))
-    np.save(tmp_path / "large.npy", np.zeros((70, 4)) + np.arange(4))
+    np.save(tmp_path / "small.npy", np.arange(240.0).reshape(60, 4))
+    np.save(tmp_path / "large.npy", np.arange(280.0).reshape(70, 4))
     assert not isinstance(opened(tmp_path / "small.npy", "auto").train, Streamed)
     assert isinstance(opened(tmp_path / "large.npy", "auto").train, Streamed)
     assert not isinstance(opened(tmp_path / "large.npy", "no").train, Streamed)

@@ -28,7 +28,8 @@ def test_training_columns_have_zero_mean_and_unit_variance() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16, np.uint8, np.bool_])
 def test_decoding_gives_the_same_kind_of_array(dtype: type) -> None:
-    raw = (np.random.default_rng(1).random((50, 3)) * 200 % (2 if dtype is np.bool_ else 200)).astype(dtype)
+    raw = (np.random.default_rng(1).random((50, 3)) * 200 // (100 if dtype is np.bool_ else 0.5)).clip(0, 255)
+    raw = raw.astype(dtype)
     learned = VectorSchema.learn(raw, None, DataOptions())
     back = learned.decode(learned.encode(raw).x)
     assert back.dtype == raw.dtype
@@ -221,15 +222,52 @@ def test_a_schema_from_before_labels_had_a_type_says_the_same() -> None:
     assert learned.classes() == [0, 1, 2]
 
 
-def test_columns_without_values_are_not_modelled_and_come_back_so() -> None:
+@pytest.mark.parametrize("held", [np.nan, 1 / 3])
+def test_columns_that_never_vary_or_have_no_value_are_not_modelled_and_come_back_so(held: float) -> None:
     x = np.random.default_rng(0).normal(size=(50, 5)) + 3
-    x[:, [1, 4]] = np.nan
-    schema = VectorSchema.learn(x, None, DataOptions())
-    assert (schema.spec.shape, [row["note"] for row in schema.describe()][1]) == ((3,), "no value; comes back empty")
-    again = VectorSchema.from_dict(schema.to_dict())
+    x[:, [1, 4]] = held
+    opened = data.open(x)
+    schema = opened.schema
+    note = "no value; comes back empty" if np.isnan(held) else "always 0.333333"
+    row = {"column": "1", "kind": "constant", "modelled": "not modelled", "note": note}
+    assert {**schema.describe()[1], "missing": ""} == {**row, "missing": ""}
+    assert schema.spec.shape == (3,)
+    assert opened.notes == ("2 columns (1, 4) never vary, or have no value; not modelled, and come back as they are",)
+    again = VectorSchema.from_dict(json.loads(json.dumps(schema.to_dict(), allow_nan=False)))
     encoded = again.encode(again.read(x)).x
+    assert again.decode(encoded)[0, 4] == pytest.approx(held, nan_ok=True, abs=0)
     np.testing.assert_allclose(again.decode(encoded), x, rtol=1e-5)
     assert [one.column for one in again.varied(x, [0])] == ["0", "2", "3"]
     assert again.beyond(x).tolist() == [0.0] * 50
-    with pytest.raises(SfumatoError, match="no column has a value"):
-        VectorSchema.learn(np.full((9, 2), np.nan), None, DataOptions())
+
+
+@pytest.mark.parametrize(("x", "match"), [(np.full((9, 2), np.nan), "has a value"), (np.ones((9, 2), int), "varies")])
+def test_something_must_be_left_to_model(x: np.ndarray, match: str) -> None:
+    with pytest.raises(SfumatoError, match=f"X: no column {match}"):
+        VectorSchema.learn(x, None, DataOptions())
+
+
+def test_other_values_in_columns_that_never_varied_are_said_and_cost(caplog: pytest.LogCaptureFixture) -> None:
+    x = np.random.default_rng(0).integers(0, 9, (40, 4)).astype(np.uint8)
+    x[:, [0, 3]] = 200, 7
+    schema = VectorSchema.learn(x, None, DataOptions())
+    new = x[:3].copy()
+    new[1, [0, 3]] = 5, 8
+    read = schema.read(new)
+    assert caplog.messages == [
+        "2 columns (0, 3): values unlike training, as 5 in row 2 where column 0 held 200 alone; not modelled, and 200 "
+        "comes back"
+    ]
+    assert schema.beyond(read).tolist() == pytest.approx([0, 2 * math.log(41), 0])
+    back = schema.decode(schema.encode(read).x)
+    assert back.dtype == np.uint8
+    assert back[:, [0, 3]].tolist() == [[200, 7]] * 3
+
+
+def test_a_column_is_modelled_that_varies_outside_of_the_training_part_alone() -> None:
+    x = rows()
+    x[:, 1] = 4
+    x[7, 1] = 5
+    schema = VectorSchema.learn(x, None, DataOptions(), rows=np.arange(10, 200))
+    assert schema.kept.tolist() == [0, 1, 2]
+    assert schema.encode(x[7:8]).x[0, 1].item() == pytest.approx(1)

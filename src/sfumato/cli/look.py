@@ -89,7 +89,8 @@ def show(run: str, /, *, say: Say = TALK) -> None:
         ["files", " ".join(files)],
     ]
     described = schema.describe()
-    latents = latents_of(model, [row["column"] for row in described])
+    modelled = [row for row in described if not row["modelled"].startswith(("not modelled", "condition"))]
+    latents = latents_of(model, [row["column"] for row in modelled])
     result = {
         "run": opened.path,
         "finished": opened.sealed(),

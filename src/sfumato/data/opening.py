@@ -213,7 +213,8 @@ def open_arrays(found: Arrays, options: DataOptions, source: str | None = None) 
         ]
     train, valid, test = batches
     factors = tuple({name: values[rows] for name, values in found.factors.items()} for rows in parts)
-    return Dataset(found.name, said, schema, train, valid, test, options, labels is not None, factors=factors)
+    notes = schema.cautions() if isinstance(schema, VectorSchema) else ()
+    return Dataset(found.name, said, schema, train, valid, test, options, labels is not None, notes, factors)
 
 
 def _parts(found: Arrays, options: DataOptions, said: str) -> tuple[Parts, np.ndarray, np.ndarray | None]:
