@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from sfumato import models
 from sfumato.artifacts import Run
+from sfumato.artifacts.manifest import FORMAT
 from sfumato.artifacts.run import check_free
 from sfumato.batch import Batch
 from sfumato.data.options import DataOptions
@@ -142,12 +143,12 @@ def test_a_missing_file_is_found_on_opening(run, name):
         ("config.toml", b"[model"),
         ("config.toml", b"[model]\nwidth = 8"),
         ("schema.json", b"{"),
-        ("schema.json", b'{"kind": "vector"}'),
-        ("schema.json", b'{"kind": "vectr"}'),
+        ("schema.json", b'{"format": 2, "kind": "vector"}'),
+        ("schema.json", b'{"format": 2, "kind": "vectr"}'),
+        ("schema.json", b'{"format": "two", "kind": "vector"}'),
         ("schema.json", b"[]"),
         ("model.safetensors", b"short"),
         ("manifest.json", b"[]"),
-        ("manifest.json", b'{"format": 2, "files": {}}'),
     ],
 )
 def test_a_damaged_file_is_one_line_that_names_it(run, name, content):
@@ -157,6 +158,23 @@ def test_a_damaged_file_is_one_line_that_names_it(run, name, content):
     with pytest.raises(SfumatoError) as found:
         Run.open(run.path).model()
     assert name in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("name", ["schema.json", "manifest.json"])
+@pytest.mark.parametrize(("told", "said"), [(None, "an earlier"), (1, "an earlier"), (FORMAT + 1, "a later")])
+def test_a_run_of_another_version_is_refused_in_one_line(run, name, told, said):
+    path = run.path / name
+    values = json.loads(path.read_text())
+    values["format"] = told
+    if told is None:
+        del values["format"]
+    path.write_text(json.dumps(values))
+    if name == "schema.json":
+        run.unseal()
+    cure = "fit again" if said == "an earlier" else "upgrade"
+    with pytest.raises(SfumatoError, match=rf"{name}: written by {said} version of sfumato.*{cure}") as found:
+        Run.open(run.path)
     assert "\n" not in str(found.value)
 
 

@@ -1,4 +1,4 @@
-"""`manifest.json`: which files a finished run has, their hashes, and the versions that wrote them."""
+"""`manifest.json`: which files a finished run has, their hashes, and the versions that wrote them; and their format."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from sfumato.errors import SfumatoError
 from sfumato.files import read_json, write_json
 
 NAME = "manifest.json"
+FORMAT = 2
+"""Format of run folders. Raise it with every change after which older ones cannot be read, or mean another thing."""
 UNSEALED = ("checkpoints",)
 """Folders of a run that are scaffolding, not result."""
 
@@ -28,7 +30,7 @@ def write(folder: Path) -> None:
     write_json(
         folder / NAME,
         {
-            "format": 1,
+            "format": FORMAT,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {
                 "sfumato": __version__,
@@ -44,7 +46,7 @@ def read(folder: Path) -> dict[str, Any] | None:
     """The manifest of `folder`; None if the run is not finished.
 
     Raises:
-        SfumatoError: if it is damaged or of a later format.
+        SfumatoError: if it is damaged or of another format.
     """
     path = folder / NAME
     if not path.exists():
@@ -52,9 +54,26 @@ def read(folder: Path) -> dict[str, Any] | None:
     manifest = read_json(path)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise SfumatoError(f"{path}: damaged, it lists no files; restore it from a copy, or delete it")
-    if manifest.get("format") != 1:
-        raise SfumatoError(f"{path}: written by a later version of sfumato; upgrade: pip install -U sfumato")
+    check_format(path, manifest)
     return manifest
+
+
+def check_format(path: Path, values: Any) -> None:
+    """Refuse a file of a run, read as `values`, that another version of sfumato wrote in another format.
+
+    Raises:
+        SfumatoError: if so; a file that names no format is of an earlier one.
+    """
+    found = values.get("format", 0) if isinstance(values, dict) else None
+    if not isinstance(found, int):
+        raise SfumatoError(f"{path}: damaged, it does not say its format; restore it from a copy, or fit again")
+    if found > FORMAT:
+        raise SfumatoError(f"{path}: written by a later version of sfumato; upgrade: pip install -U sfumato")
+    if found < FORMAT:
+        raise SfumatoError(
+            f"{path}: written by an earlier version of sfumato, whose runs this one cannot read (format {found}, not "
+            f"{FORMAT}); fit again"
+        )
 
 
 def verify(folder: Path, only: Collection[str] | None = None) -> None:

@@ -95,7 +95,7 @@ class Run:
         parts = _staging(wanted)
         try:
             write_text(parts / CONFIG, tomli_w.dumps(config))
-            write_json(parts / SCHEMA, schema.to_dict())
+            write_json(parts / SCHEMA, {"format": manifest.FORMAT, **schema.to_dict()})
             write_tensors(parts / WEIGHTS, model.state_dict())
             if metrics is not None:
                 write_text(parts / METRICS, "".join(map(as_json, metrics)))
@@ -124,13 +124,16 @@ class Run:
         A run that was killed while training has no manifest yet and opens with its last good weights.
 
         Raises:
-            SfumatoError: if there is no such run, or one of its files is missing or damaged.
+            SfumatoError: if there is no such run, another version wrote it in another format, or one of its files is
+                missing or damaged.
         """
         path = _found(name, root)
         for needed in (CONFIG, SCHEMA, WEIGHTS):
             if not (path / needed).is_file():
                 raise SfumatoError(f"{path / needed}: missing; this is not a whole run folder, fit again")
         manifest.verify(path, only=(CONFIG, SCHEMA, WEIGHTS))
+        # A run that was killed has no manifest that tells its format.
+        manifest.check_format(path / SCHEMA, read_json(path / SCHEMA))
         return cls(path)
 
     def config(self) -> dict[str, Any]:
