@@ -27,7 +27,7 @@ UNTOLD: Any = Options()
 STOPS = {
     "epochs": "as long as planned",
     "steps": "as long as planned",
-    "patience": "until the validation bound no longer rose",
+    "patience": "until validation got no better",
     "max_time": "until its time was up",
     "interrupted": "until it was stopped",
     "callback": "until a callback ended it",
