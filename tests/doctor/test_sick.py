@@ -123,6 +123,12 @@ def test_conditions_that_are_ignored(fitted):
     assert found.cure == {"condition_dropout": 0.1}
 
 
+def test_conditions_that_codes_say_in_their_place(fitted):
+    found = first(fitted("moons", model="cvae", beta=0.05, latent_dim=4, steps=600))
+    assert found.name == "conditions_ignored"
+    assert found.cure == {"beta": 1.0}
+
+
 def test_memorising(fitted):
     x = np.random.default_rng(0).normal(size=(60, 8)).astype("f4")
     found = first(fitted(x, steps=500, split=(0.5, 0.0, 0.5), lr=0.005, width=128))

@@ -104,6 +104,17 @@ class Case:
         """The cure of a net that learns by heart."""
         return {"width": max((self.options.get("width") or 128) // 4, 16), "depth": 1}
 
+    @property
+    def freed(self) -> list[dict[str, Any]]:
+        """Cures of codes that say what conditions do: the prior that no condition moves; costlier codes; fewer."""
+        beta, latents = self.options.get("beta", 1.0), self.options.get("latent_dim") or 0
+        standard = {"prior": "standard"}
+        return [
+            standard | models.chosen_by_data(self.name, self.spec, standard) if beta <= 1 else {},
+            {"beta": 2 * max(beta, 1.0)} if "prior" in self.options else {},
+            {"latent_dim": latents // 2} if latents > 3 else {},
+        ]
+
     # The examples.
 
     @cached_property

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato import models
 from sfumato.batch import Batch
 from sfumato.evaluation.doctor.case import SURE, Case
 from sfumato.evaluation.doctor.finding import Finding, Well
@@ -64,18 +62,7 @@ def latents_carry_condition(case: Case) -> Finding | Well | None:
         f"the old one: {', '.join(carried)}. What is sampled to order is not concerned.",
         numbers,
         number=min((name for name in shown if name in numbers), key=shown.__getitem__),
-        cure=_cure(case),
-    )
-
-
-def _cure(case: Case) -> dict[str, Any]:
-    """The prior that no condition moves, with what goes with it; or a higher price of codes; or fewer of them."""
-    beta, latents = case.options.get("beta", 1.0), case.options.get("latent_dim") or 0
-    standard = {"prior": "standard"}
-    return case.first(
-        standard | models.chosen_by_data(case.name, case.spec, standard) if beta <= 1 else {},
-        {"beta": 2 * max(beta, 1.0)} if "prior" in case.options else {},
-        {"latent_dim": latents // 2} if latents > 3 else {},
+        cure=case.first(*case.freed),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
@@ -116,12 +118,15 @@ def conditions_ignored(case: Case) -> Finding | Well | None:
         number=min(numbers, key=numbers.__getitem__),
         cure=case.first(
             {"condition_dropout": 0.1} if case.options.get("condition_dropout", 0.0) > 0.3 else {},
-            {"prior": "learned"},
-            {"beta": 1.0} if case.options.get("beta", 1.0) > 1 and "codebook" not in case.options else {},
+            *(case.freed if "prior" in case.options else [_lighter(case)]),
             {"condition_dropout": 0.1},
             {"lr": (case.options["lr"] or 1e-3) / 2},
         ),
     )
+
+
+def _lighter(case: Case) -> dict[str, Any]:
+    return {"beta": 1.0} if case.options.get("beta", 1.0) > 1 and "codebook" not in case.options else {}
 
 
 def told_by_trees(
