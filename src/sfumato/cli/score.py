@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+from sfumato.cli.examples import Given, conditions, load_run, named_by, read, save
 from sfumato.cli.flags import WHOLE
 from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table, with_error
-from sfumato.cli.use import Given, _load, _named, _read, _save, conditions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,12 +59,12 @@ def score(
     import numpy as np
 
     out.check()
-    auto = _load(run, device)
-    examples = _read(auto, file)
+    auto = load_run(run, device)
+    examples = read(auto, file)
     asked: dict[str, Any] = {"samples": samples, "seed": seed, "given": conditions(auto, given)}
     scores, densities = auto.scores_and_densities(examples, **asked)
     taken = ("row", "score", "log_density", "why")
-    named = {key: names for key, names in _named(auto, examples, file).items() if key not in taken}
+    named = {key: names for key, names in named_by(auto, examples, file).items() if key not in taken}
     rows = np.argsort(scores, kind="stable")[:LOWEST].tolist()
     reasons = _reasons(auto, examples, rows, asked)
     lowest: list[dict[str, Any]] = [
@@ -76,7 +76,7 @@ def score(
     ]
     if out.out is not None:
         columns = {"score": scores, "log_density": densities}
-        _save(columns, out.out, {"row": np.arange(len(scores)) + 1} | named)
+        save(columns, out.out, {"row": np.arange(len(scores)) + 1} | named)
     told = {"score": _mean(scores), "log-density": _mean(densities)}
     spoken = [f"mean {name} {with_error(mean, error)}" for name, (mean, error) in told.items()]
     text = [

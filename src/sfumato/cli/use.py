@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from sfumato.cli.flags import WHOLE, pairs
+from sfumato.cli.examples import Given, conditions, load_run, named_by, read, save
+from sfumato.cli.flags import WHOLE
 from sfumato.cli.output import DEVICE, FRESH, NOWHERE, TALK, Device, Out, Say, as_text
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
 
     from sfumato.estimator import Autoencoder
 
-Given = Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE", allow_leading_hyphen=True)]
 Draw = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
@@ -58,7 +56,7 @@ def sample(
     if n < 1:
         raise SfumatoError(f"-n {n}: ask for at least one example")
     out.check()
-    auto = _load(run, device)
+    auto = load_run(run, device)
     seed = say.seed(seed)
     raw = auto.sample(
         n,
@@ -98,8 +96,8 @@ def reconstruct(
         draw: draw code and example, instead of taking the mean of the one and the likeliest value of the other
     """
     out.check()
-    auto = _load(run, device)
-    examples = _read(auto, file)
+    auto = load_run(run, device)
+    examples = read(auto, file)
     seed = say.seed(seed) if draw else None
     made = auto.reconstruct(
         examples,
@@ -136,12 +134,12 @@ def encode(
         draw: draw the code from q(z|x) instead of taking its mean
     """
     out.check()
-    auto = _load(run, device)
-    examples = _read(auto, file)
+    auto = load_run(run, device)
+    examples = read(auto, file)
     seed = say.seed(seed) if draw else None
     codes = auto.encode(examples, conditions(auto, given), noise=draw, seed=seed)
     columns = {f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}
-    _columns(columns, out, say, _named(auto, examples, file), seed)
+    _columns(columns, out, say, named_by(auto, examples, file), seed)
 
 
 def predict(
@@ -160,15 +158,15 @@ def predict(
         file: file or folder of the kind the model was trained on, or a built-in set; its labels are not looked at
     """
     out.check()
-    auto = _load(run, device)
+    auto = load_run(run, device)
     if not hasattr(auto, "predict_proba"):
         raise SfumatoError(f"{run}: a {auto.config_.model} cannot tell classes; fit with --model m2")
-    examples = _read(auto, file)
+    examples = read(auto, file)
     probability = auto.predict_proba(examples)
     classes = auto.classes_
     columns = {str(auto.schema_.given_names[0]): classes[probability.argmax(1)]}
     columns |= {f"p({name})": probability[:, place] for place, name in enumerate(classes.tolist())}
-    _columns(columns, out, say, _named(auto, examples, file))
+    _columns(columns, out, say, named_by(auto, examples, file))
 
 
 def forecast(
@@ -201,8 +199,8 @@ def forecast(
     from sfumato.data.sequence import SequenceSchema
 
     out.check()
-    auto = _load(run, device)
-    examples = _read(auto, file)
+    auto = load_run(run, device)
+    examples = read(auto, file)
     asked = None if jumps is None else jumps.split(",")
     seed = say.seed(seed)
     found = auto.forecast(examples, asked, n, seed=seed)
@@ -223,33 +221,8 @@ def forecast(
     # First, and under its own name whatever that is.
     columns: dict[str, Any] = when | {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]} | when
     columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(schema.names)}
-    ids = _named(auto, examples, file) or {"id": list(range(len(found)))}
+    ids = named_by(auto, examples, file) or {"id": list(range(len(found)))}
     _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()}, seed)
-
-
-def conditions(auto: Autoencoder, given: list[str] | None, flag: str = "--given") -> dict[str, str]:
-    """The conditions that were typed; a name may hold an = of its own."""
-    return pairs(flag, given, auto.schema_.given_names)
-
-
-def _load(run: str, device: Device) -> Autoencoder:
-    from sfumato.estimator import load
-
-    return load(run, device=device)
-
-
-def _read(auto: Autoencoder, source: str) -> Any:
-    """The examples of a file, a folder or, as they were drawn for the training, of a built-in set."""
-    from sfumato import data
-
-    if not Path(source).exists() and source not in data.names():
-        raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")
-    return auto.read(source)
-
-
-def _named(auto: Autoencoder, examples: Any, source: str) -> dict[str, list[Any]]:
-    """What the examples of a source are called there: name of a column → a name for each."""
-    return auto.schema_.named(examples, source)
 
 
 def _deliver(
@@ -280,7 +253,7 @@ def _deliver(
         write(path)
         say.written({"out": path, "examples": n} | _drawn(seed), lambda: f"{n} {what} written to {path}")
     elif say.json:
-        named = {} if beside is None else _named(auto, *beside)
+        named = {} if beside is None else named_by(auto, *beside)
         say.result(_drawn(seed) | named | {what: _records(raw)}, str)
     else:
         sys.stdout.write(as_text(write, schema.spoken))
@@ -306,23 +279,9 @@ def _columns(
 ) -> None:
     n = len(next(iter(columns.values())))
     if out.out is not None:
-        _save(columns, out.out, named)
+        save(columns, out.out, named)
         say.written({"out": out.out, "examples": n} | _drawn(seed), lambda: f"{n} rows written to {out.out}")
     elif say.json:
         say.result(_drawn(seed) | named | {name: column.tolist() for name, column in columns.items()}, str)
     else:
-        sys.stdout.write(as_text(lambda place: _save(columns, place, named)))
-
-
-def _save(columns: dict[str, np.ndarray], path: Path, named: Mapping[str, Any]) -> None:
-    """Named columns as a table, behind those that say what each row is of; or the numbers alone as .npy."""
-    import numpy as np
-    import pyarrow as pa
-
-    from sfumato.data import arrays, frames
-
-    if path.suffix == ".npy":
-        arrays.write(np.stack(list(columns.values()), axis=1), path)
-    else:
-        # A column that says what a row is of gives way to a result of its name.
-        frames.write(pa.table(dict(named) | columns), path)
+        sys.stdout.write(as_text(lambda place: save(columns, place, named)))

@@ -1,0 +1,62 @@
+"""What commands on a trained run share: its conditions, the examples of a file and their names, and columns written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from sfumato.cli.flags import pairs
+from sfumato.cli.output import Device
+from sfumato.errors import SfumatoError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from sfumato.estimator import Autoencoder
+
+Given = Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE", allow_leading_hyphen=True)]
+"""Conditions as they are typed."""
+
+
+def conditions(auto: Autoencoder, given: list[str] | None, flag: str = "--given") -> dict[str, str]:
+    """The conditions that were typed; a name may hold an = of its own."""
+    return pairs(flag, given, auto.schema_.given_names)
+
+
+def load_run(run: str, device: Device) -> Autoencoder:
+    """The model of a run, on the device that was asked for."""
+    from sfumato.estimator import load
+
+    return load(run, device=device)
+
+
+def read(auto: Autoencoder, source: str) -> Any:
+    """The examples of a file, a folder or, as they were drawn for the training, of a built-in set."""
+    from sfumato import data
+
+    if not Path(source).exists() and source not in data.names():
+        raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")
+    return auto.read(source)
+
+
+def named_by(auto: Autoencoder, examples: Any, source: str) -> dict[str, list[Any]]:
+    """What the examples of a source are called there: name of a column → a name for each."""
+    return auto.schema_.named(examples, source)
+
+
+def save(columns: dict[str, np.ndarray], path: Path, named: Mapping[str, Any]) -> None:
+    """Named columns as a table, behind those that say what each row is of; or the numbers alone as .npy."""
+    import numpy as np
+    import pyarrow as pa
+
+    from sfumato.data import arrays, frames
+
+    if path.suffix == ".npy":
+        arrays.write(np.stack(list(columns.values()), axis=1), path)
+    else:
+        # A column that says what a row is of gives way to a result of its name.
+        frames.write(pa.table(dict(named) | columns), path)
