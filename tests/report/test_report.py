@@ -57,13 +57,14 @@ def test_pictures_get_pairs_samples_by_class_traversals_and_interpolations(pictu
     assert "a row for each of 0, 1, 2" in found["samples"].alt
 
 
-def test_wider_data_get_columns_compared_and_constant_ones_are_left_out(tmp_path, fitted):
+@pytest.mark.parametrize("constant", [[2], [0, 2]])
+def test_wider_data_get_columns_compared_and_constant_ones_are_left_out(tmp_path, fitted, constant):
     x = np.random.default_rng(0).normal(size=(200, 4))
-    x[:, 2] = 5.0
+    x[:, constant] = 5.0
     auto = fitted(x, tmp_path, "wide")
     found = all_drawn(pictures(auto, auto.data_, tmp_path / "drawn"))
     assert list(found)[:3] == ["distances", "marginals", "associations"]
-    assert "3 columns" in found["marginals"].alt
+    assert f"{4 - len(constant)} columns" in found["marginals"].alt
 
 
 def test_drawing_again_gives_the_same_files_and_leaves_noise_and_model_alone(plane_run, plane_pictures, tmp_path):

@@ -40,7 +40,7 @@ def find(shown: Subject) -> Plane | None:
         return None
     raw = shown.raw(rows(shown.batch, slice(0, 2)))
     if isinstance(raw, np.ndarray):
-        return Plane(("x1", "x2"))
+        return Plane(("x1", "x2")) if raw.shape[1] == 2 else None
     frame = nw.from_native(raw, eager_only=True)
     names = [name for name in frame.columns if name not in shown.schema.given_names and frame[name].dtype.is_numeric()]
     return Plane((names[0], names[1])) if len(names) == 2 else None
