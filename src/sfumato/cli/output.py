@@ -8,7 +8,8 @@ import shutil
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -46,14 +47,15 @@ class Say:
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
-    def seed(self, seed: int | None) -> int:
-        """The seed to draw with: `seed`, or a new one, which the person is told so that the draw can be repeated."""
+    @contextmanager
+    def drawing(self, seed: int | None) -> Iterator[int]:
+        """The seed to draw with: `seed`, or a new one, which is printed after the draw so that it can be repeated."""
         from sfumato.generators import chosen_seed
 
+        chosen = chosen_seed(seed)
+        yield chosen
         if seed is None:
-            seed = chosen_seed(None)
-            self.note(f"Drawn with --seed {seed}")
-        return seed
+            self.note(f"Drawn with --seed {chosen}")
 
     def result(self, values: Mapping[str, Any], text: Callable[[], str]) -> None:
         """The result: as JSON if asked for, otherwise as text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -57,17 +58,17 @@ def sample(
         raise SfumatoError(f"-n {n}: ask for at least one example")
     out.check()
     auto = load_run(run, device)
-    seed = say.seed(seed)
-    raw = auto.sample(
-        n,
-        conditions(auto, given),
-        seed=seed,
-        temperature=temperature,
-        marginal=marginal,
-        noise=noise,
-        sampler=sampler,
-    )
-    _deliver(auto, raw, n, "samples", out, say, seed)
+    with say.drawing(seed) as seed:
+        raw = auto.sample(
+            n,
+            conditions(auto, given),
+            seed=seed,
+            temperature=temperature,
+            marginal=marginal,
+            noise=noise,
+            sampler=sampler,
+        )
+        _deliver(auto, raw, n, "samples", out, say, seed)
 
 
 def reconstruct(
@@ -98,15 +99,15 @@ def reconstruct(
     out.check()
     auto = load_run(run, device)
     examples = read(auto, file)
-    seed = say.seed(seed) if draw else None
-    made = auto.reconstruct(
-        examples,
-        conditions(auto, given),
-        encode_given=conditions(auto, encode_given, "--encode-given"),
-        noise=draw,
-        seed=seed,
-    )
-    _deliver(auto, made, len(made), "reconstructions", out, say, seed, beside=(examples, file))
+    with say.drawing(seed) if draw else nullcontext() as seed:
+        made = auto.reconstruct(
+            examples,
+            conditions(auto, given),
+            encode_given=conditions(auto, encode_given, "--encode-given"),
+            noise=draw,
+            seed=seed,
+        )
+        _deliver(auto, made, len(made), "reconstructions", out, say, seed, beside=(examples, file))
 
 
 def encode(
@@ -136,10 +137,10 @@ def encode(
     out.check()
     auto = load_run(run, device)
     examples = read(auto, file)
-    seed = say.seed(seed) if draw else None
-    codes = auto.encode(examples, conditions(auto, given), noise=draw, seed=seed)
-    columns = {f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}
-    _columns(columns, out, say, named_by(auto, examples, file), seed)
+    with say.drawing(seed) if draw else nullcontext() as seed:
+        codes = auto.encode(examples, conditions(auto, given), noise=draw, seed=seed)
+        columns = {f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}
+        _columns(columns, out, say, named_by(auto, examples, file), seed)
 
 
 def predict(
@@ -202,27 +203,27 @@ def forecast(
     auto = load_run(run, device)
     examples = read(auto, file)
     asked = None if jumps is None else jumps.split(",")
-    seed = say.seed(seed)
-    found = auto.forecast(examples, asked, n, seed=seed)
-    if out.out is not None and out.out.suffix == ".npy":
-        from sfumato.data import arrays
+    with say.drawing(seed) as seed:
+        found = auto.forecast(examples, asked, n, seed=seed)
+        if out.out is not None and out.out.suffix == ".npy":
+            from sfumato.data import arrays
 
-        arrays.write(found, out.out)
-        told = {"out": out.out, "examples": len(found), "seed": seed}
-        say.written(told, lambda: f"{len(found)} × {n} futures in {out.out}")
-        return
-    values = found.reshape(*found.shape[:3], -1)
-    index = np.indices(found.shape[:3]).reshape(3, -1)
-    schema = auto.schema_
-    assert isinstance(schema, SequenceSchema), "only models of sequences forecast"
-    lengths = schema.lengths(asked)
-    ends = schema.after(examples, lengths)
-    when = {name: each.take(index[0] * len(lengths) + index[2]) for name, each in ends.items()}
-    # First, and under its own name whatever that is.
-    columns: dict[str, Any] = when | {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]} | when
-    columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(schema.names)}
-    ids = named_by(auto, examples, file) or {"id": list(range(len(found)))}
-    _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()}, seed)
+            arrays.write(found, out.out)
+            told = {"out": out.out, "examples": len(found), "seed": seed}
+            say.written(told, lambda: f"{len(found)} × {n} futures in {out.out}")
+            return
+        values = found.reshape(*found.shape[:3], -1)
+        index = np.indices(found.shape[:3]).reshape(3, -1)
+        schema = auto.schema_
+        assert isinstance(schema, SequenceSchema), "only models of sequences forecast"
+        lengths = schema.lengths(asked)
+        ends = schema.after(examples, lengths)
+        when = {name: each.take(index[0] * len(lengths) + index[2]) for name, each in ends.items()}
+        # First, and under its own name whatever that is.
+        columns: dict[str, Any] = when | {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]} | when
+        columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(schema.names)}
+        ids = named_by(auto, examples, file) or {"id": list(range(len(found)))}
+        _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()}, seed)
 
 
 def _deliver(
