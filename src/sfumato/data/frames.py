@@ -228,6 +228,7 @@ def _mapping(source: Mapping[str, Any]) -> pa.Table:
 def values(name: str, column: Any) -> list[Any]:
     """The values of a column of a frame, an array or a list as Python's own; None where missing.
 
+    >>> import numpy as np
     >>> values("a", np.array(["2024-05-31", "NaT"], "M8[D]"))
     [datetime.date(2024, 5, 31), None]
 

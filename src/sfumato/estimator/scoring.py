@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,6 +158,8 @@ class Scores(Held):
         with torch.inference_mode():
             for batch in self._batches(raw, given, samples):
                 x = batch.x if batch.mask is None else batch.x.masked_fill(~batch.mask, torch.nan)
+                if isinstance(model, Classifies) and not given:  # log p(x) with a label as without
+                    batch = replace(batch, given=None)
                 bound = importance_bound(bounds.log_weight(batch, samples, noise))
                 densities.append((bound - self.schema_.log_volume(x)).cpu().numpy())
                 alone = self.schema_.log_marginal(x)
@@ -181,7 +184,8 @@ class Scores(Held):
                     x = draws.sample(min(size, DRAWN - start), c)
                     alone = self.schema_.log_marginal(x)
                     assert alone is not None, "a table that keeps how frequent values are keeps it of all rows"
-                    bound = importance_bound(bounds.log_weight(Batch(x, c), samples, noise))
+                    shown = Batch(x, None if isinstance(model, Classifies) else c)
+                    bound = importance_bound(bounds.log_weight(shown, samples, noise))
                     found.append((bound - alone).cpu())
             self._agreements[samples, seed] = float(torch.cat(found).median())
         return self._agreements[samples, seed]

@@ -65,7 +65,7 @@ class TDVAE(Model):
     >>> model = build("td_vae", DataSpec((6, 2), (Field("real"), Field("real"))))
     >>> batch = Batch(torch.zeros(4, 6, 2))
     >>> sorted(model.losses(batch, step=0)["model"].terms), model.forecast(batch, (1.0, 3.0), n=5).shape
-    (['distortion', 'rate'], torch.Size([4, 5, 2, 2]))
+    (['distortion', 'prediction', 'rate'], torch.Size([4, 5, 2, 2]))
     """
 
     def __init__(

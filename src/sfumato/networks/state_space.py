@@ -106,8 +106,8 @@ class Clock(nn.Module):
 
     Shapes: (…) to (…, `outputs`).
 
-    >>> Clock(8.0, 1)(torch.tensor([2.0])).round(decimals=3)
-    tensor([[0.2500, 1.0000, 0.0000]])
+    >>> Clock(8.0, 1)(torch.tensor([1.0])).round(decimals=3)
+    tensor([[0.1250, 0.7070, 0.7070]])
     """
 
     def __init__(self, length: float, waves: int = 4) -> None:
