@@ -26,7 +26,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "beta_tcvae": {"beta": 1.5},
     "info_vae": {},
     "wae": {},
-    "td_vae": {"source": "ring", "rows": 300, "warmup": 100, "steps": 400},
+    "td_vae": {"source": "ring", "rows": 300, "warmup": 100, "prediction": 1.0, "steps": 400},
 }
 
 
