@@ -1,6 +1,6 @@
 """Traversals of the models of `factors.py`, each latent named by the factors it says most of.
 
-python benchmarks/factors_picture.py docs/pictures/sprites-traversals.png --seed 0
+python benchmarks/factors_picture.py docs/images/sprites-traversals.png --seed 0
 """
 
 from __future__ import annotations

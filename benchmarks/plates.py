@@ -25,7 +25,7 @@ from sfumato.report.grids import sheet_of
 from sfumato.report.look import WIDTH, Look, figure, place, save, tidy
 from sfumato.training import Settings
 
-DOCS = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "images"
 ACROSS = 14
 SHORT = Settings(steps=900, batch_size=128, lr=1e-3, schedule="cosine")
 """A minute of training is enough to see what the levels of a ladder hold."""

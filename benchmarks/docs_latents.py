@@ -1,6 +1,6 @@
 """Make the pictures of the docs that show single latents, and of futures: what drives what, exact zeros, fans.
 
-    python examples/docs_latents.py [FOLDER OF DATA SETS]
+    python benchmarks/docs_latents.py [FOLDER OF DATA SETS]
 
 The series lie in the folder of data sets (default: ../shared/data); without it only built-in sets are made.
 """
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from docs_pictures import DOCS, make
 from matplotlib.figure import Figure
 
 import sfumato
+from docs_images import DOCS, make
 from sfumato.report.look import Look, figure, place, save, tidy
 
 EXAMPLES = 60

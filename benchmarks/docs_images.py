@@ -1,6 +1,6 @@
 """Make the pictures of the docs again: fit what the pages speak of and copy what the reports show.
 
-    python examples/docs_pictures.py [FOLDER OF DATA SETS]
+    python benchmarks/docs_images.py [FOLDER OF DATA SETS]
 
 The table lies in the folder of data sets (default: ../shared/data); without it only built-in sets are made.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import sfumato
 from sfumato.report import pictures
 
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "pictures"
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "images"
 PANELS = "data-reconstructions-samples"
 
 
