@@ -10,7 +10,7 @@ from sklearn.ensemble import GradientBoostingRegressor
 
 from registry import Measure, Setting, system
 from sfumato.batch import Batch
-from sfumato.data.batches import Resident
+from sfumato.data.core.batches import Resident
 from sfumato.models import build
 from sfumato.models._latent import LatentModel
 from sfumato.models.sparse_decoder_vae import SparseDecoderVAE

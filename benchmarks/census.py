@@ -17,9 +17,9 @@ import torch
 from peers import python_of
 from registry import Measure, Setting, system
 from sfumato import data
-from sfumato.data.options import DataOptions
-from sfumato.evaluation.columns import Aligned, aligned, trends
-from sfumato.evaluation.judges import auc, inputs, told
+from sfumato.data.core.options import DataOptions
+from sfumato.evaluation.metrics.classifiers import auc, inputs, told
+from sfumato.evaluation.metrics.columns import Aligned, aligned, trends
 from sfumato.models import build
 from sfumato.training import Settings, fit
 

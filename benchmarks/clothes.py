@@ -10,7 +10,7 @@ import torch
 
 from registry import Measure, Setting, system
 from scores import frechet, importance_nll
-from sfumato.evaluation.pictures import BATCH, Network, features, trained
+from sfumato.evaluation.samples.image_features import BATCH, Network, features, trained
 from sfumato.models import build
 from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from clothes import classifier
 from registry import Measure, Setting, system
-from sfumato.data.batches import Batches, Resident
-from sfumato.evaluation.pictures import features
+from sfumato.data.core.batches import Batches, Resident
+from sfumato.evaluation.samples.image_features import features
 from sfumato.models import build
 from sfumato.models.vq_vae import VQVAE
 from sfumato.spec import DataSpec, Field

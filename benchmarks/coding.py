@@ -11,7 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from registry import Measure, Setting, system
-from sfumato.data.batches import Resident
+from sfumato.data.core.batches import Resident
 from sfumato.models import build
 from sfumato.models._latent import LatentModel
 from sfumato.models.sparse_vae import SparseVAE

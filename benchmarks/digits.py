@@ -16,7 +16,7 @@ from nets import BinaryDecoder, Encoder, Prior
 from registry import Measure, Setting, system
 from scores import active_units, importance_nll
 from sfumato.batch import Batch
-from sfumato.data.batches import Batches
+from sfumato.data.core.batches import Batches
 from sfumato.models.cvae import CVAE
 from sfumato.models.vae import VAE
 from sfumato.training import Settings, fit

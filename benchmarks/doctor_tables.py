@@ -20,7 +20,7 @@ import torch
 
 import sfumato
 from machine import describe
-from sfumato.evaluation.judges import told_apart
+from sfumato.evaluation.metrics.classifiers import told_apart
 
 LOST = ("dependence_lost", "rare_class_lost")
 FILES = {"adult": "adult_train.csv", "alarm": "alarm.csv.gz", "asia": "asia.csv.gz"}

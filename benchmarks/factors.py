@@ -26,10 +26,10 @@ from torch import nn
 from machine import describe
 from nets import BinaryDecoder, Encoder
 from registry import Measure, Setting, system
-from sfumato.data import sprites
-from sfumato.data.batches import Resident
-from sfumato.evaluation.disentanglement import score
-from sfumato.evaluation.disentanglement_factors import Factor, known
+from sfumato.data.builtin import sprites
+from sfumato.data.core.batches import Resident
+from sfumato.evaluation.disentanglement.factors import Factor, known
+from sfumato.evaluation.disentanglement.measures import score
 from sfumato.files import read_tensors, write_tensors
 from sfumato.models._latent import LatentModel
 from sfumato.models.beta_tcvae import BetaTCVAE

@@ -14,9 +14,9 @@ import torch
 
 from factors import COMPARED, JUDGED, SMALL, encoded, pictures, trained
 from registry import Setting
-from sfumato.data import sprites
-from sfumato.evaluation.disentanglement_scores import shared
-from sfumato.evaluation.disentanglement_votes import moves
+from sfumato.data.builtin import sprites
+from sfumato.evaluation.disentanglement.intervention_scores import moves
+from sfumato.evaluation.disentanglement.scores import shared
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from registry import Measure, Setting, system
-from sfumato.data.batches import Resident
+from sfumato.data.core.batches import Resident
 from sfumato.models import build
 from sfumato.models.m2 import M2
 from sfumato.networks.classifier import Classifier

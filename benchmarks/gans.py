@@ -10,7 +10,7 @@ import torch
 from clothes import classifier
 from registry import Measure, Setting, system
 from scores import frechet
-from sfumato.evaluation.pictures import features
+from sfumato.evaluation.samples.image_features import features
 from sfumato.models import build
 from sfumato.models._latent import LatentModel
 from sfumato.spec import DataSpec, Field

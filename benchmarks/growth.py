@@ -41,7 +41,7 @@ def write(path: Path, rows: int, seed: int = 0) -> None:
 def measure(path: Path) -> dict[str, float]:
     """Seconds to open, seconds an example to fit, and peak resident memory in GB, all in this process."""
     from sfumato import data
-    from sfumato.data.options import DataOptions
+    from sfumato.data.core.options import DataOptions
     from sfumato.models import build
     from sfumato.training import Settings, fit
 

@@ -30,7 +30,7 @@ from machine import describe
 from peers import python_of
 from sfumato.batch import Batch
 from sfumato.estimator import Autoencoder
-from sfumato.evaluation.importance import weigh
+from sfumato.evaluation.likelihood.importance import weigh
 
 OPTIONS = {"network": "mlp", "width": 200, "depth": 2, "latent_dim": 50}
 MINUTES, FASTER = 10.0, 5.0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.evaluation.likeness import frechet
+from sfumato.evaluation.metrics.set_distances import frechet
 from sfumato.objectives import importance_bound
 
 __all__ = ["active_units", "frechet", "importance_nll"]

@@ -10,8 +10,8 @@ from torch import Tensor
 from registry import Measure, Setting, system
 from sfumato import data
 from sfumato.batch import Batch
-from sfumato.data.batches import Batches, Resident
-from sfumato.data.options import DataOptions
+from sfumato.data.core.batches import Batches, Resident
+from sfumato.data.core.options import DataOptions
 from sfumato.models import build
 from sfumato.models.td_vae import TDVAE
 from sfumato.spec import DataSpec, Field

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import hand_models
 from machine import describe
-from sfumato.data.batches import Resident
+from sfumato.data.core.batches import Resident
 from sfumato.models import build
 from sfumato.models._model import Model
 from sfumato.spec import DataSpec, Field

@@ -10,9 +10,9 @@ import torch
 
 import factors
 from registry import Setting
-from sfumato.data import sprites
-from sfumato.data.batches import Resident
-from sfumato.evaluation.disentanglement_factors import Factor, known
+from sfumato.data.builtin import sprites
+from sfumato.data.core.batches import Resident
+from sfumato.evaluation.disentanglement.factors import Factor, known
 
 
 def few(side: int) -> tuple[Resident, list[Factor]]:

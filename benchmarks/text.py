@@ -7,11 +7,11 @@ import torch
 from registry import Measure, Setting, system
 from scores import active_units, importance_nll
 from sfumato import data
-from sfumato.data import markov
-from sfumato.data.batches import Resident
-from sfumato.data.options import DataOptions
+from sfumato.data.builtin import markov
+from sfumato.data.core.batches import Resident
+from sfumato.data.core.options import DataOptions
 from sfumato.distributions import Normal
-from sfumato.evaluation.information import densities
+from sfumato.evaluation.representation.information import densities
 from sfumato.models import build
 from sfumato.models.vae import VAE
 from sfumato.spec import DataSpec

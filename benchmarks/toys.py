@@ -8,8 +8,8 @@ from sklearn.svm import SVC
 
 from registry import Measure, Setting, system
 from sfumato import data
-from sfumato.data.batches import Batches
-from sfumato.data.options import DataOptions
+from sfumato.data.core.batches import Batches
+from sfumato.data.core.options import DataOptions
 from sfumato.models import build
 from sfumato.training import Settings, fit
 

@@ -18,8 +18,8 @@ from sfumato.artifacts import Run
 from sfumato.artifacts.manifest import FORMAT
 from sfumato.artifacts.run import check_free
 from sfumato.batch import Batch
-from sfumato.data.options import DataOptions
-from sfumato.data.vector import VectorSchema
+from sfumato.data.core.options import DataOptions
+from sfumato.data.vectors.schema import VectorSchema
 from sfumato.errors import SfumatoError
 
 CONFIG = {

@@ -12,8 +12,8 @@ from torch import Tensor
 
 import sfumato
 from sfumato.batch import Batch
-from sfumato.data.options import DataOptions
-from sfumato.data.table import TableSchema
+from sfumato.data.core.options import DataOptions
+from sfumato.data.tables.schema import TableSchema
 from sfumato.distributions import Columns
 from sfumato.models import build
 from sfumato.networks import autoregressive
@@ -50,7 +50,7 @@ def test_densities_in_the_units_of_whole_numbers_add_up_to_one() -> None:
     rng = np.random.default_rng(0)
     first = np.where(rng.random(300) < 0.4, 7, rng.integers(0, 30, 300))
     frame = pd.DataFrame({"first": first, "second": first + rng.integers(1, 9, 300)})
-    schema = TableSchema.learn(sfumato.data.frames.read(frame)[0], DataOptions(cells=6))
+    schema = TableSchema.learn(sfumato.data.io.frames.read(frame)[0], DataOptions(cells=6))
     head, raw = head_of(schema.spec)
     grid = pd.DataFrame(list(itertools.product(range(31), range(40))), columns=["first", "second"])
     inside = (grid["first"] <= first.max()) & grid["second"].between(frame["second"].min(), frame["second"].max())

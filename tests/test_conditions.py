@@ -11,8 +11,8 @@ from torch import Tensor
 
 import sfumato
 from sfumato.batch import Batch
-from sfumato.data.options import DataOptions
-from sfumato.data.table import TableSchema
+from sfumato.data.core.options import DataOptions
+from sfumato.data.tables.schema import TableSchema
 from sfumato.estimator.conditions import filled
 
 

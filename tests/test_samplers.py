@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_iris
 
 from sfumato import Autoencoder
-from sfumato.data.batches import Resident
+from sfumato.data.core.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.estimator import samplers
 from sfumato.models import build

@@ -18,7 +18,7 @@ from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
     from sfumato.estimator import Autoencoder, fit, load
-    from sfumato.evaluation.against import evaluate
+    from sfumato.evaluation.samples.against import evaluate
 
 __all__ = ["Autoencoder", "SfumatoError", "__version__", "evaluate", "fit", "load"]
 
@@ -37,7 +37,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(estimator, name)
     if name == "evaluate":
-        from sfumato.evaluation.against import evaluate
+        from sfumato.evaluation.samples.against import evaluate
 
         return evaluate
     raise AttributeError(f"module 'sfumato' has no attribute {name!r}")

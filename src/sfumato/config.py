@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 
 from sfumato import models
 from sfumato._version import __version__
-from sfumato.data.options import DataOptions
+from sfumato.data.core.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.ranges import Range
 from sfumato.training.settings import Settings

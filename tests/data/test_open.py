@@ -92,7 +92,7 @@ def test_a_table_is_stratified_by_its_label_or_its_first_condition_of_words() ->
 
 
 def test_the_test_part_of_a_table_teaches_nothing() -> None:
-    from sfumato.data.split import split
+    from sfumato.data.core.split import split
 
     table = frame(200)
     _, valid, test = split(200, (0.8, 0.1, 0.1))

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from sfumato import data
 from sfumato.batch import Batch
-from sfumato.data.dataset import Dataset
-from sfumato.data.options import DataOptions
+from sfumato.data.core.dataset import Dataset
+from sfumato.data.core.options import DataOptions
 from sfumato.distributions import Normal
 from sfumato.evaluation import How, Subject
-from sfumato.evaluation.drawn import Drawn
+from sfumato.evaluation.samples.sample_sets import Drawn
 
 
 class Source(nn.Module):

@@ -12,7 +12,7 @@ from sfumato.batch import Batch
 from sfumato.distributions import Normal
 from sfumato.distributions.noise import rows
 from sfumato.errors import SfumatoError
-from sfumato.evaluation.importance import weigh
+from sfumato.evaluation.likelihood.importance import weigh
 from sfumato.models import build
 from sfumato.models.td_vae import TDVAE, _pairs
 from sfumato.networks.state_space import LayeredNormal

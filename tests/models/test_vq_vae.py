@@ -13,7 +13,7 @@ import torch
 import sfumato
 from sfumato import report
 from sfumato.batch import Batch
-from sfumato.data.batches import Resident
+from sfumato.data.core.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.models import build
 from sfumato.models._model import END

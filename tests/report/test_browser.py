@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sfumato.evaluation.doctor import Finding
+from sfumato.diagnostics import Finding
 from sfumato.report import html
 from sfumato.report.look import figure, save
 from sfumato.studies import compare

@@ -19,7 +19,7 @@ import sfumato
 from sfumato.artifacts import Run
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure
-from sfumato.evaluation.columns import Column, associations, columns
+from sfumato.evaluation.metrics.columns import Column, associations, columns
 from sfumato.report import Picture, html, pictures
 from sfumato.report.curves import curves, series
 from sfumato.report.grids import coloured, sheet_of

@@ -13,9 +13,9 @@ import torch
 
 from sfumato.errors import SfumatoError
 from sfumato.estimator import load
-from sfumato.evaluation import Measure, saved
+from sfumato.evaluation import Measure, store
+from sfumato.evaluation.disentanglement.udr import udr
 from sfumato.evaluation.subject import Subject
-from sfumato.evaluation.udr import udr
 from sfumato.studies import compare
 from sfumato.studies.comparison import Cell, cell, marked
 
@@ -109,7 +109,7 @@ def test_measures_that_some_runs_lack_are_left_out_and_named(runs, tmp_path):
     copies = [shutil.copytree(path, tmp_path / name) for name, path in runs.items()]
     extra = Measure("extra", 1.0, "", "One more.", "samples", better="higher", error=0.1)
     for place, path in enumerate(copies[:2]):
-        saved.write(path, [*load(path).evaluate(quick=True), Measure(**{**vars(extra), "value": float(place)})])
+        store.write(path, [*load(path).evaluate(quick=True), Measure(**{**vars(extra), "value": float(place)})])
     found = compare([str(path) for path in copies])
     assert found.left_out == ("extra",)
     both = compare([str(path) for path in copies[:2]])
@@ -122,8 +122,8 @@ def test_measures_made_in_unlike_ways_are_made_anew_for_all(runs, tmp_path):
     copies = [shutil.copytree(runs[name], tmp_path / name) for name in ("vae0", "beta")]
     for path, count in zip(copies, (20, 30), strict=True):
         auto = load(path)
-        saved.write(path, auto.evaluate(families=("samples",), samples=count), ("samples",), quick=False, samples=count)
-        saved.write(path, auto.evaluate(families=("bounds",), k=8), ("bounds",), quick=False, k=8)
+        store.write(path, auto.evaluate(families=("samples",), samples=count), ("samples",), quick=False, samples=count)
+        store.write(path, auto.evaluate(families=("bounds",), k=8), ("bounds",), quick=False, k=8)
     found = compare([str(path) for path in copies])
     quick = compare([runs["vae0"], runs["beta"]])
     row, alone = found.row("precision"), quick.row("precision")
@@ -142,7 +142,7 @@ def test_measures_made_in_unlike_ways_are_not_ranked_where_the_data_are_gone(run
     for place, count in enumerate((20, 30)):
         auto = fitted(data, tmp_path / f"run{place}", seed=place, latent_dim=2 + place)
         found = auto.evaluate(families=("samples",), samples=count)
-        saved.write(tmp_path / f"run{place}", found, ("samples",), quick=False, samples=count)
+        store.write(tmp_path / f"run{place}", found, ("samples",), quick=False, samples=count)
         names.append(str(tmp_path / f"run{place}"))
     data.unlink()
     row = compare(names).row("precision")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sfumato.data.batches import Resident
+from sfumato.data.core.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.files import read_tensors
 from sfumato.objectives import Ramp

@@ -17,8 +17,8 @@ import torch
 
 from sfumato import models
 from sfumato.artifacts import manifest
-from sfumato.data import schema as schemas
-from sfumato.data.schema import Schema
+from sfumato.data.core import schema as schemas
+from sfumato.data.core.schema import Schema
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import ROOT, named, read_json, read_tensors, write_json, write_tensors, write_text
 from sfumato.generators import redirected, seeded

@@ -12,7 +12,7 @@ from sfumato.cli.output import DEVICE, SEED, TALK, Device, Say, table, with_erro
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
-    from sfumato.evaluation.doctor import Finding
+    from sfumato.diagnostics import Finding
     from sfumato.studies.cure import Change, Cured
 
 WIDTH = 100
@@ -33,8 +33,8 @@ def doctor(
         run: folder of a run, or its name under runs/
         apply: fit again with the cures, as a new run, and show both side by side; the first run stays as it is
     """
+    from sfumato.diagnostics.remedies import free
     from sfumato.estimator import load
-    from sfumato.evaluation.doctor.cures import free
     from sfumato.files import named
 
     auto = load(run, device=device)

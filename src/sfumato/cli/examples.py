@@ -53,7 +53,7 @@ def save(columns: dict[str, np.ndarray], path: Path, named: Mapping[str, Any]) -
     import numpy as np
     import pyarrow as pa
 
-    from sfumato.data import arrays, frames
+    from sfumato.data.io import arrays, frames
 
     if path.suffix == ".npy":
         arrays.write(np.stack(list(columns.values()), axis=1), path)

@@ -16,7 +16,7 @@ from sfumato.cli.output import DEVICE, TALK, Device, Say, table
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
-    from sfumato.data.dataset import Dataset
+    from sfumato.data.core.dataset import Dataset
     from sfumato.estimator import Autoencoder
     from sfumato.models._model import Model
     from sfumato.training import Callback

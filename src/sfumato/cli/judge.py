@@ -15,7 +15,7 @@ from sfumato.errors import SfumatoError, did_you_mean
 if TYPE_CHECKING:
     import numpy as np
 
-    from sfumato.data.dataset import Dataset
+    from sfumato.data.core.dataset import Dataset
     from sfumato.estimator import Autoencoder
     from sfumato.evaluation import Measure
 
@@ -84,10 +84,10 @@ def evaluate(
         )
         return
 
+    from sfumato.diagnostics.formatting import count
     from sfumato.estimator import load
     from sfumato.estimator.judging import Judged, judged
-    from sfumato.evaluation.disentanglement import FEWEST
-    from sfumato.evaluation.doctor.words import count
+    from sfumato.evaluation.disentanglement.measures import FEWEST
     from sfumato.evaluation.subject import ALL, MOST, held_out, most_of
 
     auto = load(run, device=device)
@@ -134,7 +134,7 @@ def _without_run(run: str | None, real: str | None, made: str | None, others: di
 
 def _against(real: Any, made: Any, holdout: str | None, how: dict[str, Any], explain: bool, out: Out, say: Say) -> None:
     """Judge samples that somebody else made."""
-    from sfumato.evaluation.against import evaluate
+    from sfumato.evaluation.samples.against import evaluate
 
     say.note(f"Judging {made} by {real if holdout is None else holdout}")
     if holdout is None:
@@ -201,8 +201,8 @@ def _column(auto: Autoencoder, data: Dataset, file: str | None, name: str) -> np
     import narwhals as nw
     import numpy as np
 
-    from sfumato.data import frames
-    from sfumato.data.labels import LABEL
+    from sfumato.data.core.labels import LABEL
+    from sfumato.data.io import frames
     from sfumato.evaluation.subject import held_out
 
     where = file or "the columns of the model"
@@ -243,8 +243,8 @@ def _keep(
 
 def _save(found: Sequence[Measure], told: dict[str, Any], path: Path) -> None:
     """As JSON, or as a table with a row for each measure and for each of its parts."""
-    from sfumato.data import frames
-    from sfumato.evaluation.saved import finite
+    from sfumato.data.io import frames
+    from sfumato.evaluation.store import finite
     from sfumato.files import write_json
 
     if path.suffix == ".json":

@@ -14,10 +14,10 @@ from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
     from sfumato.artifacts import Run
-    from sfumato.data.dataset import Dataset
+    from sfumato.data.core.dataset import Dataset
+    from sfumato.diagnostics import Finding
     from sfumato.estimator import Autoencoder
     from sfumato.evaluation import Measure
-    from sfumato.evaluation.doctor import Finding
     from sfumato.report import Picture
 
 COUNTS = ("step", "epoch", "split", "seconds")
@@ -147,13 +147,13 @@ class Report:
 def remake_report(auto: Autoencoder, data: Dataset) -> Report:
     """Draw pictures and report into the folder of the run, and record them in its manifest."""
     from sfumato import report as room
-    from sfumato.evaluation import FAMILIES, saved
+    from sfumato.evaluation import FAMILIES, store
 
     run = auto.run_
     assert run is not None, "only what has a run folder is reported on"
     run.unseal()
     pictures, findings = room.pictures(auto, data, run.path / "pictures"), auto.diagnose(data, quick=True)
-    had = saved.kept(run.path) or saved.Kept([], {})
+    had = store.kept(run.path) or store.Kept([], {})
     missing = tuple(family for family in FAMILIES if family not in had.how)
     measures = [*had.measures, *(auto.evaluate(data, quick=True, families=missing) if missing else ())]
     whole = not missing and not any(told.get("quick") for told in had.how.values())

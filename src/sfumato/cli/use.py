@@ -197,7 +197,7 @@ def forecast(
     """
     import numpy as np
 
-    from sfumato.data.sequence import SequenceSchema
+    from sfumato.data.sequences.schema import SequenceSchema
 
     out.check()
     auto = load_run(run, device)
@@ -206,7 +206,7 @@ def forecast(
     with say.drawing(seed) as seed:
         found = auto.forecast(examples, asked, n, seed=seed)
         if out.out is not None and out.out.suffix == ".npy":
-            from sfumato.data import arrays
+            from sfumato.data.io import arrays
 
             arrays.write(found, out.out)
             told = {"out": out.out, "examples": len(found), "seed": seed}

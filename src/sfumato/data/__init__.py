@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sfumato.data.options import DataOptions
+from sfumato.data.core.options import DataOptions
 
 if TYPE_CHECKING:
-    from sfumato.data.dataset import Dataset
+    from sfumato.data.core.dataset import Dataset
 
 __all__ = ["DataOptions", "names", "open", "summary"]
 
@@ -41,7 +41,7 @@ def names() -> tuple[str, ...]:
     >>> names()[:3]
     ('moons', 'circles', 'blobs')
     """
-    from sfumato.data.toy import SUMMARIES
+    from sfumato.data.builtin.toy import SUMMARIES
 
     return tuple(SUMMARIES)
 
@@ -52,6 +52,6 @@ def summary(name: str) -> str:
     >>> summary("moons")
     'two interleaved half circles in the plane, 2 labels, noise 0.05'
     """
-    from sfumato.data.toy import SUMMARIES
+    from sfumato.data.builtin.toy import SUMMARIES
 
     return SUMMARIES[name]

@@ -12,24 +12,28 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from sfumato.data import arrays, folder, frames, lines, series, tables, toy
-from sfumato.data.arrays import Arrays
-from sfumato.data.batches import Batches, Resident
-from sfumato.data.dataset import Dataset
-from sfumato.data.frames import SUFFIXES
-from sfumato.data.in_memory import unpacked
-from sfumato.data.labels import LABEL, codes, condition
-from sfumato.data.lines import Lines
-from sfumato.data.options import DataOptions
-from sfumato.data.picture import PictureSchema
-from sfumato.data.schema import Encoded
-from sfumato.data.sequence import SequenceSchema
-from sfumato.data.series import Series
-from sfumato.data.shards import shard
-from sfumato.data.split import Parts, split
-from sfumato.data.streaming import Streamed, streams
-from sfumato.data.symbols import SymbolSchema, check_length
-from sfumato.data.vector import VectorSchema
+from sfumato.data.builtin import toy
+from sfumato.data.core.batches import Batches, Resident
+from sfumato.data.core.dataset import Dataset
+from sfumato.data.core.labels import LABEL, codes, condition
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import Encoded
+from sfumato.data.core.shards import shard
+from sfumato.data.core.split import Parts, split
+from sfumato.data.core.streaming import Streamed, streams
+from sfumato.data.images.schema import PictureSchema
+from sfumato.data.io import arrays, frames, image_files
+from sfumato.data.io.arrays import Arrays
+from sfumato.data.io.frames import SUFFIXES
+from sfumato.data.io.in_memory import unpacked
+from sfumato.data.sequences import sequence_io
+from sfumato.data.sequences.schema import SequenceSchema
+from sfumato.data.sequences.sequence_io import Series
+from sfumato.data.tables import load
+from sfumato.data.text import lines
+from sfumato.data.text.lines import Lines
+from sfumato.data.text.schema import SymbolSchema, check_length
+from sfumato.data.vectors.schema import VectorSchema
 from sfumato.errors import SfumatoError
 from sfumato.isolation import isolated
 
@@ -70,8 +74,8 @@ def _opened(source: Any, options: DataOptions) -> Dataset:
     drawn = isinstance(source, str) and source in toy.SUMMARIES
     if options.rows is not None and not drawn:
         raise SfumatoError(f"rows={options.rows} is for the built-in toy sets, which are drawn; leave rows out")
-    if not drawn and series.asked(source, options):
-        found = series.load(source, id=options.id, time=options.time, label=options.label, drop=options.drop)
+    if not drawn and sequence_io.asked(source, options):
+        found = sequence_io.load(source, id=options.id, time=options.time, label=options.label, drop=options.drop)
         return open_sequences(found, options, str(source) if isinstance(source, str | Path) else "array in memory")
     if not drawn and lines.asked(source, options):
         return open_symbols(lines.load(source), options)
@@ -82,14 +86,14 @@ def _opened(source: Any, options: DataOptions) -> Dataset:
         if drawn or not path.exists():
             return open_built_in(str(source), options)
         if frames.is_parts(path):
-            return tables.open_table(path, options)
+            return load.open_table(path, options)
         if path.is_dir():
             return open_folder(path, options)
         if path.suffix in (".npy", ".npz"):
             return open_arrays(arrays.from_file(path), options, str(path))
         if not path.name.lower().endswith(SUFFIXES):
             raise SfumatoError(f"{path}: not a kind of file known here; give one of {', '.join(SUFFIXES)}, .npy, .npz")
-    return tables.open_table(source, options)
+    return load.open_table(source, options)
 
 
 def open_built_in(name: str, options: DataOptions) -> Dataset:
@@ -117,7 +121,7 @@ def open_built_in(name: str, options: DataOptions) -> Dataset:
         asked = replace(asked, label=LABEL)
         if LABEL not in (*asked.given, *asked.drop):
             asked = replace(asked, drop=(*asked.drop, LABEL))
-    data = tables.from_frame(name, f"built-in set {name}", rows, "file", asked)
+    data = load.from_frame(name, f"built-in set {name}", rows, "file", asked)
     return replace(data, options=options, has_label=has_label)
 
 
@@ -151,7 +155,7 @@ def open_sequences(found: Series, options: DataOptions, said: str) -> Dataset:
     if options.streaming == "yes":
         raise SfumatoError("streaming=yes: sequences are held whole; leave streaming out")
     if len(found) == 1:
-        raise series.one_long(found, said, options)
+        raise sequence_io.one_long(found, said, options)
     parts = split(len(found), options.split, labels=codes(found.labels), seed=options.seed, source=said)
     held = [_of(found, rows) for rows in parts]
     schema = SequenceSchema.learn(held[0], options)
@@ -293,16 +297,16 @@ def _streamed(
 
 def open_folder(path: Path, options: DataOptions) -> Dataset:
     """A folder of pictures; subfolders are labels."""
-    paths = folder.find(path)
-    labels = folder.labels_of(paths, path)
-    heads = folder.headers(paths)
+    paths = image_files.find(path)
+    labels = image_files.labels_of(paths, path)
+    heads = image_files.headers(paths)
     parts = split(len(paths), options.split, labels=codes(labels), seed=options.seed, source=str(path))
     training = [heads[row] for row in parts[0]]
-    height, width = folder.chosen_size(training, options.size)
+    height, width = image_files.chosen_size(training, options.size)
     channels = 1 if all(head.grey for head in training) else 3
     shape = (len(paths), height, width, channels)
     on_disk = streams(options, math.prod(shape))
     x = shard(shape, np.dtype(np.uint8)) if on_disk else np.empty(shape, np.uint8)
-    folder.pixels(paths, x)
+    image_files.pixels(paths, x)
     found = Arrays(path.resolve().name, x if channels == 3 or on_disk else x[..., 0], labels)
     return open_arrays(found, options, str(path))

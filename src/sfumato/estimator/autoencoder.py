@@ -19,10 +19,11 @@ from torch import Tensor
 from sfumato import evaluation, models
 from sfumato.artifacts import Run
 from sfumato.config import Config, resolve, settings
-from sfumato.data import lines
-from sfumato.data.frames import is_frame
-from sfumato.data.in_memory import unpacked
-from sfumato.data.series import Series
+from sfumato.data.io.frames import is_frame
+from sfumato.data.io.in_memory import unpacked
+from sfumato.data.sequences.sequence_io import Series
+from sfumato.data.text import lines
+from sfumato.diagnostics import Finding, Well, diagnose, look_for
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import fitting, samplers
 from sfumato.estimator.draws import Draws
@@ -32,7 +33,6 @@ from sfumato.estimator.maps import Maps
 from sfumato.estimator.scoring import Scores
 from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import How, Measure, Subject
-from sfumato.evaluation.doctor import Finding, Well, diagnose, look_for
 from sfumato.evaluation.subject import ALL, MOST, held_out
 from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
@@ -68,7 +68,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
 
     Attributes:
         model_: the trained `sfumato.models` module.
-        schema_: what was learned of the data, `sfumato.data.schema.Schema`.
+        schema_: what was learned of the data, `sfumato.data.core.schema.Schema`.
         history_: the course of the training.
         config_: the options with all that was chosen filled in.
         data_: the opened `Dataset`; None after `load`.

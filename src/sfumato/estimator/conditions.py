@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.data.matching import matching
-from sfumato.data.schema import Schema
+from sfumato.data.core.matching import matching
+from sfumato.data.core.schema import Schema
 from sfumato.distributions import noise
 from sfumato.estimator import passes
 from sfumato.generators import current

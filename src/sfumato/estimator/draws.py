@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from sfumato.data.sequence import SequenceSchema
+from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.errors import SfumatoError
 from sfumato.estimator import passes, samplers
 from sfumato.estimator.conditions import filled

@@ -13,9 +13,9 @@ from sfumato import data, models, training
 from sfumato.artifacts import Run
 from sfumato.artifacts.run import build, check_free
 from sfumato.config import Config, settings
-from sfumato.data.dataset import Dataset
-from sfumato.data.labels import LABEL
-from sfumato.data.schema import Schema
+from sfumato.data.core.dataset import Dataset
+from sfumato.data.core.labels import LABEL
+from sfumato.data.core.schema import Schema
 from sfumato.errors import SfumatoError
 from sfumato.estimator import restarts
 from sfumato.models._model import Model

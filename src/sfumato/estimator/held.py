@@ -12,8 +12,8 @@ from sfumato import models
 from sfumato.artifacts import Run
 from sfumato.batch import Batch
 from sfumato.config import Config
-from sfumato.data.dataset import Dataset
-from sfumato.data.schema import Schema
+from sfumato.data.core.dataset import Dataset
+from sfumato.data.core.schema import Schema
 from sfumato.estimator import passes, samplers
 from sfumato.estimator.judging import named_set
 from sfumato.isolation import isolated

@@ -12,15 +12,15 @@ import numpy as np
 
 from sfumato import data as room
 from sfumato.config import Config
-from sfumato.data.arrays import Arrays
-from sfumato.data.batches import Resident
-from sfumato.data.dataset import Dataset
-from sfumato.data.in_memory import unpacked
-from sfumato.data.lines import Lines
+from sfumato.data.core.batches import Resident
+from sfumato.data.core.dataset import Dataset
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import Schema
+from sfumato.data.io.arrays import Arrays
+from sfumato.data.io.in_memory import unpacked
 from sfumato.data.opening import built_in
-from sfumato.data.options import DataOptions
-from sfumato.data.schema import Schema
-from sfumato.data.series import Series
+from sfumato.data.sequences.sequence_io import Series
+from sfumato.data.text.lines import Lines
 from sfumato.errors import SfumatoError
 
 

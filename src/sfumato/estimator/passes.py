@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.data.batches import Resident
-from sfumato.data.schema import Schema
+from sfumato.data.core.batches import Resident
+from sfumato.data.core.schema import Schema
 from sfumato.models._model import Model
 from sfumato.spec import DataSpec
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sfumato import training
-from sfumato.data.dataset import Dataset
+from sfumato.data.core.dataset import Dataset
 from sfumato.files import replacing
 from sfumato.models._model import Model
 from sfumato.training import Callback, History, Settings

@@ -16,7 +16,7 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.data.batches import Batches
+from sfumato.data.core.batches import Batches
 from sfumato.distributions import Normal, StandardNormal, noise
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.generators import current, redirected, seeded

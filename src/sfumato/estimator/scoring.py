@@ -48,13 +48,13 @@ class Scores(Held):
     ) -> np.ndarray:
         """A lower bound on the log-density of each example, whatever the units of X, shape (N,), in nats.
 
-        The density is with respect to a measure that goes with the training data, `sfumato.data.reference`: for each
-        column, Lebesgue measure on the axis where the training values are normal. So no unit of a column moves scores,
-        and a monotone change of a column that is cut into cells hardly; values with a probability of their own and
-        values with a density are told alike. A row of typical values that have nothing to do with each other scores
-        about 0; values far out and values that do not go together score lower. Likelihoods that are normal, of tables,
-        arrays and sequences, are told per standard deviation in the same way; pictures and symbols per level and
-        symbol, as by `log_density`. Missing entries add nothing. Lower is odder: rank by it.
+        The density is with respect to a measure that goes with the training data (`sfumato.data.columns.reference`):
+        for each column, Lebesgue measure on the axis where the training values are normal. So no unit of a column
+        moves scores, and a monotone change of a column that is cut into cells hardly; values with a probability of
+        their own and values with a density are told alike. A row of typical values that have nothing to do with each
+        other scores about 0; values far out and values that do not go together score lower. Likelihoods
+        that are normal, of tables, arrays and sequences, are told per standard deviation in the same way; pictures
+        and symbols per level and symbol, as by `log_density`. Missing entries add nothing. Lower is odder: rank by it.
 
         In a table, values that agree with each other more than is usual do not make up for how far out they lie:
         log p(x) − Σ log m_d(x_d) counts up to its median over rows drawn from the model. A group of outliers that

@@ -12,9 +12,9 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sfumato import models
 from sfumato.config import Config
-from sfumato.data.arrays import as_array
-from sfumato.data.frames import is_frame
-from sfumato.data.labels import LABEL
+from sfumato.data.core.labels import LABEL
+from sfumato.data.io.arrays import as_array
+from sfumato.data.io.frames import is_frame
 from sfumato.errors import SfumatoError
 
 logger = logging.getLogger("sfumato.data")

@@ -7,10 +7,16 @@ from typing import cast
 
 from torch import nn
 
-from sfumato.evaluation import bounds, codes, disentanglement, forecasts, levels, representation, samples
-from sfumato.evaluation.how import Asked, How
+from sfumato.evaluation.codebooks import usage
+from sfumato.evaluation.disentanglement import measures as disentanglement
+from sfumato.evaluation.forecasts import measures as forecasts
+from sfumato.evaluation.likelihood import bounds
 from sfumato.evaluation.measure import FAMILIES, Measure
-from sfumato.evaluation.saved import read, write
+from sfumato.evaluation.representation import layers
+from sfumato.evaluation.representation import measures as representation
+from sfumato.evaluation.samples import measures as samples
+from sfumato.evaluation.settings import Asked, How
+from sfumato.evaluation.store import read, write
 from sfumato.evaluation.subject import Subject, still
 from sfumato.isolation import isolated
 
@@ -19,9 +25,9 @@ __all__ = ["FAMILIES", "Asked", "How", "Measure", "Subject", "evaluate", "read",
 BY_FAMILY: dict[str, tuple[Callable[[Subject, How], list[Measure]], ...]] = {
     "bounds": (bounds.measures,),
     "samples": (samples.measures,),
-    "representation": (representation.measures, levels.measures),
+    "representation": (representation.measures, layers.measures),
     "disentanglement": (disentanglement.measures,),
-    "codes": (codes.measures,),
+    "codes": (usage.measures,),
     "forecasts": (forecasts.measures,),
 }
 """Each asks for what the model can do and what the data are, and gives no measure where it does not apply."""

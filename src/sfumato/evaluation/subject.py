@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.batch import Batch
-from sfumato.data.batches import Batches
-from sfumato.data.dataset import Dataset
-from sfumato.data.schema import Schema
+from sfumato.data.core.batches import Batches
+from sfumato.data.core.dataset import Dataset
+from sfumato.data.core.schema import Schema
 from sfumato.distributions import Normal
 from sfumato.generators import seeded
 from sfumato.isolation import isolated

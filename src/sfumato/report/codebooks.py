@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from sfumato.evaluation.codes import Book, used
+from sfumato.evaluation.codebooks.usage import Book, used
 from sfumato.evaluation.subject import Subject
 from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, tidy
 

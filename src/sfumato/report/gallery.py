@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sfumato.data.dataset import Dataset
+from sfumato.data.core.dataset import Dataset
 from sfumato.estimator import Autoencoder
 from sfumato.evaluation.subject import Subject, still
 from sfumato.isolation import isolated

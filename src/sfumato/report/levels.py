@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sfumato.data.picture import PictureSchema
+from sfumato.data.images.schema import PictureSchema
 from sfumato.evaluation.subject import Subject, rows
 from sfumato.models._protocols import Layered
 from sfumato.report.grids import sheet_of

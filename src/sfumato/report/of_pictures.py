@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.data.picture import PictureSchema
+from sfumato.data.images.schema import PictureSchema
 from sfumato.evaluation.subject import Subject, array, classes, rows
 from sfumato.report import levels
 from sfumato.report.grids import pairs, sheet_of

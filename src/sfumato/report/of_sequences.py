@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sfumato.data.sequence import SequenceSchema
+from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.models._protocols import Forecasts
 from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, short, tidy

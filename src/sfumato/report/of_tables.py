@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sfumato.evaluation.columns import Column, associations, schema_columns
+from sfumato.evaluation.metrics.columns import Column, associations, schema_columns
 from sfumato.evaluation.subject import Subject, some
 from sfumato.report.look import Picture, save
 from sfumato.report.tables import MOST, distances, marginals, pair_associations

@@ -16,11 +16,11 @@ from sfumato import models
 from sfumato._version import __version__
 from sfumato.artifacts import Run
 from sfumato.artifacts.run import CONFIG
-from sfumato.data.options import DataOptions
-from sfumato.data.schema import Schema
-from sfumato.data.sequence import SequenceSchema
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import Schema
+from sfumato.data.sequences.schema import SequenceSchema
+from sfumato.diagnostics.remedies import typed
 from sfumato.evaluation import Measure
-from sfumato.evaluation.doctor.cures import typed
 from sfumato.models._protocols import Forecasts
 from sfumato.networks import sizes_for
 from sfumato.report.look import Picture
@@ -30,7 +30,7 @@ from sfumato.studies.contender import PLAIN
 from sfumato.training.settings import Settings, resolve
 
 if TYPE_CHECKING:
-    from sfumato.evaluation.doctor.finding import Finding
+    from sfumato.diagnostics.finding import Finding
 
 NAME = "report.html"
 

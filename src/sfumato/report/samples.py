@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from sfumato.data.picture import PictureSchema
-from sfumato.evaluation.columns import Column, schema_columns
+from sfumato.data.images.schema import PictureSchema
+from sfumato.evaluation.metrics.columns import Column, schema_columns
 from sfumato.evaluation.subject import Subject, rows, still
 from sfumato.report import of_plane, of_symbols, of_tables
 from sfumato.report.grids import sheet_of

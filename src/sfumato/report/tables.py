@@ -12,7 +12,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from sfumato.evaluation.columns import Column
+from sfumato.evaluation.metrics.columns import Column
 from sfumato.report.look import WIDTH, Look, figure, legend, place, short, tidy
 
 MOST = 24

@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median, stdev
 from typing import Any
 
-from sfumato.data.options import DataOptions
-from sfumato.data.schema import Schema
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import Schema
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import FAMILIES, Measure
 from sfumato.isolation import isolated

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sfumato import data as room
-from sfumato.data.batches import Resident
-from sfumato.data.dataset import Dataset
+from sfumato.data.core.batches import Resident
+from sfumato.data.core.dataset import Dataset
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, load
-from sfumato.evaluation import FAMILIES, Measure, saved
+from sfumato.evaluation import FAMILIES, Measure, store
 
 PLAIN = ("seed", "device", "checkpoint_every", "tensorboard", "streaming")
 """Options that make no other configuration: two runs that differ in them alone are repetitions of one."""
@@ -108,22 +108,22 @@ def contenders(runs: Sequence[str], X: Any = None, *, seed: int = 0, device: str
     opened: dict[str, Dataset] = {}
     loaded: list[tuple[str, Autoencoder, Dataset | None]] = []
     paths: list[Path] = []
-    every: list[saved.Kept] = []
+    every: list[store.Kept] = []
     for name in runs:
         auto = load(name, device=device)
         assert auto.run_ is not None, "a loaded run has a folder"
         if any(auto.run_.path.samefile(other) for other in paths):
             raise SfumatoError(f"{name}: is given twice; leave one out")
-        kept = saved.kept(auto.run_.path)
+        kept = store.kept(auto.run_.path)
         loaded.append((name, auto, _opened(name, auto, X, opened, needed=kept is None)))
         paths.append(auto.run_.path)
-        every.append(kept or saved.Kept([], {}))
+        every.append(kept or store.Kept([], {}))
     unlike = tuple(family for family in FAMILIES if not _judged_alike(every, family))
     whole = all(data is not None for _, _, data in loaded)
     return [_measured(*one, kept, unlike, whole, seed) for one, kept in zip(loaded, every, strict=True)]
 
 
-def _judged_alike(every: Sequence[saved.Kept], family: str) -> bool:
+def _judged_alike(every: Sequence[store.Kept], family: str) -> bool:
     first = every[0].settings(family)
     return first is not None and all(one.settings(family) == first for one in every[1:])
 
@@ -145,7 +145,7 @@ def _measured(
     name: str,
     auto: Autoencoder,
     data: Dataset | None,
-    kept: saved.Kept,
+    kept: store.Kept,
     unlike: tuple[str, ...],
     whole: bool,
     seed: int,
@@ -155,12 +155,12 @@ def _measured(
     measures = [measure for measure in kept.measures if measure.family not in quick]
     if quick and data is not None:
         measures += auto.evaluate(data, quick=True, seed=seed, families=quick)
-    how = "quick" if len(quick) == len(FAMILIES) else saved.NAME
+    how = "quick" if len(quick) == len(FAMILIES) else store.NAME
     apart = () if whole else unlike
     found = {measure.name: measure for measure in measures}
     unseen = tuple(measure.name for measure in kept.measures if measure.name not in found)
     assert auto.run_ is not None, "a loaded run has a folder"
-    return Contender(name, auto, found, how, data, quick, apart, unseen, saved.fingerprint(auto.run_.path))
+    return Contender(name, auto, found, how, data, quick, apart, unseen, store.fingerprint(auto.run_.path))
 
 
 def _data(auto: Autoencoder, X: Any, opened: dict[str, Dataset]) -> Dataset | None:

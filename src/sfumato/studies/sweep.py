@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.artifacts.run import build
-from sfumato.data.dataset import Dataset
+from sfumato.data.core.dataset import Dataset
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fitting
 from sfumato.estimator.fitting import Fitted

@@ -8,8 +8,8 @@ from typing import Literal, cast
 from torch import nn
 
 from sfumato.evaluation import Measure
+from sfumato.evaluation.disentanglement.udr import udr
 from sfumato.evaluation.subject import Subject, still
-from sfumato.evaluation.udr import udr
 from sfumato.studies.contender import Contender
 
 NAME = "UDR"

@@ -33,7 +33,7 @@ from sfumato.training.threads import Threads
 from sfumato.training.validation import validate
 
 if TYPE_CHECKING:
-    from sfumato.data.batches import Batches
+    from sfumato.data.core.batches import Batches
 
 AGREE = 10
 """Steps between the moments at which several processes agree on whether to stop."""

@@ -16,7 +16,7 @@ from sfumato.training.meter import Meter, rows
 from sfumato.training.parallel import Group
 
 if TYPE_CHECKING:
-    from sfumato.data.batches import Batches
+    from sfumato.data.core.batches import Batches
 
 VALIDATION_SEED = 20131220
 

@@ -1,0 +1,299 @@
+"""A line of numbers cut into atoms and quantile cells, and a line that is only shifted and scaled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import ndtri
+
+from sfumato.data.columns.reference import NORMAL_REFERENCE, ordered_reference
+from sfumato.data.columns.scaling import far_cost, line_cost, standardised
+from sfumato.spec import Field
+
+ATOM = 0.005
+"""A value in more than this share of the training rows has a cell of its own…"""
+FULL = 20
+"""… if at least this many rows have it; quantile cells hold as many. In tables of less than 280 rows it is a fourteenth
+of them, 5 at least: cells too empty to learn from cost a small table the dependence between its columns."""
+FEWEST = 5
+"""Rows in the outermost cell of a tail, where there are rows enough for all cells that were asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Numbers as cell index + position in the cell, cells in ascending order.
+
+    A value with a cell of its own (an atom) has mass: its volume is 1. A value is one if it is frequent (`ATOM`), or if
+    among the others it would fill a quantile cell alone. Between the atoms, numbers lie in half-open cells
+    between quantiles, with uniform density inside: the volume of a cell is its width, or for whole numbers how many
+    of them it holds that are not atoms, so that exp(log p − log volume) integrates, or sums, to one over
+    atoms and cells. Towards both ends cells are cut by halving shares, so that long tails keep their shape.
+
+    Attributes:
+        atoms: values with cells of their own, ascending.
+        edges: edges of the other cells, ascending; one more than there are such cells, or none.
+        whole: whether the numbers are whole; `edges[-1]` is then the largest number plus one.
+        shares: of the training rows in each atom and cell, in ascending order.
+
+    >>> cells = Cells.learn(np.array([0] * 50 + list(range(10, 60))), 4, whole=True)
+    >>> cells.encode(np.array([0, 10, 59])).astype(int).tolist(), np.exp(cells.volumes()).round().tolist()
+    ([0, 1, 4], [1.0, 12.0, 12.0, 13.0, 13.0])
+    """
+
+    style: ClassVar[str] = "cells"
+    atoms: np.ndarray
+    edges: np.ndarray
+    whole: bool
+    shares: np.ndarray
+    _is_atom: np.ndarray = field(init=False, repr=False)
+    _part: np.ndarray = field(init=False, repr=False)
+    _place: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        kind = np.int64 if self.whole else np.float64
+        atoms, edges = np.asarray(self.atoms, kind), np.asarray(self.edges, kind)
+        middle = (edges[:-1].astype(np.float64) + edges[1:]) / 2
+        order = np.argsort(np.concatenate([atoms.astype(np.float64), middle]), kind="stable")
+        object.__setattr__(self, "atoms", atoms)
+        object.__setattr__(self, "edges", edges)
+        object.__setattr__(self, "_is_atom", order < len(atoms))
+        object.__setattr__(self, "_part", np.where(order < len(atoms), order, order - len(atoms)))
+        object.__setattr__(self, "_place", np.argsort(order))
+
+    @classmethod
+    def learn(cls, numbers: np.ndarray, cells: int, *, whole: bool) -> Cells:
+        """Cut the line for these training numbers, into at most `cells` cells beside the atoms."""
+        values, counts = np.unique(numbers, return_counts=True)
+        fewest = min(max(len(numbers) // 14, 5), FULL)
+        frequent = (counts > ATOM * len(numbers)) & (counts >= fewest)
+        filling = ~frequent & (counts >= max(counts[~frequent].sum() / cells, fewest))
+        frequent |= filling
+        if (~frequent).sum() < 2 or len(values) <= 3:
+            return cls._counted(values, np.array([]), whole, numbers)
+        others = np.repeat(values[~frequent], counts[~frequent])
+        left = max(cells - int(filling.sum()), 1)
+        filled = max(1, len(others) // fewest)
+        shares = _shares(min(left, filled), len(others), FEWEST if filled >= left else fewest)
+        edges = np.unique(others[np.clip(np.ceil(shares * len(others)).astype(np.int64) - 1, 0, None)])
+        if whole:
+            edges[-1] += 1
+        return cls._counted(values[frequent], edges, whole, numbers)
+
+    @classmethod
+    def _counted(cls, atoms: np.ndarray, edges: np.ndarray, whole: bool, numbers: np.ndarray) -> Cells:
+        """Such cells with the shares that `numbers` have in them."""
+        empty = cls(atoms, edges, whole, np.ones(len(atoms) + max(len(edges) - 1, 0)))
+        counts = np.bincount(empty.encode(numbers).astype(np.int64), minlength=len(empty))
+        return replace(empty, shares=np.maximum(counts, 0.5) / np.maximum(counts, 0.5).sum())
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    @property
+    def spec(self) -> Field:
+        """The kind of entry."""
+        return Field("cells", len(self))
+
+    def encode(self, numbers: np.ndarray) -> np.ndarray:
+        """float32 entries; a number outside all cells counts as the nearest one inside."""
+        numbers = self._inside(numbers)
+        cell, position = np.zeros(len(numbers), np.int64), np.full(len(numbers), 0.5)
+        if len(self.edges):
+            part = np.clip(np.searchsorted(self.edges, numbers, "right") - 1, 0, len(self.edges) - 2)
+            position = self._position(numbers, part)
+            cell = self._place[part + len(self.atoms)]
+        if len(self.atoms):
+            at = np.minimum(np.searchsorted(self.atoms, numbers), len(self.atoms) - 1)
+            hit = self.atoms[at] == numbers
+            cell[hit], position[hit] = self._place[at[hit]], 0.5
+        entry = (cell + position).astype(np.float32)
+        over = entry >= cell + 1
+        entry[over] = np.nextafter(entry[over], np.float32(0))
+        return entry
+
+    def _inside(self, numbers: np.ndarray) -> np.ndarray:
+        """Each number, or if it is outside the edges and no atom, the nearest that is inside or an atom."""
+        low, high = (self.edges[0], self.edges[-1] - self.whole) if len(self.edges) else (1, 0)
+        outside = np.flatnonzero((numbers < low) | (numbers > high))
+        if not len(outside):
+            return numbers
+        ends = np.union1d(self.atoms, [low, high]) if len(self.edges) else self.atoms
+        lost = numbers[outside]
+        after = np.clip(np.searchsorted(ends, lost), min(1, len(ends) - 1), len(ends) - 1)
+        below, above = ends[np.maximum(after - 1, 0)], ends[after]
+        nearer = lost.astype(np.float64) - below <= above.astype(np.float64) - lost
+        inside = numbers.copy()
+        inside[outside] = np.where(nearer, below, above)
+        return inside
+
+    def beyond(self, numbers: np.ndarray, seen: int) -> np.ndarray:
+        """Nats that numbers outside all cells cost beside what the nearest one inside does: d/s; 0 inside.
+
+        So densities go on as exp(−d/s) where the cells end, d away from the nearest number inside. s is the width of
+        the outermost cell on that side, or where there are atoms alone the mean distance between them. If the nearest
+        is an atom, whose probability is not a density, log(`seen` + 1) is added: the share of one in as many values.
+        """
+        inside = self._inside(numbers)
+        real, nearest = numbers.astype(np.float64), inside.astype(np.float64)
+        distance = np.abs(real - nearest)
+        if not self.whole:  # what is lost in single precision is no distance
+            distance[distance <= 1e-6 * np.abs(real)] = 0.0
+        if len(self.edges):
+            widths = np.diff(self.edges.astype(np.float64))
+            scale = np.where(real < self.edges[0], widths[0], widths[-1])
+        else:
+            gaps = np.diff(self.atoms.astype(np.float64))
+            scale = np.full(len(real), gaps.mean() if len(gaps) else 1.0)
+        cost = line_cost(distance, scale)
+        return np.where(np.isin(inside, self.atoms) & (distance > 0), cost + np.log1p(seen), cost)
+
+    def _position(self, numbers: np.ndarray, part: np.ndarray) -> np.ndarray:
+        start = self.edges[part]
+        if not self.whole:
+            return np.clip((numbers - start) / (self.edges[part + 1] - start), 0.0, None)
+        before = np.searchsorted(self.atoms, numbers) - np.searchsorted(self.atoms, start)
+        return (numbers - start - before + 0.5) / self.counts()[part]
+
+    def counts(self) -> np.ndarray:
+        """How many numbers that are not atoms each cell between edges holds (whole numbers only)."""
+        held = np.searchsorted(self.atoms, self.edges)
+        return np.diff(self.edges) - np.diff(held)
+
+    def decode(self, entries: np.ndarray) -> np.ndarray:
+        """Numbers, int64 if whole, else float64."""
+        entries = np.asarray(entries, np.float64)
+        cell = np.clip(np.floor(entries), 0, len(self) - 1).astype(np.int64)
+        position = np.clip(entries - cell, 0.0, np.nextafter(1.0, 0.0))
+        is_atom, part = self._is_atom[cell], self._part[cell]
+        found = np.zeros(len(entries), self.edges.dtype)
+        found[is_atom] = self.atoms[part[is_atom]]
+        rest, where = part[~is_atom], position[~is_atom]
+        if len(rest):
+            start, end = self.edges[rest], self.edges[rest + 1]
+            if self.whole:
+                rank = np.floor(where * self.counts()[rest]).astype(np.int64)
+                found[~is_atom] = self._skip_atoms(start, rank)
+            else:
+                found[~is_atom] = np.minimum(start + where * (end - start), np.nextafter(end, start))
+        return found
+
+    def _skip_atoms(self, start: np.ndarray, rank: np.ndarray) -> np.ndarray:
+        """The number that has `rank` numbers which are not atoms between it and `start`."""
+        gaps = self.atoms - np.arange(len(self.atoms))
+        free = start - np.searchsorted(self.atoms, start) + rank
+        return free + np.searchsorted(gaps, free, "right")
+
+    def volumes(self) -> np.ndarray:
+        """log volume of each cell."""
+        widths = self.counts() if self.whole else np.diff(self.edges)
+        found = np.zeros(len(self))
+        found[~self._is_atom] = np.log(widths.astype(np.float64))[self._part[~self._is_atom]]
+        return found
+
+    def references(self) -> np.ndarray:
+        """log reference density of each cell, per unit of position; see `ordered_reference`."""
+        return ordered_reference(self.shares)
+
+    def quantiles(self, levels: np.ndarray) -> np.ndarray:
+        """Entries of the numbers that have these shares of the training numbers below them."""
+        ends = np.cumsum(self.shares)
+        cell = np.minimum(np.searchsorted(ends, levels * ends[-1], "right"), len(self) - 1)
+        place = (levels * ends[-1] - (ends - self.shares)[cell]) / self.shares[cell]
+        found: np.ndarray = cell + np.clip(place, 0.0, 0.999)
+        return found
+
+    def described(self) -> str:
+        """In words."""
+        atoms, others = len(self.atoms), len(self) - len(self.atoms)
+        words = [f"{atoms} value{'s' * (atoms != 1)}"] * bool(atoms) + [f"{others} cell{'s' * (others != 1)}"] * bool(
+            others
+        )
+        return " + ".join(words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {
+            "style": self.style,
+            "atoms": self.atoms.tolist(),
+            "edges": self.edges.tolist(),
+            "whole": self.whole,
+            "shares": self.shares.tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Numbers as (number − mean) / scale.
+
+    Attributes:
+        mean: of the training numbers.
+        scale: their standard deviation; 1 where they do not vary.
+    """
+
+    style: ClassVar[str] = "real"
+    mean: float
+    scale: float
+
+    @classmethod
+    def learn(cls, numbers: np.ndarray) -> Scale:
+        """Mean and standard deviation, worked out on numbers divided by the largest so that none overflows."""
+        largest = float(np.abs(numbers.astype(np.float64)).max(initial=0.0)) or 1.0
+        small = numbers.astype(np.float64) / largest
+        deviation = float(small.std()) * largest
+        return cls(float(small.mean()) * largest, deviation if deviation > 0 else 1.0)
+
+    @property
+    def spec(self) -> Field:
+        """The kind of entry."""
+        return Field("real")
+
+    def encode(self, numbers: np.ndarray) -> np.ndarray:
+        """float32 entries."""
+        return standardised(numbers, self.mean, self.scale)
+
+    def decode(self, entries: np.ndarray) -> np.ndarray:
+        """Numbers as float64."""
+        return np.asarray(entries, np.float64) * self.scale + self.mean
+
+    def beyond(self, numbers: np.ndarray, seen: int) -> np.ndarray:
+        """0, but for numbers so far out that their entries end before them; see `far_cost`."""
+        return far_cost(numbers, self.mean, self.scale)
+
+    def volumes(self) -> np.ndarray:
+        """log scale."""
+        return np.array([np.log(self.scale)])
+
+    def references(self) -> np.ndarray:
+        """log reference density of a standardised number."""
+        return np.array([NORMAL_REFERENCE])
+
+    def quantiles(self, levels: np.ndarray) -> np.ndarray:
+        """Entries of the numbers that have these shares below them, were they normal."""
+        return np.asarray(ndtri(levels))
+
+    def described(self) -> str:
+        """In words."""
+        return "real number"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {"style": self.style, "mean": self.mean, "scale": self.scale}
+
+
+def cut_from_dict(values: dict[str, Any]) -> Cells | Scale:
+    """Back from `to_dict`."""
+    if values["style"] == "cells":
+        return Cells(np.array(values["atoms"]), np.array(values["edges"]), values["whole"], np.array(values["shares"]))
+    return Scale(values["mean"], values["scale"])
+
+
+def _shares(cells: int, rows: int, fewest: int) -> np.ndarray:
+    """Quantile levels of the edges: even in the middle, halving towards both ends while `fewest` rows remain."""
+    ends = 0
+    while ends < 5 and cells - 2 * ends > 8 and rows / (cells - 2 * ends) / 2 ** (ends + 1) >= fewest:
+        ends += 1
+    even = np.linspace(0.0, 1.0, cells - 2 * ends + 1)
+    tail = even[1] * 0.5 ** np.arange(ends, 0, -1)
+    return np.concatenate([[0.0], tail, even[1:-1], 1 - tail[::-1], [1.0]])

@@ -1,0 +1,1 @@
+"""What every kind of data has: schema, dataset, batches, split, options and labels."""

@@ -1,0 +1,42 @@
+"""A source opened: its schema, and its training, validation and test parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sfumato.data.core.batches import Batches
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import Schema
+
+
+@dataclass
+class Dataset:
+    """A source opened.
+
+    Attributes:
+        name: what to call it: a built-in name, the stem of a file, "array", "table".
+        source: where it came from, as said to a person.
+        schema: what was learned on the training part.
+        train: examples that are learned from.
+        valid: examples that stop the learning.
+        test: examples kept for the end.
+        options: as they were asked for.
+        has_label: whether the set came with labels that are not part of x; a conditional model that is not told what
+            it is conditioned on takes them: `replace(options, given=("label",))`.
+        notes: what a person should know of how the source was read and its columns are taken, before training.
+        factors: known factors of variation of the training, validation and test part in turn, name to one value for
+            each example; empty where they are not known.
+    """
+
+    name: str
+    source: str
+    schema: Schema
+    train: Batches
+    valid: Batches
+    test: Batches
+    options: DataOptions
+    has_label: bool = False
+    notes: tuple[str, ...] = ()
+    factors: tuple[dict[str, np.ndarray], ...] = field(default=({}, {}, {}))

@@ -1,0 +1,120 @@
+"""What may be asked of the data: one dataclass, from which the command line's flags are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from sfumato.data.io.reading import Reading
+from sfumato.errors import SfumatoError, did_you_mean
+
+KINDS = ("continuous", "integer", "boolean", "categorical", "datetime", "constant", "identifier")
+LIKELIHOODS = ("auto", "autoregressive", "cells", "gaussian", "mse", "bernoulli", "categorical", "logistic_mixture")
+BINARISE = ("auto", "no", "stochastic", "threshold")
+HEADER = ("auto", "yes", "none")
+STREAMING = ("auto", "yes", "no")
+
+
+def _option(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How a source is read, split and encoded.
+
+    Raises:
+        SfumatoError: if a value is not one that the option takes.
+
+    >>> DataOptions(given=("species",)).split
+    (0.8, 0.1, 0.1)
+    """
+
+    given: tuple[str, ...] = _option((), 'columns the model is conditioned on; "label" for sets that come with labels')
+    label: str | None = _option(
+        None, "column that stratifies the split and colours the pictures; it is modelled all the same"
+    )
+    drop: tuple[str, ...] = _option((), "columns left out")
+    kinds: dict[str, str] = field(
+        default_factory=dict,
+        metadata={"help": f"kind of a column where the guess is wrong, as age=integer: {', '.join(KINDS)}"},
+    )
+    missing_values: tuple[str, ...] | None = _option(
+        None,
+        "tables: a word that is read as missing besides blank cells, ?, NA, NaN, null, …; one flag for each. With '' "
+        "among them, instead of the usual words. None and none are missing among numbers, and a category among words",
+    )
+    header: str = _option(
+        "auto",
+        f"text files: whether the first line holds the names of the columns: {', '.join(HEADER)}; auto refuses a "
+        "first line that looks like data; none calls them column_1, column_2, …",
+    )
+    likelihood: str = _option("auto", f"what the decoder says of x: {', '.join(LIKELIHOODS)}")
+    binarise: str = _option(
+        "auto",
+        "pictures made of 0/1 levels: stochastic draws them afresh at each pass, threshold cuts at half; "
+        "auto is stochastic when the likelihood is bernoulli",
+    )
+    size: int | None = _option(
+        None,
+        "pictures: side in pixels; the shorter side is brought to it, then the centre is cut out; of drawn sprites too",
+    )
+    rows: int | None = _option(None, "sets that are drawn: how many rows (10000; sprites 20000)")
+    split: tuple[float, float, float] = _option(
+        (0.8, 0.1, 0.1), "shares of training, validation and test; a source's own test part is kept as it is"
+    )
+    seed: int = _option(0, "seed of the split and of the toy sets")
+    cells: int = _option(64, "tables: at most this many quantile cells per numeric column")
+    sequences: bool = _option(False, "read arrays (N, T) and (N, T, D) as N sequences of T steps of D channels")
+    symbols: bool = _option(
+        False,
+        "read a file as lines of characters, or an array (N, T) of whole numbers as sequences of symbols; .txt files "
+        "and lists of strings are so without it",
+    )
+    longest: int = _option(256, "sequences of symbols: at most so many symbols; longer ones are refused")
+    id: str | None = _option(None, "tables of sequences: column that tells the sequences apart, one row for each step")
+    time: str | None = _option(None, "tables of sequences: column of the time of each step; even steps without it")
+    streaming: str = _option("auto", "read from disk while training: auto does when the data is too large")
+
+    def __post_init__(self) -> None:
+        for name in ("given", "drop", "missing_values"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        object.__setattr__(self, "split", tuple(float(share) for share in self.split))
+        object.__setattr__(self, "kinds", dict(self.kinds))
+        choices = {"likelihood": LIKELIHOODS, "binarise": BINARISE, "header": HEADER, "streaming": STREAMING}
+        for name, known in choices.items():
+            value = getattr(self, name)
+            if value not in known:
+                raise SfumatoError(f"{name}={value!r} is not known; {did_you_mean(value, known)}")
+        for column, kind in self.kinds.items():
+            if kind not in KINDS:
+                raise SfumatoError(f"kind {column}={kind!r} is not known; {did_you_mean(kind, KINDS)}")
+        shares = self.split
+        if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
+            raise SfumatoError(f"split={shares} must be three shares that sum to 1, as 0.8 0.1 0.1")
+        for name, least in (("size", 1), ("rows", 1), ("cells", 2), ("longest", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise SfumatoError(f"{name}={value} is too small; give {least} or more")
+        if not 0 <= self.seed < 2**63:
+            raise SfumatoError(f"seed={self.seed} must be a whole number from 0 to 2^63 - 1")
+        both = set(self.given) & set(self.drop)
+        if both:
+            raise SfumatoError(f"column {sorted(both)[0]!r} is in both given and drop; name it in one of them")
+
+    @property
+    def reading(self) -> Reading:
+        """What is said of how tables are read."""
+        return Reading(self.missing_values, self.header)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The options there are.
+
+        >>> "likelihood" in DataOptions.names()
+        True
+        """
+        return tuple(one.name for one in fields(cls))

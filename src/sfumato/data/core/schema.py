@@ -1,0 +1,370 @@
+"""The one thing that knows names, labels, ranges and scales: it turns raw things into tensors and back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.data.core.matching import matching
+from sfumato.data.io import arrays, frames
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.spec import DataSpec
+
+if TYPE_CHECKING:
+    from sfumato.data.core.labels import Label
+
+logger = logging.getLogger("sfumato.data")
+
+REMEMBERED = 4096
+"""How many training rows of conditions a schema keeps, to draw those from that are not named."""
+TRIED = 8
+"""Values of a column that are tried in the place of an example's own, to tell what its score is due to."""
+
+
+class Encoded(NamedTuple):
+    """N raw examples as tensors: x of shape (N, *spec.shape), given (N, G) or None; NaN where missing.
+
+    Sequences may be shorter than `spec.shape` says; uneven ones come with a time for each step, (N, T).
+    """
+
+    x: Tensor
+    given: Tensor | None = None
+    time: Tensor | None = None
+
+
+class Varied(NamedTuple):
+    """Rows with other values in one column.
+
+    Attributes:
+        column: its name, or its number in an array, counted from 0.
+        rows: raw rows, N·(1 + K): one as it is, then with each of the usual values, then the next.
+        own: the N values of the rows, None where missing.
+        usual: the K usual values.
+    """
+
+    column: str
+    rows: Any
+    own: list[Any]
+    usual: list[Any]
+
+
+class Schema(ABC):
+    """What was learned of the data on the training part alone; saved with the model.
+
+    Attributes:
+        kind: "table", "picture", "vector", "sequence" or "symbols".
+        of_columns: whether an example is a row of columns, each with a meaning of its own.
+        spec: all that a model may know; its likelihood is resolved, never "auto".
+        given_names: names of the conditions, in the order of `spec.given`.
+        given_rows: (M, G) encoded conditions of at most `REMEMBERED` training rows, NaN where missing.
+        label_names: names of the indices in `Batches.labels`; set by `data.open` once the schema is learned.
+        label: how the label that comes beside the examples is encoded; None for tables, where it is a column.
+        shows_conditions: whether decoded examples hold their conditions.
+    """
+
+    kind: ClassVar[str]
+    shows_conditions: ClassVar[bool] = False
+    of_columns: ClassVar[bool] = False
+    spec: DataSpec
+    given_names: tuple[str, ...] = ()
+    given_rows: Tensor | None = None
+    label_names: tuple[str, ...] = ()
+    label: Label | None = None
+
+    @cached_property
+    def _said(self) -> set[str]:
+        return set()
+
+    def _tell(self, notes: Iterable[str], where: str = "") -> None:
+        """Warn of what should be known; of each note once."""
+        for note in notes:
+            if note not in self._said:
+                logger.warning("%s%s", where, note)
+                self._said.add(note)
+
+    def says_as(self, other: Schema) -> bool:
+        """Whether two schemas say the same, as they would in a file, whatever type their labels came in."""
+        one, two = (json.loads(json.dumps(schema.to_dict())) for schema in (self, other))
+        for said in (one, two):
+            if said.get("label"):
+                del said["label"]["dtype"]
+        return bool(one == two)
+
+    @abstractmethod
+    def encode(self, raw: Any) -> Encoded:
+        """Raw things as tensors in the units of `spec`."""
+
+    @abstractmethod
+    def decode(self, x: Tensor, given: Tensor | None = None) -> Any:
+        """Tensors back to the user's own kind of thing."""
+
+    def decode_beside(self, x: Tensor, given: Tensor | None, raw: Any, source: Any) -> Any:
+        """`decode` of what was made of `raw`, row by row: what is not modelled is as it is there.
+
+        Args:
+            x, given: as `decode` takes them.
+            raw: what `read` made of `source`.
+            source: what the user gave.
+        """
+        return self.decode(x, given)
+
+    @abstractmethod
+    def read(self, source: Any, *, need_x: bool = True) -> Any:
+        """A path, frame or array as raw examples of this schema, checked.
+
+        Raises:
+            SfumatoError: if it does not fit what the schema was learned on.
+        """
+
+    @abstractmethod
+    def write(self, raw: Any, path: str | Path) -> None:
+        """Write raw examples; what `path` ends in decides the format.
+
+        Raises:
+            SfumatoError: if the format is not one for this kind of data.
+        """
+
+    def named(self, raw: Any, source: Any) -> dict[str, list[Any]]:
+        """What the examples are called where they come from: name of a column → a name for each; empty if nothing.
+
+        Args:
+            raw: what `read` made of `source`.
+            source: what the user gave.
+        """
+        return {}
+
+    def write_beside(self, made: Any, path: str | Path, raw: Any, source: Any) -> None:
+        """`write` what was made of `raw`, example by example, under the names those have.
+
+        Args:
+            made: as `write` takes it.
+            path: where to.
+            raw: what `read` made of `source`.
+            source: what the user gave.
+
+        Raises:
+            SfumatoError: as `write` does.
+        """
+        self.write(made, path)
+
+    @property
+    def spoken(self) -> str:
+        """Ending of the format that examples take on a terminal."""
+        return ".csv"
+
+    @abstractmethod
+    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
+        """Raw values of one condition as floats, shape (len(values),); NaN where None or missing.
+
+        Raises:
+            SfumatoError: if a value is not one the condition can take.
+        """
+
+    def _encode_label(self, values: Sequence[Any]) -> Tensor:
+        """`encode_condition` where the label is the only condition there can be."""
+        assert self.label is not None, "a schema with conditions has a label"
+        found = self.label.encode(values)
+        self._tell(self.label.notes(list(dict.fromkeys(values))))
+        return found
+
+    @abstractmethod
+    def describe(self) -> list[dict[str, str]]:
+        """Rows to show before training: column, kind, modelled, missing, note."""
+
+    @abstractmethod
+    def log_volume(self, x: Tensor) -> Tensor:
+        """(B,): Σ log of scales and cell widths; log-density in raw units = the model's log_prob − log_volume."""
+
+    def log_reference(self, x: Tensor) -> Tensor:
+        """(B,): Σ log of the densities that scores compare with; score = the model's log_prob − log_reference.
+
+        By default the density is 1 per unit of the data: scores are log-densities there.
+        """
+        return self.log_volume(x)
+
+    def log_marginal(self, x: Tensor) -> Tensor | None:
+        """(B,): Σ log of how frequent each value is by itself, in units of x; None where that is not kept."""
+        return None
+
+    def beyond(self, raw: Any) -> np.ndarray:
+        """(N,), or (1,) for all: nats that examples cost for values unlike any in training; 0 where all have a density.
+
+        Args:
+            raw: what `read` gives.
+        """
+        return np.zeros(1)
+
+    def varied(self, raw: Any, rows: Sequence[int]) -> Iterator[Varied]:
+        """For each column, some rows each with usual values in turn in the place of its own.
+
+        What is missing stays so.
+
+        Args:
+            raw: what `read` gives.
+            rows: which of its rows.
+        """
+        raise NotImplementedError("only examples that are rows of columns can be varied by column")
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values, with `kind`, `spec`, `given_names`, `given_rows` and `label_names` among them."""
+
+    def shared_entries(self) -> dict[str, Any]:
+        """What `to_dict` has in it whatever the kind of schema."""
+        return {
+            "kind": self.kind,
+            "spec": self.spec.to_dict(),
+            "given_names": list(self.given_names),
+            "given_rows": rows_to_json(self.given_rows),
+            "label_names": list(self.label_names),
+        }
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Back from `to_dict`."""
+
+    def classes(self) -> list[Any]:
+        """The values of the first condition, a category, in the order of their indices."""
+        return [] if self.label is None else self.label.values.tolist()
+
+    def conditions(self, given: Mapping[str, Any], n: int, *, seed: int = 0, marginal: bool = False) -> Tensor | None:
+        """Conditions for n examples, shape (n, G); None if the schema has no conditions.
+
+        Those not named are drawn together from training rows that agree with the named categories and are nearest in
+        the named numbers and times, see `matching`; with `marginal` they are left out (NaN).
+
+        Args:
+            given: name → one value for all, or a sequence of n values; None leaves the condition out.
+            n: how many.
+            seed: of the draw.
+            marginal: leave out what is not named.
+
+        Raises:
+            SfumatoError: if a name or a value is not known, or a sequence is not n long.
+        """
+        if not isinstance(given, Mapping):
+            raise SfumatoError(f"given is {given!r}: give conditions with their values, as {{'species': 'Adelie'}}")
+        for name in given:
+            if name not in self.given_names:
+                raise SfumatoError(_unknown_condition(name, self.given_names))
+        if not self.given_names:
+            return None
+        columns = {
+            self.given_names.index(name): self.encode_condition(name, _repeated(name, value, n))
+            for name, value in given.items()
+        }
+        if marginal or self.given_rows is None or not len(self.given_rows):
+            drawn = torch.full((n, len(self.given_names)), math.nan)
+        else:
+            ordered = [self.spec.given[index].kind != "category" for index in columns]
+            wanted = torch.stack(list(columns.values()), 1) if columns else torch.zeros(n, 0)
+            drawn = self.given_rows[matching(self.given_rows[:, list(columns)], wanted, ordered, seed)].clone()
+        for index, column in columns.items():
+            drawn[:, index] = column
+        return drawn
+
+
+def remember(given: Tensor | None, seed: int = 0) -> Tensor | None:
+    """At most `REMEMBERED` rows of the training part's encoded conditions, chosen by `seed`, for `given_rows`."""
+    if given is None or len(given) <= REMEMBERED:
+        return given
+    order = torch.randperm(len(given), generator=torch.Generator().manual_seed(seed))
+    return given[order[:REMEMBERED].sort().values].clone()
+
+
+def rows_to_json(rows: Tensor | None) -> list[list[float | None]] | None:
+    """`given_rows` for `to_dict`: NaN, for which JSON has no word, becomes None.
+
+    >>> rows_to_json(torch.tensor([[1.0, math.nan]]))
+    [[1.0, None]]
+    """
+    if rows is None:
+        return None
+    return [[None if math.isnan(value) else value for value in row] for row in rows.tolist()]
+
+
+def rows_from_json(rows: Sequence[Sequence[float | None]] | None) -> Tensor | None:
+    """Back from `rows_to_json`."""
+    if rows is None:
+        return None
+    return torch.tensor([[math.nan if value is None else value for value in row] for row in rows])
+
+
+def load(values: Mapping[str, Any]) -> Schema:
+    """A schema from its `to_dict`.
+
+    Raises:
+        SfumatoError: if the kind is not known to this version.
+    """
+    homes = {
+        "table": ("sfumato.data.tables.schema", "TableSchema"),
+        "picture": ("sfumato.data.images.schema", "PictureSchema"),
+        "vector": ("sfumato.data.vectors.schema", "VectorSchema"),
+        "sequence": ("sfumato.data.sequences.schema", "SequenceSchema"),
+        "symbols": ("sfumato.data.text.schema", "SymbolSchema"),
+    }
+    kind = values.get("kind")
+    if kind not in homes:
+        raise SfumatoError(f"schema of kind {kind!r} is not known; {did_you_mean(str(kind), homes)}")
+    module, name = homes[kind]
+    schema: Schema = getattr(import_module(module), name).from_dict(values)
+    return schema
+
+
+def _unknown_condition(name: str, known: tuple[str, ...]) -> str:
+    if not known:
+        return f"condition {name!r}: this model was trained without conditions; leave it out"
+    return f"condition {name!r} is not one of this model; {did_you_mean(name, known)}"
+
+
+def _repeated(name: str, value: Any, n: int) -> list[Any]:
+    """One value for all, or n values, as n of Python's own; None where missing.
+
+    Raises:
+        SfumatoError: if there are others than one or n, or no column of a table can hold them.
+    """
+    listed = _listed(name, value)
+    try:
+        values = frames.values(name, [value] if listed is None else listed)
+    except SfumatoError as error:
+        raise SfumatoError(f"condition {str(error).removeprefix('column ')}") from None
+    values = values * n if listed is None else values
+    if len(values) != n:
+        raise SfumatoError(f"condition {name!r} has {len(values)} values for {n} examples; give one, or {n}")
+    return values
+
+
+def _listed(name: str, value: Any) -> Any:
+    """Many values as a sequence, an array or a column of a frame; None for a single one.
+
+    Raises:
+        SfumatoError: for a frame or an array of several columns.
+    """
+    if isinstance(value, Tensor):
+        value = arrays.as_array(value, name)
+    if frames.is_frame(value):
+        table = frames.read(value)[0]
+        if table.num_columns > 1:
+            raise SfumatoError(
+                f"condition {name!r} is a frame of {table.num_columns} columns; give one, as frame[{name!r}]"
+            )
+        return table.column(0)
+    if isinstance(value, np.ndarray):
+        if value.ndim > 1 and value.size != len(value):
+            raise SfumatoError(f"condition {name!r} has shape {value.shape}; give one value, or one for each example")
+        return value.reshape(-1) if value.ndim else None
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return None
+    return value if hasattr(value, "dtype") or hasattr(value, "type") else list(value)

@@ -1,0 +1,1 @@
+"""Images: levels of one shape."""

@@ -1,0 +1,274 @@
+"""Pictures: levels 0 … size − 1 of one shape, from arrays or from files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.data.core.batches import binarised_once
+from sfumato.data.core.labels import LABEL, Label, condition, conditioned, examples
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import Encoded, Schema, remember, rows_from_json
+from sfumato.data.images import pixels
+from sfumato.data.images.pixels import Pixels
+from sfumato.data.io import arrays, image_files
+from sfumato.errors import SfumatoError
+from sfumato.files import replacing
+from sfumato.spec import DataSpec, Field
+
+
+class PictureSchema(Schema):
+    """x = levels, (C, H, W); with `binarise` 0/1 of levels drawn or cut.
+
+    Raw pictures are arrays of the dtype and layout the schema was learned on; from files they are uint8, (N, H, W)
+    if grey and (N, H, W, 3) in colour. Floats from 0 to 1 become 256 levels, 16 bits become 8.
+
+    >>> raw = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
+    >>> schema = PictureSchema.learn(raw, None, DataOptions())
+    >>> schema.spec.shape, schema.spec.fields
+    ((1, 2, 2), (Field(kind='level', size=256, missing=False),))
+    >>> bool((schema.decode(schema.encode(raw).x) == raw).all())
+    True
+    """
+
+    kind: ClassVar[str] = "picture"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        pixels: Pixels,
+        binarise: str = "no",
+        label: Label | None = None,
+        given_rows: Tensor | None = None,
+    ) -> None:
+        self.spec = spec
+        self.pixels = pixels
+        self.binarise = binarise
+        self.label = label
+        self.given_names = (LABEL,) if spec.given else ()
+        self.given_rows = given_rows
+        self.label_names = label.names if label else ()
+
+    @classmethod
+    def learn(
+        cls,
+        x: np.ndarray,
+        labels: np.ndarray | None,
+        options: DataOptions,
+        *,
+        rows: np.ndarray | None = None,
+        name: str = "X",
+        levels: int | None = None,
+        channels_first: bool = False,
+    ) -> PictureSchema:
+        """From the rows `rows` (ascending; None for all) of `x` and their labels.
+
+        How many levels the pixels have is read off all rows of `x`: it is a matter of the array's format.
+
+        Args:
+            x: (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 to 4 channels: uint8, booleans, other integers from 0,
+                or floats from 0 to 1 (or whole ones from 0 to 255).
+            labels: one for each of the chosen rows, or None.
+            options: likelihood, binarise, given, size, seed.
+            rows: which rows are the training part.
+            name: of the array in error messages.
+            levels: number of levels where it is known.
+            channels_first: how a doubtful 4-D array is read.
+
+        Raises:
+            SfumatoError: for values that are not levels, or options that do not fit.
+        """
+        layout = pixels.layout_of(x.shape, name, channels_first)
+        found = pixels.learn(x, layout, levels, name)
+        total = len(x) if rows is None else len(rows)
+        likelihood, binarise = _likelihood(options, found.levels)
+        size = found.levels if binarise == "no" else 2
+        label = None if labels is None else Label.learn(labels)
+        given = conditioned(options, label, name)
+        spec = DataSpec(
+            pixels.shape_of(x.shape, layout),
+            (Field("level", size),),
+            (label.field,) if given and label else (),
+            likelihood,
+            total,
+        )
+        schema = cls(spec, pixels=found, binarise=binarise, label=label)
+        if given and label and labels is not None:
+            schema.given_rows = remember(label.encode(labels)[:, None], options.seed)
+        return schema
+
+    def levels(self, x: np.ndarray) -> Tensor:
+        """Raw pictures as (N, C, H, W) uint8 levels, before any binarising."""
+        p = self.pixels
+        if p.top != p.levels - 1:
+            x = np.round(x.astype(np.float64) * ((p.levels - 1) / p.top))
+        x = np.clip(x, 0, p.levels - 1).astype(np.uint8, copy=False)
+        if p.layout == "HW":
+            x = x[:, None]
+        elif p.layout == "HWC":
+            x = np.moveaxis(x, 3, 1)
+        return torch.from_numpy(np.array(x, order="C"))
+
+    def encode(self, raw: Any) -> Encoded:
+        x, labels = raw if isinstance(raw, tuple) else (raw, None)
+        levels = self.levels(x)
+        if self.binarise == "stochastic":
+            # Some at a time: the hashes take forty bytes a pixel.
+            few = max(arrays.CHUNK // self.spec.entries, 1)
+            levels = torch.cat([binarised_once(part, self.pixels.levels) for part in levels.split(few)])
+        elif self.binarise == "threshold":
+            levels = (levels >= self.pixels.levels / 2).to(torch.uint8)
+        return Encoded(levels, condition(self.label, labels, len(x)) if self.given_names else None)
+
+    def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
+        p = self.pixels
+        size = self.spec.fields[0].size
+        share = np.clip(x.detach().cpu().double().numpy() / (size - 1), 0, 1)
+        dtype = np.dtype(p.dtype)
+        raw = (share * p.top if dtype.kind == "f" else np.round(share * p.top)).astype(dtype)
+        if p.layout == "HW":
+            return raw[:, 0]
+        return np.moveaxis(raw, 1, 3) if p.layout == "HWC" else raw
+
+    def shown(self, x: Tensor) -> np.ndarray:
+        """Levels as (N, H, W, C) uint8 from 0 to 255, to look at, whatever the raw pictures are."""
+        share = x.detach().cpu().double().numpy() / (self.spec.fields[0].size - 1)
+        return np.moveaxis(np.round(np.clip(share, 0, 1) * 255).astype(np.uint8), 1, 3)
+
+    def read(self, source: Any, *, need_x: bool = True) -> Any:
+        name = str(source) if isinstance(source, str | Path) else "X"
+        labels = None
+        path = Path(source) if isinstance(source, str | Path) else None
+        if path is not None and (path.is_dir() or path.suffix.lower() in image_files.SUFFIXES):
+            paths = image_files.find(path) if path.is_dir() else [path]
+            image_files.headers(paths)
+            labels = image_files.labels_of(paths, path) if path.is_dir() else None
+            shown = np.empty((len(paths), *self._file_shape(name)), np.uint8)
+            x = self._from_shown(image_files.pixels(paths, shown))
+        else:
+            found = arrays.load(source)
+            x, labels = found.x, found.labels
+            pixels.check_shape(x.shape, name, self.pixels.layout, self.spec.shape)
+            pixels.check_levels(x, name, self.pixels.top)
+            pixels.check_scale(x, name, self.pixels)
+        return examples(x, labels, self.label) if self.given_names else x
+
+    def _file_shape(self, name: str) -> tuple[int, int, int]:
+        channels, height, width = self.spec.shape
+        if channels not in (1, 3):
+            raise SfumatoError(f"{name}: this model was trained on {channels} channels; give it a .npy array")
+        return height, width, channels
+
+    def _from_shown(self, shown: np.ndarray) -> np.ndarray:
+        p = self.pixels
+        dtype = np.dtype(p.dtype)
+        raw = shown if p.top == 255 else shown.astype(np.float64) * (p.top / 255)
+        raw = (raw if dtype.kind == "f" else np.round(raw)).astype(dtype)
+        if p.layout == "HW":
+            return raw[..., 0]
+        return np.moveaxis(raw, 3, 1) if p.layout == "CHW" else raw
+
+    def named(self, raw: Any, source: Any) -> dict[str, list[Any]]:
+        """The files, as they lie in their folder."""
+        path = Path(source) if isinstance(source, str | Path) else None
+        if path is not None and path.is_dir():
+            return {"file": [file.relative_to(path).as_posix() for file in image_files.find(path)]}
+        if path is not None and path.suffix.lower() in image_files.SUFFIXES:
+            return {"file": [path.name]}
+        return {}
+
+    def write_beside(self, made: Any, path: str | Path, raw: Any, source: Any) -> None:
+        self._write(made, path, self.named(raw, source).get("file"))
+
+    def write(self, raw: Any, path: str | Path) -> None:
+        self._write(raw, path, None)
+
+    def _write(self, raw: Any, path: str | Path, names: Sequence[str] | None) -> None:
+        target = Path(path)
+        if target.suffix in (".npy", ".npz"):
+            arrays.write(raw, target)
+            return
+        x = raw[0] if isinstance(raw, tuple) else raw
+        shown = np.moveaxis(self.levels(x).numpy(), 1, 3)
+        shown = np.round(shown * (255.0 / (self.pixels.levels - 1))).astype(np.uint8)
+        if target.suffix == ".png":
+            with replacing(target) as temporary:
+                image_files.grid(shown).save(temporary)
+        elif not target.suffix:
+            image_files.save(shown, target, names)
+        else:
+            raise SfumatoError(
+                f"{path}: pictures are written as .png (a sheet), .npy, .npz, or into a folder (a name without a dot)"
+            )
+
+    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
+        return self._encode_label(values)
+
+    def describe(self) -> list[dict[str, str]]:
+        channels, height, width = self.spec.shape
+        colour = {1: "grey", 2: "grey and opacity", 3: "colour", 4: "colour and opacity"}[channels]
+        binary = "" if self.binarise == "no" else f", binarised ({self.binarise})"
+        rows = [
+            {
+                "column": "picture",
+                "kind": f"{colour}, {height}×{width}",
+                "modelled": self.spec.likelihood,
+                "missing": "",
+                "note": f"{self.pixels.levels} levels{binary}",
+            }
+        ]
+        if self.label is not None:
+            kind = f"{len(self.label.names)} labels" if self.label.names else "continuous"
+            use = "condition" if self.given_names else "not modelled"
+            shown = ", ".join(self.label.names[:6]) + (", …" if len(self.label.names) > 6 else "")
+            rows.append({"column": LABEL, "kind": kind, "modelled": use, "missing": "", "note": shown})
+        return rows
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        """Gaussian densities are on the scale 0 to 1, so D · log(levels − 1) per picture; 0 for the discrete ones.
+
+        Raw units are levels.
+        """
+        size = self.spec.fields[0].size
+        density = self.spec.likelihood in ("gaussian", "mse")
+        return torch.full((len(x),), self.spec.entries * math.log(size - 1) if density else 0.0, device=x.device)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.shared_entries(),
+            "label": None if self.label is None else self.label.to_dict(),
+            "pixels": asdict(self.pixels),
+            "binarise": self.binarise,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(
+            DataSpec.from_dict(values["spec"]),
+            pixels=Pixels(**values["pixels"]),
+            binarise=values["binarise"],
+            label=None if values["label"] is None else Label.from_dict(values["label"]),
+            given_rows=rows_from_json(values["given_rows"]),
+        )
+
+
+def _likelihood(options: DataOptions, levels: int) -> tuple[str, str]:
+    """Likelihood and binarise with "auto" resolved."""
+    likelihood, binarise = options.likelihood, options.binarise
+    if likelihood in ("autoregressive", "cells"):
+        raise SfumatoError(f"likelihood={likelihood} is for tables; for pictures choose gaussian or logistic_mixture")
+    if likelihood == "auto":
+        likelihood = "bernoulli" if levels == 2 or binarise in ("stochastic", "threshold") else "gaussian"
+    if levels == 2:
+        return likelihood, "no"
+    if binarise == "auto":
+        binarise = "stochastic" if likelihood == "bernoulli" else "no"
+    return likelihood, binarise

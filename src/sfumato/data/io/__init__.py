@@ -1,0 +1,1 @@
+"""Files and objects in and out: arrays, tables, images, `.ts`."""

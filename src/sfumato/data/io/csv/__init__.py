@@ -1,0 +1,294 @@
+"""CSV and TSV: what is guessed, what is refused, and how it is spelt again."""
+
+from __future__ import annotations
+
+import csv as lines
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+
+from sfumato.data.columns.base import plain, shown
+from sfumato.data.io.csv.checks import open_quote
+from sfumato.data.io.csv.dialect import Dialect, detect, is_gzip, open_bytes
+from sfumato.data.io.csv.types import Look, Missing, converted
+from sfumato.data.io.reading import USUAL, Reading
+from sfumato.errors import SfumatoError
+
+SPELLING = "sfumato.spelling"
+NOTES = b"sfumato.notes"
+BOOLEANS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
+BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a whole text file was found to hold.
+
+    Attributes:
+        types: of its columns.
+        notes: what a person should know of how it is read.
+        hints: of columns: what a person may want to mend.
+    """
+
+    types: dict[str, pa.DataType]
+    notes: tuple[str, ...]
+    hints: dict[str, str]
+
+
+def read(path: Path, known: Mapping[str, pa.DataType], reading: Reading = USUAL) -> pa.Table:
+    """A text file as a table; `known` types are not guessed. What `notes` gives stands in its metadata.
+
+    Raises:
+        SfumatoError: if it has no header, a line with too many or too few values, or text that is not UTF-8.
+    """
+    dialect, missing = detect(path, reading), Missing.of(reading.missing)
+    try:
+        table = csv.read_csv(_source(path), *_options(dialect))
+    except pa.ArrowInvalid as error:
+        raise _broken(path, dialect) or error from None
+    _check_end(path, dialect, table)
+    table = table.select(_kept(dialect, table))
+    looks = [Look(missing, dialect.point, known.get(name)) for name in table.column_names]
+    for look, column in zip(looks, table.columns, strict=True):
+        for chunk in column.chunks:
+            look.see(chunk)
+    fields, columns = [], []
+    for name, look, column in zip(table.column_names, looks, table.columns, strict=True):
+        kind, pair = look.type(), look.spelling(BOOLEANS)
+        if pair is not None:
+            words = converted(column, pa.string(), Missing(missing.numbers))
+            fields.append(pa.field(name, pa.bool_(), metadata={SPELLING: ",".join(pair)}))
+            columns.append(pc.equal(words, pair[1]))
+            continue
+        fields.append(pa.field(name, kind))
+        columns.append(converted(column, kind, missing, dialect.point))
+    layout = _layout(path, dialect, table.column_names, looks)
+    said = {NOTES: json.dumps([layout.notes, layout.hints]).encode()}
+    return pa.table(columns, schema=pa.schema(fields, metadata=said))
+
+
+def notes(table: pa.Table) -> tuple[tuple[str, ...], dict[str, str]]:
+    """What should be known of how a table was read, and hints for its columns; nothing if it was no text file."""
+    told, hints = json.loads((table.schema.metadata or {}).get(NOTES, b"[[], {}]"))
+    return tuple(told), hints
+
+
+def look(path: Path, reading: Reading = USUAL) -> Layout:
+    """What a file holds, that is read through once; text that spells booleans stays text.
+
+    Raises:
+        SfumatoError: as `read` does.
+    """
+    dialect, missing = detect(path, reading), Missing.of(reading.missing)
+    looks: list[Look] = []
+    chosen: list[int] = []
+    last = None
+    try:
+        with csv.open_csv(_source(path), *_options(dialect, threads=False)) as reader:
+            for batch in reader:
+                if not looks:
+                    chosen = _kept(dialect, batch)
+                    looks = [Look(missing, dialect.point) for _ in chosen]
+                for one, place in zip(looks, chosen, strict=True):
+                    one.see(batch[place])
+                last = batch if len(batch) else last
+    except pa.ArrowInvalid as error:
+        raise _broken(path, dialect) or error from None
+    _check_end(path, dialect, last)
+    names = [dialect.names[place] for place in chosen] if looks else list(dialect.names)
+    return _layout(path, dialect, names, looks)
+
+
+def batches(path: Path, rows: int, known: Mapping[str, pa.DataType], reading: Reading = USUAL) -> Iterator[pa.Table]:
+    """Tables of at most `rows` rows, in order, by the types that `look` says.
+
+    Raises:
+        SfumatoError: as `read` does.
+    """
+    dialect, missing = detect(path, reading), Missing.of(reading.missing)
+    places = [place for place, name in enumerate(dialect.names) if name in known]
+    try:
+        with csv.open_csv(_source(path), *_options(dialect, threads=False)) as reader:
+            for batch in reader:
+                columns = [
+                    converted(batch[place], known[dialect.names[place]], missing, dialect.point) for place in places
+                ]
+                piece = pa.table(columns, names=[dialect.names[place] for place in places])
+                for start in range(0, len(piece), rows):
+                    yield piece.slice(start, rows)
+    except pa.ArrowInvalid as error:
+        raise _broken(path, dialect) or error from None
+
+
+def _kept(dialect: Dialect, table: pa.Table | pa.RecordBatch) -> list[int]:
+    """The columns but for those that have neither name nor value, as commas at the ends of lines make them."""
+    return [
+        place
+        for place, name in enumerate(dialect.names)
+        if name.strip() or pc.any(pc.not_equal(table[place], "")).as_py()
+    ]
+
+
+def _layout(path: Path, dialect: Dialect, names: list[str], looks: list[Look]) -> Layout:
+    types = {name: one.type() for name, one in zip(names, looks, strict=False)}
+    told, hints = [*dialect.notes], {}
+    missing, kept = [], []
+    for name, one in zip(names, looks, strict=False):
+        gone = one.read_as_missing(pa.null() if one.spelling(BOOLEANS) else types[name])
+        missing += [f"{name} {count:,} × {word}" for word, count in gone.items()]
+        if stray := one.stray_words():
+            hints[name] = _of_strays(stray, one.stray_row)
+        elif pa.types.is_string(types[name]) and one.spelling(BOOLEANS) is None:
+            kept += [f"{name} {count:,} × {word}" for word, count in one.kept_as_words().items()]
+    if missing:
+        told.append(f"{path.name}: read as missing (--missing-values decides): {', '.join(missing)}")
+    if kept:
+        told.append(f"{path.name}: categories (--missing-values WORD reads one as missing): {', '.join(kept)}")
+    dropped = len(dialect.names) - len(names)
+    if dropped:
+        told.append(f"{path.name}: {dropped} column{'s' * (dropped > 1)} without name and values left out")
+    return Layout(types, tuple(told), hints)
+
+
+def _of_strays(stray: Mapping[str, int], row: int) -> str:
+    count, (word, *others) = sum(stray.values()), stray
+    some = f"as {shown(word)} in row {row:,}" + (f" and {shown(others[0])}" if others else "")
+    cure = " ".join(f"--missing-values {_typed(word)}" for word in stray) if len(stray) < 4 else "--missing-values WORD"
+    return f"all numbers but {count:,}, {some}: mend them, or {cure} reads them as missing"
+
+
+def _typed(word: str) -> str:
+    """A word as it is typed in a shell."""
+    return word if re.fullmatch(r"[\w.,:/+-]+", word) else "'" + word.replace("'", "'\\''") + "'"
+
+
+def _check_end(path: Path, dialect: Dialect, rows: pa.Table | pa.RecordBatch | None) -> None:
+    """Refuse a file that ends within quotes: all that follows the one that opens is in the very last value."""
+    if rows is None or not len(rows):
+        return
+    last = rows[rows.num_columns - 1][-1].as_py() or ""
+    if ("\n" in last or "\r" in last or not _ends_its_line(path)) and (error := _unclosed(path, dialect.delimiter)):
+        raise error
+
+
+def _unclosed(path: Path, delimiter: str) -> SfumatoError | None:
+    with open_bytes(path) as file:
+        line = open_quote(file, delimiter)
+    if not line:
+        return None
+    return SfumatoError(
+        f'{path}: line {line} opens a quote (") that is never closed, which takes in the rest of the file; '
+        "close it or take it out"
+    )
+
+
+def _ends_its_line(path: Path) -> bool:
+    """Whether the last line ends as it should; of a compressed file nobody knows."""
+    if is_gzip(path):
+        return True
+    with path.open("rb") as file:
+        file.seek(-1, io.SEEK_END)
+        return file.read() in b"\r\n"
+
+
+def _options(dialect: Dialect, *, threads: bool = True) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:
+    """All cells as text, under their names."""
+    return (
+        csv.ReadOptions(
+            block_size=BLOCK, use_threads=threads, skip_rows=dialect.skip, column_names=list(dialect.names)
+        ),
+        csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
+        csv.ConvertOptions(
+            null_values=[], strings_can_be_null=False, column_types=dict.fromkeys(dialect.names, pa.string())
+        ),
+    )
+
+
+def _source(path: Path) -> Any:
+    """What arrow reads, which goes by the ending alone."""
+    if path.suffix != ".gz" and is_gzip(path):
+        return pa.CompressedInputStream(pa.OSFile(str(path)), "gzip")
+    return path
+
+
+def _broken(path: Path, dialect: Dialect) -> SfumatoError | None:
+    """The error that says which line is ragged, has a quote that is never closed, or is not UTF-8, if one is."""
+    if (error := _unclosed(path, dialect.delimiter)) is not None:
+        return error
+    with io.TextIOWrapper(open_bytes(path), "utf-8-sig", "surrogateescape", newline="") as file:
+        skipped = sum(1 for _ in islice(file, dialect.skip))
+        reader = lines.reader(file, delimiter=dialect.delimiter)
+        wanted = len(dialect.names)
+        try:
+            for number, row in enumerate((row for row in reader if row), 1):
+                if len(row) != wanted:
+                    values = f"{len(row)} value{'s' * (len(row) != 1)}"
+                    return SfumatoError(
+                        f"{path}: line {skipped + reader.line_num} has {values} where the header has {wanted}; "
+                        "mend that line (quote text that holds the separator)"
+                    )
+                place = next((place for place, cell in enumerate(row) if not _is_utf8(cell)), None)
+                if place is not None:
+                    return SfumatoError(
+                        f"{path}: column {dialect.names[place]!r}, row {number} is not UTF-8 text; "
+                        "save the file as UTF-8"
+                    )
+        except lines.Error:
+            return None
+    return None
+
+
+def _is_utf8(cell: str) -> bool:
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def write(table: pa.Table, sink: Any, delimiter: str) -> None:
+    """Write a table as text."""
+    words = [_words(field, column) for field, column in zip(table.schema, table.columns, strict=True)]
+    special = f'["\\r\\n{delimiter}]'
+    quoted = [_quoted(column, special) for column in words]
+    names = _quoted(pa.array([field.name for field in table.schema]), special).to_pylist()
+    if len(quoted) == 1:
+        quoted = [pc.if_else(pc.equal(quoted[0], ""), '""', quoted[0])]
+    sink.write((delimiter.join(names) + "\n").encode())
+    for start in range(0, len(table), 100_000):
+        lines = pc.binary_join_element_wise(*(column.slice(start, 100_000) for column in quoted), delimiter)
+        sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
+
+
+def _words(field: pa.Field, column: pa.ChunkedArray) -> pa.Array:
+    values = plain(column)
+    if pa.types.is_boolean(values.type):
+        marks = field.metadata or {}
+        no, yes = marks.get(SPELLING.encode(), b"False,True").decode().split(",")
+        words = pc.if_else(values, yes, no)
+    elif pa.types.is_floating(values.type):
+        words = values.cast(pa.string())
+        short = pc.match_substring_regex(words, r"^-?\d+$")
+        words = pc.if_else(short, pc.binary_join_element_wise(words, ".0", ""), words)
+    elif pa.types.is_time(values.type):
+        words = pc.replace_substring_regex(values.cast(pa.string()), r"\.0+$", "")
+    elif pa.types.is_duration(values.type):
+        words = values.cast(pa.int64()).cast(pa.string())
+    else:
+        words = values.cast(pa.string())
+    return pc.fill_null(words, "")
+
+
+def _quoted(words: pa.Array, special: str) -> pa.Array:
+    doubled = pc.replace_substring(words, '"', '""')
+    wrapped = pc.binary_join_element_wise('"', doubled, '"', "")
+    return pc.if_else(pc.match_substring_regex(words, special), wrapped, words)

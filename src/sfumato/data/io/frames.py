@@ -1,0 +1,340 @@
+"""Tables in and out: files, and the frames of pandas, polars and arrow, by way of one arrow table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from sfumato.data.columns.base import NUMBER, is_number, is_text
+from sfumato.data.io import csv, frames_objects, frames_pandas, frames_types
+from sfumato.data.io.frames_pandas import DTYPE
+from sfumato.data.io.reading import USUAL, Reading
+from sfumato.errors import SfumatoError
+from sfumato.files import replacing
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz", ".parquet.gz", ".txt", ".txt.gz", ".pq")
+"""Endings of the files read and written here."""
+
+PARTS = ".parquet folder"
+"""What stands for an ending where the parts of a table lie in a folder."""
+
+WIDE = ("Int128", "UInt128")
+
+
+def suffix(path: str | Path) -> str:
+    """The ending of a table file.
+
+    Raises:
+        SfumatoError: if it is not one of `SUFFIXES`.
+
+    >>> suffix("new/people.CSV.gz")
+    '.csv.gz'
+    """
+    name = Path(path).name.lower()
+    for ending in sorted(SUFFIXES, key=len, reverse=True):
+        if name.endswith(ending):
+            return ending
+    raise SfumatoError(f"{path}: not a kind of table file known here; let it end in {', '.join(SUFFIXES)}")
+
+
+def is_frame(source: Any) -> bool:
+    """Whether it is a frame of pandas, polars, arrow, or of another library that narwhals knows.
+
+    Raises:
+        SfumatoError: if it is a frame with two columns of one name, or with labels of several types.
+    """
+    if isinstance(source, pa.Table | pa.RecordBatch):
+        return True
+    made = _narwhal(source)
+    if isinstance(made, nw.DataFrame) and made.implementation.is_pandas():
+        frames_pandas.check_labels(made.to_native().columns)
+    return isinstance(made, nw.DataFrame | nw.LazyFrame)
+
+
+def _narwhal(source: Any) -> Any:
+    try:
+        return nw.from_native(source, pass_through=True)
+    except nw.exceptions.DuplicateError:
+        names = [str(name) for name in source.columns]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SfumatoError(f"column {twice!r} stands there twice; give each column a name of its own") from None
+
+
+def read(
+    source: Any,
+    *,
+    types: Mapping[str, pa.DataType] | None = None,
+    keep: Collection[str] = (),
+    reading: Reading = USUAL,
+) -> tuple[pa.Table, str]:
+    """A table file or frame as an arrow table, and what it was: file, pandas, polars or arrow.
+
+    The fields' metadata remember what arrow has no word for (a pandas dtype, how a text file spells booleans);
+    `give` and `write` bring it back.
+
+    Args:
+        source: path, frame, or mapping of names to columns.
+        types: arrow types of columns of a text file that are not to be guessed.
+        keep: what is wanted of the index that pandas wrote into a Parquet file, and otherwise left out.
+        reading: which words are missing values, and whether a text file has a header.
+
+    Raises:
+        SfumatoError: if the file is missing, empty, ragged or damaged, or a column is not one of a table.
+    """
+    if isinstance(source, str | Path):
+        table, kind = _file(Path(source), types, keep, reading), "file"
+    elif isinstance(source, Mapping):
+        table, kind = _mapping(source), "arrow"
+    elif isinstance(source, pa.Table):
+        table, kind = source, "arrow"
+    elif isinstance(source, pa.RecordBatch):
+        table, kind = pa.Table.from_batches([source]), "arrow"
+    else:
+        table, kind = _frame(source)
+    if not table.num_rows or not table.num_columns:
+        raise SfumatoError(f"the table has no {'rows' if table.num_columns else 'columns'}; give one with some")
+    twice = [name for name in table.column_names if table.column_names.count(name) > 1]
+    if twice:
+        where = f"{source}: " if kind == "file" else ""
+        raise SfumatoError(f"{where}column {twice[0]!r} stands there twice; give each column a name of its own")
+    table = frames_types.taken(table)
+    return table if kind == "file" else without(table, reading), kind
+
+
+def checked(path: str | Path) -> tuple[Path, str]:
+    """A path that holds something, and its ending.
+
+    Raises:
+        SfumatoError: if it is missing, a folder, or empty.
+    """
+    place = Path(path)
+    if is_parts(place):
+        return place, PARTS
+    ending = suffix(path)
+    if not place.exists():
+        raise SfumatoError(f"{place}: no such file; check the spelling of its path")
+    if place.is_dir():
+        raise SfumatoError(f"{place}: a folder, where a table file should be; name a file in it")
+    if not place.stat().st_size:
+        raise SfumatoError(f"{place}: empty file (0 bytes); write a header and rows into it")
+    return place, ending
+
+
+def is_parts(path: Path) -> bool:
+    """Whether it is a folder of Parquet files, as Spark and Dask write a table; also by folders called key=value.
+
+    Names that begin with a dot or an underscore (`_SUCCESS`) are no data.
+    """
+    if not path.is_dir():
+        return False
+    data = [one for one in path.iterdir() if not one.name.startswith((".", "_"))]
+    return any(
+        is_parts(one) if one.is_dir() else one.suffix.lower() in (".parquet", ".pq")
+        for one in data
+        if (one.is_file() or "=" in one.name)
+    )
+
+
+def parts(path: Path) -> ds.Dataset:
+    """The rows of a folder of Parquet files; `key=value` in the name of a folder is a column."""
+    return ds.dataset(path, format="parquet", partitioning="hive")
+
+
+def damaged(path: Path, ending: str, error: Exception) -> SfumatoError:
+    """The error that says a file could not be read."""
+    return SfumatoError(f"{path}: damaged, or not a {ending} file ({_first_line(error)}); replace it")
+
+
+def without(table: pa.Table, reading: Reading) -> pa.Table:
+    """A table with null for the words, and the numbers, that a person says stand for missing values, if any."""
+    if reading.missing is None:
+        return table
+    words = pa.array(reading.missing, pa.string())
+    numbers = pa.array([float(word) for word in reading.missing if re.match(NUMBER, word)], pa.float64())
+    for place, (field, column) in enumerate(zip(table.schema, table.columns, strict=True)):
+        if is_text(field.type):
+            gone = pc.is_in(column.cast(pa.string()), value_set=words)
+        elif is_number(field.type):
+            gone = pc.is_in(column.cast(pa.float64(), safe=False), value_set=numbers)
+        else:
+            continue
+        table = table.set_column(place, field, pc.if_else(gone, pa.scalar(None, field.type), column))
+    return table
+
+
+def _file(path: Path, types: Mapping[str, pa.DataType] | None, keep: Collection[str], reading: Reading) -> pa.Table:
+    place, ending = checked(path)
+    try:
+        if ending.startswith((".parquet", ".pq")):
+            table = without(frames_types.taken(parquet(place, ending, keep)), reading)
+        else:
+            table = csv.read(place, types or {}, reading)
+    except (OSError, EOFError, pa.ArrowException) as error:
+        raise damaged(place, ending, error) from None
+    if not table.num_rows:
+        raise SfumatoError(f"{path}: no rows below the header; add some")
+    return table
+
+
+def parquet(path: Path, ending: str, keep: Collection[str] = ()) -> pa.Table:
+    """A Parquet file, or a folder of its parts, whole, with the columns that `columns_of` says."""
+    if ending.endswith(".gz"):
+        with pa.CompressedInputStream(pa.OSFile(str(path)), "gzip") as stream:
+            table = pq.ParquetFile(pa.BufferReader(stream.read())).read()
+    elif ending == PARTS:
+        table = parts(path).to_table()
+    else:
+        table = pq.ParquetFile(path).read()
+    return table.select(columns_of(table.schema, keep)).replace_schema_metadata(None)
+
+
+def columns_of(schema: pa.Schema, keep: Collection[str] = ()) -> list[int]:
+    """Which columns of a Parquet file are a table's own, or in `keep`: not the index that pandas says it wrote.
+
+    A file that has nothing else keeps it.
+
+    >>> columns_of(pa.schema({"a": pa.int64(), "n": pa.int64()}, {"pandas": '{"index_columns": ["n"]}'}))
+    [0]
+    """
+    try:
+        told = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
+    except (ValueError, AttributeError):
+        told = []
+    index = {name for name in told if isinstance(name, str)} - set(keep)
+    return [place for place, name in enumerate(schema.names) if name not in index] or list(range(len(schema.names)))
+
+
+def _mapping(source: Mapping[str, Any]) -> pa.Table:
+    arrays, fields = {}, []
+    for name, values in source.items():
+        array, marks = frames_objects.column(str(name), values)
+        arrays[str(name)] = array
+        fields.append(pa.field(str(name), array.type, metadata=marks or None))
+    if len({len(array) for array in arrays.values()}) > 1:
+        lengths = ", ".join(f"{name} {len(array)}" for name, array in arrays.items())
+        raise SfumatoError(f"columns of different lengths: {lengths}; make them equal")
+    return pa.table(list(arrays.values()), schema=pa.schema(fields))
+
+
+def values(name: str, column: Any) -> list[Any]:
+    """The values of a column of a frame, an array or a list as Python's own; None where missing.
+
+    >>> import numpy as np
+    >>> values("a", np.array(["2024-05-31", "NaT"], "M8[D]"))
+    [datetime.date(2024, 5, 31), None]
+
+    Raises:
+        SfumatoError: if one is of a kind that no table holds.
+    """
+    array, _ = frames_pandas.column(name, column) if _is_pandas(column) else frames_objects.column(name, column)
+    found: list[Any] = frames_types.taken(pa.table({name: array})).column(0).to_pylist()
+    return found
+
+
+def _is_pandas(column: Any) -> bool:
+    return bool(nw.dependencies.is_pandas_series(column))
+
+
+def _frame(source: Any) -> tuple[pa.Table, str]:
+    made = _narwhal(source)
+    if isinstance(made, nw.LazyFrame):
+        made = made.collect()
+    if not isinstance(made, nw.DataFrame):
+        raise SfumatoError(f"{type(source).__name__} is no table; give a path, or a frame of pandas, polars or arrow")
+    if made.implementation.is_pandas():
+        return frames_pandas.read(made.to_native()), "pandas"
+    if not made.implementation.is_polars():
+        return made.to_arrow().replace_schema_metadata(None), "arrow"
+    return _from_polars(made.to_native()), "polars"
+
+
+def _from_polars(frame: Any) -> pa.Table:
+    import polars as pl
+
+    named = {name: type(kind).__name__ for name, kind in frame.schema.items()}
+    for name, kind in named.items():
+        if kind == "Object":
+            raise SfumatoError(f"column {name!r} holds Python objects, which are no values of a table; take it out")
+        if kind in WIDE:
+            # Arrow has no whole numbers of 128 bits; those past 64 are text, as they are in a file.
+            fits = frame[name].cast(pl.Int64, strict=False).null_count() == frame[name].null_count()
+            frame = frame.with_columns(pl.col(name).cast(pl.Int64 if fits else pl.String))
+    table = frame.to_arrow()
+    fields = [field.with_metadata({DTYPE: named[field.name]}) for field in table.schema]
+    return table.cast(pa.schema(fields)) if table.num_columns else table
+
+
+def give(table: pa.Table, kind: str) -> Any:
+    """An arrow table as the kind of frame that came in; for a file, a pandas frame where pandas is installed.
+
+    Whole numbers and booleans that hold missing values become pandas' nullable Int64 and boolean.
+    """
+    table = frames_types.as_came(table)
+    if kind == "polars":
+        return _to_polars(table)
+    if kind == "arrow":
+        return table.cast(pa.schema([field.remove_metadata() for field in table.schema]))
+    try:
+        import pandas as pd
+    except ImportError:
+        if kind == "pandas":
+            raise SfumatoError("these data came as a pandas frame: pip install pandas") from None
+        return give(table, "arrow")
+    return frames_pandas.give(pd, table)
+
+
+def _to_polars(table: pa.Table) -> Any:
+    import polars as pl
+
+    plain = table.cast(pa.schema([_undeclared(field) for field in table.schema]))
+    frame = pl.from_arrow(plain)
+    assert isinstance(frame, pl.DataFrame)
+    for field, column in zip(table.schema, table.columns, strict=True):
+        mark = (field.metadata or {}).get(DTYPE.encode(), b"").decode()
+        if mark == "Enum":
+            chunk = column.chunk(0) if column.num_chunks else None
+            labels = chunk.dictionary.to_pylist() if chunk is not None else []
+            frame = frame.with_columns(pl.col(field.name).cast(pl.Enum(labels)))
+        elif mark in ("Categorical", *WIDE):
+            frame = frame.with_columns(pl.col(field.name).cast(getattr(pl, mark)))
+    return frame
+
+
+def _undeclared(field: pa.Field) -> pa.Field:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    return pa.field(field.name, kind)
+
+
+def write(table: pa.Table, path: str | Path) -> None:
+    """Write a table, whole or not at all; what `path` ends in decides the format.
+
+    In text files a missing value is an empty field, and a float column keeps its point (181.0), so that it is read
+    again as one.
+
+    Raises:
+        SfumatoError: if the ending is not one of `SUFFIXES`, or the place cannot be written to.
+    """
+    target, ending = Path(path), suffix(path)
+    if not target.parent.exists():
+        raise SfumatoError(f"{target.parent}: no such folder; make it first")
+    with replacing(target) as temporary, pa.OSFile(str(temporary), "wb") as file:
+        sink = pa.CompressedOutputStream(file, "gzip") if ending.endswith(".gz") else file
+        if ending.startswith((".parquet", ".pq")):
+            pq.write_table(table.replace_schema_metadata(None), sink)
+        else:
+            csv.write(frames_types.spelt(table), sink, "\t" if ending.startswith((".tsv", ".txt")) else ",")
+        if sink is not file:
+            sink.close()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,1 @@
+"""Sequences: steps of one or several channels, with or without time stamps."""

@@ -1,0 +1,330 @@
+"""Sequences: each channel standardised on the training part, time counted in typical steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from sfumato.data.columns.reference import normal_reference
+from sfumato.data.columns.scaling import far_cost, standardised
+from sfumato.data.core.labels import Label
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import Encoded, Schema
+from sfumato.data.io import arrays, frames
+from sfumato.data.sequences import sequence_io
+from sfumato.data.sequences.sequence_io import Series
+from sfumato.durations import duration, written
+from sfumato.errors import SfumatoError
+from sfumato.spec import DataSpec, Field
+
+TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
+
+
+class SequenceSchema(Schema):
+    """x = (raw − mean) / scale for each channel, shape (N, T, D); time = (stamp − first stamp) / unit, shape (N, T).
+
+    The unit is the median distance between the steps of the training part, so that a typical step is 1; dates are
+    stamps in seconds. Missing entries, whole missing steps and the padding behind shorter sequences are NaN. Where each
+    step is a picture, its pixels are the channels, and all share one mean and scale.
+
+    >>> raw = sequence_io.from_array(np.array([[0.0, 2.0, 4.0], [2.0, np.nan, 0.0]]))
+    >>> schema = SequenceSchema.learn(raw, DataOptions(sequences=True))
+    >>> schema.spec.shape, schema.encode(raw).x.shape
+    ((3, 1), torch.Size([2, 3, 1]))
+    >>> schema.decode(schema.encode(raw).x)[0].round(6)
+    array([0., 2., 4.])
+    """
+
+    kind: ClassVar[str] = "sequence"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        unit: float,
+        names: tuple[str, ...],
+        flat: bool,
+        columns: Mapping[str, Any],
+        label: Label | None = None,
+        picture: tuple[int, ...] = (),
+        start: float = 0.0,
+        dates: str = "",
+    ) -> None:
+        self.spec = spec
+        self.mean, self.scale, self.low, self.high = mean, scale, low, high
+        self.unit, self.names, self.flat, self.picture = unit, names, flat, picture
+        self.columns = dict(columns)
+        self.start, self.dates = start, dates
+        self.label = label
+        self.label_names = label.names if label else ()
+
+    @classmethod
+    def learn(cls, raw: Series, options: DataOptions) -> SequenceSchema:
+        """From the sequences of the training part.
+
+        Raises:
+            SfumatoError: for a channel without a value, or a likelihood that does not fit.
+        """
+        if options.given:
+            raise SfumatoError(f"given={options.given[0]!r}: no model of sequences takes conditions; leave it out")
+        flat = raw.x.reshape(-1, raw.x.shape[2])
+        empty = np.flatnonzero(np.isnan(flat).all(0))
+        if len(empty):
+            raise SfumatoError(f"{raw.name}: {raw.names[empty[0]]} has no value in the training part; leave it out")
+        likelihood = "gaussian" if options.likelihood == "auto" else options.likelihood
+        if likelihood not in ("gaussian", "mse", "bernoulli"):
+            raise SfumatoError(f"likelihood={likelihood} is not for sequences; choose gaussian, mse or bernoulli")
+        low, high = np.nanmin(flat, 0), np.nanmax(flat, 0)
+        mean, scale = np.nanmean(flat, 0), np.nanstd(flat, 0)
+        if raw.picture:
+            mean, scale = np.full_like(mean, np.nanmean(flat)), np.full_like(scale, np.nanstd(flat))
+        scale = np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
+        if likelihood == "bernoulli":
+            _check_binary(flat, raw.name)
+            mean, scale = np.zeros_like(mean), np.ones_like(scale)
+        inside = _inside(raw)
+        missing = (np.isnan(raw.x) & inside[:, :, None]).any((0, 1))
+        kind, size = ("level", 2) if likelihood == "bernoulli" else ("real", 1)
+        fields = tuple(Field(kind, size, missing=bool(one)) for one in missing)  # type: ignore[arg-type]
+        unit, start = 1.0, 0.0
+        if raw.time is not None:
+            steps = np.diff(raw.time, axis=1)
+            unit = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 1.0
+            start = float(np.nanquantile(raw.time[:, 0], 0.5, method="lower"))
+        return cls(
+            DataSpec(raw.x.shape[1:], fields, (), likelihood, len(raw)),
+            mean=mean,
+            scale=scale,
+            low=low,
+            high=high,
+            unit=unit,
+            names=raw.names,
+            flat=raw.flat,
+            columns={"id": options.id, "time": options.time, "label": options.label, "drop": list(options.drop)},
+            label=None if raw.labels is None else Label.learn(raw.labels),
+            picture=raw.picture,
+            start=start,
+            dates=raw.dates,
+        )
+
+    def encode(self, raw: Any) -> Encoded:
+        found = raw if isinstance(raw, Series) else sequence_io.from_array(np.asarray(raw))
+        values = torch.from_numpy(standardised(found.x, self.mean, self.scale))
+        if found.time is None:
+            return Encoded(values)
+        since = (found.time - found.time[:, :1]) / self.unit
+        last = np.nanmax(since, axis=1, keepdims=True)
+        ended = np.isnan(since)
+        beyond = last + np.cumsum(ended, axis=1)
+        return Encoded(values, time=torch.from_numpy(np.where(ended, beyond, since).astype(np.float32)))
+
+    def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
+        values: np.ndarray = x.detach().cpu().double().numpy() * self.scale + self.mean
+        if self.picture:
+            return values.reshape(*values.shape[:-1], *self.picture)
+        return values[..., 0] if self.flat else values
+
+    def decode_beside(self, x: Tensor, given: Tensor | None, raw: Series, source: Any) -> Any:
+        """`decode`, as long as each sequence of `raw` is: NaN behind its end; a frame's rows as they stand in it."""
+        made = self.decode(x, given)[:, : raw.x.shape[1]]
+        inside = _inside(raw) if raw.keys is None else np.arange(raw.x.shape[1]) < raw.keys.lengths[:, None]
+        made[~inside] = np.nan
+        if frames.is_frame(source):
+            table, kind = self._table(made, raw), frames.read(source)[1]
+            return frames.give(table if raw.keys is None else table.take(np.argsort(raw.keys.rows)), kind)
+        return made
+
+    def named(self, raw: Series, source: Any) -> dict[str, list[Any]]:
+        return {} if raw.keys is None else {self._key_names()[0]: raw.keys.ids.to_pylist()}
+
+    def lengths(self, jumps: Sequence[float | str] | None) -> list[float]:
+        """Jumps in time as the user counts them: in the units of the stamps, or 6h, 1d, 2w where those are dates.
+
+        None is one typical step.
+
+        Raises:
+            SfumatoError: if one is no length above 0.
+        """
+        if jumps is None:
+            return [self.unit]
+        asked = [jumps] if isinstance(jumps, str | float | int) else list(jumps)
+        try:
+            found = [duration(jump) if self.dates else float(jump) for jump in asked]
+        except (ValueError, TypeError):
+            found = []
+        if not found or not all(0 < jump < math.inf for jump in found):
+            wanted = "seconds, or numbers with m, h, d or w, as 6h, 1d" if self.dates else "lengths above 0, as 1, 4, 8"
+            raise SfumatoError(f"jumps are {', '.join(map(str, asked)) or 'none'}: give {wanted}")
+        return found
+
+    def steps(self, counts: Sequence[int]) -> list[str]:
+        """Lengths of so many typical steps, written as `lengths` reads them."""
+        return [written(count * self.unit) if self.dates else f"{count * self.unit:g}" for count in counts]
+
+    def after(self, raw: Series, lengths: Sequence[float]) -> dict[str, pa.Array]:
+        """When each of such jumps ends, by the column of times, (N · jumps,).
+
+        They are counted from the last step with a value, or the first where none has one. Nothing where the data came
+        without times.
+        """
+        time = self._key_names()[1]
+        if raw.time is None or time is None:
+            return {}
+        last = np.where(np.isnan(raw.x).all(2) | np.isnan(raw.time), -np.inf, raw.time).max(1)
+        last = np.where(np.isneginf(last), raw.time[:, 0], last)
+        return {time: sequence_io.as_stamps((last[:, None] + np.cumsum(lengths)).ravel(), self.dates)}
+
+    def _key_names(self) -> tuple[str, str | None]:
+        """The columns of ids and times in a long table: the user's own, or id and step if they named none."""
+        if self.columns["id"] is None:
+            return "id", "step"
+        return self.columns["id"], self.columns["time"]
+
+    def read(self, source: Any, *, need_x: bool = True) -> Series:
+        id, time = self._key_names()
+        found = sequence_io.load(source, id=id, time=time, label=self.columns["label"], channels=self.names)
+        longest, channels = self.spec.shape
+        if found.picture != self.picture:
+            kinds = [f"pictures {one}" if one else "numbers" for one in (found.picture, self.picture)]
+            raise SfumatoError(f"{found.name}: is a sequence of {kinds[0]}; this model was trained on {kinds[1]}")
+        if found.x.shape[2] != channels or (self.columns["id"] and found.names != self.names):
+            raise SfumatoError(
+                f"{found.name}: has the channels {', '.join(found.names)}; this model was trained on "
+                f"{', '.join(self.names)}"
+            )
+        sorts = [sequence_io.sort_of_times(one) for one in (found.dates, self.dates)]
+        if found.time is not None and sorts[0] != sorts[1]:
+            raise SfumatoError(f"{found.name}: column {time!r} holds {sorts[0]}; this model was trained on {sorts[1]}")
+        if found.x.shape[1] > longest:
+            raise SfumatoError(
+                f"{found.name}: has sequences of {found.x.shape[1]} steps; this model was trained on at most {longest}"
+            )
+        if self.spec.likelihood == "bernoulli":
+            _check_binary(found.x.reshape(-1, channels), found.name)
+        return found
+
+    def write(self, raw: Any, path: str | Path) -> None:
+        self._write(raw.x if isinstance(raw, Series) else raw, path, raw if isinstance(raw, Series) else None)
+
+    def write_beside(self, made: Any, path: str | Path, raw: Series, source: Any) -> None:
+        self._write(made, path, raw)
+
+    def _write(self, x: np.ndarray, path: str | Path, raw: Series | None) -> None:
+        if not str(path).endswith(TABLES):
+            arrays.write(x, path)
+            return
+        # A length of time has no spelling in text: seconds, as they are read.
+        spans = self.dates.startswith("duration") and not str(path).endswith(".parquet")
+        frames.write(self._table(x, raw, seconds=spans), Path(path))
+
+    def _table(self, x: np.ndarray, raw: Series | None, *, seconds: bool = False) -> pa.Table:
+        """Sequences as a long table, under the ids and times of `raw`; new ones begin as those of the training did."""
+        id, time = self._key_names()
+        stamps = None if raw is None else raw.time
+        if stamps is None:
+            stamps = np.tile(self.start + np.arange(x.shape[1]) * self.unit, (len(x), 1))
+        keys = None if raw is None else raw.keys
+        if seconds and keys is not None:
+            keys = replace(keys, times=None)
+        dates = "" if seconds else self.dates
+        return sequence_io.to_table(x, self.names, id=id, time=time, stamps=stamps, keys=keys, dates=dates)
+
+    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
+        raise SfumatoError(f"condition {name!r}: sequences have no conditions; leave it out")
+
+    def describe(self) -> list[dict[str, str]]:
+        modelled = "probability" if self.spec.likelihood == "bernoulli" else "standardised"
+        steps = self.spec.shape[0]
+        if self.picture:
+            return [
+                {
+                    "column": "pictures",
+                    "kind": f"sequence of {steps} pictures {'×'.join(map(str, self.picture))}",
+                    "modelled": f"{modelled}, {self.spec.likelihood}",
+                    "missing": "some" if any(field.missing for field in self.spec.fields) else "",
+                    "note": f"{self.low.min():.4g} to {self.high.max():.4g}",
+                }
+            ]
+        return [
+            {
+                "column": name,
+                "kind": f"sequence of {steps} steps",
+                "modelled": f"{modelled}, {self.spec.likelihood}",
+                "missing": "some" if field.missing else "",
+                "note": f"{self.low[place]:.4g} to {self.high[place]:.4g}",
+            }
+            for place, (name, field) in enumerate(zip(self.names, self.spec.fields, strict=True))
+        ]
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        logs = torch.as_tensor(np.log(self.scale), dtype=x.dtype, device=x.device)
+        return torch.where(x.isnan(), 0.0, logs).flatten(1).sum(1)
+
+    def log_reference(self, x: Tensor) -> Tensor:
+        return self.log_volume(x) if self.spec.likelihood == "bernoulli" else normal_reference(x)
+
+    def beyond(self, raw: Any) -> np.ndarray:
+        cost: np.ndarray = far_cost(raw.x, self.mean, self.scale).sum((1, 2))
+        return cost
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.shared_entries(),
+            "label": None if self.label is None else self.label.to_dict(),
+            "names": list(self.names),
+            "flat": self.flat,
+            "picture": list(self.picture),
+            "unit": self.unit,
+            "start": self.start,
+            "dates": self.dates,
+            "columns": self.columns,
+            "mean": self.mean.tolist(),
+            "scale": self.scale.tolist(),
+            "low": self.low.tolist(),
+            "high": self.high.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(
+            DataSpec.from_dict(values["spec"]),
+            mean=np.array(values["mean"]),
+            scale=np.array(values["scale"]),
+            low=np.array(values["low"]),
+            high=np.array(values["high"]),
+            unit=values["unit"],
+            names=tuple(values["names"]),
+            flat=values["flat"],
+            columns=values["columns"],
+            label=None if values["label"] is None else Label.from_dict(values["label"]),
+            picture=tuple(values.get("picture", ())),
+            start=values.get("start", 0.0),
+            dates=values.get("dates", ""),
+        )
+
+
+def _inside(raw: Series) -> np.ndarray:
+    """(N, T): whether a step is not beyond the end of its sequence."""
+    if raw.time is not None:
+        return ~np.isnan(raw.time)
+    seen = ~np.isnan(raw.x).all(2)
+    inside: np.ndarray = np.flip(np.cumsum(np.flip(seen, 1), 1), 1) > 0
+    return inside
+
+
+def _check_binary(values: np.ndarray, name: str) -> None:
+    seen = values[~np.isnan(values)]
+    if len(seen) and (seen.min() < 0 or seen.max() > 1):
+        raise SfumatoError(f"{name}: likelihood=bernoulli needs values within 0 and 1")

@@ -1,0 +1,427 @@
+"""Sequences in: arrays of numbers or pictures, `.ts` files of the archive, long tables of id, time and values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict, Unpack
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sfumato.data.columns import supported
+from sfumato.data.columns.base import is_number, is_text, plain, shown
+from sfumato.data.columns.ruler import as_words, spelled
+from sfumato.data.columns.times import find_whole, has_date, parse
+from sfumato.data.core.options import DataOptions
+from sfumato.data.io import arrays, frames, ts
+from sfumato.errors import SfumatoError, did_you_mean
+
+TS = ".ts"
+DAY, LAST, LAST_NS = 86_400, 253_402_300_799, 9_200_000_000
+"""Seconds of a day, and those since 1970 to the end of the year 9999 and to that of nanoseconds in 64 bits."""
+FLAT = ("value",)
+WINDOW_COLUMN = "add a column window = row number // {window}"
+TAKEN = ("future", "ahead")
+"""Columns of what `sfumato forecast` writes, whose names no channel can have."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """How a long table names its sequences and their steps.
+
+    Attributes:
+        ids: (N,), one for each sequence, as the table has them.
+        times: those of all steps, sequence after sequence, as the table has them; None where it has none.
+        lengths: (N,) rows of each sequence.
+        rows: which row of the table each of these steps was.
+    """
+
+    ids: pa.Array
+    times: pa.ChunkedArray | None
+    lengths: np.ndarray
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class Series:
+    """Raw sequences, each padded with NaN to the length of the longest.
+
+    Attributes:
+        x: (N, T, D), NaN where missing or beyond the end.
+        time: (N, T) ascending time stamps, NaN beyond the end; None when steps are even: 0, 1, 2 …
+        labels: (N,) or None.
+        names: of the D channels.
+        flat: whether the source had no axis of channels, so that what comes back has none.
+        picture: shape of one step where each is a picture, whose D values are the channels; () where none is.
+        dates: type of the stamps in the table they came from where they are dates, then `time` is in seconds since
+            1970; "" where they are numbers.
+        name: what to call the source.
+        keys: the ids and times of a long table that was read for a trained model; None for all else.
+    """
+
+    x: np.ndarray
+    time: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    names: tuple[str, ...] = FLAT
+    flat: bool = False
+    name: str = "array"
+    picture: tuple[int, ...] = ()
+    keys: Keys | None = None
+    dates: str = ""
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def asked(source: Any, options: DataOptions) -> bool:
+    """Whether a source is to be read as sequences: it is a `.ts` file, or an option says so."""
+    if isinstance(source, str | Path) and Path(source).suffix.lower() == TS:
+        return True
+    return options.sequences or options.time is not None or options.id is not None
+
+
+class Columns(TypedDict):
+    """What the columns of a long table are, as `from_table` takes them."""
+
+    id: str | None
+    time: str | None
+    label: str | None
+    drop: NotRequired[tuple[str, ...]]
+    channels: NotRequired[tuple[str, ...] | None]
+
+
+def load(source: Any, **columns: Unpack[Columns]) -> Series:
+    """Whatever of these `source` is; `columns` are those of a long table.
+
+    Raises:
+        SfumatoError: if it is none of them, or its numbers cannot be used.
+    """
+    if isinstance(source, Series):
+        return source
+    said = str(source) if isinstance(source, str | Path) else "X"
+    if arrays.is_array(source) and (padded := _padded(source)) is not None:
+        return padded
+    if isinstance(source, str | Path):
+        if not Path(source).exists():
+            raise SfumatoError(f"{source}: no such file; check the name and the folder")
+        if Path(source).suffix.lower() == TS:
+            return from_ts(Path(source))
+    if arrays.is_array(source) or (isinstance(source, str | Path) and Path(source).suffix in (".npy", ".npz")):
+        found = arrays.load(source, most=5)
+        return from_array(found.x, found.labels, said if isinstance(source, str | Path) else found.name)
+    keep = [name for name in (columns["id"], columns["time"], columns["label"]) if name is not None]
+    return from_table(frames.read(source, keep=keep)[0], said, **columns)
+
+
+def _padded(source: Any) -> Series | None:
+    """One long array of numbers as a single sequence, and a list of such of several lengths as theirs; else None.
+
+    Raises:
+        SfumatoError: if arrays in a list have several numbers of channels.
+    """
+    x, labels = source if isinstance(source, tuple) else (source, None)
+    if not isinstance(x, list):
+        values = arrays.as_array(x, "X")
+        return from_array(values[None], labels) if values.ndim == 1 and values.dtype.kind in "biuf" else None
+    if not x or not all(np.ndim(one) in (1, 2) for one in x if not isinstance(one, str)):
+        return None
+    rows = [arrays.as_array(one, "X") for one in x]
+    if any(row.dtype.kind not in "biuf" for row in rows) or len({len(row) for row in rows}) == 1:
+        return None
+    if len({row.shape[1:] for row in rows}) > 1:
+        raise SfumatoError("X: its sequences have several numbers of channels; give each as (T,), or each as (T, D)")
+    padded = np.full((len(rows), max(map(len, rows)), *rows[0].shape[1:]), np.nan)
+    for place, row in enumerate(rows):
+        padded[place, : len(row)] = row
+    return from_array(padded, None if labels is None else arrays.as_array(labels, "y"))
+
+
+def one_long(found: Series, name: str, options: DataOptions) -> SfumatoError:
+    """The error that says what to do with a single sequence."""
+    steps, channels = found.x.shape[1:]
+    if options.id is not None or options.time is not None:
+        return _windows(name, steps, f"{WINDOW_COLUMN}, in time order, and name it with id")
+    more = f", {channels}" if channels > 1 else ""
+    return _windows(name, steps, f"X[: {{whole}}].reshape(-1, {{window}}{more}) of a series X")
+
+
+def _windows(name: str, steps: int, cure: str) -> SfumatoError:
+    window = max(min(steps // 20, 50), 2)
+    cut = cure.format(window=window, whole=steps // window * window)
+    return SfumatoError(
+        f"{name}: one series of {steps:,} steps, where a model needs many sequences; cut it into windows: {cut}"
+    )
+
+
+def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "X") -> Series:
+    """(N, T) or (N, T, D) numbers, or pictures (N, T, H, W) or (N, T, C, H, W).
+
+    Raises:
+        SfumatoError: for another shape, or infinite entries.
+    """
+    if not 2 <= x.ndim <= 5:
+        raise SfumatoError(
+            f"{name}: has shape {x.shape}; sequences are (N, T), (N, T, D) with D channels, or (N, T, C, H, W) pictures"
+        )
+    values = np.asarray(x, np.float64)
+    arrays.check_finite(values.reshape(len(x), -1), name)
+    if x.ndim == 2:
+        return Series(values[:, :, None], None, labels, FLAT, True, name)
+    picture, values = x.shape[2:] if x.ndim > 3 else (), values.reshape(*x.shape[:2], -1)
+    word = "pixel" if picture else "x"
+    names = tuple(f"{word}{one + 1}" for one in range(values.shape[2]))
+    return Series(values, None, labels, names, False, name, picture)
+
+
+def from_table(
+    table: pa.Table,
+    name: str,
+    *,
+    id: str | None,
+    time: str | None,
+    label: str | None,
+    drop: tuple[str, ...] = (),
+    channels: tuple[str, ...] | None = None,
+) -> Series:
+    """A long table: one row for each step, with columns that say which sequence it is of and when it was.
+
+    Rows may stand in any order; without a column of times they are taken as they stand, one step apart.
+
+    Args:
+        table: the rows.
+        name: of the table in error messages.
+        id: column that tells the sequences apart.
+        time: column of times.
+        label: column of labels.
+        drop: columns that are no channels.
+        channels: the columns that are, of a model that is trained: any others are passed over, `label` and `drop`
+            need not be there, and `Series.keys` are kept. None takes all others.
+
+    Raises:
+        SfumatoError: if a column is not there or holds no numbers, or a sequence has two rows of one time.
+    """
+    if channels is not None:
+        wanted = [column for column in (id, time, *channels) if column is not None]
+        missing = next((column for column in wanted if column not in table.column_names), None)
+        if missing is not None:
+            raise SfumatoError(
+                f"{name}: column {missing!r} is missing; this model takes sequences as a table of {', '.join(wanted)}"
+            )
+        label, drop = label if label in table.column_names else None, ()
+    for option, column in (("id", id), ("time", time), ("label", label), *(("drop", one) for one in drop)):
+        if column is not None and column not in table.column_names:
+            raise SfumatoError(f"{name}: {option} {column!r} is no column; {did_you_mean(column, table.column_names)}")
+    if id is None:
+        raise _no_id(table, name, time, (label, *drop))
+    names = channels or tuple(column for column in table.column_names if column not in (id, time, label, *drop))
+    taken = next((column for column in names if channels is None and column in TAKEN), None)
+    if taken is not None:
+        raise SfumatoError(
+            f"{name}: column {taken!r} has the name of one that forecast adds; rename it, "
+            f"or leave it out (--drop {taken})"
+        )
+    if not names:
+        raise SfumatoError(f"{name}: has no column of values beside id and time; give at least one")
+    said = table[id]
+    if pa.types.is_dictionary(said.type):
+        # Categories may stand in another order than the rows, and some in none of them.
+        said = said.cast(said.type.value_type)
+    coded = said.combine_chunks().dictionary_encode()
+    order = coded.indices.to_numpy(zero_copy_only=False)
+    if np.isnan(order.astype(float)).any():
+        raise SfumatoError(f"{name}: column {id!r} has missing entries; say which sequence each row is of")
+    order = order.astype(np.int64)
+    moments = None if time is None else _moments(table[time], name, time)
+    stamps = None if moments is None or time is None else _numbers(moments, name, time)
+    if stamps is not None and np.isnan(stamps).any():
+        raise SfumatoError(f"{name}: column {time!r} has missing entries; give each row its time")
+    sort = np.argsort(order, kind="stable") if stamps is None else np.lexsort((stamps, order))
+    values = np.stack([_channel(table[column], name, column) for column in names], 1)[sort]
+    order = order[sort]
+    starts = np.flatnonzero(np.diff(order, prepend=-1))
+    place = np.arange(len(order)) - starts[order]
+    shape = (len(starts), int(place.max(initial=0)) + 1)
+    x = np.full((*shape, len(names)), np.nan)
+    x[order, place] = values
+    when = None
+    if stamps is not None:
+        stamps = stamps[sort]
+        same = (np.diff(stamps) == 0) & (np.diff(order) == 0)
+        if same.any():
+            at = int(np.argmax(same))
+            raise SfumatoError(f"{name}: {table[id][int(sort[at])]} has two rows of the same {time}; keep one of them")
+        when = np.full(shape, np.nan)
+        when[order, place] = stamps
+    labels = None
+    if label is not None:
+        labels = np.array(table[label].take(pa.array(sort[starts])).to_pylist(), object)
+    keys = None
+    if channels is not None:
+        times = None if time is None else table[time].take(pa.array(sort))
+        keys = Keys(coded.dictionary, times, np.bincount(order, minlength=len(starts)), sort)
+    dates = str(moments.type) if moments is not None and pa.types.is_temporal(moments.type) else ""
+    return Series(x, when, labels, names, False, Path(name).stem, keys=keys, dates=dates)
+
+
+def _no_id(table: pa.Table, name: str, time: str | None, others: Collection[str | None]) -> SfumatoError:
+    """What to say where no column tells the sequences apart: which could, or that there is but one."""
+    rows = len(table)
+    if time is not None and pc.count_distinct(table[time]).as_py() == rows:
+        named = f"{WINDOW_COLUMN}, in time order, and name it (--id window); or name the column that tells them apart"
+        return _windows(name, rows, named)
+    free = [column for column in table.column_names if column != time and column not in others]
+    could = next(
+        (column for column in free if 1 < pc.count_distinct(plain(table[column])).as_py() <= rows // 2), free[0]
+    )
+    return SfumatoError(f"{name}: say which column tells the sequences apart (--id {could})")
+
+
+def from_ts(path: Path) -> Series:
+    """A `.ts` file of the UCR/UEA archive, see `sfumato.data.io.ts`.
+
+    Raises:
+        SfumatoError: if it is damaged.
+    """
+    found = ts.read(path)
+    arrays.check_finite(found.x.reshape(len(found.x), -1), str(path))
+    flat = found.x.shape[2] == 1
+    names = FLAT if flat else tuple(f"x{one + 1}" for one in range(found.x.shape[2]))
+    return Series(found.x, found.time, found.labels, names, flat, path.stem)
+
+
+def to_table(
+    x: np.ndarray,
+    names: tuple[str, ...],
+    *,
+    id: str = "id",
+    time: str | None = "step",
+    stamps: np.ndarray | None = None,
+    keys: Keys | None = None,
+    dates: str = "",
+) -> pa.Table:
+    """(N, T) or (N, T, …) as a long table of ids, times and values, without steps where nothing is.
+
+    Args:
+        x: the sequences.
+        names: of the columns of values.
+        id: name of the column of ids.
+        time: name of that of times; None for a table without.
+        stamps: the times, (N, T); None counts the steps.
+        keys: ids and times, which also say how long each sequence is; None counts the sequences from 0.
+        dates: type of the column of times if `stamps` are seconds since 1970, as in `Series`.
+    """
+    values = x.reshape(*x.shape[:2], -1).astype(float)
+    n, t, _ = values.shape
+    held = ~np.isnan(values).all(2) if keys is None else np.arange(t) < keys.lengths[:, None]
+    which = np.repeat(np.arange(n), held.sum(1))
+    columns: dict[str, Any] = {id: which if keys is None else keys.ids.take(pa.array(which))}
+    if time is not None and keys is not None and keys.times is not None:
+        columns[time] = keys.times
+    elif time is not None:
+        columns[time] = as_stamps((np.tile(np.arange(t), (n, 1)) if stamps is None else stamps)[held], dates)
+    return pa.table(columns | {name: values[..., place][held] for place, name in enumerate(names)})
+
+
+def as_stamps(times: np.ndarray, dates: str) -> pa.Array:
+    """Times (N,) as a table's column has them: whole numbers where all are, or dates of the type `dates` names.
+
+    >>> as_stamps(np.array([0.0, 90061.0]), "timestamp[s]")[1].as_py()
+    datetime.datetime(1970, 1, 2, 1, 1, 1)
+
+    Raises:
+        SfumatoError: for a date beyond the year 9999.
+    """
+    none = ~np.isfinite(times)
+    if not dates:
+        whole = not none.any() and (np.abs(times) < 2**53).all() and (times == np.round(times)).all()
+        return pa.array(times.astype(np.int64) if whole else times)
+    kind = _type_of(dates)
+    times = np.where(none, 0.0, times)
+    if pa.types.is_time(kind):
+        times = times % DAY
+    elif (times > LAST).any():
+        raise SfumatoError("the times lie beyond the year 9999: give shorter jumps")
+    elif pa.types.is_timestamp(kind) and kind.unit == "ns" and (np.abs(times) > LAST_NS).any():
+        kind = pa.timestamp("us", kind.tz)
+    return pa.array(np.round(times * 1e6).astype(np.int64), _micro(kind), mask=none).cast(kind, safe=False)
+
+
+def sort_of_times(dates: str) -> str:
+    """Whether times are dates, times of day, or numbers, which lengths of time in seconds are too.
+
+    >>> sort_of_times("timestamp[s]"), sort_of_times("time32[s]"), sort_of_times("duration[us]"), sort_of_times("")
+    ('dates', 'times of day', 'numbers', 'numbers')
+    """
+    if not dates or pa.types.is_duration(_type_of(dates)):
+        return "numbers"
+    return "times of day" if pa.types.is_time(_type_of(dates)) else "dates"
+
+
+def _type_of(dates: str) -> pa.DataType:
+    """The type that is written so; arrow itself reads none with a time zone."""
+    unit, _, zone = dates.removeprefix("timestamp[").removesuffix("]").partition(", tz=")
+    return pa.timestamp(unit, zone) if zone else pa.type_for_alias(dates)
+
+
+def _micro(kind: pa.DataType) -> pa.DataType:
+    """The type of times that are counted in microseconds, of the sort `kind` is."""
+    if pa.types.is_duration(kind):
+        return pa.duration("us")
+    return pa.time64("us") if pa.types.is_time(kind) else pa.timestamp("us", getattr(kind, "tz", None))
+
+
+def _moments(column: pa.ChunkedArray, name: str, said: str) -> pa.ChunkedArray:
+    """A column of times; text and whole numbers that spell dates in one way as dates, as tables take them.
+
+    Raises:
+        SfumatoError: for other text.
+    """
+    words = plain(column) if supported(column.type) else column
+    if pa.types.is_integer(words.type) and find_whole(words) is not None:
+        words = as_words(words)
+    if not is_text(words.type):
+        return column
+    present = words.drop_null()
+    spelling = spelled(present) if len(present) else None
+    if spelling is None:
+        shows = f", as {shown(present[0].as_py())}" if len(present) else ""
+        raise SfumatoError(
+            f"{name}: column {said!r} holds text{shows}, which is not all dates spelt in one way; "
+            "write its times as 2024-05-31 18:30:00, or as numbers"
+        )
+    moments = parse(words, spelling)
+    if not has_date(spelling):
+        return pa.chunked_array([moments.cast(pa.int64()).cast(pa.int32()).cast(pa.time32("s"))])
+    return pa.chunked_array([pc.assume_timezone(moments, "UTC") if spelling.endswith("Z") else moments])
+
+
+def _channel(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
+    """A column of values as floats.
+
+    Raises:
+        SfumatoError: if it holds dates, which as seconds since 1970 are no values to model.
+    """
+    if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
+        raise SfumatoError(
+            f"{name}: column {said!r} holds dates or times ({column.type}), and a channel is numbers; "
+            f"say that it tells the times (--time {said}), or leave it out (--drop {said})"
+        )
+    return _numbers(column, name, said)
+
+
+def _numbers(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
+    """A column as floats; dates, times and spans of time as seconds."""
+    if pa.types.is_temporal(column.type):
+        moments = column.cast(_micro(column.type), safe=False).cast(pa.int64())
+        column = pc.divide(moments.cast(pa.float64(), safe=False), 1e6)
+    elif pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    elif not is_number(column.type):
+        raise SfumatoError(f"{name}: column {said!r} holds {column.type}, not numbers; leave it out (--drop {said})")
+    values: np.ndarray = column.cast(pa.float64(), safe=False).combine_chunks().to_numpy(zero_copy_only=False)
+    if np.isinf(values).any():
+        raise SfumatoError(f"{name}: column {said!r}, row {int(np.argmax(np.isinf(values))) + 1} is infinite; mend it")
+    return values

@@ -1,0 +1,181 @@
+"""Tables opened: held whole, or read piece by piece into a shard of encoded rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from sfumato.data.core.batches import Resident
+from sfumato.data.core.dataset import Dataset
+from sfumato.data.core.labels import Label, as_names, codes
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import Encoded
+from sfumato.data.core.shards import shard
+from sfumato.data.core.split import split
+from sfumato.data.core.streaming import Streamed, streams
+from sfumato.data.io import csv, frames, frames_stream
+from sfumato.data.tables import column_hints
+from sfumato.data.tables.schema import TableSchema
+from sfumato.errors import SfumatoError, did_you_mean
+
+PIECE = 1 << 17
+"""Rows of a table that is streamed looked at together."""
+
+Pieces = Callable[[], Iterator[pa.Table]]
+
+
+def open_table(source: Any, options: DataOptions) -> Dataset:
+    """A table from a file or a frame."""
+    if isinstance(source, str | Path):
+        path = Path(source)
+        name = path.name.partition(".")[0]
+        keep = {*options.drop, *options.given, *options.kinds, options.label or ""}
+        if streams(options, _estimate(path)):
+            found = frames_stream.look(path, keep, options.reading)
+            pieces = partial(frames_stream.batches, path, PIECE, known=found.types, reading=options.reading)
+            return _from_pieces(name, str(source), pieces, "file", options, (found.notes, found.hints))
+        return from_frame(name, str(source), *frames.read(path, keep=keep, reading=options.reading), options)
+    frame, kind = frames.read(source, reading=options.reading)
+    return from_frame("table", f"{kind} frame", frame, kind, options)
+
+
+def _estimate(path: Path) -> int:
+    """Bytes of the encoded rows of a file, without reading it; a damaged file is said so when it is read."""
+    if path.is_dir():
+        return int(frames.parts(path).count_rows() * len(frames.parts(path).schema) * 4)
+    if path.suffix in (".parquet", ".pq"):
+        try:
+            held = pq.read_metadata(path)
+        except (OSError, pa.ArrowException):
+            return 0
+        return int(held.num_rows * held.num_columns * 4)
+    return path.stat().st_size * (5 if path.suffix == ".gz" else 1)
+
+
+def from_frame(name: str, source: str, frame: pa.Table, kind: str, options: DataOptions) -> Dataset:
+    """Split an arrow table, learn its schema on the training part, encode every part."""
+    if streams(options, frame.num_rows * frame.num_columns * 4):
+        return _from_pieces(
+            name,
+            source,
+            lambda: (frame.slice(start, PIECE) for start in range(0, len(frame), PIECE)),
+            kind,
+            options,
+            csv.notes(frame),
+        )
+    notes, hints = csv.notes(frame)
+    labels = _labels(frame, _label_name(frame, options))
+    parts = split(len(frame), options.split, labels=codes(labels), seed=options.seed, source=source)
+    learned = frame.take(pa.array(parts[0]))
+    kinds = TableSchema.kinds(frame, options)
+    hints |= column_hints.of_frame(frame, kinds, but=hints)
+    schema = TableSchema.learn(learned, options, frame_kind=kind, examples=len(learned), kinds=kinds, hints=hints)
+    encoded = schema.encode(frame)
+    index = _learn_labels(schema, labels, parts[0])
+
+    def part(rows: np.ndarray) -> Resident:
+        chosen = torch.from_numpy(rows)
+        given = None if encoded.given is None else encoded.given[chosen]
+        return Resident(encoded.x[chosen], given, None if index is None else index[rows])
+
+    train, valid, test = (part(rows) for rows in parts)
+    return Dataset(name, source, schema, train, valid, test, options, notes=(*notes, *schema.cautions(options)))
+
+
+def _from_pieces(
+    name: str,
+    source: str,
+    pieces: Pieces,
+    kind: str,
+    options: DataOptions,
+    told: tuple[tuple[str, ...], dict[str, str]],
+) -> Dataset:
+    """Count, split, learn from a fair part of the training rows, and encode into a shard: a pass for each."""
+    total, found = 0, []
+    for piece in pieces():
+        total += len(piece)
+        if (values := _labels(piece, _label_name(piece, options))) is not None:
+            found.append(values)
+    labels = np.concatenate(found) if found else None
+    parts = split(total, options.split, labels=codes(labels), seed=options.seed, source=source)
+    part = np.zeros(total, np.int8)
+    for number, rows in enumerate(parts):
+        part[rows] = number
+    learned = frames_stream.reservoir(
+        (piece.filter(pa.array(part[start : start + len(piece)] == 0)) for start, piece in _numbered(pieces)),
+        seed=options.seed,
+    )
+    kinds = TableSchema.kinds(learned, options)
+    notes, hints = told
+    hints = hints | column_hints.of_frame(learned, kinds, but=hints)
+    schema = TableSchema.learn(learned, options, frame_kind=kind, examples=len(parts[0]), kinds=kinds, hints=hints)
+    del learned
+    width = schema.spec.entries
+    held = shard((total, width + len(schema.given_names)), np.dtype(np.float32))
+    for start, piece in _numbered(pieces):
+        encoded = schema.encode(piece)
+        held[start : start + len(piece), :width] = encoded.x
+        if encoded.given is not None:
+            held[start : start + len(piece), width:] = encoded.given
+
+    def encode(raw: np.ndarray, rows: np.ndarray) -> Encoded:
+        both = torch.from_numpy(raw)
+        return Encoded(both[:, :width], both[:, width:] if schema.given_names else None)
+
+    index = _learn_labels(schema, labels, parts[0])
+    train, valid, test = (Streamed(held, part, number, encode, labels=index) for number in range(3))
+    return Dataset(name, source, schema, train, valid, test, options, notes=(*notes, *schema.cautions(options)))
+
+
+def _numbered(pieces: Pieces) -> Iterator[tuple[int, pa.Table]]:
+    """Each piece with the number of its first row."""
+    start = 0
+    for piece in pieces():
+        yield start, piece
+        start += len(piece)
+
+
+def _learn_labels(schema: TableSchema, labels: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    """Name the labels of the training rows in the schema; the index of every row's label."""
+    if labels is None:
+        return None
+    label = Label.learn(labels[rows])
+    schema.label_names = label.names
+    return label.index(labels)
+
+
+def _label_name(frame: pa.Table, options: DataOptions) -> str | None:
+    """The column that stratifies: `label`, else the first condition that is made of categories."""
+    names = frame.column_names
+    if options.label is not None:
+        if options.label not in names:
+            raise SfumatoError(f"label={options.label!r} is not a column; {did_you_mean(options.label, names)}")
+        return options.label
+    for name in options.given:
+        kind = frame.schema.field(name).type if name in names else pa.null()
+        words = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+        if words or pa.types.is_boolean(kind) or options.kinds.get(name) == "categorical":
+            return name
+    return None
+
+
+def _labels(frame: pa.Table, name: str | None) -> np.ndarray | None:
+    """The values of the label: floats as they are, all else as names."""
+    if name is None:
+        return None
+    column = frame[name]
+    if pa.types.is_floating(column.type):
+        return column.to_numpy()
+    # Words are looked at once each, not once a row.
+    coded = column.combine_chunks()
+    coded = coded if pa.types.is_dictionary(coded.type) else coded.dictionary_encode()
+    coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+    words = as_names(np.array([*coded.dictionary.to_pylist(), None], object))
+    return words[coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False).astype(np.int64)]

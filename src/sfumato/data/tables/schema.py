@@ -1,0 +1,456 @@
+"""Tables: rows of named columns, each of its own kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from sfumato.data import columns
+from sfumato.data.columns.base import Column, is_text, plain
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import TRIED, Encoded, Schema, Varied, remember, rows_from_json
+from sfumato.data.io import frames
+from sfumato.data.io.reading import USUAL, Reading
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.spec import DataSpec
+
+LIKELIHOODS = ("auto", "autoregressive", "cells", "gaussian", "mse")
+CHUNK = 1 << 16
+"""Rows encoded at a time, so that what is needed beside the result stays small."""
+
+
+class TableSchema(Schema):
+    """A table's columns.
+
+    Every statistic is of the training part. With likelihood `cells` (what `auto` is) a numeric column is cut into
+    atoms and quantile cells, see `columns.cells.Cells`; with `gaussian` or `mse` it is shifted and scaled. Labels
+    are category indices either way. Conditions are category indices and standardised numbers. Constants and
+    identifiers are not modelled: a constant comes back as it is, whole-number identifiers go on after the largest
+    seen, text becomes a placeholder.
+
+    Attributes:
+        columns: all columns that are not dropped, in the table's order.
+        frame_kind: what the table was: file, pandas, polars or arrow; `decode` gives that back.
+        reading: which words are missing values, and whether text files have a header; of new data too.
+        dropped: columns that were left out of the training.
+        hints: of columns: what a person may want to mend, shown before training.
+
+    >>> rows = pa.table({"species": ["Adelie", "Gentoo", "Adelie"], "year": [2007, 2009, None]})
+    >>> schema = TableSchema.learn(rows, DataOptions(given=("species",)))
+    >>> schema.names, schema.spec.fields
+    (('year',), (Field(kind='cells', size=2, missing=True),))
+    >>> x, given, _ = schema.encode(rows)
+    >>> x[:, 0].tolist(), given[:, 0].tolist()
+    ([0.5, 1.5, nan], [0.0, 1.0, 0.0])
+    >>> schema.decode(x, given).equals(rows)
+    True
+    """
+
+    kind: ClassVar[str] = "table"
+    shows_conditions: ClassVar[bool] = True
+    of_columns: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        spec: DataSpec,
+        *,
+        given_names: Sequence[str] = (),
+        frame_kind: str = "arrow",
+        given_rows: Tensor | None = None,
+        label_names: Sequence[str] = (),
+        reading: Reading = USUAL,
+        hints: Mapping[str, str] | None = None,
+        dropped: Sequence[str] = (),
+    ) -> None:
+        self.columns = tuple(columns)
+        self.spec = spec
+        self.given_names = tuple(given_names)
+        self.frame_kind = frame_kind
+        self.given_rows = given_rows
+        self.label_names = tuple(label_names)
+        self.reading = reading
+        self.hints = dict(hints or {})
+        self.dropped = tuple(dropped)
+        by_name = {column.name: column for column in columns}
+        self._given = [by_name[name] for name in self.given_names]
+        self._x = [column for column in columns if column.field is not None and column.name not in self.given_names]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the entries of x, in order.
+
+        Conditions, constants and identifiers are not among them.
+        """
+        return tuple(column.name for column in self._x)
+
+    @staticmethod
+    def kinds(frame: pa.Table, options: DataOptions) -> dict[str, str]:
+        """The kind of each column that is not dropped: as `options.kinds` says, else inferred.
+
+        Types and the question whether a column is constant or an identifier are looked at in the whole table, so
+        give it whole; numbers are learned from the training part alone.
+
+        Raises:
+            SfumatoError: if an option names a column that is not there, or a column holds no value.
+        """
+        names = frame.column_names
+        asked = {"drop": options.drop, "given": options.given, "kind": tuple(options.kinds)}
+        for option, named in asked.items():
+            for name in named:
+                if name not in names:
+                    raise SfumatoError(f"{option}={name!r} is not a column; {did_you_mean(name, names)}")
+        return {
+            name: options.kinds.get(name) or columns.infer(name, frame[name])
+            for name in names
+            if name not in options.drop
+        }
+
+    @classmethod
+    def learn(
+        cls,
+        frame: pa.Table,
+        options: DataOptions,
+        *,
+        frame_kind: str = "arrow",
+        examples: int | None = None,
+        kinds: Mapping[str, str] | None = None,
+        hints: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Learn the training rows.
+
+        Args:
+            frame: the training rows (or, of very many, a random part of them), as `frames.read` gives them.
+            options: how columns are taken.
+            frame_kind: what the table was, as `frames.read` says.
+            examples: number of training rows; None if `frame` holds all of them.
+            kinds: of columns, from `TableSchema.kinds` on the whole table; None looks at `frame`.
+            hints: of columns, from the whole table.
+
+        Raises:
+            SfumatoError: if an option does not fit the table, a column holds no value, or nothing is left to model.
+        """
+        if options.likelihood not in LIKELIHOODS:
+            raise SfumatoError(
+                f"likelihood={options.likelihood!r} is not one for tables; choose one of {', '.join(LIKELIHOODS)}"
+            )
+        if frame.num_rows < 2:
+            raise SfumatoError(f"{frame.num_rows} rows to learn from; a table needs at least 2 training rows")
+        kinds = cls.kinds(frame, options) if kinds is None else kinds
+        for name in options.given:
+            if kinds[name] in ("constant", "identifier"):
+                raise SfumatoError(
+                    f"given={name!r} is {'an' if kinds[name] == 'identifier' else 'a'} {kinds[name]} and cannot be a "
+                    f"condition; leave it out, or set its kind, as {name}=categorical"
+                )
+        likelihood = "autoregressive" if options.likelihood == "auto" else options.likelihood
+        learned = [
+            columns.learn(
+                name,
+                kind,
+                frame.schema.field(name),
+                frame[name],
+                None if name in options.given or likelihood in ("gaussian", "mse") else options.cells,
+                whole=name in (*options.given, *options.kinds, options.label),
+            )
+            for name, kind in kinds.items()
+        ]
+        fields = {column.name: column.field for column in learned}
+        x = [field for name, field in fields.items() if field is not None and name not in options.given]
+        if not x:
+            raise SfumatoError(
+                "no column is left to model: all are constants, identifiers, conditions or dropped; keep one"
+            )
+        hollow = next((name for name in options.given if fields[name] is None), None)
+        if hollow is not None:
+            raise SfumatoError(f"given={hollow!r} has no value in the training rows and cannot be a condition; drop it")
+        given = [field for name in options.given if (field := fields[name]) is not None]
+        total = frame.num_rows if examples is None else examples
+        spec = DataSpec((len(x),), tuple(x), tuple(given), likelihood, total)
+        schema = cls(
+            learned,
+            spec,
+            given_names=options.given,
+            frame_kind=frame_kind,
+            reading=options.reading,
+            hints={name: hint for name, hint in (hints or {}).items() if name in kinds},
+            dropped=options.drop,
+        )
+        if options.given:
+            schema.given_rows = remember(schema._matrix(frame, schema._given), options.seed)
+        return schema
+
+    def _named(self, source: Any) -> Any:
+        """An array of as many columns as the table has, under their names: what a pipeline hands on of a frame."""
+        if not isinstance(source, np.ndarray) or source.ndim != 2 or source.shape[1] != len(self.columns):
+            return source
+        return {column.name: source[:, place] for place, column in enumerate(self.columns)}
+
+    def read(self, source: Any, *, need_x: bool = True) -> pa.Table:
+        """A path, frame or mapping as an arrow table of this schema's columns, checked.
+
+        Columns are found by their names, wherever they stand. What is no mistake but should be known (other columns,
+        categories never seen in training, numbers beyond the range) is said once, through the logger `sfumato.data`.
+
+        Args:
+            source: path, frame, mapping of names to columns, or an array of all columns in their order.
+            need_x: whether modelled columns must be there; without it only conditions are taken, those there are.
+
+        Raises:
+            SfumatoError: if a column is missing, or holds a value it cannot take.
+        """
+        where = f"{source}: " if isinstance(source, str | Path) else ""
+        table = self.select(source, need_x=need_x)
+        absent = [column.name for column in self._given if column.name not in table.column_names]
+        try:
+            notes = [f"condition {name!r} has no column; it is left out" for name in absent if need_x]
+            notes += self.notes(table)
+        except SfumatoError as error:
+            raise SfumatoError(f"{where}{error}") from None
+        self._tell(notes, where)
+        return table
+
+    def select(self, source: Any, *, need_x: bool = True) -> pa.Table:
+        """This schema's columns of a table, whatever values they hold; see `read`.
+
+        Raises:
+            SfumatoError: if a column is missing, or there are no rows.
+        """
+        where = f"{source}: " if isinstance(source, str | Path) else ""
+        texts = {c.name: pa.string() for c in self.columns if is_text(c.form.type)}
+        names = [column.name for column in self.columns]
+        table, _ = frames.read(self._named(source), types=texts, keep=names, reading=self.reading)
+        wanted = [*self._x, *self._given] if need_x else self._given
+        missing = [column.name for column in self._x if need_x and column.name not in table.column_names]
+        if missing:
+            raise SfumatoError(f"{where}{_missing(missing, table.column_names)}")
+        others = [name for name in table.column_names if name not in (*names, *self.dropped)] if need_x else []
+        here = [c for c in self.columns if c.name in table.column_names and (need_x or c in wanted)]
+        table = table.select([column.name for column in here])
+        if not table.num_rows:
+            raise SfumatoError(f"{where}no rows; give at least one")
+        self._tell((f"column {one!r} is not one this model was trained on; it is passed over" for one in others), where)
+        return table
+
+    def cautions(self, options: DataOptions) -> tuple[str, ...]:
+        """What a person should know of how columns are taken, before training, but for what was asked for."""
+        asked = [name for name, kind in options.kinds.items() if kind == "identifier"]
+        return tuple(filter(None, (column.caution() for column in self.columns if column.name not in asked)))
+
+    def notes(self, raw: pa.Table) -> list[str]:
+        """What is no mistake but should be known before `raw` is encoded.
+
+        Raises:
+            SfumatoError: at a value a column cannot take.
+        """
+        told = [(column, column.notes) for column in self._x]
+        told += [(column, column.condition_notes) for column in self._given]
+        return [note for column, of in told if column.name in raw.column_names for note in of(plain(raw[column.name]))]
+
+    def encode(self, raw: Any) -> Encoded:
+        """Rows as x of shape (N, D) and given of shape (N, G), float32; NaN where missing.
+
+        Args:
+            raw: an arrow table with this schema's columns, or what `read` takes.
+
+        Raises:
+            SfumatoError: at a value a column cannot take.
+        """
+        table = raw if isinstance(raw, pa.Table) else self.read(raw)
+        given = self._matrix(table, self._given) if self._given else None
+        return Encoded(self._matrix(table, self._x), given)
+
+    def encode_given(self, raw: pa.Table) -> Tensor | None:
+        """The conditions of rows alone, (N, G); NaN where a condition's column is not there."""
+        return self._matrix(raw, self._given) if self._given else None
+
+    def _matrix(self, table: pa.Table, chosen: Sequence[Column]) -> Tensor:
+        found = np.full((table.num_rows, len(chosen)), np.nan, np.float32)
+        for place, column in enumerate(chosen):
+            if column.name not in table.column_names:
+                if column in self._given:
+                    continue
+                raise SfumatoError(_missing([column.name], table.column_names))
+            values = column.fit(plain(table[column.name]))
+            for start in range(0, len(values), CHUNK):
+                entries = column.encode(values.slice(start, CHUNK))
+                found[start : start + CHUNK, place] = column.within(entries) if column in self._given else entries
+        return torch.from_numpy(found)
+
+    def decode(self, x: Tensor, given: Tensor | None = None) -> Any:
+        """Rows as the kind of frame the schema was learned on, all columns in their order and types.
+
+        Numbers are brought inside the range seen in training; NaN becomes a missing value, as do conditions if
+        `given` is None.
+        """
+        return frames.give(self.decode_table(x, given), self.frame_kind)
+
+    def decode_table(self, x: Tensor, given: Tensor | None = None) -> pa.Table:
+        """`decode`, as an arrow table."""
+        rows = x.detach().cpu().numpy()
+        conditions = None if given is None else given.detach().cpu().numpy()
+        nothing = np.full(len(rows), np.nan)
+        arrays = []
+        for column in self.columns:
+            if column in self._given:
+                place = self._given.index(column)
+                entries = nothing if conditions is None else conditions[:, place]
+            else:
+                entries = rows[:, self._x.index(column)] if column in self._x else nothing
+            arrays.append(column.form.dress(column.decode(entries)))
+        # Identifiers may have outgrown their type.
+        fields = [c.form.field(c.name).with_type(values.type) for c, values in zip(self.columns, arrays, strict=True)]
+        return pa.table(arrays, schema=pa.schema(fields))
+
+    def decode_beside(self, x: Tensor, given: Tensor | None, raw: pa.Table, source: Any) -> Any:
+        """`decode` with the identifiers and constants of `raw`, and with the index where `source` has one."""
+        made = self.decode_table(x, given)
+        for place, column in enumerate(self.columns):
+            if column.field is None and column.name in raw.column_names:
+                kept = column.form.dress(plain(raw[column.name]))
+                made = made.set_column(place, column.form.field(column.name).with_type(kept.type), kept)
+        found = frames.give(made, self.frame_kind)
+        if self.frame_kind == "pandas" and len(getattr(source, "index", ())) == len(found):
+            found.index = source.index
+        return found
+
+    def write(self, raw: Any, path: str | Path) -> None:
+        """Write rows as .csv, .tsv or .parquet, each also with .gz.
+
+        Raises:
+            SfumatoError: if the ending is another, or the place cannot be written to.
+        """
+        frames.suffix(path)
+        table, _ = frames.read(raw)
+        forms = {column.name: column.form.field(column.name) for column in self.columns}
+        fields = [
+            field.with_metadata(forms[field.name].metadata) if field.name in forms else field for field in table.schema
+        ]
+        frames.write(pa.table(table.columns, schema=pa.schema(fields)), path)
+
+    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
+        """Values of one condition as floats, shape (len(values),); NaN where None.
+
+        Text, as the command line has it, is taken as the number, time or label it spells. Numbers and times beyond
+        the range seen in training are said to be so and taken as the nearest end, as in new data.
+
+        Raises:
+            SfumatoError: if a value is not one the condition can take.
+        """
+        column = self._given[self.given_names.index(name)]
+        asked = column.condition(values)
+        entries = column.within(asked)
+        beyond = list(dict.fromkeys(values[place] for place in np.flatnonzero(np.abs(asked - entries) > 0).tolist()))
+        self._tell([column.beyond_range(len(beyond), beyond[0])] if beyond else ())
+        return torch.from_numpy(entries)
+
+    def classes(self) -> list[Any]:
+        """The values of the first condition, a category, in the order of their indices."""
+        values: list[Any] = self._given[0].decode(np.arange(self.spec.given[0].size, dtype=np.float64)).to_pylist()
+        return values
+
+    def describe(self) -> list[dict[str, str]]:
+        """Rows to show before training: column, kind, modelled, missing, note."""
+        found = []
+        for column in self.columns:
+            modelled, note = column.described()
+            note = self.hints.get(column.name, note)
+            share = f"{column.missing:.1%}" if column.missing else ""
+            if column in self._given:
+                modelled = f"condition, {modelled}"
+            found.append(
+                {"column": column.name, "kind": column.kind, "modelled": modelled, "missing": share, "note": note}
+            )
+        return found
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        """(B,): Σ log of cell widths (numbers), counts (whole numbers) and scales (real fields).
+
+        Atoms and categories have volume 1, entries that are NaN add nothing.
+        """
+        return self._looked_up(x, [column.volumes() for column in self._x])
+
+    def log_reference(self, x: Tensor) -> Tensor:
+        """(B,): Σ log of how dense each value is by itself, but for how far out it lies; see `data.reference`.
+
+        Entries that are NaN add nothing.
+        """
+        return self._looked_up(x, [column.references() for column in self._x])
+
+    def log_marginal(self, x: Tensor) -> Tensor | None:
+        tables = [each for column in self._x if (each := column.frequencies()) is not None]
+        return self._looked_up(x, tables) if len(tables) == len(self._x) else None
+
+    @staticmethod
+    def _looked_up(x: Tensor, tables: Sequence[np.ndarray]) -> Tensor:
+        """(B,): Σ over columns of what their tables have for the cells of x; 0 where NaN."""
+        total = x.new_zeros(len(x))
+        for place, each in enumerate(tables):
+            values = torch.from_numpy(each).to(x)
+            cell = x[:, place].nan_to_num(0.0).long().clamp(0, len(values) - 1)
+            total = total + values[cell].where(~x[:, place].isnan(), 0.0)
+        return total
+
+    def beyond(self, raw: Any) -> np.ndarray:
+        """(N,): Σ over columns of what values cost that no training row had the like of, see `Column.beyond`."""
+        total = np.zeros(len(raw))
+        for column in self._x:
+            seen = max(round(self.spec.examples * (1 - column.missing)), 1)
+            total += column.beyond(plain(raw[column.name]), seen)
+        return total
+
+    def varied(self, raw: pa.Table, rows: Sequence[int]) -> Iterator[Varied]:
+        for column in self._x:
+            values = column.usual(TRIED)
+            changed = raw.take(np.repeat(rows, 1 + len(values)))
+            place = changed.column_names.index(column.name)
+            stood = plain(changed[column.name])
+            own = stood if stood.type == values.type else column.fit(stood).cast(values.type)
+            tried = pa.concat_arrays([pa.nulls(1, values.type), values] * len(rows))
+            both = pc.if_else(pc.or_(pc.is_null(own), pc.is_null(tried)), own, tried)
+            listed = stood.to_pylist()[:: 1 + len(values)]
+            yield Varied(column.name, changed.set_column(place, column.name, both), listed, values.to_pylist())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {
+            **self.shared_entries(),
+            "frame_kind": self.frame_kind,
+            "reading": self.reading.to_dict(),
+            "hints": self.hints,
+            "dropped": list(self.dropped),
+            "columns": [column.to_dict() for column in self.columns],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Back from `to_dict`."""
+        return cls(
+            [columns.load(column) for column in values["columns"]],
+            DataSpec.from_dict(values["spec"]),
+            given_names=values["given_names"],
+            frame_kind=values["frame_kind"],
+            given_rows=rows_from_json(values["given_rows"]),
+            label_names=values["label_names"],
+            reading=Reading.from_dict(values["reading"]),
+            hints=values["hints"],
+            dropped=values["dropped"],
+        )
+
+
+def _missing(missing: Sequence[str], names: Sequence[str]) -> str:
+    """What to say of columns that are not there: what they may be called, or what to do."""
+    close = did_you_mean(missing[0], names)
+    many = len(missing) > 1
+    said = f"columns {', '.join(map(repr, missing[:12]))} are" if many else f"column {missing[0]!r} is"
+    if close.endswith("?"):
+        return f"{said} missing; {close}"
+    cure = "columns of these names, empty where they are" if many else "a column of this name, empty where it is"
+    return f"{said} missing; give {cure} not known"

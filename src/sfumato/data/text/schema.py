@@ -1,0 +1,260 @@
+"""Sequences of symbols: the vocabulary of the training part, an end where lengths differ, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from sfumato.data.core.labels import LABEL, Label, condition, conditioned, examples
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import Encoded, Schema, remember, rows_from_json
+from sfumato.data.io import arrays, frames
+from sfumato.data.text import lines
+from sfumato.data.text.lines import Lines
+from sfumato.errors import SfumatoError
+from sfumato.spec import DataSpec, Field
+
+LOST = "\N{REPLACEMENT CHARACTER}"
+"""What stands in text for a character that is missing."""
+
+
+class SymbolSchema(Schema):
+    """x = the index of each symbol, shape (N, T, 1), NaN where it is missing or was never seen in training.
+
+    Where sequences are of different lengths, and always for text, the last index means the end: it stands behind the
+    last symbol and in all places after that, and T is one more than the longest sequence. What comes back is cut there.
+
+    >>> schema = SymbolSchema.learn(Lines(np.array(["aba", "b"], object)), DataOptions(), longest=3)
+    >>> schema.symbols, schema.spec.shape, schema.encode(np.array(["b"], object)).x[0, :, 0]
+    (('a', 'b'), (4, 1), tensor([1., 2., 2., 2.]))
+    >>> schema.decode(torch.tensor([[[0.0], [0.0], [1.0], [2.0]]]))
+    array(['aab'], dtype=object)
+    """
+
+    kind: ClassVar[str] = "symbols"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        symbols: Sequence[Any],
+        label: Label | None = None,
+        given_rows: Tensor | None = None,
+    ) -> None:
+        self.spec = spec
+        self.symbols = tuple(symbols)
+        self.label = label
+        self.given_names = (LABEL,) if spec.given else ()
+        self.given_rows = given_rows
+        self.label_names = label.names if label else ()
+
+    @classmethod
+    def learn(cls, raw: Lines, options: DataOptions, *, longest: int) -> SymbolSchema:
+        """From the sequences of the training part.
+
+        Args:
+            raw: those sequences.
+            options: likelihood, given, seed.
+            longest: symbols of the longest sequence that is to fit, in any part.
+
+        Raises:
+            SfumatoError: if there is no symbol, or a likelihood or condition does not fit.
+        """
+        if options.likelihood not in ("auto", "categorical"):
+            raise SfumatoError(f"likelihood={options.likelihood} is not for symbols; leave it out, or say categorical")
+        symbols: list[Any]
+        if _is_text(raw.x):
+            symbols, ends, missing = sorted(set().union(*raw.x)), True, False
+        else:
+            symbols = np.unique(raw.x[~np.isnan(raw.x)]).astype(np.int64).tolist()
+            behind = _behind(raw.x)
+            ends, missing = bool(behind.any()), bool((np.isnan(raw.x) & ~behind).any())
+        if not symbols:
+            raise SfumatoError(f"{raw.name}: has no symbol in the training part; give sequences that are not empty")
+        label = None if raw.labels is None else Label.learn(raw.labels)
+        given = conditioned(options, label, raw.name)
+        field = Field("category", len(symbols) + ends, missing=missing)
+        fields = (label.field,) if given and label else ()
+        spec = DataSpec((max(longest, 1) + ends, 1), (field,), fields, "categorical", len(raw), ends)
+        schema = cls(spec, symbols=symbols, label=label)
+        if given and label and raw.labels is not None:
+            schema.given_rows = remember(label.encode(raw.labels)[:, None], options.seed)
+        return schema
+
+    @property
+    def is_text(self) -> bool:
+        """Whether symbols are characters; otherwise they are whole numbers."""
+        return isinstance(self.symbols[0], str)
+
+    @property
+    def longest(self) -> int:
+        """Symbols in the longest sequence there can be."""
+        return self.spec.shape[0] - self.spec.ends
+
+    @property
+    def spoken(self) -> str:
+        """Lines of text, or a table of numbers."""
+        return ".txt" if self.is_text else super().spoken
+
+    def encode(self, raw: Any) -> Encoded:
+        x, labels = raw if isinstance(raw, tuple) else (raw, None)
+        # No sequence is longer than this, but rows may be padded further.
+        index, past = (all_of[:, : self.spec.shape[0]] for all_of in (self._index(x), self._past(x)))
+        if self.spec.ends:
+            end = len(self.symbols)
+            padded = np.full((len(x), self.spec.shape[0]), float(end))
+            padded[:, : index.shape[1]] = np.where(past, end, index)
+            index = padded
+        values = torch.from_numpy(index.astype(np.float32)).unsqueeze(2)
+        return Encoded(values, condition(self.label, labels, len(x)) if self.given_names else None)
+
+    def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
+        index = x.detach().cpu().double().numpy()[:, :, 0]
+        ended = (index == len(self.symbols)).cumsum(1) > 0
+        missing = np.isnan(index) | ended
+        place = np.where(missing, 0, index).astype(np.int64)
+        if not self.is_text:
+            values = np.array(self.symbols)[place]
+            if self.spec.ends or missing.any():
+                values = np.where(missing, np.nan, values)
+            return values[:, : self.longest]
+        characters = np.where(np.isnan(index), LOST, np.array(self.symbols, object)[place])
+        made = np.empty(len(index), object)
+        made[:] = ["".join(row[~over]) for row, over in zip(characters, ended, strict=True)]
+        return made
+
+    def read(self, source: Any, *, need_x: bool = True) -> Any:
+        found = lines.load(source)
+        if _is_text(found.x) is not self.is_text:
+            wanted = "text: give lines of text" if self.is_text else "whole numbers: give an array of them"
+            raise SfumatoError(f"{found.name}: this model was trained on {wanted}")
+        length = longest(found)
+        if length > self.longest:
+            raise SfumatoError(
+                f"{found.name}: has sequences of {length} symbols; this model was trained on at most {self.longest}"
+            )
+        self._tell_unknown(found)
+        return examples(found.x, found.labels, self.label) if self.given_names else found.x
+
+    def write(self, raw: Any, path: str | Path) -> None:
+        if not self.is_text:
+            arrays.write(raw, path)
+        elif lines.is_text(path):
+            lines.write(raw, path)
+        else:
+            frames.write(pa.table({lines.TEXT_COLUMN: pa.array(list(raw), pa.string())}), path)
+
+    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
+        return self._encode_label(values)
+
+    def describe(self) -> list[dict[str, str]]:
+        what = "characters" if self.is_text else "symbols"
+        shown = ("" if self.is_text else " ").join(map(str, self.symbols[:60]))
+        return [
+            {
+                "column": "text" if self.is_text else "sequence",
+                "kind": f"{'up to ' if self.spec.ends else ''}{self.longest} {what}",
+                "modelled": f"each given those before, {self.spec.likelihood}",
+                "missing": "some" if self.spec.fields[0].missing else "",
+                "note": f"{len(self.symbols)} {what}: {shown}{'…' if len(self.symbols) > 60 else ''}",
+            }
+        ]
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        return torch.zeros(len(x), dtype=x.dtype, device=x.device)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.shared_entries(),
+            "label": None if self.label is None else self.label.to_dict(),
+            "symbols": list(self.symbols),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(
+            DataSpec.from_dict(values["spec"]),
+            symbols=values["symbols"],
+            label=None if values["label"] is None else Label.from_dict(values["label"]),
+            given_rows=rows_from_json(values["given_rows"]),
+        )
+
+    def _index(self, x: np.ndarray) -> np.ndarray:
+        """Index of each symbol, (N, T), NaN where it is missing, not known, or beyond the end."""
+        if _is_text(x):
+            codes, known = _codes(x), np.array([ord(one) for one in self.symbols])
+        else:
+            codes, known = x, np.array(self.symbols, float)
+        place = np.searchsorted(known, codes).clip(max=len(known) - 1)
+        return np.where(known[place] == codes, place, np.nan)
+
+    def _past(self, x: np.ndarray) -> np.ndarray:
+        """Which places of (N, T) are beyond the end."""
+        return np.arange(longest(Lines(x))) >= _lengths(x)[:, None] if _is_text(x) else _behind(x)
+
+    def _tell_unknown(self, found: Lines) -> None:
+        x = found.x
+        given = ~self._past(x) if _is_text(x) else ~np.isnan(x)
+        new = np.isnan(self._index(x)) & given
+        if new.any():
+            row, place = np.argwhere(new)[0]
+            count = int(new.any(1).sum())
+            rows = "1 sequence has" if count == 1 else f"{count} sequences have"
+            shown = x[row][place] if _is_text(x) else int(x[row, place])
+            self._tell([f"{rows} a symbol never seen in training, as {shown!r}; taken as missing"])
+
+
+def longest(found: Lines) -> int:
+    """Symbols of the longest sequence."""
+    return int(_lengths(found.x).max(initial=0))
+
+
+def check_length(found: Lines, options: DataOptions) -> int:
+    """`longest`, if it is within what the options allow.
+
+    Raises:
+        SfumatoError: if it is not.
+    """
+    length = longest(found)
+    if length > options.longest:
+        row = int(np.argmax(_lengths(found.x))) + 1
+        where = f"line {row}" if _is_text(found.x) else f"row {row}"
+        raise SfumatoError(
+            f"{found.name}: {where} has {length} symbols, and every sequence takes the room of the longest; "
+            f"allow it (--longest {length}), or cut what is over {options.longest}"
+        )
+    return length
+
+
+def _is_text(x: np.ndarray) -> bool:
+    return x.dtype.kind == "O"
+
+
+def _lengths(x: np.ndarray) -> np.ndarray:
+    """Symbols in each sequence, (N,)."""
+    if _is_text(x):
+        return np.fromiter(map(len, x), np.int64, len(x))
+    found: np.ndarray = (~_behind(x)).sum(1)
+    return found
+
+
+def _behind(x: np.ndarray) -> np.ndarray:
+    """(N, T): whether a place is beyond the last symbol of its row of numbers."""
+    found: np.ndarray = np.flip(np.cumsum(np.flip(~np.isnan(x), 1), 1), 1) == 0
+    return found
+
+
+def _codes(x: np.ndarray) -> np.ndarray:
+    """Code points of strings, (N, T) with T the longest; −1 beyond the end."""
+    lengths = _lengths(x)
+    width = int(lengths.max(initial=0))
+    if not width:
+        return np.zeros((len(x), 0), np.int64)
+    codes = np.array(list(x), f"<U{width}").view(np.uint32).reshape(len(x), width).astype(np.int64)
+    return np.where(np.arange(width) < lengths[:, None], codes, -1)

@@ -1,0 +1,355 @@
+"""What the doctor looks at: a model, its data, its training and what it was told; measured once, on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import norm as normal
+from scipy.stats import t as student
+from torch import Tensor
+
+from sfumato import models
+from sfumato.batch import Batch
+from sfumato.data.core.batches import Batches
+from sfumato.data.core.options import DataOptions
+from sfumato.diagnostics.vectors import Ground, Met, Structure, Vectors, beside, explained, structure
+from sfumato.evaluation.metrics.columns import Aligned
+from sfumato.evaluation.representation.measures import ACTIVE
+from sfumato.evaluation.samples.sample_sets import Drawn
+from sfumato.evaluation.settings import How
+from sfumato.evaluation.subject import CHUNK, Subject, array, rows, some
+from sfumato.generators import redirected, seeded
+from sfumato.models._protocols import Classifies, Forecasts
+from sfumato.spec import DataSpec
+from sfumato.training.settings import Settings
+
+QUICK, THOROUGH = 400, 2000
+"""Examples that are looked at, at the end of a training and when asked."""
+ROWS_QUICK, ROWS = 2000, 4000
+"""Samples of tables, beside as many real rows: a class of one in 200 is expected ten times."""
+COLUMNS_QUICK, COLUMNS = 30, 60
+"""Columns of which all pairs are looked at, at most."""
+SURE = 3.0
+"""Standard errors that are no chance any more."""
+LINE_UP = 10
+DRAWS = 4
+
+
+@dataclass
+class Case:
+    """A run on the couch.
+
+    Arguments:
+        subject: the model with its data.
+        lines: of `metrics.jsonl`.
+        told: the tables of `config.toml`.
+        stop: why training ended, as in `History`; empty if unknown.
+        skipped: steps that were not applied.
+        quick: look at fewer examples.
+    """
+
+    subject: Subject
+    lines: Sequence[Mapping[str, Any]]
+    told: Mapping[str, Any]
+    stop: str = ""
+    skipped: int = 0
+    quick: bool = False
+
+    @property
+    def model(self) -> Any:
+        """The model."""
+        return self.subject.model
+
+    @property
+    def spec(self) -> DataSpec:
+        """Of the data."""
+        return self.subject.schema.spec
+
+    @property
+    def most(self) -> int:
+        """Examples that are looked at."""
+        return QUICK if self.quick else THOROUGH
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return str(self.told["model"]["name"])
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """Every option of this model, of the data and of the training by name, as it was told or by default."""
+        found = {one.name: one.default for part in (DataOptions, Settings) for one in fields(part)}
+        found |= {option.name: option.default for option in models.options(self.name)}
+        found |= models.chosen_by_data(self.name, self.spec, found | self.told.get("model", {}))
+        for table in ("data", "model", "training"):
+            found |= {name: value for name, value in self.told.get(table, {}).items() if name in found}
+        return found
+
+    def first(self, *cures: Mapping[str, Any]) -> dict[str, Any]:
+        """The first of `cures` whose options are all there for this model and that changes something."""
+        for cure in cures:
+            if cure and all(name in self.options for name in cure):
+                changed = {name: value for name, value in cure.items() if self.options[name] != value}
+                if changed:
+                    return changed
+        return {}
+
+    @property
+    def smaller(self) -> dict[str, Any]:
+        """The cure of a net that learns by heart."""
+        return {"width": max((self.options.get("width") or 128) // 4, 16), "depth": 1}
+
+    @property
+    def freed(self) -> list[dict[str, Any]]:
+        """Cures of codes that say what conditions do: the prior that no condition moves; costlier codes; fewer."""
+        beta, latents = self.options.get("beta", 1.0), self.options.get("latent_dim") or 0
+        standard = {"prior": "standard"}
+        return [
+            standard | models.chosen_by_data(self.name, self.spec, standard) if beta <= 1 else {},
+            {"beta": 2 * max(beta, 1.0)} if "prior" in self.options else {},
+            {"latent_dim": latents // 2} if latents > 3 else {},
+        ]
+
+    # The examples.
+
+    @cached_property
+    def held_out(self) -> Batch:
+        """Examples that were not learned from, where there are any."""
+        return self._labelled(rows(self.subject.batch, slice(0, self.most)))
+
+    @cached_property
+    def trained_on(self) -> Batch:
+        """As many of the training part, at most."""
+        return self._take(self.subject.data.train, self.most)
+
+    @cached_property
+    def pool(self) -> Batch:
+        """Examples of both kinds, in no order."""
+        joined = self.held_out
+        if self.subject.part != "training part" and len(joined) < self.most:
+            joined = _joined(joined, rows(self.trained_on, slice(0, self.most - len(joined))))
+        return rows(joined, self._random().permutation(len(joined)))
+
+    def _take(self, part: Batches, most: int) -> Batch:
+        taken = part.take(some(len(part), most, self.subject.seed)).to(self.subject.batch.x.device)
+        return self._labelled(taken)
+
+    @torch.no_grad()
+    def _labelled(self, batch: Batch) -> Batch:
+        """With classes guessed where they are missing, by a model that needs them."""
+        return self.model.labelled(batch) if isinstance(self.model, Classifies) else batch
+
+    def _random(self) -> np.random.Generator:
+        return np.random.default_rng(self.subject.seed)
+
+    # The code.
+
+    @cached_property
+    def active(self) -> int | None:
+        """Latents whose mean varies (Burda et al. 2016); None where codes are discrete or have no prior to compare."""
+        if self.subject.space is None:
+            return None
+        shifts = replace(self.subject, batch=self.pool).shifts()
+        return int((shifts.var(0) > ACTIVE).sum())
+
+    @cached_property
+    def parts(self) -> np.ndarray:
+        """Distortion and rate of each held-out example, (N, 2), in nats."""
+        return self.bound_parts(self.held_out)
+
+    @property
+    def rate(self) -> float:
+        """Mean rate of held-out examples."""
+        return max(float(self.parts[:, 1].mean()), 0.0)
+
+    def bound_parts(self, batch: Batch) -> np.ndarray:
+        """Distortion and rate of each example, (N, 2)."""
+        subject = replace(self.subject, batch=batch)
+        parts = subject.chunked(lambda one: torch.stack(self.model.log_weight_parts(one, DRAWS), 1))
+        return -array(parts.reshape(*parts.shape[:3], -1).sum(3)).mean(2, dtype=np.float64)
+
+    @cached_property
+    def line_up(self) -> tuple[float, float]:
+        """How often the decoder's likelihood picks an example's own code among those of ten, and the standard error.
+
+        For each example, log p(x | z) at a draw of its own code and at those of nine others; ties are shared.
+        """
+        batch = self.pool
+        count = min(LINE_UP, len(batch))
+        z = replace(self.subject, batch=batch).chunked(lambda one: self.model.encode(one).sample())
+        x, mask = self._decoded_part(batch)
+        each = []
+        for shift in range(count):
+            other = z.roll(shift, 0)
+            pieces = []
+            for at in range(0, len(batch), CHUNK):
+                part = slice(at, at + CHUNK)
+                given = None if batch.given is None else batch.given[part]
+                p = self.model.decode(other[part], given)
+                pieces.append(p.log_prob(x[part], None if mask is None else mask[part]))
+            each.append(torch.cat(pieces))
+        told = torch.stack(each, 1).double()
+        best = told == told.amax(1, keepdim=True)
+        found = array(best[:, 0] / best.sum(1))
+        return float(found.mean()), float(np.sqrt(1 / count * (1 - 1 / count) / len(found)))
+
+    @property
+    def guess(self) -> float:
+        """What guessing would give in the line-up."""
+        return 1 / min(LINE_UP, len(self.pool))
+
+    @property
+    def read(self) -> bool:
+        """Whether the decoder tells the right code from others, by more than chance would."""
+        picked, error = self.line_up
+        return picked > self.guess + SURE * error
+
+    def _decoded_part(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The part of x that one code is of: all of it, or where the model goes from step to step the last seen."""
+        if not isinstance(self.model, Forecasts):
+            return batch.x, batch.mask
+        seen = torch.ones(batch.x.shape[:2], device=batch.x.device) if batch.mask is None else batch.mask.any(2)
+        last = (torch.arange(1, seen.shape[1] + 1, device=seen.device) * seen).amax(1).long().clamp(min=1) - 1
+        index = torch.arange(len(last), device=last.device)
+        mask = None if batch.mask is None else batch.mask[index, last][:, None]
+        return batch.x[index, last][:, None], mask
+
+    # What hangs together in the data, and in what the model makes of them.
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """How examples become vectors."""
+        return Vectors(self.spec, self.pool.x, self.pool.mask)
+
+    @cached_property
+    def structure(self) -> Structure:
+        """What hangs together in the data beyond what the conditions say already."""
+        vectors = beside(self.vectors.of(self.pool.x, self.pool.mask), self.pool.given, self.spec.given)
+        return structure(vectors, self.vectors.owner, self.subject.seed)
+
+    @cached_property
+    def told_by_reconstructions(self) -> float:
+        """The share of the variance of the data that their reconstructions tell."""
+        made = replace(self.subject, batch=self.pool).chunked(lambda one: self.model.reconstruct(one))
+        kept = ~self.vectors.square
+        real, again = self.vectors.of(self.pool.x, self.pool.mask), self.vectors.of(made, self.pool.mask)
+        return max(explained(real[:, kept], again[:, kept], self.vectors.category[kept]), 0.0)
+
+    # What is made.
+
+    @property
+    def noisy(self) -> bool:
+        """Whether x is drawn where examples are compared: not where noise only hides what was meant."""
+        return not self.spec.is_picture and (not self.spec.is_sequence or self.spec.is_symbols)
+
+    @cached_property
+    def halves(self) -> tuple[Batch, Batch]:
+        """The pool in two of the same size."""
+        middle = len(self.pool) // 2
+        return rows(self.pool, slice(0, middle)), rows(self.pool, slice(middle, 2 * middle))
+
+    @cached_property
+    def samples(self) -> Tensor:
+        """New examples, one for each of the second half, under its conditions."""
+        other = self.halves[1]
+        return self.subject.draw(other.given, len(other), noise=self.noisy)
+
+    @cached_property
+    def again(self) -> Tensor:
+        """The second half, encoded and decoded with a drawn code."""
+
+        def one(batch: Batch) -> Tensor:
+            model = self.model
+            if isinstance(model, Forecasts):
+                return self.subject.model.reconstruct(batch, noise=self.noisy)
+            p = model.decode(model.encode(batch).sample(), batch.given)
+            return p.sample() if self.noisy else p.point()
+
+        return replace(self.subject, batch=self.halves[1]).chunked(one)
+
+    @cached_property
+    def met(self) -> dict[str, Met]:
+        """What share of real examples is reached by as many others: real, reconstructions, samples."""
+        first, second = self.halves
+        ground = Ground(self.vectors.of(first.x, first.mask))
+        return {
+            "real": ground.met(self.vectors.of(second.x, second.mask)),
+            "reconstructions": ground.met(self.vectors.of(self.again)),
+            "samples": ground.met(self.vectors.of(self.samples)),
+        }
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """Real rows and samples side by side, as the measures of samples have them."""
+        return Drawn.of(self.subject, How(samples=ROWS_QUICK if self.quick else ROWS, seed=self.subject.seed))
+
+    @cached_property
+    def columns(self) -> list[Aligned]:
+        """The columns of tables and vectors, of (train, test, samples); of very many some, chosen by the seed."""
+        found = self.drawn.columns
+        most = COLUMNS_QUICK if self.quick else COLUMNS
+        return (
+            found if len(found) <= most else [found[at] for at in sorted(self._random().permutation(len(found))[:most])]
+        )
+
+    # The course.
+
+    @cached_property
+    def learned(self) -> tuple[float, float]:
+        """By how much training lowered what early stopping watches, on held-out examples, and its standard error."""
+        return self._gain(self.held_out)
+
+    @cached_property
+    def learned_by_heart(self) -> bool:
+        """Whether training lowered it on the examples that were learned from."""
+        gain, error = self._gain(self.trained_on)
+        return gain > SURE * error
+
+    def _gain(self, batch: Batch) -> tuple[float, float]:
+        device = batch.x.device
+        options = {name: value for name, value in self.told["model"].items() if name != "name"}
+        with seeded(device, self.subject.seed), redirected():
+            before = models.build(self.name, self.spec, **options).to(device).eval()
+        subject = replace(self.subject, batch=batch)
+        gains = array(subject.chunked(lambda one: before.monitor(one) - self.model.monitor(one)).double())
+        return float(gains.mean()), spread(gains) / float(np.sqrt(len(gains)))
+
+    def course(self, split: str = "valid", *, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and totals of the validations, or of the training where nothing was validated.
+
+        Args:
+            split: "train" for those of the training.
+            whole: also of those before all warm-ups had run their course.
+        """
+        split = split if any(line["split"] == split for line in self.lines) else "train"
+        kept = [line for line in self.lines if line["split"] == split and (whole or self.model.settled(line["step"]))]
+        return np.array([line["step"] for line in kept], float), np.array([line["total"] for line in kept], float)
+
+
+def spread(values: np.ndarray) -> float:
+    """The standard deviation of what values come from, so wide that few of them make nobody sure of anything.
+
+    It is that of the values times t₀.₉₉(N − 1)/z₀.₉₉, the quantiles of Student's and of the normal distribution; a
+    single value may be wrong by all of it.
+
+    >>> round(spread(np.array([0.0, 1.0])), 1), spread(np.array([-3.0])), round(spread(np.tile([-1.0, 1.0], 500)), 2)
+    (9.7, 3.0, 1.0)
+    """
+    count = len(values)
+    if count < 2:
+        return float(np.abs(values).sum())
+    return float(values.std(ddof=1) * student.ppf(0.99, count - 1) / normal.ppf(0.99))
+
+
+def _joined(one: Batch, two: Batch) -> Batch:
+    pairs = ((one.given, two.given), (one.time, two.time))
+    given, time = (None if a is None or b is None else torch.cat([a, b]) for a, b in pairs)
+    mask = None
+    if one.mask is not None or two.mask is not None:
+        mask = torch.cat([torch.ones_like(b.x, dtype=torch.bool) if b.mask is None else b.mask for b in (one, two)])
+    return Batch(torch.cat([one.x, two.x]), given, mask, time)

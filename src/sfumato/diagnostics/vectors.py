@@ -1,0 +1,195 @@
+"""Examples as vectors of numbers, of whatever kind they are, and how such vectors lie together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sfumato.evaluation.metrics.set_distances import neighbourhoods
+from sfumato.spec import DataSpec, Field
+
+POOLED = 1024
+"""Pictures of more values than this are looked at in less detail."""
+ROUNDS = 10
+"""Shuffles of the data that say what chance alone would show."""
+DIRECTIONS = 32
+
+
+class Vectors:
+    """Examples to vectors (N, F), by what was seen of some real ones.
+
+    Pixels are intensities. Of any other number there is its standardised value and the square of that, so that circles
+    show too; categories are one number each. Missing values are the mean.
+
+    Arguments:
+        spec: of the data.
+        x, mask: the real examples, as in a `Batch`.
+
+    Attributes:
+        owner: which entry of an example each of the F numbers is of, (F,).
+        category: whether it is of a category, (F,); square: whether it is the square of another.
+    """
+
+    def __init__(self, spec: DataSpec, x: Tensor, mask: Tensor | None) -> None:
+        self.spec = spec
+        self.owner, self.category, self.square = np.empty(0, int), np.empty(0, bool), np.empty(0, bool)
+        values = self._raw(x, mask)
+        filled = np.where(np.isnan(values).all(0), 0.0, values)
+        self._mean = np.nanmean(filled, 0)
+        spread = np.nanstd(values - self._mean, 0) if len(values) else np.ones(values.shape[1])
+        spread = np.full_like(spread, spread.mean()) if spec.is_picture else spread
+        varies = np.nanmax(filled, 0, initial=-np.inf) > np.nanmin(filled, 0, initial=np.inf)
+        varies = varies | (spec.is_picture & (spread > 0))
+        self._factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
+        for category, size in self._categories():
+            self._factor[self.owner == category] *= size**-0.5
+
+    def of(self, x: Tensor, mask: Tensor | None = None) -> np.ndarray:
+        """Examples in the units of the spec as vectors, (N, F)."""
+        scaled = (self._raw(x, mask) - self._mean) * self._factor
+        # One value far out must not be all there is to see.
+        return np.nan_to_num(scaled).clip(-10, 10)
+
+    def _raw(self, x: Tensor, mask: Tensor | None) -> np.ndarray:
+        x = x.detach().cpu().double()
+        if self.spec.fields[0].kind == "level":
+            if self.spec.is_picture and self.spec.entries > POOLED:
+                x = F.avg_pool2d(x, max(2, round((self.spec.entries / POOLED) ** 0.5)))
+            flat = x.flatten(1)
+            self.owner = np.arange(flat.shape[1])
+            self.category = self.square = np.zeros(flat.shape[1], bool)
+            return flat.numpy()
+        if mask is not None:
+            x = x.masked_fill(~mask.cpu(), torch.nan)
+        parts, owner, category, square = [], [], [], []
+        for place, (field, column) in enumerate(zip(self.spec.columns, x.flatten(1).unbind(1), strict=True)):
+            if field.kind == "category":
+                levels = torch.arange(field.size)
+                part = torch.where(column[:, None].isnan(), torch.nan, (column[:, None] == levels).double())
+            else:
+                centred = (column - 0.5 * field.size) / field.size if field.kind == "cells" else column
+                part = torch.stack([centred, centred.square()], 1)
+            parts.append(part)
+            owner += [place] * part.shape[1]
+            named = field.kind == "category"
+            category += [named] * part.shape[1]
+            square += [not named and bool(at) for at in range(part.shape[1])]
+        self.owner, self.category, self.square = np.array(owner), np.array(category), np.array(square)
+        return torch.cat(parts, 1).numpy()
+
+    def _categories(self) -> list[tuple[int, int]]:
+        return [(place, field.size) for place, field in enumerate(self.spec.columns) if field.kind == "category"]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What hangs together in vectors, by parallel analysis (Horn 1965).
+
+    Attributes:
+        found: eigenvalues of the covariance over their sum, (K,), descending.
+        chance: the largest that shuffling each entry among the examples gave, (K,).
+    """
+
+    found: np.ndarray
+    chance: np.ndarray
+
+    @property
+    def directions(self) -> int:
+        """How many leading directions hold more variance than chance gives."""
+        above = self.found > self.chance
+        return int(above.argmin()) if not above.all() else len(above)
+
+    def beyond_chance(self, directions: int) -> float:
+        """The share of the variance that so many directions hold, less what chance gives them."""
+        count = min(directions, self.directions)
+        return float((self.found - self.chance)[:count].sum())
+
+
+def beside(vectors: np.ndarray, given: Tensor | None, fields: Sequence[Field]) -> np.ndarray:
+    """What is left of vectors (N, F) once the conditions (N, G) have told their part: residuals of least squares.
+
+    Of a category there is one column for each value, and one for missing; of a number itself, its square, and a flag.
+    """
+    if given is None:
+        return vectors
+    columns = [np.ones((len(vectors), 1))]
+    for field, column in zip(fields, given.detach().cpu().double().unbind(1), strict=True):
+        missing = column.isnan()
+        known = column.nan_to_num(0.0)
+        if field.kind == "category":
+            told = (known[:, None] == torch.arange(field.size)) & ~missing[:, None]
+            columns.append(torch.cat([told, missing[:, None]], 1).double().numpy())
+        else:
+            columns.append(torch.stack([known, known.square(), missing.double()], 1).numpy())
+    design = np.concatenate(columns, 1)
+    left: np.ndarray = vectors - design @ np.linalg.lstsq(design, vectors, rcond=None)[0]
+    return left
+
+
+def structure(vectors: np.ndarray, owner: np.ndarray, seed: int) -> Structure:
+    """The structure of vectors (N, F), of which `owner` says what is shuffled together."""
+    random = np.random.default_rng(seed)
+    chance = []
+    for _ in range(ROUNDS):
+        order = random.random((len(vectors), owner.max() + 1)).argsort(0)
+        chance.append(_spectrum(np.take_along_axis(vectors, order[:, owner], 0)))
+    return Structure(_spectrum(vectors), np.max(chance, 0))
+
+
+def _spectrum(vectors: np.ndarray) -> np.ndarray:
+    centred = vectors - vectors.mean(0)
+    gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
+    values = np.linalg.eigvalsh(gram)[::-1].clip(0)
+    return values / max(values.sum(), 1e-12)
+
+
+def explained(vectors: np.ndarray, again: np.ndarray, category: np.ndarray) -> float:
+    """The share of the variance of vectors (N, F) that reconstructions `again` account for.
+
+    Of numbers, 1 − mean squared error / variance, so that what is drawn to the mean tells little; of categories, which
+    are shown by their mode, the squared correlation.
+    """
+    one, two = vectors - vectors.mean(0), again - again.mean(0)
+    variance, spread = (one**2).mean(0), (two**2).mean(0)
+    product = variance * spread
+    shared = np.divide((one * two).mean(0) ** 2, product, out=np.zeros_like(product), where=product > 1e-12)
+    error = ((vectors - again) ** 2).mean(0)
+    left = 1 - np.divide(error, variance, out=np.ones_like(error), where=variance > 1e-12)
+    return float((np.where(category, shared, left) * variance).sum() / max(variance.sum(), 1e-12))
+
+
+class Met(NamedTuple):
+    """What share of real examples others reach, by the neighbourhoods of either.
+
+    See `sfumato.evaluation.metrics.set_distances`.
+
+    Attributes:
+        coverage: that have one of the others near. Low where those are scattered too wide, or are too few kinds.
+        recall: that are near to one of the others. Low where those are blurred, or are too few kinds.
+    """
+
+    coverage: float
+    recall: float
+
+
+class Ground:
+    """Real vectors (N, F) that others are laid beside, all in the main directions of the real ones."""
+
+    def __init__(self, real: np.ndarray) -> None:
+        self._mean = real.mean(0)
+        self._axes = np.linalg.svd(real - self._mean, full_matrices=False)[2][:DIRECTIONS].T
+        self._real = self._seen(real)
+
+    def met(self, vectors: np.ndarray) -> Met:
+        """How far `vectors` reach the real ones."""
+        _, recall, _, coverage = neighbourhoods(self._real, self._seen(vectors), error=False)[0]
+        return Met(float(coverage), float(recall))
+
+    def _seen(self, vectors: np.ndarray) -> np.ndarray:
+        return np.asarray((vectors - self._mean) @ self._axes)

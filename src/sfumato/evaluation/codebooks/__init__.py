@@ -1,0 +1,1 @@
+"""How discrete codes use their codebooks."""

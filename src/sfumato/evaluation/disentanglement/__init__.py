@@ -1,0 +1,1 @@
+"""Whether each latent means one thing."""

@@ -1,0 +1,230 @@
+"""Whether each latent means one thing: the scores of the literature, against factors of variation that are known."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from sfumato.errors import SfumatoError
+from sfumato.evaluation.disentanglement import scores
+from sfumato.evaluation.disentanglement.factors import Factor, known
+from sfumato.evaluation.disentanglement.intervention_scores import beta_vae_score, factor_vae_score, moves
+from sfumato.evaluation.measure import Measure
+from sfumato.evaluation.settings import How
+from sfumato.evaluation.subject import Subject, array, held_out
+
+HALVES = 5
+"""Random halves of the examples that standard errors are taken from."""
+FEWEST = 50
+"""Examples below which nothing is scored."""
+
+
+class Score(NamedTuple):
+    """One score: its value, NaN where too few examples share a value, and what it is made of by latent or factor."""
+
+    value: float
+    parts: dict[str, float]
+
+
+def measures(subject: Subject, how: How) -> list[Measure]:
+    """BetaVAE, FactorVAE, MIG, DCI, SAP, modularity, explicitness and IRS of the latents that move.
+
+    None where codes are discrete or no factors are known, which come with generated data or are named by the user. A
+    latent whose mean has a standard deviation below 0.05 is left out of all of them. Codes are means, but draws for the
+    mutual information gap, as its paper has it. The standard error is the standard deviation over five random halves
+    of the examples (the delete-half jackknife of Shao and Wu 1989).
+    """
+    factors, rows = known(factors_of(subject, how))
+    if subject.space is None or not factors or len(rows) < FEWEST:
+        return []
+    points = subject.means()[rows]
+    draws = array(subject.chunked(lambda batch: subject.latent_space.encode(batch).sample()))[rows]
+    asked = ("MIG",) if how.quick else tuple(SCORES)
+    whole = score(points, draws, factors, how.seed, asked)
+    errors = dict.fromkeys(whole) if how.quick else _errors(points, draws, factors, how.seed, tuple(whole))
+    found = []
+    for name, (value, parts) in whole.items():
+        if value != value:
+            continue
+        told = SCORES[name]
+        found.append(
+            Measure(
+                name,
+                value,
+                "",
+                told.meaning,
+                "disentanglement",
+                error=errors[name],
+                reference=None if told.chance is None else told.chance(len(factors)),
+                reference_is="" if told.chance is None else "chance",
+                better="higher",
+                parts=parts,
+            )
+        )
+    return found
+
+
+def factors_of(subject: Subject, how: How) -> dict[str, np.ndarray]:
+    """The factors the data know, and those the user names.
+
+    Raises:
+        SfumatoError: if one of those has not as many values as there are examples.
+    """
+    for name, values in (how.factors or {}).items():
+        if len(values) != len(subject):
+            raise SfumatoError(
+                f"factor {name!r} has {len(values)} values for {len(subject)} examples; give one for each"
+            )
+    return {**_of_the_data(subject), **(how.factors or {})}
+
+
+def _of_the_data(subject: Subject) -> dict[str, np.ndarray]:
+    data, (_, judged) = subject.data, held_out(subject.data)
+    parts = zip((data.train, data.valid, data.test), data.factors, strict=True)
+    factors = next(found for batches, found in parts if batches is judged)
+    return {name: values[subject.index] for name, values in factors.items()}
+
+
+def score(
+    points: np.ndarray,
+    draws: np.ndarray,
+    factors: list[Factor],
+    seed: int = 0,
+    asked: tuple[str, ...] | None = None,
+    latents: np.ndarray | None = None,
+) -> dict[str, Score]:
+    """The scores that so many factors allow, by name, of the latents that move.
+
+    Args:
+        points: E[z | x], (N, L); draws: one draw of q(z | x) each, (N, L).
+        factors: of the same examples.
+        seed: of votes, splits and trees.
+        asked: names of `SCORES`; None for all.
+        latents: which take part; None for those that move.
+    """
+    kept = taking_part(points) if latents is None else latents
+    names = [f"z{latent + 1}" for latent in kept]
+    evidence = _Evidence(points[:, kept], draws[:, kept], factors, names, seed, points.shape[1])
+    chosen = tuple(SCORES) if asked is None else asked
+    return {name: SCORES[name].of(evidence) for name in chosen if len(factors) >= SCORES[name].fewest}
+
+
+def taking_part(points: np.ndarray) -> np.ndarray:
+    """The latents that move; with none, the one that moves most, which shows what chance gives."""
+    kept = moves(points)
+    return kept if len(kept) else points.std(0).argmax(keepdims=True)
+
+
+def _errors(
+    points: np.ndarray, draws: np.ndarray, factors: list[Factor], seed: int, asked: tuple[str, ...]
+) -> dict[str, float | None]:
+    random = np.random.default_rng(seed)
+    found: dict[str, list[float]] = {name: [] for name in asked}
+    latents = taking_part(points)
+    for _ in range(HALVES):
+        rows = np.sort(random.permutation(len(points))[: len(points) // 2])
+        half = [factor.at(rows) for factor in factors]
+        if any(factor.count < 2 for factor in half):
+            return dict.fromkeys(asked)
+        for name, (value, _) in score(points[rows], draws[rows], half, seed, asked, latents).items():
+            found[name].append(value)
+    return {
+        name: float(np.std(values, ddof=1)) if np.isfinite(values).all() else None for name, values in found.items()
+    }
+
+
+class _Evidence:
+    """Codes and factors, and what several scores share."""
+
+    def __init__(
+        self, points: np.ndarray, draws: np.ndarray, factors: list[Factor], names: list[str], seed: int, latents: int
+    ) -> None:
+        self.points, self.draws, self.factors, self.names, self.seed = points, draws, factors, names, seed
+        self.latents = latents
+
+    @functools.cached_property
+    def dci(self) -> scores.DCI:
+        found = scores.dci(self.points, self.factors, latents=self.latents, seed=self.seed)
+        # A code that does not move is no factor's home, whatever chance a forest finds in it.
+        return found if len(moves(self.points)) else found._replace(completeness=0 * found.completeness)
+
+    def by_factor(self, values: np.ndarray) -> Score:
+        told = np.isfinite(values)
+        each = {factor.name: float(value) for factor, value in zip(self.factors, values, strict=True) if value == value}
+        return Score(float(values[told].mean()) if told.any() else float("nan"), each)
+
+    def by_latent(self, values: np.ndarray, weight: np.ndarray | None = None) -> Score:
+        each = {name: float(value) for name, value in zip(self.names, values, strict=True)}
+        total = 0.0 if weight is not None and not weight.sum() else float(np.average(values, weights=weight))
+        return Score(total, each)
+
+
+class _Told(NamedTuple):
+    """How a score is got and what it means.
+
+    Attributes:
+        of: evidence to score; fewest: factors it needs.
+        chance: what a code without meaning gets by the number of factors; None where that is not known.
+    """
+
+    of: Callable[[_Evidence], Score]
+    meaning: str
+    fewest: int = 1
+    chance: Callable[[int], float] | None = lambda count: 0.0
+
+
+SCORES: Mapping[str, _Told] = {
+    "BetaVAE score": _Told(
+        lambda e: Score(beta_vae_score(e.points, e.factors, seed=e.seed), {}),
+        "How often a linear classifier tells, from differences of codes, which factor a set of pairs shares.",
+        2,
+        lambda count: 1 / count,
+    ),
+    "FactorVAE score": _Told(
+        lambda e: Score(factor_vae_score(e.points, e.factors, seed=e.seed), {}),
+        "How often the latent that moves least tells which factor a set of examples shares.",
+        2,
+        lambda count: 1 / count,
+    ),
+    "MIG": _Told(
+        lambda e: e.by_factor(scores.gaps(scores.shared(e.draws, e.factors))),
+        "Mutual information gap: how much more the best latent for a factor says of it than the second best.",
+    ),
+    "DCI disentanglement": _Told(
+        lambda e: e.by_latent(e.dci.disentanglement, e.dci.weight),
+        "Whether each latent is important for one factor alone.",
+        2,
+    ),
+    "DCI completeness": _Told(
+        lambda e: e.by_factor(e.dci.completeness), "Whether one latent alone is important for each factor."
+    ),
+    "DCI informativeness": _Told(
+        lambda e: e.by_factor(e.dci.informativeness), "How well random forests tell the factors from the code."
+    ),
+    "SAP": _Told(
+        lambda e: e.by_factor(scores.sap(e.points, e.factors, seed=e.seed)),
+        "How much better the best latent for a factor tells it, by itself, than the second best.",
+    ),
+    "modularity": _Told(
+        lambda e: e.by_latent(scores.modularity(scores.shared(e.points, e.factors))),
+        "Whether each latent says something of one factor alone; high for latents that say next to nothing too.",
+        2,
+        None,
+    ),
+    "explicitness": _Told(
+        lambda e: e.by_factor(scores.explicitness(e.points, e.factors, seed=e.seed)),
+        "How well a linear classifier tells each value of a factor from the others; ½ is chance.",
+        chance=lambda count: 0.5,
+    ),
+    "IRS": _Told(
+        lambda e: e.by_latent(*scores.irs(e.points, e.factors)),
+        "Interventional robustness: how little a latent moves while its own factor is held and the others change; "
+        "high by chance where a factor's values have few examples each.",
+        2,
+        None,
+    ),
+}
+"""All scores by name, in the order they are told."""

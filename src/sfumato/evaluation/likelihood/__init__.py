@@ -1,0 +1,1 @@
+"""Bounds on log p(x), and how they are estimated."""

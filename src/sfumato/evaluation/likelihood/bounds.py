@@ -1,0 +1,179 @@
+"""Bounds on log p(x), and what they are made of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TypedDict
+
+import numpy as np
+from torch import Tensor
+
+from sfumato.batch import Batch
+from sfumato.distributions import Normal, StandardNormal
+from sfumato.evaluation.likelihood import annealed
+from sfumato.evaluation.likelihood.importance import Weights, cost, weigh
+from sfumato.evaluation.measure import Measure, mean_and_error
+from sfumato.evaluation.settings import How
+from sfumato.evaluation.subject import Subject, array, missing_again, rows, some
+from sfumato.models._latent import LatentModel
+from sfumato.models._protocols import Codebooks
+from sfumato.objectives import rate
+from sfumato.spec import DataSpec
+
+DRAWS = 8
+NATS = "nats per example"
+ANNEALED = 100
+"""Examples that annealing is asked for: it costs a hundred times what importance sampling does."""
+
+
+class Units(TypedDict):
+    """The fields of a `Measure` that say what it is in other units."""
+
+    reference: float | None
+    reference_is: str
+
+
+def measures(subject: Subject, how: How) -> list[Measure]:
+    """Distortion, rate and −ELBO; the importance-weighted NLL; bits per dimension where they are exact; annealing.
+
+        distortion = −E_q(z|x) log p(x|z)     rate = E_q(z|x) log q(z|x)/p(z)     −ELBO = distortion + rate
+        NLL = −log 1/k Σ_i p(x, z_i)/q(z_i|x)                                      (Burda et al. 2016, eq. 8)
+
+    Standard errors are over examples; each has draws of its own, so they hold the noise of the draws too. Where codes
+    are discrete nothing is drawn and all is exact: the −ELBO is a description length. All are in the units of the
+    model; −ELBO and NLL have beside them what they are in the units of the data, which `score_samples` keeps to.
+    """
+    discrete = isinstance(subject.model, Codebooks)
+    draws = DRAWS if how.quick else how.k or cost(subject.model, subject.batch).affordable(len(subject))
+    weights = _settled(weigh(subject.model, subject.batch, draws, seed=how.seed), subject)
+    volume = _volume(subject)
+    found = _parts(weights, subject, discrete, volume)
+    if not how.quick and not discrete:
+        found += _likelihood(weights, subject, volume)
+    if counts_levels(subject.schema.spec):
+        found.append(_bits(weights, subject, drawn=not how.quick and not discrete))
+    if how.annealing and not how.quick and annealed.applies(subject):
+        found += _check(weights, subject, how)
+    return found
+
+
+def counts_levels(spec: DataSpec) -> bool:
+    """Whether the likelihood of a picture is a probability of its levels, so that it can be told in bits of a file."""
+    exact = spec.likelihood in ("categorical", "logistic_mixture")
+    return spec.is_picture and (exact or (spec.likelihood == "bernoulli" and spec.fields[0].size == 2))
+
+
+def _settled(weights: Weights, subject: Subject) -> Weights:
+    """The weights, with the rate in closed form, if it has one, where the draws bring its mean below 0."""
+    model = subject.model
+    own = isinstance(model, LatentModel) and type(model).log_weight_parts is LatentModel.log_weight_parts
+    if weights.rate.mean() >= 0 or not own:
+        return weights
+    found = subject.chunked(lambda batch: _closed(subject, batch))
+    return replace(weights, rate=array(found.double())) if len(found) == len(subject) else weights
+
+
+def _closed(subject: Subject, batch: Batch) -> Tensor:
+    """KL(q(z|x, c) ‖ p(z|c)) of each example, (B,); (0,) where it has no closed form."""
+    q, prior = subject.model.encode(batch), subject.latent_space.prior(len(batch), batch.given)
+    if isinstance(q, Normal) and isinstance(prior, Normal | StandardNormal):
+        return rate(q, prior, q.point()).sum(1).clamp(min=0)
+    return batch.x.new_zeros(0)
+
+
+def _volume(subject: Subject) -> float:
+    """Mean over examples of Σ log scale: nats that a bound is higher by in the units of the data."""
+    found = subject.chunked(lambda batch: subject.schema.log_volume(missing_again(batch)).double().cpu())
+    return float(found.mean())
+
+
+def _in_units_of_data(value: float, volume: float) -> Units:
+    """What a bound is in the units of the data; nothing where there is no density, or those are the model's too."""
+    if volume == 0:
+        return Units(reference=None, reference_is="")
+    return Units(reference=value + volume, reference_is="−score, in the units of your data")
+
+
+def _parts(weights: Weights, subject: Subject, discrete: bool, volume: float) -> list[Measure]:
+    spec = subject.schema.spec
+    counted = counts_levels(spec) or all(field.kind == "category" for field in spec.fields)
+    kind = " Numbers have densities, so it may be below zero, and it depends on units: here those of the model, where "
+    kind = "" if counted else kind + "numbers are standardised or lie in cells, and pixels go from 0 to 1."
+    lost, costs = "What is lost: how surprising an example is, given its code; lower is closer.", ""
+    costs = "What the code costs: how much it says about an example."
+    if weights.rate.mean() < 0:
+        costs += f" A mean over {weights.draws} draws of each code, which chance brought below 0: no rate is."
+    both = f"Their sum: examples of the {subject.part} are at most this surprising, on average; lower is better."
+    if discrete:
+        costs = "What the code costs: its length under the learned prior of codes, exactly."
+        both = "Their sum: the length of a description of an example, its code and then the rest, exactly."
+    total = mean_and_error(weights.negative_elbo)
+    return [
+        Measure("distortion", **mean_and_error(weights.distortion), unit=NATS, meaning=lost + kind, better="lower"),
+        Measure("rate", **mean_and_error(weights.rate), unit=NATS, meaning=costs),
+        Measure("−ELBO", **total, **_in_units_of_data(total["value"], volume), unit=NATS, meaning=both, better="lower"),
+    ]
+
+
+def _likelihood(weights: Weights, subject: Subject, volume: float) -> list[Measure]:
+    k = weights.draws
+    effective = weights.effective
+    evidence = mean_and_error(-weights.evidence)
+    return [
+        Measure(
+            "NLL",
+            **evidence,
+            **_in_units_of_data(evidence["value"], volume),
+            unit=f"{NATS}, k = {k}",
+            meaning=f"How surprising examples of the {subject.part} are, by {k} weighted draws of the code: a closer "
+            "bound than the −ELBO, and never too low on average.",
+            better="lower",
+        ),
+        Measure(
+            "effective draws",
+            float(np.median(effective)),
+            f"of {k}",
+            "Of how many equally weighted draws the NLL of a usual example is made; near 1, it is still too high.",
+            better="higher",
+            parts={"lowest tenth": float(np.quantile(effective, 0.1)), "lowest": float(effective.min())},
+        ),
+    ]
+
+
+def _bits(weights: Weights, subject: Subject, drawn: bool) -> Measure:
+    """From the −ELBO, as is usual; from the NLL among the parts."""
+    nats = subject.schema.spec.entries * math.log(2)
+    parts = {"by the NLL": float(-weights.evidence.mean()) / nats} if drawn else {}
+    return Measure(
+        "bits per dimension",
+        **mean_and_error(weights.negative_elbo / nats),
+        unit="bits",
+        meaning="The −ELBO for each value of a picture: its cost if compressed.",
+        better="lower",
+        parts=parts,
+    )
+
+
+def _check(weights: Weights, subject: Subject, how: How) -> list[Measure]:
+    """Annealing on some of the examples, beside importance sampling on the same ones."""
+    index = some(len(subject), ANNEALED, how.seed).numpy()
+    found = -annealed.log_evidence(subject.latent_space, rows(subject.batch, index), how.annealing)
+    gap = -weights.evidence[index] - found
+    return [
+        Measure(
+            "NLL by annealing",
+            **mean_and_error(found),
+            unit=f"{NATS}, {how.annealing} steps",
+            meaning=f"The NLL of {len(index)} examples by annealing from the prior, which does without the encoder.",
+            reference=float(-weights.evidence[index].mean()),
+            reference_is="by weighted draws",
+            better="lower",
+        ),
+        Measure(
+            "gap of the NLL",
+            **mean_and_error(gap),
+            unit="nats",
+            meaning="How much lower annealing finds it: clearly above 0, the NLL is too high by at least so much.",
+        ),
+    ]

@@ -1,0 +1,200 @@
+"""Learners that judge rows: scikit-learn's boosted trees at fixed settings, on numbers and categories as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sfumato.evaluation.metrics.columns import Aligned
+
+KNOWN = 250
+"""Categories of a column that trees can tell apart; the rarer ones are unknown to them."""
+ITERATIONS = 100
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Rows for trees: one (N, D) array for each table, and which columns are codes of categories."""
+
+    sets: tuple[np.ndarray, ...]
+    categories: np.ndarray
+
+
+def inputs(table: Sequence[Aligned], known: Sequence[int]) -> Inputs:
+    """Columns as rows for trees; categories that none of the tables `known` has are missing to them."""
+    sets: list[list[np.ndarray]] = [[] for _ in table[0].values]
+    for column in table:
+        for side, values in enumerate(_coded(column, known) if column.levels else column.values):
+            sets[side].append(values)
+    return Inputs(tuple(np.stack(parts, 1) for parts in sets), np.array([bool(column.levels) for column in table]))
+
+
+def _coded(column: Aligned, known: Sequence[int]) -> list[np.ndarray]:
+    """Categories as codes in the order of their names."""
+    seen = np.concatenate([column.values[side] for side in known])
+    counts = np.bincount(seen[~np.isnan(seen)].astype(int), minlength=len(column.levels))
+    kept = [level for level in np.argsort(-counts, kind="stable")[:KNOWN] if counts[level]]
+    code = np.full(len(column.levels) + 1, np.nan)
+    for place, level in enumerate(sorted(kept, key=lambda level: column.levels[level])):
+        code[level] = place
+    return [code[np.where(np.isnan(values), len(column.levels), values).astype(int)] for values in column.values]
+
+
+def told(
+    rows: np.ndarray,
+    answers: np.ndarray,
+    asked: np.ndarray,
+    classes: int,
+    *,
+    categories: np.ndarray | None = None,
+    iterations: int = ITERATIONS,
+    seed: int = 0,
+) -> np.ndarray:
+    """What boosted trees say of the rows `asked` after learning the others: (N, classes), or numbers (N,).
+
+    Args:
+        rows: to learn from, (M, D), NaN where missing.
+        answers: (M,): classes 0 … classes − 1, or numbers.
+        asked: rows to answer for, (N, D).
+        classes: how many; 0 for numbers. A class never seen has probability 0.
+        categories: which columns are codes.
+        iterations: trees, of each class.
+        seed: of the learner.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    how: dict[str, Any] = {
+        "categorical_features": categories,
+        "random_state": seed,
+        "max_iter": max(10, min(iterations, 2 * iterations // max(classes, 1))),
+        "min_samples_leaf": max(1, min(20, len(rows) // 20)),
+    }
+    if not classes:
+        return np.asarray(HistGradientBoostingRegressor(**how).fit(rows, answers).predict(asked))
+    found = np.zeros((len(asked), classes))
+    seen = np.unique(answers).astype(int)
+    if len(seen) == 1:
+        found[:, seen] = 1.0
+        return found
+    found[:, seen] = HistGradientBoostingClassifier(**how).fit(rows, answers).predict_proba(asked)
+    return found
+
+
+def auc(answers: np.ndarray, said: np.ndarray) -> float:
+    """Area under the ROC curve of class probabilities (N, K); for more than two classes the mean of one against rest.
+
+    NaN if the answers are all of one class.
+
+    >>> auc(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
+    1.0
+    """
+    seen = np.unique(answers).astype(int)
+    if len(seen) < 2:
+        return float("nan")
+    which = seen[-1:] if said.shape[1] == 2 else seen
+    return float(np.mean([ranked(said[answers == one, one], said[answers != one, one]) for one in which]))
+
+
+def ranked(high: np.ndarray, low: np.ndarray) -> float:
+    """How often a number of `high` is above one of `low`, ties for half: the area under the ROC curve.
+
+    >>> ranked(np.array([1.0, 2.0]), np.array([1.0, 0.0]))
+    0.875
+    """
+    return float(_below(high, low).mean())
+
+
+def _below(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The share of `others` below each value, ties for half."""
+    order = np.sort(others)
+    below = np.searchsorted(order, values, side="left") + np.searchsorted(order, values, side="right")
+    return np.asarray(below / (2 * len(others)))
+
+
+def explained(answers: np.ndarray, said: np.ndarray) -> float:
+    """R² = 1 − Σ (answer − said)² / Σ (answer − mean)².
+
+    >>> explained(np.array([0.0, 2.0]), np.array([1.0, 1.0]))
+    0.0
+    """
+    spread = ((answers - answers.mean()) ** 2).sum()
+    return float(1 - ((answers - said) ** 2).sum() / spread) if spread else float("nan")
+
+
+class Apart(NamedTuple):
+    """How well trees tell two sets of rows apart.
+
+    Attributes:
+        value: area under the ROC curve, the mean of the folds.
+        error: its standard error.
+        rows: rows of each set that the trees of a fold learned from.
+    """
+
+    value: float
+    error: float
+    rows: int
+
+
+def told_apart(
+    a: np.ndarray,
+    b: np.ndarray,
+    *,
+    more: np.ndarray | None = None,
+    rows: int | None = None,
+    categories: np.ndarray | None = None,
+    seed: int = 0,
+) -> Apart:
+    """Area under the ROC curve of trees that tell rows of `a` from rows of `b`, in 5 folds.
+
+    Classifier two-sample test (Lopez-Paz and Oquab 2017): 0.5 if the two are alike, 1 if they can be told apart for
+    sure. The trees of a fold learn from the rows of all other folds and are asked of its own. The more rows they learn
+    from, the better they tell, so that values are of one size of `rows` alone; `more` rows like `a`, which are learned
+    from and never asked of, make that size the same however few there are of `a`.
+
+    The standard error is the larger of two: what comes of the rows asked, by the placements of their answers (DeLong et
+    al. 1988), and of the folds' spread s, s·√(1/5 + r) with the share r of rows asked to rows learned (Nadeau and
+    Bengio 2003, Inference for the generalization error), as folds share the rows they learn from. How often intervals
+    of ±1.96 errors hold is measured by `benchmarks/doctor_tables.py c2st`.
+
+    Args:
+        a, b: the two sets, (N, D) and (M, D).
+        more: rows to learn from as of `a`, (L, D).
+        rows: to learn from of each set, at most.
+        categories: which columns are codes.
+        seed: of the folds.
+    """
+    random = np.random.default_rng(seed)
+    folds = min(FOLDS, len(a), len(b))
+    of_a, of_b = (random.permutation(len(x)) % folds for x in (a, b))
+    more = a[:0] if more is None else more
+    learned = min(
+        *(int((of_a != fold).sum()) + len(more) for fold in range(folds)),
+        *(int((of_b != fold).sum()) for fold in range(folds)),
+        rows or len(a) + len(b) + len(more),
+    )
+    placed = np.empty(len(a)), np.empty(len(b))
+    scores = []
+    for fold in range(folds):
+        own = np.concatenate([random.permutation(a[of_a != fold]), random.permutation(more)])[:learned]
+        other = random.permutation(b[of_b != fold])[:learned]
+        asked = np.concatenate([a[of_a == fold], b[of_b == fold]])
+        answers = np.repeat([0, 1], learned)
+        said = told(
+            np.concatenate([own, other]),
+            answers,
+            asked,
+            2,
+            categories=categories,
+            iterations=ITERATIONS // 2,
+            seed=seed,
+        )[:, 1]
+        low, high = said[: (of_a == fold).sum()], said[(of_a == fold).sum() :]
+        placed[0][of_a == fold], placed[1][of_b == fold] = 1 - _below(low, high), _below(high, low)
+        scores.append(ranked(high, low))
+    by_rows = sum(float(one.var(ddof=1)) / len(one) for one in placed)
+    by_folds = float(np.var(scores, ddof=1)) * (1 / folds + len(a) / folds / learned)
+    return Apart(float(np.mean(scores)), float(np.sqrt(max(by_rows, by_folds))), learned)

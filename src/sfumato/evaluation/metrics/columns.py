@@ -1,0 +1,276 @@
+"""How far sampled columns are from real ones, and how columns hang together: numbers only, no pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+
+from sfumato.data.columns.base import Column as TableColumn
+from sfumato.data.columns.base import plain
+from sfumato.data.core.schema import Schema
+from sfumato.data.io import frames
+from sfumato.data.tables.schema import TableSchema
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of two tables.
+
+    Attributes:
+        name: as the user calls it.
+        real, made: floats with NaN where missing; for categories the index into `levels`, NaN where missing;
+            for dates days since 1970.
+        levels: names of the categories; empty for numbers.
+        dated: whether the numbers are dates.
+    """
+
+    name: str
+    real: np.ndarray
+    made: np.ndarray
+    levels: tuple[str, ...] = ()
+    dated: bool = False
+
+    @property
+    def distance(self) -> float:
+        """0 when both have the same distribution, 1 when they have nothing in common.
+
+        Kolmogorov–Smirnov for numbers (the largest gap between the two cumulative distributions), total variation
+        for categories (the share of rows that would have to change their category). Missing values are left out.
+
+        >>> Column("c", np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0, 1.0]), ("a", "b")).distance
+        0.25
+        """
+        real, made = self.real[~np.isnan(self.real)], self.made[~np.isnan(self.made)]
+        if not len(real) or not len(made):
+            return float(bool(len(real)) != bool(len(made)))
+        if not self.levels:
+            return _gap(real, made)
+        return float(np.abs(self.shares(real) - self.shares(made)).sum() / 2)
+
+    def shares(self, values: np.ndarray) -> np.ndarray:
+        """The share of each level among the values present."""
+        counts = np.bincount(values[~np.isnan(values)].astype(int), minlength=len(self.levels))
+        return np.asarray(counts / max(counts.sum(), 1))
+
+
+def _gap(real: np.ndarray, made: np.ndarray) -> float:
+    """The largest gap between two cumulative distributions."""
+    every = np.concatenate([real, made])
+    below = [np.searchsorted(np.sort(x), every, side="right") / len(x) for x in (real, made)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """One column of several tables, made comparable.
+
+    Attributes:
+        name: as the user calls it.
+        values: one array for each table, as `Column` has them.
+        levels: names of the categories, in order; empty for numbers.
+        dated: whether the numbers are dates.
+    """
+
+    name: str
+    values: tuple[np.ndarray, ...]
+    levels: tuple[str, ...] = ()
+    dated: bool = False
+
+    def pair(self, real: int, made: int) -> Column:
+        """Two of the tables, by place."""
+        return Column(self.name, self.values[real], self.values[made], self.levels, self.dated)
+
+
+def columns(real: Any, made: Any, *, categories: Collection[str] = (), leave: Collection[str] = ()) -> list[Column]:
+    """The columns of two tables of any dataframe library, made comparable.
+
+    Args:
+        real, made: tables with the same columns.
+        categories: numeric columns that are categories all the same.
+        leave: columns to leave out.
+    """
+    return [one.pair(0, 1) for one in aligned([real, made], categories=categories, leave=leave)]
+
+
+def aligned(tables: Sequence[Any], *, categories: Collection[str] = (), leave: Collection[str] = ()) -> list[Aligned]:
+    """The columns that several tables of any dataframe library share; see `columns`."""
+    frames = [nw.from_native(table, eager_only=True) for table in tables]
+    found = []
+    for name in frames[0].columns:
+        if name in leave or any(name not in frame.columns for frame in frames):
+            continue
+        parts = [frame[name] for frame in frames]
+        if all(isinstance(part.dtype, nw.Date | nw.Datetime) for part in parts):
+            found.append(Aligned(str(name), tuple(map(_days, parts)), dated=True))
+        elif all(part.dtype.is_numeric() for part in parts) and name not in categories:
+            found.append(Aligned(str(name), tuple(map(_floats, parts))))
+        else:
+            found.append(_category(str(name), list(map(_held, parts))))
+    return found
+
+
+def schema_columns(schema: Schema, tables: Sequence[Any]) -> list[Aligned]:
+    """The columns of decoded tables or vectors; constants and identifiers, which are not modelled, are left out.
+
+    What is a number, a date or a category is what the schema says, whatever type the tables have it in.
+
+    Raises:
+        SfumatoError: if a table has a value that its column cannot take.
+    """
+    if isinstance(schema, TableSchema):
+        arrow = [frames.read(table)[0] for table in tables]
+        modelled = [column for column in schema.columns if column.field is not None]
+        return [_aligned(column, [plain(table[column.name]) for table in arrow]) for column in modelled]
+    described = {row["column"]: row["kind"] for row in schema.describe()}
+    rows = [table.astype(float) for table in tables]
+    names = [str(place) for place in range(rows[0].shape[1])]
+    found = [Aligned(name, tuple(x[:, place] for x in rows)) for place, name in enumerate(names)]
+    return [column for column in found if described.get(column.name) != "constant"]
+
+
+def _aligned(column: TableColumn, parts: Sequence[pa.Array]) -> Aligned:
+    """One column of several tables, as the schema reads it."""
+    numbers = [column.to_numbers(part) for part in parts]
+    if any(found is None for found in numbers):
+        return _category(column.name, [part.to_pylist() for part in parts])
+    return Aligned(column.name, tuple(found for found in numbers if found is not None), dated=column.dated)
+
+
+def _held(series: nw.Series[Any]) -> list[Any]:
+    """The values, None where one is missing, in whatever way the frame's library says so."""
+    return [None if missing else value for value, missing in zip(series.to_list(), series.is_null(), strict=True)]
+
+
+def _floats(series: nw.Series[Any]) -> np.ndarray:
+    return np.array([np.nan if value is None else float(value) for value in _held(series)])
+
+
+def _days(series: nw.Series[Any]) -> np.ndarray:
+    return _floats(series.dt.timestamp("ms")) / 86_400_000
+
+
+def _category(name: str, parts: Sequence[Sequence[Any]]) -> Aligned:
+    index: dict[str, int] = {}
+
+    def code(value: Any) -> float:
+        if value is None or value != value:
+            return np.nan
+        return index.setdefault(str(value), len(index))
+
+    coded = [np.array([code(value) for value in part], float) for part in parts]
+    return Aligned(name, tuple(coded), tuple(index))
+
+
+def trends(table: Sequence[Column]) -> dict[tuple[str, str], float]:
+    """How well each pair of columns hangs together as it should, 1 for a perfect match; NaN where it cannot be told.
+
+    Two numbers: 1 − |ρ_real − ρ_made|/2, with Pearson's ρ. Otherwise 1 − ½ Σ |p_real − p_made| over the joint table,
+    numbers cut into ten equal bins over the range of the real ones. These are the published definitions of SDMetrics
+    (correlation similarity, contingency similarity), but that a column that does not vary in the made rows alone has
+    ρ_made = 0 there. Rows in which either value is missing are left out.
+
+    >>> up, down = np.arange(4.0), np.arange(4.0)[::-1]
+    >>> trends([Column("a", up, up), Column("b", up, down)])
+    {('a', 'b'): 0.0}
+    """
+    bins = [_binned(column) for column in table]
+    found = {}
+    for i, j in combinations(range(len(table)), 2):
+        one, two = table[i], table[j]
+        if one.levels or two.levels:
+            sides = [_joint(bins[i][side], bins[j][side]) for side in (0, 1)]
+            value = _match(*sides)
+        else:
+            real, made = _correlation(one.real, two.real), _correlation(one.made, two.made)
+            # What does not vary in the made rows alone hangs together with nothing there.
+            value = 1 - abs(real - (0.0 if np.isnan(made) else made)) / 2
+        found[one.name, two.name] = value
+    return found
+
+
+BINS = 10
+
+
+def _binned(column: Column) -> tuple[np.ndarray, np.ndarray]:
+    """Real and made values as whole numbers, −1 where missing: the category, or the bin a number falls into."""
+    if column.levels:
+        return tuple(np.where(np.isnan(x), -1, x).astype(int) for x in (column.real, column.made))  # type: ignore[return-value]
+    known = column.real[~np.isnan(column.real)]
+    edges = np.linspace(known.min(), known.max(), BINS + 1)[1:-1] if len(known) else np.zeros(0)
+    return tuple(  # type: ignore[return-value]
+        np.where(np.isnan(x), -1, np.searchsorted(edges, x, side="right")) for x in (column.real, column.made)
+    )
+
+
+def _joint(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """A number for each pair of known values."""
+    both = (one >= 0) & (two >= 0)
+    return np.asarray(one[both] * (1 << 31) + two[both])
+
+
+def _match(real: np.ndarray, made: np.ndarray) -> float:
+    if not len(real) or not len(made):
+        return float("nan")
+    values, index = np.unique(np.concatenate([real, made]), return_inverse=True)
+    shares = [np.bincount(part, minlength=len(values)) / len(part) for part in (index[: len(real)], index[len(real) :])]
+    return float(1 - np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+def _correlation(one: np.ndarray, two: np.ndarray) -> float:
+    both = ~(np.isnan(one) | np.isnan(two))
+    return association(one[both], two[both], False, False)
+
+
+def associations(table: Sequence[Column], made: bool = False) -> np.ndarray:
+    """How strongly each pair of columns hangs together, (D, D), from the real values or those `made`.
+
+    Two numbers: Pearson's correlation, −1 … 1. Two categories: Cramér's V, 0 … 1. A number and a category: the
+    correlation ratio η, 0 … 1 (the share of the number's spread that the category explains, as a root).
+    Rows in which either is missing are left out; NaN where a column does not vary.
+    """
+    values = [column.made if made else column.real for column in table]
+    found = np.eye(len(table))
+    for i in range(len(table)):
+        for j in range(i):
+            both = ~(np.isnan(values[i]) | np.isnan(values[j]))
+            one, two = values[i][both], values[j][both]
+            found[i, j] = found[j, i] = association(one, two, bool(table[i].levels), bool(table[j].levels))
+    return found
+
+
+def association(one: np.ndarray, two: np.ndarray, one_is_category: bool, two_is_category: bool) -> float:
+    """How strongly two columns of known values hang together, as `associations` has it."""
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(two) == 0:
+        return float("nan")
+    if one_is_category and two_is_category:
+        return _cramer(one, two)
+    if one_is_category:
+        return _correlation_ratio(one, two)
+    if two_is_category:
+        return _correlation_ratio(two, one)
+    return float(np.corrcoef(one, two)[0, 1])
+
+
+def _cramer(one: np.ndarray, two: np.ndarray) -> float:
+    _, rows = np.unique(one, return_inverse=True)
+    _, columns = np.unique(two, return_inverse=True)
+    shape = rows.max() + 1, columns.max() + 1
+    counts = np.bincount(np.ravel_multi_index((rows, columns), shape), minlength=shape[0] * shape[1])
+    table = counts.reshape(shape) / len(one)
+    expected = table.sum(1, keepdims=True) * table.sum(0, keepdims=True)
+    chi2 = ((table - expected) ** 2 / expected).sum()
+    return float(np.sqrt(chi2 / (min(shape) - 1)))
+
+
+def _correlation_ratio(category: np.ndarray, number: np.ndarray) -> float:
+    _, codes = np.unique(category, return_inverse=True)
+    sizes = np.bincount(codes)
+    means = np.bincount(codes, weights=number) / sizes
+    between = (sizes * (means - number.mean()) ** 2).sum()
+    return float(np.sqrt(min(between / ((number - number.mean()) ** 2).sum(), 1.0)))

@@ -1,0 +1,1 @@
+"""What codes hold of the examples, and how they match the prior."""

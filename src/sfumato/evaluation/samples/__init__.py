@@ -1,0 +1,1 @@
+"""Whether samples are as good, as varied and as new as real examples."""

@@ -1,0 +1,161 @@
+"""What samples are compared in: numbers that stand for an example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import ndtri
+from torch import Tensor
+
+from sfumato.evaluation.metrics.columns import Aligned
+from sfumato.evaluation.samples import image_features
+from sfumato.evaluation.samples.image_features import Looked, network
+from sfumato.evaluation.samples.sample_sets import MADE, TEST, TRAIN, Drawn
+from sfumato.evaluation.samples.symbols import counted
+from sfumato.evaluation.subject import array
+
+WIDEST = 256
+"""More features than these are brought to so many principal axes of the training rows."""
+LEVELS = 50
+"""Categories of a column with a feature of their own, the most frequent ones; the others share one."""
+EXTRACTED = 500
+NOISY = ("gaussian", "mse")
+"""Likelihoods whose draws have pixel noise that nobody wants to see."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of three sets of examples.
+
+    Attributes:
+        sets: of training rows, test examples and samples, each (N, F).
+        space: what they are, to stand in a sentence behind "in".
+    """
+
+    sets: Sequence[np.ndarray]
+    space: str
+
+    @property
+    def train(self) -> np.ndarray:
+        """Of training rows."""
+        return self.sets[TRAIN]
+
+    @property
+    def test(self) -> np.ndarray:
+        """Of test examples."""
+        return self.sets[TEST]
+
+    @property
+    def made(self) -> np.ndarray:
+        """Of samples."""
+        return self.sets[MADE]
+
+
+def features(drawn: Drawn) -> Features | None:
+    """By the user's extractor, or by the kind of data; None where a network is needed in haste, or of nothing.
+
+    * rows of a table and vectors: numbers by their ranks among the training rows (`normal_scores`), a feature of 0 or 1
+      for each category (a row that changes its category moves as far, on average, as one that changes a number), 0
+      where missing and a flag for it;
+    * sequences: the entries as the model sees them, standardised; 0 where missing and a flag for it;
+    * sequences of symbols: how often each symbol and each pair of neighbours occurs, the 256 most frequent of them;
+    * pictures: the last hidden layer of a small network trained on the training part (see
+      `sfumato.evaluation.samples.image_features`), on the scale at which the mean variance of a feature over training
+      pictures is 1.
+    """
+    schema, how = drawn.subject.schema, drawn.how
+    spec = schema.spec
+    if how.extractor is not None:
+        return Features([_extracted(drawn, batch.x) for batch in drawn.sets], "features of your own extractor")
+    if spec.is_picture:
+        if how.quick or not len(drawn.subject.data.train):
+            return None
+        found = _network(drawn)
+        sets = [seen_by(found, batch.x) for batch in drawn.sets]
+        return Features(sets, f"features of a small network that was taught {found.taught} on the training part")
+    if spec.is_symbols:
+        return Features(counted(drawn), "the counts of symbols and of neighbouring symbols")
+    if schema.kind in ("table", "vector"):
+        own = drawn.columns if schema.kind == "table" else [drawn.columns[place] for place in drawn.judged]
+        return Features(narrowed(encoded(own)), "the columns, numbers by their ranks as normal scores")
+    return Features(narrowed(drawn.flat), "the entries, standardised")
+
+
+def mean_pictures(drawn: Drawn) -> np.ndarray | None:
+    """Features of as many samples without pixel noise; None where samples have none, or are no pictures."""
+    subject, how = drawn.subject, drawn.how
+    if not drawn.by_model or not subject.schema.spec.is_picture or subject.schema.spec.likelihood not in NOISY:
+        return None
+    x = subject.draw(drawn.made.given, len(drawn.made), noise=False)
+    return _extracted(drawn, x) if how.extractor is not None else seen_by(_network(drawn), x)
+
+
+def _network(drawn: Drawn) -> Looked:
+    spec = drawn.subject.schema.spec
+    return network(drawn.subject.data.train, spec.fields[0].size, drawn.made.x.device, drawn.how.seed)
+
+
+def seen_by(looked: Looked, x: Tensor) -> np.ndarray:
+    """Features of pictures, over their scale."""
+    return image_features.features(looked.net, x) / looked.scale
+
+
+def encoded(table: Sequence[Aligned], *, flagged: bool = True) -> list[np.ndarray]:
+    """Columns of several tables as features, by what the first of them, the training rows, hold."""
+    found: list[list[np.ndarray]] = [[] for _ in table[0].values]
+    for column in table:
+        first = column.values[0]
+        if column.levels:
+            counts = np.bincount(first[~np.isnan(first)].astype(int), minlength=len(column.levels))
+            own = np.argsort(-counts, kind="stable")[:LEVELS]
+            place = np.full(len(column.levels), len(own))
+            place[own] = np.arange(len(own))
+            for side, values in enumerate(column.values):
+                hot = np.zeros((len(values), len(own) + 1))
+                known = np.flatnonzero(~np.isnan(values))
+                hot[known, place[values[known].astype(int)]] = 1.0
+                found[side].append(hot)
+        else:
+            for side, values in enumerate(column.values):
+                found[side].append(np.nan_to_num(normal_scores(values, first))[:, None])
+        if flagged and any(np.isnan(values).any() for values in column.values):
+            for side, values in enumerate(column.values):
+                found[side].append(np.isnan(values)[:, None].astype(float))
+    return [np.concatenate(parts, 1) for parts in found]
+
+
+def normal_scores(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Numbers by their ranks among others: Φ⁻¹(F(x)), NaN where missing, shape (N,).
+
+        F(x) = (#{known < x} + ½ #{known = x}) / n, kept within 1/2n … 1 − 1/2n
+
+    One value far out weighs no more than the largest that is known, so that heavy tails do not drown all else; no
+    monotone change of units moves it.
+
+    >>> normal_scores(np.array([1.0, 2.0, 1e9, np.nan]), np.array([1.0, 2.0, 3.0])).round(2)
+    array([-0.97,  0.  ,  0.97,   nan])
+    """
+    order = np.sort(known[~np.isnan(known)])
+    count = max(len(order), 1)
+    below = np.searchsorted(order, values, side="left") + np.searchsorted(order, values, side="right")
+    scores = ndtri(np.clip(below / (2 * count), 0.5 / count, 1 - 0.5 / count))
+    return np.where(np.isnan(values), np.nan, scores)
+
+
+def narrowed(sets: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """The same where they are narrow; else on the principal axes of the first set, the training rows."""
+    train = sets[0]
+    if train.shape[1] <= WIDEST:
+        return sets
+    centre = train.mean(0)
+    axes = np.linalg.eigh(np.cov(train, rowvar=False))[1][:, -WIDEST:]
+    return [(x - centre) @ axes for x in sets]
+
+
+def _extracted(drawn: Drawn, x: Tensor) -> np.ndarray:
+    assert drawn.how.extractor is not None, "asked for where there is one"
+    found = torch.cat([drawn.how.extractor(part).flatten(1) for part in x.split(EXTRACTED)])
+    return array(found.double())

@@ -1,0 +1,213 @@
+"""Whether samples, or the model itself, give away who was in the training part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.batch import Batch
+from sfumato.evaluation.measure import Measure
+from sfumato.evaluation.metrics.classifiers import ranked
+from sfumato.evaluation.metrics.columns import Aligned
+from sfumato.evaluation.metrics.jackknife import GROUPS, jackknife
+from sfumato.evaluation.samples.features import Features
+from sfumato.evaluation.samples.records import Records, Rows, copied, filled, nearest
+from sfumato.evaluation.samples.sample_sets import Drawn
+from sfumato.evaluation.subject import CHUNK, ENTRIES, array, rows
+from sfumato.objectives import importance_bound
+
+DRAWS = 4
+"""Draws of z for the bound that the attack goes by."""
+
+
+def measures(drawn: Drawn, found: Features | None) -> list[Measure]:
+    """Closest records, copies of rows and of values, and membership attacks.
+
+    None where nothing was held out or quick is asked for.
+    """
+    if drawn.how.quick or not drawn.held_out or drawn.size < 4:
+        return []
+    records = None if found is None or not drawn.columns else Records.of(drawn)
+    near = [] if records is None else by_distance(records, drawn.how.seed)
+    single = of_single_rows([drawn.columns[place] for place in drawn.judged], drawn.how.seed)
+    return [*near, *single, *([by_score(drawn)] if drawn.by_model else [])]
+
+
+def by_distance(records: Records, seed: int) -> list[Measure]:
+    """What distances between samples, training rows and test rows say.
+
+    Each number compares what would be alike had nothing been memorised. Samples without holes stand as far from
+    training rows as from as many test rows, if they were drawn under the conditions of both. Where the distance of
+    samples to training rows is set beside that of test rows, samples have the conditions and the holes of test rows.
+    """
+    size = min(len(records.train), len(records.test))
+    members, strangers = records.train[:size], records.test[:size]
+    new = records.made[len(records.made) // 2 :] if records.asked else records.made
+    asked = (members, strangers) if records.asked else (records.train, records.test)
+    guess = [-nearest(rows, records.made) for rows in asked]
+    return [
+        *_closer(records.made, members.known(), strangers.known(), seed),
+        *_far(new.with_holes_of(records.test), records.test, records.train, seed),
+        _copies(new, records.test, records.train, seed),
+        attack(
+            "membership attack by samples",
+            "How well a stranger who has the samples tells training rows from others, by how close a sample is",
+            *guess,
+            seed=seed,
+        ),
+    ]
+
+
+def _closer(made: Rows, members: Rows, strangers: Rows, seed: int) -> list[Measure]:
+    """The share of samples closer to training rows than to as many test rows; Platzer and Reutterer 2021, 3.2."""
+    size = min(len(members), len(strangers))
+    if not size:
+        return []
+    random = np.random.default_rng(seed)
+    cut = np.array_split(random.permutation(size), min(GROUPS, size))
+    near, far = (np.stack([nearest(made, real[part]) for part in cut], 1) for real in (members, strangers))
+
+    def share(kept: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> list[float]:
+        one, two = near[np.ix_(kept, ours)].min(1), far[np.ix_(kept, theirs)].min(1)
+        return [float(((one < two) + (one == two) / 2).mean())]
+
+    every = np.arange(len(cut))
+    return [
+        Measure(
+            "closer to training rows",
+            share(np.arange(len(made)), every, every)[0],
+            "",
+            "Share of samples whose closest real row is a training row, and not one of as many rows kept out of "
+            "training; well above a half, the model repeats what it was shown.",
+            "samples",
+            error=jackknife(share, (len(made), len(cut), len(cut)), seed)[0],
+            reference=0.5,
+            reference_is="nothing memorised",
+            better="lower",
+        )
+    ]
+
+
+def _far(made: Rows, test: Rows, train: Rows, seed: int) -> list[Measure]:
+    """The distance of samples to the closest training row over that of test rows; none where that is 0."""
+    made_near, test_near = (near[np.isfinite(near)] for near in (nearest(made, train), nearest(test, train)))
+    if not len(made_near) or not len(test_near) or not test_near.any():
+        return []
+    middle = np.median if np.mean(test_near == 0) < 1 / 3 else np.mean
+
+    def ratio(a: np.ndarray, b: np.ndarray) -> list[float]:
+        scale = middle(test_near[b])
+        return [float(middle(made_near[a]) / scale) if scale else np.nan]
+
+    return [
+        Measure(
+            "distance to the closest record",
+            ratio(np.arange(len(made_near)), np.arange(len(test_near)))[0],
+            "× that of test rows",
+            "How far samples are from the closest training row, beside how far new real rows are; "
+            "well below 1, they stand suspiciously close to somebody's record.",
+            "samples",
+            error=jackknife(ratio, (len(made_near), len(test_near)), seed)[0],
+            reference=1.0,
+            reference_is="test rows",
+        )
+    ]
+
+
+def _copies(made: Rows, test: Rows, train: Rows, seed: int) -> Measure:
+    """The share of samples equal to a training row, decided on the columns themselves."""
+    copies = copied(made.values, train.values)
+    return Measure(
+        "copies of training rows",
+        float(copies.mean()),
+        "",
+        "Share of samples equal to a training row in every column known of it; where rows repeat, some test rows are "
+        "too.",
+        "samples",
+        error=jackknife(lambda kept: [copies[kept].mean()], (len(copies),), seed)[0],
+        reference=float(copied(filled(test), train.values).mean()),
+        reference_is="test rows",
+        better="lower",
+    )
+
+
+def of_single_rows(table: Sequence[Aligned], seed: int = 0) -> list[Measure]:
+    """The share of samples that hold a category which one training row has for itself; none where there is none.
+
+    A name or an address points to somebody even where the rest of the row is new. Of rows of the same distribution,
+    which the test rows are, some hold one by chance.
+
+    Args:
+        table: columns of (train, test, made).
+        seed: of the error.
+    """
+    held = [np.zeros(len(values), bool) for values in table[0].values] if table else []
+    for column in table:
+        if not column.levels:
+            continue
+        known = column.values[0][~np.isnan(column.values[0])].astype(int)
+        single = np.append(np.bincount(known, minlength=len(column.levels)) == 1, False)
+        for rows_of, values in zip(held, column.values, strict=True):
+            rows_of |= single[np.where(np.isnan(values), len(column.levels), values).astype(int)]
+    if not held or not held[0].any():
+        return []
+    _, test, made = held
+    return [
+        Measure(
+            "values of single rows",
+            float(made.mean()),
+            "",
+            "Share of samples with a category that one training row alone has, such as a name or a comment; "
+            "well above the share among test rows, samples repeat what points to somebody.",
+            "samples",
+            error=jackknife(lambda kept: [made[kept].mean()], (len(made),), seed)[0],
+            reference=float(test.mean()),
+            reference_is="test rows",
+            better="lower",
+        )
+    ]
+
+
+def by_score(drawn: Drawn) -> Measure:
+    """A stranger who has the model: training examples score higher where it has memorised (Yeom et al. 2018)."""
+    members, strangers = _scores(drawn, drawn.train), _scores(drawn, drawn.test)
+    return attack(
+        "membership attack by score",
+        "How well a stranger who has the model tells training examples from others, by their bound on log p(x)",
+        members,
+        strangers,
+        seed=drawn.how.seed,
+    )
+
+
+def attack(name: str, meaning: str, members: np.ndarray, strangers: np.ndarray, *, seed: int = 0) -> Measure:
+    """How well a number tells members from strangers, as an area under the ROC curve.
+
+    >>> attack("a", "b", np.array([2.0, 3.0]), np.array([0.0, 1.0])).value
+    1.0
+    """
+    return Measure(
+        name,
+        ranked(members, strangers),
+        "AUC",
+        f"{meaning}; 0.5 is guessing.",
+        "samples",
+        error=jackknife(lambda a, b: [ranked(members[a], strangers[b])], (len(members), len(strangers)), seed)[0],
+        reference=0.5,
+        reference_is="guessing",
+        better="lower",
+    )
+
+
+def _scores(drawn: Drawn, batch: Batch) -> np.ndarray:
+    model, entries = drawn.subject.model, drawn.subject.schema.spec.entries
+    draws = min(max(ENTRIES // (2 * entries * len(batch)), 1), DRAWS)
+
+    def bound(part: Batch) -> Tensor:
+        return importance_bound(model.log_weight(part, draws))
+
+    parts = [bound(rows(batch, slice(at, at + CHUNK))) for at in range(0, len(batch), CHUNK)]
+    return array(torch.cat(parts)).astype(float)

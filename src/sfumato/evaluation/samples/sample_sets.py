@@ -1,0 +1,140 @@
+"""Real examples and as many samples, side by side: what all measures of samples are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.batch import Batch
+from sfumato.evaluation.metrics.columns import Aligned, schema_columns
+from sfumato.evaluation.settings import How
+from sfumato.evaluation.subject import ENTRIES, MOST, Subject, array, missing_again, rows
+
+FEW = 1000
+"""Samples of a quick evaluation, at most."""
+TRAIN, TEST, MADE = 0, 1, 2
+"""Places of the three sets, wherever there is one thing of each."""
+
+
+@dataclass
+class Drawn:
+    """Three sets of examples in the units of the spec.
+
+    A model fills in every value. Where rows of the training part have missing values, the samples are given the same
+    holes, so that no measure takes the holes for a difference.
+
+    Attributes:
+        train: rows of the training part, as many as samples, in random order.
+        test: the examples judged by.
+        made: samples, under conditions as they came in the training part.
+        held_out: whether `test` was kept from training. Where nothing was, `train` and `test` are two halves of what
+            there is.
+        tables: the three as tables, where they were given as such and no model made the samples.
+    """
+
+    subject: Subject
+    how: How
+    train: Batch
+    test: Batch
+    made: Batch
+    held_out: bool
+    tables: tuple[Any, ...] | None = None
+
+    @classmethod
+    def of(cls, subject: Subject, how: How) -> Drawn:
+        """As many samples as training rows, at most `how.samples`, else 5000 (quick: 1000)."""
+        train, test, held_out = _real(subject, how.seed)
+        most = min(MOST, max(ENTRIES // subject.schema.spec.entries, 100))
+        count = min(len(train), how.samples or (min(most, FEW) if how.quick else most))
+        train = rows(train, slice(count))
+        # Of another seed than the samples, whose noise must not go with the conditions.
+        given = subject.schema.conditions({}, count, seed=how.seed + 1)
+        given = None if given is None else given.to(train.x.device)
+        made = Batch(subject.draw(given, count, noise=True), given, train.mask)
+        return cls(subject, how, train, test, made, held_out)
+
+    @property
+    def sets(self) -> tuple[Batch, Batch, Batch]:
+        """`train`, `test` and `made`."""
+        return self.train, self.test, self.made
+
+    @cached_property
+    def columns(self) -> list[Aligned]:
+        """Columns of rows, of (train, test, made); with them a label that is a condition, where x has no names."""
+        schema = self.subject.schema
+        if schema.kind not in ("table", "vector"):
+            return []
+        found = schema_columns(schema, self.tables or [self.subject.raw(one) for one in self.sets])
+        if schema.kind == "vector":
+            found += [self.condition(place) for place in range(len(schema.given_names))]
+        return found
+
+    @property
+    def by_model(self) -> bool:
+        """Whether the subject's model made the samples, so that it can make more."""
+        return self.subject.model is not None
+
+    @property
+    def judged(self) -> list[int]:
+        """Which of `columns` the model makes: those that are no condition."""
+        names = self.subject.schema.given_names
+        return [place for place, column in enumerate(self.columns) if column.name not in names]
+
+    @cached_property
+    def flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Examples as rows of numbers, 0 where missing, flags beside them where values may be missing."""
+        flagged = any(batch.mask is not None for batch in self.sets)
+        return flat(self.train, flagged=flagged), flat(self.test, flagged=flagged), flat(self.made, flagged=flagged)
+
+    @property
+    def size(self) -> int:
+        """The largest number of rows that `train`, `test` and `made` all have."""
+        return min(map(len, self.sets))
+
+    @property
+    def pairs(self) -> int:
+        """The largest number of rows that `train` and `test` both have."""
+        return min(len(self.train), len(self.test))
+
+    def under(self, given: Tensor) -> Drawn:
+        """The same with other samples, one under each row of the conditions `given`, every value filled in."""
+        return replace(self, made=Batch(self.subject.draw(given, len(given), noise=True), given))
+
+    def condition(self, place: int) -> Aligned:
+        """One condition as it stands beside each of the three sets."""
+        schema = self.subject.schema
+        name = schema.given_names[place]
+        if schema.kind == "table":
+            return next(column for column in self.columns if column.name == name)
+        levels = schema.label_names if schema.spec.given[place].kind == "category" else ()
+        values = [array(batch.given[:, place]).astype(float) for batch in self.sets if batch.given is not None]
+        return Aligned(name, tuple(values), tuple(levels))
+
+
+def _real(subject: Subject, seed: int) -> tuple[Batch, Batch, bool]:
+    """At most 5000 training examples and as many others, in random order; and whether the others were held out."""
+    data, device = subject.data, subject.batch.x.device
+    random = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(subject), generator=random).numpy()
+    test = rows(subject.batch, order[:MOST])
+    if not len(data.train):
+        half = len(test) // 2
+        return rows(test, slice(half)), rows(test, slice(half, None)), False
+    chosen = torch.randperm(len(data.train), generator=random)
+    if len(data.test) or len(data.valid):
+        return data.train.take(chosen[:MOST]).to(device), test, True
+    half = min(len(chosen) // 2, MOST)
+    return data.train.take(chosen[:half]).to(device), data.train.take(chosen[half : 2 * half]).to(device), False
+
+
+def flat(batch: Batch, *, flagged: bool) -> np.ndarray:
+    """Entries as rows of numbers, 0 where missing; with flags of what is missing beside them."""
+    x = array(missing_again(batch).flatten(1)).astype(float)
+    seen = ~np.isnan(x)
+    filled = np.where(seen, x, 0.0)
+    return np.concatenate([filled, ~seen], 1) if flagged else filled

@@ -1,0 +1,177 @@
+"""Sequences of symbols: which symbols, which pairs, how long, how varied, how new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sfumato.evaluation.measure import Measure
+from sfumato.evaluation.metrics.columns import Column
+from sfumato.evaluation.metrics.jackknife import jackknife
+from sfumato.evaluation.samples.sample_sets import Drawn
+from sfumato.evaluation.subject import array, some
+
+COUNTED = 256
+"""Symbols and pairs that are features, the most frequent ones."""
+LOOKED_UP = 200_000
+"""Training sequences that samples are looked up in, at most."""
+
+
+def measures(drawn: Drawn) -> list[Measure]:
+    """Frequencies of symbols and of neighbouring pairs, lengths, uniqueness and novelty."""
+    spec = drawn.subject.schema.spec
+    if not spec.is_symbols:
+        return []
+    size, ends, seed = spec.fields[0].size, spec.ends, drawn.how.seed
+    train, test, made = (written(array(batch.x), size if ends else None) for batch in drawn.sets)
+    found = [
+        frequencies("symbol frequencies", "symbol", test, made, train, 1, size, seed),
+        frequencies("pair frequencies", "pair of neighbouring symbols", test, made, train, 2, size, seed),
+    ]
+    if ends:
+        found.append(lengths(test, made, train, seed))
+    found.append(unique(made, train, seed))
+    whole = drawn.subject.data.train
+    if len(whole):
+        kept = whole.take(some(len(whole), LOOKED_UP, seed))
+        known = set(words(written(array(kept.x), size if ends else None)))
+        found.append(novel(made, test, known, drawn.held_out, seed))
+    return found
+
+
+def written(x: np.ndarray, size: int | None) -> np.ndarray:
+    """Symbols (N, T, 1) as whole numbers (N, T); −1 from the end on, where `size` tells that the last symbol is it.
+
+    >>> written(np.array([[[0], [2], [2]]]), 3)
+    array([[ 0, -1, -1]])
+    """
+    symbols = x[..., 0].round().astype(int)
+    if size is None:
+        return symbols
+    ended = np.maximum.accumulate(symbols == size - 1, 1)
+    return np.where(ended, -1, symbols)
+
+
+def words(x: np.ndarray) -> list[bytes]:
+    """Each sequence as one thing that can be looked up."""
+    return [row.tobytes() for row in np.ascontiguousarray(x, np.int32)]
+
+
+def grams(x: np.ndarray, length: int, size: int) -> np.ndarray:
+    """How often each run of `length` symbols occurs in each sequence: its number, (N, T − length + 1), −1 behind."""
+    parts = [x[:, start : x.shape[1] - length + 1 + start] for start in range(length)]
+    number = np.zeros_like(parts[0])
+    for part in parts:
+        number = number * size + part
+    return np.where(np.min(parts, 0) < 0, -1, number)
+
+
+def frequencies(
+    name: str,
+    what: str,
+    test: np.ndarray,
+    made: np.ndarray,
+    train: np.ndarray,
+    length: int,
+    size: int,
+    seed: int = 0,
+) -> Measure:
+    """Total variation ½ Σ |p_real − p_made| between the frequencies of runs of `length` symbols."""
+    runs = [grams(x, length, size) for x in (test, made, train)]
+    every, place = np.unique(np.concatenate([one.ravel() for one in runs]), return_inverse=True)
+    cuts = np.cumsum([one.size for one in runs])[:-1]
+    coded = [part.reshape(one.shape) for part, one in zip(np.split(place, cuts), runs, strict=True)]
+    keep = (every >= 0).astype(float)
+
+    def shares(x: np.ndarray) -> np.ndarray:
+        counts = np.bincount(x.ravel(), minlength=len(every)) * keep
+        return counts / max(counts.sum(), 1)
+
+    def distance(one: np.ndarray, other: np.ndarray) -> float:
+        return float(np.abs(shares(one) - shares(other)).sum() / 2)
+
+    return Measure(
+        name,
+        distance(coded[0], coded[1]),
+        "",
+        f"How far samples are from real sequences in how often each {what} occurs; 0 is the same, 1 nothing in common.",
+        "samples",
+        error=jackknife(lambda a, b: [distance(coded[0][a], coded[1][b])], (len(test), len(made)), seed)[0],
+        reference=distance(coded[0], coded[2]),
+        reference_is="real data",
+        better="lower",
+    )
+
+
+def lengths(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed: int = 0) -> Measure:
+    """The Kolmogorov–Smirnov distance of lengths."""
+    long = [(x >= 0).sum(1).astype(float) for x in (test, made, train)]
+
+    def distance(one: np.ndarray, other: np.ndarray) -> float:
+        return Column("", one, other).distance
+
+    return Measure(
+        "length distance",
+        distance(long[0], long[1]),
+        "",
+        "How far samples are from real sequences in how long they are; 0 is the same, 1 nothing in common.",
+        "samples",
+        error=jackknife(lambda a, b: [distance(long[0][a], long[1][b])], (len(test), len(made)), seed)[0],
+        reference=distance(long[0], long[2]),
+        reference_is="real data",
+        better="lower",
+        parts={"mean, real": float(long[0].mean()), "mean, samples": float(long[1].mean())},
+    )
+
+
+def unique(made: np.ndarray, train: np.ndarray, seed: int = 0) -> Measure:
+    """Different sequences among the samples, as a share."""
+    drawn = np.array(words(made), object)
+    return Measure(
+        "unique",
+        len(set(drawn)) / len(drawn),
+        "",
+        "Share of samples that are different; the reference is the same share among as many training sequences.",
+        "samples",
+        error=jackknife(lambda kept: [len(set(drawn[kept])) / len(kept)], (len(drawn),), seed)[0],
+        reference=len(set(words(train))) / len(train),
+        reference_is="real data",
+        better="higher",
+    )
+
+
+def novel(made: np.ndarray, test: np.ndarray, known: set[bytes], held_out: bool, seed: int = 0) -> Measure:
+    """Samples that the training part does not hold, as a share."""
+    new = np.array([word not in known for word in words(made)])
+    return Measure(
+        "novel",
+        float(new.mean()),
+        "",
+        "Share of samples that the training part does not hold; far below that of test sequences, the model memorises.",
+        "samples",
+        error=jackknife(lambda kept: [new[kept].mean()], (len(new),), seed)[0],
+        reference=float(np.mean([word not in known for word in words(test)])) if held_out else None,
+        reference_is="test sequences" if held_out else "",
+        better="higher",
+    )
+
+
+def counted(drawn: Drawn) -> Sequence[np.ndarray]:
+    """Counts of the most frequent symbols and pairs in each sequence, over their deviations in the training rows."""
+    spec = drawn.subject.schema.spec
+    size = spec.fields[0].size
+    sets = [written(array(batch.x), size if spec.ends else None) for batch in drawn.sets]
+    ones, twos = ([grams(x, length, size) for x in sets] for length in (1, 2))
+    runs = [np.concatenate([one, np.where(two < 0, -1, two + size)], 1) for one, two in zip(ones, twos, strict=True)]
+    seen, often = np.unique(runs[0][runs[0] >= 0], return_counts=True)
+    kept = np.sort(seen[np.argsort(-often, kind="stable")[:COUNTED]])
+    table = [np.stack([np.bincount(_places(row, kept), minlength=len(kept) + 1)[:-1] for row in x]) for x in runs]
+    scale = table[0].std(0)
+    return [x / np.where(scale > 0, scale, 1.0) for x in table]
+
+
+def _places(row: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The place of each number in `kept`, behind the last where it is none of them."""
+    place = np.searchsorted(kept, row).clip(max=len(kept) - 1)
+    return np.where(kept[place] == row, place, len(kept))
