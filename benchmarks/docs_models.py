@@ -56,7 +56,7 @@ def strips(rows: list[tuple[str, np.ndarray]], name: str) -> None:
 def digits(model: str, **options: object) -> None:
     """Digits of the data, their reconstructions, and two rows of samples."""
     data = load_digits()
-    images = data.images.astype(np.uint8)
+    images = data.images / 16
     m = sfumato.fit((images, data.target), model=model, seed=0, progress=True, **options)
     new = m.sample(2 * ACROSS, seed=0)
     strips(
@@ -89,7 +89,7 @@ def traversals(model: str, **options: object) -> None:
 def codes() -> None:
     """The codes of digits in the plane: a VAE's, a WAE's, and the circle that holds 95% of the prior."""
     data = load_digits()
-    images = data.images.astype(np.uint8)
+    images = data.images / 16
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.4))
     circle = np.linspace(0, 2 * np.pi, 200)
     for axis, model in zip(axes, ("vae", "wae"), strict=True):
