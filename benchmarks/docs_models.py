@@ -132,7 +132,16 @@ def report(folder: Path) -> None:
     places = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     browser_path = next(filter(None, map(shutil.which, places)))
     with tempfile.TemporaryDirectory() as run, sync_playwright() as started:
-        table = ["fit", str(folder / "penguins.csv"), "--model", "cvae", "--given", "species", "--run", f"{run}/penguins"]
+        table = [
+            "fit",
+            str(folder / "penguins.csv"),
+            "--model",
+            "cvae",
+            "--given",
+            "species",
+            "--run",
+            f"{run}/penguins",
+        ]
         command_line(table)
         browser = started.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1000, "height": 1400})
