@@ -1,7 +1,7 @@
 """The package's docstrings as reStructuredText, and the directive that documents the public names of a module.
 
-The docstrings are plain text in Google style: `code` in single backticks, equations as indented blocks, and bare *, | and
-trailing _ in formulas. reStructuredText reads these as markup, so they are translated before Sphinx sees them.
+The docstrings are plain text in Google style: `code` in single backticks, equations as indented blocks, and bare *, |
+and trailing _ in formulas. reStructuredText reads these as markup, so they are translated before Sphinx sees them.
 """
 
 from __future__ import annotations
