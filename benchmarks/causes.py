@@ -12,7 +12,7 @@ from registry import Measure, Setting, system
 from sfumato.batch import Batch
 from sfumato.data.core.batches import Resident
 from sfumato.models import build
-from sfumato.models._latent import LatentModel
+from sfumato.models.latent import LatentModel
 from sfumato.models.sparse_decoder_vae import SparseDecoderVAE
 from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit

@@ -12,7 +12,7 @@ from registry import Measure, Setting, system
 from scores import frechet
 from sfumato.evaluation.samples.image_features import features
 from sfumato.models import build
-from sfumato.models._latent import LatentModel
+from sfumato.models.latent import LatentModel
 from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit
 from sources import grey

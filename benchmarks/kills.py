@@ -32,7 +32,7 @@ from sfumato.batch import Batch, Loss
 from sfumato.data.core.batches import Resident
 from sfumato.distributions import noise
 from sfumato.files import read_tensors
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.training import Settings, fit
 from sfumato.training.checkpoint import Checkpoints
 

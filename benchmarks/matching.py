@@ -10,7 +10,7 @@ from torch import Tensor
 
 from registry import Measure, Setting, system
 from sfumato.models import build
-from sfumato.models._latent import LatentModel
+from sfumato.models.latent import LatentModel
 from sfumato.objectives.mmd import Gaussian, squared_distance
 from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit

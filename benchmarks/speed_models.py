@@ -19,7 +19,7 @@ import hand_models
 from machine import describe
 from sfumato.data.core.batches import Resident
 from sfumato.models import build
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit
 from speed import interleaved, line

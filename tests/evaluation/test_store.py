@@ -18,7 +18,7 @@ from sfumato.errors import SfumatoError
 from sfumato.evaluation import How, Measure, Subject, store
 from sfumato.evaluation.representation import layers
 from sfumato.models import build
-from sfumato.models._model import END
+from sfumato.models.base import END
 from sfumato.spec import DataSpec, Field
 
 BOUND = Measure("NLL", 3.5, "nats", "What it means.", error=0.1, better="lower", parts={"a": 1.0})

@@ -10,7 +10,7 @@ import torch
 from sfumato.data.core.batches import Resident
 from sfumato.files import write_tensors
 from sfumato.models import build
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.spec import DataSpec, Field
 from sfumato.training import History, Settings, fit
 from sfumato.training.parallel import join

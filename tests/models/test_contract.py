@@ -13,7 +13,7 @@ from sfumato import models
 from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
 from sfumato.models import build
-from sfumato.models._model import END, Model
+from sfumato.models.base import END, Model
 from sfumato.spec import DataSpec, Field, Size
 
 COLUMNS = (Field("real", missing=True), Field("category", 3), Field("cells", 6), Field("real"))

@@ -16,7 +16,7 @@ from sfumato.distributions import Normal
 from sfumato.errors import SfumatoError
 from sfumato.evaluation.subject import Subject, still
 from sfumato.models import build
-from sfumato.models._model import END
+from sfumato.models.base import END
 from sfumato.models.hierarchical_vae import HierarchicalVAE
 from sfumato.models.vae import VAE
 from sfumato.networks.hierarchy import Hierarchy, State

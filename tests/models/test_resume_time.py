@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from pair_worker import PLAN, SEQUENCES, walks
 
 from sfumato.models import build
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 
 
 class Crash(Callback):

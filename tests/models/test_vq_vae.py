@@ -16,8 +16,8 @@ from sfumato.batch import Batch
 from sfumato.data.core.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.models import build
-from sfumato.models._model import END
-from sfumato.models._protocols import Autoencoding, Codebooks, LatentSpace
+from sfumato.models.base import END
+from sfumato.models.protocols import Autoencoding, Codebooks, LatentSpace
 from sfumato.models.vq_vae import VQVAE
 from sfumato.networks.code_prior import CodePrior
 from sfumato.networks.features import GivenFeatures

@@ -18,7 +18,7 @@ from torch import nn
 import sfumato
 from sfumato import Autoencoder
 from sfumato.batch import Batch, Loss
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.training import Callback, Settings, fit
 from toys import data
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from sfumato.batch import Batch, Loss
 from sfumato.data.core.batches import Resident
 from sfumato.distributions import noise
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.objectives import free_bits
 
 

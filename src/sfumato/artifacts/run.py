@@ -25,7 +25,7 @@ from sfumato.generators import redirected, seeded
 from sfumato.training.history import as_json
 
 if TYPE_CHECKING:
-    from sfumato.models._model import Model
+    from sfumato.models.base import Model
 
 CONFIG, SCHEMA, WEIGHTS, METRICS = "config.toml", "schema.json", "model.safetensors", "metrics.jsonl"
 

@@ -18,7 +18,7 @@ from sfumato.errors import SfumatoError
 if TYPE_CHECKING:
     from sfumato.data.core.dataset import Dataset
     from sfumato.estimator import Autoencoder
-    from sfumato.models._model import Model
+    from sfumato.models.base import Model
     from sfumato.training import Callback
 
 Options: Any = options_class()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.cli.output import number, table
 
 if TYPE_CHECKING:
-    from sfumato.models._model import Model
+    from sfumato.models.base import Model
 
 LEAST = 0.01
 """A latent that is on in a smaller share of the examples is not counted as in use."""
@@ -21,7 +21,7 @@ def latents_of(model: Model, columns: Sequence[str]) -> dict[str, Any] | None:
         model: any; only one that tells what drives what, or that switches latents off, has something to say.
         columns: names of the entries of x, where each entry is a column; otherwise entries are numbered.
     """
-    from sfumato.models._protocols import Drives, Switches
+    from sfumato.models.protocols import Drives, Switches
 
     if isinstance(model, Drives):
         weights = model.drives().cpu()

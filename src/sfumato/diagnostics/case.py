@@ -24,7 +24,7 @@ from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.settings import How
 from sfumato.evaluation.subject import CHUNK, Subject, array, rows, some
 from sfumato.generators import redirected, seeded
-from sfumato.models._protocols import Classifies, Forecasts
+from sfumato.models.protocols import Classifies, Forecasts
 from sfumato.spec import DataSpec
 from sfumato.training.settings import Settings
 

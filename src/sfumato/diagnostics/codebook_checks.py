@@ -11,7 +11,7 @@ from sfumato.diagnostics.case import SURE, Case
 from sfumato.diagnostics.finding import Finding, Well
 from sfumato.diagnostics.formatting import figure
 from sfumato.evaluation.codebooks.usage import used
-from sfumato.models._protocols import Codebooks
+from sfumato.models.protocols import Codebooks
 
 
 def dead_codes(case: Case) -> Finding | Well | None:

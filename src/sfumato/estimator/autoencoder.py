@@ -36,7 +36,7 @@ from sfumato.evaluation import How, Measure, Subject
 from sfumato.evaluation.subject import ALL, MOST, held_out
 from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
-from sfumato.models._protocols import Encodes, able
+from sfumato.models.protocols import Encodes, able
 
 OF_SCIKIT_LEARN = {"random_state": None, "verbose": False}
 """What scikit-learn's users type, and its default."""

@@ -13,8 +13,8 @@ from sfumato.data.core.schema import Schema
 from sfumato.distributions import noise
 from sfumato.estimator import passes
 from sfumato.generators import current
-from sfumato.models._model import Model
-from sfumato.models._protocols import Bounds
+from sfumato.models.base import Model
+from sfumato.models.protocols import Bounds
 from sfumato.objectives import importance_bound
 
 CANDIDATES = 32

@@ -18,7 +18,7 @@ from sfumato.estimator.held import Held
 from sfumato.estimator.judging import reopened
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
-from sfumato.models._protocols import Classifies, Forecasts, LatentSpace, Samples, able
+from sfumato.models.protocols import Classifies, Forecasts, LatentSpace, Samples, able
 
 
 class Draws(Held):

@@ -18,7 +18,7 @@ from sfumato.data.core.labels import LABEL
 from sfumato.data.core.schema import Schema
 from sfumato.errors import SfumatoError
 from sfumato.estimator import restarts
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.networks import sizes_for
 from sfumato.spec import DataSpec, Size
 from sfumato.training import Callback, History, parallel, resolve_device

@@ -17,8 +17,8 @@ from sfumato.data.core.schema import Schema
 from sfumato.estimator import passes, samplers
 from sfumato.estimator.judging import named_set
 from sfumato.isolation import isolated
-from sfumato.models._model import Model
-from sfumato.models._protocols import Classifies
+from sfumato.models.base import Model
+from sfumato.models.protocols import Classifies
 from sfumato.training import History
 
 

@@ -18,7 +18,7 @@ from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
-from sfumato.models._protocols import Bounds, Classifies, Encodes, Reconstructs, able
+from sfumato.models.protocols import Bounds, Classifies, Encodes, Reconstructs, able
 
 
 def _can_classify(auto: Any) -> bool:

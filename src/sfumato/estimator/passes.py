@@ -11,7 +11,7 @@ from torch import Tensor
 from sfumato.batch import Batch
 from sfumato.data.core.batches import Resident
 from sfumato.data.core.schema import Schema
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.spec import DataSpec
 
 NUMBERS = 1 << 22

@@ -11,7 +11,7 @@ from pathlib import Path
 from sfumato import training
 from sfumato.data.core.dataset import Dataset
 from sfumato.files import replacing
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.training import Callback, History, Settings
 from sfumato.training.folder import CHECKPOINTS, METRICS, WEIGHTS
 

@@ -20,8 +20,8 @@ from sfumato.data.core.batches import Batches
 from sfumato.distributions import Normal, StandardNormal, noise
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.generators import current, redirected, seeded
-from sfumato.models._model import Model
-from sfumato.models._protocols import LatentSpace, able
+from sfumato.models.base import Model
+from sfumato.models.protocols import LatentSpace, able
 from sfumato.networks import FlowPrior
 
 Name = Literal["prior", "mixture", "flow"]

@@ -15,8 +15,8 @@ from sfumato.estimator import passes
 from sfumato.estimator.held import Held
 from sfumato.generators import seeded
 from sfumato.isolation import isolated
-from sfumato.models._model import Model
-from sfumato.models._protocols import Bounds, Classifies, Samples, able
+from sfumato.models.base import Model
+from sfumato.models.protocols import Bounds, Classifies, Samples, able
 from sfumato.objectives import importance_bound
 
 DRAWN = 500

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from sfumato.batch import Batch
-from sfumato.models._protocols import Bounds, Classifies
+from sfumato.models.protocols import Bounds, Classifies
 from sfumato.spec import Field
 
 MOST_VALUES = 128

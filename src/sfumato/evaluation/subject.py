@@ -18,8 +18,8 @@ from sfumato.data.core.schema import Schema
 from sfumato.distributions import Normal
 from sfumato.generators import seeded
 from sfumato.isolation import isolated
-from sfumato.models._model import Model
-from sfumato.models._protocols import Autoencoding, LatentSpace, able
+from sfumato.models.base import Model
+from sfumato.models.protocols import Autoencoding, LatentSpace, able
 from sfumato.objectives import rate
 from sfumato.spec import DataSpec
 from sfumato.training.validation import evaluating

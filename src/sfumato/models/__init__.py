@@ -27,7 +27,7 @@ from sfumato.spec import Size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sfumato.models._model import Model
+    from sfumato.models.base import Model
     from sfumato.spec import DataSpec
 
 __all__ = [

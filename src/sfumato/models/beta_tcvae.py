@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Normal
-from sfumato.models._latent import LatentModel
+from sfumato.models.latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Ramp, decomposed_rate
 from sfumato.objectives.joint import joint

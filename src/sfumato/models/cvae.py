@@ -8,7 +8,7 @@ from torch import nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.errors import SfumatoError
-from sfumato.models._latent import LatentModel
+from sfumato.models.latent import LatentModel
 from sfumato.networks import (
     GivenPrior,
     StandardPrior,

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sfumato.batch import Batch, Loss
-from sfumato.models._latent import LatentModel
-from sfumato.models._model import END, movable
+from sfumato.models.latent import LatentModel
+from sfumato.models.base import END, movable
 from sfumato.networks import MLP, decoder_for, encoder_for, sizes_for
 from sfumato.networks.gaussian import full
 from sfumato.objectives import Ramp, rate, second_half_permuted, telling_apart

@@ -11,8 +11,8 @@ from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution
 from sfumato.distributions.noise import spread
 from sfumato.errors import SfumatoError
-from sfumato.models._latent import LatentModel
-from sfumato.models._model import Model
+from sfumato.models.latent import LatentModel
+from sfumato.models.base import Model
 from sfumato.networks import Sizes, sizes_for
 from sfumato.networks.features import GivenFeatures, LevelFeatures, for_fields, leave_out
 from sfumato.networks.heads import for_likelihood

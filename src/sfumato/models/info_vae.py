@@ -8,7 +8,7 @@ from torch import nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.errors import SfumatoError
-from sfumato.models._latent import LatentModel
+from sfumato.models.latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, Ramp, discrepancy, rate, usual_weight
 from sfumato.ranges import AtMostOne, Count, Natural, Positive, Weight

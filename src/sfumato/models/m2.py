@@ -13,7 +13,7 @@ from sfumato.distributions import Distribution, Posterior
 from sfumato.distributions.discrete import invert
 from sfumato.distributions.noise import normal, spread, uniform
 from sfumato.errors import SfumatoError
-from sfumato.models._latent import LatentModel
+from sfumato.models.latent import LatentModel
 from sfumato.networks import Encoder, decoder_for, encoder_for, sizes_for
 from sfumato.networks.classifier import Classifier
 from sfumato.networks.features import leave_out

@@ -12,7 +12,7 @@ from sfumato.batch import Batch, Loss
 from sfumato.distributions import Columns, Distribution, Normal
 from sfumato.distributions.noise import joint_rows
 from sfumato.errors import SfumatoError
-from sfumato.models._latent import LatentModel
+from sfumato.models.latent import LatentModel
 from sfumato.networks import encoder_for, sizes_for
 from sfumato.networks.sparse_decoder import SparseDecoder
 from sfumato.objectives import Ramp, rate

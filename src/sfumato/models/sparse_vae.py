@@ -8,7 +8,7 @@ from torch import Tensor
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Normal, SpikeSlab
 from sfumato.errors import SfumatoError
-from sfumato.models._latent import LatentModel
+from sfumato.models.latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.networks.spike_slab import LEAST, PseudoInputs, SpikeSlabEncoder
 from sfumato.objectives import Ramp

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution
 from sfumato.distributions.noise import normal, spread, uniform
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.networks import MLP, sizes_for
 from sfumato.networks.features import VectorFeatures
 from sfumato.networks.heads import for_likelihood

@@ -8,7 +8,7 @@ from torch import nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.errors import SfumatoError
-from sfumato.models._latent import LatentModel
+from sfumato.models.latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
 from sfumato.objectives import Ramp, doubly_reparametrised, free_bits, importance_bound, rate
 from sfumato.ranges import Count, Natural, Weight

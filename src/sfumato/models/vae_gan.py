@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from sfumato.batch import Batch, Loss
-from sfumato.models._latent import LatentModel
-from sfumato.models._model import movable
+from sfumato.models.latent import LatentModel
+from sfumato.models.base import movable
 from sfumato.networks import Decoder, decoder_for, encoder_for, sizes_for
 from sfumato.networks.discriminator import Discriminator, PictureDiscriminator, View
 from sfumato.networks.features import leave_out

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution, Point
 from sfumato.errors import SfumatoError
-from sfumato.models._model import Model, movable
+from sfumato.models.base import Model, movable
 from sfumato.networks import sizes_for
 from sfumato.networks.along_time import TimeDecoder, TimeEncoder
 from sfumato.networks.code_prior import CodePrior

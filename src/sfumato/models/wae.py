@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 
 from sfumato.batch import Batch, Loss
-from sfumato.models._latent import LatentModel
+from sfumato.models.latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, discrepancy, rate
 from sfumato.ranges import Positive, Weight

@@ -8,7 +8,7 @@ import numpy as np
 
 from sfumato.data.images.schema import PictureSchema
 from sfumato.evaluation.subject import Subject, rows
-from sfumato.models._protocols import Layered
+from sfumato.models.protocols import Layered
 from sfumato.report.grids import sheet_of
 from sfumato.report.look import Picture, save
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.evaluation.subject import Subject, array, rows, some
-from sfumato.models._protocols import Forecasts
+from sfumato.models.protocols import Forecasts
 from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, short, tidy
 
 EXAMPLES, CHANNELS, FUTURES = 3, 4, 100

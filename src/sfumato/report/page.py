@@ -21,7 +21,7 @@ from sfumato.data.core.schema import Schema
 from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.diagnostics.remedies import typed
 from sfumato.evaluation import Measure
-from sfumato.models._protocols import Forecasts
+from sfumato.models.protocols import Forecasts
 from sfumato.networks import sizes_for
 from sfumato.report.look import Picture
 from sfumato.report.rendering import embedded, write

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.training.history import History
 from sfumato.training.settings import Settings
 

@@ -16,7 +16,7 @@ from sfumato.distributions import noise
 from sfumato.errors import SfumatoError
 from sfumato.generators import seeded
 from sfumato.isolation import isolated
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.training import parallel, randomness, schedules
 from sfumato.training.callbacks import Callback
 from sfumato.training.device import keep_memory, resolve_device

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from sfumato import generators
 from sfumato.errors import SfumatoError
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.training.adam import stepper
 from sfumato.training.average import Average
 from sfumato.training.checkpoint import flatten, optimizer_numbers, optimizer_tensors, restore_optimizer, under

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.errors import need
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.training.callbacks import Callback
 from sfumato.training.history import PLACE, History
 from sfumato.training.settings import Settings

@@ -11,7 +11,7 @@ from torch import nn
 
 from sfumato.distributions import noise
 from sfumato.generators import seeded
-from sfumato.models._model import END, Model
+from sfumato.models.base import END, Model
 from sfumato.training.meter import Meter, rows
 from sfumato.training.parallel import Group
 

@@ -10,7 +10,7 @@ import numpy as np
 from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.settings import How
 from sfumato.evaluation.subject import Subject, array
-from sfumato.models._protocols import Codebooks
+from sfumato.models.protocols import Codebooks
 
 
 def measures(subject: Subject, how: How) -> list[Measure]:

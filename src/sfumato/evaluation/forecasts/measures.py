@@ -15,7 +15,7 @@ from sfumato.evaluation.forecasts.baselines import Reference, references
 from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.settings import How
 from sfumato.evaluation.subject import Subject, array, rows, some
-from sfumato.models._protocols import Forecasts, able
+from sfumato.models.protocols import Forecasts, able
 
 FAMILY = "forecasts"
 MOST = 1000

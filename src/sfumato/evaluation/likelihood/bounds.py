@@ -16,8 +16,8 @@ from sfumato.evaluation.likelihood.importance import Weights, cost, weigh
 from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.settings import How
 from sfumato.evaluation.subject import Subject, array, missing_again, rows, some
-from sfumato.models._latent import LatentModel
-from sfumato.models._protocols import Codebooks
+from sfumato.models.latent import LatentModel
+from sfumato.models.protocols import Codebooks
 from sfumato.objectives import rate
 from sfumato.spec import DataSpec
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sfumato.batch import Batch
 from sfumato.evaluation.settings import generator
 from sfumato.evaluation.subject import array, rows, still
-from sfumato.models._protocols import Bounds
+from sfumato.models.protocols import Bounds
 from sfumato.objectives import importance_bound
 from sfumato.training.device import keep_memory, side_by_side
 

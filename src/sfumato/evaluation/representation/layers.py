@@ -10,7 +10,7 @@ from sfumato.batch import Batch
 from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.settings import How
 from sfumato.evaluation.subject import Subject, array
-from sfumato.models._protocols import Encodes, Layered
+from sfumato.models.protocols import Encodes, Layered
 from sfumato.networks.hierarchy import HierarchicalPosterior, draw
 
 ACTIVE = 0.01

@@ -9,7 +9,7 @@ from sfumato.batch import Batch
 from sfumato.distributions import Distribution, Latent, Posterior
 from sfumato.distributions.base import each
 from sfumato.distributions.noise import spread
-from sfumato.models._model import Model
+from sfumato.models.base import Model
 from sfumato.networks import StandardPrior
 
 
