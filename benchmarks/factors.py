@@ -31,10 +31,10 @@ from sfumato.data.core.batches import Resident
 from sfumato.evaluation.disentanglement.factors import Factor, known
 from sfumato.evaluation.disentanglement.measures import score
 from sfumato.files import read_tensors, write_tensors
-from sfumato.models.latent import LatentModel
 from sfumato.models.beta_tcvae import BetaTCVAE
 from sfumato.models.beta_vae import BetaVAE
 from sfumato.models.factor_vae import FactorVAE
+from sfumato.models.latent import LatentModel
 from sfumato.networks import MLP
 from sfumato.objectives import Ramp, rate
 from sfumato.training import Settings, fit

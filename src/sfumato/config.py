@@ -14,6 +14,7 @@ from sfumato import models
 from sfumato._version import __version__
 from sfumato.data.core.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.models import registry
 from sfumato.ranges import Range
 from sfumato.training.settings import Settings
 
@@ -43,7 +44,7 @@ class Config:
     """All that a run is told.
 
     Attributes:
-        model: the model's name.
+        model: the model's name, or its reference as `sfumato.models.registry` has it.
         options: what the model's `build` is told; what is absent is chosen from the data.
         data: how the source is read.
         training: how the model is trained.
@@ -103,36 +104,46 @@ class Config:
         return replace(resolve(model, {}, source=self.source), data=self.data, training=self.training)
 
     def to_dict(self) -> dict[str, Any]:
-        """The tables of `config.toml`; what is None is left out."""
+        """The tables of `config.toml`; what is None is left out.
+
+        `origin` says where a model of another package came from, for whoever loads the run where that is not there.
+        """
+        origin = registry.origin(self.model)
         return {
             "source": self.source,
             "version": __version__,
+            **({"origin": origin} if origin else {}),
             "data": _present(_values(self.data)),
             "model": {"name": self.model, **_present(self.options)},
             "training": _present(_values(self.training)),
         }
 
     @classmethod
-    def from_dict(cls, tables: Mapping[str, Any], where: str = "config") -> Config:
+    def from_dict(cls, tables: Mapping[str, Any], where: str = "config", *, model: str | None = None) -> Config:
         """Back from `to_dict`.
 
+        Args:
+            tables: of `config.toml`.
+            where: what opens the line of an error.
+            model: the reference that holds instead of the model's name, where that means nothing here.
+
         Raises:
-            SfumatoError: if a table or an option is unknown, or a value does not fit; `where` opens the line.
+            SfumatoError: if a table or an option is unknown, or a value does not fit.
         """
         for name in tables:
-            if name not in (*TABLES, "source", "version"):
+            if name not in (*TABLES, "source", "version", "origin"):
                 raise SfumatoError(f"{where}: unknown entry {name!r}: {did_you_mean(name, (*TABLES, 'source'))}")
         parts = {}
         for name in TABLES:
             parts[name] = tables.get(name, {})
             if not isinstance(parts[name], Mapping):
                 raise SfumatoError(f"{where}: {name} must be a table: write [{name}] above its options")
-        model = parts["model"].get("name", "vae")
+        model = parts["model"].get("name", "vae") if model is None else model
         source = tables.get("source", "")
         if not isinstance(source, str):
             raise SfumatoError(f"{where}: source must be text, the name of a data set or a path")
         try:
-            _check_model(model)
+            _check_model(model, tables.get("origin", ""))
             told: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
             known = settings(model)
             for table, values in parts.items():
@@ -188,15 +199,21 @@ def resolve(model: str, options: Mapping[str, Any], *, source: str = "") -> Conf
     return Config(model=model, source=source).with_options(options)
 
 
-@cache
-def settings(model: str | None = None) -> dict[str, Setting]:
-    """Every option by name: of the data, of one model (of all models if None), of the training.
+def settings(*names: str) -> dict[str, Setting]:
+    """Every option by name: of the data, of some models (of all that ship if none is named), of the training.
 
     Of an option that several models have under one name, the first model's is told.
+
+    Raises:
+        SfumatoError: if there is no such model, or it has an option that is one of the data or the training.
     """
-    names = models.names() if model is None else (model,)
+    return _settings(*map(models.describe, names or registry.shipped()))
+
+
+@cache
+def _settings(*descriptions: models.Description) -> dict[str, Setting]:
     found: dict[str, Setting] = {}
-    of_models = (setting for name in names for setting in _model_settings(name))
+    of_models = (setting for description in descriptions for setting in _model_settings(description))
     for setting in (*_part_settings("data"), *of_models, *_part_settings("training")):
         before = found.setdefault(setting.name, setting)
         tables = (*before.tables, *(table for table in setting.tables if table not in before.tables))
@@ -232,10 +249,17 @@ def _part_settings(table: str) -> tuple[Setting, ...]:
 
 
 @cache
-def _model_settings(model: str) -> tuple[Setting, ...]:
+def _model_settings(description: models.Description) -> tuple[Setting, ...]:
+    taken = {setting.name for table in ("data", "training") for setting in _part_settings(table)}
+    for option in description.options:
+        if option.name in taken:
+            raise SfumatoError(
+                f"model {description.name}: argument {option.name} of build needs another name, {option.name} is an "
+                "option of the data or the training"
+            )
     return tuple(
         Setting(option.name, option.annotation, option.default, option.help, ("model",), option.range)
-        for option in models.options(model)
+        for option in description.options
     )
 
 
@@ -247,14 +271,25 @@ def _present(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _check_model(model: Any) -> None:
-    if model not in models.names():
-        raise SfumatoError(f"no model is called {model!r}: {did_you_mean(model, models.names())}")
+def _check_model(model: Any, origin: Any = "") -> None:
+    """Refuse a model that is not here; `origin` is where the config says that it came from."""
+    if not isinstance(model, str):
+        raise SfumatoError(f"the name of a model must be text, not {model!r}")
+    try:
+        models.describe(model)
+    except SfumatoError as error:
+        if not origin:
+            raise
+        raise SfumatoError(
+            f"{error}. It was {origin}; make that available here, or hand the class over: "
+            f"sfumato.load(run, model={registry.label(model)})"
+        ) from error
 
 
 def _unknown(name: str, model: str, known: Mapping[str, Setting], near: Iterable[str]) -> str:
     """Why `name` is no option: it is another model's, stands in another table, or is misspelt."""
-    owners = [other for other in models.names() if any(s.name == name for s in _model_settings(other))]
+    described = map(models.describe, registry.shipped())
+    owners = [other.name for other in described if any(option.name == name for option in other.options)]
     if owners and model not in owners:
         *others, last = owners
         return f"{name} is an option of {' and '.join([', '.join(others), last] if others else [last])}, not of {model}"

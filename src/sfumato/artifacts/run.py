@@ -168,14 +168,18 @@ class Run:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SfumatoError(f"{path}: damaged ({error}); restore it from a copy, or fit again") from None
 
-    def model(self) -> Model:
+    def model(self, name: str | None = None) -> Model:
         """The model with its best weights, in evaluation mode, on the CPU.
+
+        Args:
+            name: the reference of the model, where the one in `config.toml` means nothing here.
 
         Raises:
             SfumatoError: if the weights are missing or damaged, or do not fit what config and schema say.
         """
         path = self.path / WEIGHTS
-        model = build(self.config()["model"], self.schema())
+        told = self.config()["model"]
+        model = build(told if name is None else {**told, "name": name}, self.schema())
         tensors, _ = read_tensors(path)
         try:
             model.load_state_dict(tensors, strict=True)

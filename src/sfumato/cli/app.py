@@ -19,11 +19,13 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
-from sfumato import models
 from sfumato._version import __version__
 from sfumato.cli import compare, doctor, fit, judge, look, score, sweep, use
+from sfumato.cli.flags import with_options
 from sfumato.cli.help import Columns
+from sfumato.config import read_toml
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.models import registry
 
 if TYPE_CHECKING:
     from cyclopts.argument import ArgumentCollection
@@ -38,11 +40,16 @@ RUN is the folder of a run, or its name under runs/. Every command has --help.""
 HELP = {"--help", "-h"}
 
 
-def make(model: str = "vae") -> App:
+TRAINING = ("fit", "sweep")
+"""Commands with a flag for every option of the models."""
+
+
+def make(model: str = "vae", models: Sequence[str] = ()) -> App:
     """The application with all its commands.
 
     Args:
         model: the model whose options `fit --help` tells.
+        models: those whose options are flags of `TRAINING`.
     """
     app = App(
         name="sfumato",
@@ -55,7 +62,7 @@ def make(model: str = "vae") -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
-    app.command(fit.fit, usage="Usage: sfumato fit SOURCE [OPTIONS]")
+    app.command(with_options(fit.fit, models), usage="Usage: sfumato fit SOURCE [OPTIONS]")
     for command in (
         use.sample,
         use.reconstruct,
@@ -68,7 +75,7 @@ def make(model: str = "vae") -> App:
         doctor.doctor,
         look.report,
         compare.compare,
-        sweep.sweep,
+        with_options(sweep.sweep, models),
         look.models,
         look.data,
     ):
@@ -79,7 +86,10 @@ def make(model: str = "vae") -> App:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Parse, do, and return the exit code; see `sfumato.cli.main`."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    app = make(_model(words))
+    try:
+        app = make(*(_models(words) if words and words[0] in TRAINING else ()))
+    except SfumatoError as error:
+        return _fail(" ".join(str(error).split()))
     logging.getLogger("sfumato").setLevel(logging.ERROR if "--quiet" in words else logging.WARNING)
     try:
         if words and words[0] in app and HELP & set(words[1:]):
@@ -103,11 +113,31 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _model(words: Sequence[str]) -> str:
-    """The model that is spoken of, or the default."""
+def _models(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The model that is spoken of, or the default, and all whose options are flags.
+
+    They are needed before the words are parsed. Of models that do not ship, those that are named are imported.
+
+    Raises:
+        SfumatoError: if one that does not ship cannot be imported.
+    """
     after = dict(pairwise([part for word in words for part in word.split("=", 1)]))
-    named = after.get("--model", "")
-    return named if named in models.names() else "vae"
+    one = after.get("--model") or _model_of(after.get("--config", ""))
+    named = [name.strip() for name in (one, *after.get("--models", "").split(","))]
+    more = [name for name in named if name not in registry.shipped() and (":" in name or name in registry.names())]
+    for name in more:
+        registry.describe(name)
+    shown = one if one in (*registry.shipped(), *more) else (*more, "vae")[0]
+    return shown, [*registry.shipped(), *more]
+
+
+def _model_of(config: str) -> str:
+    """The model that a `config.toml` names, if it can be read; what is wrong with it is said by who reads all of it."""
+    try:
+        name = read_toml(config)["model"]["name"]
+    except (SfumatoError, LookupError, TypeError):
+        return ""
+    return name if isinstance(name, str) else ""
 
 
 def _fail(line: str) -> int:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from sfumato import models
 from sfumato.cli.doctor import in_short
-from sfumato.cli.flags import OUTPUT, WHOLE, chosen, options_class
+from sfumato.cli.flags import OUTPUT, WHOLE, chosen
 from sfumato.cli.look import Report, best_values, kinds_table, measures_rows, next_commands, remake_report, values_rows
 from sfumato.cli.output import DEVICE, TALK, Device, Say, table
 from sfumato.errors import SfumatoError
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from sfumato.estimator import Autoencoder
     from sfumato.models.base import Model
     from sfumato.training import Callback
-
-Options: Any = options_class()
-UNTOLD: Any = Options()
 
 STOPS = {
     "epochs": "as long as planned",
@@ -41,7 +38,7 @@ def fit(
     model: Annotated[str | None, Parameter(metavar="NAME", show_default="vae")] = None,
     config: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     resume: Annotated[str | None, Parameter(metavar="RUN")] = None,
-    options: Annotated[Options, Parameter(name="*")] = UNTOLD,
+    options: Any,
     run: Annotated[str | None, Parameter(metavar="NAME", group=OUTPUT)] = None,
     seed: Annotated[int | None, WHOLE, Parameter(group=OUTPUT, show_default="0")] = None,
     device: Annotated[Device | None, DEVICE, Parameter(show_default="auto")] = None,
@@ -55,7 +52,7 @@ def fit(
     Args:
         source: built-in set (see sfumato data), table (.csv .tsv .parquet), folder of pictures, lines of text
             (.txt), or array (.npy .npz)
-        model: which model; see sfumato models
+        model: which model; see sfumato models, or mypackage.module:MyModel
         config: config.toml to train by, such as a run's own; other options given here come before it
         resume: go on with a run that was stopped, as if it had not been
         run: name of the new run under runs/, or a path; source-model if not given

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import field, fields, make_dataclass
 from functools import cache
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from types import FunctionType, NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter, Token
 
@@ -48,15 +48,31 @@ def spelling(name: str) -> str:
 
 
 @cache
-def options_class() -> type:
-    """A dataclass with one field for every option of the data, of any model, and of the training; None: not given."""
-    columns = [_field(setting) for setting in settings().values() if setting.name not in COMMON]
-    return make_dataclass("Options", columns, kw_only=True, namespace={"__module__": __name__})
+def options_class(*models: str) -> type:
+    """A dataclass with one field for every option of the data, of some models, and of the training; None: not given."""
+    columns = [_field(setting) for setting in settings(*models).values() if setting.name not in COMMON]
+    return make_dataclass("Options", columns, kw_only=True, namespace={"__module__": __name__, "MODELS": models})
+
+
+def with_options(command: Callable[..., int], models: Sequence[str]) -> Callable[..., int]:
+    """A command whose parameter `options` has a flag for every option of the data, of some models, and of the training.
+
+    The flags are made when a command is put together and not when its module is imported, because which models there
+    are may depend on what was typed.
+    """
+    kind = options_class(*models) if models else make_dataclass("Options", [], namespace={"__module__": __name__})
+    assert isinstance(command, FunctionType)
+    made = FunctionType(command.__code__, command.__globals__, command.__name__, None, command.__closure__)
+    made.__doc__, made.__module__ = command.__doc__, command.__module__
+    made.__kwdefaults__ = {**(command.__kwdefaults__ or {}), "options": kind()}
+    hints = get_type_hints(command, include_extras=True)
+    made.__annotations__ = {**hints, "options": Annotated[kind, Parameter(name="*")]}
+    return made
 
 
 def chosen(options: Any) -> dict[str, Any]:
     """The options that were given, by name, as `sfumato.config.resolve` takes them."""
-    known = settings()
+    known = settings(*options.MODELS)
     found = {}
     for one in fields(options):
         value = getattr(options, one.name)

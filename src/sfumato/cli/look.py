@@ -28,21 +28,19 @@ def models(*, say: Say = TALK) -> None:
     """List the models with their options."""
     from sfumato import models as room
 
-    listed = [
-        {
-            "name": name,
-            "summary": room.summary(name),
-            "options": {option.name: {"default": option.default, "help": option.help} for option in room.options(name)},
-        }
-        for name in room.names()
-    ]
-    parts = []
+    listed, parts = [], []
     for name in room.names():
+        try:
+            summary, options = room.summary(name), room.options(name)
+        except SfumatoError as error:  # of an installed package: the others are listed all the same
+            summary, options = str(error), ()
+        told = {option.name: {"default": option.default, "help": option.help} for option in options}
+        listed.append({"name": name, "summary": summary, "options": told})
         rows = [
             [flags.spelling(option.name), flags.shown(option.default) or "from the data", option.help]
-            for option in room.options(name)
+            for option in options
         ]
-        parts.append(f"{name}: {room.summary(name)}\n" + table(rows, indent="  "))
+        parts.append(f"{name}: {summary}\n" + table(rows, indent="  "))
     say.result({"models": listed}, lambda: "\n\n".join([*parts, "Train one with: sfumato fit SOURCE --model NAME"]))
 
 

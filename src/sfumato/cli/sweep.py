@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato.cli.compare import text, write
-from sfumato.cli.fit import UNTOLD, Options
 from sfumato.cli.flags import OUTPUT, WHOLE, chosen
 from sfumato.cli.look import remake_report
 from sfumato.cli.output import DEVICE, TALK, Device, Say, number, table
@@ -26,7 +25,7 @@ def sweep(
     search: Annotated[int | None, WHOLE] = None,
     by: Annotated[str, Parameter(metavar="MEASURE")] = "elbo",
     jobs: Annotated[int, WHOLE] = 1,
-    options: Annotated[Options, Parameter(name="*")] = UNTOLD,
+    options: Any,
     run: Annotated[str | None, Parameter(metavar="NAME", group=OUTPUT)] = None,
     seed: Annotated[int, WHOLE, Parameter(group=OUTPUT)] = 0,
     device: Annotated[Device | None, DEVICE, Parameter(show_default="auto")] = None,

@@ -90,6 +90,27 @@ class Case:
             found |= {name: value for name, value in self.told.get(table, {}).items() if name in found}
         return found
 
+    @cached_property
+    def described(self) -> models.Description:
+        """What the model's class says of itself."""
+        return models.describe(self.name)
+
+    def remedy(self, **changes: Any) -> dict[str, Any]:
+        """Options to change, named by what they do, see `Model.remedies`; none if the model does not declare one."""
+        declared = self.described.remedies
+        return {declared[what]: value for what, value in changes.items()} if changes.keys() <= declared.keys() else {}
+
+    def setting(self, what: str, default: Any = None) -> Any:
+        """The value of the option that the model declares for this; `default` if it declares none.
+
+        One that was left to the model is read from the attribute of its name.
+        """
+        name = self.described.remedies.get(what)
+        if name is None:
+            return default
+        value = self.options[name]
+        return getattr(self.model, name, default) if value is None else value
+
     def first(self, *cures: Mapping[str, Any]) -> dict[str, Any]:
         """The first of `cures` whose options are all there for this model and that changes something."""
         for cure in cures:
@@ -107,11 +128,11 @@ class Case:
     @property
     def freed(self) -> list[dict[str, Any]]:
         """Cures of codes that say what conditions do: the prior that no condition moves; costlier codes; fewer."""
-        beta, latents = self.options.get("beta", 1.0), self.options.get("latent_dim") or 0
-        standard = {"prior": "standard"}
+        weight, latents = self.setting("rate_weight", 1.0), self.options.get("latent_dim") or 0
+        standard = self.remedy(standard_prior="standard")
         return [
-            standard | models.chosen_by_data(self.name, self.spec, standard) if beta <= 1 else {},
-            {"beta": 2 * max(beta, 1.0)} if "prior" in self.options else {},
+            standard and standard | models.chosen_by_data(self.name, self.spec, standard) if weight <= 1 else {},
+            self.remedy(rate_weight=2 * max(weight, 1.0)) if standard else {},
             {"latent_dim": latents // 2} if latents > 3 else {},
         ]
 

@@ -125,19 +125,20 @@ def under_regularised(case: Case) -> Finding | Well | None:
 def louder(case: Case) -> dict[str, Any]:
     """What lets the code say more."""
     told = case.options
-    capacity, beta, free = told.get("capacity"), told.get("beta", 1.0), told.get("free_bits", 0.0)
+    capacity, weight, free = case.setting("capacity"), case.setting("rate_weight", 1.0), case.setting("free_bits", 0.0)
+    adversarial = bool(case.remedy(equilibrium=True))
     return case.first(
-        {"capacity": 4 * capacity} if capacity else {},
+        case.remedy(capacity=4 * capacity) if capacity else {},
         {"likelihood": "gaussian"} if told["likelihood"] == "mse" else {},
-        {"beta": 1.0} if beta > 1 and "codebook" not in told else {},
-        {"free_bits": 4 * free or 0.25, "warmup": warming(case)},
-        {"free_bits": 4 * free or 0.25},
-        {"scaling": "released"},
-        {"alpha": 0.9} if "lam" in told and (told.get("alpha") or 0.0) < 0.9 else {},
-        {"gamma": told.get("gamma", 0.0) / 4} if "discriminator_lr" in told else {},
-        {"warmup": warming(case), "cycles": 4},
+        case.remedy(rate_weight=1.0) if weight > 1 else {},
+        case.remedy(free_bits=4 * free or 0.25, warmup=warming(case)),
+        case.remedy(free_bits=4 * free or 0.25),
+        case.remedy(released_scaling="released"),
+        case.remedy(forgiven_rate=0.9) if case.setting("forgiven_rate", 0.0) < 0.9 else {},
+        case.remedy(total_correlation_weight=case.setting("total_correlation_weight", 0.0) / 4),
+        case.remedy(warmup=warming(case), cycles=4),
         {"latent_dim": 2 * case.model.code_size} if case.active == case.model.code_size else {},
-        {"split": (0.9, 0.0, 0.1)} if "equilibrium" in told and len(case.subject.data.valid) else {},
+        {"split": (0.9, 0.0, 0.1)} if adversarial and len(case.subject.data.valid) else {},
         {"lr": told["lr"] / 4} if told["lr"] else {},
     )
 
@@ -145,9 +146,9 @@ def louder(case: Case) -> dict[str, Any]:
 def _heard(case: Case) -> dict[str, Any]:
     """What makes the decoder need the code: symbols that it cannot read for itself, or a code that is free at first."""
     return case.first(
-        {"word_dropout": 0.3} if case.spec.is_symbols and not case.options["word_dropout"] else {},
-        {"warmup": warming(case), "cycles": 4},
-        {"warmup": warming(case)},
+        {"word_dropout": 0.3} if case.spec.is_symbols and not case.options.get("word_dropout") else {},
+        case.remedy(warmup=warming(case), cycles=4),
+        case.remedy(warmup=warming(case)),
         {"lr": case.options["lr"] / 4} if case.options["lr"] else {},
     )
 
@@ -155,17 +156,17 @@ def _heard(case: Case) -> dict[str, Any]:
 def warming(case: Case) -> int:
     """Steps of warm-up that are a third of the training, so that the code is of use before it costs."""
     last = max((int(line["step"]) for line in case.lines), default=0)
-    return max(case.options.get("warmup") or 0, last // 3)
+    return max(case.setting("warmup") or 0, last // 3)
 
 
 def _quieter(case: Case) -> dict[str, Any]:
-    told = case.options
-    beta, alpha = told.get("beta", 1.0), told.get("alpha")
+    discrepancy = case.setting("discrepancy_weight")
     return case.first(
-        {"beta": 1.0} if beta < 1 else {},
-        {"lam": 10 * case.model.lam} if "lam" in told else {},
-        {"alpha": 0.0} if alpha and "lam" in told else {},
-        {"free_bits": 0.0},
-        {"prior": "mixture"} if case.name != "cvae" else {"prior": "learned"},
-        {"scaling": "elbo"},
+        case.remedy(rate_weight=1.0) if case.setting("rate_weight", 1.0) < 1 else {},
+        case.remedy(discrepancy_weight=10 * discrepancy) if discrepancy else {},
+        case.remedy(forgiven_rate=0.0) if case.setting("forgiven_rate") else {},
+        case.remedy(free_bits=0.0),
+        case.remedy(mixture_prior="mixture"),
+        case.remedy(learned_prior="learned"),
+        case.remedy(released_scaling="elbo"),
     )

@@ -41,7 +41,7 @@ def dead_codes(case: Case) -> Finding | Well | None:
             "perplexity": worst.perplexity,
         },
         number="share",
-        cure=case.first({"codebook": fit} if fit < worst.size else {}, {"quantizer": "fsq"}),
+        cure=case.first(case.remedy(codebook_size=fit) if fit < worst.size else {}, case.remedy(finite_scalars="fsq")),
     )
 
 

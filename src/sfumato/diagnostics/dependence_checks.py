@@ -19,7 +19,6 @@ from sfumato.evaluation.metrics.columns import Aligned, Column
 from sfumato.evaluation.metrics.dependence import Pair, pairs, share_kept, with_real_shapes
 from sfumato.evaluation.samples.sample_sets import MADE, TEST, TRAIN
 from sfumato.evaluation.samples.tables import real_apart, samples_apart
-from sfumato.models import independent_columns
 
 STRONG = 0.4
 """An association by which one column tells a sixth of another's spread."""
@@ -34,6 +33,8 @@ EXPECTED = 10.0
 HARDLY = 0.25
 """Of what is expected, a share that is as good as none."""
 LISTED = 3
+CONDITIONAL = "cvae"
+"""The model to change to for one that draws as many of a class as are asked for."""
 JUDGED_QUICKLY, JUDGED = 700, 2000
 """Rows of each set that trees tell apart."""
 
@@ -146,10 +147,10 @@ def _shaped(case: Case) -> Inputs:
 def tighter(case: Case) -> dict[str, Any]:
     """What lets samples keep how columns hang together: columns given those before them, else a longer training."""
     apart = case.subject.schema.kind == "table" and case.spec.likelihood != "autoregressive"
-    if apart and not independent_columns(case.name):
+    if apart and not case.described.independent_columns:
         return case.first({"likelihood": "autoregressive"})
     longer = case.first({name: 3 * case.options[name] for name in ("epochs", "steps") if case.options[name]})
-    return louder(case) if case.options.get("beta", 1.0) > 1 or not longer else longer
+    return louder(case) if case.setting("rate_weight", 1.0) > 1 or not longer else longer
 
 
 def rare_class_lost(case: Case) -> Finding | Well | None:
@@ -177,7 +178,7 @@ def rare_class_lost(case: Case) -> Finding | Well | None:
         {first.name: first.made, "expected": first.expected},
         number=first.name,
         cure={"given": (*case.options.get("given", ()), *names)},
-        model="" if case.name == "cvae" else "cvae",
+        model="" if case.described.is_conditional else CONDITIONAL,
     )
 
 

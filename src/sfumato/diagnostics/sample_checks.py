@@ -117,16 +117,16 @@ def conditions_ignored(case: Case) -> Finding | Well | None:
         numbers,
         number=min(numbers, key=numbers.__getitem__),
         cure=case.first(
-            {"condition_dropout": 0.1} if case.options.get("condition_dropout", 0.0) > 0.3 else {},
-            *(case.freed if "prior" in case.options else [_lighter(case)]),
-            {"condition_dropout": 0.1},
+            case.remedy(condition_dropout=0.1) if case.setting("condition_dropout", 0.0) > 0.3 else {},
+            *(case.freed if case.remedy(standard_prior="standard") else [_lighter(case)]),
+            case.remedy(condition_dropout=0.1),
             {"lr": (case.options["lr"] or 1e-3) / 2},
         ),
     )
 
 
 def _lighter(case: Case) -> dict[str, Any]:
-    return {"beta": 1.0} if case.options.get("beta", 1.0) > 1 and "codebook" not in case.options else {}
+    return case.remedy(rate_weight=1.0) if case.setting("rate_weight", 1.0) > 1 else {}
 
 
 def told_by_trees(
@@ -186,5 +186,5 @@ def _alone(one: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 def _varied(case: Case, decoder: bool) -> dict[str, object]:
     """More variety: of the decoder if it has too little, else of where codes are drawn."""
-    prior = case.first({"prior": "mixture"}) if case.name != "cvae" else {}
+    prior = case.first(case.remedy(mixture_prior="mixture"))
     return louder(case) if decoder or not prior else prior

@@ -101,7 +101,9 @@ def adversary_wins(case: Case) -> Finding | Well | None:
         {"cost": cost, "guessing": math.log(2)},
         number="cost",
         cure=case.first(
-            {"equilibrium": True}, {"adversary": "non_saturating"}, {"gamma": min(4 * case.model.gamma, 1.0)}
+            case.remedy(equilibrium=True),
+            case.remedy(non_saturating="non_saturating"),
+            case.remedy(likeness_weight=min(4 * case.setting("likeness_weight", 0.0), 1.0)),
         ),
     )
 

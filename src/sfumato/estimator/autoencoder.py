@@ -5,46 +5,44 @@ from __future__ import annotations
 import html
 import os
 from dataclasses import replace
-from inspect import Parameter, Signature
 from numbers import Number
 from typing import Any, Self, Unpack
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import ClassifierTags, Tags, check_consistent_length, estimator_html_repr
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from sfumato import evaluation, models
+from sfumato import evaluation
 from sfumato.artifacts import Run
-from sfumato.config import Config, resolve, settings
+from sfumato.config import Config, resolve
 from sfumato.data.io.frames import is_frame
 from sfumato.data.io.in_memory import unpacked
 from sfumato.data.sequences.sequence_io import Series
 from sfumato.data.text import lines
 from sfumato.diagnostics import Finding, Well, diagnose, look_for
-from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.errors import SfumatoError
 from sfumato.estimator import fitting, samplers
 from sfumato.estimator.draws import Draws
 from sfumato.estimator.fitting import Fitted
 from sfumato.estimator.judging import factors_at, judged
 from sfumato.estimator.maps import Maps
+from sfumato.estimator.parameters import Parameters
 from sfumato.estimator.scoring import Scores
 from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import How, Measure, Subject
 from sfumato.evaluation.subject import ALL, MOST, held_out
 from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
-from sfumato.models.protocols import Encodes, able
+from sfumato.models import registry
 
-OF_SCIKIT_LEARN = {"random_state": None, "verbose": False}
-"""What scikit-learn's users type, and its default."""
 FEW_STEPS = 100
 """With fewer, nobody should expect a classifier to be right."""
 
 
-class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
+class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Parameters):
     """A variational autoencoder as a scikit-learn estimator: raw things in, raw things out.
 
     `transform` gives latent means, `inverse_transform` brings latents back, `score_samples` ranks examples by
@@ -59,7 +57,9 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
     `predict`, `predict_proba`, and `score` is the accuracy.
 
     Args:
-        model: the model's name, see `sfumato.models.names`.
+        model: the model's name, see `sfumato.models.names`; a class of your own with a `build` (see
+            `sfumato.models.base.Model`), or where it can be imported from, as `mypackage.module:MyModel`; or a module
+            that is built, of which `fit` trains a copy.
         random_state: as in scikit-learn, in place of `seed`: a whole number is the seed, and numpy's generators give
             one for each `fit`. None leaves it to `seed`, whose default is 0, so that `fit` repeats itself.
         verbose: show how the training goes.
@@ -82,27 +82,22 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
     ((100, 2), (5, 3))
     """
 
-    def __init__(
-        self, model: str = "vae", *, random_state: Any = None, verbose: bool | int = False, **options: Any
-    ) -> None:
-        for name in options:
-            if name not in settings():
-                known = (*settings(), "model", *OF_SCIKIT_LEARN)
-                raise SfumatoError(f"there is no option {name!r}: {did_you_mean(name, known)}")
-        self.model, self.random_state, self.verbose = model, random_state, verbose
-        for name in settings():
-            setattr(self, name, options.get(name))
-
     @classmethod
     def of(cls, fitted: Fitted) -> Self:
         """The estimator of what was already trained."""
-        return cls(model=fitted.config.model, **fitted.config.told())._adopt(fitted)
+        return cls._told(fitted.config)._adopt(fitted)
+
+    @classmethod
+    def _told(cls, config: Config) -> Self:
+        """The estimator that is told what a config says; it holds the class or module that was handed over."""
+        handed_over = registry.handed_over(config.model)
+        return cls(model=config.model if handed_over is None else handed_over, **config.told())
 
     @classmethod
     @isolated
     def trained(cls, config: Config, source: Any, **how: Unpack[fitting.How]) -> Self:
         """Train what a config says; `how` as `sfumato.estimator.fitting.train` takes it."""
-        auto = cls(model=config.model, **config.told())
+        auto = cls._told(config)
         return auto._adopt(fitting.train(config, auto._recorded(source), **how))
 
     @isolated
@@ -118,17 +113,17 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises:
             SfumatoError: if an option or the data cannot be used.
         """
-        config = resolve(self.model, {name: getattr(self, name) for name in settings()})
+        config = resolve(registry.reference(self.model), self._options.given)
         if self.random_state is not None:
-            if self.seed is not None:  # type: ignore[attr-defined]
+            if self._options.get("seed") is not None:
                 raise SfumatoError("random_state and seed are both given; they are one thing, so leave one out")
             config = config.with_options({"seed": chosen_seed(self.random_state)})
         X = self._checked(X, reset=True)
         if y is None and self.is_classifier and not config.data.given and isinstance(X, np.ndarray):
-            raise SfumatoError(f"{self.model} requires y to be passed, but the target y is None; give a class a row")
+            raise SfumatoError(f"{config.model} requires y to be passed, but the target y is None; give a class a row")
         dtype = None
         if y is not None and (is_frame(X) or isinstance(X, np.ndarray | Tensor)):
-            if models.classifies(self.model):
+            if self.is_classifier:
                 check_consistent_length(X, y)
                 y, dtype = classified(y)
             X, config = joined(X, np.asarray(y), config, dtype)
@@ -235,18 +230,24 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
             metrics=self.history_.lines,
             overwrite=overwrite,
         )
+        fitting.say_how_to_load(self.config_.model, run)
         self.run_ = run
         return run
 
     @classmethod
     @isolated
-    def load(cls, run: str | os.PathLike[str], *, device: str = "auto") -> Self:
+    def load(cls, run: str | os.PathLike[str], *, device: str = "auto", model: Any = None) -> Self:
         """Load a run by its name under `runs/` or its path.
 
+        Args:
+            run: its name or path.
+            device: where to compute.
+            model: see `sfumato.load`.
+
         Raises:
-            SfumatoError: if there is no such run, or it is damaged.
+            SfumatoError: if there is no such run, it is damaged, or its model is not here.
         """
-        return cls.of(fitting.load(Run.open(run), device))
+        return cls.of(fitting.load(Run.open(run), device, model))
 
     def _adopt(self, fitted: Fitted) -> Self:
         self.config_, self.schema_, self.model_ = fitted.config, fitted.schema, fitted.model
@@ -254,8 +255,14 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         self.run_ = fitted.run
         self._samplers: dict[str, samplers.Sampler] = {}
         self._agreements: dict[tuple[int, int], float] = {}
-        self._n_features_out = able(fitted.model, Encodes, "encode").code_size
         return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if not isinstance(self.model, str):  # this process has to know by name what was handed over in another
+            name = registry.reference(self.model)
+            if "config_" in vars(self):
+                self.config_ = replace(self.config_, model=name)
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """scikit-learn's checks of arrays and frames; all else is for the data room to judge."""
@@ -265,7 +272,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         if (text := lines.strings(X)) is not None:
             return text
         # To scikit-learn a frame without names is an array, whose classifier must not hang on how it was held.
-        if self.is_classifier and not self.given and unnamed(X):  # type: ignore[attr-defined]
+        if self.is_classifier and not self._options.get("given") and unnamed(X):
             X = X.to_numpy()
         if not reset and self.schema_.kind == "table":
             # Columns of a table are found by their names, wherever they stand; of an array by their places.
@@ -309,20 +316,11 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         if self.is_classifier:
-            short = self.steps is not None and self.steps < FEW_STEPS  # type: ignore[attr-defined]
+            steps = self._options.get("steps")
+            short = steps is not None and steps < FEW_STEPS
             tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags(poor_score=short)
-            tags.target_tags.required = not self.given  # type: ignore[attr-defined]
+            tags.target_tags.required = not self._options.get("given")
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _signature() -> Signature:
-    """scikit-learn reads an estimator's parameters from the signature of its constructor."""
-    defaults = {"model": "vae", **dict.fromkeys(settings()), **OF_SCIKIT_LEARN}
-    parameters = [Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()]
-    return Signature([Parameter("self", Parameter.POSITIONAL_ONLY), *parameters])
-
-
-vars(Autoencoder.__init__)["__signature__"] = _signature()

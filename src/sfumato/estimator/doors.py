@@ -13,6 +13,7 @@ from sfumato.estimator import fitting
 from sfumato.estimator.autoencoder import Autoencoder
 from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
+from sfumato.models import registry
 from sfumato.training import Callback
 
 Name = str | os.PathLike[str]
@@ -22,7 +23,7 @@ Name = str | os.PathLike[str]
 def fit(
     source: Any = None,
     *,
-    model: str | None = None,
+    model: Any = None,
     run: Name | bool | None = None,
     resume: Name | None = None,
     config: Name | None = None,
@@ -39,7 +40,8 @@ def fit(
 
     Args:
         source: a built-in set, a path, an array, a tensor, (X, y), or a frame; see `sfumato.data.open`.
-        model: the model's name, see `sfumato.models.names`; vae if None.
+        model: the model's name, see `sfumato.models.names`; a class of your own with a `build`, or where it can be
+            imported from, as `mypackage.module:MyModel`; or a module that is built. vae if None. See `Autoencoder`.
         run: name (under `runs/`) or path of the run folder to write; True for an automatic name; None writes nothing.
         resume: a run that was stopped, to be continued bit for bit; its own config holds. How long to train, and
             where, may be given anew.
@@ -68,8 +70,8 @@ def fit(
             fitting.resume(stopped, source, options=options, callbacks=callbacks, progress=progress, opened=opened)
         )
     read = Config() if config is None else Config.read(config)
-    if model is not None and model != read.model:
-        read = read.with_model(model)
+    if model is not None and (name := registry.reference(model)) != read.model:
+        read = read.with_model(name)
     chosen = read.with_options(options)
     return fit_config(chosen, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
 
@@ -104,10 +106,16 @@ def fit_config(
 
 
 @isolated
-def load(run: Name, *, device: str = "auto") -> Autoencoder:
+def load(run: Name, *, device: str = "auto", model: Any = None) -> Autoencoder:
     """Load a run by its name under `runs/` or its path.
 
+    Args:
+        run: its name or path.
+        device: where to compute.
+        model: the class of the model, or the module that was handed over built: for runs of a class that was defined in
+            a script or notebook, or is not where it was.
+
     Raises:
-        SfumatoError: if there is no such run, or it is damaged.
+        SfumatoError: if there is no such run, it is damaged, or its model is not here.
     """
-    return Autoencoder.load(run, device=device)
+    return Autoencoder.load(run, device=device, model=model)

@@ -18,6 +18,7 @@ from sfumato.data.core.labels import LABEL
 from sfumato.data.core.schema import Schema
 from sfumato.errors import SfumatoError
 from sfumato.estimator import restarts
+from sfumato.models import registry
 from sfumato.models.base import Model
 from sfumato.networks import sizes_for
 from sfumato.spec import DataSpec, Size
@@ -104,7 +105,7 @@ def train(
     folder = None
     if write:
         model = build(tables["model"], dataset.schema, chosen.seed)
-        stem = f"{Path(dataset.name).name or 'data'}-{config.model}"
+        stem = f"{Path(dataset.name).name or 'data'}-{registry.label(config.model)}"
         folder = Run.create(name, tables, dataset.schema, model, stem=stem)
     if first:
         (_say if opened is None else opened)(dataset)
@@ -157,18 +158,24 @@ def resume(
     return _trained(config, dataset, run, callbacks, progress, resume=True)
 
 
-def load(run: Run, device: str = "auto") -> Fitted:
+def load(run: Run, device: str = "auto", model: Any = None) -> Fitted:
     """What a run folder holds.
 
+    Args:
+        run: the run.
+        device: where the model is to be.
+        model: the class, or the module that was handed over built, where `config.toml` cannot say how to get it.
+
     Raises:
-        SfumatoError: if it is damaged or has no weights yet.
+        SfumatoError: if it is damaged, has no weights yet, or its model is not here.
     """
-    config = Config.from_dict(run.config(), where=str(run.path / "config.toml"))
+    name = None if model is None else registry.reference(model)
+    config = Config.from_dict(run.config(), where=str(run.path / "config.toml"), model=name)
     lines = run.metrics()
     history = History(lines)
     if (best := best_line(lines)) is not None:
         history.best, history.best_step = best[judged_by(lines)], best["step"]
-    return Fitted(config, run.schema(), run.model().to(resolve_device(device)), history, run=run)
+    return Fitted(config, run.schema(), run.model(name).to(resolve_device(device)), history, run=run)
 
 
 def open_data(source: Any, config: Config) -> Dataset:
@@ -178,19 +185,20 @@ def open_data(source: Any, config: Config) -> Dataset:
         SfumatoError: if the source is not usable, or there is nothing to be conditioned on, or the model takes none.
     """
     options = config.data
-    if options.given and not models.takes_conditions(config.model):
-        takers = [name for name in models.names() if models.takes_conditions(name)]
+    described = models.describe(config.model)
+    if options.given and not described.takes_conditions:
+        takers = [name for name in registry.shipped() if models.describe(name).takes_conditions]
         raise SfumatoError(
             f"given={', '.join(options.given)}: {config.model} takes no conditions; use model {' or '.join(takers)}"
         )
     dataset = data.open(source, options=options)
-    if models.independent_columns(config.model) and dataset.schema.spec.likelihood == "autoregressive":
+    if described.independent_columns and dataset.schema.spec.likelihood == "autoregressive":
         if options.likelihood != "auto":
             raise SfumatoError(
                 f"likelihood={options.likelihood}: {config.model} takes columns apart; choose cells, gaussian or mse"
             )
         dataset.schema.spec = replace(dataset.schema.spec, likelihood="cells")
-    if not models.needs_conditions(config.model) or options.given:
+    if not described.needs_conditions or options.given:
         return dataset
     if dataset.has_label or options.label is not None:
         name = LABEL if dataset.has_label else str(options.label)
@@ -209,6 +217,8 @@ def filled_in(config: Config, spec: DataSpec, planned: int) -> dict[str, Any]:
         spec: of the data.
         planned: steps of the training.
     """
+    if models.describe(config.model).is_built:
+        return {}
     known = {name: setting for name, setting in settings(config.model).items() if setting.tables == ("model",)}
     options = {name: setting.default for name, setting in known.items()} | dict(config.options)
     told = Size(**{name: options[name] for name in ("latent_dim", "width", "depth", "network")})
@@ -250,7 +260,22 @@ def _trained(
     mine = run if parallel.is_first() else None
     if mine is not None:
         mine.seal()
+        say_how_to_load(config.model, mine)
     return Fitted(config, dataset.schema, model.eval(), history, dataset, mine)
+
+
+def say_how_to_load(model: str, run: Run) -> None:
+    """Warn where a run names a class or a module that no other process can find by itself."""
+    built = models.describe(model).is_built
+    if built or registry.is_of_script(model):
+        hand = "module" if built else registry.label(model)
+        logging.getLogger("sfumato.models").warning(
+            "%s: its model is %s; to load it in another process, hand that over: sfumato.load(%r, model=%s)",
+            run.path,
+            registry.origin(model) if not built else "a module that was handed over built",
+            str(run.path),
+            hand,
+        )
 
 
 def _say(dataset: Dataset) -> None:

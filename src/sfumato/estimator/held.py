@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sfumato import models
 from sfumato.artifacts import Run
 from sfumato.batch import Batch
 from sfumato.config import Config
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.schema import Schema
+from sfumato.errors import SfumatoError
 from sfumato.estimator import passes, samplers
 from sfumato.estimator.judging import named_set
 from sfumato.isolation import isolated
+from sfumato.models import registry
 from sfumato.models.base import Model
-from sfumato.models.protocols import Classifies
+from sfumato.models.protocols import Classifies, Encodes, able
 from sfumato.training import History
 
 
@@ -34,7 +35,6 @@ class Held:
     _label_dtype: np.dtype | None = None
     _samplers: dict[str, samplers.Sampler]
     _agreements: dict[tuple[int, int], float]
-    _n_features_out: int
 
     if TYPE_CHECKING:
 
@@ -47,8 +47,15 @@ class Held:
         fitted = vars(self).get("model_")
         if fitted is not None:
             return isinstance(fitted, Classifies)
-        name = vars(self)["model"]
-        return name in models.names() and models.classifies(name)
+        try:
+            return registry.describe(registry.reference(vars(self)["model"])).classifies
+        except SfumatoError:  # of no model that there is; `fit` says so
+            return False
+
+    @property
+    def _n_features_out(self) -> int:
+        """Numbers of a code; scikit-learn names the columns of `transform` by it."""
+        return able(self._model(), Encodes, "encode").code_size
 
     def _model(self) -> Model:
         check_is_fitted(self, "model_")

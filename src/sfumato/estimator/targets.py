@@ -99,7 +99,7 @@ def joined(X: Any, y: Any, config: Config, dtype: np.dtype | None = None) -> tup
     """
     if not is_frame(X):
         return (X, y), config
-    if config.data.given or not models.needs_conditions(config.model):
+    if config.data.given or not models.describe(config.model).needs_conditions:
         return X, config
     check_consistent_length(X, y)
     made = nw.from_native(X)
@@ -107,7 +107,7 @@ def joined(X: Any, y: Any, config: Config, dtype: np.dtype | None = None) -> tup
     if LABEL in frame.columns:
         raise SfumatoError(f"X has a column {LABEL!r}, and y is given too; drop that column, or leave out y")
     options: dict[str, Any] = {"given": (LABEL,)}
-    if models.classifies(config.model):
+    if models.describe(config.model).classifies:
         options["kinds"] = {**config.data.kinds, LABEL: "categorical"}
     values = [None if value != value or value == "" else value for value in np.asarray(y).tolist()]
     if dtype is not None and dtype.kind in "biu":

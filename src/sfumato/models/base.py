@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +14,19 @@ from torch.optim import Optimizer
 from sfumato.batch import Batch, Loss
 from sfumato.objectives import Ramp
 
+__all__ = ["END", "Model", "trainable"]
+
 END = sys.maxsize
 """The step at which every schedule has run its course."""
 
 
-def movable(*parts: nn.Module) -> list[nn.Parameter]:
+def trainable(*modules: nn.Module) -> list[nn.Parameter]:
     """The parameters of some modules that require a gradient.
 
-    >>> len(movable(nn.Linear(2, 2), nn.Linear(2, 2).requires_grad_(False)))
+    >>> len(trainable(nn.Linear(2, 2), nn.Linear(2, 2).requires_grad_(False)))
     2
     """
-    return [parameter for part in parts for parameter in part.parameters() if parameter.requires_grad]
+    return [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
 
 
 class Model(nn.Module, ABC):
@@ -33,11 +37,31 @@ class Model(nn.Module, ABC):
         losses, players = model.losses(batch, step), model.players()
         for name, loss in losses.items():
             loss.total.backward(inputs=players[name], retain_graph=name != last)
+
+    A class that `sfumato.fit` can make by itself has a class method `build(spec, size, *, …)`: the keyword arguments
+    are the model's options, each with an annotation, a default, and a line of help under `Args:` of its docstring.
+    What the class says of itself are the attributes below; all have defaults.
+
+    Attributes:
+        data_forms: what an example may be: "vector" (a row of a table too), "image", "sequence" (of measurements), or
+            "symbols" (a sequence of categories).
+        conditions: whether the model is given conditions: "none", "optional" or "required".
+        preferred_networks: kind of network for some forms of data, where `Size.network` is "auto": form → kind.
+        independent_columns: whether the decoder takes the columns of a table apart, so that it cannot have an
+            autoregressive likelihood.
+        remedies: options that the doctor may change: what the option does, by the names of
+            `sfumato.models.registry.REMEDIES`, → its name. Of an option that is not listed the doctor knows nothing.
     """
+
+    data_forms: ClassVar[tuple[Literal["vector", "image", "sequence", "symbols"], ...]] = ("vector", "image")
+    conditions: ClassVar[Literal["none", "optional", "required"]] = "none"
+    preferred_networks: ClassVar[Mapping[str, str]] = {}
+    independent_columns: ClassVar[bool] = False
+    remedies: ClassVar[Mapping[str, str]] = {}
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         """The parameters each player moves; together they partition those of the model that require a gradient."""
-        return {"model": movable(self)}
+        return {"model": trainable(self)}
 
     @abstractmethod
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,6 @@ from sfumato.objectives import Ramp, decomposed_rate
 from sfumato.objectives.joint import joint
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
-
-TAKES_SYMBOLS = True
 
 
 class BetaTCVAE(LatentModel):
@@ -43,6 +41,9 @@ class BetaTCVAE(LatentModel):
         estimator: of q(z) from a batch, see `sfumato.objectives.log_weights`.
         warmup: w as a function of the step.
     """
+
+    data_forms = ("vector", "image", "symbols")
+    remedies: ClassVar = {"rate_weight": "beta", "warmup": "warmup", "cycles": "cycles"}
 
     def __init__(
         self,
@@ -83,37 +84,38 @@ class BetaTCVAE(LatentModel):
         }
         return {"model": Loss({"distortion": distortion, **parts._asdict()}, weights, also={"rate": total_rate})}
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        alpha: Weight = 1.0,
+        beta: Weight = 6.0,
+        gamma: Weight = 1.0,
+        estimator: Literal["stratified", "weighted"] = "stratified",
+        warmup: Natural = 0,
+        cycles: Count = 1,
+    ) -> Self:
+        """A β-TCVAE with networks for `spec`.
 
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    alpha: Weight = 1.0,
-    beta: Weight = 6.0,
-    gamma: Weight = 1.0,
-    estimator: Literal["stratified", "weighted"] = "stratified",
-    warmup: Natural = 0,
-    cycles: Count = 1,
-) -> BetaTCVAE:
-    """A β-TCVAE with networks for `spec`.
-
-    Args:
-        alpha: weight of the mutual information of data and code
-        beta: weight of the total correlation; above 1 for latents that do not depend on one another
-        gamma: weight of each latent's own distance from the prior
-        estimator: of the density of codes from a batch, minibatch-stratified or minibatch-weighted sampling
-        warmup: steps over which the weights of all three rise from 0
-        cycles: how often the warm-up is repeated (cyclical annealing)
-    """
-    sizes = sizes_for(spec, size)
-    return BetaTCVAE(
-        encoder_for(spec, sizes),
-        decoder_for(spec, sizes),
-        sizes.latent_dim,
-        spec.examples,
-        alpha=alpha,
-        beta=beta,
-        gamma=gamma,
-        estimator=estimator,
-        warmup=Ramp(warmup, cycles),
-    )
+        Args:
+            alpha: weight of the mutual information of data and code
+            beta: weight of the total correlation; above 1 for latents that do not depend on one another
+            gamma: weight of each latent's own distance from the prior
+            estimator: of the density of codes from a batch, minibatch-stratified or minibatch-weighted sampling
+            warmup: steps over which the weights of all three rise from 0
+            cycles: how often the warm-up is repeated (cyclical annealing)
+        """
+        sizes = sizes_for(spec, size)
+        return cls(
+            encoder_for(spec, sizes),
+            decoder_for(spec, sizes),
+            sizes.latent_dim,
+            spec.examples,
+            alpha=alpha,
+            beta=beta,
+            gamma=gamma,
+            estimator=estimator,
+            warmup=Ramp(warmup, cycles),
+        )

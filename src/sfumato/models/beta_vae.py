@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 from torch import nn
 
@@ -13,8 +13,6 @@ from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
 from sfumato.objectives import Ramp, free_bits, gap_of_mean, rate
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
-
-TAKES_SYMBOLS = True
 
 
 class BetaVAE(LatentModel):
@@ -36,6 +34,16 @@ class BetaVAE(LatentModel):
         free_bits: each latent's mean rate below this many nats is free; not with a capacity.
         warmup: w (or C(t) divided by its end) as a function of the step.
     """
+
+    data_forms = ("vector", "image", "symbols")
+    remedies: ClassVar = {
+        "rate_weight": "beta",
+        "capacity": "capacity",
+        "free_bits": "free_bits",
+        "warmup": "warmup",
+        "cycles": "cycles",
+        "mixture_prior": "prior",
+    }
 
     def __init__(
         self,
@@ -80,55 +88,58 @@ class BetaVAE(LatentModel):
             return {"model": Loss(terms, {"charged_rate": weight * self.beta}, also={"rate": total_rate})}
         return {"model": Loss({"distortion": distortion, "rate": total_rate}, {"rate": weight * self.beta})}
 
+    @staticmethod
+    def chosen_by_data(spec: DataSpec) -> dict[str, float]:
+        """Options that follow from the data where they are not given: β.
 
-def chosen_by_data(spec: DataSpec) -> dict[str, float]:
-    """Options that follow from the data where they are not given: β.
+        4 is for images, whose pixels repeat each other. The columns of a table, and the symbols of a sequence, do so
+        far less: at β = 4 not one latent is worth its rate.
 
-    4 is for images, whose pixels repeat each other. The columns of a table, and the symbols of a sequence, do so far
-    less: at β = 4 not one latent is worth its rate.
+        >>> from sfumato.spec import Field
+        >>> BetaVAE.chosen_by_data(DataSpec((1, 8, 8), (Field("level", 256),)))
+        {'beta': 4.0}
+        >>> BetaVAE.chosen_by_data(DataSpec((3,), (Field("real"),)))
+        {'beta': 1.0}
+        """
+        return {"beta": 4.0 if spec.is_picture else 1.0}
 
-    >>> from sfumato.spec import Field
-    >>> chosen_by_data(DataSpec((1, 8, 8), (Field("level", 256),))), chosen_by_data(DataSpec((3,), (Field("real"),)))
-    ({'beta': 4.0}, {'beta': 1.0})
-    """
-    return {"beta": 4.0 if spec.is_picture else 1.0}
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        prior: Literal["standard", "mixture", "vamp", "flow"] = "standard",
+        components: Count = 64,
+        beta: Weight | None = None,
+        capacity: Weight | None = None,
+        gamma: Weight = 1000.0,
+        free_bits: Weight = 0.0,
+        warmup: Natural = 0,
+        cycles: Count = 1,
+    ) -> Self:
+        """A β-VAE with networks for `spec`.
 
-
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    prior: Literal["standard", "mixture", "vamp", "flow"] = "standard",
-    components: Count = 64,
-    beta: Weight | None = None,
-    capacity: Weight | None = None,
-    gamma: Weight = 1000.0,
-    free_bits: Weight = 0.0,
-    warmup: Natural = 0,
-    cycles: Count = 1,
-) -> BetaVAE:
-    """A β-VAE with networks for `spec`.
-
-    Args:
-        prior: standard normal, or learned: a mixture of normals, of posteriors (vamp), or a flow (needs zuko)
-        components: components of the mixture prior, or pseudo-inputs of the vamp
-        beta: weight of the rate; above 1 for simpler, more separate latents, below 1 for sharper reconstructions
-            (default: 4 for images, else 1)
-        capacity: hold the rate at this many nats instead of weighting it; reached over `warmup` steps
-        gamma: how strongly the capacity is held
-        free_bits: nats of rate that each latent has for free; cures latents that are ignored
-        warmup: steps over which the weight of the rate, or the capacity, rises from 0
-        cycles: how often the warm-up is repeated (cyclical annealing)
-    """
-    sizes = sizes_for(spec, size)
-    encoder = encoder_for(spec, sizes)
-    return BetaVAE(
-        encoder,
-        decoder_for(spec, sizes),
-        prior_for(encoder, spec.shape, prior, components),
-        beta=chosen_by_data(spec)["beta"] if beta is None else beta,
-        capacity=capacity,
-        gamma=gamma,
-        free_bits=free_bits,
-        warmup=Ramp(warmup, cycles),
-    )
+        Args:
+            prior: standard normal, or learned: a mixture of normals, of posteriors (vamp), or a flow (needs zuko)
+            components: components of the mixture prior, or pseudo-inputs of the vamp
+            beta: weight of the rate; above 1 for simpler, more separate latents, below 1 for sharper reconstructions
+                (default: 4 for images, else 1)
+            capacity: hold the rate at this many nats instead of weighting it; reached over `warmup` steps
+            gamma: how strongly the capacity is held
+            free_bits: nats of rate that each latent has for free; cures latents that are ignored
+            warmup: steps over which the weight of the rate, or the capacity, rises from 0
+            cycles: how often the warm-up is repeated (cyclical annealing)
+        """
+        sizes = sizes_for(spec, size)
+        encoder = encoder_for(spec, sizes)
+        return cls(
+            encoder,
+            decoder_for(spec, sizes),
+            prior_for(encoder, spec.shape, prior, components),
+            beta=cls.chosen_by_data(spec)["beta"] if beta is None else beta,
+            capacity=capacity,
+            gamma=gamma,
+            free_bits=free_bits,
+            warmup=Ramp(warmup, cycles),
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 from torch import nn
 
@@ -25,8 +25,6 @@ FIRST_BETA = 40.0
 """Weight of the rate in the first steps: no code says anything at that price."""
 FIRST = 1000
 """Steps over which it falls to β, at most."""
-NEEDS_CONDITIONS = True
-TAKES_SYMBOLS = True
 
 
 class CVAE(LatentModel):
@@ -57,6 +55,18 @@ class CVAE(LatentModel):
         warmup: w as a function of the step.
         conditions_first: steps over which b falls from 40 to β.
     """
+
+    data_forms = ("vector", "image", "symbols")
+    conditions = "required"
+    remedies: ClassVar = {
+        "rate_weight": "beta",
+        "free_bits": "free_bits",
+        "warmup": "warmup",
+        "cycles": "cycles",
+        "condition_dropout": "condition_dropout",
+        "standard_prior": "prior",
+        "learned_prior": "prior",
+    }
 
     def __init__(
         self,
@@ -92,69 +102,70 @@ class CVAE(LatentModel):
             return {"model": Loss(terms, {"charged_rate": weight}, also={"rate": rates.sum(1)})}
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
 
+    @staticmethod
+    def chosen_by_data(spec: DataSpec, prior: str = "standard", planned: int = 4 * FIRST) -> dict[str, float | int]:
+        """Options that follow from the data where they are not given.
 
-def chosen_by_data(spec: DataSpec, prior: str = "standard", planned: int = 4 * FIRST) -> dict[str, float | int]:
-    """Options that follow from the data where they are not given.
+        β of images is √D/4 within 2 to 8 for D values, and conditions come first for 1,000 steps, or a quarter of those
+        planned, where no condition moves the prior: both keep codes from saying them.
 
-    β of images is √D/4 within 2 to 8 for D values, and conditions come first for 1,000 steps, or a quarter of those
-    planned, where no condition moves the prior: both keep codes from saying them.
+        Under a normal likelihood whose scale is learned, a code says the more nats the more values there are, and log
+        K of them for a class weigh the less: on MNIST codes said all of it at β = 1, and a third of it at 4.
 
-    Under a normal likelihood whose scale is learned, a code says the more nats the more values there are, and log K of
-    them for a class weigh the less: on MNIST codes said all of it at β = 1, and a third of it at 4.
+        >>> from sfumato.spec import Field
+        >>> CVAE.chosen_by_data(DataSpec((1, 28, 28), (Field("level", 256),)))
+        {'beta': 7.0, 'conditions_first': 1000}
+        """
+        if not spec.is_picture or prior == "learned":
+            return {"beta": 1.0, "conditions_first": 0}
+        beta = min(max(2.0, spec.entries**0.5 / 4), 8.0) if spec.likelihood == "gaussian" else 2.0
+        return {"beta": beta, "conditions_first": min(FIRST, planned // 4)}
 
-    >>> from sfumato.spec import Field
-    >>> chosen_by_data(DataSpec((1, 28, 28), (Field("level", 256),)))
-    {'beta': 7.0, 'conditions_first': 1000}
-    """
-    if not spec.is_picture or prior == "learned":
-        return {"beta": 1.0, "conditions_first": 0}
-    beta = min(max(2.0, spec.entries**0.5 / 4), 8.0) if spec.likelihood == "gaussian" else 2.0
-    return {"beta": beta, "conditions_first": min(FIRST, planned // 4)}
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        prior: Literal["standard", "learned"] = "standard",
+        condition_dropout: BelowOne = 0.1,
+        beta: Weight | None = None,
+        free_bits: Weight = 0.0,
+        warmup: Natural = 0,
+        cycles: Count = 1,
+        conditions_first: Natural | None = None,
+    ) -> Self:
+        """A conditional VAE with networks for `spec`.
 
-
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    prior: Literal["standard", "learned"] = "standard",
-    condition_dropout: BelowOne = 0.1,
-    beta: Weight | None = None,
-    free_bits: Weight = 0.0,
-    warmup: Natural = 0,
-    cycles: Count = 1,
-    conditions_first: Natural | None = None,
-) -> CVAE:
-    """A conditional VAE with networks for `spec`.
-
-    Args:
-        prior: a standard normal, so that codes say nothing of the conditions and these can be changed; or learned from
-            them (a better likelihood, as for filling in what a condition shows a part of)
-        condition_dropout: how often each condition is left out in training, so that it may be left out later
-        beta: weight of the rate; more for codes that say less of the conditions (default: 1, of images
-            2 to 8, the more the larger they are)
-        free_bits: nats of rate that each latent has for free; cures latents that are ignored
-        warmup: steps over which the weight of the rate rises from 0
-        cycles: how often the warm-up is repeated (cyclical annealing)
-        conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are learned
-            before codes (default: for images 1000, or a quarter of the steps; else 0)
-    """
-    if not spec.given:
-        raise SfumatoError("cvae needs at least one condition: name columns with given (--given COLUMN)")
-    sizes = sizes_for(spec, size)
-    chosen = chosen_by_data(spec, prior)
-    beta = chosen["beta"] if beta is None else beta
-    first = int(chosen["conditions_first"]) if conditions_first is None else conditions_first
-    if prior == "learned":
-        prior_net: nn.Module = GivenPrior(GivenFeatures(spec.given), sizes.latent_dim, min(sizes.width * 2, 128))
-    else:
-        prior_net = StandardPrior(sizes.latent_dim)
-    return CVAE(
-        encoder_for(spec, sizes, conditional=True),
-        decoder_for(spec, sizes, conditional=True),
-        prior_net,
-        condition_dropout=condition_dropout,
-        beta=beta,
-        free_bits=free_bits,
-        warmup=Ramp(warmup, cycles),
-        conditions_first=first,
-    )
+        Args:
+            prior: a standard normal, so that codes say nothing of the conditions and these can be changed; or learned
+                from them (a better likelihood, as for filling in what a condition shows a part of)
+            condition_dropout: how often each condition is left out in training, so that it may be left out later
+            beta: weight of the rate; more for codes that say less of the conditions (default: 1, of images
+                2 to 8, the more the larger they are)
+            free_bits: nats of rate that each latent has for free; cures latents that are ignored
+            warmup: steps over which the weight of the rate rises from 0
+            cycles: how often the warm-up is repeated (cyclical annealing)
+            conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are
+                learned before codes (default: for images 1000, or a quarter of the steps; else 0)
+        """
+        if not spec.given:
+            raise SfumatoError("cvae needs at least one condition: name columns with given (--given COLUMN)")
+        sizes = sizes_for(spec, size)
+        chosen = cls.chosen_by_data(spec, prior)
+        beta = chosen["beta"] if beta is None else beta
+        first = int(chosen["conditions_first"]) if conditions_first is None else conditions_first
+        if prior == "learned":
+            prior_net: nn.Module = GivenPrior(GivenFeatures(spec.given), sizes.latent_dim, min(sizes.width * 2, 128))
+        else:
+            prior_net = StandardPrior(sizes.latent_dim)
+        return cls(
+            encoder_for(spec, sizes, conditional=True),
+            decoder_for(spec, sizes, conditional=True),
+            prior_net,
+            condition_dropout=condition_dropout,
+            beta=beta,
+            free_bits=free_bits,
+            warmup=Ramp(warmup, cycles),
+            conditions_first=first,
+        )

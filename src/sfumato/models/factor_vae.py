@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sfumato.batch import Batch, Loss
+from sfumato.models.base import END, trainable
 from sfumato.models.latent import LatentModel
-from sfumato.models.base import END, movable
 from sfumato.networks import MLP, decoder_for, encoder_for, sizes_for
 from sfumato.networks.gaussian import full
 from sfumato.objectives import Ramp, rate, second_half_permuted, telling_apart
 from sfumato.ranges import Count, Natural, Positive, Weight
 from sfumato.spec import DataSpec, Size
-
-TAKES_SYMBOLS = True
 
 
 class FactorVAE(LatentModel):
@@ -44,6 +43,9 @@ class FactorVAE(LatentModel):
         warmup: w as a function of the step.
     """
 
+    data_forms = ("vector", "image", "symbols")
+    remedies: ClassVar = {"total_correlation_weight": "gamma", "warmup": "warmup", "cycles": "cycles"}
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -62,8 +64,8 @@ class FactorVAE(LatentModel):
         self.warmup = warmup
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        own = movable(self.encoder, self.decoder, self.prior_net)
-        return {"model": own, "discriminator": movable(self.discriminator)}
+        own = trainable(self.encoder, self.decoder, self.prior_net)
+        return {"model": own, "discriminator": trainable(self.discriminator)}
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         weight = self.warmup(step)
@@ -93,39 +95,40 @@ class FactorVAE(LatentModel):
         terms = self.losses(batch, END)["model"].terms
         return terms["distortion"] + terms["rate"]
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        gamma: Weight = 10.0,
+        discriminator_width: Count | None = None,
+        discriminator_depth: Count | None = None,
+        discriminator_lr: Positive | None = None,
+        warmup: Natural = 0,
+        cycles: Count = 1,
+    ) -> Self:
+        """A FactorVAE with networks for `spec`.
 
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    gamma: Weight = 10.0,
-    discriminator_width: Count | None = None,
-    discriminator_depth: Count | None = None,
-    discriminator_lr: Positive | None = None,
-    warmup: Natural = 0,
-    cycles: Count = 1,
-) -> FactorVAE:
-    """A FactorVAE with networks for `spec`.
-
-    Args:
-        gamma: weight of the total correlation; the paper's best lie between 10 and 40
-        discriminator_width: its hidden width; 1000 for pictures of more than 1024 values, otherwise 256
-        discriminator_depth: its hidden layers; 6 for pictures of more than 1024 values, otherwise 3
-        discriminator_lr: its learning rate; 1e-4 for pictures of more than 1024 values, otherwise that of the model
-        warmup: steps over which the weights of rate and total correlation rise from 0
-        cycles: how often the warm-up is repeated (cyclical annealing)
-    """
-    sizes = sizes_for(spec, size)
-    large = spec.is_picture and spec.entries > 1024
-    width = discriminator_width or (1000 if large else 256)
-    depth = discriminator_depth or (6 if large else 3)
-    hidden = MLP(sizes.latent_dim, width, depth, partial(nn.LeakyReLU, 0.2))
-    return FactorVAE(
-        encoder_for(spec, sizes),
-        decoder_for(spec, sizes),
-        sizes.latent_dim,
-        nn.Sequential(*hidden, nn.Linear(hidden.outputs, 1)),
-        gamma=gamma,
-        discriminator_lr=discriminator_lr or (1e-4 if large else None),
-        warmup=Ramp(warmup, cycles),
-    )
+        Args:
+            gamma: weight of the total correlation; the paper's best lie between 10 and 40
+            discriminator_width: its hidden width; 1000 for pictures of more than 1024 values, otherwise 256
+            discriminator_depth: its hidden layers; 6 for pictures of more than 1024 values, otherwise 3
+            discriminator_lr: its learning rate; 1e-4 for pictures of more than 1024 values, otherwise that of the model
+            warmup: steps over which the weights of rate and total correlation rise from 0
+            cycles: how often the warm-up is repeated (cyclical annealing)
+        """
+        sizes = sizes_for(spec, size)
+        large = spec.is_picture and spec.entries > 1024
+        width = discriminator_width or (1000 if large else 256)
+        depth = discriminator_depth or (6 if large else 3)
+        hidden = MLP(sizes.latent_dim, width, depth, partial(nn.LeakyReLU, 0.2))
+        return cls(
+            encoder_for(spec, sizes),
+            decoder_for(spec, sizes),
+            sizes.latent_dim,
+            nn.Sequential(*hidden, nn.Linear(hidden.outputs, 1)),
+            gamma=gamma,
+            discriminator_lr=discriminator_lr or (1e-4 if large else None),
+            warmup=Ramp(warmup, cycles),
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,8 @@ from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution
 from sfumato.distributions.noise import spread
 from sfumato.errors import SfumatoError
-from sfumato.models.latent import LatentModel
 from sfumato.models.base import Model
+from sfumato.models.latent import LatentModel
 from sfumato.networks import Sizes, sizes_for
 from sfumato.networks.features import GivenFeatures, LevelFeatures, for_fields, leave_out
 from sfumato.networks.heads import for_likelihood
@@ -63,6 +64,14 @@ class HierarchicalVAE(LatentModel):
     >>> sorted(loss.terms), sorted(loss.also)
     (['distortion', 'rate'], ['rate_1', 'rate_2', 'rate_3'])
     """
+
+    conditions = "optional"
+    remedies: ClassVar = {
+        "free_bits": "free_bits",
+        "warmup": "warmup",
+        "cycles": "cycles",
+        "condition_dropout": "condition_dropout",
+    }
 
     def __init__(
         self, net: Hierarchy, *, free_bits: float = 0.0, condition_dropout: float = 0.0, warmup: Ramp = Ramp()
@@ -158,37 +167,39 @@ class HierarchicalVAE(LatentModel):
     def _posterior(self, batch: Batch, given: Tensor | None) -> HierarchicalPosterior:
         return HierarchicalPosterior(self.net, self.net.evidence(batch.x, given, batch.mask), given)
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        layers: Count | None = None,
+        ladder: bool = True,
+        free_bits: Weight = 0.0,
+        condition_dropout: BelowOne = 0.1,
+        warmup: Natural = 1000,
+        cycles: Count = 1,
+    ) -> Self:
+        """A hierarchical VAE with networks for `spec`: a ladder, or a deep top-down net where the network is conv.
 
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    layers: Count | None = None,
-    ladder: bool = True,
-    free_bits: Weight = 0.0,
-    condition_dropout: BelowOne = 0.1,
-    warmup: Natural = 1000,
-    cycles: Count = 1,
-) -> HierarchicalVAE:
-    """A hierarchical VAE with networks for `spec`: a ladder, or a deep top-down net where the network is conv.
+        `latent_dim` and `width` are those of the ladder's layer next to the data, halved at each layer above it. Of the
+        deep net, `latent_dim` is the number at each position of its top size, halved at each larger size.
 
-    `latent_dim` and `width` are those of the ladder's layer next to the data, halved at each layer above it. Of the
-    deep net, `latent_dim` is the number at each position of its top size, halved at each larger size.
-
-    Args:
-        layers: layers of latents; chosen from the data unless given
-        ladder: the posterior of a layer is made of encoder and top-down prior; no leaves it to the encoder alone
-        free_bits: nats of rate that each layer has for free; cures latents that are ignored
-        condition_dropout: how often each condition is left out in training, so that it may be left out later
-        warmup: steps over which the weight of the rate rises from 0, so that no layer is given up before it is of use
-        cycles: how often the warm-up is repeated (cyclical annealing)
-    """
-    sizes = sizes_for(spec, size)
-    given = GivenFeatures(spec.given) if spec.given else None
-    make = _deep if sizes.kind == "conv" else _ladder
-    net = make(spec, sizes, layers, given, ladder)
-    warm = Ramp(warmup, cycles)
-    return HierarchicalVAE(net, free_bits=free_bits, condition_dropout=condition_dropout, warmup=warm)
+        Args:
+            layers: layers of latents; chosen from the data unless given
+            ladder: the posterior of a layer is made of encoder and top-down prior; no leaves it to the encoder alone
+            free_bits: nats of rate that each layer has for free; cures latents that are ignored
+            condition_dropout: how often each condition is left out in training, so that it may be left out later
+            warmup: steps over which the weight of the rate rises from 0, so that no layer is given up before it is of
+                use
+            cycles: how often the warm-up is repeated (cyclical annealing)
+        """
+        sizes = sizes_for(spec, size)
+        given = GivenFeatures(spec.given) if spec.given else None
+        make = _deep if sizes.kind == "conv" else _ladder
+        net = make(spec, sizes, layers, given, ladder)
+        warm = Ramp(warmup, cycles)
+        return cls(net, free_bits=free_bits, condition_dropout=condition_dropout, warmup=warm)
 
 
 def _ladder(spec: DataSpec, sizes: Sizes, layers: int | None, given: GivenFeatures | None, merged: bool) -> Ladder:

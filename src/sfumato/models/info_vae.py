@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 from torch import nn
 
@@ -13,8 +13,6 @@ from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, Ramp, discrepancy, rate, usual_weight
 from sfumato.ranges import AtMostOne, Count, Natural, Positive, Weight
 from sfumato.spec import DataSpec, Size
-
-TAKES_SYMBOLS = True
 
 
 class InfoVAE(LatentModel):
@@ -35,6 +33,9 @@ class InfoVAE(LatentModel):
         lam: λ, at least 1 − α.
         warmup: w as a function of the step.
     """
+
+    data_forms = ("vector", "image", "symbols")
+    remedies: ClassVar = {"discrepancy_weight": "lam", "forgiven_rate": "alpha", "warmup": "warmup", "cycles": "cycles"}
 
     def __init__(
         self,
@@ -74,37 +75,38 @@ class InfoVAE(LatentModel):
             )
         }
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        alpha: AtMostOne = 0.5,
+        lam: Weight | None = None,
+        kernel: Literal["imq", "gaussian"] = "imq",
+        bandwidth: Positive | None = None,
+        warmup: Natural = 0,
+        cycles: Count = 1,
+    ) -> Self:
+        """An InfoVAE with networks for `spec`.
 
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    alpha: AtMostOne = 0.5,
-    lam: Weight | None = None,
-    kernel: Literal["imq", "gaussian"] = "imq",
-    bandwidth: Positive | None = None,
-    warmup: Natural = 0,
-    cycles: Count = 1,
-) -> InfoVAE:
-    """An InfoVAE with networks for `spec`.
-
-    Args:
-        alpha: how much of the rate is forgiven; 0 is the VAE plus the discrepancy, 1 forgives all of it
-        lam: λ, of which α + λ − 1 weighs the discrepancy of codes and prior in nats, and is not negative; 4 times the
-            root of the entries, at least 20
-        kernel: inverse multiquadratics of seven widths, or one Gaussian
-        bandwidth: h of the Gaussian kernel exp(−‖Δ‖²/h²); the number of latents, as in the authors' code
-        warmup: steps over which the weight of the rate rises from 0
-        cycles: how often the warm-up is repeated (cyclical annealing)
-    """
-    sizes = sizes_for(spec, size)
-    chosen = InverseMultiquadratic(sizes.latent_dim) if kernel == "imq" else Gaussian(bandwidth or sizes.latent_dim)
-    return InfoVAE(
-        encoder_for(spec, sizes),
-        decoder_for(spec, sizes),
-        sizes.latent_dim,
-        chosen,
-        alpha=alpha,
-        lam=usual_weight(spec.entries) if lam is None else lam,
-        warmup=Ramp(warmup, cycles),
-    )
+        Args:
+            alpha: how much of the rate is forgiven; 0 is the VAE plus the discrepancy, 1 forgives all of it
+            lam: λ, of which α + λ − 1 weighs the discrepancy of codes and prior in nats, and is not negative; 4 times
+                the root of the entries, at least 20
+            kernel: inverse multiquadratics of seven widths, or one Gaussian
+            bandwidth: h of the Gaussian kernel exp(−‖Δ‖²/h²); the number of latents, as in the authors' code
+            warmup: steps over which the weight of the rate rises from 0
+            cycles: how often the warm-up is repeated (cyclical annealing)
+        """
+        sizes = sizes_for(spec, size)
+        chosen = InverseMultiquadratic(sizes.latent_dim) if kernel == "imq" else Gaussian(bandwidth or sizes.latent_dim)
+        return cls(
+            encoder_for(spec, sizes),
+            decoder_for(spec, sizes),
+            sizes.latent_dim,
+            chosen,
+            alpha=alpha,
+            lam=usual_weight(spec.entries) if lam is None else lam,
+            warmup=Ramp(warmup, cycles),
+        )

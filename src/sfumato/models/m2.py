@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +24,6 @@ from sfumato.spec import DataSpec, Size
 
 FEWER = 9
 """Examples without a label, at most, for each with one in a pass."""
-NEEDS_CONDITIONS = True
-CLASSIFIES = True
-TAKES_SYMBOLS = True
 
 
 class Rows(NamedTuple):
@@ -70,6 +67,10 @@ class M2(LatentModel):
         lead: steps in which U does not move the classifier.
         warmup: weight of both rates as a function of the step.
     """
+
+    data_forms = ("vector", "image", "symbols")
+    conditions = "required"
+    remedies: ClassVar = {"warmup": "warmup", "cycles": "cycles", "condition_dropout": "condition_dropout"}
 
     encoder: Encoder
     counted: Tensor
@@ -226,48 +227,49 @@ class M2(LatentModel):
             .to(self.class_logits.dtype)
         )
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        alpha: Weight = 0.1,
+        condition_dropout: BelowOne = 0.0,
+        lead: Natural = 1000,
+        warmup: Natural = 0,
+        cycles: Count = 1,
+    ) -> Self:
+        """A semi-supervised VAE with networks for `spec`, whose one condition is the label.
+
+        Args:
+            alpha: weight of the classifier's own loss on the labels there are; each counts as often as labels are rare
+            condition_dropout: how often a label that is known is hidden in training
+            lead: steps in which the classifier learns from labels alone and the generator what its classes look like
+            warmup: steps over which the weight of the rates rises from 0
+            cycles: how often the warm-up is repeated (cyclical annealing)
+        """
+        if len(spec.given) != 1:
+            raise SfumatoError("m2 needs one label that is a category, known for some rows: name its column with given")
+        if spec.given[0].kind != "category":
+            raise SfumatoError(
+                "m2 needs a label that is a category, and what is given is a number: if it stands for "
+                "classes, say so (--kind COLUMN=categorical)"
+            )
+        sizes = sizes_for(spec, size)
+        classes = spec.given[0].size
+        return cls(
+            encoder_for(spec, sizes, conditional=True),
+            decoder_for(spec, sizes, conditional=True),
+            sizes.latent_dim,
+            Classifier(encoder_for(spec, sizes), classes),
+            classes,
+            alpha=alpha,
+            condition_dropout=condition_dropout,
+            lead=lead,
+            warmup=Ramp(warmup, cycles),
+        )
+
 
 def _gathered(rows: Rows, values: Tensor, examples: int) -> Tensor:
     """Σ_y weight · value of each example, (B,)."""
     return values.new_zeros(examples).index_add(0, rows.example, rows.weight * values)
-
-
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    alpha: Weight = 0.1,
-    condition_dropout: BelowOne = 0.0,
-    lead: Natural = 1000,
-    warmup: Natural = 0,
-    cycles: Count = 1,
-) -> M2:
-    """A semi-supervised VAE with networks for `spec`, whose one condition is the label.
-
-    Args:
-        alpha: weight of the classifier's own loss on the labels there are; each counts as often as labels are rare
-        condition_dropout: how often a label that is known is hidden in training
-        lead: steps in which the classifier learns from labels alone and the generator what its classes look like
-        warmup: steps over which the weight of the rates rises from 0
-        cycles: how often the warm-up is repeated (cyclical annealing)
-    """
-    if len(spec.given) != 1:
-        raise SfumatoError("m2 needs one label that is a category, known for some rows: name its column with given")
-    if spec.given[0].kind != "category":
-        raise SfumatoError(
-            "m2 needs a label that is a category, and what is given is a number: if it stands for "
-            "classes, say so (--kind COLUMN=categorical)"
-        )
-    sizes = sizes_for(spec, size)
-    classes = spec.given[0].size
-    return M2(
-        encoder_for(spec, sizes, conditional=True),
-        decoder_for(spec, sizes, conditional=True),
-        sizes.latent_dim,
-        Classifier(encoder_for(spec, sizes), classes),
-        classes,
-        alpha=alpha,
-        condition_dropout=condition_dropout,
-        lead=lead,
-        warmup=Ramp(warmup, cycles),
-    )

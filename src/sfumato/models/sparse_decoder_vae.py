@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,6 @@ from sfumato.spec import DataSpec, Size
 
 DEGREES, SCALE = 3.0, 0.195
 """ν and ξ of the prior of σ²: on standardised data P(σ² < 1) = 0.9, as in the paper."""
-
-INDEPENDENT_COLUMNS = True
 
 
 class SparseDecoderVAE(LatentModel):
@@ -59,6 +57,9 @@ class SparseDecoderVAE(LatentModel):
         sparsity: s, how many times the prior of W counts.
         warmup: w as a function of the step.
     """
+
+    independent_columns = True
+    remedies: ClassVar = {"released_scaling": "scaling", "warmup": "warmup"}
 
     decoder: SparseDecoder
     p_star: Tensor
@@ -142,6 +143,40 @@ class SparseDecoderVAE(LatentModel):
         log_odds = torch.log(self.eta) - torch.log1p(-self.eta) + math.log(self.slab / self.spike)
         return torch.sigmoid(log_odds + (self.spike - self.slab) * w.abs())
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        scaling: Literal["released", "elbo"] = "released",
+        spike: Positive = 10.0,
+        slab: Positive = 1.0,
+        sparsity: Positive = 1.0,
+        warmup: Natural = 0,
+    ) -> Self:
+        """A VAE with a sparse decoder for `spec`.
+
+        Args:
+            scaling: of rate and penalties, as in the authors' released code, or those of the bound (elbo)
+            spike: rate of the Laplace prior of weights that are to vanish; larger is sparser
+            slab: rate of the Laplace prior of the others
+            sparsity: how many times the prior of the weights counts; 10 with the elbo clears what leaks between latents
+            warmup: steps over which the weight of the rate rises from 0
+        """
+        sizes = sizes_for(spec, size)
+        return cls(
+            encoder_for(spec, sizes),
+            SparseDecoder(spec, sizes.latent_dim, sizes.width, sizes.depth),
+            sizes.latent_dim,
+            examples=spec.examples,
+            scaling=scaling,
+            spike=spike,
+            slab=slab,
+            sparsity=sparsity,
+            warmup=Ramp(warmup),
+        )
+
 
 def scale_penalty(p: Distribution, like: Tensor) -> Tensor:
     """−log p(σ) of the real columns up to a constant, a scalar; 0 where there are none."""
@@ -150,36 +185,3 @@ def scale_penalty(p: Distribution, like: Tensor) -> Tensor:
         return like.new_zeros(())
     log_scale = normal.log_scale
     return ((DEGREES + 2) * log_scale + 0.5 * DEGREES * SCALE * torch.exp(-2 * log_scale)).sum()
-
-
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    scaling: Literal["released", "elbo"] = "released",
-    spike: Positive = 10.0,
-    slab: Positive = 1.0,
-    sparsity: Positive = 1.0,
-    warmup: Natural = 0,
-) -> SparseDecoderVAE:
-    """A VAE with a sparse decoder for `spec`.
-
-    Args:
-        scaling: of rate and penalties, as in the authors' released code, or those of the bound (elbo)
-        spike: rate of the Laplace prior of weights that are to vanish; larger is sparser
-        slab: rate of the Laplace prior of the others
-        sparsity: how many times the prior of the weights counts; 10 with the elbo clears what leaks between latents
-        warmup: steps over which the weight of the rate rises from 0
-    """
-    sizes = sizes_for(spec, size)
-    return SparseDecoderVAE(
-        encoder_for(spec, sizes),
-        SparseDecoder(spec, sizes.latent_dim, sizes.width, sizes.depth),
-        sizes.latent_dim,
-        examples=spec.examples,
-        scaling=scaling,
-        spike=spike,
-        slab=slab,
-        sparsity=sparsity,
-        warmup=Ramp(warmup),
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Self
+
 import torch
 from torch import Tensor
 
@@ -15,8 +17,6 @@ from sfumato.objectives import Ramp
 from sfumato.objectives.rate import joint_mean
 from sfumato.ranges import Count, Inside, Natural, Positive, Weight
 from sfumato.spec import DataSpec, Size
-
-TAKES_SYMBOLS = True
 
 
 class SparseVAE(LatentModel):
@@ -55,6 +55,9 @@ class SparseVAE(LatentModel):
         slab_steps: steps over which the slab grows in.
         warmup: w as a function of the step.
     """
+
+    data_forms = ("vector", "image", "symbols")
+    remedies: ClassVar = {"warmup": "warmup"}
 
     encoder: SpikeSlabEncoder
     prior_net: PseudoInputs
@@ -110,6 +113,49 @@ class SparseVAE(LatentModel):
         """P(z_j ≠ 0) under the prior, Σ_u π_u γ_uj: the share of examples that use each latent, shape (L,)."""
         return torch.softmax(self.prior_net.logits, 0) @ self.prior_net.components().gamma
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        alpha: Inside | None = None,
+        pseudo_inputs: Count = 10,
+        slope: Positive = 100.0,
+        contrast: Weight = 0.0,
+        sparsity: Weight = 1.0,
+        spike_steps: Natural = 0,
+        slab_steps: Natural = 0,
+        warmup: Natural = 0,
+    ) -> Self:
+        """A sparse VAE with networks for `spec`.
+
+        Args:
+            alpha: the part of the latents that an example is to use; 0.01 unless given, or five of them if that is more
+            pseudo_inputs: number of learned inputs whose codes are the prior
+            slope: how near the draws of training come to exact zeros at the end
+            contrast: how decided and different the gates of latents start; 25 helps with hundreds of latents, 0 with
+                few
+            sparsity: weight of keeping to alpha; 1 prices it, and a larger one makes it a limit
+            spike_steps: steps in which only the choice of latents is learned
+            slab_steps: steps over which their values grow in after that
+            warmup: steps over which the weight of the rate rises from 0
+        """
+        sizes = sizes_for(spec, size)
+        part = min(max(0.01, 5 / sizes.latent_dim), 0.5) if alpha is None else alpha
+        encoder = SpikeSlabEncoder(encoder_for(spec, sizes), contrast, share=min(max(4 * part, 0.01), 0.5))
+        return cls(
+            encoder,
+            decoder_for(spec, sizes),
+            PseudoInputs(encoder, spec.shape, pseudo_inputs, min(LEAST, part / 2)),
+            alpha=part,
+            slope=slope,
+            sparsity=sparsity,
+            spike_steps=spike_steps,
+            slab_steps=slab_steps,
+            warmup=Ramp(warmup),
+        )
+
 
 def scaled(q: SpikeSlab, grown: float) -> SpikeSlab:
     """`q` with μ and log σ multiplied by λ: at 0 its slab is N(0, 1)."""
@@ -129,44 +175,3 @@ def sparsity(gamma: Tensor, alpha: float) -> Tensor:
     used = joint_mean(gamma.detach())
     on, off = torch.log(used / alpha), torch.log((1 - used) / (1 - alpha))
     return gamma @ on + (1 - gamma) @ off
-
-
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    alpha: Inside | None = None,
-    pseudo_inputs: Count = 10,
-    slope: Positive = 100.0,
-    contrast: Weight = 0.0,
-    sparsity: Weight = 1.0,
-    spike_steps: Natural = 0,
-    slab_steps: Natural = 0,
-    warmup: Natural = 0,
-) -> SparseVAE:
-    """A sparse VAE with networks for `spec`.
-
-    Args:
-        alpha: the part of the latents that an example is to use; 0.01 unless given, or five of them if that is more
-        pseudo_inputs: number of learned inputs whose codes are the prior
-        slope: how near the draws of training come to exact zeros at the end
-        contrast: how decided and different the gates of latents start; 25 helps with hundreds of latents, 0 with few
-        sparsity: weight of keeping to alpha; 1 prices it, and a larger one makes it a limit
-        spike_steps: steps in which only the choice of latents is learned
-        slab_steps: steps over which their values grow in after that
-        warmup: steps over which the weight of the rate rises from 0
-    """
-    sizes = sizes_for(spec, size)
-    part = min(max(0.01, 5 / sizes.latent_dim), 0.5) if alpha is None else alpha
-    encoder = SpikeSlabEncoder(encoder_for(spec, sizes), contrast, share=min(max(4 * part, 0.01), 0.5))
-    return SparseVAE(
-        encoder,
-        decoder_for(spec, sizes),
-        PseudoInputs(encoder, spec.shape, pseudo_inputs, min(LEAST, part / 2)),
-        alpha=part,
-        slope=slope,
-        sparsity=sparsity,
-        spike_steps=spike_steps,
-        slab_steps=slab_steps,
-        warmup=Ramp(warmup),
-    )

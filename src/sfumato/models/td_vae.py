@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,6 @@ from sfumato.objectives import Ramp, importance_bound
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
-FOR_SEQUENCES = True
 FLOOR = 0.1
 """The least σ of an observation that may be learned, in deviations of its channel."""
 
@@ -67,6 +67,9 @@ class TDVAE(Model):
     >>> sorted(model.losses(batch, step=0)["model"].terms), model.forecast(batch, (1.0, 3.0), n=5).shape
     (['distortion', 'prediction', 'rate'], torch.Size([4, 5, 2, 2]))
     """
+
+    data_forms = ("sequence",)
+    remedies: ClassVar = {"warmup": "warmup"}
 
     def __init__(
         self,
@@ -278,6 +281,56 @@ class TDVAE(Model):
     def _channels(self, like: Tensor) -> tuple[int, ...]:
         return tuple(self._observation(like.new_zeros(1, self.latents), like.new_zeros(1)).point().shape[1:])
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        jump: Count | None = None,
+        pairs: Count = 2,
+        sigma: Weight = 0.0,
+        warmup: Natural = 2500,
+        waves: Natural = 4,
+        prediction: Weight = 5.0,
+    ) -> Self:
+        """A TD-VAE for sequences of `spec`; `latent_dim` is of each of the two layers of a state.
+
+        Args:
+            jump: longest jump that is learned, in steps; half of the longest sequence unless given
+            pairs: pairs of steps drawn for each sequence at each training step
+            sigma: deviation of an observation around what its state says, in deviations of its channel; 0 learns it
+            waves: waves of the clock that tells the time since a sequence began; 0 for no clock
+            prediction: weight of forecasts from the belief in the loss; 0 is the paper's loss
+            warmup: steps over which the weight of the rate rises from 0; 2500 are half of the shortest training
+        """
+        sizes = sizes_for(spec, size)
+        width, latents = sizes.width, 2 * sizes.latent_dim
+        entry = VectorFeatures(spec.step)
+        output: nn.Module = StepNormal(spec.shape[-1], sigma, FLOOR)
+        raw = spec.shape[-1]
+        if spec.likelihood != "gaussian":
+            output = head = for_likelihood(spec.step)
+            raw = head.raw[0]
+        clock = Clock(spec.shape[0], waves) if waves else None
+        told = 0 if clock is None else clock.outputs
+        body = MLP(latents + told, width, sizes.depth)
+        seen = width + told
+        return cls(
+            Past(entry, entry.outputs, width, clock),
+            LayeredNormal(seen, width, sizes.latent_dim),
+            After(latents + told, width, sizes.latent_dim, stays=True),
+            After(latents + 2 * seen, width, sizes.latent_dim),
+            nn.Sequential(*body, nn.Linear(body.outputs, raw), output),
+            steps=spec.shape[0],
+            latents=latents,
+            jump=jump or max(spec.shape[0] // 2, 1),
+            pairs=pairs,
+            warmup=Ramp(warmup),
+            clock=clock,
+            prediction=prediction,
+        )
+
 
 def _observed(batch: Batch) -> Tensor:
     """(B, T): whether anything of a step was seen."""
@@ -299,52 +352,3 @@ def _between(first: Tensor, second: Tensor, uniform: Tensor) -> Tensor:
     """For half of the pairs a step between both, or the first again; for the others the first."""
     halts = (uniform[:, 1] < 0.5) & (second > first)
     return first + (halts * uniform[:, 0] * (second - first)).long()
-
-
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    jump: Count | None = None,
-    pairs: Count = 2,
-    sigma: Weight = 0.0,
-    warmup: Natural = 2500,
-    waves: Natural = 4,
-    prediction: Weight = 5.0,
-) -> TDVAE:
-    """A TD-VAE for sequences of `spec`; `latent_dim` is of each of the two layers of a state.
-
-    Args:
-        jump: longest jump that is learned, in steps; half of the longest sequence unless given
-        pairs: pairs of steps drawn for each sequence at each training step
-        sigma: deviation of an observation around what its state says, in deviations of its channel; 0 learns it
-        waves: waves of the clock that tells the time since a sequence began; 0 for no clock
-        prediction: weight of forecasts from the belief in the loss; 0 is the paper's loss
-        warmup: steps over which the weight of the rate rises from 0; 2500 are half of the shortest training
-    """
-    sizes = sizes_for(spec, size)
-    width, latents = sizes.width, 2 * sizes.latent_dim
-    entry = VectorFeatures(spec.step)
-    output: nn.Module = StepNormal(spec.shape[-1], sigma, FLOOR)
-    raw = spec.shape[-1]
-    if spec.likelihood != "gaussian":
-        output = head = for_likelihood(spec.step)
-        raw = head.raw[0]
-    clock = Clock(spec.shape[0], waves) if waves else None
-    told = 0 if clock is None else clock.outputs
-    body = MLP(latents + told, width, sizes.depth)
-    seen = width + told
-    return TDVAE(
-        Past(entry, entry.outputs, width, clock),
-        LayeredNormal(seen, width, sizes.latent_dim),
-        After(latents + told, width, sizes.latent_dim, stays=True),
-        After(latents + 2 * seen, width, sizes.latent_dim),
-        nn.Sequential(*body, nn.Linear(body.outputs, raw), output),
-        steps=spec.shape[0],
-        latents=latents,
-        jump=jump or max(spec.shape[0] // 2, 1),
-        pairs=pairs,
-        warmup=Ramp(warmup),
-        clock=clock,
-        prediction=prediction,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 from torch import nn
 
@@ -13,8 +13,6 @@ from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
 from sfumato.objectives import Ramp, doubly_reparametrised, free_bits, importance_bound, rate
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
-
-TAKES_SYMBOLS = True
 
 
 class VAE(LatentModel):
@@ -44,6 +42,9 @@ class VAE(LatentModel):
     >>> sorted(loss.terms), loss.per_example.shape
     (['distortion', 'rate'], torch.Size([5]))
     """
+
+    data_forms = ("vector", "image", "symbols")
+    remedies: ClassVar = {"free_bits": "free_bits", "warmup": "warmup", "cycles": "cycles", "mixture_prior": "prior"}
 
     def __init__(
         self,
@@ -85,35 +86,36 @@ class VAE(LatentModel):
             return {"model": Loss(terms, {"charged_rate": weight}, also={"rate": rates.sum(1)})}
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        prior: Literal["standard", "mixture", "vamp", "flow"] = "standard",
+        components: Count = 64,
+        samples: Count = 1,
+        free_bits: Weight = 0.0,
+        warmup: Natural = 0,
+        cycles: Count = 1,
+    ) -> Self:
+        """A VAE with networks for `spec`.
 
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    prior: Literal["standard", "mixture", "vamp", "flow"] = "standard",
-    components: Count = 64,
-    samples: Count = 1,
-    free_bits: Weight = 0.0,
-    warmup: Natural = 0,
-    cycles: Count = 1,
-) -> VAE:
-    """A VAE with networks for `spec`.
-
-    Args:
-        prior: standard normal, or learned: a mixture of normals, of posteriors (vamp), or a flow (needs zuko)
-        components: components of the mixture prior, or pseudo-inputs of the vamp
-        samples: draws of z per example in the importance-weighted bound; 1 is the ELBO
-        free_bits: nats of rate that each latent has for free; cures latents that are ignored
-        warmup: steps over which the weight of the rate rises from 0
-        cycles: how often the warm-up is repeated (cyclical annealing)
-    """
-    sizes = sizes_for(spec, size)
-    encoder = encoder_for(spec, sizes)
-    return VAE(
-        encoder,
-        decoder_for(spec, sizes),
-        prior_for(encoder, spec.shape, prior, components),
-        samples=samples,
-        free_bits=free_bits,
-        warmup=Ramp(warmup, cycles),
-    )
+        Args:
+            prior: standard normal, or learned: a mixture of normals, of posteriors (vamp), or a flow (needs zuko)
+            components: components of the mixture prior, or pseudo-inputs of the vamp
+            samples: draws of z per example in the importance-weighted bound; 1 is the ELBO
+            free_bits: nats of rate that each latent has for free; cures latents that are ignored
+            warmup: steps over which the weight of the rate rises from 0
+            cycles: how often the warm-up is repeated (cyclical annealing)
+        """
+        sizes = sizes_for(spec, size)
+        encoder = encoder_for(spec, sizes)
+        return cls(
+            encoder,
+            decoder_for(spec, sizes),
+            prior_for(encoder, spec.shape, prior, components),
+            samples=samples,
+            free_bits=free_bits,
+            warmup=Ramp(warmup, cycles),
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from sfumato.batch import Batch, Loss
+from sfumato.models.base import trainable
 from sfumato.models.latent import LatentModel
-from sfumato.models.base import movable
 from sfumato.networks import Decoder, decoder_for, encoder_for, sizes_for
 from sfumato.networks.discriminator import Discriminator, PictureDiscriminator, View
 from sfumato.networks.features import leave_out
@@ -27,7 +27,6 @@ EQUILIBRIUM, MARGIN = 0.68, 0.4
 
 LIKENESS, LARGEST = 25.0, 0.1
 """γ times the number of features, and γ at most, unless γ is given. The feature distortion is a sum over features."""
-INDEPENDENT_COLUMNS = True
 
 
 class VAEGAN(LatentModel):
@@ -75,6 +74,15 @@ class VAEGAN(LatentModel):
         condition_dropout: probability of leaving a condition out.
     """
 
+    conditions = "optional"
+    independent_columns = True
+    remedies: ClassVar = {
+        "likeness_weight": "gamma",
+        "equilibrium": "equilibrium",
+        "non_saturating": "adversary",
+        "condition_dropout": "condition_dropout",
+    }
+
     decoder: Decoder
 
     def __init__(
@@ -101,9 +109,9 @@ class VAEGAN(LatentModel):
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         return {
-            "encoder": movable(self.encoder),
-            "decoder": movable(self.decoder),
-            "discriminator": movable(self.discriminator),
+            "encoder": trainable(self.encoder),
+            "decoder": trainable(self.decoder),
+            "discriminator": trainable(self.discriminator),
         }
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
@@ -182,44 +190,45 @@ class VAEGAN(LatentModel):
         rates = rate(q, self.prior(len(batch), batch.given), z).sum(1)
         return rates - self.decode(z, batch.given).log_prob(batch.x, batch.mask)
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        gamma: Share | None = None,
+        adversary: Literal["paper", "non_saturating"] = "paper",
+        equilibrium: bool = True,
+        condition_dropout: BelowOne = 0.1,
+    ) -> Self:
+        """A VAE-GAN with networks for `spec`, conditional where conditions are given.
+
+        Args:
+            gamma: what likeness in the discriminator's features weighs for the decoder, beside fooling it; 25 over
+                their number unless given, and 0.1 at most
+            adversary: the decoder raises the discriminator's error (paper), or makes it say real (non_saturating)
+            equilibrium: skip the discriminator or the decoder while it is too good for the other
+            condition_dropout: how often each condition is left out in training, so that it may be left out later
+        """
+        view = View(spec)
+        sizes = sizes_for(spec, size)
+        conditional = bool(spec.given)
+        decoder = decoder_for(spec, sizes, conditional=conditional)
+        assert isinstance(decoder, Decoder), "what it makes of a code has a gradient, as no symbol has"
+        judge = PictureDiscriminator(spec, view.shape) if spec.is_picture else Discriminator(spec, sizes, view.shape)
+        return cls(
+            encoder_for(spec, sizes, conditional=conditional),
+            decoder,
+            sizes.latent_dim,
+            judge,
+            view,
+            gamma=min(LARGEST, LIKENESS / judge.features) if gamma is None else gamma,
+            adversary=adversary,
+            equilibrium=equilibrium,
+            condition_dropout=condition_dropout,
+        )
+
 
 def twice(given: Tensor | None) -> Tensor | None:
     """The same conditions for reconstructions and for samples of the prior."""
     return None if given is None else given.repeat(2, 1)
-
-
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    gamma: Share | None = None,
-    adversary: Literal["paper", "non_saturating"] = "paper",
-    equilibrium: bool = True,
-    condition_dropout: BelowOne = 0.1,
-) -> VAEGAN:
-    """A VAE-GAN with networks for `spec`, conditional where conditions are given.
-
-    Args:
-        gamma: what likeness in the discriminator's features weighs for the decoder, beside fooling it; 25 over their
-            number unless given, and 0.1 at most
-        adversary: the decoder raises the discriminator's error (paper), or makes it say real (non_saturating)
-        equilibrium: skip the discriminator or the decoder while it is too good for the other
-        condition_dropout: how often each condition is left out in training, so that it may be left out later
-    """
-    view = View(spec)
-    sizes = sizes_for(spec, size)
-    conditional = bool(spec.given)
-    decoder = decoder_for(spec, sizes, conditional=conditional)
-    assert isinstance(decoder, Decoder), "what it makes of a code has a gradient, as no symbol has"
-    judge = PictureDiscriminator(spec, view.shape) if spec.is_picture else Discriminator(spec, sizes, view.shape)
-    return VAEGAN(
-        encoder_for(spec, sizes, conditional=conditional),
-        decoder,
-        sizes.latent_dim,
-        judge,
-        view,
-        gamma=min(LARGEST, LIKENESS / judge.features) if gamma is None else gamma,
-        adversary=adversary,
-        equilibrium=equilibrium,
-        condition_dropout=condition_dropout,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution, Point
 from sfumato.errors import SfumatoError
-from sfumato.models.base import Model, movable
+from sfumato.models.base import Model, trainable
 from sfumato.networks import sizes_for
 from sfumato.networks.along_time import TimeDecoder, TimeEncoder
 from sfumato.networks.code_prior import CodePrior
@@ -20,9 +20,6 @@ from sfumato.networks.grids import GridDecoder, GridEncoder, RowDecoder, RowEnco
 from sfumato.networks.quantizers import Codebook, FiniteScalar, Quantized, Quantizer, perplexity_and_usage, steps_for
 from sfumato.ranges import BelowOne, Count, Two, Weight
 from sfumato.spec import DataSpec, Size
-
-PREFERS_CONV = True
-TAKES_SEQUENCES = True
 
 
 class VQVAE(Model):
@@ -61,6 +58,15 @@ class VQVAE(Model):
     torch.Size([5, 49])
     """
 
+    data_forms = ("vector", "image", "sequence")
+    conditions = "optional"
+    preferred_networks: ClassVar = {"image": "conv"}
+    remedies: ClassVar = {
+        "codebook_size": "codebook",
+        "finite_scalars": "quantizer",
+        "condition_dropout": "condition_dropout",
+    }
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -82,7 +88,7 @@ class VQVAE(Model):
         self.still_after = still_after
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        return {"model": movable(self.encoder, self.quantizer, self.decoder), "prior": movable(self.code_prior)}
+        return {"model": trainable(self.encoder, self.quantizer, self.decoder), "prior": trainable(self.code_prior)}
 
     def settled(self, step: int) -> bool:
         return super().settled(step) and step >= (self.still_after or 0)
@@ -189,89 +195,94 @@ class VQVAE(Model):
     def _decoded(self, codes: Tensor) -> Distribution:
         return self.decoder(self.quantizer.look_up(codes.unflatten(1, (self.levels, -1)).transpose(1, 2)))
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        quantizer: Literal["codebook", "fsq"] = "codebook",
+        codebook: Two | None = None,
+        levels: Count = 1,
+        codes: Count | None = None,
+        beta: Weight = 0.25,
+        decay: BelowOne = 0.99,
+        condition_dropout: BelowOne = 0.1,
+        still_after: Count | None = None,
+        prior_width: Count | None = None,
+        prior_depth: Count = 2,
+        prior_dropout: BelowOne = 0.1,
+    ) -> Self:
+        """A VQ-VAE with networks for `spec`, whose prior is conditional where conditions are given.
+
+        `latent_dim` is the number of entries of a code's vector.
+
+        Args:
+            quantizer: a codebook that follows the vectors, or a fixed grid of finite scalars (fsq)
+            codebook: entries of each codebook; fsq takes the nearest number it has; chosen from the data unless given
+            levels: codebooks, each for what the ones before it left over; not with fsq
+            codes: places of an example that has neither grid nor time (network mlp); chosen from the data unless given
+            beta: weight of the commitment of vectors to their codes
+            decay: how slowly the codebook follows, of its running means
+            condition_dropout: how often each condition is left out in training, so that it may be left out later
+            still_after: steps after which the codes stand still and only their prior goes on learning; never unless
+                given
+            prior_width: width of the transformer over codes; chosen from the data unless given
+            prior_depth: blocks of the transformer over codes
+            prior_dropout: dropout of the transformer over codes
+        """
+        if prior_width is not None and prior_width % 4:
+            raise SfumatoError(f"prior_width is {prior_width}: give a multiple of 4")
+        if quantizer == "fsq" and levels > 1:
+            raise SfumatoError(
+                "levels is for the quantizer codebook: leave it out with fsq, and give a larger codebook"
+            )
+        sizes = sizes_for(spec, size)
+        if codes is not None and (sizes.kind == "conv" or spec.is_sequence):
+            of_image = "with conv a picture has a grid of codes"
+            where = "a sequence has codes along its time" if spec.is_sequence else of_image
+            raise SfumatoError(f"codes is for network mlp: {where}")
+        entries = codebook or (256 if spec.is_picture and spec.entries > 256 else 64)
+        dim = sizes.latent_dim
+        quantized: Quantizer
+        if quantizer == "fsq":
+            quantized = FiniteScalar(dim, steps_for(entries))
+        else:
+            quantized = Codebook(dim, entries, levels, decay=decay)
+        encoder: GridEncoder | TimeEncoder | RowEncoder
+        decoder: GridDecoder | TimeDecoder | RowDecoder
+        if sizes.kind == "conv":
+            encoder = GridEncoder(spec, dim, sizes.width, sizes.depth)
+            decoder = GridDecoder(spec, dim, sizes.width, sizes.depth)
+        elif spec.is_sequence:
+            encoder = TimeEncoder(spec, dim, sizes.width, sizes.depth)
+            decoder = TimeDecoder(spec, dim, sizes.width, sizes.depth)
+        else:
+            places = codes or min(8, max(2, math.ceil(spec.entries / 2)))
+            encoder = RowEncoder(spec, places, dim, sizes.width, sizes.depth)
+            decoder = RowDecoder(spec, places, dim, sizes.width, sizes.depth)
+        prior = CodePrior(
+            encoder.places,
+            levels,
+            quantized.size,
+            quantized.vectors.shape[2],
+            GivenFeatures(spec.given) if spec.given else None,
+            row=grid(*spec.shape[1:])[1] if sizes.kind == "conv" else None,
+            width=prior_width or (128 if spec.is_picture else 64),
+            depth=prior_depth,
+            dropout=prior_dropout,
+        )
+        return cls(
+            encoder,
+            quantized,
+            decoder,
+            prior,
+            beta=beta,
+            condition_dropout=condition_dropout,
+            still_after=still_after,
+        )
+
 
 def listed(codes: Tensor) -> Tensor:
     """Codes (B, P, levels) as lists (B, levels·P)."""
     return codes.transpose(1, 2).flatten(1)
-
-
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    quantizer: Literal["codebook", "fsq"] = "codebook",
-    codebook: Two | None = None,
-    levels: Count = 1,
-    codes: Count | None = None,
-    beta: Weight = 0.25,
-    decay: BelowOne = 0.99,
-    condition_dropout: BelowOne = 0.1,
-    still_after: Count | None = None,
-    prior_width: Count | None = None,
-    prior_depth: Count = 2,
-    prior_dropout: BelowOne = 0.1,
-) -> VQVAE:
-    """A VQ-VAE with networks for `spec`, whose prior is conditional where conditions are given.
-
-    `latent_dim` is the number of entries of a code's vector.
-
-    Args:
-        quantizer: a codebook that follows the vectors, or a fixed grid of finite scalars (fsq)
-        codebook: entries of each codebook; fsq takes the nearest number it has; chosen from the data unless given
-        levels: codebooks, each for what the ones before it left over; not with fsq
-        codes: places of an example that has neither grid nor time (network mlp); chosen from the data unless given
-        beta: weight of the commitment of vectors to their codes
-        decay: how slowly the codebook follows, of its running means
-        condition_dropout: how often each condition is left out in training, so that it may be left out later
-        still_after: steps after which the codes stand still and only their prior goes on learning; never unless given
-        prior_width: width of the transformer over codes; chosen from the data unless given
-        prior_depth: blocks of the transformer over codes
-        prior_dropout: dropout of the transformer over codes
-    """
-    if prior_width is not None and prior_width % 4:
-        raise SfumatoError(f"prior_width is {prior_width}: give a multiple of 4")
-    if quantizer == "fsq" and levels > 1:
-        raise SfumatoError("levels is for the quantizer codebook: leave it out with fsq, and give a larger codebook")
-    sizes = sizes_for(spec, size)
-    if codes is not None and (sizes.kind == "conv" or spec.is_sequence):
-        has = "a sequence has codes along its time" if spec.is_sequence else "with conv a picture has a grid of codes"
-        raise SfumatoError(f"codes is for network mlp: {has}")
-    entries = codebook or (256 if spec.is_picture and spec.entries > 256 else 64)
-    dim = sizes.latent_dim
-    quantized: Quantizer
-    if quantizer == "fsq":
-        quantized = FiniteScalar(dim, steps_for(entries))
-    else:
-        quantized = Codebook(dim, entries, levels, decay=decay)
-    encoder: GridEncoder | TimeEncoder | RowEncoder
-    decoder: GridDecoder | TimeDecoder | RowDecoder
-    if sizes.kind == "conv":
-        encoder = GridEncoder(spec, dim, sizes.width, sizes.depth)
-        decoder = GridDecoder(spec, dim, sizes.width, sizes.depth)
-    elif spec.is_sequence:
-        encoder = TimeEncoder(spec, dim, sizes.width, sizes.depth)
-        decoder = TimeDecoder(spec, dim, sizes.width, sizes.depth)
-    else:
-        places = codes or min(8, max(2, math.ceil(spec.entries / 2)))
-        encoder = RowEncoder(spec, places, dim, sizes.width, sizes.depth)
-        decoder = RowDecoder(spec, places, dim, sizes.width, sizes.depth)
-    prior = CodePrior(
-        encoder.places,
-        levels,
-        quantized.size,
-        quantized.vectors.shape[2],
-        GivenFeatures(spec.given) if spec.given else None,
-        row=grid(*spec.shape[1:])[1] if sizes.kind == "conv" else None,
-        width=prior_width or (128 if spec.is_picture else 64),
-        depth=prior_depth,
-        dropout=prior_dropout,
-    )
-    return VQVAE(
-        encoder,
-        quantized,
-        decoder,
-        prior,
-        beta=beta,
-        condition_dropout=condition_dropout,
-        still_after=still_after,
-    )

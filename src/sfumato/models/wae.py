@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 from torch import nn
 
@@ -12,8 +12,6 @@ from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, discrepancy, rate
 from sfumato.ranges import Positive, Weight
 from sfumato.spec import DataSpec, Size
-
-TAKES_SYMBOLS = True
 
 
 class WAE(LatentModel):
@@ -31,6 +29,9 @@ class WAE(LatentModel):
         kernel: k of ‖u − v‖², see `sfumato.objectives.mmd`.
         lam: λ.
     """
+
+    data_forms = ("vector", "image", "symbols")
+    remedies: ClassVar = {"discrepancy_weight": "lam"}
 
     def __init__(
         self,
@@ -54,28 +55,29 @@ class WAE(LatentModel):
         measured = {"rate": rate(q, prior, z).sum(1)}
         return {"model": Loss({"distortion": distortion, "mmd": apart}, {"mmd": self.lam}, measured)}
 
+    @classmethod
+    def build(
+        cls,
+        spec: DataSpec,
+        size: Size,
+        *,
+        lam: Weight | None = None,
+        kernel: Literal["imq", "gaussian"] = "imq",
+        bandwidth: Positive | None = None,
+    ) -> Self:
+        """A Wasserstein autoencoder with networks for `spec`.
 
-def build(
-    spec: DataSpec,
-    size: Size,
-    *,
-    lam: Weight | None = None,
-    kernel: Literal["imq", "gaussian"] = "imq",
-    bandwidth: Positive | None = None,
-) -> WAE:
-    """A Wasserstein autoencoder with networks for `spec`.
-
-    Args:
-        lam: λ, weight of the discrepancy of codes and prior in nats; 16 for each entry, from 100 to 1000
-        kernel: inverse multiquadratics of seven widths, or one Gaussian
-        bandwidth: h of the Gaussian kernel exp(−‖Δ‖²/h²); the number of latents, as in the authors' code
-    """
-    sizes = sizes_for(spec, size)
-    chosen = InverseMultiquadratic(sizes.latent_dim) if kernel == "imq" else Gaussian(bandwidth or sizes.latent_dim)
-    return WAE(
-        encoder_for(spec, sizes),
-        decoder_for(spec, sizes),
-        sizes.latent_dim,
-        chosen,
-        lam=min(max(100.0, 16.0 * spec.entries), 1000.0) if lam is None else lam,
-    )
+        Args:
+            lam: λ, weight of the discrepancy of codes and prior in nats; 16 for each entry, from 100 to 1000
+            kernel: inverse multiquadratics of seven widths, or one Gaussian
+            bandwidth: h of the Gaussian kernel exp(−‖Δ‖²/h²); the number of latents, as in the authors' code
+        """
+        sizes = sizes_for(spec, size)
+        chosen = InverseMultiquadratic(sizes.latent_dim) if kernel == "imq" else Gaussian(bandwidth or sizes.latent_dim)
+        return cls(
+            encoder_for(spec, sizes),
+            decoder_for(spec, sizes),
+            sizes.latent_dim,
+            chosen,
+            lam=min(max(100.0, 16.0 * spec.entries), 1000.0) if lam is None else lam,
+        )

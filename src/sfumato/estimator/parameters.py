@@ -1,0 +1,110 @@
+"""The parameters of an `Autoencoder` as scikit-learn handles them: three of its own, and every declared option."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator
+
+from sfumato.config import settings
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.models import registry
+
+OWN = ("model", "random_state", "verbose")
+
+
+class Options:
+    """The options that an estimator was given, of all that are declared by data, models and training.
+
+    Every option of the data, of the training, of the models that ship, and of the estimator's own model may be given;
+    None means *not given*. So a search may go over models, each with options of its own.
+    """
+
+    def __init__(self, model: Any, values: Mapping[str, Any]) -> None:
+        self.given: dict[str, Any] = {}
+        for name, value in values.items():
+            self.set(model, name, value)
+
+    @staticmethod
+    def declared(model: Any) -> Iterable[str]:
+        """The names of all options that may be given."""
+        try:
+            return {**settings(), **settings(registry.reference(model))}
+        except SfumatoError:  # of no model that there is; `fit` says so
+            return settings()
+
+    def get(self, name: str) -> Any:
+        """The value of an option; None if it was not given."""
+        return self.given.get(name)
+
+    def set(self, model: Any, name: str, value: Any) -> None:
+        """Give an option, or with None take it back.
+
+        Raises:
+            SfumatoError: if there is no such option.
+        """
+        if name not in settings() and name not in self.declared(model):
+            raise SfumatoError(f"there is no option {name!r}: {did_you_mean(name, (*self.declared(model), *OWN))}")
+        if value is None:
+            self.given.pop(name, None)
+        else:
+            self.given[name] = value
+
+
+class Parameters(BaseEstimator):
+    """An estimator whose parameters are `OWN` and the declared options; see `Autoencoder` for what they mean.
+
+    >>> auto = Parameters("beta_vae", beta=4.0)
+    >>> auto.set_params(latent_dim=2).get_params(deep=False)
+    {'beta': 4.0, 'latent_dim': 2, 'model': 'beta_vae', 'random_state': None, 'verbose': False}
+    >>> auto.beta, auto.epochs
+    (4.0, None)
+    """
+
+    _options: Options
+
+    def __init__(
+        self, model: Any = "vae", *, random_state: Any = None, verbose: bool | int = False, **options: Any
+    ) -> None:
+        self.model = model
+        self.random_state = random_state
+        self.verbose = verbose
+        self._options = Options(model, options)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters by name.
+
+        Args:
+            deep: with every option that may be given, as None where it is not; otherwise with those given alone, which
+                make the same estimator again.
+        """
+        names = self._options.declared(self.model) if deep else self._options.given
+        values = {name: self._options.get(name) for name in names}
+        return dict(sorted({**values, **{name: getattr(self, name) for name in OWN}}.items()))
+
+    def set_params(self, **params: Any) -> Self:
+        """Give parameters anew; None takes an option back.
+
+        Raises:
+            SfumatoError: if there is no such parameter.
+        """
+        for name in OWN:
+            if name in params:
+                setattr(self, name, params.pop(name))
+        for name, value in params.items():
+            self._options.set(self.model, name, value)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        """An option is an attribute, as scikit-learn has it."""
+        if name[:1] != "_" and "_options" in vars(self) and name in self._options.declared(self.model):
+            return self._options.get(name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        is_option = name[:1] != "_" and name[-1:] != "_" and name not in OWN
+        if is_option and "_options" in vars(self) and name in self._options.declared(self.model):
+            self._options.set(self.model, name, value)
+        else:
+            super().__setattr__(name, value)

@@ -1,0 +1,241 @@
+"""From a name to a class: models that ship, models of installed packages, and classes or modules handed over.
+
+A model is asked for by a *reference*, a text that also stands in `config.toml`:
+
+* `vae`: a file of `sfumato/models`, or an entry point of the group `sfumato.models`;
+* `mypackage.module:MyModel`: a class of any module that can be imported;
+* `mypackage.module:MyModel()`: a module that was handed over built. Only who has it can load its weights.
+
+Classes and modules that were handed over to `sfumato.fit` are known under their reference for as long as anything holds
+them, so that a class of a notebook can be used in the process that defined it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from importlib import import_module
+from importlib.metadata import (
+    Distribution,
+    EntryPoint,
+    PackageNotFoundError,
+    distribution,
+    entry_points,
+    packages_distributions,
+)
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.models.registry.description import Description, describe_class
+from sfumato.models.registry.index import PACKAGE, shipped, shipped_class, shipped_descriptions
+
+if TYPE_CHECKING:
+    from sfumato.models.base import Model
+
+    AnyModel = str | type[Model] | Model
+
+GROUP = "sfumato.models"
+"""Of entry points: name → module:class."""
+SCRIPT = "__main__"
+
+_HANDED_OVER: WeakValueDictionary[str, Any] = WeakValueDictionary()
+_DESCRIPTIONS: WeakKeyDictionary[Any, Description] = WeakKeyDictionary()
+
+
+@cache
+def plugins() -> dict[str, EntryPoint]:
+    """Models of installed packages: entry points of the group `sfumato.models`, but for names that ship."""
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in shipped()}
+
+
+def names() -> tuple[str, ...]:
+    """Models that can be asked for by a bare name: those that ship, then those of installed packages.
+
+    >>> "vae" in names()
+    True
+    """
+    return (*shipped(), *sorted(plugins()))
+
+
+def reference(model: AnyModel) -> str:
+    """The text by which a model is asked for: a name as it is, of a class or module where it comes from.
+
+    Raises:
+        SfumatoError: if a class or an object is no model.
+    """
+    if isinstance(model, str):
+        return model
+    is_class = isinstance(model, type)
+    kind = _checked(model if is_class else type(model), needs_build=is_class)
+    where = f"{kind.__module__}:{kind.__qualname__}"
+    if is_class:
+        if kind.__module__.rpartition(".")[0] == PACKAGE:
+            return kind.__module__.rpartition(".")[2]
+        for point in plugins().values():
+            if point.value.replace(" ", "") == where:
+                return point.name
+        _HANDED_OVER[where] = kind
+        return where
+    number = 1
+    while True:
+        name = f"{where}()" + (f"#{number}" if number > 1 else "")
+        if _HANDED_OVER.setdefault(name, model) is model:
+            return name
+        number += 1
+
+
+def handed_over(name: str) -> type[Model] | Model | None:
+    """The class or module that was handed over under this reference, if anything still holds it."""
+    return _HANDED_OVER.get(name)
+
+
+def resolve(name: str) -> type[Model] | Model:
+    """The class, or the module handed over, that a reference names.
+
+    Raises:
+        SfumatoError: if there is none, or it cannot be imported.
+    """
+    if (known := _HANDED_OVER.get(name)) is not None:
+        return known
+    if name in shipped():
+        return shipped_class(name)
+    if name in plugins():
+        return _imported(plugins()[name].value.replace(" ", ""), name)
+    if ":" not in name:
+        raise SfumatoError(f"no model is called {name!r}: {did_you_mean(name, names())}")
+    if "()" in name:
+        raise SfumatoError(
+            f"model {name} was handed over as a module that was built already: hand it over again, as in "
+            f"sfumato.load(run, model=module)"
+        )
+    return _imported(name, name)
+
+
+def describe(name: str) -> Description:
+    """What the model of this name or reference says of itself.
+
+    >>> describe("cvae").conditions, [option.name for option in describe("wae").own_options]
+    ('required', ['lam', 'kernel', 'bandwidth'])
+
+    Raises:
+        SfumatoError: if there is none, it cannot be imported, or what it says of itself is not as it should be.
+    """
+    if name not in _HANDED_OVER and name in shipped():
+        return shipped_descriptions()[name]
+    model = resolve(name)
+    known = _DESCRIPTIONS.get(model)
+    if known is None or known.name != name:
+        kind: type[Model] = model if isinstance(model, type) else type(model)
+        known = describe_class(kind, name, is_built=kind is not model)
+        _DESCRIPTIONS[model] = known
+    return known
+
+
+def origin(name: str) -> str:
+    """Where a model of another package comes from, in words for `config.toml`; "" for one that ships.
+
+    >>> origin("vae")
+    ''
+    """
+    if name in shipped():
+        return ""
+    model = resolve(name)
+    kind = model if isinstance(model, type) else type(model)
+    where = f"{kind.__module__}:{kind.__qualname__}"
+    if is_of_script(name):
+        return f"{where}, defined in a script or notebook"
+    if (package := _distribution(name, kind)) is not None:
+        return f"{where} of {package.name} {package.version}"
+    return f"{where} in {getattr(sys.modules[kind.__module__], '__file__', None) or 'memory'}"
+
+
+def is_of_script(name: str) -> bool:
+    """Whether a class was defined where no other process can import it: in a script, a notebook or a function."""
+    return name.startswith(f"{SCRIPT}:") or "<locals>" in name
+
+
+def _distribution(name: str, kind: type) -> Distribution | None:
+    if name in plugins():
+        return plugins()[name].dist
+    for found in _distributions().get(kind.__module__.partition(".")[0], ()):
+        try:
+            return distribution(found)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+@cache
+def _distributions() -> Any:
+    return packages_distributions()
+
+
+def _imported(where: str, name: str) -> type[Model]:
+    """The class at `module:class`, of the model that is asked for as `name`."""
+    module_name, _, path = where.partition(":")
+    found: Any = _module(module_name, name)
+    for part in path.split("."):
+        if not hasattr(found, part):
+            classes = [key for key, value in vars(found).items() if isinstance(value, type)]
+            raise SfumatoError(f"model {name}: {module_name} has no {path}: {did_you_mean(path, classes)}")
+        found = getattr(found, part)
+    return _checked(found, needs_build=True)
+
+
+def _module(module_name: str, name: str) -> ModuleType:
+    """A module, also one in the current folder, where `sfumato` as a command does not look by itself."""
+    try:
+        return import_module(module_name)
+    except ModuleNotFoundError as error:
+        if not _is_part(error.name, module_name):
+            raise _failed(module_name, name, error) from error
+    except Exception as error:
+        raise _failed(module_name, name, error) from error
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+        try:
+            return import_module(module_name)
+        except ModuleNotFoundError as error:
+            sys.path.remove(here)
+            if not _is_part(error.name, module_name):
+                raise _failed(module_name, name, error) from error
+        except Exception as error:
+            raise _failed(module_name, name, error) from error
+    raise SfumatoError(
+        f"model {name}: there is no module {module_name} here; install its package, or put the folder it lies in on "
+        "PYTHONPATH"
+    )
+
+
+def _is_part(missing: str | None, module_name: str) -> bool:
+    """Whether what is missing is the module itself, or a package around it."""
+    return missing is not None and f"{module_name}.".startswith(f"{missing}.")
+
+
+def _failed(module_name: str, name: str, error: Exception) -> SfumatoError:
+    return SfumatoError(f"model {name}: importing {module_name} failed with {type(error).__name__}: {error}")
+
+
+def _checked(found: Any, *, needs_build: bool) -> type[Model]:
+    """What was handed over or imported, if it is a model.
+
+    Raises:
+        SfumatoError: if not.
+    """
+    from sfumato.models.base import Model
+
+    called = getattr(found, "__qualname__", repr(found))
+    if not (isinstance(found, type) and issubclass(found, Model)):
+        raise SfumatoError(f"{called} is no model: give the name of one, or a subclass of sfumato.Model")
+    if found.__abstractmethods__:
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise SfumatoError(f"model {called} lacks {missing}: define it, see sfumato.Model")
+    if needs_build and not callable(getattr(found, "build", None)):
+        raise SfumatoError(
+            f"model {called} has no class method build(spec, size, *, …): define it, or give a module that is built"
+        )
+    return found
