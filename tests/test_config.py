@@ -18,7 +18,7 @@ import pytest
 from sfumato import models
 from sfumato.config import Config, resolve, settings
 from sfumato.errors import SfumatoError
-from sfumato.models import _options
+from sfumato.models.registry import index
 from sfumato.spec import DataSpec, Field
 
 
@@ -146,20 +146,42 @@ SPECS = (DataSpec((3,), (Field("real"),)), DataSpec((4, 1), (Field("real"),)))
 
 
 def test_reading_options_does_not_import_torch():
+    settings()  # so that the file of descriptions is there
     code = "import sys, sfumato.config as c; c.settings(); print('torch' in sys.modules, 'sklearn' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]
 
 
-@pytest.mark.parametrize("name", models.names())
-def test_options_are_the_same_without_source(name):
-    """Byte code alone, as in an installation without .py files, says of a model what its source says."""
-    text = (Path(_options.FOLDER) / f"{name}.py").read_text(encoding="utf-8")
-    assert _options.from_module(name) == _options.from_source(text)
+def test_descriptions_are_kept_between_processes_and_read_again_when_a_source_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    read = index.shipped_descriptions.__wrapped__
+    first = {name: vars(description) for name, description in read().items()}
+    (path,) = (tmp_path / "sfumato").iterdir()
+    kept = path.read_bytes()
+
+    def imported(name):
+        raise AssertionError(f"{name} was described anew")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(index, "_describe", imported)
+        assert {name: vars(description) for name, description in read().items()} == first
+        patched.setattr(index, "_sources", lambda: ["another version"])
+        with pytest.raises(AssertionError, match="described anew"):
+            read()
+    for damage in (b"", b"[]", b'{"sources": 1}', kept[:-20]):
+        path.write_bytes(damage)
+        assert {name: vars(description) for name, description in read().items()} == first
+        assert path.read_bytes() == kept
+
+
+def test_without_a_folder_to_keep_descriptions_in_all_is_the_same(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert set(index.shipped_descriptions.__wrapped__()) == set(index.shipped())
 
 
 def test_a_zip_on_the_path_and_byte_code_alone_are_enough(tmp_path):
-    package = Path(_options.FOLDER).parent
+    package = Path(index.FOLDER).parent
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for path in package.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:

@@ -60,6 +60,7 @@ def test_help_tells_the_options_of_the_model_that_is_named_and_of_no_other(cli):
 
 
 def test_help_imports_no_torch_and_answers_at_once():
+    settings()  # so that the file of descriptions is there
     code = (
         "import sys\n"
         "from sfumato.cli import main\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import fields, replace
-from importlib import import_module
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ import torch
 from sfumato import models
 from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
-from sfumato.models import build
+from sfumato.models import build, registry
 from sfumato.models.base import END, Model
 from sfumato.spec import DataSpec, Field, Size
 
@@ -32,7 +31,7 @@ LABEL_ALONE = ("m2",)
 def make(name: str, kind: str) -> tuple[Model, Batch]:
     torch.manual_seed(0)
     spec = SPECS[kind]
-    conditional = models.takes_conditions(name)
+    conditional = models.describe(name).takes_conditions
     conditions = GIVEN[:1] if name in LABEL_ALONE else GIVEN
     spec = replace(spec, given=conditions if conditional else ())
     x = {
@@ -66,7 +65,7 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
 
 
 def suited(name: str) -> list[str]:
-    apart = models.independent_columns(name)
+    apart = models.describe(name).independent_columns
     return [
         kind
         for kind, spec in SPECS.items()
@@ -151,8 +150,8 @@ def _monitor(model: Model, batch: Batch) -> float:
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_options_read_from_the_source_are_those_of_build(name: str) -> None:
-    parameters = inspect.signature(import_module(f"sfumato.models.{name}").build).parameters
+def test_options_are_those_of_build(name: str) -> None:
+    parameters = inspect.signature(registry.resolve(name).build).parameters
     read = {option.name: option.default for option in models.options(name)[len(fields(Size)) :]}
     assert read == {key: p.default for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     assert all(option.help for option in models.options(name))
@@ -171,7 +170,7 @@ def test_a_misspelt_model_or_option_is_answered_with_the_right_one() -> None:
         build("vae", SPECS["vector"], latent_dim="3")
 
 
-@pytest.mark.parametrize("name", [name for name in models.names() if models.independent_columns(name)])
+@pytest.mark.parametrize("name", [name for name in models.names() if models.describe(name).independent_columns])
 def test_models_that_take_columns_apart_say_so(name: str) -> None:
     with pytest.raises(SfumatoError, match=r"choose (one of )?cells"):
         build(name, SPECS["table"])

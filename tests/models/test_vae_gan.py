@@ -16,7 +16,7 @@ from sfumato.batch import Batch
 from sfumato.data.core.batches import Resident
 from sfumato.distributions import Columns, Normal, Scaled
 from sfumato.errors import SfumatoError
-from sfumato.models import build, needs_conditions
+from sfumato.models import build, describe
 from sfumato.models.vae_gan import VAEGAN
 from sfumato.networks.discriminator import PictureDiscriminator, View, straight_through
 from sfumato.spec import DataSpec, Field
@@ -211,7 +211,7 @@ def test_conditions_reach_all_three_networks_and_may_be_left_out() -> None:
     losses = model.losses(Batch(x, given), 0)
     assert all(loss.per_example.isfinite().all() for loss in losses.values())
     assert model.sample(4, None).shape == (4, 3)
-    assert not needs_conditions("vae_gan")
+    assert describe("vae_gan").conditions == "optional"
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 28, 20), (1, 3, 5), (1, 64, 64)])

@@ -307,10 +307,10 @@ def test_the_cost_of_a_draw_is_what_its_layers_multiply() -> None:
 @pytest.mark.parametrize("name", models.names())
 def test_every_model_is_weighed_and_those_with_a_density_are_annealed(name: str) -> None:
     torch.manual_seed(0)
-    conditions = (Field("category", 3),) if models.needs_conditions(name) else ()
+    conditions = (Field("category", 3),) if models.describe(name).needs_conditions else ()
     spec = DataSpec((4,), (Field("real"),) * 4, conditions, examples=100)
     batch = Batch(torch.randn(3, 4), torch.zeros(3, 1) if conditions else None)
-    if models.takes_sequences(name):
+    if "sequence" in models.describe(name).data_forms:
         spec = DataSpec((6, 2), (Field("real"),) * 2, examples=100)
         batch = Batch(torch.randn(3, 6, 2))
     model = build(name, spec).eval()
