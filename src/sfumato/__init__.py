@@ -11,17 +11,48 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sfumato._version import __version__
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
+    from sfumato.batch import Batch, Loss
     from sfumato.estimator import Autoencoder, fit, load
     from sfumato.evaluation.samples.against import evaluate
+    from sfumato.models.base import Model
+    from sfumato.models.latent import LatentModel
+    from sfumato.spec import DataSpec, Size
 
-__all__ = ["Autoencoder", "SfumatoError", "__version__", "evaluate", "fit", "load"]
+__all__ = [
+    "Autoencoder",
+    "Batch",
+    "DataSpec",
+    "LatentModel",
+    "Loss",
+    "Model",
+    "SfumatoError",
+    "Size",
+    "__version__",
+    "evaluate",
+    "fit",
+    "load",
+]
 
+_MODULES = {
+    "Autoencoder": "sfumato.estimator",
+    "Batch": "sfumato.batch",
+    "DataSpec": "sfumato.spec",
+    "LatentModel": "sfumato.models.latent",
+    "Loss": "sfumato.batch",
+    "Model": "sfumato.models.base",
+    "Size": "sfumato.spec",
+    "evaluate": "sfumato.evaluation.samples.against",
+    "fit": "sfumato.estimator",
+    "load": "sfumato.estimator",
+}
+"""Where the names come from that are imported on first use."""
 
 if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
     # The threads of torch wait for each other in a loop, a millisecond and more each time, before they let others have
@@ -31,13 +62,11 @@ if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP
 
 
 def __getattr__(name: str) -> Any:
-    """Import the estimator on first use, so that `import sfumato` does not pay for torch."""
-    if name in ("Autoencoder", "fit", "load"):
-        from sfumato import estimator
+    """Import a name on first use, so that `import sfumato` does not pay for torch."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'sfumato' has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
 
-        return getattr(estimator, name)
-    if name == "evaluate":
-        from sfumato.evaluation.samples.against import evaluate
 
-        return evaluate
-    raise AttributeError(f"module 'sfumato' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

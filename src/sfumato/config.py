@@ -79,7 +79,7 @@ class Config:
         known = settings(self.model)
         told: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
         for name, value in options.items():
-            if value is None and name in settings():
+            if value is None and (name in known or name in settings()):
                 continue
             if name not in known:
                 raise SfumatoError(_unknown(name, self.model, known, (*known, "model")))
@@ -275,15 +275,7 @@ def _check_model(model: Any, origin: Any = "") -> None:
     """Refuse a model that is not here; `origin` is where the config says that it came from."""
     if not isinstance(model, str):
         raise SfumatoError(f"the name of a model must be text, not {model!r}")
-    try:
-        models.describe(model)
-    except SfumatoError as error:
-        if not origin:
-            raise
-        raise SfumatoError(
-            f"{error}. It was {origin}; make that available here, or hand the class over: "
-            f"sfumato.load(run, model={registry.label(model)})"
-        ) from error
+    registry.check_available(model, str(origin))
 
 
 def _unknown(name: str, model: str, known: Mapping[str, Setting], near: Iterable[str]) -> str:

@@ -22,6 +22,7 @@ from sfumato.data.core.schema import Schema
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import ROOT, named, read_json, read_tensors, write_json, write_tensors, write_text
 from sfumato.generators import redirected, seeded
+from sfumato.models import registry
 from sfumato.training.history import as_json
 
 if TYPE_CHECKING:
@@ -178,8 +179,10 @@ class Run:
             SfumatoError: if the weights are missing or damaged, or do not fit what config and schema say.
         """
         path = self.path / WEIGHTS
-        told = self.config()["model"]
-        model = build(told if name is None else {**told, "name": name}, self.schema())
+        tables = self.config()
+        told = tables["model"] if name is None else {**tables["model"], "name": name}
+        registry.check_available(told["name"], str(tables.get("origin", "")))
+        model = build(told, self.schema())
         tensors, _ = read_tensors(path)
         try:
             model.load_state_dict(tensors, strict=True)

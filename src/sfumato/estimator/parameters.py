@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from inspect import Parameter, Signature
+from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
 
@@ -11,7 +12,8 @@ from sfumato.config import settings
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.models import registry
 
-OWN = ("model", "random_state", "verbose")
+OWN = {"model": "vae", "random_state": None, "verbose": False}
+"""Parameters that are no options, and their defaults."""
 
 
 class Options:
@@ -39,17 +41,14 @@ class Options:
         return self.given.get(name)
 
     def set(self, model: Any, name: str, value: Any) -> None:
-        """Give an option, or with None take it back.
+        """Give an option; None is as if it had not been given.
 
         Raises:
             SfumatoError: if there is no such option.
         """
         if name not in settings() and name not in self.declared(model):
             raise SfumatoError(f"there is no option {name!r}: {did_you_mean(name, (*self.declared(model), *OWN))}")
-        if value is None:
-            self.given.pop(name, None)
-        else:
-            self.given[name] = value
+        self.given[name] = value
 
 
 class Parameters(BaseEstimator):
@@ -62,6 +61,17 @@ class Parameters(BaseEstimator):
     (4.0, None)
     """
 
+    __signature__: ClassVar[Signature] = Signature(
+        [
+            Parameter("model", Parameter.POSITIONAL_OR_KEYWORD, default="vae"),
+            *(
+                Parameter(name, Parameter.KEYWORD_ONLY, default=default)
+                for name, default in {**OWN, **dict.fromkeys(settings())}.items()
+                if name != "model"
+            ),
+        ]
+    )
+    """What `help` and editors show; options of models that do not ship may be given too."""
     _options: Options
 
     def __init__(
@@ -84,7 +94,7 @@ class Parameters(BaseEstimator):
         return dict(sorted({**values, **{name: getattr(self, name) for name in OWN}}.items()))
 
     def set_params(self, **params: Any) -> Self:
-        """Give parameters anew; None takes an option back.
+        """Give parameters anew; an option that is None is as if it had not been given.
 
         Raises:
             SfumatoError: if there is no such parameter.

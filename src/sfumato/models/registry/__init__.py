@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.models.registry.description import REMEDIES, Description, Option
 from sfumato.models.registry.index import shipped
-from sfumato.models.registry.lookup import describe, handed_over, is_of_script, names, origin, reference, resolve
+from sfumato.models.registry.lookup import (
+    check_available,
+    describe,
+    handed_over,
+    is_of_script,
+    label,
+    names,
+    origin,
+    reference,
+    resolve,
+)
 from sfumato.spec import Size
 
 if TYPE_CHECKING:
@@ -28,6 +38,7 @@ __all__ = [
     "Description",
     "Option",
     "build",
+    "check_available",
     "check_suits",
     "chosen_by_data",
     "describe",
@@ -65,15 +76,6 @@ def options(name: str) -> tuple[Option, ...]:
 def summary(name: str) -> str:
     """What a model is, in one line."""
     return describe(name).summary
-
-
-def label(name: str) -> str:
-    """A model's name as part of the name of a folder.
-
-    >>> label("vae"), label("mypackage.module:MyModel")
-    ('vae', 'MyModel')
-    """
-    return name.rpartition(":")[2].partition("(")[0].rpartition(".")[2]
 
 
 def form_of(spec: DataSpec) -> str:

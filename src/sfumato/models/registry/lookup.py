@@ -134,6 +134,32 @@ def describe(name: str) -> Description:
     return known
 
 
+def check_available(name: str, origin: str) -> None:
+    """Refuse a model that is not here; `origin` is where a run says that it came from, "" if it says nothing.
+
+    Raises:
+        SfumatoError: if so.
+    """
+    try:
+        describe(name)
+    except SfumatoError as error:
+        if not origin:
+            raise
+        raise SfumatoError(
+            f"{error}. It was {origin}; make that available here, or hand the class over: sfumato.load(run, "
+            f"model={label(name)})"
+        ) from error
+
+
+def label(name: str) -> str:
+    """A model's name as part of the name of a folder.
+
+    >>> label("vae"), label("mypackage.module:MyModel")
+    ('vae', 'MyModel')
+    """
+    return name.rpartition(":")[2].partition("(")[0].rpartition(".")[2]
+
+
 def origin(name: str) -> str:
     """Where a model of another package comes from, in words for `config.toml`; "" for one that ships.
 
