@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from torch import nn
 
@@ -10,7 +10,7 @@ from sfumato.batch import Batch, Loss
 from sfumato.errors import SfumatoError
 from sfumato.models.latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, Ramp, discrepancy, rate, usual_weight
+from sfumato.objectives import Kernel, KernelName, Ramp, discrepancy, kernel_for, rate, usual_weight
 from sfumato.ranges import AtMostOne, Count, Natural, Positive, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -83,7 +83,7 @@ class InfoVAE(LatentModel):
         *,
         alpha: AtMostOne = 0.5,
         lam: Weight | None = None,
-        kernel: Literal["imq", "gaussian"] = "imq",
+        kernel: KernelName = "imq",
         bandwidth: Positive | None = None,
         warmup: Natural = 0,
         cycles: Count = 1,
@@ -100,12 +100,11 @@ class InfoVAE(LatentModel):
             cycles: how often the warm-up is repeated (cyclical annealing)
         """
         sizes = sizes_for(spec, size)
-        chosen = InverseMultiquadratic(sizes.latent_dim) if kernel == "imq" else Gaussian(bandwidth or sizes.latent_dim)
         return cls(
             encoder_for(spec, sizes),
             decoder_for(spec, sizes),
             sizes.latent_dim,
-            chosen,
+            kernel_for(kernel, sizes.latent_dim, bandwidth),
             alpha=alpha,
             lam=usual_weight(spec.entries) if lam is None else lam,
             warmup=Ramp(warmup, cycles),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from torch import nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.models.latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.objectives import Gaussian, InverseMultiquadratic, Kernel, discrepancy, rate
+from sfumato.objectives import Kernel, KernelName, discrepancy, kernel_for, rate
 from sfumato.ranges import Positive, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -62,7 +62,7 @@ class WAE(LatentModel):
         size: Size,
         *,
         lam: Weight | None = None,
-        kernel: Literal["imq", "gaussian"] = "imq",
+        kernel: KernelName = "imq",
         bandwidth: Positive | None = None,
     ) -> Self:
         """A Wasserstein autoencoder with networks for `spec`.
@@ -73,11 +73,10 @@ class WAE(LatentModel):
             bandwidth: h of the Gaussian kernel exp(−‖Δ‖²/h²); the number of latents, as in the authors' code
         """
         sizes = sizes_for(spec, size)
-        chosen = InverseMultiquadratic(sizes.latent_dim) if kernel == "imq" else Gaussian(bandwidth or sizes.latent_dim)
         return cls(
             encoder_for(spec, sizes),
             decoder_for(spec, sizes),
             sizes.latent_dim,
-            chosen,
+            kernel_for(kernel, sizes.latent_dim, bandwidth),
             lam=min(max(100.0, 16.0 * spec.entries), 1000.0) if lam is None else lam,
         )

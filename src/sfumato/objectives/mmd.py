@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -97,6 +97,24 @@ class InverseMultiquadratic:
         inverse = np.exp(np.arange(np.log(LEAST_T / widths.max()), np.log(LARGEST_T / widths.min()), STEP))
         t = widths[:, None] * inverse
         return 1 / inverse, STEP * (t * np.exp(-t)).mean(0)
+
+
+KernelName = Literal["imq", "gaussian"]
+"""The kernels that options name: inverse multiquadratics of seven widths, or one Gaussian."""
+
+
+def kernel_for(name: KernelName, latents: int, bandwidth: float | None = None) -> Kernel:
+    """The kernel of this name for codes of so many latents.
+
+    Args:
+        name: of the kernel.
+        latents: number of latents.
+        bandwidth: h of the Gaussian; the number of latents if None, as in the code of Zhao et al. (2017).
+
+    >>> kernel_for("gaussian", 5).bandwidth
+    5
+    """
+    return InverseMultiquadratic(latents) if name == "imq" else Gaussian(bandwidth or latents)
 
 
 class NegativeDistance:

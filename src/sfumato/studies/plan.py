@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sfumato import models as registry
 from sfumato.config import Config, resolve, settings
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.models import describe, registry
 
 LOG_FROM = 10
 """A range whose ends are so many times apart is searched evenly in its logarithm."""
@@ -89,8 +89,10 @@ def check(models: Sequence[str], grid: Mapping[str, Values], options: Mapping[st
     if not models:
         raise SfumatoError(f"--models: name at least one of {', '.join(registry.names())}")
     for model in models:
-        if model not in registry.names():
-            raise SfumatoError(f"--models {model}: {did_you_mean(model, registry.names())}")
+        try:
+            describe(model)
+        except SfumatoError as error:
+            raise SfumatoError(f"--models {model}: {error}") from error
     known = sorted({name for model in models for name in settings(model)})
     for name in (*grid, *options):
         if name not in known:

@@ -16,6 +16,7 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fitting
 from sfumato.estimator.fitting import Fitted
 from sfumato.isolation import isolated
+from sfumato.models import registry
 from sfumato.studies import plan, training
 from sfumato.studies.comparison import Comparison, compare
 from sfumato.studies.contender import PLAIN
@@ -54,7 +55,7 @@ class Sweep:
 @isolated
 def sweep(
     source: Any,
-    models: Sequence[str] = ("vae",),
+    models: Sequence[Any] = ("vae",),
     *,
     seeds: int | None = None,
     seed: int = 0,
@@ -75,7 +76,7 @@ def sweep(
 
     Args:
         source: as `sfumato.fit` takes it; with several jobs a path or a built-in set.
-        models: their names.
+        models: their names, or classes as `sfumato.fit` takes them.
         seeds: runs of each configuration; 5 if None, or 1 in a search.
         seed: the first of the seeds, and that of the split.
         grid: option → values, or in a search a `plan.Range`; a model takes those it has.
@@ -94,6 +95,7 @@ def sweep(
     """
     grid = dict(grid or {})
     options = {name: value for name, value in options.items() if value is not None}
+    models = [registry.reference(model) for model in models]
     plan.check(models, grid, options)
     for name, number in (("seeds", seeds), ("jobs", jobs), ("search", search)):
         if number is not None and number < 1:
