@@ -20,7 +20,7 @@ from sfumato.evaluation.store import read, write
 from sfumato.evaluation.subject import Subject, still
 from sfumato.isolation import isolated
 
-__all__ = ["FAMILIES", "Asked", "How", "Measure", "Subject", "evaluate", "read", "write"]
+__all__ = ["FAMILIES", "Asked", "How", "Measure", "Subject", "evaluate", "read", "still", "write"]
 
 BY_FAMILY: dict[str, tuple[Callable[[Subject, How], list[Measure]], ...]] = {
     "bounds": (bounds.measures,),

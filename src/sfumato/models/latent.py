@@ -12,6 +12,8 @@ from sfumato.distributions.noise import spread
 from sfumato.models.base import Model
 from sfumato.networks import StandardPrior
 
+__all__ = ["LatentModel"]
+
 
 class LatentModel(Model):
     """x ← z: an encoder q(z | x, c), a prior p(z | c) and a decoder p(x | z, c).

@@ -11,6 +11,22 @@ from sfumato.batch import Batch
 from sfumato.distributions import Distribution, Latent, Posterior
 from sfumato.errors import SfumatoError
 
+__all__ = [
+    "Autoencoding",
+    "Bounds",
+    "Classifies",
+    "Codebooks",
+    "Drives",
+    "Encodes",
+    "Forecasts",
+    "LatentSpace",
+    "Layered",
+    "Reconstructs",
+    "Samples",
+    "Switches",
+    "able",
+]
+
 
 @runtime_checkable
 class Encodes(Protocol):
@@ -149,10 +165,10 @@ class Classifies(Protocol):
         """The examples with the likeliest y where there is no label."""
 
 
-A = TypeVar("A")
+_A = TypeVar("_A")
 
 
-def able(model: object, kind: type[A], what: str, instead: str = "another model") -> A:
+def able(model: object, kind: type[_A], what: str, instead: str = "another model") -> _A:
     """The model as one that can do `kind`.
 
     Args:
