@@ -62,7 +62,8 @@ def with_options(command: Callable[..., int], models: Sequence[str]) -> Callable
     """
     kind = options_class(*models) if models else make_dataclass("Options", [], namespace={"__module__": __name__})
     assert isinstance(command, FunctionType)
-    made = FunctionType(command.__code__, command.__globals__, command.__name__, None, command.__closure__)
+    code, names = command.__code__, command.__globals__
+    made = FunctionType(code, names, command.__name__, command.__defaults__, command.__closure__)
     made.__doc__, made.__module__ = command.__doc__, command.__module__
     made.__kwdefaults__ = {**(command.__kwdefaults__ or {}), "options": kind()}
     hints = get_type_hints(command, include_extras=True)
