@@ -27,54 +27,9 @@ from sfumato.models.registry import lookup
 from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import rate
 
-PACKAGE = '''
-"""A denoising VAE, as a package of its own has it."""
-
-from __future__ import annotations
-
-from dataclasses import replace
-from typing import ClassVar, Literal, Self
-
-import torch
-
-from sfumato import Batch, DataSpec, LatentModel, Loss, Size
-from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.objectives import rate
-from sfumato.ranges import Weight
-
-
-class DenoisingVAE(LatentModel):
-    """Im et al. 2017, Denoising criterion for variational auto-encoding framework.
-
-        loss(x) = E_n(x~|x) [ -E_q(z|x~) log p(x|z) + weight KL(q(z|x~) | p(z)) ],  x~ = x + noise n, n ~ N(0, 1)
-    """
-
-    remedies: ClassVar = {"rate_weight": "weight"}
-
-    def __init__(self, encoder, decoder, prior, *, noise: float, weight: float) -> None:
-        super().__init__(encoder, decoder, prior)
-        self.noise = noise
-        self.weight = weight
-
-    def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
-        seen = replace(batch, x=batch.x + self.noise * torch.randn_like(batch.x)) if self.training else batch
-        q = self.encode(seen)
-        z = q.sample()
-        distortion = -self.decode(z, batch.given).log_prob(batch.x, batch.mask)
-        return {"model": Loss({"distortion": distortion, "rate": rate(q, self.prior(len(batch)), z).sum(1)},
-                              {"rate": self.weight})}
-
-    @classmethod
-    def build(cls, spec: DataSpec, size: Size, *, noise: Weight = 0.1, weight: Weight = 1.0) -> Self:
-        """A denoising VAE.
-
-        Args:
-            noise: deviation of the noise that is added to what the encoder sees
-            weight: of the rate
-        """
-        sizes = sizes_for(spec, size)
-        return cls(encoder_for(spec, sizes), decoder_for(spec, sizes), sizes.latent_dim, noise=noise, weight=weight)
-'''
+PAGE = Path(__file__).parents[1] / "docs" / "extend" / "model.md"
+PACKAGE = PAGE.read_text(encoding="utf-8").partition("```python\n")[2].partition("```\n")[0]
+"""The denoising VAE of the documentation, as a package of its own has it."""
 ENTRY = "[sfumato.models]\ndenoising_vae = denoise.vae:DenoisingVAE\n"
 METADATA = "Metadata-Version: 2.1\nName: sfumato-denoise\nVersion: 0.3\n"
 SHORT = ("--rows", "200", "--steps", "20", "--quiet")
@@ -128,7 +83,7 @@ def test_a_package_with_an_entry_point_is_used_from_python_and_the_command_line(
         assert cli("fit", "moons", "--model=denoise.vae:DenoisingVAE", *SHORT, "--no-report").code == 0
         assert cli(*named, "--noise", "-1").err == "sfumato: noise is -1: give a number of at least 0\n"
         page = " ".join(cli("fit", "--help", "--model", "denoising_vae").out.split())
-        assert "--noise X deviation of the noise that is added to what the encoder sees [default: 0.1]" in page
+        assert "--noise X σ, deviation of the noise that is added to what the encoder sees [default: 0.1]" in page
         assert "denoising_vae: Im et al. 2017" in cli("models").out
         auto = sfumato.fit("moons", model=registry.resolve("denoising_vae"), rows=200, steps=20, noise=0.2)
         assert auto.config_.model == "denoising_vae"

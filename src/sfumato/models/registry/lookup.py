@@ -180,7 +180,13 @@ def origin(name: str) -> str:
 
 def is_of_script(name: str) -> bool:
     """Whether a class was defined where no other process can import it: in a script, a notebook or a function."""
-    return name.startswith(f"{SCRIPT}:") or "<locals>" in name
+    module_name, colon, path = name.partition("()")[0].partition(":")
+    if not colon or module_name == SCRIPT:
+        return bool(colon)
+    found: Any = sys.modules.get(module_name)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return not isinstance(found, type)
 
 
 def _distribution(name: str, kind: type) -> Distribution | None:
