@@ -17,8 +17,8 @@ import torch
 
 from sfumato import models
 from sfumato.artifacts import manifest
-from sfumato.data.core import schema as schemas
 from sfumato.data.core.schema import Schema
+from sfumato.data.registry import load_schema
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import ROOT, named, read_json, read_tensors, write_json, write_tensors, write_text
 from sfumato.generators import redirected, seeded
@@ -165,7 +165,7 @@ class Run:
         path = self.path / SCHEMA
         values = read_json(path)
         try:
-            return schemas.load(values)
+            return load_schema(values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SfumatoError(f"{path}: damaged ({error}); restore it from a copy, or fit again") from None
 

@@ -240,6 +240,8 @@ def _deliver(
 
     What was made of examples is written under their names: `beside` are these examples and their source.
     """
+    from sfumato.data.registry import kind_of
+
     schema, path = auto.schema_, out.out
 
     def write(place: Path) -> None:
@@ -248,8 +250,8 @@ def _deliver(
         else:
             schema.write_beside(raw, place, *beside)
 
-    if path is None and schema.kind == "picture":
-        raise SfumatoError("pictures need a place to go: add -o grid.png, -o folder or -o pictures.npy")
+    if path is None and (reason := kind_of(schema).needs_file):
+        raise SfumatoError(reason)
     if path is not None:
         write(path)
         say.written({"out": path, "examples": n} | _drawn(seed), lambda: f"{n} {what} written to {path}")

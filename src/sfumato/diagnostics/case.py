@@ -17,6 +17,7 @@ from sfumato import models
 from sfumato.batch import Batch
 from sfumato.data.core.batches import Batches
 from sfumato.data.core.options import DataOptions
+from sfumato.data.registry import kind_of
 from sfumato.diagnostics.vectors import Ground, Met, Structure, Vectors, beside, explained, structure
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.representation.measures import ACTIVE
@@ -119,6 +120,12 @@ class Case:
                 if changed:
                     return changed
         return {}
+
+    @property
+    def joint_likelihood(self) -> dict[str, Any]:
+        """The likelihood under which entries depend on each other given the code; {} if the data have none."""
+        name = kind_of(self.subject.schema).joint_likelihood
+        return {"likelihood": name} if name else {}
 
     @property
     def smaller(self) -> dict[str, Any]:

@@ -146,9 +146,10 @@ def _shaped(case: Case) -> Inputs:
 
 def tighter(case: Case) -> dict[str, Any]:
     """What lets samples keep how columns hang together: columns given those before them, else a longer training."""
-    apart = case.subject.schema.kind == "table" and case.spec.likelihood != "autoregressive"
+    joint = case.joint_likelihood
+    apart = bool(joint) and case.spec.likelihood != joint["likelihood"]
     if apart and not case.described.independent_columns:
-        return case.first({"likelihood": "autoregressive"})
+        return case.first(joint)
     longer = case.first({name: 3 * case.options[name] for name in ("epochs", "steps") if case.options[name]})
     return louder(case) if case.setting("rate_weight", 1.0) > 1 or not longer else longer
 

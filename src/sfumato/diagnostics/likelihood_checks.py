@@ -41,7 +41,7 @@ def scale_at_floor(case: Case) -> Finding | Well | None:
         {"at_floor": int(low.sum()), "of": len(low), "sigma": float(np.exp(lowest.min()))},
         number="at_floor",
         better="lower",
-        cure=case.first({"likelihood": "autoregressive"} if case.subject.schema.kind == "table" else {}),
+        cure=case.first(case.joint_likelihood),
     )
 
 

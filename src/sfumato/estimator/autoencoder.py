@@ -20,6 +20,7 @@ from sfumato.artifacts import Run
 from sfumato.config import Config, resolve
 from sfumato.data.io.frames import is_frame
 from sfumato.data.io.in_memory import unpacked
+from sfumato.data.registry import kind_of
 from sfumato.data.sequences.sequence_io import Series
 from sfumato.data.text import lines
 from sfumato.diagnostics import Finding, Well, diagnose, look_for
@@ -274,7 +275,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         # To scikit-learn a frame without names is an array, whose classifier must not hang on how it was held.
         if self.is_classifier and not self._options.get("given") and unnamed(X):
             X = X.to_numpy()
-        if not reset and self.schema_.kind == "table":
+        if not reset and kind_of(self.schema_).named_columns:
             # Columns of a table are found by their names, wherever they stand; of an array by their places.
             if isinstance(X, np.ndarray) and "n_features_in_" in vars(self):
                 validate_data(self, X, reset=False, skip_check_array=True)

@@ -12,15 +12,14 @@ import numpy as np
 
 from sfumato import data as room
 from sfumato.config import Config
+from sfumato.data.builtin.rows import built_in
 from sfumato.data.core.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
-from sfumato.data.io.arrays import Arrays
+from sfumato.data.core.source import Source
 from sfumato.data.io.in_memory import unpacked
-from sfumato.data.opening import built_in
-from sfumato.data.sequences.sequence_io import Series
-from sfumato.data.text.lines import Lines
+from sfumato.data.registry import accepting, kind_of
 from sfumato.errors import SfumatoError
 
 
@@ -45,10 +44,9 @@ def named_set(config: Config, schema: Schema, X: Any) -> Any:
     if not isinstance(X, str) or X not in room.names() or Path(X).exists():
         return unpacked(X)
     rows = built_in(X, config.data if config.source == X else DataOptions())
-    kinds = {Series: ("sequence",), Lines: ("symbols",), Arrays: ("picture", "vector")}
-    if schema.kind not in kinds.get(type(rows), ("table",)):
-        wanted = "set of symbols" if schema.kind == "symbols" else schema.kind
-        raise SfumatoError(f"{X}: not of the kind this model was trained on; give it a {wanted}")
+    kind = accepting(Source(rows, builtin=X), DataOptions())
+    if kind is None or kind.name != schema.kind:
+        raise SfumatoError(f"{X}: not of the kind this model was trained on; give it {kind_of(schema).plural}")
     return rows
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
+from sfumato.data.registry import kind_of
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import FAMILIES, Measure
 from sfumato.isolation import isolated
@@ -321,7 +322,7 @@ def _notes(found: Sequence[Contender]) -> list[str]:
 
 def _strata(options: DataOptions, schema: Schema) -> str | None:
     """The column of a table whose values are split in proportion: its label, or the first condition of categories."""
-    if schema.kind != "table" or options.label is not None:
+    if not kind_of(schema).named_columns or options.label is not None:
         return options.label
     kinds = zip(schema.given_names, schema.spec.given, strict=True)
     return next((name for name, field in kinds if field.kind == "category"), None)

@@ -13,7 +13,7 @@ from scipy import integrate, stats
 
 from sfumato.data.columns.reference import NORMAL_REFERENCE, normal_reference, ordered_reference, unordered_reference
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import load
+from sfumato.data.registry import load_schema
 from sfumato.data.tables.schema import TableSchema
 
 SHARES = np.array([0.3, 0.02, 0.08, 0.4, 0.2])
@@ -67,5 +67,5 @@ def test_references_are_those_of_the_shares_in_training_also_when_read_back() ->
     cell = np.floor(x[:, 0].numpy()).astype(int)
     shares = np.bincount(cell) / 2000
     assert schema.columns[0].references()[cell] == pytest.approx(ordered_reference(shares)[cell])
-    again = load(schema.to_dict())
+    again = load_schema(schema.to_dict())
     assert torch.equal(again.log_reference(x), schema.log_reference(x))

@@ -13,11 +13,11 @@ from PIL import Image
 
 from sfumato import data
 from sfumato.data import DataOptions
-from sfumato.data.core import schema
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.images.schema import PictureSchema
 from sfumato.data.io import arrays
 from sfumato.data.io import image_files as files
+from sfumato.data.registry import load_schema
 from sfumato.errors import SfumatoError
 
 
@@ -149,7 +149,7 @@ def test_densities_are_given_on_the_levels_scale() -> None:
 def test_a_schema_survives_json() -> None:
     options = DataOptions(likelihood="bernoulli", given="label")
     opened = data.open((levels(40, 4, 4), np.arange(40) % 3), options=options)
-    again = schema.load(json.loads(json.dumps(opened.schema.to_dict(), allow_nan=False)))
+    again = load_schema(json.loads(json.dumps(opened.schema.to_dict(), allow_nan=False)))
     assert again.to_dict() == opened.schema.to_dict()
     assert torch.equal(again.encode(levels(5, 4, 4)).x, opened.schema.encode(levels(5, 4, 4)).x)
 

@@ -13,7 +13,7 @@ import torch
 
 from sfumato import data
 from sfumato.data import DataOptions
-from sfumato.data.core import schema
+from sfumato.data.registry import load_schema
 from sfumato.data.sequences import sequence_io
 from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.errors import SfumatoError
@@ -129,7 +129,7 @@ def test_a_step_may_be_a_picture(tmp_path: Path) -> None:
     assert encoded.x[:, :, 0].std() < 1e-5
     assert encoded.x.std().item() == pytest.approx(1, abs=0.1)
     assert [row["kind"] for row in opened.schema.describe()] == ["sequence of 5 pictures 1×4×3"]
-    again = schema.load(json.loads(json.dumps(opened.schema.to_dict())))
+    again = load_schema(json.loads(json.dumps(opened.schema.to_dict())))
     np.testing.assert_array_equal(again.decode(encoded.x), opened.schema.decode(encoded.x))
     with pytest.raises(SfumatoError, match="trained on pictures"):
         opened.schema.read(x.reshape(12, 5, 12))
@@ -219,7 +219,7 @@ def test_other_channels_and_longer_sequences_are_refused_shorter_ones_are_not() 
 
 def test_a_schema_comes_back_from_json() -> None:
     opened = data.open(long(), options=DataOptions(id="who", time="when", label="group")).schema
-    again = schema.load(json.loads(json.dumps(opened.to_dict())))
+    again = load_schema(json.loads(json.dumps(opened.to_dict())))
     assert again.to_dict() == opened.to_dict()
     torch.testing.assert_close(again.encode(again.read(long())).x, opened.encode(opened.read(long())).x, equal_nan=True)
 

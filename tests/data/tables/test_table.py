@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from sfumato import data
-from sfumato.data.core import schema
 from sfumato.data.core.options import DataOptions
 from sfumato.data.io import frames
+from sfumato.data.registry import load_schema
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError
 
@@ -41,7 +41,7 @@ def small(n: int = 200) -> pa.Table:
 def learn(frame: Any, **options: Any) -> TableSchema:
     table, kind = frames.read(frame)
     made = TableSchema.learn(table, DataOptions(**options), frame_kind=kind)
-    found = schema.load(json.loads(json.dumps(made.to_dict(), allow_nan=False)))
+    found = load_schema(json.loads(json.dumps(made.to_dict(), allow_nan=False)))
     assert isinstance(found, TableSchema)
     assert found.to_dict() == made.to_dict()
     return found

@@ -16,7 +16,7 @@ from pyarrow import parquet as pq
 from sfumato import data
 from sfumato.data import DataOptions
 from sfumato.data.builtin import markov
-from sfumato.data.core import schema
+from sfumato.data.registry import load_schema
 from sfumato.data.text import lines
 from sfumato.data.text.schema import SymbolSchema
 from sfumato.errors import SfumatoError
@@ -169,7 +169,7 @@ def test_labels_are_a_condition_when_they_are_asked_to_be() -> None:
 def test_a_schema_comes_back_from_json(given: tuple[str, ...]) -> None:
     source = (WORDS * 20, [1, 2] * 40)
     learned = opened(source, given=given)
-    again = schema.load(json.loads(json.dumps(learned.to_dict())))
+    again = load_schema(json.loads(json.dumps(learned.to_dict())))
     assert again.to_dict() == learned.to_dict()
     assert again.spec == learned.spec
     torch.testing.assert_close(again.encode(again.read(source)).x, learned.encode(learned.read(source)).x)

@@ -10,7 +10,7 @@ import torch
 
 from sfumato import data
 from sfumato.data import DataOptions
-from sfumato.data.core import schema
+from sfumato.data.registry import load_schema
 from sfumato.data.vectors.schema import VectorSchema
 from sfumato.errors import SfumatoError
 
@@ -68,7 +68,7 @@ def test_log_volume_is_the_change_of_variables() -> None:
 
 def test_a_schema_survives_json() -> None:
     learned = VectorSchema.learn(rows(), np.array(["a", "b"] * 100), DataOptions(given=("label",)))
-    again = schema.load(json.loads(json.dumps(learned.to_dict(), allow_nan=False)))
+    again = load_schema(json.loads(json.dumps(learned.to_dict(), allow_nan=False)))
     assert again.to_dict() == learned.to_dict()
     assert torch.equal(again.encode((rows(), None)).x, learned.encode((rows(), None)).x)
     assert again.spec == learned.spec

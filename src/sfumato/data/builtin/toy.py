@@ -31,6 +31,9 @@ SUMMARIES = {
     "diabetes": "442 patients, 10 measurements and the progression of the disease",
 }
 
+GAUSSIAN = ("moons", "circles", "blobs")
+"""Sets of two numbers that are modelled by normal densities unless another likelihood is asked for."""
+
 
 @dataclass(frozen=True)
 class BuiltIn:
@@ -65,7 +68,7 @@ def make(name: str, *, rows: int | None = None, seed: int = 0, size: int | None 
     (4, 2)
     """
     if name not in SUMMARIES:
-        raise SfumatoError(f"no file and no built-in set is called {name!r}; {did_you_mean(name, SUMMARIES)}")
+        raise unknown(name)
     if name in ("sprites", "coloured_sprites"):
         return _sprites(SPRITES if rows is None else rows, seed, size, coloured=name == "coloured_sprites")
     if name == "ring":
@@ -73,11 +76,16 @@ def make(name: str, *, rows: int | None = None, seed: int = 0, size: int | None 
     if name == "markov":
         values, labels = markov.draw(ROWS if rows is None else rows, seed)
         return BuiltIn(values, (), labels, tuple(map(str, range(markov.CLASSES))), symbols=True)
-    if name in ("moons", "circles", "blobs"):
+    if name in GAUSSIAN:
         return _drawn(name, ROWS if rows is None else rows, seed)
     if rows is not None:
         raise SfumatoError(f"rows={rows}: {name} is not drawn, it has the rows it has; leave rows out")
     return _shipped(name)
+
+
+def unknown(name: str) -> SfumatoError:
+    """The error that says that nothing has this name."""
+    return SfumatoError(f"no file and no built-in set is called {name!r}; {did_you_mean(name, SUMMARIES)}")
 
 
 def _drawn(name: str, rows: int, seed: int) -> BuiltIn:

@@ -8,7 +8,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -300,27 +299,6 @@ def rows_from_json(rows: Sequence[Sequence[float | None]] | None) -> Tensor | No
     if rows is None:
         return None
     return torch.tensor([[math.nan if value is None else value for value in row] for row in rows])
-
-
-def load(values: Mapping[str, Any]) -> Schema:
-    """A schema from its `to_dict`.
-
-    Raises:
-        SfumatoError: if the kind is not known to this version.
-    """
-    homes = {
-        "table": ("sfumato.data.tables.schema", "TableSchema"),
-        "picture": ("sfumato.data.images.schema", "PictureSchema"),
-        "vector": ("sfumato.data.vectors.schema", "VectorSchema"),
-        "sequence": ("sfumato.data.sequences.schema", "SequenceSchema"),
-        "symbols": ("sfumato.data.text.schema", "SymbolSchema"),
-    }
-    kind = values.get("kind")
-    if kind not in homes:
-        raise SfumatoError(f"schema of kind {kind!r} is not known; {did_you_mean(str(kind), homes)}")
-    module, name = homes[kind]
-    schema: Schema = getattr(import_module(module), name).from_dict(values)
-    return schema
 
 
 def _unknown_condition(name: str, known: tuple[str, ...]) -> str:

@@ -35,6 +35,7 @@ class Arrays:
         valid_labels: its labels, or None.
         channels_first: whether a 4-D array of doubtful layout is read as (N, C, H, W), as torch has it.
         factors: known factors of variation, name to (N,) values; empty where they are not known.
+        levels: number of levels of a pixel, where it is known.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Arrays:
     valid_labels: np.ndarray | None = None
     channels_first: bool = False
     factors: dict[str, np.ndarray] = field(default_factory=dict)
+    levels: int | None = None
 
 
 def is_array(source: Any) -> bool:

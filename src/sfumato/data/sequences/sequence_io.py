@@ -76,13 +76,6 @@ class Series:
         return len(self.x)
 
 
-def asked(source: Any, options: DataOptions) -> bool:
-    """Whether a source is to be read as sequences: it is a `.ts` file, or an option says so."""
-    if isinstance(source, str | Path) and Path(source).suffix.lower() == TS:
-        return True
-    return options.sequences or options.time is not None or options.id is not None
-
-
 class Columns(TypedDict):
     """What the columns of a long table are, as `from_table` takes them."""
 

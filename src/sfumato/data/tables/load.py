@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,7 @@ from sfumato.data.core.labels import Label, as_names, codes
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Encoded
 from sfumato.data.core.shards import shard
+from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
 from sfumato.data.core.streaming import Streamed, streams
 from sfumato.data.io import csv, frames, frames_stream
@@ -31,19 +31,21 @@ PIECE = 1 << 17
 Pieces = Callable[[], Iterator[pa.Table]]
 
 
-def open_table(source: Any, options: DataOptions) -> Dataset:
-    """A table from a file or a frame."""
-    if isinstance(source, str | Path):
-        path = Path(source)
-        name = path.name.partition(".")[0]
-        keep = {*options.drop, *options.given, *options.kinds, options.label or ""}
-        if streams(options, _estimate(path)):
-            found = frames_stream.look(path, keep, options.reading)
-            pieces = partial(frames_stream.batches, path, PIECE, known=found.types, reading=options.reading)
-            return _from_pieces(name, str(source), pieces, "file", options, (found.notes, found.hints))
-        return from_frame(name, str(source), *frames.read(path, keep=keep, reading=options.reading), options)
-    frame, kind = frames.read(source, reading=options.reading)
-    return from_frame("table", f"{kind} frame", frame, kind, options)
+def open_table(source: Source, options: DataOptions) -> Dataset:
+    """A table from a file, a frame, or a built-in set."""
+    if source.builtin:
+        return from_frame(source.builtin, source.described("table"), source.value, "file", options)
+    if source.path is None:
+        frame, kind = frames.read(source.value, reading=options.reading)
+        return from_frame("table", f"{kind} frame", frame, kind, options)
+    path, where = source.path, source.described("table")
+    name = path.name.partition(".")[0]
+    keep = {*options.drop, *options.given, *options.kinds, options.label or ""}
+    if streams(options, _estimate(path)):
+        found = frames_stream.look(path, keep, options.reading)
+        pieces = partial(frames_stream.batches, path, PIECE, known=found.types, reading=options.reading)
+        return _from_pieces(name, where, pieces, "file", options, (found.notes, found.hints))
+    return from_frame(name, where, *frames.read(path, keep=keep, reading=options.reading), options)
 
 
 def _estimate(path: Path) -> int:

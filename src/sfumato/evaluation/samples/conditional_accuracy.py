@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sfumato.data.registry import kind_of
 from sfumato.evaluation.measure import Measure
 from sfumato.evaluation.metrics.classifiers import explained, inputs, told
 from sfumato.evaluation.metrics.columns import Aligned
@@ -36,7 +37,7 @@ def _told(drawn: Drawn, found: Features | None, column: Aligned) -> list[Measure
     answers = [values[seen] for values, seen in zip(column.values, known, strict=True)]
     if min(len(set(answers[side])) for side in (TRAIN, TEST)) < 2 or not len(answers[MADE]):
         return []
-    if drawn.subject.schema.kind == "table":
+    if kind_of(drawn.subject.schema).named_columns:
         table = inputs([drawn.columns[place] for place in drawn.judged], [TRAIN])
         sets, categories = table.sets, table.categories
     elif found is not None:

@@ -10,6 +10,7 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
+from sfumato.data.registry import kind_of
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.samples import image_features
 from sfumato.evaluation.samples.image_features import Looked, network
@@ -78,8 +79,9 @@ def features(drawn: Drawn) -> Features | None:
         return Features(sets, f"features of a small network that was taught {found.taught} on the training part")
     if spec.is_symbols:
         return Features(counted(drawn), "the counts of symbols and of neighbouring symbols")
-    if schema.kind in ("table", "vector"):
-        own = drawn.columns if schema.kind == "table" else [drawn.columns[place] for place in drawn.judged]
+    if schema.of_columns:
+        named = kind_of(schema).named_columns
+        own = drawn.columns if named else [drawn.columns[place] for place in drawn.judged]
         return Features(narrowed(encoded(own)), "the columns, numbers by their ranks as normal scores")
     return Features(narrowed(drawn.flat), "the entries, standardised")
 

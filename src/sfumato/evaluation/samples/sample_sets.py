@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
+from sfumato.data.registry import kind_of
 from sfumato.evaluation.metrics.columns import Aligned, schema_columns
 from sfumato.evaluation.settings import How
 from sfumato.evaluation.subject import ENTRIES, MOST, Subject, array, missing_again, rows
@@ -67,10 +68,10 @@ class Drawn:
     def columns(self) -> list[Aligned]:
         """Columns of rows, of (train, test, made); with them a label that is a condition, where x has no names."""
         schema = self.subject.schema
-        if schema.kind not in ("table", "vector"):
+        if not schema.of_columns:
             return []
         found = schema_columns(schema, self.tables or [self.subject.raw(one) for one in self.sets])
-        if schema.kind == "vector":
+        if not kind_of(schema).named_columns:
             found += [self.condition(place) for place in range(len(schema.given_names))]
         return found
 
@@ -109,7 +110,7 @@ class Drawn:
         """One condition as it stands beside each of the three sets."""
         schema = self.subject.schema
         name = schema.given_names[place]
-        if schema.kind == "table":
+        if kind_of(schema).named_columns:
             return next(column for column in self.columns if column.name == name)
         levels = schema.label_names if schema.spec.given[place].kind == "category" else ()
         values = [array(batch.given[:, place]).astype(float) for batch in self.sets if batch.given is not None]

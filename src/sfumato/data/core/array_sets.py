@@ -1,0 +1,139 @@
+"""Arrays opened: split, learned from and encoded, held whole or read from disk; for whatever kind their rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from sfumato.data.core.batches import Batches, Resident
+from sfumato.data.core.dataset import Dataset
+from sfumato.data.core.labels import LABEL, codes, condition
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import Encoded, Schema
+from sfumato.data.core.source import Source
+from sfumato.data.core.split import Parts, split
+from sfumato.data.core.streaming import Streamed, streams
+from sfumato.data.io.arrays import Arrays
+from sfumato.errors import SfumatoError
+
+Learned = TypeVar("Learned", bound=Schema)
+
+
+class Training(NamedTuple):
+    """How training examples are kept where they are binarised afresh at each pass.
+
+    Attributes:
+        encode: raw rows to levels.
+        levels: how many levels there are.
+    """
+
+    encode: Callable[[np.ndarray], Tensor]
+    levels: int
+
+
+def open_arrays(
+    found: Arrays,
+    source: Source,
+    options: DataOptions,
+    learn: Callable[[np.ndarray, np.ndarray | None, np.ndarray], Learned],
+    *,
+    value_bytes: int,
+    training: Callable[[Learned], Training | None] = lambda schema: None,
+) -> Dataset:
+    """Split arrays, learn a schema on the training rows, and encode every part.
+
+    Args:
+        found: the arrays.
+        source: where they are from.
+        options: how they are split, and whether they are read from disk.
+        learn: all rows, the labels of the training rows or None, and the numbers of the training rows, to a schema.
+        value_bytes: bytes of an encoded value.
+        training: how training examples are kept, where that is not as `Schema.encode` gives them.
+
+    Raises:
+        SfumatoError: if an option is for columns that have names, or as `learn` does.
+    """
+    where = source.described("array in memory")
+    for option, named in (("drop", options.drop), ("kinds", options.kinds), ("label", options.label)):
+        if named and named != LABEL:
+            first = named if isinstance(named, str) else next(iter(named))
+            raise SfumatoError(f"{option}={first!r}: {where} has no named columns; give a table to name them")
+    parts, x, labels = _parts(found, options, where)
+    schema = learn(x, None if labels is None else labels[parts[0]], parts[0])
+    batches: Sequence[Batches]
+    if streams(options, x.size * value_bytes):
+        batches = _streamed(schema, x, labels, parts, training(schema))
+    else:
+        afresh = (training(schema), None, None)
+        batches = [
+            _resident(schema, x[rows], None if labels is None else labels[rows], how)
+            for rows, how in zip(parts, afresh, strict=True)
+        ]
+    train, valid, test = batches
+    factors = tuple({name: values[rows] for name, values in found.factors.items()} for rows in parts)
+    return Dataset(
+        found.name, where, schema, train, valid, test, options, has_label=labels is not None, factors=factors
+    )
+
+
+def _parts(found: Arrays, options: DataOptions, where: str) -> tuple[Parts, np.ndarray, np.ndarray | None]:
+    """The rows of each part, and the arrays they are rows of: splits that came along stay what they are."""
+    total = len(found.x)
+    own = [(found.valid_x, found.valid_labels), (found.test_x, found.test_labels)]
+    valid, test = (0.0 if x is not None else share for (x, _), share in zip(own, options.split[1:], strict=True))
+    came = any(x is not None for x, _ in own)
+    shares = (1 - valid - test, valid, test) if came else options.split
+    parts = list(split(total, shares, labels=codes(found.labels), seed=options.seed, source=where))
+    pieces, labels = [found.x], [found.labels]
+    for number, (x, y) in enumerate(own, 1):
+        if x is not None:
+            parts[number] = np.arange(total, total + len(x))
+            total += len(x)
+            pieces.append(x)
+            labels.append(_unknown(found.labels, len(x)) if y is None else y)
+    if len(pieces) == 1:
+        return (parts[0], parts[1], parts[2]), found.x, found.labels
+    joined: np.ndarray | None = None if found.labels is None else np.concatenate(labels)  # type: ignore[arg-type]
+    return (parts[0], parts[1], parts[2]), np.concatenate(pieces), joined
+
+
+def _unknown(labels: np.ndarray | None, total: int) -> np.ndarray:
+    """Labels that are not known, which can stand beside these."""
+    return np.full(total, "") if labels is not None and labels.dtype.kind in "US" else np.full(total, np.nan)
+
+
+def _resident(schema: Schema, x: np.ndarray, labels: np.ndarray | None, afresh: Training | None) -> Resident:
+    """Raw rows encoded and held whole."""
+    given = condition(schema.label, labels, len(x)) if schema.given_names else None
+    index = None if schema.label is None or labels is None else schema.label.index(labels)
+    if afresh is not None:
+        return Resident(afresh.encode(x), given, index, levels=afresh.levels)
+    return Resident(schema.encode(x).x, given, index)
+
+
+def _streamed(
+    schema: Schema, x: np.ndarray, labels: np.ndarray | None, parts: Parts, afresh: Training | None
+) -> list[Streamed]:
+    index = None if schema.label is None or labels is None else schema.label.index(labels)
+    part = np.full(len(x), -1, np.int8)
+    for number, rows in enumerate(parts):
+        part[rows] = number
+
+    def given_of(rows: np.ndarray) -> Tensor | None:
+        mine = None if labels is None else labels[rows]
+        return condition(schema.label, mine, len(rows)) if schema.given_names else None
+
+    def encode_once(raw: np.ndarray, rows: np.ndarray) -> Encoded:
+        return Encoded(schema.encode(raw).x, given_of(rows))
+
+    def encode_levels(raw: np.ndarray, rows: np.ndarray) -> Encoded:
+        assert afresh is not None, "only where training examples are binarised afresh"
+        return Encoded(afresh.encode(raw), given_of(rows))
+
+    train = Streamed(x, part, 0, encode_once, labels=index)
+    if afresh is not None:
+        train = Streamed(x, part, 0, encode_levels, labels=index, levels=afresh.levels)
+    return [train, *(Streamed(x, part, number, encode_once, labels=index) for number in (1, 2))]

@@ -1,0 +1,79 @@
+"""Images as a kind of data: folders of image files, and arrays of three axes or more."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.data.core.array_sets import Training, open_arrays
+from sfumato.data.core.dataset import Dataset
+from sfumato.data.core.kinds import Kind, OptionUse
+from sfumato.data.core.labels import codes
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.shards import shard
+from sfumato.data.core.source import Source
+from sfumato.data.core.split import split
+from sfumato.data.core.streaming import streams
+from sfumato.data.images.schema import PictureSchema
+from sfumato.data.io import frames, image_files
+from sfumato.data.io.arrays import Arrays
+
+
+def accepts(source: Source, options: DataOptions) -> bool:
+    """Whether it is a folder, other than one of a table's parts, or an array whose rows are images."""
+    if source.path is not None and source.path.is_dir():
+        return not frames.is_parts(source.path)
+    return source.arrays is not None and source.arrays.x.ndim > 2
+
+
+def load(source: Source, options: DataOptions) -> Dataset:
+    """Images from a folder, whose subfolders are labels, or from an array."""
+    is_folder = source.path is not None and source.path.is_dir()
+    found = _from_folder(source.path, options) if is_folder and source.path is not None else source.arrays
+    assert found is not None, "what is accepted is a folder or an array"
+    where = source.described("array in memory")
+
+    def learn(x: np.ndarray, labels: np.ndarray | None, rows: np.ndarray) -> PictureSchema:
+        return PictureSchema.learn(
+            x, labels, options, rows=rows, name=where, levels=found.levels, channels_first=found.channels_first
+        )
+
+    return open_arrays(found, source, options, learn, value_bytes=1, training=_training)
+
+
+def _training(schema: PictureSchema) -> Training | None:
+    """Training images that are binarised afresh at each pass keep their levels."""
+    return Training(schema.levels, schema.pixels.levels) if schema.binarise == "stochastic" else None
+
+
+def _from_folder(path: Path, options: DataOptions) -> Arrays:
+    """The images of a folder, all of one size; on disk where they are to be streamed."""
+    paths = image_files.find(path)
+    labels = image_files.labels_of(paths, path)
+    heads = image_files.headers(paths)
+    parts = split(len(paths), options.split, labels=codes(labels), seed=options.seed, source=str(path))
+    training = [heads[row] for row in parts[0]]
+    height, width = image_files.chosen_size(training, options.size)
+    channels = 1 if all(head.grey for head in training) else 3
+    shape = (len(paths), height, width, channels)
+    on_disk = streams(options, math.prod(shape))
+    x = shard(shape, np.dtype(np.uint8)) if on_disk else np.empty(shape, np.uint8)
+    image_files.pixels(paths, x)
+    return Arrays(path.resolve().name, x if channels == 3 or on_disk else x[..., 0], labels)
+
+
+KIND = Kind(
+    name="picture",
+    schema=PictureSchema,
+    accepts=accepts,
+    load=load,
+    plural="pictures",
+    order=30,
+    suffixes=(".npy", ".npz"),
+    options={"size": OptionUse("pictures"), "binarise": OptionUse("pictures")},
+    file_suffix=".png",
+    examples_suggested=64,
+    needs_file="pictures need a place to go: add -o grid.png, -o folder or -o pictures.npy",
+)

@@ -1,0 +1,36 @@
+"""Tables as a kind of data: files and frames of named columns."""
+
+from __future__ import annotations
+
+from sfumato.data.core.kinds import Kind, OptionUse
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.source import Source
+from sfumato.data.io import frames
+from sfumato.data.tables.load import open_table
+from sfumato.data.tables.schema import TableSchema
+
+
+def accepts(source: Source, options: DataOptions) -> bool:
+    """Whether it is a file of a table, a folder of such, or whatever else is held in memory."""
+    if source.path is None:
+        return True
+    return source.path.exists() and (frames.is_parts(source.path) or source.endswith(*frames.SUFFIXES))
+
+
+KIND = Kind(
+    name="table",
+    schema=TableSchema,
+    accepts=accepts,
+    load=open_table,
+    plural="tables",
+    order=100,
+    suffixes=frames.SUFFIXES,
+    options={
+        "missing_values": OptionUse("tables"),
+        "header": OptionUse("text files of tables"),
+        "cells": OptionUse("tables with the likelihood autoregressive or cells", ("autoregressive", "cells")),
+    },
+    file_suffix=".csv",
+    named_columns=True,
+    joint_likelihood="autoregressive",
+)

@@ -1,0 +1,66 @@
+"""Sequences of symbols as a kind of data: lines of text, lists of strings, and arrays of whole numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from sfumato.data.core.batches import Resident
+from sfumato.data.core.dataset import Dataset
+from sfumato.data.core.kinds import Kind, OptionUse
+from sfumato.data.core.labels import codes
+from sfumato.data.core.options import DataOptions
+from sfumato.data.core.source import Source
+from sfumato.data.core.split import split
+from sfumato.data.text import lines
+from sfumato.data.text.lines import Lines
+from sfumato.data.text.schema import SymbolSchema, check_length
+from sfumato.errors import SfumatoError
+
+
+def accepts(source: Source, options: DataOptions) -> bool:
+    """Whether it holds strings or lines of text, or an option says that it holds symbols."""
+    if isinstance(source.value, Lines):
+        return True
+    return not source.builtin and lines.asked(source.value, options)
+
+
+def load(source: Source, options: DataOptions) -> Dataset:
+    """Sequences of symbols, held whole.
+
+    Raises:
+        SfumatoError: if they are to be read from disk while training, or one is longer than the options allow.
+    """
+    found = lines.load(source.value)
+    if options.streaming == "yes":
+        raise SfumatoError("streaming=yes: sequences are held whole; leave streaming out")
+    longest = check_length(found, options)
+    where = source.described(found.name)
+    parts = split(len(found), options.split, labels=codes(found.labels), seed=options.seed, source=where)
+    split_up = [
+        replace(found, x=found.x[rows], labels=None if found.labels is None else found.labels[rows]) for rows in parts
+    ]
+    schema = SymbolSchema.learn(split_up[0], options, longest=longest)
+    batches = []
+    for part in split_up:
+        encoded = schema.encode(schema.read(part))
+        index = None if schema.label is None or part.labels is None else schema.label.index(part.labels)
+        batches.append(Resident(encoded.x, encoded.given, index))
+    train, valid, test = batches
+    name = Path(found.name).name.partition(".")[0]
+    return Dataset(name, where, schema, train, valid, test, options, has_label=found.labels is not None)
+
+
+KIND = Kind(
+    name="symbols",
+    schema=SymbolSchema,
+    accepts=accepts,
+    load=load,
+    plural="sequences of symbols",
+    order=20,
+    suffixes=lines.TEXT,
+    options={
+        "longest": OptionUse("sequences of symbols"),
+        "symbols": OptionUse("files of text and arrays of whole numbers"),
+    },
+)
