@@ -18,7 +18,7 @@ from sfumato.files import read_tensors
 from sfumato.models import build
 from sfumato.models.vae import VAE
 from sfumato.objectives import importance_bound
-from sfumato.report import of_symbols
+from sfumato.report.kinds import symbols
 from sfumato.spec import DataSpec, Field
 
 LINES = ["CCO", "C1CC1", "", "c1ccccc1 O", "N#N"] * 12
@@ -139,7 +139,7 @@ def test_the_bound_of_many_draws_is_the_likelihood_by_quadrature() -> None:
 def test_what_there_is_to_see_are_sequences_their_spellings_and_new_ones(chains: Autoencoder, tmp_path: Path) -> None:
     assert chains.data_ is not None
     with still(chains.model_, 0):
-        found = of_symbols.draw(Subject.of(chains.model_, chains.schema_, chains.data_, 0), tmp_path)
+        found = symbols.draw(Subject.of(chains.model_, chains.schema_, chains.data_, 0), tmp_path)
     assert [picture.path.stem for picture in found] == ["reconstructions", "samples"]
     assert all(picture.path.exists() and picture.dark.exists() for picture in found)
     first, second = found[1].alt.split(". ")[1].split(" / ")

@@ -84,11 +84,11 @@ def evaluate(
         )
         return
 
-    from sfumato.diagnostics.formatting import count
     from sfumato.estimator import load
     from sfumato.estimator.judging import Judged, judged
     from sfumato.evaluation.disentanglement.measures import FEWEST
     from sfumato.evaluation.subject import ALL, MOST, held_out, most_of
+    from sfumato.formatting import count
 
     auto = load(run, device=device)
     data, name = judged(auto.config_, auto.schema_, None, file)

@@ -259,7 +259,7 @@ def _deliver(
         named = {} if beside is None else named_by(auto, *beside)
         say.result(_drawn(seed) | named | {what: _records(raw)}, str)
     else:
-        sys.stdout.write(as_text(write, schema.spoken))
+        sys.stdout.write(as_text(write, schema.stdout_suffix))
 
 
 def _records(raw: Any) -> list[Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from sfumato.diagnostics.case import Case
 from sfumato.diagnostics.finding import Finding, Well
-from sfumato.diagnostics.formatting import count, figure, percent
 from sfumato.evaluation.metrics.set_distances import neighbourhoods
 from sfumato.evaluation.subject import array
+from sfumato.formatting import count, figure, percent
 
 
 def posterior_collapse(case: Case) -> Finding | Well | None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from sfumato.diagnostics.case import SURE, Case
 from sfumato.diagnostics.finding import Finding, Well
-from sfumato.diagnostics.formatting import figure
 from sfumato.evaluation.codebooks.usage import used
+from sfumato.formatting import figure
 from sfumato.models.protocols import Codebooks
 
 

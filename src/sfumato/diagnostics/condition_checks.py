@@ -11,8 +11,8 @@ from torch import Tensor
 from sfumato.batch import Batch
 from sfumato.diagnostics.case import SURE, Case
 from sfumato.diagnostics.finding import Finding, Well
-from sfumato.diagnostics.formatting import percent
 from sfumato.diagnostics.sample_checks import told_by_trees
+from sfumato.formatting import percent
 
 KEPT = 0.5
 """A change of which less than this part comes through, of what real examples show, has not come through."""

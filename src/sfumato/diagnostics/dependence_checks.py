@@ -12,13 +12,13 @@ from scipy.stats import binom, norm
 from sfumato.diagnostics.case import SURE, Case
 from sfumato.diagnostics.code_checks import louder
 from sfumato.diagnostics.finding import Finding, Well
-from sfumato.diagnostics.formatting import count, percent
 from sfumato.diagnostics.split_checks import NEARLY
 from sfumato.evaluation.metrics.classifiers import Inputs, inputs
 from sfumato.evaluation.metrics.columns import Aligned, Column
 from sfumato.evaluation.metrics.dependence import Pair, pairs, share_kept, with_real_shapes
 from sfumato.evaluation.samples.sample_sets import MADE, TEST, TRAIN
 from sfumato.evaluation.samples.tables import real_apart, samples_apart
+from sfumato.formatting import count, percent
 
 STRONG = 0.4
 """An association by which one column tells a sixth of another's spread."""

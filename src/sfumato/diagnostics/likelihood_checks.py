@@ -10,9 +10,9 @@ from torch import Tensor
 
 from sfumato.diagnostics.case import Case
 from sfumato.diagnostics.finding import Finding, Well
-from sfumato.diagnostics.formatting import figure, percent
 from sfumato.distributions import Bernoulli, Columns, Distribution, Normal, Scaled
 from sfumato.evaluation.subject import array
+from sfumato.formatting import figure, percent
 from sfumato.networks.heads_base import LOG_SCALE_FLOOR
 
 FACTOR = 2.0

@@ -12,8 +12,8 @@ from torch import Tensor
 from sfumato.diagnostics.case import SURE, Case
 from sfumato.diagnostics.code_checks import louder
 from sfumato.diagnostics.finding import Finding, Well
-from sfumato.diagnostics.formatting import count, percent
 from sfumato.evaluation.subject import array, classes, labels_at, some
+from sfumato.formatting import count, percent
 
 TREES = 50
 EXPECTED = 10.0

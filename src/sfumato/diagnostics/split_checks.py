@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sfumato.diagnostics.case import SURE, Case
 from sfumato.diagnostics.finding import Finding, Well
-from sfumato.diagnostics.formatting import figure, percent
+from sfumato.formatting import figure, percent
 
 HALFWAY = 0.75
 """Between telling two things apart by chance (0.5) and always (1)."""

@@ -11,6 +11,7 @@ import numpy as np
 from sfumato.diagnostics.case import SURE, Case, spread
 from sfumato.diagnostics.finding import Finding, Well
 from sfumato.diagnostics.formatting import count, figure, percent
+from sfumato.formatting import count, figure, percent
 from sfumato.models.base import END
 from sfumato.training import schedules
 from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps

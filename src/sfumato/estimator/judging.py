@@ -44,9 +44,10 @@ def named_set(config: Config, schema: Schema, X: Any) -> Any:
     if not isinstance(X, str) or X not in room.names() or Path(X).exists():
         return unpacked(X)
     rows = built_in(X, config.data if config.source == X else DataOptions())
-    kind = accepting(Source(rows, builtin=X), DataOptions())
-    if kind is None or kind.name != schema.kind:
-        raise SfumatoError(f"{X}: not of the kind this model was trained on; give it {kind_of(schema).plural}")
+    kind, wanted = accepting(Source(rows, builtin=X), DataOptions()), kind_of(schema)
+    if kind is None or kind.name != wanted.name:
+        called = wanted.source or wanted.name
+        raise SfumatoError(f"{X}: not of the kind this model was trained on; give it a {called}")
     return rows
 
 

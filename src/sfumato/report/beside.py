@@ -9,14 +9,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sfumato.report import samples
+from sfumato.data.registry import kind_of
+from sfumato.report.kinds import figures_of
 from sfumato.report.look import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
+from sfumato.report.side_by_side import subject_of
 from sfumato.studies import Comparison
 from sfumato.studies.comparison import Group, Row
 
 SEPARATE = ("MIG", "DCI disentanglement", "modularity", "FactorVAE score", "BetaVAE score", "SAP", "UDR")
 """Scores of disentanglement, the first of which there is one is drawn; they go by factors, the last by seeds."""
 MARKS = "os^Dv"
+SHOWN = 12
+"""Configurations whose samples are drawn, at most."""
 
 
 def draw(found: Comparison, folder: Path, *, seed: int = 0) -> list[Picture]:
@@ -28,7 +32,18 @@ def draw(found: Comparison, folder: Path, *, seed: int = 0) -> list[Picture]:
     score = next((row for name in SEPARATE if (row := found.row(name)) is not None), None)
     if distortion is not None and score is not None and not distortion.unlike:
         pictures.append(_trade(found, score, folder))
-    return [*pictures, *samples.draw(found, folder, seed)]
+    return [*pictures, *_samples(found, folder, seed)]
+
+
+def _samples(found: Comparison, folder: Path, seed: int) -> list[Picture]:
+    """Samples of the first run of each configuration, all with one seed; none where the kinds of data differ."""
+    groups = [group for group in found.groups if group.members[0].data is not None][:SHOWN]
+    if len(groups) < 2:
+        return []
+    subjects = [subject_of(group, seed) for group in groups]
+    kinds = {kind.name: kind for kind in (kind_of(subject.schema) for subject in subjects)}
+    figures = figures_of(next(iter(kinds.values()))) if len(kinds) == 1 else None
+    return [] if figures is None else figures.compare(groups, subjects, folder)
 
 
 def _values(group: Group, name: str) -> np.ndarray:

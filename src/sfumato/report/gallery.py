@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.data.core.dataset import Dataset
+from sfumato.data.registry import kind_of
 from sfumato.estimator import Autoencoder
 from sfumato.evaluation.subject import Subject, still
 from sfumato.isolation import isolated
-from sfumato.report import codebooks, of_pictures, of_plane, of_sequences, of_symbols, of_tables
+from sfumato.report import codebooks, of_plane
 from sfumato.report.curves import curves, terms
+from sfumato.report.kinds import figures_of
 from sfumato.report.look import Picture, save
 from sfumato.training.history import TOTAL, judged_by, words
 
@@ -40,17 +42,8 @@ def pictures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 0) -
     folder = Path(folder)
     with still(auto.model_, seed):
         shown = Subject.of(auto.model_, auto.schema_, data, seed)
-        found = []
-        if auto.schema_.kind == "picture":
-            found += of_pictures.draw(shown, folder)
-        elif auto.schema_.kind == "sequence":
-            found += of_sequences.draw(shown, folder)
-        elif auto.schema_.kind == "symbols":
-            found += of_symbols.draw(shown, folder)
-        elif (plane := of_plane.find(shown)) is not None:
-            found += of_plane.draw(shown, plane, folder)
-        else:
-            found += of_tables.draw(shown, folder)
+        figures = figures_of(kind_of(auto.schema_))
+        found = [] if figures is None else figures.draw(shown, folder)
         if shown.space is not None:
             found.append(of_plane.latent_space(shown, folder))
         found += codebooks.draw(shown, folder)

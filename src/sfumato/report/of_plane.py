@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from sfumato.evaluation.subject import Subject, array, classes, rows
-from sfumato.report.look import Picture, save
-from sfumato.report.plane import CROWD, Prior, decoder_map, latents, panels
+from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, tidy
+from sfumato.report.plane import CROWD, POINTS, Prior, decoder_map, latents, limits, panels, shape_of
+from sfumato.report.side_by_side import drawn_samples, row_names, saved
+from sfumato.studies.comparison import Group
 
 EVERY = 4
 """Of the lines of latents that are decoded, each fourth is drawn; the others keep the lines smooth."""
@@ -173,3 +178,42 @@ def _priors(shown: Subject, order: np.ndarray) -> list[Prior]:
         for label in np.unique(labels[labels >= 0])
         for one in [labels == label]
     ]
+
+
+def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> Picture:
+    """Data and samples of each configuration, in one frame."""
+    plane = find(subjects[0])
+    assert plane is not None, "asked for before"
+    data = plane.points(subjects[0].raw(subjects[0].batch))
+    data = data[np.isfinite(data).all(1)][:POINTS]
+    clouds = [data, *(plane.points(drawn_samples(one, len(data), noise=True)[1]) for one in subjects)]
+    names, key = row_names(groups)
+    titles = ["data", *names]
+
+    def drawn(look: Look) -> Figure:
+        across = min(4, len(clouds))
+        side = (WIDTH - 0.5 - 0.15 * (across - 1)) / across
+        frame = limits(np.concatenate(clouds[:2]))
+        tall = side * shape_of(frame)
+        lines = ceil(len(clouds) / across)
+        sheet = figure(WIDTH, lines * (tall + 0.55) + 0.1, look)
+        for index, (title, points) in enumerate(zip(titles, clouds, strict=True)):
+            down, along = divmod(index, across)
+            axes = place(sheet, 0.4 + along * (side + 0.15), 0.32 + down * (tall + 0.55), side, tall)
+            tidy(axes, look, title)
+            axes.set_xlim(*frame[0])
+            axes.set_ylim(*frame[1])
+            axes.tick_params(labelleft=along == 0)
+            size = float(np.clip(4000 / max(len(points), 1), 3, 18))
+            colour = look.quiet if index == 0 else look.of(index - 1)
+            axes.scatter(points[:, 0], points[:, 1], s=size, color=colour, alpha=0.6, linewidths=0)
+        return sheet
+
+    return saved(
+        folder,
+        drawn,
+        alt=f"Scatter plots of {plane.names[0]} and {plane.names[1]}: the data, then samples of {len(groups)} "
+        f"configurations, all on the same axes.{key}",
+        caption=f"Left, examples of the {subjects[0].part}; then as many samples of the first run of each "
+        f"configuration, in the same frame.{key}",
+    )

@@ -18,6 +18,7 @@ from sfumato.artifacts import Run
 from sfumato.artifacts.run import CONFIG
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
+from sfumato.data.registry import kind_of
 from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.diagnostics.remedies import typed
 from sfumato.evaluation import Measure
@@ -103,7 +104,7 @@ def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, An
     told = config["model"]
     found = [
         ("Data", Path(str(config.get("source") or "held in memory")).name),
-        ("Examples", f"{schema.spec.examples:,} to learn from, each of {_size(schema)}"),
+        ("Examples", f"{schema.spec.examples:,} to learn from, each of {schema.example_size}"),
         (
             "Model",
             " · ".join([told["name"], *(f"{name} {plain(value)}" for name, value in told.items() if name != "name")]),
@@ -130,13 +131,14 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     """What to type next, (what it does, the line), with the run's own names and values filled in."""
     name = run.called
     source = shlex.quote(str(config.get("source") or "FILE"))
-    out = {"table": "csv", "picture": "png", "vector": "npy", "sequence": "csv"}.get(schema.kind, schema.spoken[1:])
+    kind = kind_of(schema)
+    out = kind.file_suffix or schema.stdout_suffix
     given = condition(schema)
     asked = f" --given {shlex.quote(f'{given[0]}={given[1]}')}" if given else ""
     wanted = f", given={{{given[0]!r}: {given[1]!r}}}" if given else ""
     told = config["model"]["name"]
     every = "".join(f" --given {shlex.quote(name)}" for name in schema.given_names)
-    count = 64 if schema.kind == "picture" else 500
+    count = kind.examples_suggested
     ahead = []
     if isinstance(schema, SequenceSchema) and isinstance(run.model(), Forecasts):
         jumps = ",".join(schema.steps((1, 4, 8)))
@@ -145,8 +147,8 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     again = f"sfumato sweep {source} --models {told}{flags} --seeds 5"
     return [
         *ahead,
-        ("Draw new examples", f"sfumato sample {name} -n {count}{asked} -o new.{out}"),
-        ("See what the model makes of yours", f"sfumato reconstruct {name} {source} -o reconstructed.{out}"),
+        ("Draw new examples", f"sfumato sample {name} -n {count}{asked} -o new{out}"),
+        ("See what the model makes of yours", f"sfumato reconstruct {name} {source} -o reconstructed{out}"),
         ("Get the latents of each example", f"sfumato encode {name} {source} -o latents.parquet"),
         ("Find the unusual ones", f"sfumato score {name} {source}"),
         ("Measure all that applies to it", f"sfumato evaluate {name}"),
@@ -202,7 +204,7 @@ def condition(schema: Schema) -> tuple[str, str] | None:
     if not schema.given_names:
         return None
     name = schema.given_names[0]
-    if schema.kind == "table" and schema.given_rows is not None and len(schema.given_rows):
+    if kind_of(schema).named_columns and schema.given_rows is not None and len(schema.given_rows):
         import narwhals as nw
 
         rows = schema.given_rows[~schema.given_rows[:, 0].isnan()][:1]
@@ -215,19 +217,6 @@ def _columns(schema: Schema) -> tuple[list[str], list[list[str]]]:
     described = schema.describe()
     header = [name for name in (described[0] if described else {}) if any(row.get(name) for row in described)]
     return header, [[row.get(column, "") for column in header] for row in described]
-
-
-def _size(schema: Schema) -> str:
-    """The size of one example, as a person says it."""
-    shape = schema.spec.shape
-    if schema.kind == "picture":
-        colour = {1: "grey", 2: "grey with opacity", 3: "colour", 4: "colour with opacity"}[shape[0]]
-        return f"{shape[2]} × {shape[1]} pixels, {colour}"
-    if schema.kind == "symbols":
-        return schema.describe()[0]["kind"]
-    if schema.kind == "sequence":
-        return f"up to {shape[0]} steps of {shape[1]} channel{'' if shape[1] == 1 else 's'}"
-    return f"{shape[0]} column{'' if shape[0] == 1 else 's'}"
 
 
 def plain(value: Any) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.diagnostics import Finding, Well
-from sfumato.diagnostics.formatting import figure
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fit_config
 from sfumato.evaluation import Measure
+from sfumato.formatting import figure
 from sfumato.isolation import isolated
 from sfumato.studies.comparison import APART
 

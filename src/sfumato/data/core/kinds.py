@@ -37,6 +37,7 @@ class Kind:
         accepts: whether a source is of this kind.
         load: opens a source that was accepted.
         plural: what examples are called in messages.
+        source: what data of this kind are called in messages, after "a"; the name unless given.
         order: kinds are asked in ascending order, and the first that accepts a source opens it; tables, which take
             whatever is left, are asked last, at 100.
         suffixes: of the files it reads, to be named in messages.
@@ -55,6 +56,7 @@ class Kind:
     accepts: Callable[[Source, DataOptions], bool]
     load: Callable[[Source, DataOptions], Dataset]
     plural: str = "examples"
+    source: str = ""
     order: int = 50
     suffixes: tuple[str, ...] = ()
     options: Mapping[str, OptionUse] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from torch import Tensor
 from sfumato.data.core.matching import matching
 from sfumato.data.io import arrays, frames
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.formatting import count
 from sfumato.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -158,9 +159,14 @@ class Schema(ABC):
         self.write(made, path)
 
     @property
-    def spoken(self) -> str:
+    def stdout_suffix(self) -> str:
         """Ending of the format that examples take on a terminal."""
         return ".csv"
+
+    @property
+    def example_size(self) -> str:
+        """The size of one example, as a person says it."""
+        return count(self.spec.entries, "column")
 
     @abstractmethod
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:

@@ -23,6 +23,7 @@ from sfumato.data.sequences import sequence_io
 from sfumato.data.sequences.sequence_io import Series
 from sfumato.durations import duration, written
 from sfumato.errors import SfumatoError
+from sfumato.formatting import count
 from sfumato.spec import DataSpec, Field
 
 TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
@@ -267,6 +268,11 @@ class SequenceSchema(Schema):
             }
             for place, (name, field) in enumerate(zip(self.names, self.spec.fields, strict=True))
         ]
+
+    @property
+    def example_size(self) -> str:
+        steps, channels = self.spec.shape
+        return f"up to {steps} steps of {count(channels, 'channel')}"
 
     def log_volume(self, x: Tensor) -> Tensor:
         logs = torch.as_tensor(np.log(self.scale), dtype=x.dtype, device=x.device)

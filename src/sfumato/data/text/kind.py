@@ -57,6 +57,7 @@ KIND = Kind(
     accepts=accepts,
     load=load,
     plural="sequences of symbols",
+    source="set of symbols",
     order=20,
     suffixes=lines.TEXT,
     options={

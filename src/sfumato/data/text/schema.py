@@ -98,9 +98,9 @@ class SymbolSchema(Schema):
         return self.spec.shape[0] - self.spec.ends
 
     @property
-    def spoken(self) -> str:
+    def stdout_suffix(self) -> str:
         """Lines of text, or a table of numbers."""
-        return ".txt" if self.is_text else super().spoken
+        return ".txt" if self.is_text else super().stdout_suffix
 
     def encode(self, raw: Any) -> Encoded:
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
@@ -165,6 +165,10 @@ class SymbolSchema(Schema):
                 "note": f"{len(self.symbols)} {what}: {shown}{'…' if len(self.symbols) > 60 else ''}",
             }
         ]
+
+    @property
+    def example_size(self) -> str:
+        return self.describe()[0]["kind"]
 
     def log_volume(self, x: Tensor) -> Tensor:
         return torch.zeros(len(x), dtype=x.dtype, device=x.device)

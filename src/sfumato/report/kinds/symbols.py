@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ from matplotlib.figure import Figure
 
 from sfumato.evaluation.subject import Subject, rows, some
 from sfumato.report.look import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
+from sfumato.report.side_by_side import drawn_samples, row_names, saved
+from sfumato.studies.comparison import Group
 
 PAIRS, NEW = 6, 10
+SPELLED = 4
+"""Sampled sequences of symbols spelled out for each configuration."""
 LINE, LONGEST = 0.24, 96
 
 
@@ -38,6 +43,25 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
         caption="Drawn from the prior and spelled symbol by symbol.",
     )
     return [pairs_picture, new_picture]
+
+
+def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+    """Lines of data, then some of each configuration."""
+    first = subjects[0]
+    chosen = rows(first.batch, np.arange(min(SPELLED, len(first))))
+    names, key = row_names(groups)
+    width = max(map(len, ["data", *names])) + 2
+    lines = [(0, "data".ljust(width) + line) for line in spelled(first.raw(chosen))]
+    for name, subject in zip(names, subjects, strict=True):
+        made = spelled(drawn_samples(subject, SPELLED, noise=True)[1])
+        lines += [(1, name.ljust(width) + line) for line in made]
+    picture = saved(
+        folder,
+        lambda look: sheet_of_lines(lines, look),
+        alt=f"{SPELLED} sequences of data, then {SPELLED} new ones of each of {len(groups)} configurations.{key}",
+        caption=f"Sequences of the {first.part}, then as many new ones of the first run of each configuration.{key}",
+    )
+    return [picture]
 
 
 def spelled(raw: Any) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,8 +15,12 @@ from sfumato.evaluation.subject import Subject, array, classes, rows
 from sfumato.report import levels
 from sfumato.report.grids import pairs, sheet_of
 from sfumato.report.look import Picture, save
+from sfumato.report.side_by_side import drawn_samples, row_names, saved
+from sfumato.studies.comparison import Group
 
 PAIRS = 36
+ACROSS = 10
+"""New pictures of each configuration."""
 TICKS = (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 LATENTS = 10
 CLASSES = 12
@@ -29,6 +35,27 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
         *levels.draw(shown, folder),
         *([] if shown.space is None else [_traversals(shown, folder, exact), *_interpolations(shown, folder, exact)]),
     ]
+
+
+def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+    """A row of data, then a row of new pictures for each configuration."""
+    first = subjects[0]
+    assert isinstance(first.schema, PictureSchema), "only pictures are drawn as pictures"
+    chosen = rows(first.batch, np.unique(np.linspace(0, len(first) - 1, min(ACROSS, len(first))).astype(int)))
+    cells = [list(first.schema.shown(chosen.x))]
+    cells += [
+        list(cast(PictureSchema, one.schema).shown(drawn_samples(one, ACROSS, noise=False)[0])) for one in subjects
+    ]
+    names, key = row_names(groups)
+    picture = saved(
+        folder,
+        lambda look: sheet_of(cells, look, rows=["data", *names], breaks=[1]),
+        alt=f"{len(groups)} rows of {ACROSS} sampled pictures, below a row of data.{key}",
+        caption=f"The first row is data of the {first.part}; then one row of new pictures for each configuration, of "
+        f"its first run.{key}",
+        exact=first.schema.spec.shape[0] > 1,
+    )
+    return [picture]
 
 
 def _decoded(shown: Subject, x: Tensor) -> np.ndarray:

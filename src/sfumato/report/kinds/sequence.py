@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,14 @@ from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.models.protocols import Forecasts
 from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, short, tidy
+from sfumato.report.side_by_side import drawn_samples, row_names, saved
+from sfumato.studies.comparison import Group
 
 EXAMPLES, CHANNELS, FUTURES = 3, 4, 100
 OVERLAID = 12
 """Sequences of one chart that stands for many."""
+STEPS = 30
+"""Sampled sequences drawn for each configuration."""
 LEVELS = (0.05, 0.5, 0.95)
 HEIGHT = 1.7
 
@@ -29,6 +35,40 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     names = [short(shown.schema.names[channel], 24) for channel in chosen]
     first = _futures if isinstance(shown.model, Forecasts) else _again
     return [*first(shown, folder, real, chosen, names), _samples(shown, folder, real, chosen, names)]
+
+
+def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+    """The channel that varies most, of data and of samples."""
+    real = _flat(subjects[0].raw(rows(subjects[0].batch, slice(0, STEPS))))
+    channel = int(np.argmax(np.nanvar(real, (0, 1))))
+    made = [_flat(drawn_samples(one, STEPS, noise=True)[1]) for one in subjects]
+    sets = [values[:, :, channel] for values in (real, *made)]
+    names, key = row_names(groups)
+    titles = ["data", *names]
+    low, high = float(np.nanmin(sets[0])), float(np.nanmax(sets[0]))
+
+    def drawn(look: Look) -> Figure:
+        across = min(3, len(sets))
+        side = (WIDTH - 0.6 - 0.2 * (across - 1)) / across
+        sheet = figure(WIDTH, ceil(len(sets) / across) * 2.2 + 0.2, look)
+        for index, (title, values) in enumerate(zip(titles, sets, strict=True)):
+            down, along = divmod(index, across)
+            axes = place(sheet, 0.5 + along * (side + 0.2), 0.3 + down * 2.2, side, 1.6)
+            tidy(axes, look, title)
+            colour = look.quiet if index == 0 else look.of(index - 1)
+            axes.plot(values.T, color=colour, linewidth=0.7, alpha=0.55)
+            axes.set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
+            axes.tick_params(labelleft=along == 0)
+        return sheet
+
+    picture = saved(
+        folder,
+        drawn,
+        alt=f"Line charts of {STEPS} sequences of data, then of samples of {len(groups)} configurations.{key}",
+        caption=f"The channel that varies most: sequences of the {subjects[0].part}, then as many samples of the first "
+        f"run of each configuration, on the same scale.{key}",
+    )
+    return [picture]
 
 
 def _futures(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray, names: list[str]) -> list[Picture]:
@@ -150,3 +190,8 @@ def _grid(look: Look, count: int, names: list[str]) -> tuple[Figure, list[list[A
             line.append(axes)
         grid.append(line)
     return sheet, grid
+
+
+def _flat(values: object) -> np.ndarray:
+    array = np.asarray(values, float)
+    return array.reshape(*array.shape[:2], -1)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from sfumato.evaluation.metrics.columns import Column, associations, schema_columns
 from sfumato.evaluation.subject import Subject, some
-from sfumato.report.look import Picture, save
-from sfumato.report.tables import MOST, distances, marginals, pair_associations
+from sfumato.report import of_plane
+from sfumato.report.kinds.column_charts import MOST, distances, marginals, pair_associations
+from sfumato.report.look import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
+from sfumato.report.side_by_side import drawn_samples, saved
+from sfumato.studies.comparison import Group
 
 DRAWN = 2000
 """Samples that are compared, at least, so that the noise is that of the real rows alone."""
@@ -20,7 +25,9 @@ RESAMPLES = 5
 
 
 def draw(shown: Subject, folder: Path) -> list[Picture]:
-    """Marginals, associations and distances; nothing if no column varies."""
+    """Of two numeric columns their plane; else marginals, associations and distances, nothing if no column varies."""
+    if (plane := of_plane.find(shown)) is not None:
+        return of_plane.draw(shown, plane, folder)
     train = shown.data.train
     count = max(len(shown), DRAWN)
     given = shown.conditions(count)
@@ -45,6 +52,57 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
         _marginals(worst, few, shown.part, folder),
         *([_associations(kept, few, shown.seed, folder)] if len(kept) > 1 else []),
     ]
+
+
+def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+    """Samples in the plane of two numeric columns; else how far the samples of each column are from the real ones."""
+    if all(of_plane.find(subject) is not None for subject in subjects):
+        return [of_plane.compare(groups, subjects, folder)]
+    return _compare_columns(groups, subjects, folder)
+
+
+def _compare_columns(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+    """How far the samples of each column are from the real ones, a dot for each configuration."""
+    count = max(len(subjects[0]), DRAWN)
+    made = [drawn_samples(subject, count, noise=True)[1] for subject in subjects]
+    found = schema_columns(subjects[0].schema, [subjects[0].raw(subjects[0].batch), *made])
+    if not found:
+        return []
+    pairs = [[column.pair(0, place_) for place_ in range(1, len(made) + 1)] for column in found]
+    pairs.sort(key=lambda column: -max(one.distance for one in column))
+    worst = pairs[:MOST]
+    return [
+        saved(
+            folder,
+            lambda look: _distances_of(groups, worst, look),
+            alt=f"Dots for {len(worst)} columns: the distance of {len(groups)} configurations' samples from real "
+            "values.",
+            caption="How far the samples of each column are from the real ones, for the first run of each "
+            "configuration, the column with the farthest first; 0 is the same, 1 nothing in common. KS (numbers): the "
+            "largest gap between the two cumulative distributions. TV (categories): the share of rows that would have "
+            "to change.",
+        )
+    ]
+
+
+def _distances_of(groups: Sequence[Group], worst: Sequence[Sequence[Column]], look: Look) -> Figure:
+    row, top, left = 0.235, 0.2 + 0.22 * len(groups), 1.75
+    tall = max(len(worst), 3) * row
+    sheet = figure(WIDTH * 0.8, top + tall + 0.5, look)
+    axes = place(sheet, left, top, WIDTH * 0.8 - left - 0.2, tall)
+    tidy(axes, look, "", "distance between sampled and real")
+    places = np.arange(len(worst))
+    for number, group in enumerate(groups):
+        colour = look.of(number)
+        axes.scatter([column[number].distance for column in worst], places, s=26, color=colour, linewidths=0, alpha=0.9)
+        legend(sheet, [(group.name, colour)], look, top=0.1 + 0.22 * number, left=left)
+    labels = [f"{short(column[0].name, 20)}  {'TV' if column[0].levels else 'KS'}" for column in worst]
+    axes.set_yticks(places, labels, parse_math=False)
+    axes.set_ylim(len(places) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.grid(color=look.line, linewidth=0.5)
+    axes.tick_params(axis="y", length=0, labelsize=8, labelcolor=look.ink)
+    return sheet
 
 
 def _distances(worst: list[Column], chance: list[float], few: str, count: int, folder: Path) -> Picture:
