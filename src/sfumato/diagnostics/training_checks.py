@@ -10,7 +10,6 @@ import numpy as np
 
 from sfumato.diagnostics.case import SURE, Case, spread
 from sfumato.diagnostics.finding import Finding, Well
-from sfumato.diagnostics.formatting import count, figure, percent
 from sfumato.formatting import count, figure, percent
 from sfumato.models.base import END
 from sfumato.training import schedules
