@@ -188,7 +188,9 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises:
             SfumatoError: if there are no data to look at.
         """
-        run = "" if self.run_ is None else str(self.run_.path)
+        # What another process cannot import is fitted again from Python.
+        typed = self.run_ is not None and registry.is_importable(self.config_.model)
+        run = str(self.run_.path) if self.run_ is not None and typed else ""
         return diagnose(**self._examined(X, seed), run=run, quick=quick)
 
     def look_for(self, sickness: str, X: Any = None, *, seed: int = 0) -> Finding | Well | None:

@@ -267,16 +267,16 @@ def _trained(
 
 def say_how_to_load(model: str, run: Run) -> None:
     """Warn where a run names a class or a module that no other process can find by itself."""
-    built = models.describe(model).is_built
-    if built or registry.is_of_script(model):
-        hand = "module" if built else registry.label(model)
-        logging.getLogger("sfumato.models").warning(
-            "%s: its model is %s; to load it in another process, hand that over: sfumato.load(%r, model=%s)",
-            run.path,
-            registry.origin(model) if not built else "a module that was handed over built",
-            str(run.path),
-            hand,
-        )
+    if registry.is_importable(model):
+        return
+    is_built = models.describe(model).is_built
+    logging.getLogger("sfumato.models").warning(
+        "%s: its model is %s; to load it in another process, hand that over: sfumato.load(%r, model=%s)",
+        run.path,
+        "a module that was handed over built" if is_built else registry.origin(model),
+        str(run.path),
+        "module" if is_built else registry.label(model),
+    )
 
 
 def _say(dataset: Dataset) -> None:

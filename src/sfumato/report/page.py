@@ -144,7 +144,7 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
         jumps = ",".join(schema.steps((1, 4, 8)))
         ahead = [("See what may come next", f"sfumato forecast {name} {source} --jumps {jumps} -n 100 -o futures.csv")]
     flags = f"{every}{_data_flags(config['data'])}{_model_flags(config, schema)}"
-    again = f"sfumato sweep {source} --models {told}{flags} --seeds 5"
+    again = f"sfumato sweep {source} --models {shlex.quote(told)}{flags} --seeds 5"
     return [
         *ahead,
         ("Draw new examples", f"sfumato sample {name} -n {count}{asked} -o new{out}"),

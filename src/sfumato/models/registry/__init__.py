@@ -20,7 +20,7 @@ from sfumato.models.registry.lookup import (
     check_available,
     describe,
     handed_over,
-    is_of_script,
+    is_importable,
     label,
     names,
     origin,
@@ -44,7 +44,7 @@ __all__ = [
     "describe",
     "form_of",
     "handed_over",
-    "is_of_script",
+    "is_importable",
     "label",
     "names",
     "options",
@@ -108,7 +108,7 @@ def check_suits(name: str, spec: DataSpec) -> None:
         raise SfumatoError(f"model {name} takes no conditions (given): leave them out, or choose {conditional}{hint}")
 
 
-def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
+def build(name: str, spec: DataSpec, **given: Any) -> Model:
     """Make the model `name` for data of `spec`, with networks chosen by the spec.
 
     A module that was handed over built is copied.
@@ -120,7 +120,7 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
     description = describe(name)
     check_suits(name, spec)
     known = {option.name: option for option in description.options}
-    for option, value in chosen.items():
+    for option, value in given.items():
         if option not in known:
             if description.is_built:
                 raise SfumatoError(f"model {name} was built already and has no options: leave {option} out")
@@ -130,15 +130,15 @@ def build(name: str, spec: DataSpec, **chosen: Any) -> Model:
     if not isinstance(model, type):
         return copy.deepcopy(model)
     sizes = {field.name for field in fields(Size)}
-    size = sized(name, spec, Size(**{option: value for option, value in chosen.items() if option in sizes}))
-    own = {option: value for option, value in chosen.items() if option not in sizes}
-    made: Model = model.build(spec, size, **own)  # type: ignore[attr-defined]
-    if not isinstance(made, model):
-        raise SfumatoError(f"model {name}: its build returned a {type(made).__name__}, not a {model.__name__}")
-    return made
+    size = sized(name, spec, Size(**{option: value for option, value in given.items() if option in sizes}))
+    own = {option: value for option, value in given.items() if option not in sizes}
+    built: Model = model.build(spec, size, **own)  # type: ignore[attr-defined]
+    if not isinstance(built, model):
+        raise SfumatoError(f"model {name}: its build returned a {type(built).__name__}, not a {model.__name__}")
+    return built
 
 
-def chosen_by_data(name: str, spec: DataSpec, told: Mapping[str, Any]) -> dict[str, Any]:
+def chosen_by_data(name: str, spec: DataSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a model whose default follows from the data, with the value for data of this spec.
 
     They are those whose default is None in `build`, from the static method of this name, where the model has one.
@@ -146,13 +146,12 @@ def chosen_by_data(name: str, spec: DataSpec, told: Mapping[str, Any]) -> dict[s
     Args:
         name: of the model.
         spec: of the data.
-        told: options that were given, or are so by default; the function takes those it has parameters for.
+        given: options that were given, or are so by default; the method takes those it has parameters for.
     """
     choose = getattr(resolve(name), "chosen_by_data", None)
     if choose is None or describe(name).is_built:
         return {}
-    heeded = [other for other in signature(choose).parameters if other in told]
-    return dict(choose(spec, **{other: told[other] for other in heeded}))
+    return dict(choose(spec, **{other: given[other] for other in signature(choose).parameters if other in given}))
 
 
 def sized(name: str, spec: DataSpec, size: Size) -> Size:

@@ -147,7 +147,7 @@ def describe_class(model: type[Model], name: str, summary: str = "", *, is_built
     from sfumato.models.protocols import Classifies
 
     own = () if is_built else _own_options(model, name)
-    found = Description(
+    description = Description(
         name,
         summary or (inspect.getdoc(model) or name).partition("\n")[0],
         own,
@@ -159,31 +159,33 @@ def describe_class(model: type[Model], name: str, summary: str = "", *, is_built
         issubclass(model, Classifies),
         is_built,
     )
-    _check(found)
-    return found
+    _check(description)
+    return description
 
 
-def _check(found: Description) -> None:
+def _check(description: Description) -> None:
     for attribute, words, known in (
-        ("data_forms", found.data_forms, FORMS),
-        ("conditions", (found.conditions,), CONDITIONS),
-        ("preferred_networks", found.preferred_networks, FORMS),
-        ("remedies", found.remedies, REMEDIES),
+        ("data_forms", description.data_forms, FORMS),
+        ("conditions", (description.conditions,), CONDITIONS),
+        ("preferred_networks", description.preferred_networks, FORMS),
+        ("remedies", description.remedies, REMEDIES),
     ):
         for word in words:
             if word not in known:
-                raise SfumatoError(f"model {found.name}: {attribute} has {word!r}: {did_you_mean(word, known)}")
-    names = {option.name for option in found.options}
-    for what, name in found.remedies.items():
+                raise SfumatoError(f"model {description.name}: {attribute} has {word!r}: {did_you_mean(word, known)}")
+    names = {option.name for option in description.options}
+    for what, name in description.remedies.items():
         if name not in names:
-            raise SfumatoError(f"model {found.name}: remedies has {what!r}: {name!r}, which is no argument of build")
+            raise SfumatoError(
+                f"model {description.name}: remedies has {what!r}: {name!r}, which is no argument of build"
+            )
 
 
 def _own_options(model: type[Model], name: str) -> tuple[Option, ...]:
     build: Any = model.build  # type: ignore[attr-defined]
     build = getattr(build, "__func__", build)
     helps = argument_lines(inspect.getdoc(build) or "")
-    found = []
+    options = []
     for argument in inspect.signature(build).parameters.values():
         if argument.kind is not argument.KEYWORD_ONLY:
             continue
@@ -192,8 +194,8 @@ def _own_options(model: type[Model], name: str) -> tuple[Option, ...]:
         if argument.name in TAKEN or argument.name in (option.name for option in SIZE_OPTIONS):
             raise SfumatoError(f"model {name}: argument {argument.name} of build needs another name, this one is taken")
         annotation = _resolved(argument.annotation, build, f"model {name}: argument {argument.name} of build")
-        found.append(_option(argument.name, annotation, argument.default, helps.get(argument.name, "")))
-    return tuple(found)
+        options.append(_option(argument.name, annotation, argument.default, helps.get(argument.name, "")))
+    return tuple(options)
 
 
 def _resolved(annotation: Any, function: Callable[..., Any], where: str) -> Any:

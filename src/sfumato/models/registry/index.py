@@ -62,16 +62,16 @@ def shipped_class(name: str) -> type[Model]:
 def shipped_descriptions() -> Mapping[str, Description]:
     """The description of each model that ships, by name."""
     sources = _sources()
-    kept = None if sources is None else _read(sources)
-    if kept is not None:
-        return kept
-    found = {name: _describe(name) for name in shipped()}
+    remembered = None if sources is None else _read(sources)
+    if remembered is not None:
+        return remembered
+    descriptions = {name: _describe(name) for name in shipped()}
     if sources is not None:
         # Whoever cannot write it waits again next time.
         with suppress(SfumatoError, OSError):
             _place().parent.mkdir(parents=True, exist_ok=True)
-            write_json(_place(), {"sources": sources, "models": [to_dict(one) for one in found.values()]})
-    return found
+            write_json(_place(), {"sources": sources, "models": list(map(to_dict, descriptions.values()))})
+    return descriptions
 
 
 def _describe(name: str) -> Description:
@@ -94,19 +94,23 @@ def _sources() -> list[Any] | None:
     names += [f"models/registry/{name}.py" for name in ("description", "index")]
     names += ["ranges.py", "spec.py"]
     try:
-        seen = [os.stat(os.path.join(package, name)) for name in names]
+        states = [os.stat(os.path.join(package, name)) for name in names]
     except OSError:
         return None
-    return [__version__, FORMAT, *([name, one.st_size, one.st_mtime_ns] for name, one in zip(names, seen, strict=True))]
+    return [
+        __version__,
+        FORMAT,
+        *([name, state.st_size, state.st_mtime_ns] for name, state in zip(names, states, strict=True)),
+    ]
 
 
 def _read(sources: list[Any]) -> dict[str, Description] | None:
     """The descriptions that were kept; None if there are none, or they are of other sources."""
     try:
-        kept = json.loads(_place().read_text(encoding="utf-8"))
-        if kept["sources"] != sources:
+        values = json.loads(_place().read_text(encoding="utf-8"))
+        if values["sources"] != sources:
             return None
-        return {entry["name"]: from_dict(entry) for entry in kept["models"]}
+        return {entry["name"]: from_dict(entry) for entry in values["models"]}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 

@@ -171,30 +171,39 @@ def origin(name: str) -> str:
     model = resolve(name)
     kind = model if isinstance(model, type) else type(model)
     where = f"{kind.__module__}:{kind.__qualname__}"
-    if is_of_script(name):
+    if _is_of_script(name):
         return f"{where}, defined in a script or notebook"
     if (package := _distribution(name, kind)) is not None:
         return f"{where} of {package.name} {package.version}"
     return f"{where} in {getattr(sys.modules[kind.__module__], '__file__', None) or 'memory'}"
 
 
-def is_of_script(name: str) -> bool:
-    """Whether a class was defined where no other process can import it: in a script, a notebook or a function."""
+def is_importable(name: str) -> bool:
+    """Whether another process can import the model: not one of a script, a notebook or a function, or a built module.
+
+    >>> is_importable("vae"), is_importable("__main__:MyModel")
+    (True, False)
+    """
+    return "()" not in name and not _is_of_script(name)
+
+
+def _is_of_script(name: str) -> bool:
+    """Whether the class was defined where its name does not lead another process."""
     module_name, colon, path = name.partition("()")[0].partition(":")
     if not colon or module_name == SCRIPT:
         return bool(colon)
-    found: Any = sys.modules.get(module_name)
+    value: Any = sys.modules.get(module_name)
     for part in path.split("."):
-        found = getattr(found, part, None)
-    return not isinstance(found, type)
+        value = getattr(value, part, None)
+    return not isinstance(value, type)
 
 
 def _distribution(name: str, kind: type) -> Distribution | None:
     if name in plugins():
         return plugins()[name].dist
-    for found in _distributions().get(kind.__module__.partition(".")[0], ()):
+    for package in _distributions().get(kind.__module__.partition(".")[0], ()):
         try:
-            return distribution(found)
+            return distribution(package)
         except PackageNotFoundError:
             continue
     return None
@@ -208,39 +217,39 @@ def _distributions() -> Any:
 def _imported(where: str, name: str) -> type[Model]:
     """The class at `module:class`, of the model that is asked for as `name`."""
     module_name, _, path = where.partition(":")
-    found: Any = _module(module_name, name)
+    value: Any = _module(module_name, name)
     for part in path.split("."):
-        if not hasattr(found, part):
-            classes = [key for key, value in vars(found).items() if isinstance(value, type)]
+        if not hasattr(value, part):
+            classes = [key for key, other in vars(value).items() if isinstance(other, type)]
             raise SfumatoError(f"model {name}: {module_name} has no {path}: {did_you_mean(path, classes)}")
-        found = getattr(found, part)
-    return _checked(found, needs_build=True)
+        value = getattr(value, part)
+    return _checked(value, needs_build=True)
 
 
 def _module(module_name: str, name: str) -> ModuleType:
     """A module, also one in the current folder, where `sfumato` as a command does not look by itself."""
-    try:
-        return import_module(module_name)
-    except ModuleNotFoundError as error:
-        if not _is_part(error.name, module_name):
-            raise _failed(module_name, name, error) from error
-    except Exception as error:
-        raise _failed(module_name, name, error) from error
     here = os.getcwd()
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
+    try:
         try:
             return import_module(module_name)
         except ModuleNotFoundError as error:
+            if here in sys.path or not _is_part(error.name, module_name):
+                raise
+        sys.path.append(here)  # and there it stays, as what the module imports later may lie there too
+        try:
+            return import_module(module_name)
+        except ModuleNotFoundError:
             sys.path.remove(here)
-            if not _is_part(error.name, module_name):
-                raise _failed(module_name, name, error) from error
-        except Exception as error:
-            raise _failed(module_name, name, error) from error
-    raise SfumatoError(
-        f"model {name}: there is no module {module_name} here; install its package, or put the folder it lies in on "
-        "PYTHONPATH"
-    )
+            raise
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and _is_part(error.name, module_name):
+            raise SfumatoError(
+                f"model {name}: there is no module {module_name} here; install its package, or put the folder it lies "
+                "in on PYTHONPATH"
+            ) from None
+        raise SfumatoError(
+            f"model {name}: importing {module_name} failed with {type(error).__name__}: {error}"
+        ) from error
 
 
 def _is_part(missing: str | None, module_name: str) -> bool:
@@ -248,26 +257,22 @@ def _is_part(missing: str | None, module_name: str) -> bool:
     return missing is not None and f"{module_name}.".startswith(f"{missing}.")
 
 
-def _failed(module_name: str, name: str, error: Exception) -> SfumatoError:
-    return SfumatoError(f"model {name}: importing {module_name} failed with {type(error).__name__}: {error}")
-
-
-def _checked(found: Any, *, needs_build: bool) -> type[Model]:
-    """What was handed over or imported, if it is a model.
+def _checked(model: Any, *, needs_build: bool) -> type[Model]:
+    """What was handed over or imported, as the class of a model.
 
     Raises:
         SfumatoError: if not.
     """
     from sfumato.models.base import Model
 
-    called = getattr(found, "__qualname__", repr(found))
-    if not (isinstance(found, type) and issubclass(found, Model)):
-        raise SfumatoError(f"{called} is no model: give the name of one, or a subclass of sfumato.Model")
-    if found.__abstractmethods__:
-        missing = ", ".join(sorted(found.__abstractmethods__))
-        raise SfumatoError(f"model {called} lacks {missing}: define it, see sfumato.Model")
-    if needs_build and not callable(getattr(found, "build", None)):
+    name = getattr(model, "__qualname__", repr(model))
+    if not (isinstance(model, type) and issubclass(model, Model)):
+        raise SfumatoError(f"{name} is no model: give the name of one, or a subclass of sfumato.Model")
+    if model.__abstractmethods__:
+        missing = ", ".join(sorted(model.__abstractmethods__))
+        raise SfumatoError(f"model {name} lacks {missing}: define it, see sfumato.Model")
+    if needs_build and not callable(getattr(model, "build", None)):
         raise SfumatoError(
-            f"model {called} has no class method build(spec, size, *, …): define it, or give a module that is built"
+            f"model {name} has no class method build(spec, size, *, …): define it, or give a module that is built"
         )
-    return found
+    return model
