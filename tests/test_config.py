@@ -190,15 +190,19 @@ def test_a_zip_on_the_path_and_byte_code_alone_are_enough(tmp_path):
     compileall.compile_dir(tmp_path / "bare", quiet=1, legacy=True)
     for path in (tmp_path / "bare").rglob("*.py"):
         path.unlink()
-    say = "from sfumato.config import settings; import sfumato; print(len(settings()), sfumato.__file__)"
-    for place in (tmp_path / "all.zip", tmp_path / "bare"):
+    listed = "from sfumato.models.registry import shipped; import sfumato; print(len(shipped()), sfumato.__file__)"
+    described = "from sfumato.config import settings; import sfumato; print(len(settings()), sfumato.__file__)"
+    for place, code, count in (
+        (tmp_path / "all.zip", listed, len(index.shipped())),
+        (tmp_path / "bare", described, len(settings())),  # which imports every model
+    ):
         told = subprocess.run(
-            [sys.executable, "-c", say],
+            [sys.executable, "-c", code],
             env=os.environ | {"PYTHONPATH": str(place)},
             capture_output=True,
             text=True,
             check=True,
             cwd=tmp_path,
         ).stdout.split()
-        assert told[0] == str(len(settings()))
+        assert told[0] == str(count)
         assert told[1].startswith(str(place))
