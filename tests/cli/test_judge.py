@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import sfumato
 from sfumato import evaluation
 from sfumato.artifacts import Run
+from sfumato.evaluation import families
 
 BOUNDS = ["distortion", "rate", "−ELBO", "NLL", "effective draws"]
 
@@ -83,7 +85,8 @@ def test_known_factors_are_columns_of_the_data_or_of_the_file(cli, copy, monkeyp
         seen.update(how.factors or {}, batch=subject.batch.x)
         return []
 
-    monkeypatch.setattr(evaluation, "BY_FAMILY", {"disentanglement": (listen,)})
+    family = replace(families.registered_families()["disentanglement"], measures=listen)
+    monkeypatch.setattr(families, "_shipped", lambda: (family,))
     assert cli("evaluate", copy, "--factor", "x1", "--factor", "label").code == 0
     assert set(seen) == {"x1", "label", "batch"}
     assert len(seen["x1"]) == len(seen["batch"]) == 20

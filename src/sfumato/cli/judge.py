@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from sfumato.cli.flags import WHOLE
 from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table, with_error
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.evaluation.families import registered_families
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from sfumato.evaluation import Measure
 
 ENDINGS = (".json", ".csv")
+FAMILIES = Parameter(
+    metavar="NAME,NAME,…",
+    show_default="all",
+    help="which measures: " + "; ".join(f"{family.name}, {family.help}" for family in registered_families().values()),
+)
 Switch = Parameter(negative="", show_default=False)
 
 
@@ -31,7 +37,7 @@ def evaluate(
     real: Annotated[str | None, Parameter(metavar="FILE", show_default=False)] = None,
     made: Annotated[str | None, Parameter(metavar="FILE", show_default=False)] = None,
     holdout: Annotated[str | None, Parameter(metavar="FILE", show_default=False)] = None,
-    families: Annotated[str | None, Parameter(metavar="NAME,NAME,…", show_default="all")] = None,
+    families: Annotated[str | None, FAMILIES] = None,
     k: Annotated[int | None, WHOLE, Parameter(name="--k", show_default="256 or fewer")] = None,
     samples: Annotated[int | None, WHOLE, Parameter(show_default="as many as learned from, up to 5000")] = None,
     annealing: Annotated[int, WHOLE, Parameter(metavar="STEPS")] = 0,
@@ -58,7 +64,6 @@ def evaluate(
         real: without a run, real data
         made: without a run, samples of the same kind as the real data
         holdout: real data that were kept from whoever made the samples; then also what samples give away of the others
-        families: which measures, of bounds, samples, representation, disentanglement, codes, forecasts
         k: weighted draws of the code for the likelihood of each example; up to 5000 is usual in papers
         samples: examples drawn from the model for the measures of samples
         annealing: steps of annealed importance sampling, a slow check of the likelihood; 0 leaves it out
@@ -165,31 +170,33 @@ def _act(
     target: str | None,
 ) -> None:
     """Refuse options that would do nothing."""
-    for flag, value, family in (
-        ("--factor", factor, "disentanglement"),
-        ("--k", k, "bounds"),
-        ("--annealing", annealing, "bounds"),
+    for flag, value, setting in (
+        ("--factor", factor, "factors"),
+        ("--k", k, "k"),
+        ("--annealing", annealing, "annealing"),
         ("--samples", samples, "samples"),
-        ("--target", target, "samples"),
+        ("--target", target, "target"),
     ):
-        if value and family not in asked:
-            raise SfumatoError(f"{flag} is for the measures of {family}; add {family} to --families")
-        if value and quick and flag in ("--k", "--annealing", "--target"):
+        if not value:
+            continue
+        family = next(one for one in registered_families().values() if setting in one.settings)
+        if family.name not in asked:
+            raise SfumatoError(f"{flag} is for the measures of {family.name}; add {family.name} to --families")
+        if quick and setting in family.thorough:
             raise SfumatoError(f"{flag} takes more than the seconds of --quick; leave out one of the two")
 
 
 def _families(words: str | None) -> tuple[str, ...]:
-    from sfumato.evaluation.measure import FAMILIES
-
+    known = tuple(registered_families())
     if words is None:
-        return FAMILIES
+        return known
     asked = [word.strip() for word in words.split(",") if word.strip()]
     for word in asked:
-        if word not in FAMILIES:
-            raise SfumatoError(f"--families {word}: no measures are called so; {did_you_mean(word, FAMILIES)}")
+        if word not in known:
+            raise SfumatoError(f"--families {word}: no measures are called so; {did_you_mean(word, known)}")
     if not asked:
-        raise SfumatoError(f"--families is empty: choose of {', '.join(FAMILIES)}")
-    return tuple(family for family in FAMILIES if family in asked)
+        raise SfumatoError(f"--families is empty: choose of {', '.join(known)}")
+    return tuple(family for family in known if family in asked)
 
 
 def _column(auto: Autoencoder, data: Dataset, file: str | None, name: str) -> np.ndarray:

@@ -145,14 +145,14 @@ class Report:
 def remake_report(auto: Autoencoder, data: Dataset) -> Report:
     """Draw pictures and report into the folder of the run, and record them in its manifest."""
     from sfumato import report as room
-    from sfumato.evaluation import FAMILIES, store
+    from sfumato.evaluation import registered_families, store
 
     run = auto.run_
     assert run is not None, "only what has a run folder is reported on"
     run.unseal()
     pictures, findings = room.pictures(auto, data, run.path / "pictures"), auto.diagnose(data, quick=True)
     had = store.kept(run.path) or store.Kept([], {})
-    missing = tuple(family for family in FAMILIES if family not in had.how)
+    missing = tuple(family for family in registered_families() if family not in had.how)
     measures = [*had.measures, *(auto.evaluate(data, quick=True, families=missing) if missing else ())]
     whole = not missing and not any(told.get("quick") for told in had.how.values())
     path = room.html(run, pictures, measures, findings, whole=whole)

@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from sfumato.evaluation.families import Family, register, registered_families
 
-from sfumato.evaluation.codebooks import usage
-from sfumato.evaluation.disentanglement import measures as disentanglement
-from sfumato.evaluation.forecasts import measures as forecasts
-from sfumato.evaluation.likelihood import bounds
-from sfumato.evaluation.measure import FAMILIES, Measure
-from sfumato.evaluation.representation import layers
-from sfumato.evaluation.representation import measures as representation
-from sfumato.evaluation.samples import measures as samples
-from sfumato.evaluation.settings import Asked, How
-from sfumato.evaluation.store import read, write
-from sfumato.evaluation.subject import Subject, still
-from sfumato.isolation import isolated
+if TYPE_CHECKING:
+    from sfumato.evaluation.evaluating import evaluate
+    from sfumato.evaluation.measure import Measure
+    from sfumato.evaluation.settings import Asked, How
+    from sfumato.evaluation.store import read, write
+    from sfumato.evaluation.subject import Subject, still
 
-__all__ = ["FAMILIES", "Asked", "How", "Measure", "Subject", "evaluate", "read", "still", "write"]
+__all__ = [
+    "Asked",
+    "Family",
+    "How",
+    "Measure",
+    "Subject",
+    "evaluate",
+    "read",
+    "register",
+    "registered_families",
+    "still",
+    "write",
+]
 
-BY_FAMILY: dict[str, tuple[Callable[[Subject, How], list[Measure]], ...]] = {
-    "bounds": (bounds.measures,),
-    "samples": (samples.measures,),
-    "representation": (representation.measures, layers.measures),
-    "disentanglement": (disentanglement.measures,),
-    "codes": (usage.measures,),
-    "forecasts": (forecasts.measures,),
+_MODULES = {
+    "Asked": "settings",
+    "How": "settings",
+    "Measure": "measure",
+    "Subject": "subject",
+    "evaluate": "evaluating",
+    "read": "store",
+    "still": "subject",
+    "write": "store",
 }
-"""Each asks for what the model can do and what the data are, and gives no measure where it does not apply."""
 
 
-@isolated
-def evaluate(subject: Subject, how: How | None = None) -> list[Measure]:
-    """All measures of the families asked for, in the order of `FAMILIES`; a function of `how.seed`."""
-    how = how or How()
-    found = []
-    for family in FAMILIES:
-        for measures in BY_FAMILY.get(family, ()) if family in how.families else ():
-            with still(cast(nn.Module, subject.model), how.seed):
-                found += measures(subject, how)
-    return found
+def __getattr__(name: str) -> Any:
+    """Import what needs torch on first use, so that the families can be listed without it."""
+    if name in _MODULES:
+        return getattr(import_module(f"sfumato.evaluation.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'sfumato.evaluation' has no attribute {name!r}")

@@ -8,9 +8,6 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-FAMILIES = ("bounds", "samples", "representation", "disentanglement", "codes", "forecasts")
-"""What measures are about, in the order they are told."""
-
 
 @dataclass(frozen=True)
 class Measure:
@@ -21,7 +18,7 @@ class Measure:
         value: the number, NaN if it could not be computed.
         unit: "nats per example", "bits", "of 16 latents"; "" for shares and scores from 0 to 1.
         meaning: one sentence for a person.
-        family: one of `FAMILIES`.
+        family: name of its `Family`.
         error: standard error of the value; None where nothing was drawn.
         reference: what the value would be for something known, such as one half of the real data against the other.
         reference_is: what that something is, "real data", "chance", "N(0, 1)"; empty without a reference.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.evaluation.measure import FAMILIES
+from sfumato.evaluation.families import registered_families
 
 
 class Asked(TypedDict, total=False):
@@ -36,7 +36,7 @@ class How:
     """What an evaluation is told.
 
     Attributes:
-        families: which measures, of `FAMILIES`.
+        families: names of the families of measures; all unless given.
         k: importance samples of the bound on log p(x); None takes 256, or fewer where the model is costly.
         samples: examples drawn from the model for the measures of samples; None as many as there are to learn from,
             at most 5000.
@@ -49,7 +49,7 @@ class How:
         quick: leave out what takes more than seconds, as at the end of a training.
     """
 
-    families: tuple[str, ...] = FAMILIES
+    families: tuple[str, ...] = field(default_factory=lambda: tuple(registered_families()))
     k: int | None = None
     samples: int | None = None
     annealing: int = 0

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sfumato.errors import SfumatoError
-from sfumato.evaluation.measure import FAMILIES, Measure
+from sfumato.evaluation.families import registered_families
+from sfumato.evaluation.measure import Measure
 from sfumato.files import read_json, write_json
 
 NAME = "evaluation.json"
 WEIGHTS = "model.safetensors"
-
-
-ALIKE: Mapping[str, tuple[str, ...]] = {
-    "bounds": ("k", "annealing"),
-    "samples": ("samples", "target"),
-    "disentanglement": ("factors",),
-}
-"""Settings, besides `quick`, on which the measures of a family depend."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +34,14 @@ class Kept:
         """What must be equal for the measures of a family to be compared; None where it was not asked for."""
         if family not in self.how:
             return None
-        return {name: self.how[family].get(name) or None for name in ("quick", *ALIKE.get(family, ()))}
+        known = registered_families().get(family)
+        names = ("quick", *(known.settings if known is not None else ()))
+        return {name: self.how[family].get(name) or None for name in names}
 
 
-def write(run: Path, measures: Sequence[Measure], families: Sequence[str] = FAMILIES, **told: Any) -> tuple[str, ...]:
+def write(
+    run: Path, measures: Sequence[Measure], families: Sequence[str] | None = None, **told: Any
+) -> tuple[str, ...]:
     """Write the measures into the folder of a run, whole or not at all; where there are none, there is no file.
 
     Measures of other families than those judged now stay as they were, if they are of the same weights. So do those
@@ -53,12 +50,13 @@ def write(run: Path, measures: Sequence[Measure], families: Sequence[str] = FAMI
     Args:
         run: the folder.
         measures: what was found.
-        families: those that were asked for.
+        families: those that were asked for; all unless given.
         told: how it was judged (part, examples, seed, quick, …), written beside each family.
 
     Returns:
         The families of which full measures stayed.
     """
+    families = tuple(registered_families()) if families is None else families
     try:
         before = kept(run)
     except SfumatoError:  # damaged, and made anew
@@ -69,13 +67,19 @@ def write(run: Path, measures: Sequence[Measure], families: Sequence[str] = FAMI
     now = [family for family in families if family not in stayed]
     found = [one for one in before.measures if one.family not in now]
     found += [one for one in measures if one.family in now]
-    found.sort(key=lambda measure: FAMILIES.index(measure.family))
+    found = in_order(found)
     if found:
         values = {"format": 1, "weights": fingerprint(run), "how": before.how | dict.fromkeys(now, told)}
         write_json(run / NAME, values | {"measures": [finite(one.to_dict()) for one in found]})
     else:
         (run / NAME).unlink(missing_ok=True)
     return stayed
+
+
+def in_order(measures: Sequence[Measure]) -> list[Measure]:
+    """Measures in the order their families are shown; those of families that are not registered here come last."""
+    order = list(registered_families())
+    return sorted(measures, key=lambda one: order.index(one.family) if one.family in order else len(order))
 
 
 def kept(run: Path) -> Kept | None:
@@ -98,7 +102,8 @@ def kept(run: Path) -> Kept | None:
             return None
         measures = [Measure.from_dict({**one, "value": _number(one.get("value"))}) for one in values["measures"]]
         told = {name: value for name, value in values.items() if name not in ("format", "weights", "measures")}
-        how = told["how"] if "how" in told else dict.fromkeys(FAMILIES, told)  # said once for all, in older runs
+        # Older runs say it once for all families.
+        how = told["how"] if "how" in told else dict.fromkeys(registered_families(), told)
         return Kept(measures, {str(family): dict(settings) for family, settings in how.items()})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SfumatoError(f"{path}: damaged ({error}); evaluate the run again, or delete the file") from None

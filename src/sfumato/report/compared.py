@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sfumato.isolation import isolated
 from sfumato.report import beside
-from sfumato.report.page import TITLES, duration, plain
+from sfumato.report.page import by_family, duration, plain
 from sfumato.report.rendering import embedded, write
 from sfumato.studies import Comparison
-from sfumato.studies.comparison import Group, Row
+from sfumato.studies.comparison import Group
 
 NUMBERED = 10
 """More configurations than this are told apart by numbers, and folded away where each has a place of its own."""
@@ -44,7 +43,7 @@ def compared(found: Comparison, path: Path, *, seed: int = 0) -> Path:
         seeds=any(len(group.members) > 1 for group in found.groups),
         best=_best(found),
         pictures=pictures,
-        families=_families(found.rows),
+        families=by_family(found.rows, lambda row: row.measure.family),
         notes=[*found.notes, *_left_out(found)],
         numbered=len(found.groups) > NUMBERED,
         groups=[_told(group) for group in found.groups],
@@ -59,11 +58,6 @@ def _best(found: Comparison) -> list[tuple[str, str]]:
         for row in found.rows
     ]
     return [(name, "; ".join(best)) for name, best in named if best]
-
-
-def _families(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    families = [(title, [row for row in rows if row.measure.family == family]) for family, title in TITLES.items()]
-    return [(title, ones) for title, ones in families if ones]
 
 
 def _left_out(found: Comparison) -> list[str]:

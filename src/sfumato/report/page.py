@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -21,7 +21,7 @@ from sfumato.data.core.schema import Schema
 from sfumato.data.registry import kind_of
 from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.diagnostics.remedies import typed
-from sfumato.evaluation import Measure
+from sfumato.evaluation import Measure, registered_families
 from sfumato.models.protocols import Forecasts
 from sfumato.networks import sizes_for
 from sfumato.report.look import Picture
@@ -34,16 +34,7 @@ if TYPE_CHECKING:
     from sfumato.diagnostics.finding import Finding
 
 NAME = "report.html"
-
-TITLES = {
-    "bounds": "How well it explains examples",
-    "samples": "How good its samples are",
-    "representation": "What its codes hold",
-    "disentanglement": "How separate its latents are",
-    "codes": "How its codebooks are used",
-    "forecasts": "How good its forecasts are",
-}
-"""What each family of measures answers."""
+T = TypeVar("T")
 
 
 def html(
@@ -77,7 +68,7 @@ def html(
         findings=findings,
         facts=facts(config, schema, metrics),
         pictures=[embedded(picture) for picture in pictures],
-        families=by_family(measures),
+        families=by_family(measures, lambda measure: measure.family),
         more="" if whole else f"sfumato evaluate {run.called} && sfumato report {run.called}",
         columns=_columns(schema),
         commands=commands(run, config, schema),
@@ -86,9 +77,14 @@ def html(
     )
 
 
-def by_family(measures: Sequence[Measure]) -> list[tuple[str, list[Measure]]]:
-    """Measures under the question their family answers, in the order families are told."""
-    found = [(title, [one for one in measures if one.family == family]) for family, title in TITLES.items()]
+def by_family(items: Sequence[T], family_of: Callable[[T], str]) -> list[tuple[str, list[T]]]:
+    """Measures, or rows of them, under the question their family answers, in the order families are shown.
+
+    A family that is not registered, as of a run of another installation, goes by its name.
+    """
+    titles = {name: family.title for name, family in registered_families().items()}
+    titles |= {name: name.capitalize() for name in map(family_of, items) if name not in titles}
+    found = [(title, [one for one in items if family_of(one) == name]) for name, title in titles.items()]
     return [(title, ones) for title, ones in found if ones]
 
 

@@ -13,7 +13,7 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
 from sfumato.data.registry import kind_of
 from sfumato.errors import SfumatoError
-from sfumato.evaluation import FAMILIES, Measure
+from sfumato.evaluation import Measure, registered_families
 from sfumato.isolation import isolated
 from sfumato.studies import votes
 from sfumato.studies.contender import SAME, Contender, contenders
@@ -155,7 +155,8 @@ def beside(found: Sequence[Contender]) -> Comparison:
     shared = [name for name in found[0].measures if all(name in run.measures for run in compared)]
     everything = dict.fromkeys(name for run in compared for name in (*run.measures, *run.unseen))
     rows = [_row(name, groups) for name in shared]
-    rows.sort(key=lambda row: FAMILIES.index(row.measure.family))
+    places = {family: place for place, family in enumerate(registered_families())}
+    rows.sort(key=lambda row: places.get(row.measure.family, len(places)))
     data = found[0].auto.config_.source or "data held in memory"
     left_out = tuple(name for name in everything if name not in shared)
     return Comparison(data, tuple(groups), tuple(rows), (*_notes(compared), *_repeats(found, compared)), left_out)
@@ -308,7 +309,7 @@ def _notes(found: Sequence[Contender]) -> list[str]:
         )
     quick = [
         family
-        for family in FAMILIES
+        for family in registered_families()
         if any(family in run.quick and one.family == family for run in found for one in run.measures.values())
     ]
     if quick:

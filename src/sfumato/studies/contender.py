@@ -13,7 +13,7 @@ from sfumato.data.core.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, load
-from sfumato.evaluation import FAMILIES, Measure, store
+from sfumato.evaluation import Measure, registered_families, store
 
 PLAIN = ("seed", "device", "checkpoint_every", "tensorboard", "streaming")
 """Options that make no other configuration: two runs that differ in them alone are repetitions of one."""
@@ -118,7 +118,7 @@ def contenders(runs: Sequence[str], X: Any = None, *, seed: int = 0, device: str
         loaded.append((name, auto, _opened(name, auto, X, opened, needed=kept is None)))
         paths.append(auto.run_.path)
         every.append(kept or store.Kept([], {}))
-    unlike = tuple(family for family in FAMILIES if not _judged_alike(every, family))
+    unlike = tuple(family for family in registered_families() if not _judged_alike(every, family))
     whole = all(data is not None for _, _, data in loaded)
     return [_measured(*one, kept, unlike, whole, seed) for one, kept in zip(loaded, every, strict=True)]
 
@@ -155,7 +155,7 @@ def _measured(
     measures = [measure for measure in kept.measures if measure.family not in quick]
     if quick and data is not None:
         measures += auto.evaluate(data, quick=True, seed=seed, families=quick)
-    how = "quick" if len(quick) == len(FAMILIES) else store.NAME
+    how = "quick" if len(quick) == len(registered_families()) else store.NAME
     apart = () if whole else unlike
     found = {measure.name: measure for measure in measures}
     unseen = tuple(measure.name for measure in kept.measures if measure.name not in found)

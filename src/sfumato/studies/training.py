@@ -16,7 +16,7 @@ from sfumato.config import Config
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fit_config
 from sfumato.estimator import fit as fit_or_resume
-from sfumato.evaluation import FAMILIES, Measure
+from sfumato.evaluation import Measure, registered_families
 from sfumato.studies.contender import held_out
 
 
@@ -66,7 +66,7 @@ def validated(auto: Autoencoder, by: str) -> Measure:
     assert auto.data_ is not None, "what was just trained has its data"
     data = held_out(auto.data_)
     usable: list[Measure] = []
-    for family in FAMILIES:
+    for family in registered_families():
         found = auto.evaluate(data, quick=True, families=(family,))
         usable += [measure for measure in found if measure.better is not None]
         for measure in usable:
