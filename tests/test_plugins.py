@@ -140,6 +140,16 @@ class Shrunk(LatentModel):
         return cls(encoder_for(spec, sizes), decoder_for(spec, sizes), sizes.latent_dim, lam=lam)
 
 
+class Named(Shrunk):
+    """With an option that no model has that ships."""
+
+    remedies: ClassVar = {}
+
+    @classmethod
+    def build(cls, spec: DataSpec, size: Size, *, strength: float = 0.5):
+        return super().build(spec, size, lam=strength)
+
+
 X = np.random.default_rng(0).normal(size=(120, 2))
 QUICK = {"steps": 20, "latent_dim": 2, "width": 8}
 
@@ -157,6 +167,8 @@ def test_a_class_is_a_parameter_like_any_other(tmp_path: Path) -> None:
     assert "lam=0.25" in repr(auto)
     assert "epochs" not in repr(auto)
     assert auto.set_params(model="beta_vae", lam=None, beta=2.0).fit(X).model_.beta == 2.0
+    switched = Autoencoder(Named, strength=0.25).set_params(model="vae", strength=None, **QUICK)
+    assert clone(switched).fit(X).config_.model == "vae"
 
 
 def test_the_doctor_changes_the_options_a_model_declares_and_no_others() -> None:
@@ -241,6 +253,9 @@ def _build(spec, size, *, seed: int = 1):
 def test_what_is_no_model_is_refused_in_a_line(model, line) -> None:
     with pytest.raises(SfumatoError, match=line):
         sfumato.fit(X, model=model, **QUICK)
+    if "is not for" not in line:
+        with pytest.raises(SfumatoError, match=line):
+            Autoencoder(model, strength=1.0)
 
 
 def test_a_module_in_the_current_folder_is_found(cli) -> None:

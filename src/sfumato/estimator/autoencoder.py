@@ -114,7 +114,8 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises:
             SfumatoError: if an option or the data cannot be used.
         """
-        config = resolve(registry.reference(self.model), self._options.given)
+        options = {name: value for name, value in self._options.given.items() if value is not None}
+        config = resolve(registry.reference(self.model), options)
         if self.random_state is not None:
             if self._options.get("seed") is not None:
                 raise SfumatoError("random_state and seed are both given; they are one thing, so leave one out")

@@ -44,11 +44,14 @@ class Options:
         """Give an option; None is as if it had not been given.
 
         Raises:
-            SfumatoError: if there is no such option.
+            SfumatoError: if there is no such option, or the model that might have it is none.
         """
-        if name not in settings() and name not in self.declared(model):
+        if name in settings() or name in settings(registry.reference(model)):
+            self.given[name] = value
+        elif value is None and name in self.given:  # an option of the model before this one
+            del self.given[name]
+        else:
             raise SfumatoError(f"there is no option {name!r}: {did_you_mean(name, (*self.declared(model), *OWN))}")
-        self.given[name] = value
 
 
 class Parameters(BaseEstimator):
