@@ -19,7 +19,7 @@ import numpy as np
 
 import sfumato
 from machine import describe
-from sfumato.cli.doctor import text
+from sfumato.cli.commands.doctor import text
 from sfumato.studies import Cured, cure
 
 Source = Callable[[Path], Any]

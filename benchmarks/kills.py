@@ -34,7 +34,7 @@ from sfumato.distributions import noise
 from sfumato.files import read_tensors
 from sfumato.models.base import Model
 from sfumato.training import Settings, fit
-from sfumato.training.checkpoint import Checkpoints
+from sfumato.training.saving.checkpoint import Checkpoints
 
 STEPS = 120
 LONGEST = 0.5

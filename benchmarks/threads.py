@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sfumato.training import threads
-from sfumato.training.callbacks import Callback
+from sfumato.training.hardware import threads
+from sfumato.training.watching.callbacks import Callback
 
 SPIN = "while True: pass"
 

@@ -16,8 +16,8 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.tables.schema import TableSchema
 from sfumato.distributions import Columns
 from sfumato.models import build
-from sfumato.networks import autoregressive
-from sfumato.networks.autoregressive import AutoregressiveColumns, AutoregressiveHead
+from sfumato.networks.heads import autoregressive
+from sfumato.networks.heads.autoregressive import AutoregressiveColumns, AutoregressiveHead
 from sfumato.spec import DataSpec, Field
 
 FIELDS = (Field("category", 2, missing=True), Field("cells", 2), Field("real"), Field("cells", 3))

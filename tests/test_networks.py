@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from sfumato.errors import SfumatoError
-from sfumato.networks import decoder_for, encoder_for, heads, heads_base, sizes_for
+from sfumato.networks import decoder_for, encoder_for, heads, sizes_for
 from sfumato.networks.features import ColumnFeatures, GivenFeatures, for_fields
+from sfumato.networks.heads import base
 from sfumato.spec import DataSpec, Field, Size
 
 
@@ -46,7 +47,7 @@ def test_unit_scale_is_half_the_squared_error_plus_a_constant() -> None:
 
 
 def test_a_scale_cannot_fall_through_its_floor() -> None:
-    assert heads_base.bounded_log_scale(torch.tensor(-1e4)).item() == heads_base.LOG_SCALE_FLOOR
+    assert base.bounded_log_scale(torch.tensor(-1e4)).item() == base.LOG_SCALE_FLOOR
 
 
 def test_a_likelihood_that_does_not_suit_is_told_plainly() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sfumato.networks.quantizers import (
+from sfumato.networks.codes.quantizers import (
     DEAD,
     Codebook,
     FiniteScalar,

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 import sfumato
-from sfumato.cli.latents import latents_of, latents_table
+from sfumato.cli.commands.latents import latents_of, latents_table
 from sfumato.models import build
 from sfumato.models.sparse_decoder_vae import SparseDecoderVAE
 from sfumato.models.sparse_vae import SparseVAE

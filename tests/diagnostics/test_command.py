@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sfumato
-from sfumato.cli.doctor import _unit, in_short, text
+from sfumato.cli.commands.doctor import _unit, in_short, text
 from sfumato.diagnostics import HEALTHY, Finding, Well
 from sfumato.diagnostics.remedies import command, free
 from sfumato.errors import SfumatoError

@@ -13,7 +13,7 @@ from sfumato.models import build
 from sfumato.models.base import Model
 from sfumato.spec import DataSpec, Field
 from sfumato.training import History, Settings, fit
-from sfumato.training.parallel import join
+from sfumato.training.hardware.parallel import join
 
 SPEC = DataSpec((3,), (Field("real"),), examples=100)
 GIVEN = DataSpec((3,), (Field("real"),), (Field("category", 4),), examples=100)

@@ -19,9 +19,9 @@ from sfumato.models import build
 from sfumato.models.base import END
 from sfumato.models.hierarchical_vae import HierarchicalVAE
 from sfumato.models.vae import VAE
-from sfumato.networks.hierarchy import Hierarchy, State
-from sfumato.networks.ladder import Ladder, VarianceLayer, merge
-from sfumato.networks.top_down import TopDown, shared_out
+from sfumato.networks.hierarchical.hierarchy import Hierarchy, State
+from sfumato.networks.hierarchical.ladder import Ladder, VarianceLayer, merge
+from sfumato.networks.hierarchical.top_down import TopDown, shared_out
 from sfumato.objectives import importance_bound
 from sfumato.report import levels
 from sfumato.spec import DataSpec, Field

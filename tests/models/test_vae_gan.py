@@ -20,7 +20,7 @@ from sfumato.models import build, describe
 from sfumato.models.vae_gan import VAEGAN
 from sfumato.networks.discriminator import PictureDiscriminator, View, straight_through
 from sfumato.spec import DataSpec, Field
-from sfumato.training.parallel import Group
+from sfumato.training.hardware.parallel import Group
 from sfumato.training.validation import validate
 
 VECTOR = DataSpec((3,), (Field("real"),))

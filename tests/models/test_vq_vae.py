@@ -19,9 +19,9 @@ from sfumato.models import build
 from sfumato.models.base import END
 from sfumato.models.protocols import Autoencoding, Codebooks, LatentSpace
 from sfumato.models.vq_vae import VQVAE
-from sfumato.networks.code_prior import CodePrior
+from sfumato.networks.codes.code_prior import CodePrior
+from sfumato.networks.codes.conv_codes import GridDecoder, GridEncoder, grid
 from sfumato.networks.features import GivenFeatures
-from sfumato.networks.grids import GridDecoder, GridEncoder, grid
 from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit
 

@@ -13,7 +13,7 @@ from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
 from sfumato.models import build
 from sfumato.models.vq_vae import VQVAE
-from sfumato.networks.along_time import TimeDecoder, TimeEncoder, places
+from sfumato.networks.codes.conv1d import TimeDecoder, TimeEncoder, places
 from sfumato.spec import DataSpec, Field
 
 SPEC = DataSpec((40, 2), (Field("real", missing=True), Field("real")), examples=1000)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sfumato.files import write_tensors
 from sfumato.training import Callback, History, Settings, fit
-from sfumato.training.parallel import join, torch
+from sfumato.training.hardware.parallel import join, torch
 from toys import Duel, Floored, Line, data
 
 PLAN = Settings(device="cpu", epochs=4, batch_size=27, validate_every=5, patience=0, lr=1e-2)

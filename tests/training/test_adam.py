@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from sfumato.training.adam import stepper
+from sfumato.training.optim.adam import stepper
 
 
 def _steps(kind: type[torch.optim.Adam], quick: bool, skip: tuple[int, ...] = (), bare: tuple[int, ...] = ()) -> object:

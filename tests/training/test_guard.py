@@ -12,8 +12,8 @@ import torch
 
 from sfumato.errors import SfumatoError
 from sfumato.training import Callback, Settings, fit
-from sfumato.training import state as state_module
-from sfumato.training.guard import Guard, NotFinite
+from sfumato.training.optim.guard import Guard, NotFinite
+from sfumato.training.saving import state as state_module
 from toys import Line, Poison, data, same
 
 PLAN = Settings(device="cpu", steps=12, batch_size=32, validate_every=4, patience=0, schedule="constant")

@@ -19,9 +19,9 @@ from sfumato.errors import SfumatoError
 from sfumato.files import read_tensors
 from sfumato.objectives import Ramp
 from sfumato.training import Callback, Settings, fit
-from sfumato.training.checkpoint import Checkpoints
-from sfumato.training.history import best_line
-from sfumato.training.randomness import order_seed
+from sfumato.training.hardware.randomness import order_seed
+from sfumato.training.saving.checkpoint import Checkpoints
+from sfumato.training.saving.history import best_line
 from toys import Duel, Judged, Line, data, same
 
 CPU = Settings(device="cpu", epochs=6, batch_size=32, validate_every=10, patience=0)

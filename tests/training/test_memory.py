@@ -10,7 +10,7 @@ import pytest
 
 BLOCKS = """
 import ctypes, torch
-from sfumato.training.device import keep_memory
+from sfumato.training.hardware.device import keep_memory
 
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in "arena a b mapped c d e f g h".split()]

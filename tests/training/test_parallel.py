@@ -12,8 +12,8 @@ import torch
 from parallel_worker import train
 
 from sfumato.files import read_tensors
-from sfumato.training.history import read_lines
-from sfumato.training.parallel import Group, join
+from sfumato.training.hardware.parallel import Group, join
+from sfumato.training.saving.history import read_lines
 
 KINDS = ("line", "duel", "clip", "stop", "time")
 
@@ -98,7 +98,7 @@ def test_a_process_alone_needs_no_group(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_what_another_program_left_behind_is_said_and_nothing_is_written(cli, monkeypatch, left, said) -> None:
-    monkeypatch.setattr("sfumato.training.parallel.MEET", 1)
+    monkeypatch.setattr("sfumato.training.hardware.parallel.MEET", 1)
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     for name, value in left.items():

@@ -13,7 +13,7 @@ import torch
 from sfumato.errors import SfumatoError
 from sfumato.files import read_tensors
 from sfumato.training import Callback, Settings, fit
-from sfumato.training.checkpoint import Checkpoints
+from sfumato.training.saving.checkpoint import Checkpoints
 from toys import Duel, Judged, Line, Standing, data, same
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfumato.errors import SfumatoError
-from sfumato.training.device import resolve_device
-from sfumato.training.schedules import factor
+from sfumato.training.hardware.device import resolve_device
+from sfumato.training.optim.schedules import factor
 from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
 
 

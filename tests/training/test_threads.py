@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sfumato.training import Settings, fit
-from sfumato.training.threads import AGAIN, ROUNDS, WARM_UP, Threads
+from sfumato.training.hardware.threads import AGAIN, ROUNDS, WARM_UP, Threads
 from toys import Line, data, same
 
 CPU = torch.device("cpu")

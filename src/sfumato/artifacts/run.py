@@ -23,7 +23,7 @@ from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import ROOT, named, read_json, read_tensors, write_json, write_tensors, write_text
 from sfumato.generators import redirected, seeded
 from sfumato.models import registry
-from sfumato.training.history import as_json
+from sfumato.training.saving.history import as_json
 
 if TYPE_CHECKING:
     from sfumato.models.base import Model

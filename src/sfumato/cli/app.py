@@ -20,7 +20,7 @@ from cyclopts.exceptions import (
 )
 
 from sfumato._version import __version__
-from sfumato.cli import compare, doctor, fit, judge, look, score, sweep, use
+from sfumato.cli.commands import compare, doctor, fit, judge, look, score, sweep, use
 from sfumato.cli.flags import with_options
 from sfumato.cli.help import Columns
 from sfumato.config import read_toml

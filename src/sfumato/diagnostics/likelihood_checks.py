@@ -13,7 +13,7 @@ from sfumato.diagnostics.finding import Finding, Well
 from sfumato.distributions import Bernoulli, Columns, Distribution, Normal, Scaled
 from sfumato.evaluation.subject import array
 from sfumato.formatting import figure, percent
-from sfumato.networks.heads_base import LOG_SCALE_FLOOR
+from sfumato.networks.heads.base import LOG_SCALE_FLOOR
 
 FACTOR = 2.0
 """A deviation that is wrong by this costs 0.3 nats for each value (½(r − 1 − log r) at r = ¼)."""

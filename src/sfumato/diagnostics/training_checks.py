@@ -12,7 +12,7 @@ from sfumato.diagnostics.case import SURE, Case, spread
 from sfumato.diagnostics.finding import Finding, Well
 from sfumato.formatting import count, figure, percent
 from sfumato.models.base import END
-from sfumato.training import schedules
+from sfumato.training.optim import schedules
 from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
 
 FEW = 4

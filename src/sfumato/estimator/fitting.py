@@ -23,8 +23,9 @@ from sfumato.models import registry
 from sfumato.models.base import Model
 from sfumato.networks import sizes_for
 from sfumato.spec import DataSpec, Size
-from sfumato.training import Callback, History, parallel, resolve_device
-from sfumato.training.history import best_line, judged_by
+from sfumato.training import Callback, History, resolve_device
+from sfumato.training.hardware import parallel
+from sfumato.training.saving.history import best_line, judged_by
 from sfumato.training.settings import steps_per_epoch, total_steps
 
 LONGER = ("epochs", "steps", "max_time", "patience", "device", "checkpoint_every", "tensorboard")

@@ -13,7 +13,7 @@ from sfumato.data.core.dataset import Dataset
 from sfumato.files import replacing
 from sfumato.models.base import Model
 from sfumato.training import Callback, History, Settings
-from sfumato.training.folder import CHECKPOINTS, METRICS, WEIGHTS
+from sfumato.training.saving.folder import CHECKPOINTS, METRICS, WEIGHTS
 
 
 def train(

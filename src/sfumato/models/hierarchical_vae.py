@@ -17,7 +17,7 @@ from sfumato.models.latent import LatentModel
 from sfumato.networks import Sizes, sizes_for
 from sfumato.networks.features import GivenFeatures, LevelFeatures, for_fields, leave_out
 from sfumato.networks.heads import for_likelihood
-from sfumato.networks.hierarchy import (
+from sfumato.networks.hierarchical.hierarchy import (
     Choose,
     HierarchicalPosterior,
     HierarchicalPrior,
@@ -30,9 +30,9 @@ from sfumato.networks.hierarchy import (
     tempered,
     walk,
 )
-from sfumato.networks.ladder import Ladder
+from sfumato.networks.hierarchical.ladder import Ladder
+from sfumato.networks.hierarchical.top_down import TopDown, all_sizes
 from sfumato.networks.mlp import Reshape
-from sfumato.networks.top_down import TopDown, all_sizes
 from sfumato.objectives import Ramp, free_bits
 from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size

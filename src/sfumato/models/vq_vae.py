@@ -13,11 +13,18 @@ from sfumato.distributions import Distribution, Point
 from sfumato.errors import SfumatoError
 from sfumato.models.base import Model, trainable
 from sfumato.networks import sizes_for
-from sfumato.networks.along_time import TimeDecoder, TimeEncoder
-from sfumato.networks.code_prior import CodePrior
+from sfumato.networks.codes.code_prior import CodePrior
+from sfumato.networks.codes.conv1d import TimeDecoder, TimeEncoder
+from sfumato.networks.codes.conv_codes import GridDecoder, GridEncoder, RowDecoder, RowEncoder, grid
+from sfumato.networks.codes.quantizers import (
+    Codebook,
+    FiniteScalar,
+    Quantized,
+    Quantizer,
+    perplexity_and_usage,
+    steps_for,
+)
 from sfumato.networks.features import GivenFeatures, leave_out
-from sfumato.networks.grids import GridDecoder, GridEncoder, RowDecoder, RowEncoder, grid
-from sfumato.networks.quantizers import Codebook, FiniteScalar, Quantized, Quantizer, perplexity_and_usage, steps_for
 from sfumato.ranges import BelowOne, Count, Two, Weight
 from sfumato.spec import DataSpec, Size
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sfumato.distributions import Distribution, Normal, NormalMixture, StandardNormal
 from sfumato.networks.features import GivenFeatures
-from sfumato.networks.heads_base import Head
+from sfumato.networks.heads.base import Head
 from sfumato.networks.mlp import MLP
 
 LOG_SCALE_LIMIT = 10.0

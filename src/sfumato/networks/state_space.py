@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sfumato.distributions import Distribution, Normal
 from sfumato.distributions.noise import normal
 from sfumato.networks.gaussian import NormalLayer, full
-from sfumato.networks.heads_base import SCALE_PACE, SCALE_START, bounded_log_scale
+from sfumato.networks.heads.base import SCALE_PACE, SCALE_START, bounded_log_scale
 
 
 class Layered(Distribution):

@@ -15,7 +15,7 @@ from sfumato.report import codebooks, of_plane
 from sfumato.report.curves import curves, terms
 from sfumato.report.kinds import figures_of
 from sfumato.report.look import Picture, save
-from sfumato.training.history import TOTAL, judged_by, words
+from sfumato.training.saving.history import TOTAL, judged_by, words
 
 Metrics = Sequence[Mapping[str, Any]]
 

@@ -36,7 +36,7 @@ def write(template: str, path: Path, **values: Any) -> Path:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("sfumato.report", "."),
+        loader=PackageLoader("sfumato.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

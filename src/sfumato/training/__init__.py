@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 from sfumato.training.settings import Settings, resolve
 
 if TYPE_CHECKING:
-    from sfumato.training.callbacks import Callback
-    from sfumato.training.device import resolve_device
-    from sfumato.training.history import History
+    from sfumato.training.hardware.device import resolve_device
     from sfumato.training.loop import fit
+    from sfumato.training.saving.history import History
+    from sfumato.training.watching.callbacks import Callback
 
 __all__ = ["Callback", "History", "Settings", "fit", "resolve", "resolve_device"]
 
-_PLACES = {"Callback": "callbacks", "History": "history", "fit": "loop", "resolve_device": "device"}
+_PLACES = {
+    "Callback": "watching.callbacks",
+    "History": "saving.history",
+    "fit": "loop",
+    "resolve_device": "hardware.device",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from sfumato.distributions import Latent, SpikeSlab, SpikeSlabMixture, noise
 from sfumato.evaluation.likelihood.importance import cost
 from sfumato.evaluation.subject import Subject, array, rows
 from sfumato.models.protocols import Bounds, Classifies, LatentSpace, able
-from sfumato.networks.hierarchy import repeated
+from sfumato.networks.hierarchical.hierarchy import repeated
 from sfumato.training.validation import evaluating
 
 CHAINS = 16

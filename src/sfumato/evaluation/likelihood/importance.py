@@ -14,7 +14,7 @@ from sfumato.evaluation.settings import generator
 from sfumato.evaluation.subject import array, rows, still
 from sfumato.models.protocols import Bounds
 from sfumato.objectives import importance_bound
-from sfumato.training.device import keep_memory, side_by_side
+from sfumato.training.hardware.device import keep_memory, side_by_side
 
 STEP = 16
 """Draws are made by multiples of this: a stream of normal numbers is the same however it is cut at such places."""

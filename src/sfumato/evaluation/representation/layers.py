@@ -11,7 +11,7 @@ from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.settings import How
 from sfumato.evaluation.subject import Subject, array
 from sfumato.models.protocols import Encodes, Layered
-from sfumato.networks.hierarchy import HierarchicalPosterior, draw
+from sfumato.networks.hierarchical.hierarchy import HierarchicalPosterior, draw
 
 ACTIVE = 0.01
 """Nats of mean rate above which a unit is active."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from sfumato.errors import SfumatoError
 from sfumato.files import write_tensors
-from sfumato.training.checkpoint import Checkpoints
-from sfumato.training.history import Journal, read_lines
-from sfumato.training.state import State
+from sfumato.training.saving.checkpoint import Checkpoints
+from sfumato.training.saving.history import Journal, read_lines
+from sfumato.training.saving.state import State
 
 METRICS, WEIGHTS, CHECKPOINTS = "metrics.jsonl", "model.safetensors", "checkpoints"
 

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato import models
-from sfumato.cli.doctor import in_short
+from sfumato.cli.commands.doctor import in_short
+from sfumato.cli.commands.look import (
+    Report,
+    best_values,
+    kinds_table,
+    measures_rows,
+    next_commands,
+    remake_report,
+    values_rows,
+)
 from sfumato.cli.flags import OUTPUT, WHOLE, chosen
-from sfumato.cli.look import Report, best_values, kinds_table, measures_rows, next_commands, remake_report, values_rows
 from sfumato.cli.output import DEVICE, TALK, Device, Say, table
 from sfumato.errors import SfumatoError
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sfumato.cli.compare import text, write
+from sfumato.cli.commands.compare import text, write
+from sfumato.cli.commands.look import remake_report
 from sfumato.cli.flags import OUTPUT, WHOLE, chosen
-from sfumato.cli.look import remake_report
 from sfumato.cli.output import DEVICE, TALK, Device, Say, number, table
 
 if TYPE_CHECKING:

@@ -13,15 +13,15 @@ from torch.optim import Optimizer
 from sfumato import generators
 from sfumato.errors import SfumatoError
 from sfumato.models.base import Model
-from sfumato.training.adam import stepper
-from sfumato.training.average import Average
-from sfumato.training.checkpoint import flatten, optimizer_numbers, optimizer_tensors, restore_optimizer, under
-from sfumato.training.guard import Guard
-from sfumato.training.history import History
+from sfumato.training.hardware.parallel import Group
+from sfumato.training.hardware.threads import Threads
 from sfumato.training.meter import Meter
-from sfumato.training.parallel import Group
+from sfumato.training.optim.adam import stepper
+from sfumato.training.optim.ema import Average
+from sfumato.training.optim.guard import Guard
+from sfumato.training.saving.checkpoint import flatten, optimizer_numbers, optimizer_tensors, restore_optimizer, under
+from sfumato.training.saving.history import History
 from sfumato.training.settings import Settings
-from sfumato.training.threads import Threads
 
 
 class State:

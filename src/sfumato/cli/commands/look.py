@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sfumato.cli import flags
-from sfumato.cli.latents import latents_of, latents_table
+from sfumato.cli.commands.latents import latents_of, latents_table
 from sfumato.cli.output import DEVICE, TALK, Device, Say, number, table
 from sfumato.errors import SfumatoError
 
@@ -187,7 +187,7 @@ def values_rows(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _best(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    from sfumato.training.history import best_line
+    from sfumato.training.saving.history import best_line
 
     return best_line(lines) or (lines[-1] if lines else {})
 

@@ -13,8 +13,8 @@ from sfumato.distributions import Distribution, Normal
 from sfumato.distributions.noise import place
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import full
-from sfumato.networks.heads_base import Head
-from sfumato.networks.hierarchy import Hierarchy, State
+from sfumato.networks.heads.base import Head
+from sfumato.networks.hierarchical.hierarchy import Hierarchy, State
 from sfumato.objectives.joint import joint
 
 LEAST_VARIANCE = 1e-6

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sfumato.models.base import Model
-from sfumato.training.history import History
+from sfumato.training.saving.history import History
 from sfumato.training.settings import Settings
 
 

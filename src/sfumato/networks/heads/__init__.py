@@ -20,8 +20,8 @@ from sfumato.distributions import (
     Scaled,
 )
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.networks.autoregressive import AutoregressiveHead
-from sfumato.networks.heads_base import Head, Scale, bounded_log_scale
+from sfumato.networks.heads.autoregressive import AutoregressiveHead
+from sfumato.networks.heads.base import Head, Scale, bounded_log_scale
 from sfumato.spec import DataSpec
 
 

@@ -14,8 +14,8 @@ from sfumato.distributions import Distribution, Normal
 from sfumato.networks.convolutional import BLOCKS_UP_TO, sides
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import bounded, full
-from sfumato.networks.heads_base import Head
-from sfumato.networks.hierarchy import Hierarchy, State
+from sfumato.networks.heads.base import Head
+from sfumato.networks.hierarchical.hierarchy import Hierarchy, State
 
 
 class Block(nn.Sequential):

@@ -10,7 +10,7 @@ from sfumato.distributions import Columns, Distribution, Layout, Normal, noise
 from sfumato.distributions.base import observed, sum_event
 from sfumato.distributions.columns import draw_entry
 from sfumato.networks.features import EMBEDDING, normal_scores
-from sfumato.networks.heads_base import Head, Scale
+from sfumato.networks.heads.base import Head, Scale
 from sfumato.spec import DataSpec
 
 HIDDEN = 128

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from sfumato.cli.examples import Given, conditions, load_run, named_by, read, save
+from sfumato.cli.commands.examples import Given, conditions, load_run, named_by, read, save
 from sfumato.cli.flags import WHOLE
 from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table, with_error
 

@@ -1,0 +1,1 @@
+"""Several layers of latents: their joint posterior, ladders, and the top-down network."""

@@ -1,0 +1,1 @@
+"""What a training runs on: devices, threads, several processes, and their random numbers."""
