@@ -30,7 +30,7 @@ from sfumato.objectives import rate
 PAGE = Path(__file__).parents[1] / "docs" / "extend" / "model.md"
 PACKAGE = PAGE.read_text(encoding="utf-8").partition("```python\n")[2].partition("```\n")[0]
 """The denoising VAE of the documentation, as a package of its own has it."""
-ENTRY = "[sfumato.models]\ndenoising_vae = denoise.vae:DenoisingVAE\n"
+ENTRY = "[sfumato.models]\ndenoising_vae = denoise.vae:DenoisingVAE\nvae = denoise.vae:DenoisingVAE\n"
 METADATA = "Metadata-Version: 2.1\nName: sfumato-denoise\nVersion: 0.3\n"
 SHORT = ("--rows", "200", "--steps", "20", "--quiet")
 
@@ -76,7 +76,7 @@ def fresh(code: str, *path: Path) -> str:
     return done.stdout
 
 
-def test_a_package_with_an_entry_point_is_used_from_python_and_the_command_line(site: Path, cli) -> None:
+def test_a_package_with_an_entry_point_is_used_from_python_and_the_command_line(site: Path, cli, caplog) -> None:
     with installed(site):
         named = ("fit", "moons", "--model", "denoising_vae", *SHORT, "--no-report")
         assert cli(*named, "--noise", "0.2", "--run", "named").code == 0
@@ -85,6 +85,7 @@ def test_a_package_with_an_entry_point_is_used_from_python_and_the_command_line(
         page = " ".join(cli("fit", "--help", "--model", "denoising_vae").out.split())
         assert "--noise X σ, deviation of the noise that is added to what the encoder sees [default: 0.1]" in page
         assert "denoising_vae: Im et al. 2017" in cli("models").out
+        assert "calls its model vae, as one that ships; use denoise.vae:DenoisingVAE" in caplog.text
         auto = sfumato.fit("moons", model=registry.resolve("denoising_vae"), rows=200, steps=20, noise=0.2)
         assert auto.config_.model == "denoising_vae"
     config = tomllib.loads(Path("runs/named/config.toml").read_text())

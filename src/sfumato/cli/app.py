@@ -124,7 +124,9 @@ def _models(words: Sequence[str]) -> tuple[str, list[str]]:
     after = dict(pairwise([part for word in words for part in word.split("=", 1)]))
     one = after.get("--model") or _model_of(after.get("--config", ""))
     named = [name.strip() for name in (one, *after.get("--models", "").split(","))]
-    more = [name for name in named if name not in registry.shipped() and (":" in name or name in registry.names())]
+    more = [
+        name for name in named if name and name not in registry.shipped() and (":" in name or name in registry.names())
+    ]
     for name in more:
         registry.describe(name)
     shown = one if one in (*registry.shipped(), *more) else (*more, "vae")[0]

@@ -12,6 +12,7 @@ them, so that a class of a notebook can be used in the process that defined it.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from functools import cache
@@ -41,6 +42,8 @@ GROUP = "sfumato.models"
 """Of entry points: name → module:class."""
 SCRIPT = "__main__"
 
+logger = logging.getLogger("sfumato.models")
+
 _HANDED_OVER: WeakValueDictionary[str, Any] = WeakValueDictionary()
 _DESCRIPTIONS: WeakKeyDictionary[Any, Description] = WeakKeyDictionary()
 
@@ -48,7 +51,11 @@ _DESCRIPTIONS: WeakKeyDictionary[Any, Description] = WeakKeyDictionary()
 @cache
 def plugins() -> dict[str, EntryPoint]:
     """Models of installed packages: entry points of the group `sfumato.models`, but for names that ship."""
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in shipped()}
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    for name in points.keys() & set(shipped()):
+        where = points.pop(name).value
+        logger.warning("%s: an installed package calls its model %s, as one that ships; use %s", where, name, where)
+    return points
 
 
 def names() -> tuple[str, ...]:
