@@ -24,6 +24,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "docstrings",
+    "layers",
 ]
 exclude_patterns = ["_ext", "_templates"]
 templates_path = ["_templates"]
@@ -58,4 +59,3 @@ autosummary_imported_members = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True

@@ -19,6 +19,8 @@ from sphinx.util.docutils import SphinxDirective
 SECTION = re.compile(r"(Args|Arguments|Attributes|Returns|Raises|Yields|Example|Examples|Note):$")
 ITEM = re.compile(r"(\s+)([\w*, .\[\]]+(?:\s\([^)]*\))?): (.*)")
 CODE = re.compile(r"(``.+?``|`[^`\n]+`)")
+EMPHASIS = re.compile(r"(?<![\w*])\*(\w[\w ,'-]*)\*(?![\w*])|\*")
+"""Emphasised words, or else a star."""
 NAME = re.compile(r"[A-Za-z_][\w.]*(\(\))?")
 NOT_OURS = "Module, BaseEstimator, TransformerMixin, DensityMixin, ABC, Protocol, Generic, tuple, dict"
 """Classes whose members, inherited from other projects, are not repeated here."""
@@ -35,7 +37,9 @@ def text(line: str) -> str:
     pieces = CODE.split(line)
     for place, piece in enumerate(pieces):
         if place % 2 == 0:
-            pieces[place] = re.sub(r"(?<=\w)_(?!\w)", r"\\_", re.sub(r"([*|\\])", r"\\\1", piece))
+            escaped = re.sub(r"([|\\])", r"\\\1", piece)
+            escaped = EMPHASIS.sub(lambda found: found[0] if found[1] else r"\*", escaped)
+            pieces[place] = re.sub(r"(?<=\w)_(?!\w)", r"\\_", escaped)
         elif not piece.startswith("``"):
             inner = piece[1:-1]
             pieces[place] = f":py:obj:`{inner}`" if NAME.fullmatch(inner) else f"``{inner}``"
@@ -86,7 +90,10 @@ def translated(lines: list[str]) -> list[str]:
 
 def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Translate a docstring in place; connected to `autodoc-process-docstring`."""
-    config = Config(napoleon_use_ivar=True, napoleon_use_rtype=False, napoleon_use_param=False)
+    if what == "data" and lines and lines[0] == str(type(obj).__doc__).split("\n")[0]:
+        lines[:] = [f"``{obj!r}``"]
+    fields = [("Attributes", "params_style")]
+    config = Config(napoleon_custom_sections=fields, napoleon_use_rtype=False, napoleon_use_param=False)
     lines[:] = GoogleDocstring(translated(lines), config, app, what, name, obj, options).lines()
 
 
