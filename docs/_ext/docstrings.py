@@ -112,12 +112,16 @@ class Public(SphinxDirective):
         if unknown := elsewhere - set(module.__all__):
             raise self.error(f"{module.__name__} has no public {', '.join(sorted(unknown))}")
         names = [name for name in module.__all__ if name not in elsewhere]
+        origins = [(name, getattr(module, name)) for name in module.__all__ if name in elsewhere]
         lines = [f".. automodule:: {module.__name__}", "", ".. autosummary::", "   :nosignatures:", ""]
         lines += [f"   {name}" for name in names] + [""]
         for name in names:
             value = getattr(module, name)
             setattr(module, name, value)  # what the module imports on first use becomes visible to autodoc
             lines += [f".. {directive(value)}:: {name}", *options(value), ""]
+        if origins:
+            links = [f":py:obj:`{name} <{value.__module__}.{value.__qualname__}>`" for name, value in origins]
+            lines += ["Also here, and documented with the module they come from: " + ", ".join(links) + ".", ""]
         content = "\n".join(["```{eval-rst}", f".. currentmodule:: {module.__name__}", "", *lines, "```"])
         return self.parse_text_to_nodes(content, allow_section_headings=True)
 
