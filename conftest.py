@@ -28,6 +28,12 @@ def _enter(namespace: dict[str, Any]) -> None:
 
 
 def _leave(namespace: dict[str, Any]) -> None:
+    # What a page registers is there for that page alone.
+    from sfumato.data import registry
+    from sfumato.evaluation import families
+
+    registry._REGISTERED.clear()
+    families._REGISTERED.clear()
     os.chdir(namespace["_before"])
     namespace["_folder"].cleanup()
 

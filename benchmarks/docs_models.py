@@ -155,7 +155,7 @@ IMAGES = {
     "vq_vae": lambda _: digits("vq_vae", lr=2e-3, steps=1200),
     "vae_gan": lambda _: digits("vae_gan", steps=1500),
     "factor_vae": lambda _: traversals("factor_vae", gamma=20.0, steps=4000),
-    "beta_tcvae": lambda _: traversals("beta_tcvae", steps=2000, batch_size=512),
+    "beta_tcvae": lambda _: traversals("beta_tcvae", steps=1000, batch_size=256),
     "info_vae": lambda _: codes(),
     "m2": lambda _: labels(),
     "report": report,
