@@ -37,7 +37,7 @@ test: lint types guard  ## run every check: what CI runs
 
 versions:  ## run every check with each Python from 3.11 to 3.13 that is installed
 	@for version in 3.11 3.12 3.13; do \
-	  if command -v python$$version >/dev/null; then \
+	  if python$$version -c '' 2>/dev/null; then \
 	    $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "python$$version is not installed: not tested"; fi; \
 	done
