@@ -76,7 +76,7 @@ class DataSpec:
         fields: one `Field` per column if `shape` is (D,) (or a single one shared by all D entries);
             for pictures the single field shared by all entries; for sequences one per channel (or a single one).
         given: one field per condition, in the order of the columns of `Batch.given`.
-        likelihood: what the decoder says of x; a name from `sfumato.networks.heads.LIKELIHOODS`.
+        likelihood: what the decoder says of x; a name from `sfumato.likelihoods.LIKELIHOODS`.
         examples: number of training examples; default sizes of networks follow it.
         ends: whether the last category of a sequence of symbols is its end, which also stands in all places behind it.
     """

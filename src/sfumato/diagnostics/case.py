@@ -17,7 +17,6 @@ from sfumato import models
 from sfumato.batch import Batch
 from sfumato.data.core.batches import Batches
 from sfumato.data.core.options import DataOptions
-from sfumato.data.registry import kind_of
 from sfumato.diagnostics.vectors import Ground, Met, Structure, Vectors, beside, explained, structure
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.representation.measures import ACTIVE
@@ -25,6 +24,7 @@ from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.settings import How
 from sfumato.evaluation.subject import CHUNK, Subject, array, rows, some
 from sfumato.generators import redirected, seeded
+from sfumato.likelihoods import LIKELIHOODS, for_kind
 from sfumato.models.protocols import Classifies, Forecasts
 from sfumato.spec import DataSpec
 from sfumato.training.settings import Settings
@@ -124,8 +124,8 @@ class Case:
     @property
     def joint_likelihood(self) -> dict[str, Any]:
         """The likelihood under which entries depend on each other given the code; {} if the data have none."""
-        name = kind_of(self.subject.schema).joint_likelihood
-        return {"likelihood": name} if name else {}
+        joint = (name for name in for_kind(self.subject.schema.kind) if LIKELIHOODS[name].joint)
+        return next(({"likelihood": name} for name in joint), {})
 
     @property
     def smaller(self) -> dict[str, Any]:

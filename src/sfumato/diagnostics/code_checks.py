@@ -10,6 +10,7 @@ from sfumato.diagnostics.finding import Finding, Well
 from sfumato.evaluation.metrics.set_distances import neighbourhoods
 from sfumato.evaluation.subject import array
 from sfumato.formatting import count, figure, percent
+from sfumato.likelihoods import named
 
 
 def posterior_collapse(case: Case) -> Finding | Well | None:
@@ -75,7 +76,7 @@ def over_regularised(case: Case) -> Finding | Well | None:
     directions of the data hold beyond chance, for as many directions as there are latents.
     """
     # A decoder that reads its own symbols, or columns, leaves to them what they say of each other.
-    if case.spec.is_symbols or case.spec.likelihood == "autoregressive":
+    if case.spec.is_symbols or named(case.spec.likelihood).joint:
         return None
     told = case.told_by_reconstructions
     there = case.structure.beyond_chance(case.model.code_size)
@@ -129,7 +130,7 @@ def louder(case: Case) -> dict[str, Any]:
     adversarial = bool(case.remedy(equilibrium=True))
     return case.first(
         case.remedy(capacity=4 * capacity) if capacity else {},
-        {"likelihood": "gaussian"} if told["likelihood"] == "mse" else {},
+        {"likelihood": "gaussian"} if named(case.spec.likelihood).unit_scale else {},
         case.remedy(rate_weight=1.0) if weight > 1 else {},
         case.remedy(free_bits=4 * free or 0.25, warmup=warming(case)),
         case.remedy(free_bits=4 * free or 0.25),

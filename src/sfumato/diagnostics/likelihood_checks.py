@@ -13,6 +13,7 @@ from sfumato.diagnostics.finding import Finding, Well
 from sfumato.distributions import Bernoulli, Columns, Distribution, Normal, Scaled
 from sfumato.evaluation.subject import array
 from sfumato.formatting import figure, percent
+from sfumato.likelihoods import named
 from sfumato.networks.heads.base import LOG_SCALE_FLOOR
 
 FACTOR = 2.0
@@ -22,7 +23,7 @@ FACTOR = 2.0
 def scale_at_floor(case: Case) -> Finding | Well | None:
     """A learned σ lies where only its bound holds it: its raw value is below the floor, log σ ≤ −6 + log 2."""
     found = _normal(case)
-    if found is None or case.options["likelihood"] == "mse":
+    if found is None or named(case.spec.likelihood).unit_scale:
         return None
     normal, _, _ = found
     lowest = array(normal.log_scale.reshape(-1, *normal.log_scale.shape[-1:]).amax(0))
@@ -48,7 +49,7 @@ def scale_at_floor(case: Case) -> Finding | Well | None:
 def scale_mismatched(case: Case) -> Finding | Well | None:
     """σ = 1 is fixed (the squared error), and the residuals deviate by less than half or more than twice of that."""
     found = _normal(case)
-    if found is None or case.options["likelihood"] != "mse":
+    if found is None or not named(case.spec.likelihood).unit_scale:
         return None
     normal, x, mask = found
     squares = (x - normal.mean).square()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
-from sfumato import data, models, training
+from sfumato import data, likelihoods, models, training
 from sfumato.artifacts import Run
 from sfumato.artifacts.run import build, check_free
 from sfumato.config import Config, settings
@@ -194,12 +194,12 @@ def open_data(source: Any, config: Config) -> Dataset:
             f"given={', '.join(options.given)}: {config.model} takes no conditions; use model {' or '.join(takers)}"
         )
     dataset = data.open(source, options=options)
-    if described.independent_columns and dataset.schema.spec.likelihood == "autoregressive":
+    likelihood = likelihoods.named(dataset.schema.spec.likelihood)
+    if described.independent_columns and likelihood.joint:
         if options.likelihood != "auto":
-            raise SfumatoError(
-                f"likelihood={options.likelihood}: {config.model} takes columns apart; choose cells, gaussian or mse"
-            )
-        dataset.schema.spec = replace(dataset.schema.spec, likelihood="cells")
+            others = likelihoods.any_of(likelihoods.for_kind(dataset.schema.kind, joint=False))
+            raise SfumatoError(f"likelihood={options.likelihood}: {config.model} takes columns apart; choose {others}")
+        dataset.schema.spec = replace(dataset.schema.spec, likelihood=likelihood.apart)
     if not described.needs_conditions or options.given:
         return dataset
     if dataset.has_label or options.label is not None:

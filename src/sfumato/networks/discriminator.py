@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from sfumato import likelihoods
 from sfumato.distributions import Bernoulli, Columns, Distribution, Layout, Normal, Scaled
 from sfumato.distributions.discrete import draw
 from sfumato.errors import SfumatoError
@@ -42,15 +43,12 @@ class View(nn.Module):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.levels = spec.fields[0].size if spec.fields[0].kind == "level" else 0
-        if self.levels and spec.likelihood not in ("gaussian", "mse", "bernoulli"):
+        if not likelihoods.named(spec.likelihood).passes_gradients:
+            what, kind = ("pictures", "picture") if self.levels else ("rows", "table")
+            fitting = (name for name in likelihoods.for_kind(kind) if likelihoods.named(name).passes_gradients)
             raise SfumatoError(
-                f"likelihood {spec.likelihood!r} gives pictures that an adversary cannot pass gradients through; "
-                "choose one of gaussian, mse, bernoulli"
-            )
-        if spec.likelihood == "autoregressive":
-            raise SfumatoError(
-                "likelihood 'autoregressive' gives rows that an adversary cannot pass gradients through; "
-                "choose one of cells, gaussian, mse"
+                f"likelihood {spec.likelihood!r} gives {what} that an adversary cannot pass gradients through; "
+                f"choose one of {', '.join(fitting)}"
             )
         layout = Layout.of(spec.columns)
         self.sizes = layout.sizes

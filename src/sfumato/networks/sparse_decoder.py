@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sfumato import likelihoods
 from sfumato.distributions import Distribution
 from sfumato.errors import SfumatoError
 from sfumato.networks.gaussian import full
@@ -42,8 +43,11 @@ class SparseDecoder(nn.Module):
             )
         self.head = for_likelihood(spec)
         kinds = spec.columns
-        if spec.likelihood == "autoregressive":
-            raise SfumatoError("likelihood 'autoregressive' does not take columns apart; choose cells, gaussian or mse")
+        if likelihoods.named(spec.likelihood).joint:
+            raise SfumatoError(
+                f"likelihood {spec.likelihood!r} does not take columns apart; choose "
+                f"{likelihoods.any_of(likelihoods.for_kind('table', joint=False))}"
+            )
         sizes = [1 if field.kind in ("real", "level") else field.size for field in kinds]
         if kinds[0].kind == "level" and self.head.raw != spec.shape:
             raise SfumatoError(f"likelihood {spec.likelihood!r} does not suit a sparse decoder; choose gaussian or mse")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato import data as room
+from sfumato import likelihoods
 from sfumato.data.core.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.errors import SfumatoError
@@ -20,17 +21,6 @@ PLAIN = ("seed", "device", "checkpoint_every", "tensorboard", "streaming")
 
 SAME = ("size", "drop", "sequences", "id", "time", "kinds")
 """Options of the data that change what an example is."""
-
-OF_WHAT = {
-    "gaussian": "a density",
-    "mse": "a density",
-    "cells": "a density",
-    "autoregressive": "a density",
-    "bernoulli": "a probability of two levels",
-    "categorical": "a probability of levels",
-    "logistic_mixture": "a probability of levels",
-}
-"""What −log p of each likelihood is the logarithm of."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +80,7 @@ class Contender:
         spec = self.auto.schema_.spec
         kinds = [(one.kind, one.size if one.kind in ("level", "category") else 0) for one in spec.fields]
         cells = self.auto.config_.data.cells if any(one.kind == "cells" for one in spec.fields) else None
-        of_what = OF_WHAT[spec.likelihood]
+        of_what = likelihoods.named(spec.likelihood).quantity
         given = self.auto.schema_.given_names
         key = json.dumps([of_what, spec.shape, kinds, cells, sorted(given)])
         told = f"{spec.likelihood}" + (f" given {', '.join(given)}" if given else "")

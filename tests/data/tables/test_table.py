@@ -229,7 +229,7 @@ def test_kinds_may_be_set() -> None:
         ({"given": ("planet",)}, "given='planet' is a constant and cannot be a condition"),
         (
             {"likelihood": "logistic_mixture"},
-            "not one for tables; choose one of auto, autoregressive, cells, gaussian, mse",
+            "not for tables; choose autoregressive, cells, gaussian or mse",
         ),
         ({"kinds": {"species": "continuous"}}, "'species', row 1: '.*' stands where a number should"),
         ({"drop": ("species", "mass", "age", "tagged")}, "no column is left to model"),

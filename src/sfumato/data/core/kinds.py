@@ -48,7 +48,6 @@ class Kind:
         examples_suggested: how many examples the suggested command draws.
         needs_file: why examples cannot go to the terminal, and what to do; "" where they can.
         named_columns: whether examples are rows of a frame, whose columns are found by their names.
-        joint_likelihood: the likelihood under which entries depend on each other given the code; "" if there is none.
     """
 
     name: str
@@ -65,4 +64,3 @@ class Kind:
     examples_suggested: int = 500
     needs_file: str = ""
     named_columns: bool = False
-    joint_likelihood: str = ""

@@ -7,9 +7,9 @@ from typing import Any
 
 from sfumato.data.io.reading import Reading
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.likelihoods import LIKELIHOODS
 
 KINDS = ("continuous", "integer", "boolean", "categorical", "datetime", "constant", "identifier")
-LIKELIHOODS = ("auto", "autoregressive", "cells", "gaussian", "mse", "bernoulli", "categorical", "logistic_mixture")
 BINARISE = ("auto", "no", "stochastic", "threshold")
 HEADER = ("auto", "yes", "none")
 STREAMING = ("auto", "yes", "no")
@@ -49,7 +49,7 @@ class DataOptions:
         f"text files: whether the first line holds the names of the columns: {', '.join(HEADER)}; auto refuses a "
         "first line that looks like data; none calls them column_1, column_2, …",
     )
-    likelihood: str = _option("auto", f"what the decoder says of x: {', '.join(LIKELIHOODS)}")
+    likelihood: str = _option("auto", f"what the decoder says of x: {', '.join(('auto', *LIKELIHOODS))}")
     binarise: str = _option(
         "auto",
         "pictures made of 0/1 levels: stochastic draws them afresh at each pass, threshold cuts at half; "
@@ -84,7 +84,7 @@ class DataOptions:
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         object.__setattr__(self, "split", tuple(float(share) for share in self.split))
         object.__setattr__(self, "kinds", dict(self.kinds))
-        choices = {"likelihood": LIKELIHOODS, "binarise": BINARISE, "header": HEADER, "streaming": STREAMING}
+        choices = {"likelihood": ("auto", *LIKELIHOODS), "binarise": BINARISE, "header": HEADER, "streaming": STREAMING}
         for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato import likelihoods
 from sfumato.data.core.batches import binarised_once
 from sfumato.data.core.labels import LABEL, Label, condition, conditioned, examples
 from sfumato.data.core.options import DataOptions
@@ -244,7 +245,7 @@ class PictureSchema(Schema):
         Raw units are levels.
         """
         size = self.spec.fields[0].size
-        density = self.spec.likelihood in ("gaussian", "mse")
+        density = likelihoods.named(self.spec.likelihood).density
         return torch.full((len(x),), self.spec.entries * math.log(size - 1) if density else 0.0, device=x.device)
 
     def to_dict(self) -> dict[str, Any]:
@@ -269,10 +270,8 @@ class PictureSchema(Schema):
 def _likelihood(options: DataOptions, levels: int) -> tuple[str, str]:
     """Likelihood and binarise with "auto" resolved."""
     likelihood, binarise = options.likelihood, options.binarise
-    if likelihood in ("autoregressive", "cells"):
-        raise SfumatoError(f"likelihood={likelihood} is for tables; for pictures choose gaussian or logistic_mixture")
-    if likelihood == "auto":
-        likelihood = "bernoulli" if levels == 2 or binarise in ("stochastic", "threshold") else "gaussian"
+    default = "bernoulli" if levels == 2 or binarise in ("stochastic", "threshold") else "gaussian"
+    likelihood = likelihoods.chosen(likelihood, "picture", "pictures", default).name
     if levels == 2:
         return likelihood, "no"
     if binarise == "auto":

@@ -249,6 +249,17 @@ def check_finite(x: np.ndarray, name: str, start: int = 0) -> None:
             )
 
 
+def check_whole(x: np.ndarray, name: str) -> None:
+    """Raise SfumatoError naming row and column of the first number that is not whole."""
+    for start, chunk, _ in chunks(x):
+        if chunk.dtype.kind == "f" and len(found := np.argwhere(~np.isnan(chunk) & (chunk != np.round(chunk)))):
+            row, column = found[0][:2]
+            raise SfumatoError(
+                f"{name}: row {start + row + 1}, column {column} is {chunk[tuple(found[0])]:g}; the likelihood needs "
+                "whole numbers"
+            )
+
+
 def write(raw: Any, path: str | Path) -> None:
     """Write (N, …) to `.npy`, `.npz`, or for rows of numbers `.csv` and `.tsv`, whole or not at all."""
     x, labels = raw if isinstance(raw, tuple) else (raw, None)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from sfumato import likelihoods
 from sfumato.data.columns.reference import normal_reference
 from sfumato.data.columns.scaling import far_cost, standardised
 from sfumato.data.core.labels import Label
@@ -84,20 +85,18 @@ class SequenceSchema(Schema):
         empty = np.flatnonzero(np.isnan(flat).all(0))
         if len(empty):
             raise SfumatoError(f"{raw.name}: {raw.names[empty[0]]} has no value in the training part; leave it out")
-        likelihood = "gaussian" if options.likelihood == "auto" else options.likelihood
-        if likelihood not in ("gaussian", "mse", "bernoulli"):
-            raise SfumatoError(f"likelihood={likelihood} is not for sequences; choose gaussian, mse or bernoulli")
+        likelihood = likelihoods.chosen(options.likelihood, "sequence", "sequences", "gaussian")
         low, high = np.nanmin(flat, 0), np.nanmax(flat, 0)
         mean, scale = np.nanmean(flat, 0), np.nanstd(flat, 0)
         if raw.picture:
             mean, scale = np.full_like(mean, np.nanmean(flat)), np.full_like(scale, np.nanstd(flat))
         scale = np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
-        if likelihood == "bernoulli":
-            _check_binary(flat, raw.name)
+        _check_range(likelihood, flat, raw.name)
+        if not likelihood.standardised:
             mean, scale = np.zeros_like(mean), np.ones_like(scale)
         inside = _inside(raw)
         missing = (np.isnan(raw.x) & inside[:, :, None]).any((0, 1))
-        kind, size = ("level", 2) if likelihood == "bernoulli" else ("real", 1)
+        kind, size = ("level", likelihood.levels) if likelihood.levels else ("real", 1)
         fields = tuple(Field(kind, size, missing=bool(one)) for one in missing)  # type: ignore[arg-type]
         unit, start = 1.0, 0.0
         if raw.time is not None:
@@ -105,7 +104,7 @@ class SequenceSchema(Schema):
             unit = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 1.0
             start = float(np.nanquantile(raw.time[:, 0], 0.5, method="lower"))
         return cls(
-            DataSpec(raw.x.shape[1:], fields, (), likelihood, len(raw)),
+            DataSpec(raw.x.shape[1:], fields, (), likelihood.name, len(raw)),
             mean=mean,
             scale=scale,
             low=low,
@@ -119,6 +118,10 @@ class SequenceSchema(Schema):
             start=start,
             dates=raw.dates,
         )
+
+    @property
+    def _likelihood(self) -> likelihoods.Likelihood:
+        return likelihoods.named(self.spec.likelihood)
 
     def encode(self, raw: Any) -> Encoded:
         found = raw if isinstance(raw, Series) else sequence_io.from_array(np.asarray(raw))
@@ -212,8 +215,8 @@ class SequenceSchema(Schema):
             raise SfumatoError(
                 f"{found.name}: has sequences of {found.x.shape[1]} steps; this model was trained on at most {longest}"
             )
-        if self.spec.likelihood == "bernoulli":
-            _check_binary(found.x.reshape(-1, channels), found.name)
+        if not self._likelihood.density:
+            _check_range(self._likelihood, found.x.reshape(-1, channels), found.name)
         return found
 
     def write(self, raw: Any, path: str | Path) -> None:
@@ -246,7 +249,7 @@ class SequenceSchema(Schema):
         raise SfumatoError(f"condition {name!r}: sequences have no conditions; leave it out")
 
     def describe(self) -> list[dict[str, str]]:
-        modelled = "probability" if self.spec.likelihood == "bernoulli" else "standardised"
+        modelled = self._likelihood.modelled_as
         steps = self.spec.shape[0]
         if self.picture:
             return [
@@ -279,7 +282,7 @@ class SequenceSchema(Schema):
         return torch.where(x.isnan(), 0.0, logs).flatten(1).sum(1)
 
     def log_reference(self, x: Tensor) -> Tensor:
-        return self.log_volume(x) if self.spec.likelihood == "bernoulli" else normal_reference(x)
+        return normal_reference(x) if self._likelihood.density else self.log_volume(x)
 
     def beyond(self, raw: Any) -> np.ndarray:
         cost: np.ndarray = far_cost(raw.x, self.mean, self.scale).sum((1, 2))
@@ -330,7 +333,12 @@ def _inside(raw: Series) -> np.ndarray:
     return inside
 
 
-def _check_binary(values: np.ndarray, name: str) -> None:
+def _check_range(likelihood: likelihoods.Likelihood, values: np.ndarray, name: str) -> None:
+    """Refuse numbers, (·, D), that the likelihood does not take."""
     seen = values[~np.isnan(values)]
-    if len(seen) and (seen.min() < 0 or seen.max() > 1):
-        raise SfumatoError(f"{name}: likelihood=bernoulli needs values within 0 and 1")
+    if not len(seen):
+        return
+    if seen.min() < likelihood.low or seen.max() > likelihood.high:
+        raise SfumatoError(f"{name}: likelihood={likelihood.name} needs values {likelihood.bounded}")
+    if likelihood.whole:
+        arrays.check_whole(values, name)

@@ -8,6 +8,10 @@ from sfumato.data.core.source import Source
 from sfumato.data.io import frames
 from sfumato.data.tables.load import open_table
 from sfumato.data.tables.schema import TableSchema
+from sfumato.likelihoods import LIKELIHOODS, any_of
+
+IN_CELLS = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.cells)
+"""Likelihoods for which numbers are cut into cells."""
 
 
 def accepts(source: Source, options: DataOptions) -> bool:
@@ -28,9 +32,8 @@ KIND = Kind(
     options={
         "missing_values": OptionUse("tables"),
         "header": OptionUse("text files of tables"),
-        "cells": OptionUse("tables with the likelihood autoregressive or cells", ("autoregressive", "cells")),
+        "cells": OptionUse(f"tables with the likelihood {any_of(IN_CELLS)}", IN_CELLS),
     },
     file_suffix=".csv",
     named_columns=True,
-    joint_likelihood="autoregressive",
 )

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
+from sfumato import likelihoods
 from sfumato.data import columns
 from sfumato.data.columns.base import Column, is_text, plain
 from sfumato.data.core.options import DataOptions
@@ -21,7 +22,6 @@ from sfumato.data.io.reading import USUAL, Reading
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec
 
-LIKELIHOODS = ("auto", "autoregressive", "cells", "gaussian", "mse")
 CHUNK = 1 << 16
 """Rows encoded at a time, so that what is needed beside the result stays small."""
 
@@ -137,10 +137,7 @@ class TableSchema(Schema):
         Raises:
             SfumatoError: if an option does not fit the table, a column holds no value, or nothing is left to model.
         """
-        if options.likelihood not in LIKELIHOODS:
-            raise SfumatoError(
-                f"likelihood={options.likelihood!r} is not one for tables; choose one of {', '.join(LIKELIHOODS)}"
-            )
+        likelihood = likelihoods.chosen(options.likelihood, "table", "tables", "autoregressive")
         if frame.num_rows < 2:
             raise SfumatoError(f"{frame.num_rows} rows to learn from; a table needs at least 2 training rows")
         kinds = cls.kinds(frame, options) if kinds is None else kinds
@@ -150,14 +147,13 @@ class TableSchema(Schema):
                     f"given={name!r} is {'an' if kinds[name] == 'identifier' else 'a'} {kinds[name]} and cannot be a "
                     f"condition; leave it out, or set its kind, as {name}=categorical"
                 )
-        likelihood = "autoregressive" if options.likelihood == "auto" else options.likelihood
         learned = [
             columns.learn(
                 name,
                 kind,
                 frame.schema.field(name),
                 frame[name],
-                None if name in options.given or likelihood in ("gaussian", "mse") else options.cells,
+                None if name in options.given or not likelihood.cells else options.cells,
                 whole=name in (*options.given, *options.kinds, options.label),
             )
             for name, kind in kinds.items()
@@ -173,7 +169,7 @@ class TableSchema(Schema):
             raise SfumatoError(f"given={hollow!r} has no value in the training rows and cannot be a condition; drop it")
         given = [field for name in options.given if (field := fields[name]) is not None]
         total = frame.num_rows if examples is None else examples
-        spec = DataSpec((len(x),), tuple(x), tuple(given), likelihood, total)
+        spec = DataSpec((len(x),), tuple(x), tuple(given), likelihood.name, total)
         schema = cls(
             learned,
             spec,

@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from sfumato import likelihoods
 from sfumato.data.core.labels import LABEL, Label, condition, conditioned, examples
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Encoded, Schema, remember, rows_from_json
@@ -66,8 +67,7 @@ class SymbolSchema(Schema):
         Raises:
             SfumatoError: if there is no symbol, or a likelihood or condition does not fit.
         """
-        if options.likelihood not in ("auto", "categorical"):
-            raise SfumatoError(f"likelihood={options.likelihood} is not for symbols; leave it out, or say categorical")
+        likelihood = likelihoods.chosen(options.likelihood, "symbols", "symbols", "categorical")
         symbols: list[Any]
         if _is_text(raw.x):
             symbols, ends, missing = sorted(set().union(*raw.x)), True, False
@@ -81,7 +81,7 @@ class SymbolSchema(Schema):
         given = conditioned(options, label, raw.name)
         field = Field("category", len(symbols) + ends, missing=missing)
         fields = (label.field,) if given and label else ()
-        spec = DataSpec((max(longest, 1) + ends, 1), (field,), fields, "categorical", len(raw), ends)
+        spec = DataSpec((max(longest, 1) + ends, 1), (field,), fields, likelihood.name, len(raw), ends)
         schema = cls(spec, symbols=symbols, label=label)
         if given and label and raw.labels is not None:
             schema.given_rows = remember(label.encode(raw.labels)[:, None], options.seed)

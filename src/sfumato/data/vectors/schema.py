@@ -11,6 +11,7 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
+from sfumato import likelihoods
 from sfumato.data.columns.reference import normal_reference
 from sfumato.data.columns.scaling import far_cost, standardised
 from sfumato.data.core.labels import LABEL, Label, condition, conditioned, examples
@@ -95,14 +96,17 @@ class VectorSchema(Schema):
         fixed = np.where(count > 0, low, np.nan)
         fixed[kept] = np.nan
         count, mean, scale, low, high = (part[kept] for part in (count, mean, scale, low, high))
-        likelihood = _likelihood(options.likelihood, low, high, name, kept)
-        if likelihood == "bernoulli":
+        likelihood = likelihoods.chosen(options.likelihood, "vector", "rows of numbers", "gaussian")
+        likelihood.check(low, high, name, kept)
+        if likelihood.whole:
+            arrays.check_whole(x, name)
+        if not likelihood.standardised:
             mean, scale = np.zeros_like(mean), np.ones_like(scale)
-        kind, size = ("level", 2) if likelihood == "bernoulli" else ("real", 1)
+        kind, size = ("level", likelihood.levels) if likelihood.levels else ("real", 1)
         fields = tuple(Field(kind, size, missing=bool(seen < total)) for seen in count)  # type: ignore[arg-type]
         label = None if labels is None else Label.learn(labels)
         given = conditioned(options, label, name)
-        spec = DataSpec((len(kept),), fields, (label.field,) if given and label else (), likelihood, total)
+        spec = DataSpec((len(kept),), fields, (label.field,) if given and label else (), likelihood.name, total)
         learned: dict[str, Any] = {"mean": mean, "scale": scale, "low": low, "high": high, "fixed": fixed, "kept": kept}
         schema = cls(spec, dtype=x.dtype.str, label=label, **learned)
         if given and label and labels is not None:
@@ -124,6 +128,10 @@ class VectorSchema(Schema):
             full[:, self.kept] = values
             values = full
         return values.astype(dtype)
+
+    @property
+    def _likelihood(self) -> likelihoods.Likelihood:
+        return likelihoods.named(self.spec.likelihood)
 
     def _modelled(self, x: np.ndarray) -> np.ndarray:
         return x[:, self.kept] if len(self.left) else x
@@ -164,9 +172,11 @@ class VectorSchema(Schema):
             raise SfumatoError(f"{name}: has shape {found.x.shape}; this model was trained on {width} columns")
         arrays.check_finite(found.x, name)
         self._tell(self.notes(found.x), f"{name}: " if isinstance(source, str | Path) else "")
-        if self.spec.likelihood == "bernoulli":
+        if not self._likelihood.density:
             modelled = self._modelled(found.x)
-            _likelihood("bernoulli", np.nanmin(modelled, 0), np.nanmax(modelled, 0), name, self.kept)
+            self._likelihood.check(np.nanmin(modelled, 0), np.nanmax(modelled, 0), name, self.kept)
+        if self._likelihood.whole:
+            arrays.check_whole(found.x, name)
         return examples(found.x, found.labels, self.label) if self.given_names else found.x
 
     def write(self, raw: Any, path: str | Path) -> None:
@@ -176,7 +186,7 @@ class VectorSchema(Schema):
         return self._encode_label(values)
 
     def describe(self) -> list[dict[str, str]]:
-        modelled = "probability" if self.spec.likelihood == "bernoulli" else "standardised"
+        modelled = self._likelihood.modelled_as
         rows = []
         for place, value in enumerate(self.fixed.tolist()):
             empty = np.isnan(value)
@@ -195,13 +205,13 @@ class VectorSchema(Schema):
         return rows
 
     def log_volume(self, x: Tensor) -> Tensor:
-        if self.spec.likelihood == "bernoulli":
+        if not self._likelihood.density:
             return torch.zeros(len(x), device=x.device)
         logs = torch.as_tensor(np.log(self.scale), dtype=x.dtype, device=x.device)
         return torch.where(x.isnan(), 0.0, logs).sum(1)
 
     def log_reference(self, x: Tensor) -> Tensor:
-        return self.log_volume(x) if self.spec.likelihood == "bernoulli" else normal_reference(x)
+        return normal_reference(x) if self._likelihood.density else self.log_volume(x)
 
     def beyond(self, raw: Any) -> np.ndarray:
         """What lies too far out for a network, and log(M + 1) for each value that never was in M training rows."""
@@ -215,9 +225,12 @@ class VectorSchema(Schema):
         index = np.repeat(rows, 1 + TRIED)
         levels = (np.arange(TRIED) + 0.5) / TRIED
         for number, place in enumerate(self.kept.tolist()):
-            values = levels
-            if self.spec.likelihood != "bernoulli":
-                values = self.mean[number] + self.scale[number] * ndtri(levels)
+            values = self.mean[number] + self.scale[number] * ndtri(levels)
+            if not self._likelihood.standardised:
+                bounds = (self._likelihood.low, self.low[number]), (self._likelihood.high, self.high[number])
+                low, high = (own if np.isfinite(own) else seen for own, seen in bounds)
+                values = low + levels * (high - low)
+                values = np.round(values) if self._likelihood.whole else values
             changed = x[index].astype(np.float64)
             own = changed[:, place].copy()
             tried = np.tile([np.nan, *values], len(rows))
@@ -252,21 +265,6 @@ class VectorSchema(Schema):
             label=None if values["label"] is None else Label.from_dict(values["label"]),
             given_rows=rows_from_json(values["given_rows"]),
         )
-
-
-def _likelihood(asked: str, low: np.ndarray, high: np.ndarray, name: str, places: np.ndarray) -> str:
-    """The likelihood, if it fits columns at these `places` that go from `low` to `high`."""
-    if asked == "auto":
-        return "gaussian"
-    if asked not in ("gaussian", "mse", "bernoulli"):
-        raise SfumatoError(f"likelihood={asked} is not for rows of numbers; choose gaussian, mse or bernoulli")
-    if asked == "bernoulli" and (low.min() < 0 or high.max() > 1):
-        column = int(np.argmax((low < 0) | (high > 1)))
-        raise SfumatoError(
-            f"{name}: column {places[column]} goes from {low[column]:.4g} to {high[column]:.4g}; "
-            "likelihood=bernoulli needs values within 0 and 1"
-        )
-    return asked
 
 
 def _listed(places: np.ndarray, most: int = 12) -> str:

@@ -9,6 +9,7 @@ from typing import TypedDict
 import numpy as np
 from torch import Tensor
 
+from sfumato import likelihoods
 from sfumato.batch import Batch
 from sfumato.distributions import Normal, StandardNormal
 from sfumato.evaluation.likelihood import annealed
@@ -60,8 +61,8 @@ def measures(subject: Subject, how: How) -> list[Measure]:
 
 def counts_levels(spec: DataSpec) -> bool:
     """Whether the likelihood of a picture is a probability of its levels, so that it can be told in bits of a file."""
-    exact = spec.likelihood in ("categorical", "logistic_mixture")
-    return spec.is_picture and (exact or (spec.likelihood == "bernoulli" and spec.fields[0].size == 2))
+    likelihood = likelihoods.named(spec.likelihood)
+    return spec.is_picture and not likelihood.density and likelihood.levels in (0, spec.fields[0].size)
 
 
 def _settled(weights: Weights, subject: Subject) -> Weights:

@@ -10,6 +10,7 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
+from sfumato import likelihoods
 from sfumato.data.registry import kind_of
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.samples import image_features
@@ -23,8 +24,6 @@ WIDEST = 256
 LEVELS = 50
 """Categories of a column with a feature of their own, the most frequent ones; the others share one."""
 EXTRACTED = 500
-NOISY = ("gaussian", "mse")
-"""Likelihoods whose draws have pixel noise that nobody wants to see."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,8 @@ def features(drawn: Drawn) -> Features | None:
 def mean_pictures(drawn: Drawn) -> np.ndarray | None:
     """Features of as many samples without pixel noise; None where samples have none, or are no pictures."""
     subject, how = drawn.subject, drawn.how
-    if not drawn.by_model or not subject.schema.spec.is_picture or subject.schema.spec.likelihood not in NOISY:
+    spec = subject.schema.spec
+    if not drawn.by_model or not spec.is_picture or not likelihoods.named(spec.likelihood).density:
         return None
     x = subject.draw(drawn.made.given, len(drawn.made), noise=False)
     return _extracted(drawn, x) if how.extractor is not None else seen_by(_network(drawn), x)

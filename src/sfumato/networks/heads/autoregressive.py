@@ -10,7 +10,7 @@ from sfumato.distributions import Columns, Distribution, Layout, Normal, noise
 from sfumato.distributions.base import observed, sum_event
 from sfumato.distributions.columns import draw_entry
 from sfumato.networks.features import EMBEDDING, normal_scores
-from sfumato.networks.heads.base import Head, Scale
+from sfumato.networks.heads.base import COLUMNS, Head, Scale, register
 from sfumato.spec import DataSpec
 
 HIDDEN = 128
@@ -223,3 +223,6 @@ class AutoregressiveHead(Head):
 def _squared(sharpness: Tensor) -> Tensor:
     """τ² of log τ, bounded."""
     return torch.exp(2 * sharpness.clamp(-SHARPEST, SHARPEST))
+
+
+register("autoregressive", AutoregressiveHead, on=COLUMNS)

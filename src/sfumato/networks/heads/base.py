@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.distributions import Distribution
+from sfumato.spec import DataSpec
 
 LOG_SCALE_FLOOR = -6.0
 SCALE_START = -1.0
@@ -41,6 +43,25 @@ class Scale(nn.Module):
 
     def forward(self) -> Tensor:
         return self.log_scale if self.fixed else bounded_log_scale(SCALE_PACE * self.log_scale)
+
+
+COLUMNS, LEVELS, IMAGES = "columns", "vectors of levels", "pictures"
+"""What a head can be of."""
+
+Builder = Callable[[DataSpec], "Head"]
+BUILDERS: dict[tuple[str, str], Builder] = {}
+"""(name of a likelihood, what it is of) → its head."""
+
+
+def register(likelihood: str, build: Builder, *, on: str) -> None:
+    """Make `build` the head of a likelihood.
+
+    Args:
+        likelihood: a name declared in `sfumato.likelihoods`.
+        build: the spec of the data to the head.
+        on: what it is of: `COLUMNS`, `LEVELS` or `IMAGES`.
+    """
+    BUILDERS[likelihood, on] = build
 
 
 class Head(nn.Module, ABC):
