@@ -28,14 +28,26 @@ def _enter(namespace: dict[str, Any]) -> None:
 
 
 def _leave(namespace: dict[str, Any]) -> None:
-    # What a page registers is there for that page alone.
+    _forget()
+    os.chdir(namespace["_before"])
+    namespace["_folder"].cleanup()
+
+
+def _forget() -> None:
+    """What a page registers is there for that page alone."""
+    from sfumato import likelihoods
     from sfumato.data import registry
     from sfumato.evaluation import families
+    from sfumato.networks.heads.base import BUILDERS
 
     registry._REGISTERED.clear()
     families._REGISTERED.clear()
-    os.chdir(namespace["_before"])
-    namespace["_folder"].cleanup()
+    shipped = {likelihood.name for likelihood in likelihoods._DECLARED}
+    for name in set(likelihoods.LIKELIHOODS) - shipped:
+        del likelihoods.LIKELIHOODS[name]
+    for name, values in set(BUILDERS):
+        if name not in shipped:
+            del BUILDERS[name, values]
 
 
 pytest_collect_file = Sybil(
