@@ -22,7 +22,9 @@ from sklearn.base import clone
 import sfumato
 from sfumato import Autoencoder, Batch, DataSpec, LatentModel, Loss, SfumatoError, Size
 from sfumato.cli import main
-from sfumato.models import describe, registry
+from sfumato.diagnostics import code_checks
+from sfumato.diagnostics.case import Case
+from sfumato.models import registry
 from sfumato.models.registry import lookup
 from sfumato.networks import decoder_for, encoder_for, sizes_for
 from sfumato.objectives import rate
@@ -176,11 +178,13 @@ def test_the_doctor_changes_the_options_a_model_declares_and_no_others() -> None
     class Silent(Shrunk):
         remedies: ClassVar = {}
 
-    for kind, declared in ((Shrunk, {"lam": 1.0}), (Silent, {})):
-        auto = sfumato.fit(X, model=kind, lam=8.0, **QUICK)
-        assert auto.config_.options["lam"] == 8.0
-        assert describe(auto.config_.model).remedies == ({"rate_weight": "lam"} if declared else {})
-        assert auto.diagnose()  # nothing asks for an attribute `lam`, which this model has not
+    for model, louder, quieter in ((Shrunk, {"lam": 1.0}, {}), (Silent, {}, {})):
+        auto = sfumato.fit(X, model=model, lam=8.0, **QUICK)
+        case = Case(**auto._examined(None, 0))
+        # An option called `lam` is λ of a discrepancy elsewhere, and an attribute `lam` this model has not.
+        assert {name: value for name, value in code_checks.louder(case).items() if name == "lam"} == louder
+        assert code_checks._quieter(case) == quieter
+        assert auto.diagnose()
 
 
 def test_a_local_class_trains_and_saving_says_what_loading_needs(tmp_path: Path, caplog) -> None:
