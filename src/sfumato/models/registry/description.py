@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.ranges import Range, plain
+from sfumato.ranges import NAMES, Range, plain
 from sfumato.spec import Size
 
 if TYPE_CHECKING:
@@ -199,10 +199,16 @@ def _own_options(model: type[Model], name: str) -> tuple[Option, ...]:
 
 
 def _resolved(annotation: Any, function: Callable[..., Any], where: str) -> Any:
-    """An annotation that may stand as text. Of one argument alone: names of the others may be for type checkers."""
+    """An annotation that may stand as text.
+
+    It is that of one argument alone, as names in the others may be there for type checkers only. The usual names are
+    known without the function's globals: a class of a script that joblib sends to another process comes without those
+    that stand in annotations.
+    """
     holder = SimpleNamespace(__annotations__={"argument": annotation})
+    scope = {"Any": Any, "Literal": Literal, **NAMES, **getattr(function, "__globals__", {})}
     try:
-        return get_type_hints(holder, getattr(function, "__globals__", {}), include_extras=True)["argument"]
+        return get_type_hints(holder, scope, include_extras=True)["argument"]
     except (NameError, AttributeError, SyntaxError, TypeError) as error:
         raise SfumatoError(f"{where}: its annotation {annotation} cannot be read ({error})") from error
 

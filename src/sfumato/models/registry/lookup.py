@@ -118,6 +118,9 @@ def resolve(name: str) -> type[Model] | Model:
             f"model {name} was handed over as a module that was built already: hand it over again, as in "
             f"sfumato.load(run, model=module)"
         )
+    module_name, _, path = name.partition(":")
+    if "<locals>" in path or (module_name == SCRIPT and not hasattr(sys.modules[SCRIPT], path)):
+        raise SfumatoError(f"model {name} is a class of a script or notebook that is not here")
     return _imported(name, name)
 
 
@@ -197,9 +200,11 @@ def is_importable(name: str) -> bool:
 def _is_of_script(name: str) -> bool:
     """Whether the class was defined where its name does not lead another process."""
     module_name, colon, path = name.partition("()")[0].partition(":")
-    if not colon or module_name == SCRIPT:
-        return bool(colon)
-    value: Any = sys.modules.get(module_name)
+    if module_name == SCRIPT:
+        return True
+    if not colon or module_name not in sys.modules:
+        return False
+    value: Any = sys.modules[module_name]
     for part in path.split("."):
         value = getattr(value, part, None)
     return not isinstance(value, type)
