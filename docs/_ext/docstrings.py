@@ -97,6 +97,11 @@ def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: li
     lines[:] = GoogleDocstring(translated(lines), config, app, what, name, obj, options).lines()
 
 
+def signature(app: Sphinx, what: str, name: str, obj: Any, options: Any, text: str | None, returned: str | None) -> Any:
+    """A default that a factory makes is an ellipsis, so that the signature can be parsed and its types become links."""
+    return None if text is None else (text.replace("<factory>", "..."), returned)
+
+
 class Public(SphinxDirective):
     """A table of the names in `__all__` of a module, then each of them in full.
 
@@ -148,4 +153,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_directive("public", Public)
     app.connect("autodoc-process-docstring", process)
+    app.connect("autodoc-process-signature", signature)
     return {"parallel_read_safe": True}
