@@ -16,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+import sfumato
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -156,6 +158,11 @@ def test_lines_of_the_sources_are_at_most_120_characters() -> None:
         if len(line) > 120 and not line.startswith("|")
     ]
     assert not long
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.+)$", citation, re.M)[1] == sfumato.__version__
 
 
 @pytest.fixture(scope="module")
