@@ -86,11 +86,11 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
     @classmethod
     def of(cls, fitted: Fitted) -> Self:
         """The estimator of what was already trained."""
-        return cls._told(fitted.config)._adopt(fitted)
+        return cls._of_config(fitted.config)._adopt(fitted)
 
     @classmethod
-    def _told(cls, config: Config) -> Self:
-        """The estimator that is told what a config says; it holds the class or module that was handed over."""
+    def _of_config(cls, config: Config) -> Self:
+        """The estimator of these options, not fitted yet; it holds the class or module that was handed over."""
         handed_over = registry.handed_over(config.model)
         return cls(model=config.model if handed_over is None else handed_over, **config.told())
 
@@ -98,7 +98,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
     @isolated
     def trained(cls, config: Config, source: Any, **how: Unpack[fitting.How]) -> Self:
         """Train what a config says; `how` as `sfumato.estimator.fitting.train` takes it."""
-        auto = cls._told(config)
+        auto = cls._of_config(config)
         return auto._adopt(fitting.train(config, auto._recorded(source), **how))
 
     @isolated
@@ -125,7 +125,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
             raise SfumatoError(f"{config.model} requires y to be passed, but the target y is None; give a class a row")
         dtype = None
         if y is not None and (is_frame(X) or isinstance(X, np.ndarray | Tensor)):
-            if self.is_classifier:
+            if registry.describe(config.model).classifies:
                 check_consistent_length(X, y)
                 y, dtype = classified(y)
             X, config = joined(X, np.asarray(y), config, dtype)
