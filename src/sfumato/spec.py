@@ -20,18 +20,26 @@ class Field:
 
     * `real`: a standardised real number (zero mean and unit variance on the training part).
     * `cells`: a number on a line cut into `size` cells; entry = cell index + position inside the cell in [0, 1).
-      The density inside a cell is uniform. An atom (a value so frequent that it has a cell of its own) is a cell too.
+      An atom (a value so frequent that it has a cell of its own) is a cell too, whose position is ½.
     * `category`: an index 0 … size − 1.
     * `level`: an intensity 0 … size − 1 (a pixel; `size` = 256 for 8 bits, 2 for a binary picture).
 
     Attributes:
         size: number of cells, categories or levels; 1 for `real`.
         missing: whether entries may be missing (in `Batch.x` the mask is False there; in `Batch.given` NaN).
+        counts: how many different numbers each cell holds, 1 for an atom and 0 for a stretch of real numbers; without
+            counts nothing is known of them.
     """
 
     kind: Kind
     size: int = 1
     missing: bool = False
+    counts: tuple[int, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Field:
+        """Back from `dataclasses.asdict`, by way of JSON."""
+        return cls(**{**values, "counts": tuple(values.get("counts", ()))})
 
 
 @dataclass(frozen=True)
@@ -131,8 +139,8 @@ class DataSpec:
         """Back from `to_dict`."""
         return cls(
             shape=tuple(values["shape"]),
-            fields=tuple(Field(**field) for field in values["fields"]),
-            given=tuple(Field(**field) for field in values["given"]),
+            fields=tuple(Field.from_dict(field) for field in values["fields"]),
+            given=tuple(Field.from_dict(field) for field in values["given"]),
             likelihood=values["likelihood"],
             examples=values["examples"],
             ends=values.get("ends", False),

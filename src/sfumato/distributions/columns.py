@@ -12,6 +12,7 @@ from sfumato.distributions import noise
 from sfumato.distributions.base import Distribution, observed, sum_event
 from sfumato.distributions.discrete import draw, median
 from sfumato.distributions.normal import Normal
+from sfumato.distributions.tilted import Neighbours, draw_tilted, log_tilt
 from sfumato.spec import Field
 
 
@@ -55,17 +56,28 @@ class Columns(Distribution):
 
         log p(x) = Σ_real log N(x_d; μ_d, σ_d²) + Σ_category log π_d[x_d] + Σ_cells log π_d[⌊x_d⌋]
 
-    The density inside a cell is one per unit of position, so the last term is a density in the space of `Batch.x`.
+    The density inside a cell is one per unit of position, so the last term is a density in the space of `Batch.x`. With
+    `tilts` it follows the cells beside it: half the difference of their logits is its slope (`distributions.tilted`).
 
     Arguments:
         layout: the kinds of the columns.
         means: μ of the real columns, shape (B, R).
         log_scales: log σ of the real columns, broadcastable to `means`.
         logits: all other columns' log-probabilities side by side in column order, shape (B, Σ sizes).
+        neighbours: of each logit the cells beside it.
+        offsets: added to the slopes, shape (Σ sizes,).
     """
 
-    def __init__(self, layout: Layout, means: Tensor, log_scales: Tensor, logits: Tensor) -> None:
-        self.layout = layout
+    def __init__(
+        self,
+        layout: Layout,
+        means: Tensor,
+        log_scales: Tensor,
+        logits: Tensor,
+        neighbours: Neighbours | None = None,
+        offsets: Tensor | None = None,
+    ) -> None:
+        self.layout, self._neighbours, self._offsets = layout, neighbours, offsets
         self.normal = Normal(means, log_scales)
         self.logits = logits
         self._parts = logits.split(layout.sizes, 1) if layout.sizes else ()
@@ -77,8 +89,14 @@ class Columns(Distribution):
         if len(layout.real):
             found.append(self.normal.log_density(x[:, layout.real]))
         if layout.sizes:
-            chosen = self.logits.gather(1, x[:, layout.discrete].long() + layout.starts)
-            found.append(chosen - torch.stack([part.logsumexp(1) for part in self._parts], 1))
+            entries = x[:, layout.discrete]
+            cells = entries.long() + layout.starts
+            log_p = self.logits.gather(1, cells) - torch.stack([part.logsumexp(1) for part in self._parts], 1)
+            if self._neighbours is not None and self._offsets is not None:
+                near = self._neighbours.at(cells)
+                slopes = near.slopes(self.logits, self._offsets[cells])
+                log_p = log_p + log_tilt(entries - entries.floor(), slopes, near.parts)
+            found.append(log_p)
         return torch.cat(found, 1)[:, layout.order]
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -86,6 +104,14 @@ class Columns(Distribution):
 
     def sample(self) -> Tensor:
         drawn = [draw_entry(kind, part) for kind, part in zip(self.layout.kinds, self._parts, strict=True)]
+        if self._neighbours is not None and self._offsets is not None and drawn:
+            cells = torch.stack(drawn, 1).long() + self.layout.starts
+            near = self._neighbours.at(cells)
+            places = draw_tilted(near.slopes(self.logits, self._offsets[cells]), near.parts)
+            drawn = [
+                entry.floor() + places[:, at] if kind == "cells" else entry
+                for at, (kind, entry) in enumerate(zip(self.layout.kinds, drawn, strict=True))
+            ]
         return self._join(self.normal.sample(), drawn)
 
     def point(self) -> Tensor:

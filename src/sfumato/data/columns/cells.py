@@ -94,7 +94,9 @@ class Cells:
     @property
     def spec(self) -> Field:
         """The kind of entry."""
-        return Field("cells", len(self))
+        counts = np.ones(len(self), np.int64)
+        counts[~self._is_atom] = self.counts()[self._part[~self._is_atom]] if self.whole else 0
+        return Field("cells", len(self), counts=tuple(counts.tolist()))
 
     def encode(self, numbers: np.ndarray) -> np.ndarray:
         """float32 entries; a number outside all cells counts as the nearest one inside."""
