@@ -107,3 +107,10 @@ def test_devices() -> None:
     assert resolve_device("auto").type in ("cpu", "cuda", "mps")
     with pytest.raises(SfumatoError, match="did you mean cuda"):
         resolve_device("cuda2")
+
+
+def test_short_trainings_take_1000_steps_or_15_passes() -> None:
+    for examples, longest in ((50, 1000), (2000, 1008), (10_000, 1020)):
+        plan = resolve(Settings(), examples, (8,), short=True)
+        assert 1000 <= total_steps(plan, steps_per_epoch(examples, plan.batch_size or 1)) <= longest
+    assert resolve(Settings(epochs=40), 2000, (8,), short=True).epochs == 40

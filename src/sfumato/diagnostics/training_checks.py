@@ -11,6 +11,7 @@ import numpy as np
 from sfumato.diagnostics.case import SURE, Case, spread
 from sfumato.diagnostics.finding import Finding, Well
 from sfumato.formatting import count, figure, percent
+from sfumato.models import short_training
 from sfumato.models.base import END
 from sfumato.training.optim import schedules
 from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
@@ -125,8 +126,10 @@ def too_short(case: Case) -> Finding | Well | None:
         return found
     if _adversarial(case) and len(case.course()[0]) >= FEW:
         return None
-    usual = resolve(Settings(batch_size=settings.batch_size), len(case.subject.data.train), case.spec.shape)
-    planned = total_steps(usual, steps_per_epoch(len(case.subject.data.train), usual.batch_size or 1))
+    examples = len(case.subject.data.train)
+    short = short_training(case.name, case.spec, case.told["model"])
+    usual = resolve(Settings(batch_size=settings.batch_size), examples, case.spec.shape, short=short)
+    planned = total_steps(usual, steps_per_epoch(examples, usual.batch_size or 1))
     cure = case.first(_longer(case, settings))
     steps, totals = case.course()
     if len(steps) < FEW:

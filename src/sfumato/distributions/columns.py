@@ -95,7 +95,7 @@ class Columns(Distribution):
             if self._neighbours is not None and self._offsets is not None:
                 near = self._neighbours.at(cells)
                 slopes = near.slopes(self.logits, self._offsets[cells])
-                log_p = log_p + log_tilt(entries - entries.floor(), slopes, near.parts)
+                log_p = log_p + log_tilt(entries - entries.floor(), slopes, near.counts)
             found.append(log_p)
         return torch.cat(found, 1)[:, layout.order]
 
@@ -107,7 +107,7 @@ class Columns(Distribution):
         if self._neighbours is not None and self._offsets is not None and drawn:
             cells = torch.stack(drawn, 1).long() + self.layout.starts
             near = self._neighbours.at(cells)
-            places = draw_tilted(near.slopes(self.logits, self._offsets[cells]), near.parts)
+            places = draw_tilted(near.slopes(self.logits, self._offsets[cells]), near.counts)
             drawn = [
                 entry.floor() + places[:, at] if kind == "cells" else entry
                 for at, (kind, entry) in enumerate(zip(self.layout.kinds, drawn, strict=True))

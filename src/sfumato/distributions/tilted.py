@@ -22,21 +22,21 @@ class Neighbours(NamedTuple):
     Attributes:
         below: position of the next lower cell, shape (K,); of the cell itself where there is none, or it is an atom.
         above: position of the next higher cell, likewise.
-        parts: 1/c of a cell of c numbers, shape (K,); 0 of a stretch of real numbers.
+        counts: numbers that a cell can hold, shape (K,); 0 of a stretch of real numbers.
     """
 
     below: Tensor
     above: Tensor
-    parts: Tensor
+    counts: Tensor
 
     def at(self, index: Tensor) -> Neighbours:
         """Those of some cells."""
-        return Neighbours(self.below[index], self.above[index], self.parts[index])
+        return Neighbours(self.below[index], self.above[index], self.counts[index])
 
     @classmethod
     def of(cls, fields: Sequence[Field]) -> Neighbours:
         """Of columns that are not real, their logits side by side; what is no cell is its own neighbour."""
-        below, above, parts = [], [], []
+        below, above, held = [], [], []
         start = 0
         for field in fields:
             counts = field.counts or (1,) * field.size
@@ -45,9 +45,9 @@ class Neighbours(NamedTuple):
                 low, high = max(cell - 1, 0), min(cell + 1, field.size - 1)
                 below.append(start + (cell if atom[low] else low))
                 above.append(start + (cell if atom[high] else high))
-                parts.append(1 / counts[cell] if counts[cell] else 0.0)
+                held.append(float(counts[cell]))
             start += field.size
-        return cls(torch.tensor(below), torch.tensor(above), torch.tensor(parts))
+        return cls(torch.tensor(below), torch.tensor(above), torch.tensor(held))
 
     def slopes(self, logits: Tensor, offsets: Tensor) -> Tensor:
         """How steep log-densities are in cells (B, D): as from the cell below to the one above, plus `offsets`.
@@ -56,10 +56,10 @@ class Neighbours(NamedTuple):
         """
         apart = (self.above - self.below).clamp(min=1)
         rise = (logits.gather(1, self.above) - logits.gather(1, self.below)) / apart
-        return (rise + offsets).clamp(-STEEPEST, STEEPEST).masked_fill(self.parts == 1, 0.0)
+        return (rise + offsets).clamp(-STEEPEST, STEEPEST).masked_fill(self.counts == 1, 0.0)
 
 
-def log_tilt(place: Tensor, slope: Tensor, parts: Tensor) -> Tensor:
+def log_tilt(place: Tensor, slope: Tensor, count: Tensor) -> Tensor:
     """log f(u) of the place u in a cell, u in [0, 1), with slope s.
 
         f(u) = e^{s(u − ½)} / [sinh(s/2) / (s/2)]                              ∫ f = 1           real numbers
@@ -68,10 +68,11 @@ def log_tilt(place: Tensor, slope: Tensor, parts: Tensor) -> Tensor:
     For c = 1 it is 1, whatever the slope.
 
     >>> place = (torch.arange(4) + 0.5) / 4
-    >>> float(log_tilt(place, torch.tensor(3.0), torch.tensor(0.25)).exp().mean().round(decimals=5))
+    >>> float(log_tilt(place, torch.tensor(3.0), torch.tensor(4.0)).exp().mean().round(decimals=5))
     1.0
     """
-    return slope * (place - 0.5) - _log_sinhc(slope) + _log_sinhc(slope * parts)
+    within = torch.where(count > 0, slope / count.clamp(min=1), 0.0)
+    return slope * (place - 0.5) - _log_sinhc(slope) + _log_sinhc(within)
 
 
 def _log_sinhc(slope: Tensor) -> Tensor:
@@ -81,12 +82,11 @@ def _log_sinhc(slope: Tensor) -> Tensor:
     return torch.where(size < SMALL, slope.square() / 24, safe / 2 + torch.log(-torch.expm1(-safe)) - safe.log())
 
 
-def draw_tilted(slope: Tensor, parts: Tensor) -> Tensor:
+def draw_tilted(slope: Tensor, count: Tensor) -> Tensor:
     """Places drawn with these slopes, of a cell of c numbers one of (k + ½)/c; below 1 also in single precision."""
     uniform = noise.uniform(slope)
     size = slope.abs()
     safe = size.clamp(min=SMALL)
     down = torch.where(size < SMALL, uniform, -torch.log1p(uniform * torch.expm1(-safe)) / safe)
     place = torch.where(slope > 0, 1 - down, down).clamp(0, 1 - 2**-10)
-    count = parts.clamp(min=1e-9).reciprocal()
-    return torch.where(parts > 0, ((place * count).floor() + 0.5) / count, place)
+    return torch.where(count > 0, ((place * count).floor() + 0.5) / count.clamp(min=1), place)

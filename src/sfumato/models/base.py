@@ -49,6 +49,8 @@ class Model(nn.Module, ABC):
         preferred_networks: kind of network for some forms of data, where `Size.network` is "auto": form → kind.
         independent_columns: whether the decoder takes the columns of a table apart, so that it cannot have an
             autoregressive likelihood.
+        soon_memorises: whether the model, given a table whose columns see each other (an autoregressive likelihood),
+            memorises rows long before the usual number of steps, and is trained for fewer.
         remedies: options that the doctor may change: what the option does, by the names of
             `sfumato.models.registry.REMEDIES`, → its name. Of an option that is not listed the doctor knows nothing.
     """
@@ -57,6 +59,7 @@ class Model(nn.Module, ABC):
     conditions: ClassVar[Literal["none", "optional", "required"]] = "none"
     preferred_networks: ClassVar[Mapping[str, str]] = {}
     independent_columns: ClassVar[bool] = False
+    soon_memorises: ClassVar[bool] = False
     remedies: ClassVar[Mapping[str, str]] = {}
 
     def players(self) -> dict[str, list[nn.Parameter]]:

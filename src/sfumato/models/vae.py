@@ -44,6 +44,7 @@ class VAE(LatentModel):
     """
 
     data_forms = ("vector", "image", "symbols")
+    soon_memorises = True
     remedies: ClassVar = {"free_bits": "free_bits", "warmup": "warmup", "cycles": "cycles", "mixture_prior": "prior"}
 
     def __init__(

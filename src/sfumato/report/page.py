@@ -185,7 +185,8 @@ def _model_flags(config: dict[str, Any], schema: Schema) -> str:
     training = config.get("training", {})
     length = {name: training.get(name) for name in ("epochs", "steps", "batch_size")}
     how = {"schedule": training.get("schedule", Settings().schedule)}
-    plans = [resolve(Settings(**how, **told), schema.spec.examples, schema.spec.shape) for told in (length, {})]
+    spec, short = schema.spec, models.short_training(config["model"]["name"], schema.spec, config["model"])
+    plans = [resolve(Settings(**how, **told), spec.examples, spec.shape, short=short) for told in (length, {})]
     usual |= asdict(plans[0]) | {name: getattr(plans[1], name) for name in length} | {"schedule": Settings().schedule}
     words = []
     for name, value in (config["model"] | training).items():

@@ -52,6 +52,7 @@ __all__ = [
     "reference",
     "resolve",
     "shipped",
+    "short_training",
     "sized",
     "suits",
     "summary",
@@ -152,6 +153,23 @@ def chosen_by_data(name: str, spec: DataSpec, given: Mapping[str, Any]) -> dict[
     if choose is None or describe(name).is_built:
         return {}
     return dict(choose(spec, **{other: given[other] for other in signature(choose).parameters if other in given}))
+
+
+def short_training(name: str, spec: DataSpec, given: Mapping[str, Any]) -> bool:
+    """Whether fewer steps than usual are the default for a model on data of `spec`; see `training.resolve`.
+
+    Args:
+        name: of the model.
+        spec: of the data.
+        given: options of the model that were given; a warm-up needs its time.
+
+    >>> from sfumato.spec import DataSpec, Field
+    >>> table = DataSpec((2,), (Field("cells", 8), Field("cells", 8)), likelihood="autoregressive")
+    >>> [short_training(*case) for case in (("vae", table, {}), ("vae", table, {"warmup": 2000}), ("m2", table, {}))]
+    [True, False, False]
+    """
+    columns_see_each_other = spec.likelihood == "autoregressive"
+    return columns_see_each_other and describe(name).soon_memorises and not given.get("warmup")
 
 
 def sized(name: str, spec: DataSpec, size: Size) -> Size:

@@ -107,6 +107,7 @@ class Description:
     conditions: str
     preferred_networks: Mapping[str, str] = field(default_factory=dict)
     independent_columns: bool = False
+    soon_memorises: bool = False
     remedies: Mapping[str, str] = field(default_factory=dict)
     classifies: bool = False
     is_built: bool = False
@@ -155,6 +156,7 @@ def describe_class(model: type[Model], name: str, summary: str = "", *, is_built
         model.conditions,
         dict(model.preferred_networks),
         model.independent_columns,
+        model.soon_memorises,
         {} if is_built else dict(model.remedies),
         issubclass(model, Classifies),
         is_built,

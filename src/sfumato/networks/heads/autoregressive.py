@@ -136,7 +136,7 @@ class AutoregressiveHead(Head):
     bells: Tensor
     below: Tensor
     above: Tensor
-    parts: Tensor
+    counts: Tensor
     reads: Tensor
     writes: Tensor
 
@@ -194,7 +194,7 @@ class AutoregressiveHead(Head):
     @property
     def neighbours(self) -> Neighbours:
         """The cells beside each cell."""
-        return Neighbours(self.below, self.above, self.parts)
+        return Neighbours(self.below, self.above, self.counts)
 
     def shifts(self, raw: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """What the columns before add to the parameters of each, W h, shape (B, outputs + bells)."""
@@ -233,8 +233,8 @@ class AutoregressiveHead(Head):
         logits = logits + squared * centre * slope + (squared - 1) * bend
         cell = draw(logits)[:, None]
         whole = self.neighbours.at(cell + start)
-        near = Neighbours(whole.below - start, whole.above - start, whole.parts)
-        return (cell + draw_tilted(near.slopes(logits, self.tilts[cell + start]), near.parts))[:, 0]
+        near = Neighbours(whole.below - start, whole.above - start, whole.counts)
+        return (cell + draw_tilted(near.slopes(logits, self.tilts[cell + start]), near.counts))[:, 0]
 
 
 def _squared(sharpness: Tensor) -> Tensor:
