@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -14,6 +13,7 @@ from sfumato import models
 from sfumato._version import __version__
 from sfumato.data.core.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.files import read_toml
 from sfumato.models import registry
 from sfumato.ranges import Range
 from sfumato.training.settings import Settings
@@ -219,22 +219,6 @@ def _settings(*descriptions: models.Description) -> dict[str, Setting]:
         tables = (*before.tables, *(table for table in setting.tables if table not in before.tables))
         found[setting.name] = replace(before, tables=tables)
     return found
-
-
-def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        SfumatoError: if it is missing or not TOML.
-    """
-    import tomllib
-
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SfumatoError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SfumatoError(f"{path}: not readable as TOML ({error}); mend it or restore a copy") from None
 
 
 @cache

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -97,6 +99,41 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise SfumatoError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise SfumatoError(f"{path}: damaged, not readable as JSON ({error}); restore it from a copy") from None
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        SfumatoError: if it is missing or not TOML.
+    """
+    import tomllib
+
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SfumatoError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SfumatoError(f"{path}: not readable as TOML ({error}); mend it or restore a copy") from None
+
+
+def finite(value: Any) -> Any:
+    """A value for JSON, which has no word for NaN and infinity: they become null.
+
+    >>> finite({"value": float("nan"), "parts": [1.0, float("inf")]})
+    {'value': None, 'parts': [1.0, None]}
+    """
+    if isinstance(value, Mapping):
+        return {name: finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file, as hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_tensors(

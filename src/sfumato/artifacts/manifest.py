@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ import torch
 
 from sfumato._version import __version__
 from sfumato.errors import SfumatoError
-from sfumato.files import read_json, write_json
+from sfumato.files import read_json, sha256, write_json
 
 NAME = "manifest.json"
 FORMAT = 2
@@ -98,6 +97,4 @@ def verify(folder: Path, only: Collection[str] | None = None) -> None:
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    return {"sha256": digest.hexdigest(), "size": path.stat().st_size}
+    return {"sha256": sha256(path), "size": path.stat().st_size}

@@ -7,7 +7,6 @@ import os
 import secrets
 import shlex
 import shutil
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,7 +19,7 @@ from sfumato.artifacts import manifest
 from sfumato.data.core.schema import Schema
 from sfumato.data.registry import load_schema
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.files import ROOT, named, read_json, read_tensors, write_json, write_tensors, write_text
+from sfumato.files import ROOT, named, read_json, read_tensors, read_toml, write_json, write_tensors, write_text
 from sfumato.generators import redirected, seeded
 from sfumato.models import registry
 from sfumato.training.saving.history import as_json
@@ -144,10 +143,7 @@ class Run:
             SfumatoError: if the file is damaged.
         """
         path = self.path / CONFIG
-        try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SfumatoError(f"{path}: not readable as TOML ({error}); restore it from a copy") from None
+        tables = read_toml(path)
         if not isinstance(tables.get("model"), dict) or "name" not in tables["model"]:
             raise SfumatoError(f"{path}: does not say which model this is; restore it from a copy")
         return tables

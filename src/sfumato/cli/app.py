@@ -23,8 +23,8 @@ from sfumato._version import __version__
 from sfumato.cli.commands import compare, doctor, fit, judge, look, score, sweep, use
 from sfumato.cli.flags import with_options
 from sfumato.cli.help import Columns
-from sfumato.config import read_toml
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.files import read_toml
 from sfumato.models import registry
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from sfumato.errors import SfumatoError
 from sfumato.evaluation.families import registered_families
 from sfumato.evaluation.measure import Measure
-from sfumato.files import read_json, write_json
+from sfumato.files import finite, read_json, sha256, write_json
 
 NAME = "evaluation.json"
 WEIGHTS = "model.safetensors"
@@ -115,26 +114,10 @@ def read(run: Path) -> list[Measure] | None:
     return None if found is None else found.measures
 
 
-def finite(value: Any) -> Any:
-    """JSON has no word for NaN and infinity: null.
-
-    >>> finite({"value": math.nan, "parts": {"z1": math.inf}})
-    {'value': None, 'parts': {'z1': None}}
-    """
-    if isinstance(value, dict):
-        return {name: finite(part) for name, part in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def fingerprint(run: Path) -> str:
     """The sha256 of the weights; "" where there are none."""
     path = run / WEIGHTS
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path) if path.is_file() else ""
 
 
 def _number(value: Any) -> float:

@@ -251,8 +251,7 @@ def _keep(
 def _save(found: Sequence[Measure], told: dict[str, Any], path: Path) -> None:
     """As JSON, or as a table with a row for each measure and for each of its parts."""
     from sfumato.data.io import frames
-    from sfumato.evaluation.store import finite
-    from sfumato.files import write_json
+    from sfumato.files import finite, write_json
 
     if path.suffix == ".json":
         write_json(path, told | {"measures": [finite(one.to_dict()) for one in found]})

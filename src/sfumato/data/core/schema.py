@@ -18,6 +18,7 @@ from torch import Tensor
 from sfumato.data.core.matching import matching
 from sfumato.data.io import arrays, frames
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.files import finite
 from sfumato.formatting import count
 from sfumato.spec import DataSpec
 
@@ -295,9 +296,7 @@ def rows_to_json(rows: Tensor | None) -> list[list[float | None]] | None:
     >>> rows_to_json(torch.tensor([[1.0, math.nan]]))
     [[1.0, None]]
     """
-    if rows is None:
-        return None
-    return [[None if math.isnan(value) else value for value in row] for row in rows.tolist()]
+    return None if rows is None else finite(rows.tolist())
 
 
 def rows_from_json(rows: Sequence[Sequence[float | None]] | None) -> Tensor | None:

@@ -19,6 +19,7 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import TRIED, Encoded, Schema, Varied, remember, rows_from_json
 from sfumato.data.io import arrays
 from sfumato.errors import SfumatoError
+from sfumato.files import finite
 from sfumato.spec import DataSpec, Field
 
 
@@ -247,7 +248,7 @@ class VectorSchema(Schema):
             "scale": self.scale.tolist(),
             "low": self.low.tolist(),
             "high": self.high.tolist(),
-            "fixed": [None if np.isnan(value) else value for value in self.fixed.tolist()],
+            "fixed": finite(self.fixed.tolist()),
             "kept": self.kept.tolist(),
         }
 

@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from sfumato.data.core.batches import share
 from sfumato.errors import SfumatoError
 
 logger = logging.getLogger("sfumato.training")
@@ -40,8 +41,8 @@ class Group:
         >>> [Group(rank, 3).share(8) for rank in range(3)]
         [(0, 3), (3, 3), (6, 2)]
         """
-        base, extra = divmod(joint, self.world)
-        return self.rank * base + min(self.rank, extra), base + (self.rank < extra)
+        rows = share(joint, self.rank, self.world)
+        return rows.start, rows.stop - rows.start
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over the processes, with one message."""

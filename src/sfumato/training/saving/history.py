@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sfumato.errors import SfumatoError
-from sfumato.files import write_text
+from sfumato.files import finite, write_text
 
 PLACE = ("step", "epoch", "split", "seconds")
 """The keys of a line that are not measurements."""
@@ -130,7 +129,4 @@ def read_lines(path: Path, count: int) -> list[dict[str, Any]]:
 
 def as_json(line: Mapping[str, Any]) -> str:
     """One line of JSON, which has no word for NaN and infinity: they become null."""
-    clean = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in line.items()
-    }
-    return json.dumps(clean, ensure_ascii=False) + "\n"
+    return json.dumps(finite(line), ensure_ascii=False) + "\n"
