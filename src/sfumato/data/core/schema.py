@@ -177,13 +177,6 @@ class Schema(ABC):
             SfumatoError: if a value is not one the condition can take.
         """
 
-    def _encode_label(self, values: Sequence[Any]) -> Tensor:
-        """`encode_condition` where the label is the only condition there can be."""
-        assert self.label is not None, "a schema with conditions has a label"
-        found = self.label.encode(values)
-        self._tell(self.label.notes(list(dict.fromkeys(values))))
-        return found
-
     @abstractmethod
     def describe(self) -> list[dict[str, str]]:
         """Rows to show before training: column, kind, modelled, missing, note."""

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from sfumato import likelihoods
 from sfumato.data.core.batches import binarised_once
-from sfumato.data.core.labels import LABEL, Label, condition, conditioned, examples
+from sfumato.data.core.labelled import LabelledSchema
+from sfumato.data.core.labels import LABEL, Label
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Encoded, Schema, remember, rows_from_json
+from sfumato.data.core.schema import Encoded
 from sfumato.data.images import pixels
 from sfumato.data.images.pixels import Pixels
 from sfumato.data.io import arrays, image_files
@@ -25,7 +26,7 @@ from sfumato.files import replacing
 from sfumato.spec import DataSpec, Field
 
 
-class PictureSchema(Schema):
+class PictureSchema(LabelledSchema):
     """x = levels, (C, H, W); with `binarise` 0/1 of levels drawn or cut.
 
     Raw pictures are arrays of the dtype and layout the schema was learned on; from files they are uint8, (N, H, W)
@@ -50,13 +51,9 @@ class PictureSchema(Schema):
         label: Label | None = None,
         given_rows: Tensor | None = None,
     ) -> None:
-        self.spec = spec
+        super().__init__(spec, label, given_rows)
         self.pixels = pixels
         self.binarise = binarise
-        self.label = label
-        self.given_names = (LABEL,) if spec.given else ()
-        self.given_rows = given_rows
-        self.label_names = label.names if label else ()
 
     @classmethod
     def learn(
@@ -92,18 +89,16 @@ class PictureSchema(Schema):
         total = len(x) if rows is None else len(rows)
         likelihood, binarise = _likelihood(options, found.levels)
         size = found.levels if binarise == "no" else 2
-        label = None if labels is None else Label.learn(labels)
-        given = conditioned(options, label, name)
+        label, given = cls.learn_label(labels, options, name)
         spec = DataSpec(
             pixels.shape_of(x.shape, layout),
             (Field("level", size),),
-            (label.field,) if given and label else (),
+            given,
             likelihood,
             total,
         )
         schema = cls(spec, pixels=found, binarise=binarise, label=label)
-        if given and label and labels is not None:
-            schema.given_rows = remember(label.encode(labels)[:, None], options.seed)
+        schema.remember_labels(labels, options.seed)
         return schema
 
     def levels(self, x: np.ndarray) -> Tensor:
@@ -127,7 +122,7 @@ class PictureSchema(Schema):
             levels = torch.cat([binarised_once(part, self.pixels.levels) for part in levels.split(few)])
         elif self.binarise == "threshold":
             levels = (levels >= self.pixels.levels / 2).to(torch.uint8)
-        return Encoded(levels, condition(self.label, labels, len(x)) if self.given_names else None)
+        return Encoded(levels, self.encode_label(labels, len(x)))
 
     def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
         p = self.pixels
@@ -160,7 +155,7 @@ class PictureSchema(Schema):
             pixels.check_shape(x.shape, name, self.pixels.layout, self.spec.shape)
             pixels.check_levels(x, name, self.pixels.top)
             pixels.check_scale(x, name, self.pixels)
-        return examples(x, labels, self.label) if self.given_names else x
+        return self.with_labels(x, labels)
 
     def _file_shape(self, name: str) -> tuple[int, int, int]:
         channels, height, width = self.spec.shape
@@ -210,9 +205,6 @@ class PictureSchema(Schema):
                 f"{path}: pictures are written as .png (a sheet), .npy, .npz, or into a folder (a name without a dot)"
             )
 
-    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
-        return self._encode_label(values)
-
     def describe(self) -> list[dict[str, str]]:
         channels, height, width = self.spec.shape
         colour = {1: "grey", 2: "grey and opacity", 3: "colour", 4: "colour and opacity"}[channels]
@@ -251,7 +243,6 @@ class PictureSchema(Schema):
     def to_dict(self) -> dict[str, Any]:
         return {
             **self.shared_entries(),
-            "label": None if self.label is None else self.label.to_dict(),
             "pixels": asdict(self.pixels),
             "binarise": self.binarise,
         }
@@ -259,11 +250,9 @@ class PictureSchema(Schema):
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         return cls(
-            DataSpec.from_dict(values["spec"]),
             pixels=Pixels(**values["pixels"]),
             binarise=values["binarise"],
-            label=None if values["label"] is None else Label.from_dict(values["label"]),
-            given_rows=rows_from_json(values["given_rows"]),
+            **cls.shared_arguments(values),
         )
 
 

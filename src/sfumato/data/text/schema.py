@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from sfumato import likelihoods
-from sfumato.data.core.labels import LABEL, Label, condition, conditioned, examples
+from sfumato.data.core.labelled import LabelledSchema
+from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Encoded, Schema, remember, rows_from_json
+from sfumato.data.core.schema import Encoded
 from sfumato.data.io import arrays, frames
 from sfumato.data.text import lines
 from sfumato.data.text.lines import Lines
@@ -25,7 +26,7 @@ LOST = "\N{REPLACEMENT CHARACTER}"
 """What stands in text for a character that is missing."""
 
 
-class SymbolSchema(Schema):
+class SymbolSchema(LabelledSchema):
     """x = the index of each symbol, shape (N, T, 1), NaN where it is missing or was never seen in training.
 
     Where sequences are of different lengths, and always for text, the last index means the end: it stands behind the
@@ -48,12 +49,8 @@ class SymbolSchema(Schema):
         label: Label | None = None,
         given_rows: Tensor | None = None,
     ) -> None:
-        self.spec = spec
+        super().__init__(spec, label, given_rows)
         self.symbols = tuple(symbols)
-        self.label = label
-        self.given_names = (LABEL,) if spec.given else ()
-        self.given_rows = given_rows
-        self.label_names = label.names if label else ()
 
     @classmethod
     def learn(cls, raw: Lines, options: DataOptions, *, longest: int) -> SymbolSchema:
@@ -77,14 +74,11 @@ class SymbolSchema(Schema):
             ends, missing = bool(behind.any()), bool((np.isnan(raw.x) & ~behind).any())
         if not symbols:
             raise SfumatoError(f"{raw.name}: has no symbol in the training part; give sequences that are not empty")
-        label = None if raw.labels is None else Label.learn(raw.labels)
-        given = conditioned(options, label, raw.name)
+        label, given = cls.learn_label(raw.labels, options, raw.name)
         field = Field("category", len(symbols) + ends, missing=missing)
-        fields = (label.field,) if given and label else ()
-        spec = DataSpec((max(longest, 1) + ends, 1), (field,), fields, likelihood.name, len(raw), ends)
+        spec = DataSpec((max(longest, 1) + ends, 1), (field,), given, likelihood.name, len(raw), ends)
         schema = cls(spec, symbols=symbols, label=label)
-        if given and label and raw.labels is not None:
-            schema.given_rows = remember(label.encode(raw.labels)[:, None], options.seed)
+        schema.remember_labels(raw.labels, options.seed)
         return schema
 
     @property
@@ -112,7 +106,7 @@ class SymbolSchema(Schema):
             padded[:, : index.shape[1]] = np.where(past, end, index)
             index = padded
         values = torch.from_numpy(index.astype(np.float32)).unsqueeze(2)
-        return Encoded(values, condition(self.label, labels, len(x)) if self.given_names else None)
+        return Encoded(values, self.encode_label(labels, len(x)))
 
     def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
         index = x.detach().cpu().double().numpy()[:, :, 0]
@@ -140,7 +134,7 @@ class SymbolSchema(Schema):
                 f"{found.name}: has sequences of {length} symbols; this model was trained on at most {self.longest}"
             )
         self._tell_unknown(found)
-        return examples(found.x, found.labels, self.label) if self.given_names else found.x
+        return self.with_labels(found.x, found.labels)
 
     def write(self, raw: Any, path: str | Path) -> None:
         if not self.is_text:
@@ -149,9 +143,6 @@ class SymbolSchema(Schema):
             lines.write(raw, path)
         else:
             frames.write(pa.table({lines.TEXT_COLUMN: pa.array(list(raw), pa.string())}), path)
-
-    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
-        return self._encode_label(values)
 
     def describe(self) -> list[dict[str, str]]:
         what = "characters" if self.is_text else "symbols"
@@ -176,17 +167,14 @@ class SymbolSchema(Schema):
     def to_dict(self) -> dict[str, Any]:
         return {
             **self.shared_entries(),
-            "label": None if self.label is None else self.label.to_dict(),
             "symbols": list(self.symbols),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         return cls(
-            DataSpec.from_dict(values["spec"]),
             symbols=values["symbols"],
-            label=None if values["label"] is None else Label.from_dict(values["label"]),
-            given_rows=rows_from_json(values["given_rows"]),
+            **cls.shared_arguments(values),
         )
 
     def _index(self, x: np.ndarray) -> np.ndarray:

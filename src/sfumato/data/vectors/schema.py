@@ -14,16 +14,17 @@ from torch import Tensor
 from sfumato import likelihoods
 from sfumato.data.columns.reference import normal_reference
 from sfumato.data.columns.scaling import far_cost, standardised
-from sfumato.data.core.labels import LABEL, Label, condition, conditioned, examples
+from sfumato.data.core.labelled import LabelledSchema
+from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import TRIED, Encoded, Schema, Varied, remember, rows_from_json
+from sfumato.data.core.schema import TRIED, Encoded, Varied
 from sfumato.data.io import arrays
 from sfumato.errors import SfumatoError
 from sfumato.files import finite
 from sfumato.spec import DataSpec, Field
 
 
-class VectorSchema(Schema):
+class VectorSchema(LabelledSchema):
     """x = (raw − mean) / scale for each column; with a bernoulli likelihood x is the raw value, within [0, 1].
 
     Missing entries (NaN) are allowed. A column that never varies, or has no value, is not modelled and comes back so.
@@ -54,15 +55,11 @@ class VectorSchema(Schema):
         given_rows: Tensor | None = None,
     ) -> None:
         """As learned: statistics of the `kept` columns; of all columns what the others hold, (D,) `fixed`, or NaN."""
-        self.spec = spec
+        super().__init__(spec, label, given_rows)
         self.fixed, self.kept = fixed, kept
         self.left = np.setdiff1d(np.arange(len(fixed)), kept)
         self.mean, self.scale, self.low, self.high = mean, scale, low, high
         self.dtype = dtype
-        self.label = label
-        self.given_names = (LABEL,) if spec.given else ()
-        self.given_rows = given_rows
-        self.label_names = label.names if label else ()
 
     @classmethod
     def learn(
@@ -105,19 +102,17 @@ class VectorSchema(Schema):
             mean, scale = np.zeros_like(mean), np.ones_like(scale)
         kind, size = ("level", likelihood.levels) if likelihood.levels else ("real", 1)
         fields = tuple(Field(kind, size, missing=bool(seen < total)) for seen in count)  # type: ignore[arg-type]
-        label = None if labels is None else Label.learn(labels)
-        given = conditioned(options, label, name)
-        spec = DataSpec((len(kept),), fields, (label.field,) if given and label else (), likelihood.name, total)
+        label, given = cls.learn_label(labels, options, name)
+        spec = DataSpec((len(kept),), fields, given, likelihood.name, total)
         learned: dict[str, Any] = {"mean": mean, "scale": scale, "low": low, "high": high, "fixed": fixed, "kept": kept}
         schema = cls(spec, dtype=x.dtype.str, label=label, **learned)
-        if given and label and labels is not None:
-            schema.given_rows = remember(label.encode(labels)[:, None], options.seed)
+        schema.remember_labels(labels, options.seed)
         return schema
 
     def encode(self, raw: Any) -> Encoded:
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
         values = torch.from_numpy(standardised(self._modelled(x), self.mean, self.scale))
-        return Encoded(values, condition(self.label, labels, len(x)) if self.given_names else None)
+        return Encoded(values, self.encode_label(labels, len(x)))
 
     def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
         values = x.detach().cpu().double().numpy() * self.scale + self.mean
@@ -178,13 +173,10 @@ class VectorSchema(Schema):
             self._likelihood.check(np.nanmin(modelled, 0), np.nanmax(modelled, 0), name, self.kept)
         if self._likelihood.whole:
             arrays.check_whole(found.x, name)
-        return examples(found.x, found.labels, self.label) if self.given_names else found.x
+        return self.with_labels(found.x, found.labels)
 
     def write(self, raw: Any, path: str | Path) -> None:
         arrays.write(raw, path)
-
-    def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
-        return self._encode_label(values)
 
     def describe(self) -> list[dict[str, str]]:
         modelled = self._likelihood.modelled_as
@@ -242,7 +234,6 @@ class VectorSchema(Schema):
     def to_dict(self) -> dict[str, Any]:
         return {
             **self.shared_entries(),
-            "label": None if self.label is None else self.label.to_dict(),
             "dtype": self.dtype,
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
@@ -255,7 +246,6 @@ class VectorSchema(Schema):
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         return cls(
-            DataSpec.from_dict(values["spec"]),
             mean=np.array(values["mean"]),
             scale=np.array(values["scale"]),
             low=np.array(values["low"]),
@@ -263,8 +253,7 @@ class VectorSchema(Schema):
             dtype=values["dtype"],
             fixed=np.array(values["fixed"], np.float64),
             kept=np.array(values["kept"]),
-            label=None if values["label"] is None else Label.from_dict(values["label"]),
-            given_rows=rows_from_json(values["given_rows"]),
+            **cls.shared_arguments(values),
         )
 
 
