@@ -16,7 +16,7 @@ from nets import BinaryDecoder, Encoder, Prior
 from registry import Measure, Setting, system
 from scores import active_units, importance_nll
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Batches
+from sfumato.data.core.batches import Batches, Pass
 from sfumato.models.cvae import CVAE
 from sfumato.models.vae import VAE
 from sfumato.training import Settings, fit
@@ -89,17 +89,8 @@ class Completion(Batches):
     def take(self, index: Tensor | slice) -> Batch:
         return self._split(self.whole.take(index))
 
-    def epoch(
-        self,
-        size: int,
-        *,
-        seed: int | None = None,
-        skip: int = 0,
-        drop_last: bool = False,
-        rank: int = 0,
-        world: int = 1,
-    ) -> Iterator[Batch]:
-        for batch in self.whole.epoch(size, seed=seed, skip=skip, drop_last=drop_last, rank=rank, world=world):
+    def one_pass(self, wanted: Pass) -> Iterator[Batch]:
+        for batch in self.whole.one_pass(wanted):
             yield self._split(batch)
 
     def to(self, device: torch.device | str) -> Completion:

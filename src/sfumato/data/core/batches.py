@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,21 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.generators import current
+
+
+class Pass(NamedTuple):
+    """One pass over the examples; the fields are the arguments of `Batches.epoch`."""
+
+    size: int
+    seed: int | None
+    skip: int
+    drop_last: bool
+    rank: int
+    world: int
+
+    def own_rows(self, joint: int) -> slice:
+        """The rows of a joint batch that this process is handed."""
+        return share(joint, self.rank, self.world)
 
 
 class Batches(ABC):
@@ -31,7 +47,6 @@ class Batches(ABC):
     def take(self, index: Tensor | slice) -> Batch:
         """The examples at `index`, always the same for the same index, also when training binarises afresh."""
 
-    @abstractmethod
     def epoch(
         self,
         size: int,
@@ -54,6 +69,11 @@ class Batches(ABC):
                 batches joined in order are the single process's batch.
             world: number of processes.
         """
+        return self.one_pass(Pass(size, seed, skip, drop_last, rank, world))
+
+    @abstractmethod
+    def one_pass(self, wanted: Pass) -> Iterator[Batch]:
+        """What `epoch` gives."""
 
     @property
     def given(self) -> Tensor | None:
@@ -144,23 +164,14 @@ class Resident(Batches):
             return batch
         return Batch(binarised_once(batch.x, self._levels), batch.given)
 
-    def epoch(
-        self,
-        size: int,
-        *,
-        seed: int | None = None,
-        skip: int = 0,
-        drop_last: bool = False,
-        rank: int = 0,
-        world: int = 1,
-    ) -> Iterator[Batch]:
-        total = len(self)
-        order = None if seed is None else self._order(seed)
-        for start in range(skip * size, total, size):
+    def one_pass(self, wanted: Pass) -> Iterator[Batch]:
+        total, size = len(self), wanted.size
+        order = None if wanted.seed is None else self._order(wanted.seed)
+        for start in range(wanted.skip * size, total, size):
             joint = min(size, total - start)
-            if drop_last and joint < size:
+            if wanted.drop_last and joint < size:
                 return
-            mine = share(joint, rank, world)
+            mine = wanted.own_rows(joint)
             rows = slice(start + mine.start, start + mine.stop)
             if order is None:
                 yield self.take(rows)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Batches, binarised_afresh, binarised_once, chosen, share, shuffled
+from sfumato.data.core.batches import Batches, Pass, binarised_afresh, binarised_once, chosen, shuffled
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Encoded
 from sfumato.data.io.arrays import fresh
@@ -95,33 +95,24 @@ class Streamed(Batches):
             return batch
         return Batch(binarised_once(batch.x, self._levels), batch.given)
 
-    def epoch(
-        self,
-        size: int,
-        *,
-        seed: int | None = None,
-        skip: int = 0,
-        drop_last: bool = False,
-        rank: int = 0,
-        world: int = 1,
-    ) -> Iterator[Batch]:
-        held: Batch | None = None
-        for window in self._windows(seed, skip * size):
+    def one_pass(self, wanted: Pass) -> Iterator[Batch]:
+        size, held = wanted.size, None
+        for window in self._windows(wanted.seed, wanted.skip * size):
             held = window if held is None else _joined([held, window])
             start = 0
             while len(held) - start >= size:
-                yield self._cut(held, start, size, seed, rank, world)
+                yield self._cut(held, start, size, wanted)
                 start += size
             held = _rows(held, slice(start, None)) if start < len(held) else None
-        if held is not None and not drop_last:
-            yield self._cut(held, 0, len(held), seed, rank, world)
+        if held is not None and not wanted.drop_last:
+            yield self._cut(held, 0, len(held), wanted)
 
-    def _cut(self, held: Batch, start: int, joint: int, seed: int | None, rank: int, world: int) -> Batch:
-        mine = share(joint, rank, world)
+    def _cut(self, held: Batch, start: int, joint: int, wanted: Pass) -> Batch:
+        mine = wanted.own_rows(joint)
         batch = _rows(held, slice(start + mine.start, start + mine.stop))
         if self._levels is None:
             return batch
-        if seed is None:
+        if wanted.seed is None:
             return Batch(binarised_once(batch.x, self._levels), batch.given)
         return Batch(binarised_afresh(batch.x, self._levels, joint, mine), batch.given)
 
