@@ -32,7 +32,7 @@ from sfumato.objectives import rate
 PAGE = Path(__file__).parents[1] / "docs" / "extend" / "model.md"
 PACKAGE = PAGE.read_text(encoding="utf-8").partition("```python\n")[2].partition("```\n")[0]
 """The denoising VAE of the documentation, as a package of its own has it."""
-ENTRY = "[sfumato.models]\ndenoising_vae = denoise.vae:DenoisingVAE\nvae = denoise.vae:DenoisingVAE\n"
+ENTRY = "[sfumato.models]\ndenoise_plugin = denoise.vae:DenoisingVAE\nvae = denoise.vae:DenoisingVAE\n"
 METADATA = "Metadata-Version: 2.1\nName: sfumato-denoise\nVersion: 0.3\n"
 SHORT = ("--rows", "200", "--steps", "20", "--quiet")
 
@@ -80,18 +80,18 @@ def fresh(code: str, *path: Path) -> str:
 
 def test_a_package_with_an_entry_point_is_used_from_python_and_the_command_line(site: Path, cli, caplog) -> None:
     with installed(site):
-        named = ("fit", "moons", "--model", "denoising_vae", *SHORT, "--no-report")
+        named = ("fit", "moons", "--model", "denoise_plugin", *SHORT, "--no-report")
         assert cli(*named, "--noise", "0.2", "--run", "named").code == 0
         assert cli("fit", "moons", "--model=denoise.vae:DenoisingVAE", *SHORT, "--no-report").code == 0
         assert cli(*named, "--noise", "-1").err == "sfumato: noise is -1: give a number of at least 0\n"
-        page = " ".join(cli("fit", "--help", "--model", "denoising_vae").out.split())
+        page = " ".join(cli("fit", "--help", "--model", "denoise_plugin").out.split())
         assert "--noise X σ, deviation of the noise that is added to what the encoder sees [default: 0.1]" in page
-        assert "denoising_vae: Im et al. 2017" in cli("models").out
+        assert "denoise_plugin: Im et al. 2017" in cli("models").out
         assert "calls its model vae, as one that ships; use denoise.vae:DenoisingVAE" in caplog.text
-        auto = sfumato.fit("moons", model=registry.resolve("denoising_vae"), rows=200, steps=20, noise=0.2)
-        assert auto.config_.model == "denoising_vae"
+        auto = sfumato.fit("moons", model=registry.resolve("denoise_plugin"), rows=200, steps=20, noise=0.2)
+        assert auto.config_.model == "denoise_plugin"
     config = tomllib.loads(Path("runs/named/config.toml").read_text())
-    assert (config["model"]["name"], config["model"]["noise"]) == ("denoising_vae", 0.2)
+    assert (config["model"]["name"], config["model"]["noise"]) == ("denoise_plugin", 0.2)
     assert config["origin"] == "denoise.vae:DenoisingVAE of sfumato-denoise 0.3"
     for words in (("show", "named"), ("sample", "named")):
         said = cli(*words)
