@@ -25,14 +25,13 @@ SPECS = {
     "symbols": DataSpec((6, 1), (Field("category", 4),), likelihood="categorical", examples=1000, ends=True),
 }
 GIVEN = (Field("category", 3), Field("real"))
-LABEL_ALONE = ("m2",)
 
 
 def make(name: str, kind: str) -> tuple[Model, Batch]:
     torch.manual_seed(0)
     spec = SPECS[kind]
     conditional = models.describe(name).takes_conditions
-    conditions = GIVEN[:1] if name in LABEL_ALONE else GIVEN
+    conditions = GIVEN[:1] if models.describe(name).classifies else GIVEN
     spec = replace(spec, given=conditions if conditional else ())
     x = {
         "vector": torch.randn(16, 3),
