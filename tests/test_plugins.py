@@ -83,9 +83,9 @@ def test_a_package_with_an_entry_point_is_used_from_python_and_the_command_line(
         named = ("fit", "moons", "--model", "denoise_plugin", *SHORT, "--no-report")
         assert cli(*named, "--noise", "0.2", "--run", "named").code == 0
         assert cli("fit", "moons", "--model=denoise.vae:DenoisingVAE", *SHORT, "--no-report").code == 0
-        assert cli(*named, "--noise", "-1").err == "sfumato: noise is -1: give a number of at least 0\n"
+        assert cli(*named, "--noise", "-1").err == "sfumato: noise is -1: give a number from 0 up to 1\n"
         page = " ".join(cli("fit", "--help", "--model", "denoise_plugin").out.split())
-        assert "--noise X σ, deviation of the noise that is added to what the encoder sees [default: 0.1]" in page
+        assert "--noise X ν, how often the encoder sees an entry of another example [default: 0.1]" in page
         assert "denoise_plugin: Im et al. 2017" in cli("models").out
         assert "calls its model vae, as one that ships; use denoise.vae:DenoisingVAE" in caplog.text
         auto = sfumato.fit("moons", model=registry.resolve("denoise_plugin"), rows=200, steps=20, noise=0.2)
