@@ -9,8 +9,8 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 
 # On a plain Linux machine pip installs PyTorch's CUDA build: about 15 more packages and several gigabytes, of no use
-# without an NVIDIA GPU. The CPU build is a tenth of that. To get it, say where pip finds it, with the address that the
-# installation page of pytorch.org shows for "CPU":
+# without an NVIDIA GPU. The CPU build is a tenth of that. To get it, say where pip finds it, with the address that
+# PyTorch's installation page shows for "CPU":
 #
 #     make test TORCH_FLAGS='--index-url ADDRESS'
 #

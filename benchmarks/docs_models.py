@@ -17,6 +17,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn.datasets import load_digits, make_moons
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -148,6 +149,8 @@ def report(folder: Path) -> None:
         page.goto(Path(run, "penguins", "report.html").as_uri())
         page.screenshot(path=DOCS / "report.png", animations="disabled")
         browser.close()
+    with Image.open(DOCS / "report.png") as image:
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(DOCS / "report.png", optimize=True)
     print(DOCS / "report.png")
 
 

@@ -25,8 +25,7 @@ extensions = [
     "docstrings",
     "layers",
 ]
-exclude_patterns = ["_ext", "_templates"]
-templates_path = ["_templates"]
+exclude_patterns = ["_ext"]
 html_static_path = ["_static"]
 html_css_files = ["sfumato.css"]
 
@@ -52,9 +51,7 @@ myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-autosummary_generate = True
-autosummary_ignore_module_all = False
-autosummary_imported_members = True
+autosummary_generate = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
