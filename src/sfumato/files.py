@@ -124,7 +124,7 @@ def finite(value: Any) -> Any:
     {'value': None, 'parts': [1.0, None]}
     """
     if isinstance(value, Mapping):
-        return {name: finite(part) for name, part in value.items()}
+        return {str(name): finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

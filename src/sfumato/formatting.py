@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def figure(value: float) -> str:
     """With as many digits as a person reads.
@@ -30,3 +32,55 @@ def count(number: int, what: str) -> str:
     ('1 latent', '1,200 steps')
     """
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def rounded(value: float, error: float | None) -> tuple[str, str] | None:
+    """A number and its standard error as a person reads them; None where there is no error to tell.
+
+    The error has two digits, and the number as many places as the error. An error that is 0 but for rounding is none.
+
+    >>> rounded(1077.3, 815.2), rounded(-38.5612, 1.58), rounded(0.73124, 0.0123)
+    (('1080', '820'), ('-38.6', '1.6'), ('0.731', '0.012'))
+    >>> rounded(1.378, 9.4e-16) is rounded(1.378, None) is None
+    True
+    """
+    if error is None or not math.isfinite(value) or not math.isfinite(error) or error <= 1e-9 * abs(value):
+        return None
+    places = 1 - math.floor(math.log10(float(f"{error:.1e}")))
+    first, second = (f"{round(one, places):.{max(places, 0)}f}" for one in (value, error))
+    return first, second
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with as many digits as a person reads.
+
+    >>> number(1234.5678), number(0.123456), number(None)
+    ('1235', '0.1235', '–')
+    """
+    return (
+        "–"
+        if value is None
+        else f"{value:.{max(digits, len(str(int(abs(value)))) if math.isfinite(value) else digits)}g}"
+    )
+
+
+def with_error(value: float, error: float | None) -> str:
+    """A number with its standard error, if it has one.
+
+    >>> with_error(1077.3, 815.2), with_error(1.378, 9.4e-16)
+    ('1080 ± 820', '1.378')
+    """
+    return " ± ".join(rounded(value, error) or (number(value),))
+
+
+def time_taken(seconds: float) -> str:
+    """A length of time in words.
+
+    >>> time_taken(3.21), time_taken(75), time_taken(7300)
+    ('3.2 seconds', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} seconds"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from cyclopts import Parameter
 
 from sfumato.cli.flags import OUTPUT, whole
 from sfumato.errors import SfumatoError
+from sfumato.files import finite
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DEVICE = Parameter(group=OUTPUT, help="where to compute", metavar="auto|cpu|cuda|mps", show_choices=False)
@@ -59,7 +59,7 @@ class Say:
 
     def result(self, values: Mapping[str, Any], text: Callable[[], str]) -> None:
         """The result: as JSON if asked for, otherwise as text."""
-        print(json.dumps(_finite(values), ensure_ascii=False, default=str) if self.json else text())
+        print(json.dumps(finite(values), ensure_ascii=False, default=str) if self.json else text())
 
     def written(self, values: Mapping[str, Any], text: Callable[[], str]) -> None:
         """A result that is in a file, of which there is nothing more to say when quiet."""
@@ -130,38 +130,3 @@ def as_text(write: Callable[[Path], None], ending: str = ".csv") -> str:
         path = Path(folder) / f"out{ending}"
         write(path)
         return path.read_text(encoding="utf-8")
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A number with as many digits as a person reads.
-
-    >>> number(1234.5678), number(0.123456), number(None)
-    ('1235', '0.1235', '–')
-    """
-    return (
-        "–"
-        if value is None
-        else f"{value:.{max(digits, len(str(int(abs(value)))) if math.isfinite(value) else digits)}g}"
-    )
-
-
-def with_error(value: float, error: float | None) -> str:
-    """A number with its standard error, if it has one.
-
-    >>> with_error(1077.3, 815.2), with_error(1.378, 9.4e-16)
-    ('1080 ± 820', '1.378')
-    """
-    from sfumato.evaluation.measure import rounded
-
-    return " ± ".join(rounded(value, error) or (number(value),))
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no word for NaN and infinity: null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return value

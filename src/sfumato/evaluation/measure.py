@@ -47,23 +47,6 @@ class Measure:
         return cls(**{"unit": "", **values})
 
 
-def rounded(value: float, error: float | None) -> tuple[str, str] | None:
-    """A number and its standard error as a person reads them; None where there is no error to tell.
-
-    The error has two digits, and the number as many places as the error. An error that is 0 but for rounding is none.
-
-    >>> rounded(1077.3, 815.2), rounded(-38.5612, 1.58), rounded(0.73124, 0.0123)
-    (('1080', '820'), ('-38.6', '1.6'), ('0.731', '0.012'))
-    >>> rounded(1.378, 9.4e-16) is rounded(1.378, None) is None
-    True
-    """
-    if error is None or not math.isfinite(value) or not math.isfinite(error) or error <= 1e-9 * abs(value):
-        return None
-    places = 1 - math.floor(math.log10(float(f"{error:.1e}")))
-    first, second = (f"{round(one, places):.{max(places, 0)}f}" for one in (value, error))
-    return first, second
-
-
 class Average(TypedDict):
     """The fields of a `Measure` that is a mean over examples."""
 

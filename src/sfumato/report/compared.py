@@ -7,9 +7,10 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sfumato.formatting import time_taken
 from sfumato.isolation import isolated
 from sfumato.report import beside
-from sfumato.report.page import by_family, duration, plain
+from sfumato.report.page import by_family, plain
 from sfumato.report.rendering import embedded, write
 from sfumato.studies import Comparison
 from sfumato.studies.comparison import Group
@@ -73,7 +74,7 @@ def _told(group: Group) -> dict[str, str]:
     seconds = [run.seconds for run in group.members if run.seconds is not None]
     lines = [run.auto.history_.lines[-1]["step"] for run in group.members if run.auto.history_.lines]
     steps = f"{min(lines):,} steps" if len(set(lines)) == 1 else f"{min(lines):,} to {max(lines):,} steps" * bool(lines)
-    took = duration(max(seconds)) + (" at most" if len(seconds) > 1 else "") if seconds else ""
+    took = time_taken(max(seconds)) + (" at most" if len(seconds) > 1 else "") if seconds else ""
     return {
         "name": group.name,
         "runs": ", ".join(f"{run.name} (seed {run.seed})" for run in group.members),

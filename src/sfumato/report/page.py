@@ -22,6 +22,7 @@ from sfumato.data.registry import kind_of
 from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.diagnostics.remedies import typed
 from sfumato.evaluation import Measure, registered_families
+from sfumato.formatting import time_taken
 from sfumato.models.protocols import Forecasts
 from sfumato.networks import sizes_for
 from sfumato.report.look import Picture
@@ -113,7 +114,7 @@ def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, An
         steps = (
             f"{last['step']:,} steps, {last['epoch']:.4g} epochs" if last.get("epoch") else f"{last['step']:,} steps"
         )
-        found.append(("Trained", f"{duration(float(last.get('seconds') or 0))} · {steps}"))
+        found.append(("Trained", f"{time_taken(float(last.get('seconds') or 0))} · {steps}"))
     versions = f"sfumato {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
     found += [
         ("Seed", str(config.get("training", {}).get("seed", 0))),
@@ -218,16 +219,3 @@ def _columns(schema: Schema) -> tuple[list[str], list[list[str]]]:
 
 def plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """A length of time in words.
-
-    >>> duration(3.21), duration(75), duration(7300)
-    ('3.2 seconds', '1 min 15 s', '2 h 1 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} seconds"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

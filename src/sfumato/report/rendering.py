@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, features
 
 from sfumato._version import __version__
-from sfumato.evaluation.measure import rounded
 from sfumato.files import write_text
+from sfumato.formatting import rounded
 from sfumato.report.look import DOTS, Picture
 
 LARGE = 200_000

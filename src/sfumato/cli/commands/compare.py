@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table, with_error
+from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, table
 from sfumato.errors import SfumatoError
+from sfumato.formatting import number, with_error
 
 if TYPE_CHECKING:
     from sfumato.studies.comparison import Cell, Comparison

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sfumato.cli.output import DEVICE, SEED, TALK, Device, Say, table, with_error
+from sfumato.cli.output import DEVICE, SEED, TALK, Device, Say, table
 from sfumato.errors import SfumatoError
+from sfumato.formatting import with_error
 
 if TYPE_CHECKING:
     from sfumato.diagnostics import Finding

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato.cli.flags import WHOLE
-from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table, with_error
+from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, table
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.evaluation.families import registered_families
+from sfumato.formatting import number, rounded, with_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -287,8 +288,6 @@ def _text(found: Sequence[Measure], explain: bool) -> str:
 
 
 def _row(one: Measure) -> list[str]:
-    from sfumato.evaluation.measure import rounded
-
     value = with_error(one.value, one.error)
     known = ""
     if one.reference is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sfumato.cli.output import number, table
+from sfumato.cli.output import table
+from sfumato.formatting import number
 
 if TYPE_CHECKING:
     from sfumato.models.base import Model

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from sfumato.cli import flags
 from sfumato.cli.commands.latents import latents_of, latents_table
-from sfumato.cli.output import DEVICE, TALK, Device, Say, number, table
+from sfumato.cli.output import DEVICE, TALK, Device, Say, table
 from sfumato.errors import SfumatoError
+from sfumato.formatting import number
 
 if TYPE_CHECKING:
     from sfumato.artifacts import Run

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from sfumato.cli.commands.examples import Given, conditions, load_run, named_by, read, save
 from sfumato.cli.flags import WHOLE
-from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, number, table, with_error
+from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, table
+from sfumato.formatting import number, with_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

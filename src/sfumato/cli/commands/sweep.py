@@ -9,7 +9,8 @@ from cyclopts import Parameter
 from sfumato.cli.commands.compare import text, write
 from sfumato.cli.commands.look import remake_report
 from sfumato.cli.flags import OUTPUT, WHOLE, chosen
-from sfumato.cli.output import DEVICE, TALK, Device, Say, number, table
+from sfumato.cli.output import DEVICE, TALK, Device, Say, table
+from sfumato.formatting import number
 
 if TYPE_CHECKING:
     from sfumato.studies import Sweep
