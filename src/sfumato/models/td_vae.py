@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.batch import Batch, Loss
-from sfumato.distributions import Distribution
+from sfumato.distributions import Distribution, Normal
 from sfumato.distributions.noise import normal, spread, uniform
 from sfumato.models.base import Model
 from sfumato.networks import MLP, sizes_for
 from sfumato.networks.features import VectorFeatures
 from sfumato.networks.heads import for_likelihood
 from sfumato.networks.state_space import After, Clock, Layered, LayeredNormal, Past, StepNormal, Steps, Timed
-from sfumato.objectives import Ramp, importance_bound
+from sfumato.objectives import Ramp, energy_score, importance_bound
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -33,13 +33,17 @@ class TDVAE(Model):
         loss = −log p(x₂|z₂)                                                                  (`distortion`)
              + log q_S(z₁|z₂, b₁, b₂, δ) − log p_B(z₁|b₁) + log p_B(z₂|b₂) − log p_T(z₂|z₁, δ)   (`rate`)
 
-    Its expectation is at least −log p(x₂ | x up to t₁), where p(x₂ | …) = ∫∫ p_B(z₁|b₁) p_T(z₂|z₁, δ) p(x₂|z₂). So is
-    that of what is added to it here, with weight λ: a forecast of x₂ by K draws of the belief,
+    Its expectation is at least −log p(x₂ | x up to t₁), where p(x₂ | …) = ∫∫ p_B(z₁|b₁) p_T(z₂|z₁, δ) p(x₂|z₂). What is
+    between the two is all that z₂ holds beside x₂: this loss alone keeps out of a state what only later steps need. So
+    λ times the energy score of K forecasts is added (Gneiting and Raftery 2007, section 4.3), which in the mean is
+    least where they are distributed as x₂ is:
 
-        −log (1/K) Σ_k p(x₂|z₂ₖ),   z₁ₖ ~ p_B(z₁|b₁),   z₂ₖ ~ p_T(z₂|z₁ₖ, δ) in one jump or in two       (`prediction`)
+        1/K Σ_k ‖x₂ₖ − x₂‖ − 1/(2K(K − 1)) Σ_kl ‖x₂ₖ − x₂ₗ‖                                          (`prediction`)
+        z₁ₖ ~ p_B(z₁|b₁)      z₂ₖ ~ p_T(z₂|z₁ₖ, δ) in 1, 2, 4 or 8 even jumps      x₂ₖ ~ p(x₂|z₂ₖ)
 
-    On short trainings the paper's loss alone gives states that tell little more than the time of day; λ = 0 is that
-    loss. t₂ is drawn among the observed steps and t₂ − t₁ in 1 … `jump`, for each example by itself. Step 0 lies before
+    Where the likelihood is no normal it is −log (1/K) Σ_k p(x₂|z₂ₖ) in place of the score. λ = 0 is the paper's loss.
+
+    t₂ is drawn among the observed steps and t₂ − t₁ in 1 … `jump`, for each example by itself. Step 0 lies before
     the first: its belief is that of knowing nothing. Steps that are missing, and padding, are never t₂.
 
     The two parts of the rate are measured as `smoothing_rate` (z₁) and `transition_rate` (z₂).
@@ -58,7 +62,8 @@ class TDVAE(Model):
         clock: clock(t) → features (…, C) of the time t since the sequence began, one unit before its first step; None
             for a process that knows no time of day.
         prediction: λ.
-        draws: K.
+        draws: K, 2 at least.
+        rollout: most jumps that a forecast takes in training, a power of 2.
 
     >>> from sfumato.models import build
     >>> from sfumato.spec import Field
@@ -87,6 +92,7 @@ class TDVAE(Model):
         clock: nn.Module | None = None,
         prediction: float = 0.0,
         draws: int = 4,
+        rollout: int = 8,
     ) -> None:
         super().__init__()
         self.past, self.belief, self.transition = past, belief, transition
@@ -94,7 +100,8 @@ class TDVAE(Model):
         self.steps, self.latents = steps, latents
         self.jump, self.pairs = jump, pairs
         self.warmup = warmup
-        self.clock, self.prediction, self.draws = clock, prediction, draws
+        self.clock, self.prediction = clock, prediction
+        self.draws, self.rollout = draws, rollout
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         b, time = self._seen(batch)
@@ -113,12 +120,8 @@ class TDVAE(Model):
             "transition_rate": log_p2 - self._transition(z1, at, passed).log_prob(z2),
         }
         if self.prediction:
-            between = _between(first, second, uniform(time, n * k, 2))
-            z2 = self._foretold(b1, time[rows, first], time[rows, between], at)
-            log_p = self._observation(z2, self._repeated(at)).log_prob(
-                self._repeated(x2), None if mask is None else self._repeated(mask)
-            )
-            terms["prediction"] = -importance_bound(log_p.view(n * k, self.draws))
+            halts = time[rows].gather(1, _halts(first, second, uniform(time, n * k, 1), self.rollout))
+            terms["prediction"] = self._prediction(b1, time[rows, first], halts, x2, mask)
         terms = {name: term.view(n, k).mean(1) for name, term in terms.items()}
         if batch.mask is not None:
             # Of a sequence with nothing to be seen there is nothing to say, nor to pay for.
@@ -132,16 +135,20 @@ class TDVAE(Model):
             )
         }
 
-    def _foretold(self, b1: Tensor, start: Tensor, between: Tensor, end: Tensor) -> Tensor:
-        """`draws` states at `end` of each pair by way of `between`, or straight where that is `start`, (n·K, Z)."""
-        b1, start, between, end = (self._repeated(one) for one in (b1, start, between, end))
-        halts = between > start
+    def _prediction(self, b1: Tensor, start: Tensor, halts: Tensor, x2: Tensor, mask: Tensor | None) -> Tensor:
+        """The cost of forecasts of `x2` (n, D) from the beliefs `b1`, by jumps to each of the times `halts` (n, J)."""
+        b1, time, times = (self._repeated(values) for values in (b1, start, halts))
         z = self.belief(b1).draw(normal(b1, len(b1), self.latents))
-        halt = torch.where(halts, between, end)
-        halfway = self._transition(z, halt, halt - start).draw(normal(b1, len(b1), self.latents))
-        z = torch.where(halts[:, None], halfway, z)
-        last = self._transition(z, end, end - torch.where(halts, between, start))
-        return last.draw(normal(b1, len(b1), self.latents))
+        for halt in times.unbind(1):
+            passed = halt - time
+            later = self._transition(z, halt, passed).draw(normal(b1, len(b1), self.latents))
+            z, time = torch.where((passed > 0)[:, None], later, z), halt
+        p = self._observation(z, time)
+        if isinstance(p, Normal):
+            drawn = p.draw(normal(b1, *p.mean.shape))
+            return energy_score(drawn.view(len(x2), self.draws, -1), x2, mask)
+        log_p = p.log_prob(self._repeated(x2), None if mask is None else self._repeated(mask))
+        return -importance_bound(log_p.view(len(x2), self.draws))
 
     def _repeated(self, values: Tensor) -> Tensor:
         return values.repeat_interleave(self.draws, 0)
@@ -292,7 +299,7 @@ class TDVAE(Model):
         sigma: Weight = 0.0,
         warmup: Natural = 2500,
         waves: Natural = 4,
-        prediction: Weight = 5.0,
+        prediction: Weight = 30.0,
     ) -> Self:
         """A TD-VAE for sequences of `spec`; `latent_dim` is of each of the two layers of a state.
 
@@ -301,7 +308,7 @@ class TDVAE(Model):
             pairs: pairs of steps drawn for each sequence at each training step
             sigma: deviation of an observation around what its state says, in deviations of its channel; 0 learns it
             waves: waves of the clock that tells the time since a sequence began; 0 for no clock
-            prediction: weight of forecasts from the belief in the loss; 0 is the paper's loss
+            prediction: weight of the score of forecasts from the belief in the loss; 0 is the paper's loss
             warmup: steps over which the weight of the rate rises from 0; 2500 are half of the shortest training
         """
         sizes = sizes_for(spec, size)
@@ -348,7 +355,10 @@ def _pairs(observed: Tensor, uniform: Tensor, jump: int) -> tuple[Tensor, Tensor
     return second - 1 - torch.minimum((uniform[:, 1] * farthest).long(), farthest - 1), second
 
 
-def _between(first: Tensor, second: Tensor, uniform: Tensor) -> Tensor:
-    """For half of the pairs a step between both, or the first again; for the others the first."""
-    halts = (uniform[:, 1] < 0.5) & (second > first)
-    return first + (halts * uniform[:, 0] * (second - first)).long()
+def _halts(first: Tensor, second: Tensor, uniform: Tensor, most: int) -> Tensor:
+    """Steps (n, most) on the way from `first` to `second`: by 1, 2, 4, … even jumps, the last one repeated."""
+    choices = most.bit_length()
+    jumps = 2 ** (uniform * choices).long().clamp(max=choices - 1)
+    jump = torch.arange(1, most + 1, device=first.device)
+    gap = (second - first)[:, None]
+    return first[:, None] + torch.minimum(gap * jump // jumps, gap)

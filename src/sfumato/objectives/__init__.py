@@ -14,6 +14,7 @@ from sfumato.objectives.mmd import (
 )
 from sfumato.objectives.rate import free_bits, gap_of_mean, joint_mean, rate
 from sfumato.objectives.schedules import Ramp
+from sfumato.objectives.scores import energy_score
 from sfumato.objectives.total_correlation import (
     decomposed_rate,
     log_weights,
@@ -31,6 +32,7 @@ __all__ = [
     "decomposed_rate",
     "discrepancy",
     "doubly_reparametrised",
+    "energy_score",
     "free_bits",
     "gap_of_mean",
     "importance_bound",
