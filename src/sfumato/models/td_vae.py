@@ -295,7 +295,7 @@ class TDVAE(Model):
         size: Size,
         *,
         jump: Count | None = None,
-        pairs: Count = 2,
+        pairs: Count = 4,
         sigma: Weight = 0.0,
         warmup: Natural = 2500,
         waves: Natural = 4,
