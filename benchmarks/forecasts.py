@@ -3,9 +3,9 @@
     python benchmarks/forecasts.py ar2 italy                      # default length, seed 1
     python benchmarks/forecasts.py ar2 --steps 1500 --seeds 1 2   # shorter, two seeds
 
-`ar2`: 1,200 sequences of x_t = 1.5 x_{t−1} − .8 x_{t−2} + ε, ε ~ N(0, 1), 24 steps; its law is known, given the last two
-values. `italy`: the 1,029 days of ItalyPowerDemand_TEST.ts. The second half of each held-out sequence is forecast from
-the first, 99 futures each, in jumps of one step. CRPS and energy score in deviations of a channel; coverage of the
+`ar2`: 1,200 sequences of x_t = 1.5 x_{t−1} − .8 x_{t−2} + ε, ε ~ N(0, 1), 24 steps; its law is known, given the last
+two values. `italy`: the 1,029 days of ItalyPowerDemand_TEST.ts. The second half of each held-out sequence is forecast
+from the first, 99 futures each, in jumps of one step. CRPS and energy score in deviations of a channel; coverage of the
 middle 50% and 90% of the futures. Against: CRPS of the law (ar2), of a ridge regression on the first half, or of the
 last season, whichever is least.
 """
