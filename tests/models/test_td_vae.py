@@ -14,7 +14,7 @@ from sfumato.distributions.noise import rows
 from sfumato.errors import SfumatoError
 from sfumato.evaluation.likelihood.importance import weigh
 from sfumato.models import build
-from sfumato.models.td_vae import TDVAE, _pairs
+from sfumato.models.td_vae import TDVAE, _halts, _pairs
 from sfumato.networks.state_space import LayeredNormal
 from sfumato.objectives import importance_bound
 from sfumato.spec import DataSpec, Field
@@ -259,32 +259,48 @@ def test_a_sequence_with_nothing_to_be_seen_has_no_loss() -> None:
         assert (values[[0, 2]] != 0).all()
 
 
-def test_forecasts_in_the_loss_bound_what_the_kalman_filter_predicts() -> None:
-    """With exact parts E[−log mean_k p(x₂|z₂ₖ)] is at least −log p(x₂|x₁), and near it with many draws."""
-    x = draw(2000, EVEN[:2])
-    batch = Batch(x[:, :, None])
-    torch.manual_seed(1)
-    terms = {
-        draws: exact(2, jump=2, pairs=4, prediction=1.0, draws=draws).losses(batch, 0)["model"].terms["prediction"]
-        for draws in (1, 400)
-    }
-    # t₂ is 1 or 2, t₁ is 0 or, before the second step, 1.
-    first, second = log_evidence(x[:, :1], EVEN[:1]), log_evidence(x[:, 1:], EVEN[1:2])
-    given = log_evidence(x, EVEN[:2]) - first
-    truth = -float((first / 2 + second / 4 + given / 4).mean())
-    assert float(terms[400].mean()) == pytest.approx(truth, abs=0.03)
-    assert float(terms[1].mean()) > float(terms[400].mean()) + 0.1
+def test_the_score_of_exact_forecasts_is_that_of_the_kalman_prediction() -> None:
+    """The CRPS of N(μ, σ²) has the mean σ/√π where x is drawn from it, and forecasts from elsewhere cost more."""
+    batch = Batch(draw(20_000, EVEN[:2])[:, :, None])
+
+    def score(**options: float) -> float:
+        torch.manual_seed(1)
+        model = exact(2, jump=2, pairs=4, prediction=1.0, **options)
+        return float(model.losses(batch, 0)["model"].terms["prediction"].mean())
+
+    covariance = joint_covariance(EVEN[:2])
+    before, after = covariance[0, 0], covariance[1, 1] - covariance[0, 1] ** 2 / covariance[0, 0]
+    # t₂ is 1 or 2; t₁ is 0 or, before the second step, 1.
+    expected = float((0.75 * before.sqrt() + 0.25 * after.sqrt()) / math.sqrt(math.pi))
+    assert score() == pytest.approx(expected, abs=0.01)
+    assert score(shift=0.5) > expected + 0.03
 
 
-def test_halfway_states_change_no_forecast_of_an_exact_process() -> None:
+def test_counted_data_are_forecast_by_a_bound_of_their_likelihood() -> None:
+    model = build("td_vae", DataSpec((4, 2), (Field("level", 2),), likelihood="bernoulli"), width=8, latent_dim=2)
+    torch.manual_seed(0)
+    term = model.losses(Batch(torch.randint(0, 2, (6, 4, 2)).float()), step=0)["model"].terms["prediction"]
+    assert term.mean().item() == pytest.approx(2 * math.log(2), abs=0.4)
+
+
+def test_halts_change_no_forecast_of_an_exact_process() -> None:
     model = exact(7, jump=6, prediction=1.0, draws=2)
     n = 40_000
     b1 = model._seen(Batch(draw(1, EVEN)[:, :, None]))[0][:, 2].expand(n, -1)
-    start, end = torch.full((n,), 2.0, dtype=torch.float64), torch.full((n,), 6.0, dtype=torch.float64)
-    straight = model._foretold(b1, start, start, end)
-    halted = model._foretold(b1, start, start + 1.5, end)
+    start, end = torch.full((n,), 2.0, dtype=torch.float64), torch.full((n, 1), 6.0, dtype=torch.float64)
+    straight = model._foretold(b1, start, end)
+    halted = model._foretold(b1, start, torch.cat([end - 2.5, end - 2.5, end - 1, end, end], 1))
     torch.testing.assert_close(straight.mean(), halted.mean(), rtol=0, atol=0.03)
     torch.testing.assert_close(straight.var(), halted.var(), rtol=0.03, atol=0)
+
+
+def test_halts_lie_evenly_between_two_steps() -> None:
+    first, second = torch.tensor([1, 1, 1, 0]), torch.tensor([9, 9, 9, 3])
+    halts = _halts(first, second, torch.tensor([[0.0], [0.3], [0.99], [0.99]]), 8)
+    assert halts[0].tolist() == [9] * 8
+    assert halts[1].tolist() == [5] + [9] * 7
+    assert halts[2].tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert halts[3].tolist() == [0, 0, 1, 1, 1, 2, 2, 3]
 
 
 def test_the_clock_tells_sequences_of_one_cycle_where_they_are() -> None:

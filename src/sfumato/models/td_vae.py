@@ -136,19 +136,23 @@ class TDVAE(Model):
         }
 
     def _prediction(self, b1: Tensor, start: Tensor, halts: Tensor, x2: Tensor, mask: Tensor | None) -> Tensor:
-        """The cost of forecasts of `x2` (n, D) from the beliefs `b1`, by jumps to each of the times `halts` (n, J)."""
+        """The cost of forecasts of `x2` (n, D) from the beliefs `b1`, (n,); see `_foretold`."""
+        p = self._observation(self._foretold(b1, start, halts), self._repeated(halts[:, -1]))
+        if isinstance(p, Normal):
+            drawn = p.draw(normal(b1, *p.mean.shape))
+            return energy_score(drawn.view(len(x2), self.draws, -1), x2, mask)
+        log_p = p.log_prob(self._repeated(x2), None if mask is None else self._repeated(mask))
+        return -importance_bound(log_p.view(len(x2), self.draws))
+
+    def _foretold(self, b1: Tensor, start: Tensor, halts: Tensor) -> Tensor:
+        """`draws` states for each belief at `start`, by jumps to each of the times `halts` (n, J), (n·K, Z)."""
         b1, time, times = (self._repeated(values) for values in (b1, start, halts))
         z = self.belief(b1).draw(normal(b1, len(b1), self.latents))
         for halt in times.unbind(1):
             passed = halt - time
             later = self._transition(z, halt, passed).draw(normal(b1, len(b1), self.latents))
             z, time = torch.where((passed > 0)[:, None], later, z), halt
-        p = self._observation(z, time)
-        if isinstance(p, Normal):
-            drawn = p.draw(normal(b1, *p.mean.shape))
-            return energy_score(drawn.view(len(x2), self.draws, -1), x2, mask)
-        log_p = p.log_prob(self._repeated(x2), None if mask is None else self._repeated(mask))
-        return -importance_bound(log_p.view(len(x2), self.draws))
+        return z
 
     def _repeated(self, values: Tensor) -> Tensor:
         return values.repeat_interleave(self.draws, 0)
