@@ -32,8 +32,8 @@ def make(source: str, model: str, wanted: dict[str, str], **options: Any) -> Non
 
 def main(folder: Path) -> None:
     DOCS.mkdir(parents=True, exist_ok=True)
-    for model in ("vae", "cvae"):
-        make("moons", model, {PANELS: f"{model}-moons", "decoder-map": f"{model}-moons-map"})
+    make("moons", "vae", {PANELS: "vae-moons", "decoder-map": "vae-moons-map"})
+    make("moons", "cvae", {PANELS: "cvae-moons"})
     make("digits", "beta_vae", {"traversals": "beta_vae-traversals"}, beta=4.0, steps=4000)
     if not folder.is_dir():
         print(f"{folder}: no such folder, so no picture of a table")

@@ -160,6 +160,11 @@ def test_lines_of_the_sources_are_at_most_120_characters() -> None:
     assert not long
 
 
+def test_every_image_is_shown(pages: dict[Path, Page]) -> None:
+    shown = {Path(link).name for page in pages.values() for link in page.links}
+    assert {path.name for path in (DOCS / "images").iterdir()} <= shown
+
+
 def test_the_citation_is_of_this_version() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(r"^version: (.+)$", citation, re.M)[1] == sfumato.__version__
