@@ -18,7 +18,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "vq_vae": {"codebook": 16, "steps": 300},
     "hierarchical_vae": {"warmup": 60, "steps": 450},
     "beta_tcvae": {"beta": 1.5},
-    "td_vae": {"rows": 300, "warmup": 100, "steps": 400},
+    "td_vae": {"rows": 300, "warmup": 100, "prediction": 1.0, "steps": 400},
 }
 """Options of models that the short training below needs; all others have none."""
 
