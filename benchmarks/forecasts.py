@@ -1,7 +1,7 @@
 """Forecasts of a TD-VAE by default, beside the true law or the best reference that needs no training worth the name.
 
     python benchmarks/forecasts.py ar2 italy                      # default length, seed 1
-    python benchmarks/forecasts.py ar2 --steps 1500 --seeds 1 2   # shorter, two seeds
+    python benchmarks/forecasts.py ar2 --steps 1500 --warmup 300 --prediction 0 --sigma 0.1   # the paper's loss
 
 `ar2`: 1,200 sequences of x_t = 1.5 x_{t−1} − .8 x_{t−2} + ε, ε ~ N(0, 1), 24 steps; its law is known, given the last
 two values. `italy`: the 1,029 days of ItalyPowerDemand_TEST.ts. The second half of each held-out sequence is forecast
@@ -85,11 +85,15 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--steps", type=int, help="of the training; the default's if left out")
     parser.add_argument("--data", type=Path)
+    for name in ("prediction", "sigma", "warmup", "pairs"):
+        kind = float if name in ("prediction", "sigma") else int
+        parser.add_argument(f"--{name}", type=kind, help="of the model; the default's if left out")
     given = parser.parse_args()
     print(describe())
     print("| set | seed | steps | CRPS | best reference | | energy score | 50% hold | 90% hold | CPU s |")
     print("|---|---|---|---|---|---|---|---|---|---|")
-    options = {} if given.steps is None else {"steps": given.steps}
+    names = ("steps", "prediction", "sigma", "warmup", "pairs")
+    options = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     for name in given.sets:
         for seed in given.seeds:
             print(line(name, seed, given.data, options), flush=True)
