@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from sfumato import data
+
 PUBLIC = (
     *("sfumato", "sfumato.distributions", "sfumato.objectives", "sfumato.networks", "sfumato.models"),
     *("sfumato.models.base", "sfumato.models.latent", "sfumato.models.protocols", "sfumato.models.registry"),
@@ -44,3 +46,8 @@ def test_the_top_imports_on_first_use() -> None:
         "False",
         "False",
     ]
+
+
+def test_files_of_series_can_be_read_by_themselves(tmp_path) -> None:
+    (tmp_path / "a.ts").write_text("@univariate true\n@classLabel false\n@data\n1,2,3\n4,5,6\n")
+    assert data.ts.read(tmp_path / "a.ts").x.shape == (2, 3, 1)

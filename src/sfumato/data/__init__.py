@@ -1,4 +1,7 @@
-"""Data in, and out again: a source becomes a `Dataset` of a schema and three `Batches`."""
+"""Data in, and out again: a source becomes a `Dataset` of a schema and three `Batches`.
+
+`sfumato.data.ts` reads a `.ts` file by itself, for who wants its arrays and no splits.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,17 @@ from sfumato.data.core.options import DataOptions
 
 if TYPE_CHECKING:
     from sfumato.data.core.dataset import Dataset
+    from sfumato.data.io import ts as ts
 
 __all__ = ["DataOptions", "names", "open", "summary"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ts":
+        from sfumato.data.io import ts
+
+        return ts
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def open(source: Any, *, options: DataOptions | None = None) -> Dataset:
