@@ -73,7 +73,7 @@ def test_help_imports_no_torch_and_answers_at_once():
     # The time of the processor, not of the clock, and the best of three, so that a busy machine does not make this
     # test fail.
     page = "from sfumato.cli import main; main(['fit', '--help'])"
-    assert min(_processor_seconds(page) for _ in range(3)) < 0.7
+    assert min(_processor_seconds(page) for _ in range(3)) < 1.0
 
 
 def _processor_seconds(code: str) -> float:

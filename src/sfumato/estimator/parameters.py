@@ -113,6 +113,8 @@ class Parameters(BaseEstimator):
         """An option is an attribute, as scikit-learn has it."""
         if name[:1] != "_" and "_options" in vars(self) and name in self._options.declared(self.model):
             return self._options.get(name)
+        if hasattr(type(self), name):  # a property whose own error says more
+            return object.__getattribute__(self, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:

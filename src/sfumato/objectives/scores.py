@@ -27,8 +27,8 @@ def energy_score(draws: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor
     Returns:
         In the units of x, shape (B,).
 
-    >>> energy_score(torch.tensor([[[0.0], [2.0]]]), torch.tensor([[1.0]])).round(decimals=4)
-    tensor([0.])
+    >>> energy_score(torch.tensor([[[0.0], [2.0]]]), torch.tensor([[3.0]])).round(decimals=4)
+    tensor([1.])
     """
     count = draws.shape[1]
     apart = draws[:, :, None] - draws[:, None]
