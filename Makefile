@@ -33,7 +33,7 @@ demo: $(VENV)/.base  ## train a VAE and a CVAE on moons, circles and blobs
 	@$(BIN)/python examples/demo.py
 
 test: lint types guard  ## run every check: what CI runs
-	$(BIN)/pytest -n 2 --dist loadgroup --doctest-modules src tests README.md docs main.py
+	$(BIN)/pytest -n 2 --dist loadfile --doctest-modules src tests README.md docs main.py
 
 versions:  ## run every check with each Python from 3.11 to 3.13 that is installed
 	@for version in 3.11 3.12 3.13; do \

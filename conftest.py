@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
@@ -49,13 +48,6 @@ def _forget() -> None:
     for name, values in set(BUILDERS):
         if name not in shipped:
             del BUILDERS[name, values]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The examples of a page need those before them, and one site is enough: with several workers each keeps to one."""
-    for item in items:
-        if item.path.suffix == ".md" or item.path.name == "test_site.py":
-            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
 
 
 pytest_collect_file = Sybil(
