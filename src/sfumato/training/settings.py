@@ -124,7 +124,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, short:
 
     * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for pictures).
     * `epochs`: 30, or as many as make 5000 steps (1000 at most), or as few as keep to 60,000 (3 at least). If `short`
-      (`models.short_training`), 15, or as many as make 1000 steps: with more the rows would be memorised.
+      (`models.short_training`), 15, or as many as make 500 steps: with more the rows would be memorised.
     * `lr`: 0.002 under one_cycle, else 0.001.
     * `validate_every`: one epoch; several when an epoch is shorter than 50 steps; 2000 steps when it is longer.
     * `patience`: half of the planned validations, 10 at least. The bound often rests while the rate is high and falls
@@ -142,7 +142,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, short:
     per_epoch = steps_per_epoch(examples, size)
     epochs = settings.epochs
     if epochs is None and settings.steps is None:
-        passes, steps = (15, 1000) if short else (30, 5000)
+        passes, steps = (15, 500) if short else (30, 5000)
         epochs = min(max(passes, math.ceil(steps / per_epoch)), 1000, max(3, 60_000 // per_epoch))
     chosen = replace(settings, batch_size=size, epochs=epochs)
     planned = total_steps(chosen, per_epoch)
