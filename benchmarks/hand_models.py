@@ -340,7 +340,7 @@ def hierarchical_vae(m: nn.Module) -> Step:
 
 
 def td_vae(m: nn.Module) -> Step:
-    """Whole sequences at even times, with a fixed σ."""
+    """The paper's loss of whole sequences at even times: with a fixed σ, no clock and no score of forecasts."""
 
     def layer(part: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         value, gate = part.linear(x).chunk(2, 1)
@@ -356,9 +356,13 @@ def td_vae(m: nn.Module) -> Step:
         z = lower[0] + lower[1].exp() * second
         return torch.cat([u, z], 1), log_normal(u, *upper) + log_normal(z, *lower)
 
-    def log_state(net: nn.Module, x: Tensor, z: Tensor) -> Tensor:
+    def log_state(net: nn.Module, x: Tensor, z: Tensor, stays: Tensor) -> Tensor:
+        """Of states whose means are `stays`, plus what the network adds."""
         u, low = z.chunk(2, 1)
-        return log_normal(u, *layer(net.upper, x)) + log_normal(low, *layer(net.lower, torch.cat([x, u], 1)))
+        (mean, log_scale), (shift, lower_shift) = layer(net.upper, x), stays.chunk(2, 1)
+        lower_mean, lower_log_scale = layer(net.lower, torch.cat([x, u], 1))
+        first = log_normal(u, mean + shift, log_scale)
+        return first + log_normal(low, lower_mean + lower_shift, lower_log_scale)
 
     def step(x: Tensor, given: Tensor | None) -> Players:
         n, length = x.shape[:2]
@@ -376,8 +380,8 @@ def td_vae(m: nn.Module) -> Step:
         z1, log_s = state(m.smoothing.layers, torch.cat([z2, b1, b2, gone], 1))
         made = m.decoder[:-1](z2)
         distortion = -log_normal(x[rows, second - 1], made, m.decoder[-1].log_scale.expand_as(made))
-        smoothing = log_s - log_state(m.belief, b1, z1)
-        transition = log_b2 - log_state(m.transition.layers, torch.cat([z1, gone], 1), z2)
+        smoothing = log_s - log_state(m.belief, b1, z1, torch.zeros_like(z1))
+        transition = log_b2 - log_state(m.transition.layers, torch.cat([z1, gone], 1), z2, z1)
         return {"model": (distortion + smoothing + transition).mean()}
 
     return step

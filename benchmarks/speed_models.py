@@ -43,7 +43,7 @@ SETTINGS: dict[str, tuple[DataSpec, dict[str, object], int]] = {
     "sparse_decoder_vae": (TABLE, {}, 150),
     "vq_vae": (PICTURE, {"network": "conv", "width": 16, "prior_dropout": 0.0}, 12),
     "hierarchical_vae": (PICTURE, {"network": "mlp", "warmup": 0}, 150),
-    "td_vae": (SERIES, {"warmup": 0}, 100),
+    "td_vae": (SERIES, {"warmup": 0, "waves": 0, "prediction": 0.0, "sigma": 0.3, "pairs": 2}, 100),
 }
 """Data, options and steps of each model."""
 
