@@ -35,8 +35,8 @@ def head_of(spec: DataSpec = SPEC, spread: float = 0.7) -> tuple[AutoregressiveH
 
 
 def test_probabilities_add_up_to_one() -> None:
-    head, raw = head_of()
-    line, places = torch.linspace(-3000, 3000, 60_001, dtype=torch.double), (torch.arange(4) + 0.5) / 4
+    head, raw = head_of(spread=0.2)
+    line, places = torch.linspace(-60, 60, 1201, dtype=torch.double), (torch.arange(4) + 0.5) / 4
     total = 0.0
     for category, cell, place, last in itertools.product(range(2), range(2), places.tolist(), range(3)):
         x = torch.tensor([category, cell + place, 0.0, last + 0.3], dtype=torch.double).repeat(len(line), 1)
