@@ -48,7 +48,7 @@ def test_whole_numbers_are_drawn_as_often_as_their_density_says() -> None:
 def test_slopes_follow_the_cells_beside_and_atoms_have_and_give_none() -> None:
     near = Neighbours.of(FIELDS)
     logits = torch.tensor([[0.0, 1.0, 50.0, -2.0, 3.0, 4.0, 9.0, 2.0, 5.0]])
-    slopes = near.at(torch.arange(9)[None]).slopes(logits, torch.zeros(9))
+    slopes = near.at(torch.arange(9)[None]).slopes(logits)
     # Above the second cell, and below the fourth and the last but one, lies an atom, which says nothing of a slope.
     torch.testing.assert_close(slopes, torch.tensor([[1.0, 1.0, 0, 0, 0, 0, 0, 3.0, 3.0]]))
 
@@ -59,9 +59,7 @@ def test_columns_draw_what_their_density_says() -> None:
 
     def rows(count: int) -> Columns:
         none = torch.zeros(count, 0)
-        return Columns(
-            Layout.of(FIELDS), none, none[0], logits.expand(count, -1), Neighbours.of(FIELDS), torch.zeros(9)
-        )
+        return Columns(Layout.of(FIELDS), none, none[0], logits.expand(count, -1), Neighbours.of(FIELDS))
 
     x = rows(20_000).sample()
     quarter = torch.where(x[:, 0].long() == 2, x[:, 0] % 1, ((x[:, 0] % 1) * 4).floor() / 4 + 1 / 8)

@@ -57,15 +57,15 @@ class Columns(Distribution):
         log p(x) = Σ_real log N(x_d; μ_d, σ_d²) + Σ_category log π_d[x_d] + Σ_cells log π_d[⌊x_d⌋]
 
     The density inside a cell is one per unit of position, so the last term is a density in the space of `Batch.x`. With
-    `tilts` it follows the cells beside it: half the difference of their logits is its slope (`distributions.tilted`).
+    `neighbours` it follows the cells beside it: half the difference of their logits is its slope, plus an offset
+    (`distributions.tilted`).
 
     Arguments:
         layout: the kinds of the columns.
         means: μ of the real columns, shape (B, R).
         log_scales: log σ of the real columns, broadcastable to `means`.
         logits: all other columns' log-probabilities side by side in column order, shape (B, Σ sizes).
-        neighbours: of each logit the cells beside it.
-        offsets: added to the slopes, shape (Σ sizes,).
+        neighbours: of each logit the cells beside it; None for a uniform density in each cell.
     """
 
     def __init__(
@@ -75,9 +75,8 @@ class Columns(Distribution):
         log_scales: Tensor,
         logits: Tensor,
         neighbours: Neighbours | None = None,
-        offsets: Tensor | None = None,
     ) -> None:
-        self.layout, self._neighbours, self._offsets = layout, neighbours, offsets
+        self.layout, self._neighbours = layout, neighbours
         self.normal = Normal(means, log_scales)
         self.logits = logits
         self._parts = logits.split(layout.sizes, 1) if layout.sizes else ()
@@ -92,10 +91,9 @@ class Columns(Distribution):
             entries = x[:, layout.discrete]
             cells = entries.long() + layout.starts
             log_p = self.logits.gather(1, cells) - torch.stack([part.logsumexp(1) for part in self._parts], 1)
-            if self._neighbours is not None and self._offsets is not None:
+            if self._neighbours is not None:
                 near = self._neighbours.at(cells)
-                slopes = near.slopes(self.logits, self._offsets[cells])
-                log_p = log_p + log_tilt(entries - entries.floor(), slopes, near.counts)
+                log_p = log_p + log_tilt(entries - entries.floor(), near.slopes(self.logits), near.counts)
             found.append(log_p)
         return torch.cat(found, 1)[:, layout.order]
 
@@ -103,15 +101,12 @@ class Columns(Distribution):
         return sum_event(self.log_density(observed(x, mask)), mask)
 
     def sample(self) -> Tensor:
-        drawn = [draw_entry(kind, part) for kind, part in zip(self.layout.kinds, self._parts, strict=True)]
-        if self._neighbours is not None and self._offsets is not None and drawn:
-            cells = torch.stack(drawn, 1).long() + self.layout.starts
-            near = self._neighbours.at(cells)
-            places = draw_tilted(near.slopes(self.logits, self._offsets[cells]), near.counts)
-            drawn = [
-                entry.floor() + places[:, at] if kind == "cells" else entry
-                for at, (kind, entry) in enumerate(zip(self.layout.kinds, drawn, strict=True))
-            ]
+        drawn, start = [], 0
+        for kind, part in zip(self.layout.kinds, self._parts, strict=True):
+            end = start + part.shape[1]
+            near = None if self._neighbours is None else self._neighbours.between(start, end)
+            drawn.append(draw_entry(kind, part, near))
+            start = end
         return self._join(self.normal.sample(), drawn)
 
     def point(self) -> Tensor:
@@ -126,7 +121,19 @@ class Columns(Distribution):
         return joined[:, self.layout.order]
 
 
-def draw_entry(kind: str, logits: Tensor) -> Tensor:
-    """Draws of one column that is not real, from its logits (B, K): an index, of cells with a position; shape (B,)."""
-    index = draw(logits).to(logits.dtype)
-    return index + 0.999 * noise.uniform(index) if kind == "cells" else index
+def draw_entry(kind: str, logits: Tensor, neighbours: Neighbours | None = None) -> Tensor:
+    """Draws of one column that is not real, from its logits (B, K): an index, of cells with a position; shape (B,).
+
+    Args:
+        kind: of the column.
+        logits: of its categories or cells.
+        neighbours: its own; None for a uniform density in each cell.
+    """
+    index = draw(logits)
+    if kind != "cells":
+        return index.to(logits.dtype)
+    if neighbours is None:
+        return index.to(logits.dtype) + 0.999 * noise.uniform(index.to(logits.dtype))
+    cell = index[:, None]
+    near = neighbours.at(cell)
+    return (cell + draw_tilted(near.slopes(logits), near.counts))[:, 0]

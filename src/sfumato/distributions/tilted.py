@@ -17,25 +17,35 @@ SMALL = 0.03
 
 
 class Neighbours(NamedTuple):
-    """Of each cell of several columns side by side: where its neighbours are, and how many numbers it holds.
+    """Of each cell of several columns side by side: its neighbours, how many numbers it holds, and a part of its slope.
 
     Attributes:
         below: position of the next lower cell, shape (K,); of the cell itself where there is none, or it is an atom.
         above: position of the next higher cell, likewise.
         counts: numbers that a cell can hold, shape (K,); 0 of a stretch of real numbers.
+        offsets: added to what the neighbours say of the slope, shape (K,).
     """
 
     below: Tensor
     above: Tensor
     counts: Tensor
+    offsets: Tensor
 
-    def at(self, index: Tensor) -> Neighbours:
+    def at(self, index: Tensor | slice) -> Neighbours:
         """Those of some cells."""
-        return Neighbours(self.below[index], self.above[index], self.counts[index])
+        return Neighbours(*(values[index] for values in self))
+
+    def between(self, start: int, end: int) -> Neighbours:
+        """Those of a column whose logits begin at `start`, for its logits alone."""
+        part = self.at(slice(start, end))
+        return part._replace(below=part.below - start, above=part.above - start)
 
     @classmethod
     def of(cls, fields: Sequence[Field]) -> Neighbours:
-        """Of columns that are not real, their logits side by side; what is no cell is its own neighbour."""
+        """Of columns that are not real, their logits side by side; what is no cell is its own neighbour.
+
+        Offsets are 0.
+        """
         below, above, held = [], [], []
         start = 0
         for field in fields:
@@ -47,16 +57,16 @@ class Neighbours(NamedTuple):
                 above.append(start + (cell if atom[high] else high))
                 held.append(float(counts[cell]))
             start += field.size
-        return cls(torch.tensor(below), torch.tensor(above), torch.tensor(held))
+        return cls(torch.tensor(below), torch.tensor(above), torch.tensor(held), torch.zeros(start))
 
-    def slopes(self, logits: Tensor, offsets: Tensor) -> Tensor:
-        """How steep log-densities are in cells (B, D): as from the cell below to the one above, plus `offsets`.
+    def slopes(self, logits: Tensor) -> Tensor:
+        """How steep log-densities are in cells (B, D): as from the cell below to the one above, plus the offsets.
 
         Atoms, and cells of which nothing is known, have no slope.
         """
         apart = (self.above - self.below).clamp(min=1)
         rise = (logits.gather(1, self.above) - logits.gather(1, self.below)) / apart
-        return (rise + offsets).clamp(-STEEPEST, STEEPEST).masked_fill(self.counts == 1, 0.0)
+        return (rise + self.offsets).clamp(-STEEPEST, STEEPEST).masked_fill(self.counts == 1, 0.0)
 
 
 def log_tilt(place: Tensor, slope: Tensor, count: Tensor) -> Tensor:

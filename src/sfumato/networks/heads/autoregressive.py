@@ -9,8 +9,7 @@ from torch.nn import functional as F
 from sfumato.distributions import Columns, Distribution, Layout, Normal, noise
 from sfumato.distributions.base import observed, sum_event
 from sfumato.distributions.columns import draw_entry
-from sfumato.distributions.discrete import draw
-from sfumato.distributions.tilted import Neighbours, draw_tilted
+from sfumato.distributions.tilted import Neighbours
 from sfumato.networks.features import EMBEDDING, normal_scores
 from sfumato.networks.heads.base import COLUMNS, Head, Scale, register
 from sfumato.spec import DataSpec
@@ -158,8 +157,9 @@ class AutoregressiveHead(Head):
         self.write = nn.Parameter(torch.zeros(HIDDEN + entries, self.outputs + len(self._ordered)))
         self.sharpness = nn.Parameter(torch.full((len(self._ordered),), SHARPNESS_START / PACE))
         self.tilts = nn.Parameter(torch.zeros(sum(layout.sizes)))
-        for name, values in Neighbours.of([spec.columns[column] for column in self._discrete])._asdict().items():
-            self.register_buffer(name, values, persistent=False)
+        beside = Neighbours.of([spec.columns[column] for column in self._discrete])
+        for name in ("below", "above", "counts"):
+            self.register_buffer(name, getattr(beside, name), persistent=False)
         self._mask(entries)
 
     def _mask(self, entries: int) -> None:
@@ -189,12 +189,12 @@ class AutoregressiveHead(Head):
         squared = _squared(sharpness)
         logits = torch.addmm(logits, torch.cat([squared * centre, (squared - 1).expand_as(centre)], 1), self.bells)
         layout = Layout(self._kinds, self._sizes, self.real, self.discrete, self.starts, self.order)
-        return Columns(layout, means, self.scale(), logits, self.neighbours, self.tilts)
+        return Columns(layout, means, self.scale(), logits, self.neighbours)
 
     @property
     def neighbours(self) -> Neighbours:
-        """The cells beside each cell."""
-        return Neighbours(self.below, self.above, self.counts)
+        """The cells beside each cell, and its learned offset."""
+        return Neighbours(self.below, self.above, self.counts, self.tilts)
 
     def shifts(self, raw: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """What the columns before add to the parameters of each, W h, shape (B, outputs + bells)."""
@@ -231,10 +231,7 @@ class AutoregressiveHead(Head):
         slope, bend = self.bells[[bell, bell + len(self._ordered)], start:end]
         squared = _squared(PACE * self.sharpness[bell] + sharpness)
         logits = logits + squared * centre * slope + (squared - 1) * bend
-        cell = draw(logits)[:, None]
-        whole = self.neighbours.at(cell + start)
-        near = Neighbours(whole.below - start, whole.above - start, whole.counts)
-        return (cell + draw_tilted(near.slopes(logits, self.tilts[cell + start]), near.counts))[:, 0]
+        return draw_entry(kind, logits, self.neighbours.between(start, end))
 
 
 def _squared(sharpness: Tensor) -> Tensor:
