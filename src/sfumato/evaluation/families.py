@@ -45,6 +45,19 @@ class Family:
     thorough: tuple[str, ...] = ()
 
 
+def measures_of(*modules: str) -> Callable[[Subject, How], list[Measure]]:
+    """What functions called `measures` of modules of `sfumato.evaluation` give together.
+
+    The modules are imported once they are asked, as they need torch and the list of families does not.
+    """
+
+    def measures(subject: Subject, how: How) -> list[Measure]:
+        found = [import_module(f"sfumato.evaluation.{module}").measures(subject, how) for module in modules]
+        return [measure for family in found for measure in family]
+
+    return measures
+
+
 _REGISTERED: dict[str, Family] = {}
 
 
