@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,21 +12,7 @@ from sfumato.report import html
 from sfumato.report.look import figure, save
 from sfumato.studies import compare
 
-PLACES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LONG = "a name without a single space that is much longer than any screen of a telephone".replace(" ", "_")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium, or a skip that says what is missing."""
-    play = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = next(filter(None, map(shutil.which, PLACES)), None)
-    if found is None:
-        pytest.skip(f"no browser: none of {', '.join(PLACES)} is on the path")
-    with play.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
