@@ -89,7 +89,7 @@ def sparse_decoder(setting: Setting) -> dict[str, float]:
 
     def score(model: LatentModel) -> float:
         with torch.no_grad():
-            return disentanglement(model.encode(unseen).point().numpy(), causes[ROWS:])
+            return disentanglement(model.encode(unseen).mode().numpy(), causes[ROWS:])
 
     sparse = trained("sparse_decoder_vae", x, setting, scaling="elbo", sparsity=10.0, warmup=1000)
     assert isinstance(sparse, SparseDecoderVAE)

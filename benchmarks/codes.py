@@ -59,7 +59,7 @@ def nmse(model: VQVAE, test: Batches) -> float:
 @torch.no_grad()
 def shares(model: VQVAE, test: Batches) -> Tensor:
     """How often each code stands in the lists of the test part, as shares of 1."""
-    found = torch.cat([model.encode(batch).point().flatten() for batch in test.epoch(500)])
+    found = torch.cat([model.encode(batch).mode().flatten() for batch in test.epoch(500)])
     return torch.bincount(found, minlength=model.quantizer.size) / len(found)
 
 
@@ -89,7 +89,7 @@ def told(model: VQVAE, setting: Setting) -> dict[str, float]:
     share = shares(model, test)
     torch.manual_seed(setting.seed)
     made = torch.cat([model.sample(len(part), part.float(), noise=False) for part in ASKED.split(SAMPLES // 4)])
-    loose = model.decode(share.multinomial(SAMPLES * model.code_size, replacement=True).view(SAMPLES, -1)).point()
+    loose = model.decode(share.multinomial(SAMPLES * model.code_size, replacement=True).view(SAMPLES, -1)).mode()
     sure, label = recognised(setting.data, made)
     return {
         "NMSE": nmse(model, test),

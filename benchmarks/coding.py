@@ -46,9 +46,9 @@ class Scores(NamedTuple):
 
 @torch.no_grad()
 def codes(model: LatentModel, part: Resident) -> tuple[np.ndarray, np.ndarray]:
-    """A draw and the point of q(z | x) of every example."""
+    """A draw and the mode of q(z | x) of every example."""
     found = [model.encode(batch) for batch in part.epoch(5000)]
-    return torch.cat([q.sample() for q in found]).numpy(), torch.cat([q.point() for q in found]).numpy()
+    return torch.cat([q.sample() for q in found]).numpy(), torch.cat([q.mode() for q in found]).numpy()
 
 
 def told(train: np.ndarray, labels: np.ndarray, test: np.ndarray, answers: np.ndarray) -> float:

@@ -139,7 +139,7 @@ def bounds(auto: Autoencoder, rows: pd.DataFrame) -> tuple[float, float, int]:
         q = model.encode(batch)
         rates.append(rate(q, model.prior(len(batch), batch.given), q.sample()).sum(1))
         losses.append(-model.log_weight(batch, 8).mean(1))
-        means.append(q.point())
+        means.append(q.mode())
     active = int((torch.cat(means).var(0) > 0.01).sum())
     return float(torch.cat(losses).mean()), float(torch.cat(rates).mean()), active
 

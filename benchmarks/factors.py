@@ -165,7 +165,7 @@ def encoded(setting: Setting, name: str, side: int | None = None) -> Encoded:
         for batch in data.epoch(4096):
             q = model.encode(batch)
             z = q.sample()
-            means.append(q.point())
+            means.append(q.mode())
             draws.append(z)
             distortion -= float(model.decode(z).log_prob(batch.x).sum())
             paid += float(rate(q, model.prior(len(batch)), z).sum())

@@ -43,14 +43,14 @@ def rows(setting: Setting, name: str) -> list[tuple[str, np.ndarray]]:
     widest = moves(codes.means)
     widest = widest[np.argsort(-told[widest].max(1))][:ROWS]
     with torch.no_grad():
-        code = model.encoder(start()).point()
+        code = model.encoder(start()).mode()
         made = []
         for latent in widest:
             z = code.repeat(STEPS, 1)
             z[:, latent] = torch.linspace(-REACH, REACH, STEPS)
             best = [at for at in np.argsort(-told[latent])[:2] if told[latent, at] >= ENOUGH]
             named = ", ".join(f"{factors[at].name} {told[latent, at]:.0%}" for at in best)
-            made.append((f"z{latent + 1}: " + (named or "–"), model.decode(z).point()[:, 0].numpy()))
+            made.append((f"z{latent + 1}: " + (named or "–"), model.decode(z).mode()[:, 0].numpy()))
     return made
 
 

@@ -59,7 +59,7 @@ def ladder_and_units(data: Path, device: str, seed: int, merged: bool) -> tuple[
     model = ladder_net(data, device, seed, merged, PASSES, warmup)
     test = test.to(device)
     with torch.no_grad():
-        means = torch.cat([model.encode(batch).point() for batch in test.epoch(1000)])
+        means = torch.cat([model.encode(batch).mode() for batch in test.epoch(1000)])
     units = tuple(active_units(part) for part in means.split(model.net.sizes, 1))[::-1]
     return importance_nll(model.log_weight, test.epoch(50), 200), units
 

@@ -37,7 +37,7 @@ class Decoder(BaseDecoder):
         self.inner = inner
 
     def forward(self, z: Tensor) -> ModelOutput:
-        return ModelOutput(reconstruction=self.inner(z).point())
+        return ModelOutput(reconstruction=self.inner(z).mode())
 
 
 def main() -> None:

@@ -84,7 +84,7 @@ def of_codes(setting: Setting) -> None:
             cells += halves(grey(models[name].sample(2 * ACROSS, noise=False)))
             titles += [f"{short} samples", ""]
         loose = share["codebook"].multinomial(ACROSS * 49, replacement=True).view(ACROSS, 49)
-        cells.append(grey(models["codebook"].decode(loose).point()))
+        cells.append(grey(models["codebook"].decode(loose).mode()))
     titles.append("no prior")
     keep("vq_vae-samples", lambda look: sheet_of(cells, look, rows=titles, breaks=[1, 3, 5, 7]))
 

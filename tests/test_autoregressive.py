@@ -118,7 +118,7 @@ def test_latents_learn_from_columns_taken_apart_and_masked_layers_from_the_rest(
 
 def test_the_point_is_of_each_column_given_the_latents() -> None:
     head, raw = head_of()
-    torch.testing.assert_close(head(raw).point(), head.columns(raw).point())
+    torch.testing.assert_close(head(raw).mode(), head.columns(raw).mode())
 
 
 def test_a_vae_of_one_column_trains() -> None:

@@ -218,7 +218,7 @@ def test_pixels_drawn_from_logistics_are_whole_numbers_in_range(channels: int, l
     mixture = _repeated(_mixture(channels, levels, -1.0), 500)
     parts = (mixture.logits, mixture.means, mixture.log_scales, torch.atanh(mixture.coefficients))
     single = LogisticMixture(*(part.float() for part in parts), levels)
-    for pixels in (single.sample(), single.point()):
+    for pixels in (single.sample(), single.mode()):
         assert torch.equal(pixels, pixels.round())
         assert 0 <= pixels.min() <= pixels.max() <= levels - 1
 
@@ -274,7 +274,7 @@ def test_column_samples_follow_their_densities_and_stay_in_their_cells() -> None
 def test_the_point_of_cells_is_the_median() -> None:
     logits = torch.log(torch.tensor([0.1, 0.6, 0.3]))
     torch.testing.assert_close(median(logits), torch.tensor(1 + 0.4 / 0.6))
-    assert _columns().point().shape == (1, 5)
+    assert _columns().mode().shape == (1, 5)
 
 
 def test_noise_of_two_halves_is_the_noise_of_the_joint_batch() -> None:

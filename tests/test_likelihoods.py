@@ -37,7 +37,7 @@ class Poisson(Distribution):
     def sample(self) -> Tensor:
         return torch.poisson(self.rate, generator=current(self.rate.device))
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         return self.rate
 
 

@@ -24,7 +24,7 @@ def test_pictures_of_any_size_come_back_in_their_shape(shape: tuple[int, ...], n
     assert q.mean.shape == (2, 3)
     p = decoder_for(spec, sizes)(q.sample())
     assert p.log_prob(x).shape == (2,)
-    assert p.sample().shape == p.point().shape == x.shape
+    assert p.sample().shape == p.mode().shape == x.shape
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "mse", "bernoulli", "categorical", "logistic_mixture"])
@@ -41,7 +41,7 @@ def test_unit_scale_is_half_the_squared_error_plus_a_constant() -> None:
     decoder = decoder_for(spec, sizes_for(spec))
     x, z = torch.randn(5, 3), torch.randn(5, 2)
     p = decoder(z)
-    expected = -0.5 * (x - p.point()).square().sum(1) - 1.5 * torch.log(torch.tensor(2 * torch.pi))
+    expected = -0.5 * (x - p.mode()).square().sum(1) - 1.5 * torch.log(torch.tensor(2 * torch.pi))
     torch.testing.assert_close(p.log_prob(x), expected)
     assert not any(name.endswith("log_scale") for name, _ in decoder.named_parameters())
 

@@ -50,7 +50,7 @@ def test_a_learned_prior_adds_up_to_one_and_its_draws_follow_it(name: str) -> No
 def test_repeating_a_learned_prior_and_its_point_keep_shapes(name: str) -> None:
     prior = build("vae", POINTS, prior=name, components=3).prior(4)
     assert prior.repeat(3).sample().shape == (12, 2)
-    assert prior.point().shape == (4, 2)
+    assert prior.mode().shape == (4, 2)
 
 
 @pytest.mark.parametrize("spec", [POINTS, MIXED, PICTURES])

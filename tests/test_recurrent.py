@@ -82,7 +82,7 @@ def test_sequences_are_drawn_as_often_as_they_are_probable(spec: DataSpec) -> No
 
 def test_the_point_takes_the_likeliest_symbol_at_every_place() -> None:
     made = decoder(FIXED)
-    point = made(latents(1)).point()[0, :, 0]
+    point = made(latents(1)).mode()[0, :, 0]
     for place in range(4):
         begun = torch.stack([torch.cat([point[:place], torch.tensor([k]).double()]) for k in range(3)])
         assert made(latents(3)).log_prob(begun.unsqueeze(2)).argmax() == point[place]

@@ -85,7 +85,7 @@ def test_the_kl_of_two_coins_is_torchs() -> None:
 
 def test_codes_have_exact_zeros_where_the_spike_is_the_likelier() -> None:
     q = SpikeSlab(Normal(torch.ones(1, 3), torch.zeros(1, 3)), torch.tensor([[0.0, 0.49, 0.51]]))
-    assert q.point().tolist() == [[0.0, 0.0, 1.0]]
+    assert q.mode().tolist() == [[0.0, 0.0, 1.0]]
     assert torch.isfinite(q.log_prob(torch.ones(1, 3))).all()
 
 
@@ -108,4 +108,4 @@ def test_the_mixture_draws_each_component_as_often_as_it_weighs() -> None:
     z = mixture.sample()
     shares = torch.stack([(z < -1).float().mean(), (z == 0).float().mean(), (z > 1).float().mean()])
     torch.testing.assert_close(shares, torch.tensor([0.1, 0.5, 0.4]), rtol=0, atol=0.015)
-    assert mixture.point().unique().tolist() == [0.0]
+    assert mixture.mode().unique().tolist() == [0.0]

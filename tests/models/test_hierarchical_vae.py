@@ -181,7 +181,7 @@ def test_a_reconstruction_from_the_top_layers_leaves_the_others_to_the_prior(spe
     model, batch = made(spec, **options)
     whole = model.reconstruct(batch)
     assert torch.equal(whole, model.reconstruct(batch, layers=len(model.net.shapes)))
-    torch.testing.assert_close(whole, model.decode(model.encode(batch).point()).point())
+    torch.testing.assert_close(whole, model.decode(model.encode(batch).mode()).mode())
     nothing = model.reconstruct(batch, layers=0)
     torch.testing.assert_close(nothing, nothing[:1].expand_as(nothing))
     torch.testing.assert_close(nothing, model.sample(12, temperature=0.0, noise=False))
@@ -217,12 +217,12 @@ def test_the_weight_of_the_rate_rises_over_the_warm_up() -> None:
 def test_conditions_move_prior_and_samples_and_may_be_left_out(spec: DataSpec, options: dict) -> None:
     model, batch = made(DataSpec(spec.shape, spec.fields, GIVEN, spec.likelihood, 500), **options)
     moved = Batch(batch.x, torch.cat([(batch.given[:, :1] + 1) % 3, -batch.given[:, 1:]], 1))
-    for one in (model.prior(12, batch.given).point(), model.encode(batch).point(), model.reconstruct(batch, layers=0)):
+    for one in (model.prior(12, batch.given).mode(), model.encode(batch).mode(), model.reconstruct(batch, layers=0)):
         assert one.isfinite().all()
-    assert not torch.equal(model.prior(12, batch.given).point(), model.prior(12, moved.given).point())
-    assert not torch.equal(model.encode(batch).point(), model.encode(moved).point())
+    assert not torch.equal(model.prior(12, batch.given).mode(), model.prior(12, moved.given).mode())
+    assert not torch.equal(model.encode(batch).mode(), model.encode(moved).mode())
     left_out = torch.full_like(batch.given, torch.nan)
-    assert torch.equal(model.prior(12, left_out).point(), model.prior(12, None).point())
+    assert torch.equal(model.prior(12, left_out).mode(), model.prior(12, None).mode())
 
 
 @pytest.mark.parametrize("layers", [1, 2, 5, 9])

@@ -48,13 +48,13 @@ def test_an_entry_depends_on_its_own_latents_alone() -> None:
 def test_the_size_of_a_weight_is_told_by_w_alone() -> None:
     torch.manual_seed(0)
     decoder, z = SparseDecoder(SPEC, 3, 16, 2), torch.randn(5, 3)
-    before = decoder(z).point()
+    before = decoder(z).mode()
     with torch.no_grad():
         decoder.first.weight[:, 1] *= 100.0
-    torch.testing.assert_close(decoder(z).point(), before)
+    torch.testing.assert_close(decoder(z).mode(), before)
     with torch.no_grad():
         decoder.w[:, 1] *= 2.0
-    assert not torch.allclose(decoder(z).point(), before)
+    assert not torch.allclose(decoder(z).mode(), before)
 
 
 def test_every_column_of_a_mixed_table_has_its_block_in_its_place() -> None:

@@ -145,7 +145,7 @@ def test_codes_of_a_trained_model_are_exactly_zero_but_for_a_few() -> None:
     model.eval()
     x = sparse_data(200)
     with torch.no_grad():
-        codes = model.encode(Batch(x)).point()
+        codes = model.encode(Batch(x)).mode()
         error = (model.reconstruct(Batch(x)) - x).square().mean()
         drawn = model.prior(2000).sample()
     assert 0.05 < (codes != 0).float().mean() < 0.5

@@ -145,13 +145,13 @@ def test_monitor_is_the_description_length_that_its_parts_add_up_to(options: dic
     model.eval()
     with torch.no_grad():
         losses = model.losses(batch, END)
-        codes = model.encode(batch).point()
+        codes = model.encode(batch).mode()
         expected = losses["model"].terms["distortion"] + losses["prior"].terms["rate"]
         torch.testing.assert_close(model.monitor(batch), expected)
         by_hand = -model.decode(codes).log_prob(batch.x) - model.code_prior.log_prob(codes)
         torch.testing.assert_close(model.monitor(batch), by_hand)
         assert torch.equal(model.log_weight(batch, 3), model.log_weight(batch, 1).expand(-1, 3))
-        torch.testing.assert_close(model.reconstruct(batch), model.decode(codes).point())
+        torch.testing.assert_close(model.reconstruct(batch), model.decode(codes).mode())
     assert codes.shape == (20, model.code_size)
     assert (codes < torch.tensor(model.code_sizes)).all()
 
@@ -164,7 +164,7 @@ def test_pictures_of_any_size_have_a_grid_and_come_back_in_their_shape(shape: tu
     assert z.shape == (2, int(np.prod(grid(*shape[1:]))), 3)
     p = GridDecoder(spec, 3, 4, 1)(z)
     assert p.log_prob(x).shape == (2,)
-    assert p.point().shape == x.shape
+    assert p.mode().shape == x.shape
     model = build("vq_vae", spec, **SMALL)
     assert isinstance(model, VQVAE)
     assert model.code_size == z.shape[1]

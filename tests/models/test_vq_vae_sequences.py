@@ -45,8 +45,8 @@ def test_what_was_not_observed_is_not_seen_and_costs_nothing() -> None:
     mask[0, 30:], mask[1, 5, 0] = False, False
     other = torch.where(mask, x, 7.0)
     assert torch.equal(model.log_weight(Batch(x, mask=mask), 1), model.log_weight(Batch(other, mask=mask), 1))
-    assert not torch.equal(model.encode(Batch(x, mask=mask)).point()[0], model.encode(Batch(x)).point()[0])
-    codes = model.encode(Batch(x, mask=mask)).point()
+    assert not torch.equal(model.encode(Batch(x, mask=mask)).mode()[0], model.encode(Batch(x)).mode()[0])
+    codes = model.encode(Batch(x, mask=mask)).mode()
     alone = [model.decode(codes).log_prob(torch.where(entry, x, 0.0), entry) for entry in (mask, ~mask)]
     torch.testing.assert_close(sum(alone), model.decode(codes).log_prob(x))
 

@@ -296,7 +296,7 @@ class Case:
             if isinstance(model, Forecasts):
                 return self.subject.model.reconstruct(batch, noise=self.noisy)
             p = model.decode(model.encode(batch).sample(), batch.given)
-            return p.sample() if self.noisy else p.point()
+            return p.sample() if self.noisy else p.mode()
 
         return replace(self.subject, batch=self.halves[1]).chunked(one)
 

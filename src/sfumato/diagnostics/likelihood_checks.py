@@ -97,7 +97,7 @@ def not_binary(case: Case) -> Finding | Well | None:
 
 def _decoded(case: Case) -> tuple[Distribution, Tensor]:
     batch = case.held_out
-    return case.model.decode(case.model.encode(batch).point(), batch.given), batch.x
+    return case.model.decode(case.model.encode(batch).mode(), batch.given), batch.x
 
 
 def _normal(case: Case) -> tuple[Normal, Tensor, Tensor | None] | None:

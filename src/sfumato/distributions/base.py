@@ -24,7 +24,7 @@ class Distribution(ABC):
         """One draw for each example, shape (B, *event); reparametrised where the distribution allows it."""
 
     @abstractmethod
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         """The single value to show for each example: the mean of numbers, the mode of categories."""
 
 

@@ -109,7 +109,7 @@ class Columns(Distribution):
             start = end
         return self._join(self.normal.sample(), drawn)
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         shown = [
             median(part) if kind == "cells" else part.argmax(1).to(part.dtype)
             for kind, part in zip(self.layout.kinds, self._parts, strict=True)

@@ -39,7 +39,7 @@ class Bernoulli(Distribution):
     def sample(self) -> Tensor:
         return (noise.uniform(self.logits) < torch.sigmoid(self.logits)).to(self.logits.dtype)
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         return torch.sigmoid(self.logits)
 
 
@@ -60,7 +60,7 @@ class Categorical(Distribution):
     def sample(self) -> Tensor:
         return draw(self.logits).to(self.logits.dtype)
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         return self.logits.argmax(-1).to(self.logits.dtype)
 
 

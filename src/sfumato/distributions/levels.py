@@ -17,7 +17,7 @@ class Scaled(Distribution):
     The density is that of y, so that it does not depend on how many levels the file happens to have.
 
     >>> from sfumato.distributions.discrete import Bernoulli
-    >>> Scaled(Bernoulli(torch.full((1, 1), 50.0)), 256).point()
+    >>> Scaled(Bernoulli(torch.full((1, 1), 50.0)), 256).mode()
     tensor([[255.]])
     """
 
@@ -31,8 +31,8 @@ class Scaled(Distribution):
     def sample(self) -> Tensor:
         return self.base.sample() * self.top
 
-    def point(self) -> Tensor:
-        return self.base.point() * self.top
+    def mode(self) -> Tensor:
+        return self.base.mode() * self.top
 
 
 class LogisticMixture(Distribution):
@@ -86,7 +86,7 @@ class LogisticMixture(Distribution):
         chosen = draw(self.logits.movedim(1, -1))
         return self._assemble(chosen, noisy=True)
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         return self._assemble(self.logits.argmax(1), noisy=False)
 
     def _mean(self, channel: int, y: Tensor) -> Tensor:

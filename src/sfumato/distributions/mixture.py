@@ -51,7 +51,7 @@ class NormalMixture(Latent):
         inside = noise.tempered(temperature, self.means, self.n, self.means.shape[1])
         return self.means[chosen] + torch.exp(self.log_scales[chosen]) * inside
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         return self.means[self.logits.argmax()].expand(self.n, -1)
 
     def repeat(self, times: int) -> NormalMixture:

@@ -80,7 +80,7 @@ class Normal(Posterior):
     def log_prob_along(self, draw: Tensor) -> Tensor:
         return Normal(self.mean.detach(), self.log_scale.detach()).log_prob(draw)
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         return self.mean
 
     def repeat(self, times: int) -> Normal:
@@ -122,7 +122,7 @@ class StandardNormal(Latent):
     def sample(self, temperature: float = 1.0) -> Tensor:
         return noise.tempered(temperature, self._like, self.n, self.dim)
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         return self._like.new_zeros(self.n, self.dim)
 
     def repeat(self, times: int) -> StandardNormal:

@@ -30,5 +30,5 @@ class Point(Distribution):
     def sample(self) -> Tensor:
         return self.value
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         return self.value

@@ -26,7 +26,7 @@ class SpikeSlab(Posterior):
         gamma: γ, shape (B, L); clamped to [1e-6, 1 − 1e-6].
 
     >>> q = SpikeSlab(Normal(torch.ones(1, 2), torch.zeros(1, 2)), torch.tensor([[0.9, 0.1]]))
-    >>> q.point()
+    >>> q.mode()
     tensor([[1., 0.]])
     """
 
@@ -58,7 +58,7 @@ class SpikeSlab(Posterior):
         inner = torch.special.ndtri((u / self.gamma).clamp(tiny, 1 - tiny))
         return torch.where(u < self.gamma, self.slab.draw(inner), 0.0)
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         """μ where the slab is the likelier, exactly 0 where the spike is."""
         return torch.where(self.gamma > 0.5, self.slab.mean, 0.0)
 
@@ -130,8 +130,8 @@ class SpikeSlabMixture(Latent):
         chosen = Normal(slab.mean[drawn], slab.log_scale[drawn])
         return SpikeSlab(chosen, self.components.gamma[drawn]).sample(temperature)
 
-    def point(self) -> Tensor:
-        return self.components.point()[self.logits.argmax()].expand(self.n, -1)
+    def mode(self) -> Tensor:
+        return self.components.mode()[self.logits.argmax()].expand(self.n, -1)
 
     def repeat(self, times: int) -> SpikeSlabMixture:
         return SpikeSlabMixture(self.logits, self.components, self.n * times)

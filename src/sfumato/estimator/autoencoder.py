@@ -140,7 +140,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
 
     @isolated
     def inverse_transform(self, X: Any) -> Any:
-        """Latents, shape (N, L), as examples: the point of p(x | z)."""
+        """Latents, shape (N, L), as examples: the mode of p(x | z)."""
         return self.decode(X)
 
     @isolated

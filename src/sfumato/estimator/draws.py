@@ -78,7 +78,7 @@ class Draws(Held):
                 else:
                     space = able(model, LatentSpace, "decode what a sampler draws")
                     p = space.decode(samplers.placed(space, drawn(count, temperature).to(like), c), c)
-                    parts.append((p.sample() if noise else p.point()).cpu())
+                    parts.append((p.sample() if noise else p.mode()).cpu())
             x = torch.cat(parts)
             if marginal:
                 conditions = filled(model, self.schema_, x.to(like), conditions, given or {}, seed=seed)
@@ -138,7 +138,7 @@ class Draws(Held):
             jumps: lengths of the jumps, in the units of the times of the data (steps, if they came without); where
                 those are dates, seconds or such as "6h", "1d" and "2w". None is one typical step.
             n: futures of each sequence.
-            noise: draw observations too; False gives the point of p(x | z) of each drawn state.
+            noise: draw observations too; False gives the mode of p(x | z) of each drawn state.
             seed: the same seed gives the same futures; None draws new ones each time.
 
         Raises:

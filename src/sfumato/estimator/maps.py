@@ -47,11 +47,11 @@ class Maps(Held):
         encodes, seed = able(model, Encodes, "encode"), chosen_seed(seed)
         with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
             posteriors = map(encodes.encode, self._batches(X, given))
-            return np.concatenate([(q.sample() if noise else q.point()).cpu().numpy() for q in posteriors])
+            return np.concatenate([(q.sample() if noise else q.mode()).cpu().numpy() for q in posteriors])
 
     @isolated
     def decode(self, z: Any, given: Mapping[str, Any] | None = None) -> Any:
-        """Codes as `encode` gives them, (N, L), as examples: the point of p(x | z, c).
+        """Codes as `encode` gives them, (N, L), as examples: the mode of p(x | z, c).
 
         Conditions not named are left out; rows of a table hold the likeliest value for each of them.
         """
@@ -65,7 +65,7 @@ class Maps(Held):
         parts = []
         for rows in passes.slices(len(z), self.schema_.spec):
             c = None if conditions is None else conditions[rows].to(like)
-            parts.append(encodes.decode(torch.as_tensor(z[rows]).to(like), c).point())
+            parts.append(encodes.decode(torch.as_tensor(z[rows]).to(like), c).mode())
         x = torch.cat(parts)
         with seeded(like.device, 0), torch.inference_mode():
             conditions = filled(model, self.schema_, x, conditions, given or {}, likeliest=True)
@@ -127,7 +127,7 @@ class Maps(Held):
             X: the examples.
             given: conditions of the decoder, name → value or N values; those not named are the encoder's.
             encode_given: conditions of the encoder that replace those in X, name → value or N values.
-            noise: draw z from q(z | x, c) and x from p(x | z, c), instead of taking the point of each.
+            noise: draw z from q(z | x, c) and x from p(x | z, c), instead of taking the mode of each.
             seed: of the draws; None draws anew each time.
 
         Raises:

@@ -95,14 +95,14 @@ class Subject:
 
     def means(self) -> np.ndarray:
         """The codes that stand for the examples, (N, L): means of q(z|x, c), or whole numbers."""
-        return array(self.chunked(lambda batch: self.model.encode(batch).point()))
+        return array(self.chunked(lambda batch: self.model.encode(batch).mode()))
 
     def shifts(self) -> np.ndarray:
         """How far the means of q(z|x, c) are from the prior's, in its deviations, (N, L)."""
 
         def one(batch: Batch) -> Tensor:
             mean, deviation = self.prior(batch.given, len(batch))
-            return (self.model.encode(batch).point() - mean) / deviation
+            return (self.model.encode(batch).mode() - mean) / deviation
 
         return array(self.chunked(one))
 
@@ -125,7 +125,7 @@ class Subject:
     def prior(self, given: Tensor | None, n: int) -> tuple[Tensor, Tensor]:
         """Mean and deviation of p(z|c), each (n, L)."""
         prior = self.latent_space.prior(n, given)
-        point = prior.point()
+        point = prior.mode()
         if isinstance(prior, Normal):
             return point, prior.log_scale.exp().expand_as(point)
         return point, torch.ones_like(point)
@@ -135,7 +135,7 @@ class Subject:
         pieces = []
         for at in range(0, len(z), CHUNK):
             part = None if given is None else given[at : at + CHUNK]
-            pieces.append(self.model.decode(z[at : at + CHUNK], part).point())
+            pieces.append(self.model.decode(z[at : at + CHUNK], part).mode())
         return torch.cat(pieces)
 
     def raw(self, batch: Batch) -> Any:

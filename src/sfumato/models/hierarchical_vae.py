@@ -108,7 +108,7 @@ class HierarchicalVAE(LatentModel):
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight}, also)}
 
     def encode(self, batch: Batch) -> HierarchicalPosterior:
-        """q(z | x, c) of all layers side by side, top first; its `point` is each layer's mean given those above."""
+        """q(z | x, c) of all layers side by side, top first; its `mode` is each layer's mean given those above."""
         return self._posterior(batch, batch.given)
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
@@ -124,19 +124,19 @@ class HierarchicalVAE(LatentModel):
 
         Arguments:
             temperature: factor on the deviation of every layer's prior.
-            noise: draw x from p(x | z, c); False gives its `point`.
+            noise: draw x from p(x | z, c); False gives its `mode`.
         """
         p = self.net.observe(walk(self.net, n, given, tempered(temperature)).end)
-        return p.sample() if noise else p.point()
+        return p.sample() if noise else p.mode()
 
     def reconstruct(
         self, batch: Batch, *, given: Tensor | None = None, noise: bool = False, layers: int | None = None
     ) -> Tensor:
-        """x → z → x, shape (B, *shape): the point of p(x | z, c), with the top layers from q and the others from p.
+        """x → z → x, shape (B, *shape): the mode of p(x | z, c), with the top layers from q and the others from p.
 
         Arguments:
             given: conditions of the way down to x, (B, G); those of the batch when None.
-            noise: draw each layer, and x, instead of taking the mean of each and the point of p(x | z, c).
+            noise: draw each layer, and x, instead of taking the mean of each and the mode of p(x | z, c).
             layers: how many layers from the top take their posterior; those below have their prior alone to go by.
                 None is all of them, 0 none.
 
@@ -153,7 +153,7 @@ class HierarchicalVAE(LatentModel):
             z = down.z
             down = walk(self.net, len(batch), given, lambda at, p, q: z[at] if at < layers else choose(at, p, None))
         p = self.net.observe(down.end)
-        return p.sample() if noise else p.point()
+        return p.sample() if noise else p.mode()
 
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         n = len(batch)

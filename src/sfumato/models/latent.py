@@ -37,7 +37,7 @@ class LatentModel(Model):
     def code_size(self) -> int:
         """Number of latents L."""
         with torch.no_grad():
-            return self.prior(1).point().shape[1]
+            return self.prior(1).mode().shape[1]
 
     @property
     def noise_size(self) -> int:
@@ -45,7 +45,7 @@ class LatentModel(Model):
         return self.code_size
 
     def encode(self, batch: Batch) -> Posterior:
-        """q(z | x, c) over (B, L); its `point` is the code that stands for an example, E[z | x, c] of a `Normal`."""
+        """q(z | x, c) over (B, L); its `mode` is the code that stands for an example, E[z | x, c] of a `Normal`."""
         return self.encoder(batch.x, batch.given, batch.mask)
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
@@ -62,21 +62,21 @@ class LatentModel(Model):
         Arguments:
             temperature: factor on the noise of z inside the component, slab or flow of the prior; components are
                 chosen by their weights at every temperature. 0 gives the middle of the one chosen.
-            noise: draw x from p(x | z, c); False gives its `point`, as is usual for showing pictures.
+            noise: draw x from p(x | z, c); False gives its `mode`, as is usual for showing pictures.
         """
         p = self.decode(self.prior(n, given).sample(temperature), given)
-        return p.sample() if noise else p.point()
+        return p.sample() if noise else p.mode()
 
     def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
-        """x → z → x, shape (B, *shape): the point of p(x | z, c′) at the point of q(z | x, c).
+        """x → z → x, shape (B, *shape): the mode of p(x | z, c′) at the mode of q(z | x, c).
 
         Arguments:
             given: c′, the conditions of the decoder, (B, G); those of the batch, c, when None.
             noise: draw z from q and x from p instead.
         """
         q = self.encode(batch)
-        p = self.decode(q.sample() if noise else q.point(), batch.given if given is None else given)
-        return p.sample() if noise else p.point()
+        p = self.decode(q.sample() if noise else q.mode(), batch.given if given is None else given)
+        return p.sample() if noise else p.mode()
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
         """log p(x, z_i | c) − log q(z_i | x, c) for k draws z_i ~ q; shape (B, k), in nats.
@@ -96,7 +96,7 @@ class LatentModel(Model):
             z = q.sample()
             log_q = q.log_prob(z)
         else:
-            z, log_q = q.draw_and_log_prob(spread(noise.to(q.point()), len(batch), k))
+            z, log_q = q.draw_and_log_prob(spread(noise.to(q.mode()), len(batch), k))
         return self._weighed(batch, z, log_q)
 
     def _weighed(self, batch: Batch, z: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:

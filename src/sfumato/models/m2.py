@@ -110,7 +110,7 @@ class M2(LatentModel):
         mask = None if batch.mask is None else batch.mask[rows.example]
         some = Batch(batch.x[rows.example], rows.y[:, None].to(given), mask)
         q = self.encoder.posterior(self.encoder.seen(batch.x, batch.mask)[rows.example], some.given)
-        z = q.draw(normal(log_q, len(batch), q.point().shape[1])[rows.example])
+        z = q.draw(normal(log_q, len(batch), q.mode().shape[1])[rows.example])
         distortion = -self.decode(z, some.given).log_prob(some.x, some.mask)
         rates = rate(q, self.prior(len(z), some.given), z).sum(1)
         log_p = torch.log_softmax(self.class_logits, 0)

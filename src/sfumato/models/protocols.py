@@ -37,7 +37,7 @@ class Encodes(Protocol):
         """Numbers in the code of one example."""
 
     def encode(self, batch: Batch) -> Distribution:
-        """The distribution of the code of each example over (B, `code_size`); its `point` stands for the example."""
+        """The distribution of the code of each example over (B, `code_size`); its `mode` stands for the example."""
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
         """p(x | z, c) for codes of shape (B, `code_size`)."""
@@ -48,7 +48,7 @@ class Samples(Protocol):
     """New examples."""
 
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
-        """n draws, shape (n, *shape); less varied the lower the temperature, p(x | code)'s `point` without noise."""
+        """n draws, shape (n, *shape); less varied the lower the temperature, p(x | code)'s `mode` without noise."""
 
 
 @runtime_checkable

@@ -30,7 +30,7 @@ class SparseVAE(LatentModel):
     with p_u = q(z|x_u) for pseudo-inputs x_u, ω_u(x) ∝ π_u exp(−KL(q(z|x) ‖ p_u)), and γ̄_j the mean over examples of
     γ_j; w is 1 after the warm-up. The first three terms are then the negative ELBO under p(z) = Σ_u π_u p_u, with the ω
     that makes it least. In training z is the relaxed draw σ(c(u − 1 + γ))·(μ + σε); in evaluation it is an exact one.
-    `encode(batch)` gives a `SpikeSlab`, whose `point` is 0 wherever the spike is the likelier.
+    `encode(batch)` gives a `SpikeSlab`, whose `mode` is 0 wherever the spike is the likelier.
 
     Training may begin with the paper's two phases: first the slab is held at N(0, 1), so that γ alone learns which
     latents are used; then its μ and log σ grow in, multiplied by λ(t) from 0 to 1, while the slope c grows from a fifth

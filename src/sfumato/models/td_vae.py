@@ -192,15 +192,15 @@ class TDVAE(Model):
         """Each step as the belief after it has it, (B, T, D); what is missing is filled in from what came before."""
         b, time = (one[:, 1:] for one in self._seen(batch))
         p = self.belief(b.flatten(0, 1))
-        steps = Steps(self._observation(p.sample() if noise else p.point(), time.flatten()), b.shape[1])
-        return steps.sample() if noise else steps.point()
+        steps = Steps(self._observation(p.sample() if noise else p.mode(), time.flatten()), b.shape[1])
+        return steps.sample() if noise else steps.mode()
 
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
         """Sequences of `steps` even steps from the belief of knowing nothing, (n, T, D).
 
         Arguments:
             temperature: factor on the noise of the states.
-            noise: draw x from p(x | z); False gives its `point`.
+            noise: draw x from p(x | z); False gives its `mode`.
         """
         like = next(self.parameters())
         empty = Batch(like.new_zeros(n, 1, *self._channels(like)))
@@ -216,7 +216,7 @@ class TDVAE(Model):
 
         Arguments:
             jumps: lengths in time, in the units of `Batch.time`.
-            noise: draw x from p(x | z); False gives its `point`.
+            noise: draw x from p(x | z); False gives its `mode`.
         """
         b, time = (one.repeat_interleave(n, 0) for one in self._last(batch))
         z = self.belief(b).sample()
@@ -282,7 +282,7 @@ class TDVAE(Model):
             times.append(time)
         at = torch.stack(times, 1).flatten()
         steps = Steps(self._observation(torch.stack(states, 1).flatten(0, 1), at), len(states))
-        return steps.sample() if noise else steps.point()
+        return steps.sample() if noise else steps.mode()
 
     def _drawn(self, p: Layered, n: int, temperature: float) -> Tensor:
         if temperature == 1.0:
@@ -290,7 +290,7 @@ class TDVAE(Model):
         return p.draw(temperature * normal(next(self.parameters()), n, self.latents))
 
     def _channels(self, like: Tensor) -> tuple[int, ...]:
-        return tuple(self._observation(like.new_zeros(1, self.latents), like.new_zeros(1)).point().shape[1:])
+        return tuple(self._observation(like.new_zeros(1, self.latents), like.new_zeros(1)).mode().shape[1:])
 
     @classmethod
     def build(

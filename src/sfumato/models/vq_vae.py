@@ -61,7 +61,7 @@ class VQVAE(Model):
     >>> from sfumato.models import build
     >>> from sfumato.spec import DataSpec, Field
     >>> model = build("vq_vae", DataSpec((1, 28, 28), (Field("level", 256),)))
-    >>> model.eval().encode(Batch(torch.zeros(5, 1, 28, 28))).point().shape
+    >>> model.eval().encode(Batch(torch.zeros(5, 1, 28, 28))).mode().shape
     torch.Size([5, 49])
     """
 
@@ -122,7 +122,7 @@ class VQVAE(Model):
     def _settled_codes(self, batch: Batch) -> Tensor:
         """The codes of a training batch, from which the codebook learns nothing."""
         self.quantizer.eval()
-        codes = self.encode(batch).point()
+        codes = self.encode(batch).mode()
         self.quantizer.train()
         return codes
 
@@ -169,13 +169,13 @@ class VQVAE(Model):
 
         Arguments:
             temperature: the logits of the codes are divided by it; 0 takes the likeliest code at each place.
-            noise: draw x from p(x | k); False gives its `point`.
+            noise: draw x from p(x | k); False gives its `mode`.
         """
         p = self._decoded(self.code_prior.sample(n, given, temperature=temperature))
-        return p.sample() if noise else p.point()
+        return p.sample() if noise else p.mode()
 
     def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
-        """x → k → x, shape (B, *shape): the point of p(x | k), or a draw from it with `noise`.
+        """x → k → x, shape (B, *shape): the mode of p(x | k), or a draw from it with `noise`.
 
         Raises:
             SfumatoError: if conditions are given, which only p(k | c) sees.
@@ -185,8 +185,8 @@ class VQVAE(Model):
                 "the decoder of a vq_vae sees no conditions: they change what sample draws, and no reconstruction; "
                 "to show examples under other conditions, choose cvae"
             )
-        p = self._decoded(self.encode(batch).point())
-        return p.sample() if noise else p.point()
+        p = self._decoded(self.encode(batch).mode())
+        return p.sample() if noise else p.mode()
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
         """log p(k | c) + log p(x | k), minus the description length; k times the same, (B, k) in nats."""
@@ -194,7 +194,7 @@ class VQVAE(Model):
 
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`log_weight` as (log p(x | k), log p(k | c)), each (B, k)."""
-        codes = self.encode(batch).point()
+        codes = self.encode(batch).mode()
         log_p = self._decoded(codes).log_prob(batch.x, batch.mask)
         log_prior = self.code_prior.log_prob(codes, batch.given)
         return log_p[:, None].expand(-1, k), log_prior[:, None].expand(-1, k)

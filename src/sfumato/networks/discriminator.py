@@ -79,7 +79,7 @@ class View(nn.Module):
             blocks = [straight_through(part) for part in p.logits.split(self.sizes, 1)]
             return torch.cat([p.normal.mean, *blocks], 1)
         if self.levels and isinstance(p, Scaled | Bernoulli):
-            return p.point() * (2 / (self.levels - 1)) - 1
+            return p.mode() * (2 / (self.levels - 1)) - 1
         if isinstance(p, Normal):
             return p.mean
         raise TypeError(f"{type(p).__name__}: no differentiable view of this distribution")

@@ -71,7 +71,7 @@ class Flowing(Latent):
     def sample(self, temperature: float = 1.0) -> Tensor:
         return self._back(noise.tempered(temperature, self._like, self.n, len(self._like)))
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         return self._back(self._like.new_zeros(1, len(self._like))).expand(self.n, -1)
 
     def repeat(self, times: int) -> Flowing:

@@ -117,7 +117,7 @@ class Spelled(Distribution):
     def sample(self) -> Tensor:
         return self._spell(draw)
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         """The likeliest symbol at each place, given those taken before it."""
         return self._spell(lambda logits: logits.argmax(-1))
 

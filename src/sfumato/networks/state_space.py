@@ -55,7 +55,7 @@ class Layered(Distribution):
         mean = self.upper.mean
         return self.draw(normal(mean, len(mean), 2 * mean.shape[1]))
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         mean = self.upper.mean
         return self.draw(mean.new_zeros(len(mean), 2 * mean.shape[1]))
 
@@ -73,8 +73,8 @@ class Steps(Distribution):
     def sample(self) -> Tensor:
         return self._apart(self._steps.sample())
 
-    def point(self) -> Tensor:
-        return self._apart(self._steps.point())
+    def mode(self) -> Tensor:
+        return self._apart(self._steps.mode())
 
     def _apart(self, x: Tensor) -> Tensor:
         return x.view(-1, self._count, *x.shape[1:])
@@ -92,8 +92,8 @@ class Timed(Distribution):
     def sample(self) -> Tensor:
         return torch.cat([self._state.sample(), self._time[:, None]], 1)
 
-    def point(self) -> Tensor:
-        return torch.cat([self._state.point(), self._time[:, None]], 1)
+    def mode(self) -> Tensor:
+        return torch.cat([self._state.mode(), self._time[:, None]], 1)
 
 
 class Clock(nn.Module):

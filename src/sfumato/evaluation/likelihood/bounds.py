@@ -79,7 +79,7 @@ def _closed(subject: Subject, batch: Batch) -> Tensor:
     """KL(q(z|x, c) ‖ p(z|c)) of each example, (B,); (0,) where it has no closed form."""
     q, prior = subject.model.encode(batch), subject.latent_space.prior(len(batch), batch.given)
     if isinstance(q, Normal) and isinstance(prior, Normal | StandardNormal):
-        return rate(q, prior, q.point()).sum(1).clamp(min=0)
+        return rate(q, prior, q.mode()).sum(1).clamp(min=0)
     return batch.x.new_zeros(0)
 
 

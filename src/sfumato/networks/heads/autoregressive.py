@@ -64,9 +64,9 @@ class AutoregressiveColumns(Distribution):
     def sample(self) -> Tensor:
         return self.head.sample(self.raw)
 
-    def point(self) -> Tensor:
-        """The point of each column given the latents alone."""
-        return self.independent().point()
+    def mode(self) -> Tensor:
+        """The mode of each column given the latents alone."""
+        return self.independent().mode()
 
 
 class Line(nn.Module):

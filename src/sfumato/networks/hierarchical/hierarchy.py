@@ -132,7 +132,7 @@ def log_density(distributions: Sequence[Normal], z: Sequence[Tensor]) -> Tensor:
 class HierarchicalPrior(Latent):
     """p(z | c) = Π_l p(z_l | z_>l, c) over all layers side by side, (n, Σ sizes), top first.
 
-    Its point is the mean of each layer given the means above it.
+    Its mode is the mean of each layer given the means above it.
     """
 
     def __init__(self, net: Hierarchy, n: int, given: Tensor | None) -> None:
@@ -145,7 +145,7 @@ class HierarchicalPrior(Latent):
     def sample(self, temperature: float = 1.0) -> Tensor:
         return flat(walk(self.net, self.n, self.given, tempered(temperature)).z)
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         return flat(walk(self.net, self.n, self.given, middle).z)
 
     def repeat(self, times: int) -> HierarchicalPrior:
@@ -155,7 +155,7 @@ class HierarchicalPrior(Latent):
 class HierarchicalPosterior(Posterior):
     """q(z | x, c) = Π_l q(z_l | z_>l, x, c) over all layers side by side, (B, Σ sizes), top first.
 
-    Its point is the mean of each layer given the means above it.
+    Its mode is the mean of each layer given the means above it.
     """
 
     def __init__(self, net: Hierarchy, evidence: Sequence[Tensor], given: Tensor | None) -> None:
@@ -180,7 +180,7 @@ class HierarchicalPosterior(Posterior):
         pieces = self.net.pieces(noise)
         return lambda at, prior, posterior: (posterior or prior).draw(pieces[at])
 
-    def point(self) -> Tensor:
+    def mode(self) -> Tensor:
         return flat(self.walk(middle).z)
 
     def repeat(self, times: int) -> HierarchicalPosterior:

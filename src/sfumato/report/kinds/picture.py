@@ -113,7 +113,7 @@ def _samples(shown: Subject, folder: Path, exact: bool) -> Picture:
 def _traversals(shown: Subject, folder: Path, exact: bool) -> Picture:
     order = np.argsort(-shown.rates(), kind="stable")[:LATENTS]
     batch = rows(shown.batch, np.array([shown.typical()]))
-    start = shown.model.encode(batch).point()
+    start = shown.model.encode(batch).mode()
     mean, deviation = shown.prior(batch.given, 1)
     z = start.repeat(len(order) * len(TICKS), 1)
     ticks = torch.tensor(TICKS, device=z.device)
@@ -149,7 +149,7 @@ def _interpolations(shown: Subject, folder: Path, exact: bool) -> list[Picture]:
     cells = []
     for first, second in ends:
         batch = rows(shown.batch, np.array([first, second]))
-        means = shown.model.encode(batch).point()
+        means = shown.model.encode(batch).mode()
         z = means[:1] * (1 - steps) + means[1:] * steps
         given = None if batch.given is None else batch.given[:1].expand(len(z), -1)
         between = list(_decoded(shown, shown.points(z, given)))

@@ -117,7 +117,7 @@ def _again(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray, n
     """A few sequences and what the model makes of their codes."""
     index = some(len(shown), EXAMPLES, shown.seed).numpy()
     batch = rows(shown.batch, index)
-    found = shown.points(shown.model.encode(batch).point(), batch.given)
+    found = shown.points(shown.model.encode(batch).mode(), batch.given)
     again = shown.decoded(found, batch.given).reshape(len(index), *real.shape[1:])
     # Nothing is shown of what is made behind the end of a sequence.
     seen = np.isfinite(real[index]).any(2)
