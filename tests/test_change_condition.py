@@ -139,8 +139,8 @@ def test_the_weight_of_the_rate_falls_to_beta_where_conditions_come_first() -> N
     batch = Batch(torch.zeros(3, 2), torch.zeros(3, 1))
     weights = [model.losses(batch, step)["model"].weights["rate"] for step in (0, 5, 10, 500)]
     assert weights == pytest.approx([40.0, 22.0, 4.0, 4.0])
-    assert not model.settled(9)
-    assert model.settled(10)
+    assert not model.schedules_done(9)
+    assert model.schedules_done(10)
 
 
 def test_the_defaults_of_a_cvae_follow_the_data(rows) -> None:

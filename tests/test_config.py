@@ -85,7 +85,7 @@ def test_toml_says_the_same_again(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(config.to_toml(), encoding="utf-8")
     assert Config.read(path) == config
-    assert resolve("cvae", config.told(), source=config.source) == config
+    assert resolve("cvae", config.non_default_options(), source=config.source) == config
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_rows_unlike_any_in_training_score_lowest_and_all_others_as_before():
     assert np.isfinite(scores).all()
     assert scores[:6].max() < usual_scores.min()
     assert (scores[6:] < usual_scores[:3] - 1).all()
-    assert not auto.schema_.beyond(auto.schema_.read(usual)).any()
+    assert not auto.schema_.out_of_range_penalty(auto.schema_.read(usual)).any()
 
 
 def test_the_bound_rises_with_the_number_of_draws(rows, auto):

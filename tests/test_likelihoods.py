@@ -83,7 +83,7 @@ def test_a_likelihood_of_another_package_is_an_option_with_its_own_head(poisson:
     expected = stats.poisson.logpmf(COUNTS[:4], distribution.rate.detach().numpy()).sum(1)
     np.testing.assert_allclose(distribution.log_prob(x).detach(), expected, rtol=1e-5)
     # No units: the density of a count is that of the data themselves.
-    assert auto.schema_.log_volume(x).tolist() == [0.0] * 4
+    assert auto.schema_.log_jacobian(x).tolist() == [0.0] * 4
     assert {one.name for one in auto.evaluate(families=("bounds",), quick=True)} >= {"distortion", "rate"}
     assert auto.explain_scores(COUNTS, rows=[0])
 

@@ -13,7 +13,7 @@ import torch
 import sfumato
 from sfumato.batch import Batch
 from sfumato.estimator import Autoencoder
-from sfumato.evaluation.subject import Subject, still
+from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.files import read_tensors
 from sfumato.models import build
 from sfumato.models.vae import VAE
@@ -138,7 +138,7 @@ def test_the_bound_of_many_draws_is_the_likelihood_by_quadrature() -> None:
 
 def test_what_there_is_to_see_are_sequences_their_spellings_and_new_ones(chains: Autoencoder, tmp_path: Path) -> None:
     assert chains.data_ is not None
-    with still(chains.model_, 0):
+    with frozen_eval(chains.model_, 0):
         found = symbols.draw(Subject.of(chains.model_, chains.schema_, chains.data_, 0), tmp_path)
     assert [picture.path.stem for picture in found] == ["reconstructions", "samples"]
     assert all(picture.path.exists() and picture.dark.exists() for picture in found)

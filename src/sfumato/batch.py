@@ -47,12 +47,12 @@ class Loss:
     Attributes:
         terms: name → shape (B,), unweighted, so that `rate` is always the rate whatever β is.
         weights: name → factor of the term in the total; 1 where absent.
-        also: name → shape (B,): measured and logged, not minimised.
+        metrics: name → shape (B,): measured and logged, not minimised.
     """
 
     terms: Mapping[str, Tensor]
     weights: Mapping[str, float | Tensor] = field(default_factory=dict)
-    also: Mapping[str, Tensor] = field(default_factory=dict)
+    metrics: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def per_example(self) -> Tensor:

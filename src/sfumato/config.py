@@ -57,10 +57,10 @@ class Config:
     training: Settings = field(default_factory=Settings)
     source: str = ""
 
-    def told(self) -> dict[str, Any]:
+    def non_default_options(self) -> dict[str, Any]:
         """The options that are not at their defaults, by name, as `resolve` takes them.
 
-        >>> Config(training=Settings(epochs=3)).told()
+        >>> Config(training=Settings(epochs=3)).non_default_options()
         {'epochs': 3}
         """
         said = {**_values(self.data), **self.options, **_values(self.training)}

@@ -115,7 +115,7 @@ def test_rates_of_layers_are_those_of_the_loss_and_a_silent_layer_is_not_in_use(
     torch.manual_seed(1)
     whole, used = layers.measures(subject, How())
     torch.manual_seed(1)
-    loss = model.losses(batch, END)["model"].also
+    loss = model.losses(batch, END)["model"].metrics
     assert list(whole.parts) == ["layer 1", "layer 2", "layer 3"]
     for layer in (1, 2, 3):
         assert whole.parts[f"layer {layer}"] == pytest.approx(loss[f"rate_{layer}"].mean().item(), rel=1e-5)

@@ -30,7 +30,7 @@ def test_with_all_weights_one_it_is_the_vae_with_a_sampled_rate(estimator: str) 
     z = q.sample()
     log_weight = model.decode(z).log_prob(batch.x) + model.prior(32).log_prob(z) - q.log_prob(z)
     torch.testing.assert_close(loss.per_example, -log_weight, rtol=0, atol=1e-5)
-    torch.testing.assert_close(loss.also["rate"], sum(loss.terms[name] for name in TERMS))
+    torch.testing.assert_close(loss.metrics["rate"], sum(loss.terms[name] for name in TERMS))
 
 
 def test_each_term_has_its_own_weight() -> None:
@@ -51,7 +51,7 @@ def test_nothing_is_won_by_an_estimate_that_no_total_correlation_has(monkeypatch
     torch.manual_seed(1)
     loss = model.losses(batch, 0)["model"]
     assert loss.terms["total_correlation"].mean() < 0
-    torch.testing.assert_close(loss.per_example, loss.terms["distortion"] + loss.also["rate"])
+    torch.testing.assert_close(loss.per_example, loss.terms["distortion"] + loss.metrics["rate"])
 
 
 def test_a_large_beta_makes_latents_independent() -> None:

@@ -98,7 +98,7 @@ def test_every_player_reaches_all_of_its_parameters_with_finite_gradients(name: 
 def test_terms_are_one_number_for_each_example(name: str, kind: str) -> None:
     model, batch = make(name, kind)
     for loss in model.losses(batch, 0).values():
-        assert {value.shape for value in [*loss.terms.values(), *loss.also.values()]} == {(16,)}
+        assert {value.shape for value in [*loss.terms.values(), *loss.metrics.values()]} == {(16,)}
         expected = sum(loss.weights.get(k, 1.0) * v for k, v in loss.terms.items())
         torch.testing.assert_close(loss.total, torch.as_tensor(expected).mean())
 

@@ -99,7 +99,7 @@ def test_the_capacity_follows_its_schedule() -> None:
     batch = Batch(data())
     for step, capacity in ((0, 0.0), (50, 5.0), (100, 10.0), (1000, 10.0)):
         loss = model.losses(batch, step)["model"]
-        gap = abs(loss.also["rate"].mean().item() - capacity)
+        gap = abs(loss.metrics["rate"].mean().item() - capacity)
         assert loss.terms["capacity_gap"].mean().item() == pytest.approx(gap, rel=1e-4)
         expected = loss.terms["distortion"].mean().item() + 100 * gap
         assert loss.total.item() == pytest.approx(expected, rel=1e-4)

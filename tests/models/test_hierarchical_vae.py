@@ -14,7 +14,7 @@ import sfumato
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
 from sfumato.errors import SfumatoError
-from sfumato.evaluation.subject import Subject, still
+from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.models import build
 from sfumato.models.base import END
 from sfumato.models.hierarchical_vae import HierarchicalVAE
@@ -136,7 +136,7 @@ def test_rates_are_those_of_monte_carlo_and_their_sum_is_the_rate(spec: DataSpec
     with torch.no_grad():
         loss = model.losses(many, END)["model"]
         _, log_ratio = model.log_weight_parts(Batch(batch.x[:1]), 3000)
-    rates = torch.stack([loss.also[f"rate_{layer}"] for layer in range(1, len(model.net.shapes) + 1)])
+    rates = torch.stack([loss.metrics[f"rate_{layer}"] for layer in range(1, len(model.net.shapes) + 1)])
     torch.testing.assert_close(rates.sum(0), loss.terms["rate"])
     error = log_ratio.std() / math.sqrt(3000) * 5 + loss.terms["rate"].std() / math.sqrt(3000) * 5
     assert abs(loss.terms["rate"].mean() + log_ratio.mean()) < error
@@ -199,13 +199,13 @@ def test_temperature_scales_the_spread_of_every_layer() -> None:
 
 def test_free_bits_charge_each_layer_at_least_that_much_and_leave_it_alone_below() -> None:
     model, batch = made(TABLE, layers=2)
-    rates = model.losses(batch, END)["model"].also
+    rates = model.losses(batch, END)["model"].metrics
     model.free_bits = max(rates["rate_1"].mean().item(), rates["rate_2"].mean().item()) + 5
     loss = model.losses(batch, END)["model"]
     torch.testing.assert_close(loss.terms["charged_rate"], torch.full((12,), 2 * model.free_bits))
     gradients = torch.autograd.grad(loss.terms["charged_rate"].sum(), list(model.parameters()), allow_unused=True)
     assert all(gradient is None or not gradient.any() for gradient in gradients)
-    torch.testing.assert_close(loss.also["rate"], loss.also["rate_1"] + loss.also["rate_2"])
+    torch.testing.assert_close(loss.metrics["rate"], loss.metrics["rate_1"] + loss.metrics["rate_2"])
 
 
 def test_the_weight_of_the_rate_rises_over_the_warm_up() -> None:
@@ -273,12 +273,12 @@ def test_the_report_shows_what_each_level_holds(tmp_path) -> None:
     small = {"width": 8, "depth": 1, "layers": 3, "steps": 5, "device": "cpu"}
     auto = sfumato.fit("digits", model="hierarchical_vae", **small)
     shown = Subject.of(auto.model_, auto.schema_, auto.data_, 0)
-    with still(auto.model_, 0):
+    with frozen_eval(auto.model_, 0):
         (picture,) = levels.draw(shown, tmp_path)
     assert picture.path.exists()
     assert "none of its 3 layers" in picture.alt
     vae = sfumato.fit("digits", **{name: value for name, value in small.items() if name != "layers"})
-    with still(vae.model_, 0):
+    with frozen_eval(vae.model_, 0):
         assert levels.draw(Subject.of(vae.model_, vae.schema_, vae.data_, 0), tmp_path) == []
 
 

@@ -62,9 +62,9 @@ def test_the_classifier_learns_from_its_own_loss_as_often_as_labels_are_rare():
     torch.testing.assert_close(
         loss.terms["classification"][:4], -model.classify(Batch(x[:4])).gather(1, given[:4].long())[:, 0].log()
     )
-    assert loss.also["labelled"].mean() == pytest.approx(0.1)
+    assert loss.metrics["labelled"].mean() == pytest.approx(0.1)
     right = model.classify(Batch(x[:4])).argmax(1) == given[:4, 0]
-    assert (loss.also["correct"].sum() / loss.also["labelled"].sum()).item() == pytest.approx(
+    assert (loss.metrics["correct"].sum() / loss.metrics["labelled"].sum()).item() == pytest.approx(
         right.float().mean().item()
     )
 
@@ -89,21 +89,21 @@ def test_until_the_lead_is_over_only_labels_move_the_classifier():
 
     assert moved(6)
     assert not moved(7)
-    assert not model.settled(6)
-    assert model.settled(7)
+    assert not model.schedules_done(6)
+    assert model.schedules_done(7)
 
 
 def test_a_tenth_of_a_pass_has_a_label_however_few_there_are():
     model, given = _model(), torch.full((200, 1), torch.nan)
     given[[3, 50], 0] = 1.0
-    rows = model.pass_rows(given)
+    rows = model.resample_indices(given)
     assert rows.bincount(minlength=200).tolist() == [11 if row in (3, 50) else 1 for row in range(200)]
     given[:40, 0] = 0.0
-    assert model.pass_rows(given) is None
-    assert model.pass_rows(torch.full((5, 1), torch.nan)) is None
+    assert model.resample_indices(given) is None
+    assert model.resample_indices(torch.full((5, 1), torch.nan)) is None
     a_tenth = torch.full((70, 1), torch.nan)
     a_tenth[:7] = 0.0
-    assert model.pass_rows(a_tenth) is None
+    assert model.resample_indices(a_tenth) is None
 
 
 def _clusters(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

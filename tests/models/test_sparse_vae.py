@@ -185,8 +185,8 @@ def test_all_doors_on_moons(tmp_path: Path) -> None:
 
 def test_patience_waits_for_both_phases_and_the_warm_up() -> None:
     model = model_of(spike_steps=30, slab_steps=20)
-    assert [step for step in range(60) if model.settled(step)] == list(range(50, 60))
-    assert [step for step in range(9) if model_of(warmup=7).settled(step)] == [7, 8]
+    assert [step for step in range(60) if model.schedules_done(step)] == list(range(50, 60))
+    assert [step for step in range(9) if model_of(warmup=7).schedules_done(step)] == [7, 8]
 
 
 def test_the_warm_up_weighs_rate_and_selection_and_sparsity_its_own_term() -> None:

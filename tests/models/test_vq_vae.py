@@ -265,5 +265,5 @@ def test_from_the_command_line(cli, tmp_path: Path) -> None:  # type: ignore[no-
 
 
 def test_patience_waits_until_the_codes_stand_still() -> None:
-    assert make().settled(0)
-    assert [make(still_after=5).settled(step) for step in (4, 5)] == [False, True]
+    assert make().schedules_done(0)
+    assert [make(still_after=5).schedules_done(step) for step in (4, 5)] == [False, True]

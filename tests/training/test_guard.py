@@ -137,7 +137,7 @@ class Counted(Steep):
 
     def losses(self, batch, step):
         loss = super().losses(batch, step)["model"]
-        return {"model": replace(loss, also={"one": torch.ones(len(batch))})}
+        return {"model": replace(loss, metrics={"one": torch.ones(len(batch))})}
 
 
 def test_steps_that_are_not_applied_do_not_count_in_the_means(place: bool) -> None:

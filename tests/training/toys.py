@@ -119,5 +119,5 @@ class Judged(Line):
         loss = super().losses(batch, step)["model"]
         if not self.training:
             self.looks += 1
-            return {"model": Loss(loss.terms, also={"energy_distance": self.looks.expand(len(batch))})}
+            return {"model": Loss(loss.terms, metrics={"energy_distance": self.looks.expand(len(batch))})}
         return {"model": loss}

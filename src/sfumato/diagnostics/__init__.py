@@ -22,7 +22,7 @@ from sfumato.diagnostics import (
 )
 from sfumato.diagnostics.case import Case
 from sfumato.diagnostics.finding import HEALTHY, Finding, Well
-from sfumato.evaluation.subject import Subject, still
+from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.files import named
 from sfumato.isolation import isolated
 
@@ -104,7 +104,7 @@ def diagnose(
     found: list[Finding] = []
     well: list[str] = []
     explained: set[str] = set()
-    with still(cast(nn.Module, subject.model), subject.seed):
+    with frozen_eval(cast(nn.Module, subject.model), subject.seed):
         for check in CHECKS:
             if check.__name__ in explained:
                 continue
@@ -141,5 +141,5 @@ def look_for(
         subject, lines, told, stop, skipped: as `diagnose` takes them.
     """
     check = next(check for check in CHECKS if check.__name__ == name)
-    with still(cast(nn.Module, subject.model), subject.seed):
+    with frozen_eval(cast(nn.Module, subject.model), subject.seed):
         return check(Case(subject, lines, told, stop, skipped))

@@ -355,7 +355,9 @@ class Case:
             whole: also of those before all warm-ups had run their course.
         """
         split = split if any(line["split"] == split for line in self.lines) else "train"
-        kept = [line for line in self.lines if line["split"] == split and (whole or self.model.settled(line["step"]))]
+        kept = [
+            line for line in self.lines if line["split"] == split and (whole or self.model.schedules_done(line["step"]))
+        ]
         return np.array([line["step"] for line in kept], float), np.array([line["total"] for line in kept], float)
 
 

@@ -133,7 +133,7 @@ def too_short(case: Case) -> Finding | Well | None:
     cure = case.first(_longer(case, settings))
     steps, totals = case.course()
     if len(steps) < FEW:
-        if not case.model.settled(last):
+        if not case.model.schedules_done(last):
             why = f"its schedules take {count(_settles(case.model), 'step')}, and it took {last:,}"
         elif last < planned / 10:
             why = f"it took {count(last, 'step')}, where the default for these data is {planned:,}"
@@ -198,9 +198,9 @@ def _ended(case: Case, settings: Settings, last: int, total: int) -> str:
 def _settles(model: Any) -> int:
     """The first step at which all schedules have run their course."""
     late = 1
-    while late < END and not model.settled(late):
+    while late < END and not model.schedules_done(late):
         late *= 2
-    return bisect.bisect_left(range(late), True, key=model.settled)
+    return bisect.bisect_left(range(late), True, key=model.schedules_done)
 
 
 def _adversarial(case: Case) -> bool:

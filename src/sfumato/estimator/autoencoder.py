@@ -92,7 +92,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
     def _of_config(cls, config: Config) -> Self:
         """The estimator of these options, not fitted yet; it holds the class or module that was handed over."""
         handed_over = registry.handed_over(config.model)
-        return cls(model=config.model if handed_over is None else handed_over, **config.told())
+        return cls(model=config.model if handed_over is None else handed_over, **config.non_default_options())
 
     @classmethod
     @isolated

@@ -18,7 +18,7 @@ from sfumato.estimator.held import Held
 from sfumato.estimator.judging import reopened
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
-from sfumato.models.protocols import Classifies, Forecasts, LatentSpace, Samples, able
+from sfumato.models.protocols import Classifies, Forecasts, LatentSpace, Samples, require
 
 
 class Draws(Held):
@@ -57,7 +57,7 @@ class Draws(Held):
                 temperature is too small.
         """
         model = self._model()
-        samples, seed = able(model, Samples, "sample"), chosen_seed(seed)
+        samples, seed = require(model, Samples, "sample"), chosen_seed(seed)
         _check_number(n, "example")
         if not 0 <= temperature < math.inf:
             raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
@@ -76,7 +76,7 @@ class Draws(Held):
                 if drawn is None:
                     parts.append(samples.sample(count, c, temperature=temperature, noise=noise).cpu())
                 else:
-                    space = able(model, LatentSpace, "decode what a sampler draws")
+                    space = require(model, LatentSpace, "decode what a sampler draws")
                     p = space.decode(samplers.placed(space, drawn(count, temperature).to(like), c), c)
                     parts.append((p.sample() if noise else p.mode()).cpu())
             x = torch.cat(parts)
@@ -145,7 +145,7 @@ class Draws(Held):
             SfumatoError: if the model is none of sequences, or n or a jump is not above 0.
         """
         model = passes.exact(self._model())
-        forecasts, seed = able(model, Forecasts, "forecast", "td_vae"), chosen_seed(seed)
+        forecasts, seed = require(model, Forecasts, "forecast", "td_vae"), chosen_seed(seed)
         _check_number(n, "future")
         schema = self.schema_
         if not isinstance(schema, SequenceSchema):

@@ -151,7 +151,7 @@ def resume(
     if isinstance(source, str) and not source:
         raise SfumatoError(f"{run.path}: was trained on data held in memory; give the data again to resume it")
     dataset = open_data(source, config)
-    if not dataset.schema.says_as(run.schema()):
+    if not dataset.schema.equivalent(run.schema()):
         raise SfumatoError(f"{said(source) or 'the data'}: not what {run.path} was trained on; fit anew")
     if opened is not None and parallel.is_first():
         opened(dataset)

@@ -19,7 +19,7 @@ from sfumato.estimator.judging import named_set
 from sfumato.isolation import isolated
 from sfumato.models import registry
 from sfumato.models.base import Model
-from sfumato.models.protocols import Classifies, Encodes, able
+from sfumato.models.protocols import Classifies, Encodes, require
 from sfumato.training import History
 
 
@@ -55,7 +55,7 @@ class Held:
     @property
     def _n_features_out(self) -> int:
         """Numbers of a code; scikit-learn names the columns of `transform` by it."""
-        return able(self._model(), Encodes, "encode").code_size
+        return require(self._model(), Encodes, "encode").code_size
 
     def _model(self) -> Model:
         check_is_fitted(self, "model_")

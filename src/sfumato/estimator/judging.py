@@ -90,7 +90,7 @@ def reopened(config: Config, schema: Schema) -> Dataset:
     if not config.source:
         raise SfumatoError("this model was trained on data held in memory; give the data to judge it by")
     dataset = room.open(config.source, options=config.data)
-    if not dataset.schema.says_as(schema):
+    if not dataset.schema.equivalent(schema):
         raise SfumatoError(f"{config.source}: not what this model was trained on; give a file to judge it by")
     return dataset
 

@@ -18,7 +18,7 @@ from sfumato.estimator.conditions import filled
 from sfumato.estimator.held import Held
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
-from sfumato.models.protocols import Bounds, Classifies, Encodes, Reconstructs, able
+from sfumato.models.protocols import Bounds, Classifies, Encodes, Reconstructs, require
 
 
 def _can_classify(auto: Any) -> bool:
@@ -44,7 +44,7 @@ class Maps(Held):
             seed: of the draw; None draws anew each time.
         """
         model = passes.exact(self._model())
-        encodes, seed = able(model, Encodes, "encode"), chosen_seed(seed)
+        encodes, seed = require(model, Encodes, "encode"), chosen_seed(seed)
         with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
             posteriors = map(encodes.encode, self._batches(X, given))
             return np.concatenate([(q.sample() if noise else q.mode()).cpu().numpy() for q in posteriors])
@@ -56,7 +56,7 @@ class Maps(Held):
         Conditions not named are left out; rows of a table hold the likeliest value for each of them.
         """
         model = passes.exact(self._model())
-        encodes = able(model, Encodes, "decode")
+        encodes = require(model, Encodes, "decode")
         z = check_array(z, dtype=np.float64)
         like = next(model.parameters())
         if z.shape[1] != self._n_features_out:
@@ -80,7 +80,7 @@ class Maps(Held):
             X: the examples; what label they come with is not looked at.
         """
         model = passes.exact(self._model())
-        told = able(model, Classifies, "tell classes", "m2")
+        told = require(model, Classifies, "tell classes", "m2")
         with torch.inference_mode():
             return np.concatenate([told.classify(batch).cpu().numpy() for batch in self._batches(self._known(X), None)])
 
@@ -134,7 +134,7 @@ class Maps(Held):
             SfumatoError: if a condition is unknown or does not take this value, or the decoder sees no conditions.
         """
         model = passes.exact(self._model())
-        reconstructs, seed = able(model, Reconstructs, "reconstruct"), chosen_seed(seed)
+        reconstructs, seed = require(model, Reconstructs, "reconstruct"), chosen_seed(seed)
         raw = self.read(X)
         batches = list(self._batches(raw, encode_given))
         own = [batch.given.cpu() for batch in batches if batch.given is not None]

@@ -21,7 +21,7 @@ from sfumato.distributions import Normal, StandardNormal, noise
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.generators import current, redirected, seeded
 from sfumato.models.base import Model
-from sfumato.models.protocols import LatentSpace, able
+from sfumato.models.protocols import LatentSpace, require
 from sfumato.networks import FlowPrior
 
 Name = Literal["prior", "mixture", "flow"]
@@ -85,7 +85,7 @@ def fitted(name: str, model: Model, train: Batches, *, components: int = COMPONE
         raise SfumatoError(f"components is {components}: give a whole number of at least 1")
     device = next(model.parameters()).device
     with seeded(device, seed, model):
-        codes = _codes(able(model, LatentSpace, f"take a {name} fitted to its codes"), train, device, seed)
+        codes = _codes(require(model, LatentSpace, f"take a {name} fitted to its codes"), train, device, seed)
         if len(codes) <= components:
             raise SfumatoError(f"{len(codes)} training rows are too few for {components} components; ask for fewer")
         return _mixture(codes, components, seed) if name == "mixture" else _flow(codes)

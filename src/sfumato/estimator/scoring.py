@@ -16,7 +16,7 @@ from sfumato.estimator.held import Held
 from sfumato.generators import seeded
 from sfumato.isolation import isolated
 from sfumato.models.base import Model
-from sfumato.models.protocols import Bounds, Classifies, Samples, able
+from sfumato.models.protocols import Bounds, Classifies, Samples, require
 from sfumato.objectives import importance_bound
 
 DRAWN = 500
@@ -148,7 +148,7 @@ class Scores(Held):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Scores and log-densities of what `read` gives, each (N,)."""
         model = passes.exact(self._model())
-        bounds = able(model, Bounds, "score")
+        bounds = require(model, Bounds, "score")
         if samples < 1:
             raise SfumatoError(f"samples is {samples}: give at least 1 draw")
         like = next(model.parameters())
@@ -161,19 +161,19 @@ class Scores(Held):
                 if isinstance(model, Classifies) and not given:  # log p(x) with a label as without
                     batch = replace(batch, given=None)
                 bound = importance_bound(bounds.log_weight(batch, samples, noise))
-                densities.append((bound - self.schema_.log_volume(x)).cpu().numpy())
+                densities.append((bound - self.schema_.log_jacobian(x)).cpu().numpy())
                 alone = self.schema_.log_marginal(x)
                 if alone is not None:
                     most = self._usual_agreement(model, samples, seed, noise)
                     bound = alone + (bound - alone).clamp(max=most)
                 scores.append((bound - self.schema_.log_reference(x)).cpu().numpy())
-        beyond = self.schema_.beyond(raw)
-        return np.concatenate(scores) - beyond, np.concatenate(densities) - beyond
+        penalty = self.schema_.out_of_range_penalty(raw)
+        return np.concatenate(scores) - penalty, np.concatenate(densities) - penalty
 
     def _usual_agreement(self, model: Model, samples: int, seed: int, noise: torch.Tensor) -> float:
         """The median of log p(x) − Σ log m_d(x_d) over rows drawn from the model."""
         if (samples, seed) not in self._agreements:
-            bounds, draws = able(model, Bounds, "score"), able(model, Samples, "sample")
+            bounds, draws = require(model, Bounds, "score"), require(model, Samples, "sample")
             conditions, found = self.schema_.conditions({}, DRAWN), []
             with seeded(noise.device, 0, model):
                 if isinstance(model, Classifies) and conditions is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sfumato.evaluation.measure import Measure
     from sfumato.evaluation.settings import Asked, How
     from sfumato.evaluation.store import read, write
-    from sfumato.evaluation.subject import Subject, still
+    from sfumato.evaluation.subject import Subject, frozen_eval
 
 __all__ = [
     "Asked",
@@ -21,10 +21,10 @@ __all__ = [
     "Measure",
     "Subject",
     "evaluate",
+    "frozen_eval",
     "read",
     "register",
     "registered_families",
-    "still",
     "write",
 ]
 
@@ -35,7 +35,7 @@ _MODULES = {
     "Subject": "subject",
     "evaluate": "evaluating",
     "read": "store",
-    "still": "subject",
+    "frozen_eval": "subject",
     "write": "store",
 }
 

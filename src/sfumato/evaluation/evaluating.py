@@ -9,7 +9,7 @@ from torch import nn
 from sfumato.evaluation.families import registered_families
 from sfumato.evaluation.measure import Measure
 from sfumato.evaluation.settings import How
-from sfumato.evaluation.subject import Subject, still
+from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.isolation import isolated
 
 
@@ -24,7 +24,7 @@ def evaluate(subject: Subject, how: How | None = None) -> list[Measure]:
     measures = []
     for name, family in registered_families().items():
         if name in how.families:
-            with still(cast(nn.Module, subject.model), how.seed):
+            with frozen_eval(cast(nn.Module, subject.model), how.seed):
                 own = family.measures(subject, how)
             if strangers := [measure.name for measure in own if measure.family != name]:
                 raise ValueError(f"{strangers[0]}: measured by the family {name!r} under the name of another one")

@@ -19,7 +19,7 @@ from sfumato.distributions import Normal
 from sfumato.generators import seeded
 from sfumato.isolation import isolated
 from sfumato.models.base import Model
-from sfumato.models.protocols import Autoencoding, LatentSpace, able
+from sfumato.models.protocols import Autoencoding, LatentSpace, require
 from sfumato.objectives import rate
 from sfumato.spec import DataSpec
 from sfumato.training.validation import evaluating
@@ -32,7 +32,7 @@ ENTRIES = 20_000_000
 
 
 @contextmanager
-def still(model: nn.Module, seed: int) -> Iterator[None]:
+def frozen_eval(model: nn.Module, seed: int) -> Iterator[None]:
     """Evaluation mode, no gradients, and noise that is a function of `seed`; the caller's own is left as it was."""
     device = next(model.parameters(), torch.empty(0)).device
     with evaluating(model), seeded(device, seed, model), torch.no_grad():
@@ -72,7 +72,7 @@ class Subject:
         device = next(model.parameters()).device
         name, batches = held_out(data)
         index = some(len(batches), most_of(schema.spec, most), seed)
-        judged = able(model, Autoencoding, "be judged")
+        judged = require(model, Autoencoding, "be judged")
         batch, labels = batches.take(index).to(device), labels_at(batches, index)
         return cls(judged, schema, data, part or name, batch, labels, seed, index.numpy())
 
@@ -91,7 +91,7 @@ class Subject:
     @property
     def latent_space(self) -> LatentSpace:
         """`space`, where there must be one."""
-        return able(self.model, LatentSpace, "be walked through between its codes")
+        return require(self.model, LatentSpace, "be walked through between its codes")
 
     def means(self) -> np.ndarray:
         """The codes that stand for the examples, (N, L): means of q(z|x, c), or whole numbers."""

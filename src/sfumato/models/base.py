@@ -70,11 +70,11 @@ class Model(nn.Module, ABC):
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         """One loss for each player, all from one forward pass."""
 
-    def pass_rows(self, given: Tensor) -> Tensor | None:
+    def resample_indices(self, given: Tensor) -> Tensor | None:
         """Rows to draw a pass from, of examples with conditions (N, G), some more than once; None is each once."""
         return None
 
-    def settled(self, step: int) -> bool:
+    def schedules_done(self, step: int) -> bool:
         """Whether all schedules have run their course at `step`, for which patience waits: every `Ramp` held here."""
         return all(step >= held.end for held in vars(self).values() if isinstance(held, Ramp))
 

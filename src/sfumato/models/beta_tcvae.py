@@ -82,7 +82,7 @@ class BetaTCVAE(LatentModel):
             "total_correlation": weight * torch.where(seen, self.beta, min(self.beta, 1.0)),
             "dimension_rate": weight * self.gamma,
         }
-        return {"model": Loss({"distortion": distortion, **parts._asdict()}, weights, also={"rate": total_rate})}
+        return {"model": Loss({"distortion": distortion, **parts._asdict()}, weights, metrics={"rate": total_rate})}
 
     @classmethod
     def build(

@@ -85,7 +85,7 @@ class BetaVAE(LatentModel):
             }
         if self.free_bits:
             terms = {"distortion": distortion, "charged_rate": free_bits(rates, self.free_bits, z.shape[1])}
-            return {"model": Loss(terms, {"charged_rate": weight * self.beta}, also={"rate": total_rate})}
+            return {"model": Loss(terms, {"charged_rate": weight * self.beta}, metrics={"rate": total_rate})}
         return {"model": Loss({"distortion": distortion, "rate": total_rate}, {"rate": weight * self.beta})}
 
     @staticmethod

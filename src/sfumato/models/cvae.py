@@ -99,7 +99,7 @@ class CVAE(LatentModel):
         rates = rate(q, self.prior(len(batch), given), z)
         if self.free_bits:
             terms = {"distortion": distortion, "charged_rate": free_bits(rates, self.free_bits, z.shape[1])}
-            return {"model": Loss(terms, {"charged_rate": weight}, also={"rate": rates.sum(1)})}
+            return {"model": Loss(terms, {"charged_rate": weight}, metrics={"rate": rates.sum(1)})}
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
 
     @staticmethod

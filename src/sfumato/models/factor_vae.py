@@ -83,7 +83,7 @@ class FactorVAE(LatentModel):
                 {"distortion": distortion, "rate": total_rate, "total_correlation": log_ratio},
                 {"rate": weight, "total_correlation": weight * self.gamma},
             ),
-            "discriminator": Loss({"cross_entropy": duel.cross_entropy}, also={"correct": duel.correct}),
+            "discriminator": Loss({"cross_entropy": duel.cross_entropy}, metrics={"correct": duel.correct}),
         }
 
     def optimizer(self, player: str, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:

@@ -61,7 +61,7 @@ class HierarchicalVAE(LatentModel):
     >>> from sfumato.spec import DataSpec, Field
     >>> model = build("hierarchical_vae", DataSpec((8,), (Field("real"),)), layers=3)
     >>> loss = model.losses(Batch(torch.zeros(5, 8)), step=0)["model"]
-    >>> sorted(loss.terms), sorted(loss.also)
+    >>> sorted(loss.terms), sorted(loss.metrics)
     (['distortion', 'rate'], ['rate_1', 'rate_2', 'rate_3'])
     """
 
@@ -100,12 +100,12 @@ class HierarchicalVAE(LatentModel):
         distortion = -self.net.observe(down.end).log_prob(batch.x, batch.mask)
         pairs = zip(down.posteriors, down.priors, strict=True)
         rates = torch.stack([q.kl(p).flatten(1).sum(1) for q, p in pairs][::-1], 1)
-        also = {f"rate_{layer}": rate for layer, rate in enumerate(rates.unbind(1), 1)}
+        layer_rates = {f"rate_{layer}": rate for layer, rate in enumerate(rates.unbind(1), 1)}
         weight = self.warmup(step)
         if self.free_bits:
             terms = {"distortion": distortion, "charged_rate": free_bits(rates, self.free_bits)}
-            return {"model": Loss(terms, {"charged_rate": weight}, also={"rate": rates.sum(1), **also})}
-        return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight}, also)}
+            return {"model": Loss(terms, {"charged_rate": weight}, metrics={"rate": rates.sum(1), **layer_rates})}
+        return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight}, layer_rates)}
 
     def encode(self, batch: Batch) -> HierarchicalPosterior:
         """q(z | x, c) of all layers side by side, top first; its `mode` is each layer's mean given those above."""

@@ -125,14 +125,14 @@ class M2(LatentModel):
             "model": Loss(
                 terms,
                 {"rate": weight, "label_rate": weight, "classification": self.alpha * self._scarcity(known)},
-                also={"labelled": known.to(log_q.dtype), "correct": correct},
+                metrics={"labelled": known.to(log_q.dtype), "correct": correct},
             )
         }
 
-    def settled(self, step: int) -> bool:
-        return super().settled(step) and step >= self.lead
+    def schedules_done(self, step: int) -> bool:
+        return super().schedules_done(step) and step >= self.lead
 
-    def pass_rows(self, given: Tensor) -> Tensor | None:
+    def resample_indices(self, given: Tensor) -> Tensor | None:
         labelled = (~given[:, 0].isnan()).nonzero()[:, 0]
         often = -(-(len(given) - len(labelled)) // max(FEWER * len(labelled), 1))
         if not len(labelled) or often < 2:

@@ -24,7 +24,7 @@ __all__ = [
     "Reconstructs",
     "Samples",
     "Switches",
-    "able",
+    "require",
 ]
 
 
@@ -168,7 +168,7 @@ class Classifies(Protocol):
 _A = TypeVar("_A")
 
 
-def able(model: object, kind: type[_A], what: str, instead: str = "another model") -> _A:
+def require(model: object, kind: type[_A], what: str, instead: str = "another model") -> _A:
     """The model as one that can do `kind`.
 
     Args:

@@ -103,10 +103,10 @@ class SparseVAE(LatentModel):
         }
         weight = self.warmup(step)
         weights = {"rate": weight, "selection": weight, "sparsity": self.sparsity}
-        return {"model": Loss(terms, weights, also={"active": q.gamma.mean(1)})}
+        return {"model": Loss(terms, weights, metrics={"active": q.gamma.mean(1)})}
 
-    def settled(self, step: int) -> bool:
-        return super().settled(step) and step >= self.spike_steps + self.grown.end
+    def schedules_done(self, step: int) -> bool:
+        return super().schedules_done(step) and step >= self.spike_steps + self.grown.end
 
     @torch.no_grad()
     def usage(self) -> Tensor:

@@ -131,7 +131,7 @@ class TDVAE(Model):
             "model": Loss(
                 terms | {"rate": rates["smoothing_rate"] + rates["transition_rate"]},
                 {"rate": self.warmup(step), "prediction": self.prediction},
-                also=rates,
+                metrics=rates,
             )
         }
 

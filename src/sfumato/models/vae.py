@@ -75,7 +75,9 @@ class VAE(LatentModel):
             log_weight = log_p + weight * log_ratio
             doubly_reparametrised(z, log_weight, weight)
             bound = importance_bound(log_weight)
-            return {"model": Loss({"bound": -bound}, also={"distortion": -log_p.mean(1), "rate": -log_ratio.mean(1)})}
+            return {
+                "model": Loss({"bound": -bound}, metrics={"distortion": -log_p.mean(1), "rate": -log_ratio.mean(1)})
+            }
 
         q = self.encode(batch)
         z = q.sample()
@@ -84,7 +86,7 @@ class VAE(LatentModel):
         if self.free_bits:
             charged = free_bits(rates, self.free_bits, z.shape[1])
             terms = {"distortion": distortion, "charged_rate": charged}
-            return {"model": Loss(terms, {"charged_rate": weight}, also={"rate": rates.sum(1)})}
+            return {"model": Loss(terms, {"charged_rate": weight}, metrics={"rate": rates.sum(1)})}
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
 
     @classmethod

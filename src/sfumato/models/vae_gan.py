@@ -142,10 +142,10 @@ class VAEGAN(LatentModel):
         fooling = F.softplus(-of_made) + F.softplus(-of_made_p)
         adversarial = {"gan": gan} if self.adversary == "paper" else {"fooling": fooling}
         sign = -1.0 if self.adversary == "paper" else 1.0
-        also = {} if self.training else {"energy_distance": self._energy_distance(real, made_p, batch.given)}
+        metrics = {} if self.training else {"energy_distance": self._energy_distance(real, made_p, batch.given)}
         decoder_moves, discriminator_moves = self._moves(cost_real, 0.5 * cost_made)
         return {
-            "encoder": Loss({"rate": rates, "feature_distortion": feature_distortion}, also=also),
+            "encoder": Loss({"rate": rates, "feature_distortion": feature_distortion}, metrics=metrics),
             "decoder": Loss(
                 {"feature_distortion": feature_distortion, **adversarial, "distortion": distortion},
                 {

@@ -97,8 +97,8 @@ class VQVAE(Model):
     def players(self) -> dict[str, list[nn.Parameter]]:
         return {"model": trainable(self.encoder, self.quantizer, self.decoder), "prior": trainable(self.code_prior)}
 
-    def settled(self, step: int) -> bool:
-        return super().settled(step) and step >= (self.still_after or 0)
+    def schedules_done(self, step: int) -> bool:
+        return super().schedules_done(step) and step >= (self.still_after or 0)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         given = batch.given
@@ -114,7 +114,7 @@ class VQVAE(Model):
         if self.training:
             self.code_prior.follow(self.quantizer.vectors)
         return {
-            "model": Loss(terms, {"commitment": self.beta}, also={"perplexity": perplexity, "usage": usage}),
+            "model": Loss(terms, {"commitment": self.beta}, metrics={"perplexity": perplexity, "usage": usage}),
             "prior": Loss({"rate": -self.code_prior.log_prob(listed(found.codes), given)}),
         }
 

@@ -9,7 +9,7 @@ from typing import Any
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.registry import kind_of
 from sfumato.estimator import Autoencoder
-from sfumato.evaluation.subject import Subject, still
+from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.isolation import isolated
 from sfumato.report import codebooks, of_plane
 from sfumato.report.curves import curves, terms
@@ -40,7 +40,7 @@ def pictures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 0) -
         SfumatoError: if the folder cannot be written.
     """
     folder = Path(folder)
-    with still(auto.model_, seed):
+    with frozen_eval(auto.model_, seed):
         shown = Subject.of(auto.model_, auto.schema_, data, seed)
         figures = figures_of(kind_of(auto.schema_))
         found = [] if figures is None else figures.draw(shown, folder)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from sfumato.evaluation.subject import Subject, still
+from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.report.look import Look, Picture, save
 from sfumato.studies.comparison import Group
 
@@ -23,7 +23,7 @@ def subject_of(group: Group, seed: int) -> Subject:
 
 def drawn_samples(subject: Subject, n: int, *, noise: bool) -> tuple[Tensor, Any]:
     """n samples in the units of the spec and as the user's own, a function of the subject's seed alone."""
-    with still(cast(nn.Module, subject.model), subject.seed):
+    with frozen_eval(cast(nn.Module, subject.model), subject.seed):
         given = subject.conditions(n)
         x = subject.draw(given, n, noise=noise)
         return x, subject.decoded(x, given)

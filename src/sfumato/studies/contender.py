@@ -162,7 +162,7 @@ def _data(auto: Autoencoder, X: Any, opened: dict[str, Dataset]) -> Dataset | No
     key = json.dumps([config.source, config.to_dict()["data"]], sort_keys=True, default=str)
     if key not in opened:
         opened[key] = room.open(source, options=config.data)
-    if not opened[key].schema.says_as(auto.schema_):
+    if not opened[key].schema.equivalent(auto.schema_):
         said = config.source or "the data"
         raise SfumatoError(f"{said}: not what a run of it was trained on any more; restore it, or fit again")
     return opened[key]

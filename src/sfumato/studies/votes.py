@@ -9,7 +9,7 @@ from torch import nn
 
 from sfumato.evaluation import Measure
 from sfumato.evaluation.disentanglement.udr import udr
-from sfumato.evaluation.subject import Subject, still
+from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.studies.contender import Contender
 
 NAME = "UDR"
@@ -35,7 +35,7 @@ def add_udr(groups: Sequence[Sequence[Contender]]) -> None:
             return
         codes, rates = [], []
         for subject in subjects:
-            with still(cast(nn.Module, subject.model), 0):
+            with frozen_eval(cast(nn.Module, subject.model), 0):
                 codes.append(subject.means())
                 rates.append(subject.rates())
         for one, value in zip(members, udr(codes, rates), strict=True):

@@ -86,8 +86,8 @@ def fit(
         raise SfumatoError(f"restarts is {settings.restarts}: a made model starts once; use sfumato.fit")
     if not len(train):
         raise SfumatoError("the training part has no rows: give more data, or a larger first part of --split")
-    if train.given is not None and (rows := model.pass_rows(train.given)) is not None:
-        train = train.leaning(rows)
+    if train.given is not None and (rows := model.resample_indices(train.given)) is not None:
+        train = train.with_resampling(rows)
     device = resolve_device(settings.device)
     group = parallel.join(device)
     plan = resolve(settings, len(train), tuple(train.take(slice(0, 1)).x.shape[1:]))

@@ -32,7 +32,7 @@ def rows(losses: Mapping[str, Loss], totals: Mapping[str, Tensor]) -> Rows:
     for player, total in totals.items():
         names[f"{player}_total" if names else "total"] = total
     for player, loss in losses.items():
-        for part in (loss.terms, loss.also):
+        for part in (loss.terms, loss.metrics):
             for name, values in part.items():
                 names[f"{player}_{name}" if name in names else name] = values
     with torch.no_grad():

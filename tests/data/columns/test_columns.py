@@ -423,7 +423,7 @@ def test_rare_categories_among_many_share_an_entry_and_are_drawn_by_how_often_th
     assert column.encode(new).tolist()[:2] == [0, 2]
     assert np.isnan(column.encode(new)[2:]).all()
     assert "as 'never'" in column.notes(new)[0]
-    assert column.beyond(new, 9).tolist() == pytest.approx([0, 0, np.log(10), 0])
+    assert column.out_of_range_penalty(new, 9).tolist() == pytest.approx([0, 0, np.log(10), 0])
     drawn = column.decode(np.full(30_000, 2.0)).to_pylist()
     assert drawn == column.decode(np.full(30_000, 2.0)).to_pylist()
     assert set(drawn) == {word for word in words if word.startswith(("once", "twice"))}
@@ -465,19 +465,19 @@ def test_numbers_and_dates_that_are_read_as_text_are_pointed_out(words: list[str
 def test_values_beyond_the_cells_cost_their_distance_and_values_inside_nothing() -> None:
     numbers = np.random.default_rng(0).normal(size=2000)
     cells = Cells.learn(numbers, 16, whole=False)
-    assert not cells.beyond(numbers, 2000).any()
+    assert not cells.out_of_range_penalty(numbers, 2000).any()
     low, high = np.diff(cells.edges)[[0, -1]]
     far = np.array([numbers.min() - 2 * low, numbers.max() + 3 * high, numbers.max() + 30 * high, 1e300, -1e300])
-    assert cells.beyond(far, 2000)[:3] == pytest.approx([2, 3, 30])
-    assert np.isfinite(np.square(cells.beyond(far, 2000))).all()
+    assert cells.out_of_range_penalty(far, 2000)[:3] == pytest.approx([2, 3, 30])
+    assert np.isfinite(np.square(cells.out_of_range_penalty(far, 2000))).all()
 
 
 def test_a_value_beside_atoms_is_one_in_more_values_than_were_seen() -> None:
     alone = Cells.learn(np.repeat([1, 3, 5], 50), 16, whole=True)
-    assert alone.beyond(np.array([1, 3, 5]), 150).tolist() == [0, 0, 0]
-    assert alone.beyond(np.array([9, 4]), 150) == pytest.approx([2 + math.log(151), 0.5 + math.log(151)])
+    assert alone.out_of_range_penalty(np.array([1, 3, 5]), 150).tolist() == [0, 0, 0]
+    assert alone.out_of_range_penalty(np.array([9, 4]), 150) == pytest.approx([2 + math.log(151), 0.5 + math.log(151)])
     tenths = Cells.learn(np.repeat([0.1, 0.2, 0.3], 50), 16, whole=False)
-    assert not tenths.beyond(np.array([0.1, 0.2, 0.3], np.float32).astype(np.float64), 150).any()
+    assert not tenths.out_of_range_penalty(np.array([0.1, 0.2, 0.3], np.float32).astype(np.float64), 150).any()
 
 
 @pytest.mark.parametrize(
@@ -489,7 +489,7 @@ def test_a_value_beside_atoms_is_one_in_more_values_than_were_seen() -> None:
     ],
 )
 def test_missing_values_cost_nothing_and_new_labels_do(seen: pa.Array, new: pa.Array, costs: list[float]) -> None:
-    assert learned(seen).beyond(new, 100) == pytest.approx(costs)
+    assert learned(seen).out_of_range_penalty(new, 100) == pytest.approx(costs)
 
 
 def test_a_slip_in_a_thousand_rows_is_no_precision() -> None:

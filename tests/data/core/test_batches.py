@@ -34,7 +34,9 @@ def test_a_pass_visits_every_example_once(make) -> None:
 
 
 def test_a_pass_may_lean_on_some_examples_and_is_as_long_as_before() -> None:
-    batches = Resident(numbers(5), torch.arange(5.0)[:, None] * 10).leaning(torch.tensor([0, 1, 2, 3, 4, 4, 4, 4]))
+    batches = Resident(numbers(5), torch.arange(5.0)[:, None] * 10).with_resampling(
+        torch.tensor([0, 1, 2, 3, 4, 4, 4, 4])
+    )
     assert len(batches) == 5
     assert torch.cat([batch.x[:, 0] for batch in batches.epoch(3)]).tolist() == [0, 1, 2, 3, 4]
     found = torch.zeros(5)

@@ -141,9 +141,9 @@ def test_validation_is_binarised_once_and_training_afresh() -> None:
 def test_densities_are_given_on_the_levels_scale() -> None:
     raw = levels(9, 2, 2)
     gauss = PictureSchema.learn(raw, None, DataOptions())
-    assert gauss.log_volume(gauss.encode(raw).x).tolist() == pytest.approx([4 * math.log(255)] * 9)
+    assert gauss.log_jacobian(gauss.encode(raw).x).tolist() == pytest.approx([4 * math.log(255)] * 9)
     exact = PictureSchema.learn(raw, None, DataOptions(likelihood="categorical"))
-    assert exact.log_volume(raw_x := exact.encode(raw).x).tolist() == [0] * len(raw_x)
+    assert exact.log_jacobian(raw_x := exact.encode(raw).x).tolist() == [0] * len(raw_x)
 
 
 def test_a_schema_survives_json() -> None:

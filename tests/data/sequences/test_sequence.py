@@ -283,7 +283,7 @@ def test_log_volume_is_that_of_the_observed_entries() -> None:
     x = torch.zeros(1, 7, 2)
     x[0, 3:, 1] = torch.nan
     expected = 7 * np.log(learned.scale[0]) + 3 * np.log(learned.scale[1])
-    torch.testing.assert_close(learned.log_volume(x), torch.tensor([expected], dtype=torch.float32))
+    torch.testing.assert_close(learned.log_jacobian(x), torch.tensor([expected], dtype=torch.float32))
 
 
 def test_the_ring_moves_one_place_a_step_in_the_direction_of_its_label() -> None:

@@ -163,14 +163,14 @@ def test_log_volume_makes_the_density_sum_to_one_over_raw_rows() -> None:
     every = pa.table({"n": [0, *range(5, 30)] * 2, "b": [True] * 26 + [False] * 26})
     x = found.encode(every).x.double()
     chosen = log_p[0][x[:, 0].long()] + log_p[1][x[:, 1].long()]
-    assert (chosen - found.log_volume(x)).exp().sum().item() == pytest.approx(1)
+    assert (chosen - found.log_jacobian(x)).exp().sum().item() == pytest.approx(1)
 
 
 def test_log_volume_of_real_entries_is_that_of_their_scale_and_missing_ones_add_nothing() -> None:
     found = learn(pa.table({"a": [1.5, 2.5, 9.25], "b": [1.0, None, 5.5]}), likelihood="gaussian")
     a = math.log(np.std([1.5, 2.5, 9.25]))
     b = math.log(np.std([1.0, 5.5]))
-    volume = found.log_volume(torch.tensor([[0.0, 0.0], [0.0, math.nan]]))
+    volume = found.log_jacobian(torch.tensor([[0.0, 0.0], [0.0, math.nan]]))
     assert volume.tolist() == pytest.approx([a + b, a])
 
 

@@ -61,9 +61,9 @@ def test_log_volume_is_the_change_of_variables() -> None:
     model = normal.log_prob(x).sum(1)
     truth = torch.distributions.Normal(torch.tensor(learned.mean), torch.tensor(learned.scale))
     expected = truth.log_prob(torch.from_numpy(raw)).sum(1)
-    assert (model - learned.log_volume(x)).tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+    assert (model - learned.log_jacobian(x)).tolist() == pytest.approx(expected.tolist(), rel=1e-4)
     x[0, 1] = math.nan
-    assert learned.log_volume(x)[0].item() == pytest.approx(np.log(learned.scale[[0, 2]]).sum(), rel=1e-5)
+    assert learned.log_jacobian(x)[0].item() == pytest.approx(np.log(learned.scale[[0, 2]]).sum(), rel=1e-5)
 
 
 def test_a_schema_survives_json() -> None:
@@ -219,7 +219,7 @@ def test_a_schema_from_before_labels_had_a_type_says_the_same() -> None:
     learned = data.open((x, y), options=DataOptions(given=("label",))).schema
     told = learned.to_dict()
     del told["label"]["dtype"]
-    assert type(learned).from_dict(told).says_as(learned)
+    assert type(learned).from_dict(told).equivalent(learned)
     assert learned.classes() == [0, 1, 2]
 
 
@@ -239,7 +239,7 @@ def test_columns_that_never_vary_or_have_no_value_are_not_modelled_and_come_back
     assert again.decode(encoded)[0, 4] == pytest.approx(held, nan_ok=True, abs=0)
     np.testing.assert_allclose(again.decode(encoded), x, rtol=1e-5)
     assert [one.column for one in again.varied(x, [0])] == ["0", "2", "3"]
-    assert again.beyond(x).tolist() == [0.0] * 50
+    assert again.out_of_range_penalty(x).tolist() == [0.0] * 50
 
 
 @pytest.mark.parametrize(("x", "match"), [(np.full((9, 2), np.nan), "has a value"), (np.ones((9, 2), int), "varies")])
@@ -259,7 +259,7 @@ def test_other_values_in_columns_that_never_varied_are_said_and_cost(caplog: pyt
         "2 columns (0, 3): values unlike training, as 5 in row 2 where column 0 held 200 alone; not modelled, and 200 "
         "comes back"
     ]
-    assert schema.beyond(read).tolist() == pytest.approx([0, 2 * math.log(41), 0])
+    assert schema.out_of_range_penalty(read).tolist() == pytest.approx([0, 2 * math.log(41), 0])
     back = schema.decode(schema.encode(read).x)
     assert back.dtype == np.uint8
     assert back[:, [0, 3]].tolist() == [[200, 7]] * 3

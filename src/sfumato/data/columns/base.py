@@ -259,7 +259,7 @@ class Column(ABC):
         """log of the share of the training values in each cell; None where it is not kept."""
         return None
 
-    def beyond(self, values: pa.Array, seen: int) -> np.ndarray:
+    def out_of_range_penalty(self, values: pa.Array, seen: int) -> np.ndarray:
         """What each of these values costs, in nats, for being unlike any of the `seen` training values; shape (N,).
 
         0 for values the model has a probability or a density for, and for missing ones.

@@ -178,7 +178,7 @@ class Category(Column):
     def frequencies(self) -> np.ndarray | None:
         return np.log(self.shares) if self.shares else np.zeros(1)
 
-    def beyond(self, values: pa.Array, seen: int) -> np.ndarray:
+    def out_of_range_penalty(self, values: pa.Array, seen: int) -> np.ndarray:
         """log(`seen` + 1) for a label not seen in training: the share of one in as many values."""
         return np.where(self._new(values).to_numpy(zero_copy_only=False), np.log1p(seen), 0.0)
 

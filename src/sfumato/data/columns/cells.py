@@ -130,7 +130,7 @@ class Cells:
         inside[outside] = np.where(nearer, below, above)
         return inside
 
-    def beyond(self, numbers: np.ndarray, seen: int) -> np.ndarray:
+    def out_of_range_penalty(self, numbers: np.ndarray, seen: int) -> np.ndarray:
         """Nats that numbers outside all cells cost beside what the nearest one inside does: d/s; 0 inside.
 
         So densities go on as exp(−d/s) where the cells end, d away from the nearest number inside. s is the width of
@@ -259,7 +259,7 @@ class Scale:
         """Numbers as float64."""
         return np.asarray(entries, np.float64) * self.scale + self.mean
 
-    def beyond(self, numbers: np.ndarray, seen: int) -> np.ndarray:
+    def out_of_range_penalty(self, numbers: np.ndarray, seen: int) -> np.ndarray:
         """0, but for numbers so far out that their entries end before them; see `far_cost`."""
         return far_cost(numbers, self.mean, self.scale)
 

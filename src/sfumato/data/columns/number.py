@@ -153,8 +153,8 @@ class Number(Column):
             else STEPS["ms" if pa.types.is_date64(kind) else getattr(kind, "unit", "s")][0]
         )
 
-    def beyond(self, values: pa.Array, seen: int) -> np.ndarray:
-        return self._each(values, np.zeros(len(values)), lambda numbers: self.cut.beyond(numbers, seen))
+    def out_of_range_penalty(self, values: pa.Array, seen: int) -> np.ndarray:
+        return self._each(values, np.zeros(len(values)), lambda numbers: self.cut.out_of_range_penalty(numbers, seen))
 
     def _each(self, values: pa.Array, found: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """`found` with what `of` makes of the numbers that are not missing."""

@@ -80,7 +80,7 @@ class Batches(ABC):
         """Conditions of all examples, (N, G); None without, or where they are not held in memory."""
         return None
 
-    def leaning(self, rows: Tensor) -> Batches:
+    def with_resampling(self, rows: Tensor) -> Batches:
         """The same examples, of which a shuffled pass draws from `rows`, where some stand more than once.
 
         A pass stays as long as it was. Only where examples are held in memory.
@@ -140,7 +140,7 @@ class Resident(Batches):
     def given(self) -> Tensor | None:
         return self._given
 
-    def leaning(self, rows: Tensor) -> Resident:
+    def with_resampling(self, rows: Tensor) -> Resident:
         found = self.to(self._x.device)
         found._rows_drawn = rows.to(self._x.device)
         return found

@@ -94,7 +94,7 @@ class Schema(ABC):
                 logger.warning("%s%s", where, note)
                 self._said.add(note)
 
-    def says_as(self, other: Schema) -> bool:
+    def equivalent(self, other: Schema) -> bool:
         """Whether two schemas say the same, as they would in a file, whatever type their labels came in."""
         one, two = (json.loads(json.dumps(schema.to_dict())) for schema in (self, other))
         for said in (one, two):
@@ -182,21 +182,21 @@ class Schema(ABC):
         """Rows to show before training: column, kind, modelled, missing, note."""
 
     @abstractmethod
-    def log_volume(self, x: Tensor) -> Tensor:
-        """(B,): Σ log of scales and cell widths; log-density in raw units = the model's log_prob − log_volume."""
+    def log_jacobian(self, x: Tensor) -> Tensor:
+        """(B,): Σ log of scales and cell widths; log-density in raw units = the model's log_prob − log_jacobian."""
 
     def log_reference(self, x: Tensor) -> Tensor:
         """(B,): Σ log of the densities that scores compare with; score = the model's log_prob − log_reference.
 
         By default the density is 1 per unit of the data: scores are log-densities there.
         """
-        return self.log_volume(x)
+        return self.log_jacobian(x)
 
     def log_marginal(self, x: Tensor) -> Tensor | None:
         """(B,): Σ log of how frequent each value is by itself, in units of x; None where that is not kept."""
         return None
 
-    def beyond(self, raw: Any) -> np.ndarray:
+    def out_of_range_penalty(self, raw: Any) -> np.ndarray:
         """(N,), or (1,) for all: nats that examples cost for values unlike any in training; 0 where all have a density.
 
         Args:

@@ -231,7 +231,7 @@ class PictureSchema(LabelledSchema):
         colour = {1: "grey", 2: "grey with opacity", 3: "colour", 4: "colour with opacity"}[channels]
         return f"{width} × {height} pixels, {colour}"
 
-    def log_volume(self, x: Tensor) -> Tensor:
+    def log_jacobian(self, x: Tensor) -> Tensor:
         """Gaussian densities are on the scale 0 to 1, so D · log(levels − 1) per picture; 0 for the discrete ones.
 
         Raw units are levels.

@@ -277,14 +277,14 @@ class SequenceSchema(Schema):
         steps, channels = self.spec.shape
         return f"up to {steps} steps of {count(channels, 'channel')}"
 
-    def log_volume(self, x: Tensor) -> Tensor:
+    def log_jacobian(self, x: Tensor) -> Tensor:
         logs = torch.as_tensor(np.log(self.scale), dtype=x.dtype, device=x.device)
         return torch.where(x.isnan(), 0.0, logs).flatten(1).sum(1)
 
     def log_reference(self, x: Tensor) -> Tensor:
-        return normal_reference(x) if self._likelihood.density else self.log_volume(x)
+        return normal_reference(x) if self._likelihood.density else self.log_jacobian(x)
 
-    def beyond(self, raw: Any) -> np.ndarray:
+    def out_of_range_penalty(self, raw: Any) -> np.ndarray:
         cost: np.ndarray = far_cost(raw.x, self.mean, self.scale).sum((1, 2))
         return cost
 

@@ -366,7 +366,7 @@ class TableSchema(Schema):
             )
         return found
 
-    def log_volume(self, x: Tensor) -> Tensor:
+    def log_jacobian(self, x: Tensor) -> Tensor:
         """(B,): Σ log of cell widths (numbers), counts (whole numbers) and scales (real fields).
 
         Atoms and categories have volume 1, entries that are NaN add nothing.
@@ -394,12 +394,12 @@ class TableSchema(Schema):
             total = total + values[cell].where(~x[:, place].isnan(), 0.0)
         return total
 
-    def beyond(self, raw: Any) -> np.ndarray:
+    def out_of_range_penalty(self, raw: Any) -> np.ndarray:
         """(N,): Σ over columns of what values cost that no training row had the like of, see `Column.beyond`."""
         total = np.zeros(len(raw))
         for column in self._x:
             seen = max(round(self.spec.examples * (1 - column.missing)), 1)
-            total += column.beyond(plain(raw[column.name]), seen)
+            total += column.out_of_range_penalty(plain(raw[column.name]), seen)
         return total
 
     def varied(self, raw: pa.Table, rows: Sequence[int]) -> Iterator[Varied]:

@@ -161,7 +161,7 @@ class SymbolSchema(LabelledSchema):
     def example_size(self) -> str:
         return self.describe()[0]["kind"]
 
-    def log_volume(self, x: Tensor) -> Tensor:
+    def log_jacobian(self, x: Tensor) -> Tensor:
         return torch.zeros(len(x), dtype=x.dtype, device=x.device)
 
     def to_dict(self) -> dict[str, Any]:

@@ -197,16 +197,16 @@ class VectorSchema(LabelledSchema):
             }
         return rows
 
-    def log_volume(self, x: Tensor) -> Tensor:
+    def log_jacobian(self, x: Tensor) -> Tensor:
         if not self._likelihood.density:
             return torch.zeros(len(x), device=x.device)
         logs = torch.as_tensor(np.log(self.scale), dtype=x.dtype, device=x.device)
         return torch.where(x.isnan(), 0.0, logs).sum(1)
 
     def log_reference(self, x: Tensor) -> Tensor:
-        return normal_reference(x) if self._likelihood.density else self.log_volume(x)
+        return normal_reference(x) if self._likelihood.density else self.log_jacobian(x)
 
-    def beyond(self, raw: Any) -> np.ndarray:
+    def out_of_range_penalty(self, raw: Any) -> np.ndarray:
         """What lies too far out for a network, and log(M + 1) for each value that never was in M training rows."""
         x = raw[0] if isinstance(raw, tuple) else raw
         cost: np.ndarray = far_cost(self._modelled(x), self.mean, self.scale).sum(1)

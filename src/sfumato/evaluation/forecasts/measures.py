@@ -15,7 +15,7 @@ from sfumato.evaluation.forecasts.baselines import Reference, references
 from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.settings import How
 from sfumato.evaluation.subject import Subject, array, rows, some
-from sfumato.models.protocols import Forecasts, able
+from sfumato.models.protocols import Forecasts, require
 
 FAMILY = "forecasts"
 MOST = 1000
@@ -56,7 +56,7 @@ class Futures:
 
 def futures(subject: Subject, how: How) -> Futures:
     """Forecasts of the second half of each sequence from its first half; of those that have a second half."""
-    forecast = able(subject.model, Forecasts, "forecast").forecast
+    forecast = require(subject.model, Forecasts, "forecast").forecast
     batch = rows(subject.batch, some(len(subject), MOST, how.seed).numpy())
     steps = batch.x.shape[1]
     cut = (steps + 1) // 2

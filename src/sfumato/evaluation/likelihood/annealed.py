@@ -14,7 +14,7 @@ from sfumato.batch import Batch
 from sfumato.distributions import Latent, SpikeSlab, SpikeSlabMixture, noise
 from sfumato.evaluation.likelihood.importance import cost
 from sfumato.evaluation.subject import Subject, array, rows
-from sfumato.models.protocols import Bounds, Classifies, LatentSpace, able
+from sfumato.models.protocols import Bounds, Classifies, LatentSpace, require
 from sfumato.networks.hierarchical.hierarchy import repeated
 from sfumato.training.validation import evaluating
 
@@ -65,7 +65,7 @@ def log_evidence(
         schedule: "sigmoid" takes its smallest steps at both ends, as Wu et al. do.
     """
     with evaluating(cast(nn.Module, model)), torch.no_grad():
-        group = max(cost(able(model, Bounds, "be weighed"), batch).at_a_time // chains, 1)
+        group = max(cost(require(model, Bounds, "be weighed"), batch).at_a_time // chains, 1)
         parts = [
             _anneal(model, rows(batch, slice(start, start + group)), temperatures(steps, schedule), chains)
             for start in range(0, len(batch), group)

@@ -85,7 +85,7 @@ def _closed(subject: Subject, batch: Batch) -> Tensor:
 
 def _volume(subject: Subject) -> float:
     """Mean over examples of Σ log scale: nats that a bound is higher by in the units of the data."""
-    found = subject.chunked(lambda batch: subject.schema.log_volume(missing_again(batch)).double().cpu())
+    found = subject.chunked(lambda batch: subject.schema.log_jacobian(missing_again(batch)).double().cpu())
     return float(found.mean())
 
 

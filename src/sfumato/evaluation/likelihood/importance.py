@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch
 from sfumato.evaluation.settings import generator
-from sfumato.evaluation.subject import array, rows, still
+from sfumato.evaluation.subject import array, frozen_eval, rows
 from sfumato.models.protocols import Bounds
 from sfumato.objectives import importance_bound
 from sfumato.training.hardware.device import keep_memory, side_by_side
@@ -68,7 +68,7 @@ def weigh(model: Bounds, batch: Batch, draws: int, *, seed: int = 0, at_a_time: 
         draws: k.
         at_a_time: pairs of example and draw that go through the model together; by its width unless given.
     """
-    with still(cast(nn.Module, model), seed):
+    with frozen_eval(cast(nn.Module, model), seed):
         return _weights(model, batch, draws, seed, at_a_time)
 
 

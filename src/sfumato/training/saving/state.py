@@ -99,7 +99,7 @@ class State:
             self.history.best, self.history.best_step = found, self.step
             self.best_weights = self.weights()
             self.stale = 0
-        elif self.model.settled(self.step):
+        elif self.model.schedules_done(self.step):
             self.stale += 1
 
     @property
