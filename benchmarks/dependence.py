@@ -21,7 +21,7 @@ from sklearn.model_selection import cross_val_predict
 
 import sfumato
 from sfumato import Autoencoder
-from sfumato.estimator import passes
+from sfumato.estimator import inference
 from sfumato.objectives import rate
 
 Rng = np.random.Generator
@@ -132,10 +132,10 @@ def overlaps(real: pd.DataFrame, made: pd.DataFrame, bins: int = 10) -> tuple[fl
 
 def bounds(auto: Autoencoder, rows: pd.DataFrame) -> tuple[float, float, int]:
     """−ELBO and rate in nats a row, and active units (variance of the mean over 0.01)."""
-    model, schema = passes.exact(auto.model_), auto.schema_
+    model, schema = inference.exact(auto.model_), auto.schema_
     losses, rates, means = [], [], []
     torch.manual_seed(0)
-    for batch in passes.batches(model, schema, rows, None):
+    for batch in inference.batches(model, schema, rows, None):
         q = model.encode(batch)
         rates.append(rate(q, model.prior(len(batch), batch.given), q.sample()).sum(1))
         losses.append(-model.log_weight(batch, 8).mean(1))

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 import sfumato
 from docs_images import DOCS, make
-from sfumato.report.look import Look, figure, place, save, tidy
+from sfumato.report.figures.style import Look, figure, place, save, tidy
 
 EXAMPLES = 60
 

@@ -21,8 +21,8 @@ import gans
 import ladders
 import sources
 from registry import Setting
-from sfumato.report.grids import sheet_of
-from sfumato.report.look import WIDTH, Look, figure, place, save, tidy
+from sfumato.report.figures.image_grids import sheet_of
+from sfumato.report.figures.style import WIDTH, Look, figure, place, save, tidy
 from sfumato.training import Settings
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "images"

@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 
 from sfumato.training.hardware import threads
-from sfumato.training.watching.callbacks import Callback
+from sfumato.training.monitoring.callbacks import Callback
 
 SPIN = "while True: pass"
 

@@ -11,7 +11,7 @@ from sfumato import Autoencoder
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
 from sfumato.errors import SfumatoError
-from sfumato.estimator.unknown import likeliest
+from sfumato.estimator.conditions.inferred import likeliest
 from sfumato.models import build, chosen_by_data
 from sfumato.networks.gaussian import GivenPrior
 from sfumato.spec import DataSpec, Field

@@ -13,7 +13,7 @@ import sfumato
 from sfumato.batch import Batch
 from sfumato.data.core.options import DataOptions
 from sfumato.data.tables.schema import TableSchema
-from sfumato.estimator.conditions import filled
+from sfumato.estimator.conditions.missing import filled
 
 
 class Known(torch.nn.Module):

@@ -20,7 +20,7 @@ from sfumato.errors import SfumatoError
 if TYPE_CHECKING:
     from sfumato.batch import Batch, Loss
     from sfumato.estimator import Autoencoder, fit, load
-    from sfumato.evaluation.samples.against import evaluate
+    from sfumato.evaluation.samples.external_samples import evaluate
     from sfumato.models.base import Model
     from sfumato.models.latent import LatentModel
     from sfumato.spec import DataSpec, Size
@@ -48,7 +48,7 @@ _MODULES = {
     "Loss": "sfumato.batch",
     "Model": "sfumato.models.base",
     "Size": "sfumato.spec",
-    "evaluate": "sfumato.evaluation.samples.against",
+    "evaluate": "sfumato.evaluation.samples.external_samples",
     "fit": "sfumato.estimator",
     "load": "sfumato.estimator",
 }

@@ -15,7 +15,7 @@ from sfumato.diagnostics.remedies import command, free
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure
 from sfumato.studies import cure
-from sfumato.studies.cure import Change, Cured, cures_of
+from sfumato.studies.refit import Change, Cured, cures_of
 
 SICK = ("moons", "--model", "beta_vae", "--beta", 50, "--rows", 300, "--width", 32, "--lr", 0.01)
 STEPS = ("--steps", 300, "--validate-every", 10, "--patience", 5)

@@ -23,7 +23,7 @@ from sfumato.networks.hierarchical.hierarchy import Hierarchy, State
 from sfumato.networks.hierarchical.ladder import Ladder, VarianceLayer, merge
 from sfumato.networks.hierarchical.top_down import TopDown, shared_out
 from sfumato.objectives import importance_bound
-from sfumato.report import levels
+from sfumato.report.figures import latent_levels
 from sfumato.spec import DataSpec, Field
 
 WEIGHT, SLOPE = 1.5, torch.tensor([2.0, 0.7])
@@ -274,12 +274,12 @@ def test_the_report_shows_what_each_level_holds(tmp_path) -> None:
     auto = sfumato.fit("digits", model="hierarchical_vae", **small)
     shown = Subject.of(auto.model_, auto.schema_, auto.data_, 0)
     with frozen_eval(auto.model_, 0):
-        (picture,) = levels.draw(shown, tmp_path)
+        (picture,) = latent_levels.draw(shown, tmp_path)
     assert picture.path.exists()
     assert "none of its 3 layers" in picture.alt
     vae = sfumato.fit("digits", **{name: value for name, value in small.items() if name != "layers"})
     with frozen_eval(vae.model_, 0):
-        assert levels.draw(Subject.of(vae.model_, vae.schema_, vae.data_, 0), tmp_path) == []
+        assert latent_levels.draw(Subject.of(vae.model_, vae.schema_, vae.data_, 0), tmp_path) == []
 
 
 def test_a_layer_that_was_given_up_still_feels_where_its_evidence_points() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sfumato.diagnostics import Finding
 from sfumato.report import html
-from sfumato.report.look import figure, save
+from sfumato.report.figures.style import figure, save
 from sfumato.studies import compare
 
 LONG = "a name without a single space that is much longer than any screen of a telephone".replace(" ", "_")

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sfumato.report import beside, compared
+from sfumato.report import compared
+from sfumato.report.figures import comparison_figures
 from sfumato.studies import compare
 
 NOISE = np.random.default_rng(0)
@@ -31,7 +32,7 @@ def test_samples_of_every_kind_are_drawn_side_by_side(kind, fitted, tmp_path):
     for latents in (1, 2):
         fitted(data, tmp_path, str(latents), latent_dim=latents, **{"model": "vae", **told, "steps": 3})
     found = compare([str(tmp_path / "1"), str(tmp_path / "2")], data)
-    pictures = {picture.path.stem: picture for picture in beside.draw(found, tmp_path / "drawn")}
+    pictures = {picture.path.stem: picture for picture in comparison_figures.draw(found, tmp_path / "drawn")}
     assert set(pictures) == {"rate-distortion", "samples"}
     for picture in pictures.values():
         for path in (picture.path, picture.dark):
@@ -39,12 +40,12 @@ def test_samples_of_every_kind_are_drawn_side_by_side(kind, fitted, tmp_path):
                 assert np.asarray(image.convert("L")).std() > 1, f"{path} is blank"
     key = f"1: {found.groups[0].name}; 2: {found.groups[1].name}."
     assert (key in pictures["samples"].caption) is (kind != "table")
-    again = beside.draw(found, tmp_path / "again", seed=0)[-1].path.read_bytes()
+    again = comparison_figures.draw(found, tmp_path / "again", seed=0)[-1].path.read_bytes()
     assert again == pictures["samples"].path.read_bytes()
 
 
 def test_a_row_of_rate_and_distortion_lies_on_lines_of_equal_bound():
-    assert [beside._round(step) for step in (0.037, 0.6, 23.0)] == [0.05, 0.5, 20.0]
+    assert [comparison_figures._round(step) for step in (0.037, 0.6, 23.0)] == [0.05, 0.5, 20.0]
 
 
 def test_words_of_a_user_are_never_markup_and_nothing_is_asked_of_the_network(fitted, tmp_path):

@@ -21,12 +21,12 @@ from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure
 from sfumato.evaluation.metrics.columns import Column, associations, columns
 from sfumato.report import Picture, html, pictures
-from sfumato.report.curves import curves, series
-from sfumato.report.grids import coloured, sheet_of
+from sfumato.report.figures.curves import curves, series
+from sfumato.report.figures.image_grids import coloured, sheet_of
+from sfumato.report.figures.scatter import Prior, decoder_map, latents, limits, panels, shape_of
+from sfumato.report.figures.style import DARK, LIGHT, groups, save, short
 from sfumato.report.kinds.column_charts import distances, marginals, pair_associations
-from sfumato.report.look import DARK, LIGHT, groups, save, short
 from sfumato.report.page import commands
-from sfumato.report.plane import Prior, decoder_map, latents, limits, panels, shape_of
 from sfumato.report.rendering import measured
 
 NASTY = "<script>alert(1)</script> $x_1^ 漢 & \"'"

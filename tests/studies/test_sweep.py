@@ -14,12 +14,12 @@ from sfumato.artifacts import Run
 from sfumato.errors import SfumatoError
 from sfumato.estimator import fit_config, load
 from sfumato.files import read_json, read_tensors
-from sfumato.studies import plan, sweep, training
-from sfumato.studies.contender import held_out
-from sfumato.studies.ledger import Ledger
+from sfumato.studies import plan, sweep, sweep_run
+from sfumato.studies.compared_run import held_out
 from sfumato.studies.plan import Range, read_grid, trials
 from sfumato.studies.search import Search
-from sfumato.studies.training import Outcome
+from sfumato.studies.sweep_run import Outcome
+from sfumato.studies.sweep_state import Ledger
 from sfumato.training import Callback
 
 SMALL = {"steps": 20, "width": 8, "depth": 1}
@@ -147,7 +147,7 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_call_goes_on(points, tmp_path, 
 
     asked = {"seeds": 3, "run": str(tmp_path / "s"), **SMALL, "validate_every": 5}
     with monkeypatch.context() as patch:
-        patch.setattr(training, "fit_config", second_is_interrupted)
+        patch.setattr(sweep_run, "fit_config", second_is_interrupted)
         with pytest.raises(KeyboardInterrupt):
             sweep(points, ["vae"], **{**asked, "run": str(tmp_path / "raised")})
         stopped = sweep(points, ["vae"], partial=True, **asked)
@@ -178,8 +178,8 @@ def test_wrong_options_are_said_before_anything_is_trained(points, tmp_path):
 
 def test_a_process_of_its_own_gives_the_same_run(points, tmp_path):
     told = trials(["vae"], [0], {}, SMALL, source=str(points))[0]
-    here = training.train(told.config, points, tmp_path / "here", "elbo")
-    there = training.Worker(told.config, str(points), tmp_path / "there", "elbo", 1).outcome()
+    here = sweep_run.train(told.config, points, tmp_path / "here", "elbo")
+    there = sweep_run.Worker(told.config, str(points), tmp_path / "there", "elbo", 1).outcome()
     assert there == here
     assert equal(tmp_path / "here", tmp_path / "there")
 

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from sfumato.errors import SfumatoError
 from sfumato.training import Settings, fit
-from sfumato.training.meter import Meter
-from sfumato.training.watching import progress as progress_module
+from sfumato.training.metrics import Meter
+from sfumato.training.monitoring import progress as progress_module
 from toys import Line, Poison, data
 
 PLAN = Settings(device="cpu", epochs=6, batch_size=32, validate_every=10, patience=0)

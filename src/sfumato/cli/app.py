@@ -20,7 +20,7 @@ from cyclopts.exceptions import (
 )
 
 from sfumato._version import __version__
-from sfumato.cli.commands import compare, doctor, fit, judge, look, score, sweep, use
+from sfumato.cli.commands import apply, compare, doctor, evaluate, fit, inspect, score, sweep
 from sfumato.cli.flags import with_options
 from sfumato.cli.help import Columns
 from sfumato.errors import SfumatoError, did_you_mean
@@ -64,20 +64,20 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
     )
     app.command(with_options(fit.fit, models), usage="Usage: sfumato fit SOURCE [OPTIONS]")
     for command in (
-        use.sample,
-        use.reconstruct,
-        use.encode,
-        use.predict,
+        apply.sample,
+        apply.reconstruct,
+        apply.encode,
+        apply.predict,
         score.score,
-        use.forecast,
-        look.show,
-        judge.evaluate,
+        apply.forecast,
+        inspect.show,
+        evaluate.evaluate,
         doctor.doctor,
-        look.report,
+        inspect.report,
         compare.compare,
         with_options(sweep.sweep, models),
-        look.models,
-        look.data,
+        inspect.models,
+        inspect.data,
     ):
         app.command(command)
     return app

@@ -26,12 +26,12 @@ from sfumato.data.text import lines
 from sfumato.diagnostics import Finding, Well, diagnose, look_for
 from sfumato.errors import SfumatoError
 from sfumato.estimator import fitting, samplers
-from sfumato.estimator.draws import Draws
+from sfumato.estimator.evaluation_data import factors_at, judged
 from sfumato.estimator.fitting import Fitted
-from sfumato.estimator.judging import factors_at, judged
-from sfumato.estimator.maps import Maps
+from sfumato.estimator.methods.generation import Draws
+from sfumato.estimator.methods.scoring import Scores
+from sfumato.estimator.methods.transforms import Maps
 from sfumato.estimator.parameters import Parameters
-from sfumato.estimator.scoring import Scores
 from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import How, Measure, Subject
 from sfumato.evaluation.subject import ALL, MOST, held_out

@@ -18,7 +18,7 @@ from sfumato.data.core.labels import LABEL
 from sfumato.data.core.schema import Schema
 from sfumato.data.registry import kind_of
 from sfumato.errors import SfumatoError
-from sfumato.estimator import restarts
+from sfumato.estimator import multistart
 from sfumato.models import registry
 from sfumato.models.base import Model
 from sfumato.networks import sizes_for
@@ -250,7 +250,7 @@ def _trained(
     resume: bool,
 ) -> Fitted:
     told = config.to_dict()["model"]
-    model, history = restarts.train(
+    model, history = multistart.train(
         lambda seed: build(told, dataset.schema, seed),
         dataset,
         config.training,

@@ -11,10 +11,10 @@ from sfumato.data.registry import kind_of
 from sfumato.estimator import Autoencoder
 from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.isolation import isolated
-from sfumato.report import codebooks, of_plane
-from sfumato.report.curves import curves, terms
+from sfumato.report.figures import codebooks, planes
+from sfumato.report.figures.curves import curves, terms
+from sfumato.report.figures.style import Picture, save
 from sfumato.report.kinds import figures_of
-from sfumato.report.look import Picture, save
 from sfumato.training.saving.history import TOTAL, judged_by, words
 
 Metrics = Sequence[Mapping[str, Any]]
@@ -45,7 +45,7 @@ def pictures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 0) -
         figures = figures_of(kind_of(auto.schema_))
         found = [] if figures is None else figures.draw(shown, folder)
         if shown.space is not None:
-            found.append(of_plane.latent_space(shown, folder))
+            found.append(planes.latent_space(shown, folder))
         found += codebooks.draw(shown, folder)
     lines = auto.history_.lines
     best = None if auto.history_.best is None else auto.history_.best_step

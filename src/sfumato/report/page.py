@@ -25,10 +25,10 @@ from sfumato.evaluation import Measure, registered_families
 from sfumato.formatting import time_taken
 from sfumato.models.protocols import Forecasts
 from sfumato.networks import sizes_for
-from sfumato.report.look import Picture
+from sfumato.report.figures.style import Picture
 from sfumato.report.rendering import embedded, write
 from sfumato.spec import Size
-from sfumato.studies.contender import PLAIN
+from sfumato.studies.compared_run import PLAIN
 from sfumato.training.settings import Settings, resolve
 
 if TYPE_CHECKING:

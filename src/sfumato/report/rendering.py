@@ -14,7 +14,7 @@ from PIL import Image, features
 from sfumato._version import __version__
 from sfumato.files import write_text
 from sfumato.formatting import rounded
-from sfumato.report.look import DOTS, Picture
+from sfumato.report.figures.style import DOTS, Picture
 
 LARGE = 200_000
 """Bytes of a PNG above which the page holds a WebP in its place."""

@@ -15,8 +15,8 @@ from sfumato.data.registry import kind_of
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure, registered_families
 from sfumato.isolation import isolated
-from sfumato.studies import votes
-from sfumato.studies.contender import SAME, Contender, contenders
+from sfumato.studies import udr
+from sfumato.studies.compared_run import SAME, Contender, contenders
 
 DERIVED = ("validate_every",)
 """Options that follow from others where nobody gave them: they name a configuration only where nothing else does."""
@@ -151,7 +151,7 @@ def beside(found: Sequence[Contender]) -> Comparison:
     compared = _without_repeats(found)
     groups = grouped(compared)
     if not any(measure.family == "disentanglement" for measure in found[0].measures.values()):
-        votes.add_udr([group.members for group in groups])
+        udr.add_udr([group.members for group in groups])
     shared = [name for name in found[0].measures if all(name in run.measures for run in compared)]
     everything = dict.fromkeys(name for run in compared for name in (*run.measures, *run.unseen))
     rows = [_row(name, groups) for name in shared]

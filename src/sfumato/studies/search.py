@@ -11,7 +11,7 @@ from typing import Any
 from sfumato.config import settings
 from sfumato.errors import SfumatoError, need
 from sfumato.studies.plan import Range, Trial, Values, trial
-from sfumato.studies.training import Outcome
+from sfumato.studies.sweep_run import Outcome
 
 JOURNAL = "journal.log"
 DIGITS = 4

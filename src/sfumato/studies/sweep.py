@@ -17,13 +17,13 @@ from sfumato.estimator import Autoencoder, fitting
 from sfumato.estimator.fitting import Fitted
 from sfumato.isolation import isolated
 from sfumato.models import registry
-from sfumato.studies import plan, training
+from sfumato.studies import plan, sweep_run
+from sfumato.studies.compared_run import PLAIN
 from sfumato.studies.comparison import Comparison, compare
-from sfumato.studies.contender import PLAIN
-from sfumato.studies.ledger import Ledger, configuration
 from sfumato.studies.plan import Trial, Values
 from sfumato.studies.search import Search
-from sfumato.studies.training import Outcome, Worker
+from sfumato.studies.sweep_run import Outcome, Worker
+from sfumato.studies.sweep_state import Ledger, configuration
 from sfumato.training import History
 
 BY = "elbo"
@@ -145,7 +145,7 @@ def _checked(found: Sequence[Trial], source: Any, by: str) -> bool:
         model = build(one.config.to_dict()["model"], dataset.schema)
         if number == 0:
             fitted = Fitted(one.config, dataset.schema, model, History([]), dataset)
-            lower = training.validated(Autoencoder.of(fitted), by).better == "lower"
+            lower = sweep_run.validated(Autoencoder.of(fitted), by).better == "lower"
     return lower
 
 
@@ -174,13 +174,13 @@ class _Runner:
                 continue
             done += 1
             self.ledger.add(one.name, outcome)
-            said = outcome.failed or f"{training.told(self.by)} {outcome.value:.5g} on the validation part"
+            said = outcome.failed or f"{sweep_run.told(self.by)} {outcome.value:.5g} on the validation part"
             self.told(f"{done}/{len(found)} {one.name}: {said}")
 
     def _one_by_one(self, left: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
         for one in left:
             try:
-                outcome = training.train(
+                outcome = sweep_run.train(
                     one.config, self.source, self.ledger.folder / one.name, self.by, progress=self.progress
                 )
             except KeyboardInterrupt:

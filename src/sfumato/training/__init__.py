@@ -9,13 +9,13 @@ from sfumato.training.settings import Settings, resolve
 if TYPE_CHECKING:
     from sfumato.training.hardware.device import resolve_device
     from sfumato.training.loop import fit
+    from sfumato.training.monitoring.callbacks import Callback
     from sfumato.training.saving.history import History
-    from sfumato.training.watching.callbacks import Callback
 
 __all__ = ["Callback", "History", "Settings", "fit", "resolve", "resolve_device"]
 
 _PLACES = {
-    "Callback": "watching.callbacks",
+    "Callback": "monitoring.callbacks",
     "History": "saving.history",
     "fit": "loop",
     "resolve_device": "hardware.device",

@@ -20,7 +20,11 @@ from sfumato.models.base import Model
 from sfumato.training.hardware import parallel, randomness
 from sfumato.training.hardware.device import keep_memory, resolve_device
 from sfumato.training.hardware.threads import Threads
-from sfumato.training.meter import rows
+from sfumato.training.metrics import rows
+from sfumato.training.monitoring.callbacks import Callback
+from sfumato.training.monitoring.interrupt import Interrupt
+from sfumato.training.monitoring.progress import Progress
+from sfumato.training.monitoring.tensorboard import TensorBoard
 from sfumato.training.optim import schedules
 from sfumato.training.optim.guard import NotFinite
 from sfumato.training.saving.folder import Folder
@@ -28,10 +32,6 @@ from sfumato.training.saving.history import History, judged_by
 from sfumato.training.saving.state import State
 from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
 from sfumato.training.validation import validate
-from sfumato.training.watching.callbacks import Callback
-from sfumato.training.watching.interrupt import Interrupt
-from sfumato.training.watching.progress import Progress
-from sfumato.training.watching.tensorboard import TensorBoard
 
 if TYPE_CHECKING:
     from sfumato.data.core.batches import Batches

@@ -13,7 +13,7 @@ from sfumato.distributions import noise
 from sfumato.generators import seeded
 from sfumato.models.base import END, Model
 from sfumato.training.hardware.parallel import Group
-from sfumato.training.meter import Meter, rows
+from sfumato.training.metrics import Meter, rows
 
 if TYPE_CHECKING:
     from sfumato.data.core.batches import Batches

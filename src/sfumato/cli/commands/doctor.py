@@ -14,7 +14,7 @@ from sfumato.formatting import with_error
 
 if TYPE_CHECKING:
     from sfumato.diagnostics import Finding
-    from sfumato.studies.cure import Change, Cured
+    from sfumato.studies.refit import Change, Cured
 
 WIDTH = 100
 
@@ -46,7 +46,7 @@ def doctor(
     if not apply or findings[0].is_healthy:
         say.result(told, lambda: text(name, findings, called))
         return
-    from sfumato.studies.cure import cure, cures_of
+    from sfumato.studies.refit import cure, cures_of
 
     if not cures_of(findings):
         raise SfumatoError(f"{name}: {findings[0].name.replace('_', ' ')}, and no option cures it; leave --apply out")

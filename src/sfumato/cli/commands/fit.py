@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from sfumato import models
 from sfumato.cli.commands.doctor import in_short
-from sfumato.cli.commands.look import (
+from sfumato.cli.commands.inspect import (
     Report,
     best_values,
     kinds_table,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from sfumato.cli.commands.examples import Given, conditions, load_run, named_by, read, save
+from sfumato.cli.commands.run_io import Given, conditions, load_run, named_by, read, save
 from sfumato.cli.flags import WHOLE
 from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, table
 from sfumato.formatting import number, with_error
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sfumato.estimator import Autoencoder
-    from sfumato.estimator.scoring import Reason
+    from sfumato.estimator.methods.scoring import Reason
 
 UNIT = "in the units of your data"
 """What log-densities are told in."""

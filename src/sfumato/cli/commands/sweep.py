@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato.cli.commands.compare import text, write
-from sfumato.cli.commands.look import remake_report
+from sfumato.cli.commands.inspect import remake_report
 from sfumato.cli.flags import OUTPUT, WHOLE, chosen
 from sfumato.cli.output import DEVICE, TALK, Device, Say, table
 from sfumato.formatting import number
@@ -112,7 +112,7 @@ def _conclusion(found: Sweep, files: dict[str, str]) -> str:
         parts.append(f"Stopped with {done} runs done in {found.folder}; the same command goes on")
     rows = [["runs", f"{found.folder} ({done})"], *([name, path] for name, path in files.items())]
     if found.best is not None:
-        from sfumato.studies.training import told
+        from sfumato.studies.sweep_run import told
 
         value = found.outcomes[found.best].value
         said = f"{found.best} ({told(found.by)} {number(value)} on the validation part)"

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 
 from sfumato.data.core.kinds import Kind
 from sfumato.evaluation.subject import Subject
-from sfumato.report.look import Picture
+from sfumato.report.figures.style import Picture
 from sfumato.studies.comparison import Group
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from sfumato.evaluation.metrics.columns import Column
-from sfumato.report.look import WIDTH, Look, figure, legend, place, short, tidy
+from sfumato.report.figures.style import WIDTH, Look, figure, legend, place, short, tidy
 
 MOST = 24
 """Columns in one picture, at most."""

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from sfumato.data.images.schema import PictureSchema
 from sfumato.evaluation.subject import Subject, array, classes, rows
-from sfumato.report import levels
-from sfumato.report.grids import pairs, sheet_of
-from sfumato.report.look import Picture, save
-from sfumato.report.side_by_side import drawn_samples, row_names, saved
+from sfumato.report.figures import latent_levels
+from sfumato.report.figures.image_grids import pairs, sheet_of
+from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
+from sfumato.report.figures.style import Picture, save
 from sfumato.studies.comparison import Group
 
 PAIRS = 36
@@ -32,7 +32,7 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     return [
         _pairs(shown, folder, exact),
         _samples(shown, folder, exact),
-        *levels.draw(shown, folder),
+        *latent_levels.draw(shown, folder),
         *([] if shown.space is None else [_traversals(shown, folder, exact), *_interpolations(shown, folder, exact)]),
     ]
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.models.protocols import Forecasts
-from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, short, tidy
-from sfumato.report.side_by_side import drawn_samples, row_names, saved
+from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
+from sfumato.report.figures.style import WIDTH, Look, Picture, figure, place, save, short, tidy
 from sfumato.studies.comparison import Group
 
 EXAMPLES, CHANNELS, FUTURES = 3, 4, 100

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sfumato.evaluation.subject import Subject, rows, some
-from sfumato.report.look import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
-from sfumato.report.side_by_side import drawn_samples, row_names, saved
+from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
+from sfumato.report.figures.style import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
 from sfumato.studies.comparison import Group
 
 PAIRS, NEW = 6, 10

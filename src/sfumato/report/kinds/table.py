@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from sfumato.evaluation.metrics.columns import Column, associations, schema_columns
 from sfumato.evaluation.subject import Subject, some
-from sfumato.report import of_plane
+from sfumato.report.figures import planes
+from sfumato.report.figures.run_samples import drawn_samples, saved
+from sfumato.report.figures.style import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
 from sfumato.report.kinds.column_charts import MOST, distances, marginals, pair_associations
-from sfumato.report.look import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
-from sfumato.report.side_by_side import drawn_samples, saved
 from sfumato.studies.comparison import Group
 
 DRAWN = 2000
@@ -26,8 +26,8 @@ RESAMPLES = 5
 
 def draw(shown: Subject, folder: Path) -> list[Picture]:
     """Of two numeric columns their plane; else marginals, associations and distances, nothing if no column varies."""
-    if (plane := of_plane.find(shown)) is not None:
-        return of_plane.draw(shown, plane, folder)
+    if (plane := planes.find(shown)) is not None:
+        return planes.draw(shown, plane, folder)
     train = shown.data.train
     count = max(len(shown), DRAWN)
     given = shown.conditions(count)
@@ -56,8 +56,8 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
 
 def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
     """Samples in the plane of two numeric columns; else how far the samples of each column are from the real ones."""
-    if all(of_plane.find(subject) is not None for subject in subjects):
-        return [of_plane.compare(groups, subjects, folder)]
+    if all(planes.find(subject) is not None for subject in subjects):
+        return [planes.compare(groups, subjects, folder)]
     return _compare_columns(groups, subjects, folder)
 
 

@@ -15,7 +15,7 @@ from sfumato.errors import SfumatoError
 from sfumato.models.base import Model
 from sfumato.training.hardware.parallel import Group
 from sfumato.training.hardware.threads import Threads
-from sfumato.training.meter import Meter
+from sfumato.training.metrics import Meter
 from sfumato.training.optim.adam import stepper
 from sfumato.training.optim.ema import Average
 from sfumato.training.optim.guard import Guard

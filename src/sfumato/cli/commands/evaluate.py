@@ -91,7 +91,7 @@ def evaluate(
         return
 
     from sfumato.estimator import load
-    from sfumato.estimator.judging import Judged, judged
+    from sfumato.estimator.evaluation_data import Judged, judged
     from sfumato.evaluation.disentanglement.measures import FEWEST
     from sfumato.evaluation.subject import ALL, MOST, held_out, most_of
     from sfumato.formatting import count
@@ -140,7 +140,7 @@ def _without_run(run: str | None, real: str | None, made: str | None, others: di
 
 def _against(real: Any, made: Any, holdout: str | None, how: dict[str, Any], explain: bool, out: Out, say: Say) -> None:
     """Judge samples that somebody else made."""
-    from sfumato.evaluation.samples.against import evaluate
+    from sfumato.evaluation.samples.external_samples import evaluate
 
     say.note(f"Judging {made} by {real if holdout is None else holdout}")
     if holdout is None:

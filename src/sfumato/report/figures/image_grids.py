@@ -11,7 +11,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from sfumato.report.look import DOTS, WIDTH, Look, figure, short
+from sfumato.report.figures.style import DOTS, WIDTH, Look, figure, short
 
 MARGIN = 0.08
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from sfumato.evaluation.subject import Subject, frozen_eval
-from sfumato.report.look import Look, Picture, save
+from sfumato.report.figures.style import Look, Picture, save
 from sfumato.studies.comparison import Group
 
 

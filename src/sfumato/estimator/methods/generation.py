@@ -12,10 +12,10 @@ import torch
 
 from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.errors import SfumatoError
-from sfumato.estimator import passes, samplers
-from sfumato.estimator.conditions import filled
-from sfumato.estimator.held import Held
-from sfumato.estimator.judging import reopened
+from sfumato.estimator import inference, samplers
+from sfumato.estimator.conditions.missing import filled
+from sfumato.estimator.evaluation_data import reopened
+from sfumato.estimator.methods.fitted import Held
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.models.protocols import Classifies, Forecasts, LatentSpace, Samples, require
@@ -70,7 +70,7 @@ class Draws(Held):
         with seeded(like.device, seed, model), torch.inference_mode():
             if isinstance(model, Classifies) and conditions is not None:
                 conditions = model.drawn(conditions.to(like)).cpu()
-            for rows in passes.slices(n, self.schema_.spec):
+            for rows in inference.slices(n, self.schema_.spec):
                 c = None if conditions is None else conditions[rows].to(like)
                 count = rows.stop - rows.start
                 if drawn is None:
@@ -144,7 +144,7 @@ class Draws(Held):
         Raises:
             SfumatoError: if the model is none of sequences, or n or a jump is not above 0.
         """
-        model = passes.exact(self._model())
+        model = inference.exact(self._model())
         forecasts, seed = require(model, Forecasts, "forecast", "td_vae"), chosen_seed(seed)
         _check_number(n, "future")
         schema = self.schema_

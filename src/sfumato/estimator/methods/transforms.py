@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_array
 
 from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
-from sfumato.estimator import passes, unknown
-from sfumato.estimator.conditions import filled
-from sfumato.estimator.held import Held
+from sfumato.estimator import inference
+from sfumato.estimator.conditions import inferred
+from sfumato.estimator.conditions.missing import filled
+from sfumato.estimator.methods.fitted import Held
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.models.protocols import Bounds, Classifies, Encodes, Reconstructs, require
@@ -43,7 +44,7 @@ class Maps(Held):
             noise: draw z from q(z | x, c) instead of taking its mean.
             seed: of the draw; None draws anew each time.
         """
-        model = passes.exact(self._model())
+        model = inference.exact(self._model())
         encodes, seed = require(model, Encodes, "encode"), chosen_seed(seed)
         with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
             posteriors = map(encodes.encode, self._batches(X, given))
@@ -55,7 +56,7 @@ class Maps(Held):
 
         Conditions not named are left out; rows of a table hold the likeliest value for each of them.
         """
-        model = passes.exact(self._model())
+        model = inference.exact(self._model())
         encodes = require(model, Encodes, "decode")
         z = check_array(z, dtype=np.float64)
         like = next(model.parameters())
@@ -63,7 +64,7 @@ class Maps(Held):
             raise SfumatoError(f"z has {z.shape[1]} columns, but the model has {self._n_features_out} latents")
         conditions = self.schema_.conditions(given or {}, len(z), marginal=True)
         parts = []
-        for rows in passes.slices(len(z), self.schema_.spec):
+        for rows in inference.slices(len(z), self.schema_.spec):
             c = None if conditions is None else conditions[rows].to(like)
             parts.append(encodes.decode(torch.as_tensor(z[rows]).to(like), c).mode())
         x = torch.cat(parts)
@@ -79,7 +80,7 @@ class Maps(Held):
         Args:
             X: the examples; what label they come with is not looked at.
         """
-        model = passes.exact(self._model())
+        model = inference.exact(self._model())
         told = require(model, Classifies, "tell classes", "m2")
         with torch.inference_mode():
             return np.concatenate([told.classify(batch).cpu().numpy() for batch in self._batches(self._known(X), None)])
@@ -119,7 +120,7 @@ class Maps(Held):
 
         With `given`, the examples under other conditions: x is encoded under its own, and its code decoded under those
         given. How much stays and how much changes is a matter of what the code holds; see `cvae`. A category that is
-        given and that X comes without is told from x by the model's own bound, see `sfumato.estimator.unknown`.
+        given and that X comes without is inferred from x: `sfumato.estimator.conditions.inferred`.
 
         A pandas frame has the index of X where X has one; an array of sequences has NaN where those of X have ended.
 
@@ -133,13 +134,13 @@ class Maps(Held):
         Raises:
             SfumatoError: if a condition is unknown or does not take this value, or the decoder sees no conditions.
         """
-        model = passes.exact(self._model())
+        model = inference.exact(self._model())
         reconstructs, seed = require(model, Reconstructs, "reconstruct"), chosen_seed(seed)
         raw = self.read(X)
         batches = list(self._batches(raw, encode_given))
         own = [batch.given.cpu() for batch in batches if batch.given is not None]
         sizes = [len(batch) for batch in batches]
-        conditions = passes.replaced(self.schema_, torch.cat(own) if own else None, given, sum(sizes))
+        conditions = inference.replaced(self.schema_, torch.cat(own) if own else None, given, sum(sizes))
         asked = [None] * len(batches) if conditions is None or not given else conditions.split(sizes)
         parts = []
         with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
@@ -159,7 +160,7 @@ class Maps(Held):
         if not isinstance(model, Bounds):
             return batch
         places = [self.schema_.given_names.index(name) for name in given]
-        return unknown.likeliest(model, batch, self.schema_.spec.given, places)
+        return inferred.likeliest(model, batch, self.schema_.spec.given, places)
 
 
 def _is_pandas(frame: Any) -> bool:

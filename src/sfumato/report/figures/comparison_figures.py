@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sfumato.data.registry import kind_of
+from sfumato.report.figures.run_samples import subject_of
+from sfumato.report.figures.style import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
 from sfumato.report.kinds import figures_of
-from sfumato.report.look import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
-from sfumato.report.side_by_side import subject_of
 from sfumato.studies import Comparison
 from sfumato.studies.comparison import Group, Row
 

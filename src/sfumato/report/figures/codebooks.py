@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sfumato.evaluation.codebooks.usage import Book, used
 from sfumato.evaluation.subject import Subject
-from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, tidy
+from sfumato.report.figures.style import WIDTH, Look, Picture, figure, place, save, tidy
 
 
 def draw(shown: Subject, folder: Path) -> list[Picture]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sfumato.formatting import time_taken
 from sfumato.isolation import isolated
-from sfumato.report import beside
+from sfumato.report.figures import comparison_figures
 from sfumato.report.page import by_family, plain
 from sfumato.report.rendering import embedded, write
 from sfumato.studies import Comparison
@@ -34,7 +34,7 @@ def compared(found: Comparison, path: Path, *, seed: int = 0) -> Path:
         SfumatoError: if the file cannot be written.
     """
     with tempfile.TemporaryDirectory() as folder:
-        pictures = [embedded(picture) for picture in beside.draw(found, Path(folder), seed=seed)]
+        pictures = [embedded(picture) for picture in comparison_figures.draw(found, Path(folder), seed=seed)]
     return write(
         "comparison.html.jinja",
         path,

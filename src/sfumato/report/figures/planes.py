@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from sfumato.evaluation.subject import Subject, array, classes, rows
-from sfumato.report.look import WIDTH, Look, Picture, figure, place, save, tidy
-from sfumato.report.plane import CROWD, POINTS, Prior, decoder_map, latents, limits, panels, shape_of
-from sfumato.report.side_by_side import drawn_samples, row_names, saved
+from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
+from sfumato.report.figures.scatter import CROWD, POINTS, Prior, decoder_map, latents, limits, panels, shape_of
+from sfumato.report.figures.style import WIDTH, Look, Picture, figure, place, save, tidy
 from sfumato.studies.comparison import Group
 
 EVERY = 4

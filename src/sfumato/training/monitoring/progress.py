@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from sfumato.training.meter import Meter
+from sfumato.training.metrics import Meter
 from sfumato.training.saving.history import PLACE, TOTAL, judged_by, words
 from sfumato.training.settings import Settings, seconds
 

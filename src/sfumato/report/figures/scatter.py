@@ -14,7 +14,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from sfumato.report.look import LEGEND_COLUMNS, WIDTH, Group, Look, figure, groups, legend, place, short, tidy
+from sfumato.report.figures.style import LEGEND_COLUMNS, WIDTH, Group, Look, figure, groups, legend, place, short, tidy
 
 POINTS = 2000
 """More points than this in one panel hide each other."""

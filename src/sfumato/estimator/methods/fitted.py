@@ -14,8 +14,8 @@ from sfumato.config import Config
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.schema import Schema
 from sfumato.errors import SfumatoError
-from sfumato.estimator import passes, samplers
-from sfumato.estimator.judging import named_set
+from sfumato.estimator import inference, samplers
+from sfumato.estimator.evaluation_data import named_set
 from sfumato.isolation import isolated
 from sfumato.models import registry
 from sfumato.models.base import Model
@@ -62,7 +62,7 @@ class Held:
         return self.model_
 
     def _batches(self, X: Any, given: Mapping[str, Any] | None, copies: int = 1) -> Iterator[Batch]:
-        return passes.batches(self._model(), self.schema_, named_set(self.config_, self.schema_, X), given, copies)
+        return inference.batches(self._model(), self.schema_, named_set(self.config_, self.schema_, X), given, copies)
 
     @isolated
     def read(self, X: Any) -> Any:

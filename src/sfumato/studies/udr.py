@@ -10,7 +10,7 @@ from torch import nn
 from sfumato.evaluation import Measure
 from sfumato.evaluation.disentanglement.udr import udr
 from sfumato.evaluation.subject import Subject, frozen_eval
-from sfumato.studies.contender import Contender
+from sfumato.studies.compared_run import Contender
 
 NAME = "UDR"
 ENOUGH = 4

@@ -11,7 +11,7 @@ from sfumato.batch import Batch
 from sfumato.data.core.matching import matching
 from sfumato.data.core.schema import Schema
 from sfumato.distributions import noise
-from sfumato.estimator import passes
+from sfumato.estimator import inference
 from sfumato.generators import current
 from sfumato.models.base import Model
 from sfumato.models.protocols import Bounds
@@ -72,7 +72,7 @@ def _bounds(model: Model, schema: Schema, x: Tensor, candidates: Tensor) -> Tens
     if not isinstance(model, Bounds):
         return torch.zeros(candidates.shape[:2])
     drawn = noise.normal(x, DRAWS, model.noise_size)
-    few = max(passes.at_a_time(schema.spec, DRAWS) // CANDIDATES, 1)
+    few = max(inference.at_a_time(schema.spec, DRAWS) // CANDIDATES, 1)
     found = []
     for some, given in zip(x.split(few), candidates.split(few), strict=True):
         batch = Batch(some.repeat_interleave(CANDIDATES, 0), given.flatten(0, 1).to(x))

@@ -12,7 +12,7 @@ from typing import Any
 from sfumato.artifacts.run import place
 from sfumato.errors import SfumatoError
 from sfumato.files import read_json, write_json
-from sfumato.studies.training import Outcome
+from sfumato.studies.sweep_run import Outcome
 
 NAME = "sweep.json"
 BEST = "best"

@@ -17,7 +17,7 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fit_config
 from sfumato.estimator import fit as fit_or_resume
 from sfumato.evaluation import Measure, registered_families
-from sfumato.studies.contender import held_out
+from sfumato.studies.compared_run import held_out
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Worker:
         # Files, because a pipe that nobody reads before the end stops its writer when it is full.
         self.said, self.complained = (tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2))  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sfumato.studies.training"],
+            [sys.executable, "-m", "sfumato.studies.sweep_run"],
             stdin=subprocess.PIPE,
             stdout=self.said,
             stderr=self.complained,

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfumato.report.look import WIDTH, Look, figure, legend, place, tidy
+from sfumato.report.figures.style import WIDTH, Look, figure, legend, place, tidy
 
 NATS = ("total", "distortion", "rate")
 Rows = Sequence[Mapping[str, Any]]

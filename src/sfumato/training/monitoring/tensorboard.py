@@ -8,9 +8,9 @@ from typing import Any
 
 from sfumato.errors import need
 from sfumato.models.base import Model
+from sfumato.training.monitoring.callbacks import Callback
 from sfumato.training.saving.history import PLACE, History
 from sfumato.training.settings import Settings
-from sfumato.training.watching.callbacks import Callback
 
 
 class TensorBoard(Callback):

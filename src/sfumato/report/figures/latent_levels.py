@@ -9,8 +9,8 @@ import numpy as np
 from sfumato.data.images.schema import PictureSchema
 from sfumato.evaluation.subject import Subject, rows
 from sfumato.models.protocols import Layered
-from sfumato.report.grids import sheet_of
-from sfumato.report.look import Picture, save
+from sfumato.report.figures.image_grids import sheet_of
+from sfumato.report.figures.style import Picture, save
 
 EXAMPLES = 8
 STEPS = 9

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from sfumato.cli.commands.examples import Given, conditions, load_run, named_by, read, save
+from sfumato.cli.commands.run_io import Given, conditions, load_run, named_by, read, save
 from sfumato.cli.flags import WHOLE
 from sfumato.cli.output import DEVICE, FRESH, NOWHERE, TALK, Device, Out, Say, as_text
 from sfumato.errors import SfumatoError

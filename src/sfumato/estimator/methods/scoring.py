@@ -11,8 +11,8 @@ import torch
 
 from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
-from sfumato.estimator import passes
-from sfumato.estimator.held import Held
+from sfumato.estimator import inference
+from sfumato.estimator.methods.fitted import Held
 from sfumato.generators import seeded
 from sfumato.isolation import isolated
 from sfumato.models.base import Model
@@ -147,7 +147,7 @@ class Scores(Held):
         self, raw: Any, samples: int, seed: int, given: Mapping[str, Any] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Scores and log-densities of what `read` gives, each (N,)."""
-        model = passes.exact(self._model())
+        model = inference.exact(self._model())
         bounds = require(model, Bounds, "score")
         if samples < 1:
             raise SfumatoError(f"samples is {samples}: give at least 1 draw")
@@ -178,7 +178,7 @@ class Scores(Held):
             with seeded(noise.device, 0, model):
                 if isinstance(model, Classifies) and conditions is not None:
                     conditions = model.drawn(conditions.to(noise))
-                size = passes.at_a_time(self.schema_.spec, samples)
+                size = inference.at_a_time(self.schema_.spec, samples)
                 for start in range(0, DRAWN, size):
                     c = None if conditions is None else conditions[start : start + size].to(noise)
                     x = draws.sample(min(size, DRAWN - start), c)

@@ -1,0 +1,1 @@
+"""Conditions that a user does not provide: filled in from the data, or inferred by the model."""
