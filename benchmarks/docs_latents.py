@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 import sfumato
 from docs_images import DOCS, make
-from sfumato.report.figures.style import Look, figure, place, save, tidy
+from sfumato.report.figures.style import Theme, figure, place, save, tidy
 
 EXAMPLES = 60
 
@@ -54,7 +54,7 @@ def drives() -> None:
     true = np.array([[cause in name for cause in "ab"] for name in made])
     print(found.round(2))
 
-    def draw(look: Look) -> Figure:
+    def draw(look: Theme) -> Figure:
         sheet = figure(5.2, 2.9, look)
         for left, values, title, names in (
             (0.9, true, "the truth", ["a", "b"]),
@@ -82,7 +82,7 @@ def zeros() -> None:
     used = used[np.argsort([np.flatnonzero(codes[:, one]).mean() for one in used], kind="stable")]
     largest = np.abs(codes).max()
 
-    def draw(look: Look) -> Figure:
+    def draw(look: Theme) -> Figure:
         sheet = figure(9.0, 4.2, look)
         share = f"{(codes != 0).mean():.1%} of {codes.size:,} entries are not 0"
         axes = tidy(place(sheet, 0.6, 0.4, 8.1, 3.3), look, share, "digits, sorted by label", "latents in use")

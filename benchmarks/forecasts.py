@@ -24,7 +24,7 @@ import sources
 from machine import describe
 from sfumato.evaluation.forecasts import measures
 from sfumato.evaluation.forecasts.baselines import Reference
-from sfumato.evaluation.settings import How
+from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject
 
 FIRST, SECOND = 1.5, -0.8
@@ -63,7 +63,7 @@ def line(name: str, seed: int, data: Path | None, options: dict[str, Any]) -> st
     auto = sfumato.fit(source, model="td_vae", seed=seed, **how, **options)
     seconds = time.process_time() - begun
     subject = Subject.of(auto.model_, auto.schema_, auto.data_, seed)
-    found = measures.futures(subject, How(seed=seed))
+    found = measures.futures(subject, EvaluationSettings(seed=seed))
     against = list(found.references)
     if name == "ar2":
         against.append(law(subject.batch.x.numpy().astype(float), float(source.std())))

@@ -22,7 +22,7 @@ import ladders
 import sources
 from registry import Setting
 from sfumato.report.figures.image_grids import sheet_of
-from sfumato.report.figures.style import WIDTH, Look, figure, place, save, tidy
+from sfumato.report.figures.style import WIDTH, Theme, figure, place, save, tidy
 from sfumato.training import Settings
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -41,7 +41,7 @@ def halves(cells: list[np.ndarray]) -> list[list[np.ndarray]]:
     return [cells[: len(cells) // 2], cells[len(cells) // 2 :]]
 
 
-def keep(name: str, draw: Callable[[Look], Figure]) -> None:
+def keep(name: str, draw: Callable[[Theme], Figure]) -> None:
     """Draw into the docs' folder, on light paper alone."""
     with tempfile.TemporaryDirectory() as folder:
         picture = save(Path(folder), name, draw, title="", alt="", caption="")
@@ -49,7 +49,7 @@ def keep(name: str, draw: Callable[[Look], Figure]) -> None:
     print(DOCS / f"{name}.png")
 
 
-def bars(panels: Sequence[tuple[str, np.ndarray]], look: Look) -> Figure:
+def bars(panels: Sequence[tuple[str, np.ndarray]], look: Theme) -> Figure:
     """For each panel, the share of each code, the most frequent first; dashed, the share if all were equal."""
     height = 1.5
     sheet = figure(WIDTH, height + 0.95, look)

@@ -16,7 +16,7 @@ from sfumato.diagnostics.case import Case
 from sfumato.diagnostics.dependence_checks import dependence_lost, rare_class_lost
 from sfumato.diagnostics.finding import Finding, Well
 from sfumato.evaluation import Subject
-from sfumato.evaluation.metrics.columns import Column
+from sfumato.evaluation.metrics.columns import ColumnPair
 from sfumato.evaluation.metrics.dependence import pairs, share_kept, with_real_shapes
 
 
@@ -147,7 +147,7 @@ def test_chance_alone_is_called_lost_in_no_draw():
 
         names = [(), (), tuple("abcde"), tuple(map(str, range(40)))]
         real, made = draw(), draw()
-        found = pairs([Column(str(at), real[at], made[at], names[at]) for at in range(4)])
+        found = pairs([ColumnPair(str(at), real[at], made[at], names[at]) for at in range(4)])
         assert not [pair for pair in found if pair.is_lost(4.0)]
         assert not [pair for pair in found if pair.by_chance < 1e-4 and "3" in pair.names]
         share, error = share_kept([pair for pair in found if pair.by_chance < 1e-4])
@@ -158,11 +158,11 @@ def test_samples_with_real_shapes_have_them_and_keep_their_order():
     random = np.random.default_rng(0)
     real, made = random.lognormal(size=500), random.normal(size=300)
     made[:20] = np.nan
-    shaped = with_real_shapes(Column("a", real, made))
+    shaped = with_real_shapes(ColumnPair("a", real, made))
     assert np.isnan(shaped).tolist() == np.isnan(made).tolist()
-    assert Column("a", real, shaped).distance < 0.01
+    assert ColumnPair("a", real, shaped).distance < 0.01
     assert (np.argsort(shaped[20:]) == np.argsort(made[20:])).all()
-    codes = Column("c", np.repeat([0.0, 1.0, 2.0], [50, 30, 20]), np.repeat([0.0, 1.0], [80, 20]), ("x", "y", "z"))
+    codes = ColumnPair("c", np.repeat([0.0, 1.0, 2.0], [50, 30, 20]), np.repeat([0.0, 1.0], [80, 20]), ("x", "y", "z"))
     moved = with_real_shapes(codes)
     assert np.bincount(moved.astype(int)).tolist() == [50, 30, 20]
     assert (moved != codes.made).sum() == 30, "no more than must be"

@@ -15,7 +15,7 @@ from sfumato.batch import Batch
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.options import DataOptions
 from sfumato.distributions import Normal
-from sfumato.evaluation import How, Subject
+from sfumato.evaluation import EvaluationSettings, Subject
 from sfumato.evaluation.samples.sample_sets import Drawn
 
 
@@ -73,14 +73,14 @@ def drawn() -> Callable[..., Drawn]:
         draw: Callable[[int, Tensor | None], Tensor] | None = None,
         bound: Callable[[Tensor], Tensor] | None = None,
         *,
-        how: How | None = None,
+        how: EvaluationSettings | None = None,
         **options: Any,
     ) -> Drawn:
         torch.manual_seed(0)
         dataset = source if isinstance(source, Dataset) else data.open(source, options=DataOptions(**options))
         model = Source(draw or memory(dataset), bound or (lambda x: torch.rand(len(x))))
         subject = Subject.of(model, dataset.schema, dataset, 0)  # type: ignore[arg-type]
-        return Drawn.of(subject, how or How())
+        return Drawn.of(subject, how or EvaluationSettings())
 
     return make
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import sfumato
-from sfumato.evaluation import Family, How, Measure, Subject, families, register, registered_families
+from sfumato.evaluation import EvaluationSettings, Family, Measure, Subject, families, register, registered_families
 from sfumato.report import compared, html
 from sfumato.studies import compare
 
 TITLE = "How smooth its reconstructions are"
 
 
-def smoothness(subject: Subject, how: How) -> list[Measure]:
+def smoothness(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     reconstructed = subject.chunked(subject.model.reconstruct)
     return [Measure("smoothness", float(reconstructed.var()), "", "How far they vary.", "smoothness", better="lower")]
 

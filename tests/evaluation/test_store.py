@@ -15,7 +15,7 @@ import torch
 from sfumato import evaluation
 from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
-from sfumato.evaluation import How, Measure, Subject, store
+from sfumato.evaluation import EvaluationSettings, Measure, Subject, store
 from sfumato.evaluation.representation import layers
 from sfumato.models import build
 from sfumato.models.base import END
@@ -113,7 +113,7 @@ def test_rates_of_layers_are_those_of_the_loss_and_a_silent_layer_is_not_in_use(
     subject = Subject(cast(Any, model), schema, cast(Any, None), "", batch, None, 0, np.arange(300))
 
     torch.manual_seed(1)
-    whole, used = layers.measures(subject, How())
+    whole, used = layers.measures(subject, EvaluationSettings())
     torch.manual_seed(1)
     loss = model.losses(batch, END)["model"].metrics
     assert list(whole.parts) == ["layer 1", "layer 2", "layer 3"]
@@ -126,7 +126,7 @@ def test_rates_of_layers_are_those_of_the_loss_and_a_silent_layer_is_not_in_use(
     middle = model.net.estimates[1].linear
     middle.weight.zero_()
     middle.bias.copy_(torch.cat([torch.zeros(2), torch.full((2,), 1e4)]))
-    whole, used = layers.measures(subject, How())
+    whole, used = layers.measures(subject, EvaluationSettings())
     assert whole.parts["layer 2"] == pytest.approx(0.0, abs=1e-3)
     assert used.value == 2
     assert used.parts["layer 2"] == 0
@@ -138,4 +138,4 @@ def test_a_model_of_one_layer_has_none_to_tell_apart() -> None:
     of = Subject(
         cast(Any, build("vae", spec)), schema, cast(Any, None), "", Batch(torch.zeros(3, 2)), None, 0, np.arange(3)
     )
-    assert layers.measures(of, How()) == []
+    assert layers.measures(of, EvaluationSettings()) == []

@@ -19,7 +19,7 @@ from sfumato.models import build
 from sfumato.models.base import END
 from sfumato.models.hierarchical_vae import HierarchicalVAE
 from sfumato.models.vae import VAE
-from sfumato.networks.hierarchical.hierarchy import Hierarchy, State
+from sfumato.networks.hierarchical.hierarchy import Hierarchy, LayerState
 from sfumato.networks.hierarchical.ladder import Ladder, VarianceLayer, merge
 from sfumato.networks.hierarchical.top_down import TopDown, shared_out
 from sfumato.objectives import importance_bound
@@ -49,13 +49,13 @@ class Linear(Hierarchy):
     def evidence(self, x: Tensor, given: Tensor | None, mask: Tensor | None) -> list[Tensor]:
         return [x, x]
 
-    def start(self, n: int, given: Tensor | None) -> State:
-        return State(torch.zeros(n, 2), torch.zeros(n, 0))
+    def start(self, n: int, given: Tensor | None) -> LayerState:
+        return LayerState(torch.zeros(n, 2), torch.zeros(n, 0))
 
-    def prior(self, at: int, state: State) -> tuple[Normal, State]:
+    def prior(self, at: int, state: LayerState) -> tuple[Normal, LayerState]:
         return Normal(WEIGHT * state.h, torch.full((2,), math.log(ABOVE) if at else 0.0)), state
 
-    def posterior(self, at: int, state: State, evidence: Tensor, prior: Normal) -> Normal:
+    def posterior(self, at: int, state: LayerState, evidence: Tensor, prior: Normal) -> Normal:
         word = Normal(evidence / SLOPE, torch.log(NOISE / SLOPE).expand_as(evidence))
         if at:
             true = merge(word, prior)
@@ -64,10 +64,10 @@ class Linear(Hierarchy):
             true = merge(Normal(word.mean / WEIGHT, noise.log().expand_as(evidence)), prior)
         return Normal(true.mean + self.shift, true.log_scale)
 
-    def below(self, at: int, state: State, z: Tensor) -> State:
-        return State(z, state.c)
+    def below(self, at: int, state: LayerState, z: Tensor) -> LayerState:
+        return LayerState(z, state.c)
 
-    def observe(self, state: State) -> Normal:
+    def observe(self, state: LayerState) -> Normal:
         return Normal(state.h * SLOPE, torch.tensor(math.log(NOISE)))
 
 

@@ -20,7 +20,7 @@ from sfumato.models import build, describe
 from sfumato.models.vae_gan import VAEGAN
 from sfumato.networks.discriminator import PictureDiscriminator, View, straight_through
 from sfumato.spec import DataSpec, Field
-from sfumato.training.hardware.parallel import Group
+from sfumato.training.hardware.parallel import WorkerGroup
 from sfumato.training.validation import validate
 
 VECTOR = DataSpec((3,), (Field("real"),))
@@ -292,10 +292,10 @@ def test_validation_prefers_good_samples_to_a_good_bound() -> None:
         with torch.no_grad():
             for parameter in model.encoder.parameters():
                 parameter.zero_()  # q(z|x) = N(0, 1)
-        found[name] = validate(model, Resident(x), 256, torch.device("cpu"), Group(), nullcontext)
+        found[name] = validate(model, Resident(x), 256, torch.device("cpu"), WorkerGroup(), nullcontext)
     assert found["blurred"]["total"] < found["sharp"]["total"] - 1
     assert found["sharp"]["energy_distance"] < 0.1 * found["blurred"]["energy_distance"]
-    assert validate(model, Resident(x), 256, torch.device("cpu"), Group(), nullcontext) == found["sharp"]
+    assert validate(model, Resident(x), 256, torch.device("cpu"), WorkerGroup(), nullcontext) == found["sharp"]
 
 
 class Corners(nn.Module):

@@ -19,7 +19,7 @@ import sfumato
 from sfumato.artifacts import Run
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure
-from sfumato.evaluation.metrics.columns import Column, associations, columns
+from sfumato.evaluation.metrics.columns import ColumnPair, associations, columns
 from sfumato.report import Picture, html, pictures
 from sfumato.report.figures.curves import curves, series
 from sfumato.report.figures.image_grids import coloured, sheet_of
@@ -173,11 +173,11 @@ def test_report_stands_or_is_not_there(plane_run, tmp_path):
 
 
 def test_distances_are_those_of_their_definitions():
-    numbers = Column("n", np.array([0.0, 1, 2, 3, np.nan]), np.array([10.0, 11, 12]))
+    numbers = ColumnPair("n", np.array([0.0, 1, 2, 3, np.nan]), np.array([10.0, 11, 12]))
     assert numbers.distance == 1
-    shifted = Column("n", np.arange(100.0), np.arange(100.0) + 25)
+    shifted = ColumnPair("n", np.arange(100.0), np.arange(100.0) + 25)
     assert shifted.distance == pytest.approx(0.25)
-    category = Column("c", np.array([0.0, 0, 1, np.nan]), np.array([0.0, 1, 2]), ("a", "b", "c"))
+    category = ColumnPair("c", np.array([0.0, 0, 1, np.nan]), np.array([0.0, 1, 2]), ("a", "b", "c"))
     assert category.distance == pytest.approx((abs(2 / 3 - 1 / 3) + 0 + 1 / 3) / 2)
 
 
@@ -186,11 +186,11 @@ def test_associations_are_those_of_their_definitions():
     number, group = chooser.normal(size=400), chooser.integers(0, 3, 400).astype(float)
     other = number * 2 + chooser.normal(size=400)
     table = [
-        Column("x", number, number),
-        Column("y", other, other),
-        Column("g", group, group, ("a", "b", "c")),
-        Column("h", (group + 1) % 3, (group + 1) % 3, ("a", "b", "c")),
-        Column("z", group * 5, group * 5),
+        ColumnPair("x", number, number),
+        ColumnPair("y", other, other),
+        ColumnPair("g", group, group, ("a", "b", "c")),
+        ColumnPair("h", (group + 1) % 3, (group + 1) % 3, ("a", "b", "c")),
+        ColumnPair("z", group * 5, group * 5),
     ]
     found = associations(table)
     assert found[0, 1] == pytest.approx(np.corrcoef(number, other)[0, 1])
@@ -221,18 +221,18 @@ def test_columns_of_any_dataframe_are_compared_by_their_kind(library):
     assert np.isnan(found["word"].real[2])
 
 
-def awkward_columns() -> list[Column]:
+def awkward_columns() -> list[ColumnPair]:
     chooser = np.random.default_rng(0)
     spike = np.where(chooser.random(500) < 0.9, 0.0, chooser.exponential(5000, 500))
     many = chooser.integers(0, 300, 500).astype(float)
     return [
-        Column(NASTY, spike, spike[::-1]),
-        Column("empty", np.full(5, np.nan), np.full(5, np.nan)),
-        Column("constant", np.ones(5), np.ones(5)),
-        Column("many", many, many, tuple(f"{NASTY} {i}" for i in range(300))),
-        Column("dates", many + 19_000, many + 19_000, dated=True),
-        Column("huge", spike * 1e12, spike * 1e12),
-        Column("none sampled", spike, np.full(500, np.nan)),
+        ColumnPair(NASTY, spike, spike[::-1]),
+        ColumnPair("empty", np.full(5, np.nan), np.full(5, np.nan)),
+        ColumnPair("constant", np.ones(5), np.ones(5)),
+        ColumnPair("many", many, many, tuple(f"{NASTY} {i}" for i in range(300))),
+        ColumnPair("dates", many + 19_000, many + 19_000, dated=True),
+        ColumnPair("huge", spike * 1e12, spike * 1e12),
+        ColumnPair("none sampled", spike, np.full(500, np.nan)),
     ]
 
 

@@ -16,7 +16,7 @@ from sfumato.estimator import fit_config, load
 from sfumato.files import read_json, read_tensors
 from sfumato.studies import plan, sweep, sweep_run
 from sfumato.studies.compared_run import held_out
-from sfumato.studies.plan import Range, read_grid, trials
+from sfumato.studies.plan import SearchRange, read_grid, trials
 from sfumato.studies.search import Search
 from sfumato.studies.sweep_run import Outcome
 from sfumato.studies.sweep_state import Ledger
@@ -70,7 +70,7 @@ def test_options_and_models_that_there_are_not_are_refused():
         with pytest.raises(SfumatoError, match=line):
             plan.check(models, grid, options)
     with pytest.raises(SfumatoError, match="a range is for --search"):
-        trials(["vae"], [0], {"lr": Range(0.1, 0.2)}, {})
+        trials(["vae"], [0], {"lr": SearchRange(0.1, 0.2)}, {})
 
 
 def test_the_best_is_the_best_run_of_the_configuration_with_the_best_median(tmp_path):
@@ -187,7 +187,7 @@ def test_a_process_of_its_own_gives_the_same_run(points, tmp_path):
 @pytest.mark.parametrize("lower", [True, False])
 def test_a_search_goes_on_where_it_was_left_and_knows_which_way_is_better(tmp_path, lower):
     pytest.importorskip("optuna")
-    grid = {"lr": Range(0.001, 1.0), "latent_dim": Range(1, 9), "beta": [1, 2]}
+    grid = {"lr": SearchRange(0.001, 1.0), "latent_dim": SearchRange(1, 9), "beta": [1, 2]}
     told: list[float] = []
 
     def study(count: int, most: int | None = None) -> list[str]:

@@ -12,7 +12,7 @@ import torch
 from parallel_worker import train
 
 from sfumato.files import read_tensors
-from sfumato.training.hardware.parallel import Group, join
+from sfumato.training.hardware.parallel import WorkerGroup, join
 from sfumato.training.saving.history import read_lines
 
 KINDS = ("line", "duel", "clip", "stop", "time")
@@ -78,13 +78,13 @@ def test_shares_are_those_of_tensor_split() -> None:
     for joint in (2, 3, 19, 27):
         parts = torch.arange(joint).tensor_split(4)
         for rank, part in enumerate(parts):
-            start, count = Group(rank, 4).share(joint)
+            start, count = WorkerGroup(rank, 4).share(joint)
             assert torch.equal(torch.arange(joint)[start : start + count], part)
 
 
 def test_a_process_alone_needs_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert join(torch.device("cpu")) == Group(0, 1)
+    assert join(torch.device("cpu")) == WorkerGroup(0, 1)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from cyclopts.exceptions import (
 from sfumato._version import __version__
 from sfumato.cli.commands import apply, compare, doctor, evaluate, fit, inspect, score, sweep
 from sfumato.cli.flags import with_options
-from sfumato.cli.help import Columns
+from sfumato.cli.help import OptionColumns
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import read_toml
 from sfumato.models import registry
@@ -56,7 +56,7 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
         help=ABOUT,
         version=__version__,
         help_format="plaintext",
-        help_formatter=Columns(model),
+        help_formatter=OptionColumns(model),
         print_error=False,
         exit_on_error=False,
         suppress_keyboard_interrupt=False,

@@ -23,7 +23,7 @@ WIDEST = 110
 _SHEET = Console(file=io.StringIO(), width=10_000, no_color=True)
 
 
-class Columns:
+class OptionColumns:
     """A formatter for `cyclopts.App(help_formatter=…)`.
 
     Args:

@@ -21,7 +21,7 @@ from sfumato.diagnostics.vectors import Ground, Met, Structure, Vectors, beside,
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.representation.measures import ACTIVE
 from sfumato.evaluation.samples.sample_sets import Drawn
-from sfumato.evaluation.settings import How
+from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import CHUNK, Subject, array, rows, some
 from sfumato.generators import redirected, seeded
 from sfumato.likelihoods import LIKELIHOODS, for_kind
@@ -314,7 +314,9 @@ class Case:
     @cached_property
     def drawn(self) -> Drawn:
         """Real rows and samples side by side, as the measures of samples have them."""
-        return Drawn.of(self.subject, How(samples=ROWS_QUICK if self.quick else ROWS, seed=self.subject.seed))
+        return Drawn.of(
+            self.subject, EvaluationSettings(samples=ROWS_QUICK if self.quick else ROWS, seed=self.subject.seed)
+        )
 
     @cached_property
     def columns(self) -> list[Aligned]:

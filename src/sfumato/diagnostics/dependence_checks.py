@@ -14,7 +14,7 @@ from sfumato.diagnostics.code_checks import louder
 from sfumato.diagnostics.finding import Finding, Well
 from sfumato.diagnostics.split_checks import NEARLY
 from sfumato.evaluation.metrics.classifiers import Inputs, inputs
-from sfumato.evaluation.metrics.columns import Aligned, Column
+from sfumato.evaluation.metrics.columns import Aligned, ColumnPair
 from sfumato.evaluation.metrics.dependence import Pair, pairs, share_kept, with_real_shapes
 from sfumato.evaluation.samples.sample_sets import MADE, TEST, TRAIN
 from sfumato.evaluation.samples.tables import real_apart, samples_apart
@@ -61,10 +61,10 @@ def dependence_lost(case: Case) -> Finding | Well | None:
     return _at_once(case, {"kept": kept} | {_called(pair): pair.kept for pair in found})
 
 
-def _joined(column: Aligned) -> Column:
+def _joined(column: Aligned) -> ColumnPair:
     """Training and held-out rows as one, beside samples."""
     real = np.concatenate([column.values[TRAIN], column.values[TEST]])
-    return Column(column.name, real, column.values[MADE], column.levels)
+    return ColumnPair(column.name, real, column.values[MADE], column.levels)
 
 
 def _by_pairs(case: Case, lost: Sequence[Pair], beyond: int, numbers: dict[str, float]) -> Finding:
@@ -184,7 +184,7 @@ def rare_class_lost(case: Case) -> Finding | Well | None:
 
 
 @dataclass(frozen=True)
-class Level:
+class CategoryCount:
     """One category of a column: how often it came up in real rows and in as many samples as there are."""
 
     column: str
@@ -206,7 +206,7 @@ class Level:
         return self.made < HARDLY * self.expected and bool(by_chance < chance)
 
 
-def _levels(column: Aligned) -> list[Level]:
+def _levels(column: Aligned) -> list[CategoryCount]:
     """Categories that come up ten times in real rows, and should in samples."""
     both = _joined(column)
     real, made = (
@@ -214,7 +214,7 @@ def _levels(column: Aligned) -> list[Level]:
     )
     total, drawn = max(int(real.sum()), 1), int(made.sum())
     found = [
-        Level(column.name, name, count / total, int(count), int(seen), count / total * drawn)
+        CategoryCount(column.name, name, count / total, int(count), int(seen), count / total * drawn)
         for name, count, seen in zip(column.levels, real, made, strict=True)
     ]
     return [one for one in found if one.real >= EXPECTED and one.expected >= EXPECTED]

@@ -33,7 +33,7 @@ from sfumato.estimator.methods.scoring import Scores
 from sfumato.estimator.methods.transforms import Maps
 from sfumato.estimator.parameters import Parameters
 from sfumato.estimator.targets import classified, joined, unnamed
-from sfumato.evaluation import How, Measure, Subject
+from sfumato.evaluation import EvaluationSettings, Measure, Subject
 from sfumato.evaluation.subject import ALL, MOST, held_out
 from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
@@ -96,7 +96,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
 
     @classmethod
     @isolated
-    def trained(cls, config: Config, source: Any, **how: Unpack[fitting.How]) -> Self:
+    def trained(cls, config: Config, source: Any, **how: Unpack[fitting.TrainOptions]) -> Self:
         """Train what a config says; `how` as `sfumato.estimator.fitting.train` takes it."""
         auto = cls._of_config(config)
         return auto._adopt(fitting.train(config, auto._recorded(source), **how))
@@ -151,7 +151,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         return float(np.average(self.score_samples(X), weights=sample_weight))
 
     @isolated
-    def evaluate(self, X: Any = None, **how: Unpack[evaluation.Asked]) -> list[Measure]:
+    def evaluate(self, X: Any = None, **how: Unpack[evaluation.EvaluationOptions]) -> list[Measure]:
         """Whether the model is any good: every measure that applies to it and to the data, on held-out examples.
 
         >>> auto = Autoencoder(latent_dim=2, steps=20).fit(np.random.default_rng(0).normal(size=(100, 3)))
@@ -166,7 +166,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises:
             SfumatoError: if there are no data to judge by, or they do not fit.
         """
-        told = How(**how)
+        told = EvaluationSettings(**how)
         data, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
         most = MOST if told.quick else ALL
         subject = Subject.of(self._model(), self.schema_, data, told.seed, most=most, part=part)

@@ -38,7 +38,7 @@ Opened = Callable[[Dataset], None]
 """Told of the data once they are open and before training starts."""
 
 
-class How(TypedDict, total=False):
+class TrainOptions(TypedDict, total=False):
     """What `train` may be told beside config and source."""
 
     run: str | os.PathLike[str] | bool | None

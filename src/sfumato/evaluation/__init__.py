@@ -10,14 +10,14 @@ from sfumato.evaluation.families import Family, register, registered_families
 if TYPE_CHECKING:
     from sfumato.evaluation.evaluating import evaluate
     from sfumato.evaluation.measure import Measure
-    from sfumato.evaluation.settings import Asked, How
+    from sfumato.evaluation.settings import EvaluationOptions, EvaluationSettings
     from sfumato.evaluation.store import read, write
     from sfumato.evaluation.subject import Subject, frozen_eval
 
 __all__ = [
-    "Asked",
+    "EvaluationOptions",
+    "EvaluationSettings",
     "Family",
-    "How",
     "Measure",
     "Subject",
     "evaluate",
@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Asked": "settings",
-    "How": "settings",
+    "EvaluationOptions": "settings",
+    "EvaluationSettings": "settings",
     "Measure": "measure",
     "Subject": "subject",
     "evaluate": "evaluating",

@@ -8,19 +8,19 @@ from torch import nn
 
 from sfumato.evaluation.families import registered_families
 from sfumato.evaluation.measure import Measure
-from sfumato.evaluation.settings import How
+from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.isolation import isolated
 
 
 @isolated
-def evaluate(subject: Subject, how: How | None = None) -> list[Measure]:
+def evaluate(subject: Subject, how: EvaluationSettings | None = None) -> list[Measure]:
     """All measures of the families asked for, in the order families are shown; a function of `how.seed`.
 
     Raises:
         ValueError: if a family gives a measure under the name of another family.
     """
-    how = how or How()
+    how = how or EvaluationSettings()
     measures = []
     for name, family in registered_families().items():
         if name in how.families:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sfumato.evaluation.measure import Measure
-    from sfumato.evaluation.settings import How
+    from sfumato.evaluation.settings import EvaluationSettings
     from sfumato.evaluation.subject import Subject
 
 
@@ -30,8 +30,8 @@ class Family:
         reference: what the values stand beside, in one line; "" where there is nothing known.
         measures: a model with its examples and the settings to measures; none where they do not apply.
         order: families are shown in ascending order.
-        settings: fields of `How` on which the values depend, besides `quick`. Values of different settings are not
-            compared, and an option that sets one is refused where the family is not asked for.
+        settings: fields of `EvaluationSettings` on which the values depend, besides `quick`. Values of different
+            settings are not compared, and an option that sets one is refused where the family is not requested.
         thorough: those of `settings` that a quick evaluation cannot heed.
     """
 
@@ -39,19 +39,19 @@ class Family:
     title: str
     help: str
     reference: str
-    measures: Callable[[Subject, How], list[Measure]]
+    measures: Callable[[Subject, EvaluationSettings], list[Measure]]
     order: int = 50
     settings: tuple[str, ...] = ()
     thorough: tuple[str, ...] = ()
 
 
-def measures_of(*modules: str) -> Callable[[Subject, How], list[Measure]]:
+def measures_of(*modules: str) -> Callable[[Subject, EvaluationSettings], list[Measure]]:
     """What functions called `measures` of modules of `sfumato.evaluation` give together.
 
     The modules are imported once they are asked, as they need torch and the list of families does not.
     """
 
-    def measures(subject: Subject, how: How) -> list[Measure]:
+    def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
         found = [import_module(f"sfumato.evaluation.{module}").measures(subject, how) for module in modules]
         return [measure for family in found for measure in family]
 

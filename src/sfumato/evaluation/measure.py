@@ -47,14 +47,14 @@ class Measure:
         return cls(**{"unit": "", **values})
 
 
-class Average(TypedDict):
+class MeanAndError(TypedDict):
     """The fields of a `Measure` that is a mean over examples."""
 
     value: float
     error: float | None
 
 
-def mean_and_error(each: np.ndarray) -> Average:
+def mean_and_error(each: np.ndarray) -> MeanAndError:
     """The mean of one number an example, (N,), and its standard error s/√N; None for a single example.
 
     >>> mean_and_error(np.array([1.0, 3.0]))
@@ -62,4 +62,4 @@ def mean_and_error(each: np.ndarray) -> Average:
     """
     each = np.asarray(each, np.float64)
     error = float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else None
-    return Average(value=float(each.mean()), error=error)
+    return MeanAndError(value=float(each.mean()), error=error)

@@ -13,8 +13,8 @@ from torch import Tensor
 from sfumato.evaluation.families import registered_families
 
 
-class Asked(TypedDict, total=False):
-    """The fields of `How`, by name."""
+class EvaluationOptions(TypedDict, total=False):
+    """The fields of `EvaluationSettings`, by name."""
 
     families: tuple[str, ...]
     k: int | None
@@ -32,7 +32,7 @@ Extractor = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class How:
+class EvaluationSettings:
     """What an evaluation is told.
 
     Attributes:

@@ -26,7 +26,7 @@ FEWER = 9
 """Examples without a label, at most, for each with one in a pass."""
 
 
-class Rows(NamedTuple):
+class ClassRows(NamedTuple):
     """Examples with a class: those with a label once, those without once for each class.
 
     Attributes:
@@ -208,13 +208,13 @@ class M2(LatentModel):
         likeliest = self.classifier(batch.x, batch.mask).argmax(1, keepdim=True).to(given.dtype)
         return replace(batch, given=given.where(~given.isnan(), likeliest))
 
-    def _rows(self, given: Tensor, log_q: Tensor) -> Rows:
+    def _rows(self, given: Tensor, log_q: Tensor) -> ClassRows:
         known = ~given[:, 0].isnan()
         with_label, without = known.nonzero()[:, 0], (~known).nonzero()[:, 0]
         every = torch.arange(self.classes, device=given.device).repeat(len(without))
         index = torch.cat([with_label, without.repeat_interleave(self.classes)])
         weight = torch.cat([log_q.new_ones(len(with_label)), log_q[without].exp().flatten()])
-        return Rows(index, torch.cat([given[with_label, 0].long(), every]), weight)
+        return ClassRows(index, torch.cat([given[with_label, 0].long(), every]), weight)
 
     def _scarcity(self, known: Tensor) -> Tensor:
         """N/N_l so far; 0 before the first label was seen."""
@@ -270,6 +270,6 @@ class M2(LatentModel):
         )
 
 
-def _gathered(rows: Rows, values: Tensor, examples: int) -> Tensor:
+def _gathered(rows: ClassRows, values: Tensor, examples: int) -> Tensor:
     """Σ_y weight · value of each example, (B,)."""
     return values.new_zeros(examples).index_add(0, rows.example, rows.weight * values)

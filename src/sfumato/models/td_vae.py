@@ -15,7 +15,7 @@ from sfumato.models.base import Model
 from sfumato.networks import MLP, sizes_for
 from sfumato.networks.features import VectorFeatures
 from sfumato.networks.heads import for_likelihood
-from sfumato.networks.state_space import After, Clock, Layered, LayeredNormal, Past, StepNormal, Steps, Timed
+from sfumato.networks.state_space import After, Clock, LayeredNormal, Past, StepNormal, Steps, Timed, TwoLayerNormal
 from sfumato.objectives import Ramp, energy_score, importance_bound
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
@@ -157,10 +157,10 @@ class TDVAE(Model):
     def _repeated(self, values: Tensor) -> Tensor:
         return values.repeat_interleave(self.draws, 0)
 
-    def _transition(self, z: Tensor, time: Tensor, passed: Tensor) -> Layered:
+    def _transition(self, z: Tensor, time: Tensor, passed: Tensor) -> TwoLayerNormal:
         """p_T(z at `time` | z `passed` before)."""
         clock = () if self.clock is None else (self.clock(time),)
-        p: Layered = self.transition(z, *clock, passed)
+        p: TwoLayerNormal = self.transition(z, *clock, passed)
         return p
 
     def _observation(self, z: Tensor, time: Tensor) -> Distribution:
@@ -284,7 +284,7 @@ class TDVAE(Model):
         steps = Steps(self._observation(torch.stack(states, 1).flatten(0, 1), at), len(states))
         return steps.sample() if noise else steps.mode()
 
-    def _drawn(self, p: Layered, n: int, temperature: float) -> Tensor:
+    def _drawn(self, p: TwoLayerNormal, n: int, temperature: float) -> Tensor:
         if temperature == 1.0:
             return p.sample()
         return p.draw(temperature * normal(next(self.parameters()), n, self.latents))

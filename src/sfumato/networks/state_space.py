@@ -14,7 +14,7 @@ from sfumato.networks.gaussian import NormalLayer, full
 from sfumato.networks.heads.base import SCALE_PACE, SCALE_START, bounded_log_scale
 
 
-class Layered(Distribution):
+class TwoLayerNormal(Distribution):
     """p(z) = p(u) p(l | u) over z = (u, l): the upper layer is drawn first, and the lower one given it.
 
     Arguments:
@@ -30,7 +30,7 @@ class Layered(Distribution):
         upper, lower = x.chunk(2, 1)
         return self.upper.log_prob(upper) + self._lower(upper).log_prob(lower)
 
-    def moved(self, by: Tensor) -> Layered:
+    def moved(self, by: Tensor) -> TwoLayerNormal:
         """The distribution with means that are (B, 2L) higher, whatever the upper layer's draw."""
         first, second = by.chunk(2, 1)
 
@@ -38,7 +38,7 @@ class Layered(Distribution):
             p = self._lower(upper)
             return Normal(p.mean + second, p.log_scale)
 
-        return Layered(Normal(self.upper.mean + first, self.upper.log_scale), lower)
+        return TwoLayerNormal(Normal(self.upper.mean + first, self.upper.log_scale), lower)
 
     def draw(self, noise: Tensor) -> Tensor:
         """The draw that standard normal `noise` of shape (B, 2L) becomes."""
@@ -135,16 +135,16 @@ class Gated(nn.Module):
 
 
 class LayeredNormal(nn.Module):
-    """Any number of tensors (B, …), joined, to a `Layered` distribution over (B, 2L)."""
+    """Any number of tensors (B, …), joined, to a `TwoLayerNormal` distribution over (B, 2L)."""
 
     def __init__(self, inputs: int, width: int, latent_dim: int) -> None:
         super().__init__()
         self.upper = Gated(inputs, width, latent_dim)
         self.lower = Gated(inputs + latent_dim, width, latent_dim)
 
-    def forward(self, *given: Tensor) -> Layered:
+    def forward(self, *given: Tensor) -> TwoLayerNormal:
         joined = given[0] if len(given) == 1 else torch.cat(given, 1)
-        return Layered(self.upper(joined), lambda upper: self.lower(torch.cat([joined, upper], 1)))
+        return TwoLayerNormal(self.upper(joined), lambda upper: self.lower(torch.cat([joined, upper], 1)))
 
 
 class After(nn.Module):
@@ -161,7 +161,7 @@ class After(nn.Module):
         self.layers = LayeredNormal(inputs + 2, width, latent_dim)
         self.stays = stays
 
-    def forward(self, *given: Tensor) -> Layered:
+    def forward(self, *given: Tensor) -> TwoLayerNormal:
         *states, passed = given
         p = self.layers(*states, torch.stack([passed, passed.log1p()], 1))
         return p.moved(states[0]) if self.stays else p

@@ -13,7 +13,7 @@ from sfumato.report.figures import comparison_figures
 from sfumato.report.page import by_family, plain
 from sfumato.report.rendering import embedded, write
 from sfumato.studies import Comparison
-from sfumato.studies.comparison import Group
+from sfumato.studies.comparison import RunGroup
 
 NUMBERED = 10
 """More configurations than this are told apart by numbers, and folded away where each has a place of its own."""
@@ -67,7 +67,7 @@ def _left_out(found: Comparison) -> list[str]:
     return [f"Measured for some of the runs only, and so left out: {', '.join(found.left_out)}."]
 
 
-def _told(group: Group) -> dict[str, str]:
+def _told(group: RunGroup) -> dict[str, str]:
     """What a person wants to know of a configuration."""
     first = group.members[0]
     model = first.auto.config_.to_dict()["model"]

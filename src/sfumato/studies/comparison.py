@@ -62,7 +62,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Group:
+class RunGroup:
     """Runs of one configuration, which differ in their seeds alone.
 
     Attributes:
@@ -87,7 +87,7 @@ class Comparison:
     """
 
     data: str
-    groups: tuple[Group, ...]
+    groups: tuple[RunGroup, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = field(default=())
@@ -185,7 +185,7 @@ def check_same_data(found: Sequence[Contender]) -> None:
                 )
 
 
-def grouped(found: Sequence[Contender]) -> list[Group]:
+def grouped(found: Sequence[Contender]) -> list[RunGroup]:
     """Runs by configuration, each group by seed; named by what sets it apart."""
     by_key: dict[str, list[Contender]] = {}
     for run in found:
@@ -195,7 +195,7 @@ def grouped(found: Sequence[Contender]) -> list[Group]:
     if len(set(names)) < len(names):
         names = [_name(one, told) for one in told]
     return [
-        Group(name, tuple(sorted(members, key=lambda run: run.seed)))
+        RunGroup(name, tuple(sorted(members, key=lambda run: run.seed)))
         for name, members in zip(names, by_key.values(), strict=True)
     ]
 
@@ -254,7 +254,7 @@ def cell(found: Sequence[Measure]) -> Cell:
     return Cell(median(values), min(values), max(values), math.sqrt(square) if known else None, len(values))
 
 
-def _row(name: str, groups: Sequence[Group]) -> Row:
+def _row(name: str, groups: Sequence[RunGroup]) -> Row:
     measures = [[run.measures[name] for run in group.members] for group in groups]
     first = measures[0][0]
     cells = [cell(found) for found in measures]
@@ -288,7 +288,7 @@ def marked(cells: Sequence[Cell], *, lower: bool) -> list[Cell]:
     ]
 
 
-def _unlike(first: Measure, units: Sequence[str], groups: Sequence[Group]) -> str:
+def _unlike(first: Measure, units: Sequence[str], groups: Sequence[RunGroup]) -> str:
     if len(units) > 1:
         return f"in different units ({', '.join(unit or 'none' for unit in units)})"
     if any(first.family in run.apart for group in groups for run in group.members):

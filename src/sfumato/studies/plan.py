@@ -18,7 +18,7 @@ LOG_FROM = 10
 
 
 @dataclass(frozen=True)
-class Range:
+class SearchRange:
     """Numbers from `low` to `high` to search in; whole ones if both ends are."""
 
     low: float
@@ -35,7 +35,7 @@ class Range:
         return self.low > 0 and self.high / self.low >= LOG_FROM
 
 
-Values = Sequence[Any] | Range
+Values = Sequence[Any] | SearchRange
 """What one option may be in a sweep."""
 
 
@@ -74,7 +74,7 @@ def read_grid(words: Sequence[str]) -> dict[str, Values]:
             ends = [_value(low), _value(high)]
             if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends) or ends[0] >= ends[1]:
                 raise SfumatoError(f"--grid {word}: write a range as LOW..HIGH, as in lr=0.0003..0.01")
-            found[name] = Range(*ends)
+            found[name] = SearchRange(*ends)
         else:
             found[name] = [_value(part) for part in value.split(",")]
     return found
@@ -123,11 +123,11 @@ def trials(
     for model in models:
         own = {name: values for name, values in grid.items() if name in settings(model)}
         for name, values in own.items():
-            if isinstance(values, Range):
+            if isinstance(values, SearchRange):
                 raise SfumatoError(
                     f"--grid {name}={values.low:g}..{values.high:g}: a range is for --search N; list values"
                 )
-        for chosen in itertools.product(*(values for values in own.values() if not isinstance(values, Range))):
+        for chosen in itertools.product(*(values for values in own.values() if not isinstance(values, SearchRange))):
             choice = dict(zip(own, chosen, strict=True))
             found += [trial(model, choice, seed, seeds[0], options, source) for seed in seeds]
     return found

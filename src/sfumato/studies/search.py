@@ -10,7 +10,7 @@ from typing import Any
 
 from sfumato.config import settings
 from sfumato.errors import SfumatoError, need
-from sfumato.studies.plan import Range, Trial, Values, trial
+from sfumato.studies.plan import SearchRange, Trial, Values, trial
 from sfumato.studies.sweep_run import Outcome
 
 JOURNAL = "journal.log"
@@ -53,7 +53,7 @@ class Search:
 
     def first(self) -> list[Trial]:
         """One run of each model, at the lowest of all its options: what shows whether they can be used at all."""
-        lowest = {name: one.low if isinstance(one, Range) else one[0] for name, one in self.grid.items()}
+        lowest = {name: one.low if isinstance(one, SearchRange) else one[0] for name, one in self.grid.items()}
         return [trial for model in self.models for trial in self._trials(model, lowest)[:1]]
 
     def rounds(self, folder: Path, lower: bool, together: int) -> Iterator[dict[int, list[Trial]]]:
@@ -92,7 +92,7 @@ class Search:
         for name, values in self.grid.items():
             if name not in settings(model):
                 continue
-            if not isinstance(values, Range):
+            if not isinstance(values, SearchRange):
                 chosen[name] = asked.suggest_categorical(name, list(values))
             elif values.whole:
                 chosen[name] = asked.suggest_int(name, int(values.low), int(values.high), log=values.log)

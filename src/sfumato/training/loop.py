@@ -29,7 +29,7 @@ from sfumato.training.optim import schedules
 from sfumato.training.optim.guard import NotFinite
 from sfumato.training.saving.folder import Folder
 from sfumato.training.saving.history import History, judged_by
-from sfumato.training.saving.state import State
+from sfumato.training.saving.state import TrainingState
 from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
 from sfumato.training.validation import validate
 
@@ -113,7 +113,7 @@ def fit(
         Interrupt() as interrupt,
         shown,
     ):
-        state = State(model, plan, len(train), device, group, shown.say if first else _silent, threads)
+        state = TrainingState(model, plan, len(train), device, group, shown.say if first else _silent, threads)
         store = Folder(folder, state, writes=first, resume=resume)
         begun = time.perf_counter() - state.elapsed
         saved = time.perf_counter()
@@ -177,7 +177,7 @@ def fit(
     return state.history
 
 
-def _advance(state: State, batch: Batch, joint: int, total: int) -> None:
+def _advance(state: TrainingState, batch: Batch, joint: int, total: int) -> None:
     """One step of every player, all from one forward pass; of several each differentiates its own parameters only."""
     plan, group = state.plan, state.group
     start, local = group.share(joint) if group.world > 1 else (0, joint)
@@ -226,7 +226,7 @@ def _length(gradients: list[Tensor]) -> Tensor:
 
 
 def _look(
-    state: State,
+    state: TrainingState,
     valid: Batches | None,
     elapsed: float,
     per_epoch: int,

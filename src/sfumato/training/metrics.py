@@ -11,14 +11,14 @@ from torch import Tensor
 from sfumato.batch import Loss
 
 
-class Rows(NamedTuple):
+class BatchTerms(NamedTuple):
     """The terms of one batch: row k of `values`, shape (K, B), is the term `names[k]` of each example."""
 
     names: tuple[str, ...]
     values: Tensor
 
 
-def rows(losses: Mapping[str, Loss], totals: Mapping[str, Tensor]) -> Rows:
+def rows(losses: Mapping[str, Loss], totals: Mapping[str, Tensor]) -> BatchTerms:
     """Totals of the players first, then their terms, then what is only measured.
 
     The first player's total is `total`, another's `<player>_total`. A term's name that an earlier player has used
@@ -36,7 +36,7 @@ def rows(losses: Mapping[str, Loss], totals: Mapping[str, Tensor]) -> Rows:
             for name, values in part.items():
                 names[f"{player}_{name}" if name in names else name] = values
     with torch.no_grad():
-        return Rows(tuple(names), torch.stack(list(names.values())).float())
+        return BatchTerms(tuple(names), torch.stack(list(names.values())).float())
 
 
 class Meter:

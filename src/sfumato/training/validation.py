@@ -12,7 +12,7 @@ from torch import nn
 from sfumato.distributions import noise
 from sfumato.generators import seeded
 from sfumato.models.base import END, Model
-from sfumato.training.hardware.parallel import Group
+from sfumato.training.hardware.parallel import WorkerGroup
 from sfumato.training.metrics import Meter, rows
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def validate(
     valid: Batches,
     size: int,
     device: torch.device,
-    group: Group,
+    group: WorkerGroup,
     arithmetic: Callable[[], AbstractContextManager[Any]],
 ) -> dict[str, float]:
     """Means of the terms over `valid` in nats per example; `total` is the mean of `model.monitor`.
@@ -54,7 +54,7 @@ def validate(
     All schedules have run their course (`END`), the model is in eval mode, and the noise starts from one seed, so that
     two validations differ by their weights alone. The model's mode is put back.
     """
-    group = group if len(valid) >= group.world else Group()
+    group = group if len(valid) >= group.world else WorkerGroup()
     meter = Meter(device)
     with evaluating(model), torch.no_grad(), seeded(device, VALIDATION_SEED, model):
         for number, batch in enumerate(valid.epoch(size, rank=group.rank, world=group.world)):
@@ -74,7 +74,7 @@ def validate(
     return _joint(meter, group, device).means()
 
 
-def _joint(meter: Meter, group: Group, device: torch.device) -> Meter:
+def _joint(meter: Meter, group: WorkerGroup, device: torch.device) -> Meter:
     for names, sums in meter.sums.items():
         count = torch.tensor([float(meter.counts[names])], dtype=sums.dtype, device=device)
         group.sum_([sums, count])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sfumato.data import columns
 from sfumato.data.columns.category import Category
-from sfumato.data.columns.cells import Cells, Scale
+from sfumato.data.columns.cells import Cells, Standardisation
 from sfumato.errors import SfumatoError
 
 quick = settings(max_examples=40, deadline=None)
@@ -254,7 +254,7 @@ def test_cells_are_in_order() -> None:
 
 def test_real_entries_have_zero_mean_and_unit_variance() -> None:
     numbers = np.random.default_rng(6).normal(1e6, 3.0, 5000)
-    cut = Scale.learn(numbers)
+    cut = Standardisation.learn(numbers)
     entries = cut.encode(numbers)
     assert entries.mean() == pytest.approx(0, abs=1e-3)
     assert entries.std() == pytest.approx(1, abs=1e-4)
@@ -262,7 +262,7 @@ def test_real_entries_have_zero_mean_and_unit_variance() -> None:
 
 
 def test_numbers_near_the_end_of_float64_do_not_overflow() -> None:
-    cut = Scale.learn(np.array([-1e308, 1e308]))
+    cut = Standardisation.learn(np.array([-1e308, 1e308]))
     assert np.isfinite([cut.mean, cut.scale]).all()
 
 

@@ -16,7 +16,7 @@ from scipy.stats import norm
 from torch import Tensor, nn
 
 from sfumato.batch import Batch
-from sfumato.evaluation import How, Measure, Subject
+from sfumato.evaluation import EvaluationSettings, Measure, Subject
 from sfumato.evaluation.forecasts import measures
 from sfumato.evaluation.forecasts.measures import covered, crps, energy_score
 from sfumato.spec import DataSpec, Field
@@ -91,7 +91,7 @@ def judged(batch: Batch) -> tuple[dict[str, Measure], Walk]:
     schema = cast(Any, SimpleNamespace(spec=spec))
     of = Subject(cast(Any, model), schema, cast(Any, None), "test part", batch, None, 0, np.arange(len(batch)))
     torch.manual_seed(0)
-    return {one.name: one for one in measures.measures(of, How())}, model
+    return {one.name: one for one in measures.measures(of, EvaluationSettings())}, model
 
 
 def walks(n: int = 800, steps: int = 8) -> Tensor:
@@ -140,7 +140,7 @@ def test_other_models_and_haste_make_no_forecasts() -> None:
     spec = DataSpec((4, 2), (Field("real"),))
     schema = cast(Any, SimpleNamespace(spec=spec))
     plain = Subject(cast(Any, nn.Linear(1, 1)), schema, cast(Any, None), "", Batch(walks(5, 4)), None, 0, np.arange(5))
-    assert measures.measures(plain, How()) == []
+    assert measures.measures(plain, EvaluationSettings()) == []
 
 
 def test_of_a_single_future_both_scores_are_its_distance() -> None:

@@ -16,7 +16,7 @@ from sfumato import models
 from sfumato.batch import Batch
 from sfumato.distributions import Categorical, Normal
 from sfumato.estimator import Autoencoder
-from sfumato.evaluation import How, Subject
+from sfumato.evaluation import EvaluationSettings, Subject
 from sfumato.evaluation.likelihood import annealed, bounds
 from sfumato.evaluation.likelihood.importance import cost, hashed, weigh
 from sfumato.evaluation.settings import generator
@@ -76,7 +76,7 @@ def subject(model: nn.Module, batch: Batch, spec: DataSpec, volume: float = 0.0)
     return Subject(cast(Any, model), cast(Any, schema), cast(Any, None), "test part", batch, None, 0, np.arange(0))
 
 
-def named(model: nn.Module, batch: Batch, spec: DataSpec, how: How) -> dict[str, Any]:
+def named(model: nn.Module, batch: Batch, spec: DataSpec, how: EvaluationSettings) -> dict[str, Any]:
     with torch.no_grad():
         return {one.name: one for one in bounds.measures(subject(model, batch, spec), how)}
 
@@ -187,7 +187,7 @@ def test_a_uniform_model_of_256_levels_takes_8_bits_per_dimension() -> None:
     spec = DataSpec((3, 4, 4), (Field("level", 256),), likelihood="categorical")
     model = VAE(Nothing(), Uniform(256, (3, 4, 4)), 2)
     batch = Batch(torch.randint(0, 256, (5, 3, 4, 4), generator=generator(0)))
-    found = named(model, batch, spec, How(k=16))
+    found = named(model, batch, spec, EvaluationSettings(k=16))
     assert found["bits per dimension"].value == pytest.approx(8.0, abs=1e-5)
     assert found["bits per dimension"].parts["by the NLL"] == pytest.approx(8.0, abs=1e-5)
     assert found["rate"].value == pytest.approx(0.0, abs=1e-6)
@@ -205,13 +205,13 @@ def test_a_rate_is_not_negative_where_it_has_a_closed_form_and_else_it_says_why(
     drawn = [weigh(model, batch, 8, seed=seed).rate.mean() for seed in range(4)]
     assert min(drawn) < 0 < max(drawn)
     for seed, one in enumerate(drawn):
-        found = named(model, batch, spec, How(quick=True, seed=seed))
+        found = named(model, batch, spec, EvaluationSettings(quick=True, seed=seed))
         assert found["rate"].value == pytest.approx(one if one > 0 else 1e-4, rel=1e-3)
         assert found["−ELBO"].value == pytest.approx(found["distortion"].value + found["rate"].value)
     prior = MixturePrior(2, 1)
     nn.init.zeros_(prior.means)
     mixed = VAE(Whisper(), model.decoder, prior)
-    told = [named(mixed, batch, spec, How(quick=True, seed=seed))["rate"] for seed in range(4)]
+    told = [named(mixed, batch, spec, EvaluationSettings(quick=True, seed=seed))["rate"] for seed in range(4)]
     assert {"chance" in one.meaning for one in told if one.value < 0} == {True}
     assert {"chance" in one.meaning for one in told if one.value >= 0} <= {False}
 
@@ -220,12 +220,14 @@ def test_bounds_tell_what_they_are_in_the_units_of_the_data() -> None:
     model, batch, _ = linear()
     judged = subject(model, batch, DataSpec((ENTRIES,), (Field("real"),)), volume=7.0)
     with torch.no_grad():
-        found = {one.name: one for one in bounds.measures(judged, How(k=16))}
+        found = {one.name: one for one in bounds.measures(judged, EvaluationSettings(k=16))}
     for name in ("−ELBO", "NLL"):
         assert found[name].reference == pytest.approx(found[name].value + 7)
         assert "units of your data" in found[name].reference_is
     assert found["distortion"].reference is found["rate"].reference is None
-    assert named(model, batch, DataSpec((ENTRIES,), (Field("real"),)), How(k=16))["NLL"].reference is None
+    assert (
+        named(model, batch, DataSpec((ENTRIES,), (Field("real"),)), EvaluationSettings(k=16))["NLL"].reference is None
+    )
 
 
 def test_log_densities_keep_to_the_units_that_bounds_are_told_in_beside() -> None:
@@ -251,7 +253,7 @@ def test_bits_are_told_only_where_a_likelihood_is_a_probability_of_levels() -> N
 def test_measures_name_their_draws_and_the_check_stands_beside_them() -> None:
     model, batch, exact = linear()
     spec = DataSpec((ENTRIES,), (Field("real"),))
-    found = named(model, batch, spec, How(k=500, annealing=30))
+    found = named(model, batch, spec, EvaluationSettings(k=500, annealing=30))
     assert list(found) == [
         "distortion",
         "rate",
@@ -268,7 +270,7 @@ def test_measures_name_their_draws_and_the_check_stands_beside_them() -> None:
     assert found["NLL"].error == pytest.approx(exact.std() / math.sqrt(len(exact)), rel=0.1)
     gap = found["NLL by annealing"].reference - found["NLL by annealing"].value
     assert found["gap of the NLL"].value == pytest.approx(gap, abs=1e-9)
-    assert list(named(model, batch, spec, How(quick=True))) == ["distortion", "rate", "−ELBO"]
+    assert list(named(model, batch, spec, EvaluationSettings(quick=True))) == ["distortion", "rate", "−ELBO"]
 
 
 @torch.no_grad()
@@ -288,7 +290,7 @@ def test_lengths_of_discrete_codes_are_exact_and_a_code_of_all_there_is() -> Non
     assert (found.evidence <= evidence.numpy() + 1e-5).all()
     assert np.exp(-found.negative_elbo).sum() <= 1 + 1e-5
     np.testing.assert_allclose(-found.negative_elbo, found.evidence)
-    told = named(cast(Any, model), Batch(everything), spec, How())
+    told = named(cast(Any, model), Batch(everything), spec, EvaluationSettings())
     assert list(told) == ["distortion", "rate", "−ELBO"]
     assert "exactly" in told["−ELBO"].meaning
 

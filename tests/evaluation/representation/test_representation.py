@@ -14,7 +14,7 @@ from sfumato.data import DataOptions
 from sfumato.data.core.dataset import Dataset
 from sfumato.distributions import Normal
 from sfumato.errors import SfumatoError
-from sfumato.evaluation import How, Measure, Subject, evaluate
+from sfumato.evaluation import EvaluationSettings, Measure, Subject, evaluate
 from sfumato.evaluation.disentanglement import measures
 from sfumato.models import build
 from sfumato.models.vae import VAE
@@ -45,7 +45,7 @@ def judged(opened: Dataset, noise: float, **how: object) -> dict[str, Measure]:
     decoder = build("vae", opened.schema.spec, latent_dim=3).decoder
     model = VAE(Exact(noise), decoder, 3).eval()
     subject = Subject.of(model, opened.schema, opened, 0)
-    told = How(families=("representation", "disentanglement"), **how)  # type: ignore[arg-type]
+    told = EvaluationSettings(families=("representation", "disentanglement"), **how)  # type: ignore[arg-type]
     return {one.name: one for one in evaluate(subject, told)}
 
 
@@ -80,7 +80,8 @@ def test_what_a_still_code_says_lies_between_nothing_and_the_rate() -> None:
         found = {
             one.name: one.value
             for one in evaluate(
-                Subject.of(model, opened.schema, opened, seed), How(("representation",), quick=True, seed=seed)
+                Subject.of(model, opened.schema, opened, seed),
+                EvaluationSettings(("representation",), quick=True, seed=seed),
             )
         }
         least, most = found["mutual information"], found["mutual information at most"]
@@ -119,7 +120,7 @@ def test_sprites_bring_their_factors_and_the_same_seed_the_same_numbers() -> Non
     opened = data.open("sprites", options=DataOptions(rows=300, split=(0.6, 0.0, 0.4)))
     torch.manual_seed(0)
     model = build("vae", opened.schema.spec, latent_dim=3)
-    how = How(families=("representation", "disentanglement"))
+    how = EvaluationSettings(families=("representation", "disentanglement"))
     once, again = (evaluate(Subject.of(model, opened.schema, opened, 0), how) for _ in range(2))
     assert once == again
     scores = {one.name: one for one in once}
@@ -136,7 +137,9 @@ def test_what_does_not_apply_is_not_told(model: str, told: bool) -> None:
     opened = data.open("digits", options=DataOptions(given=given))
     torch.manual_seed(0)
     made = build(model, opened.schema.spec)
-    found = evaluate(Subject.of(made, opened.schema, opened, 0), How(families=("representation", "disentanglement")))
+    found = evaluate(
+        Subject.of(made, opened.schema, opened, 0), EvaluationSettings(families=("representation", "disentanglement"))
+    )
     names = [one.name for one in found]
     assert ("active units" in names) is told
     assert ("linear probe: label" in names) is told

@@ -9,7 +9,7 @@ import torch
 
 from sfumato import data
 from sfumato.data.core.options import DataOptions
-from sfumato.evaluation import How
+from sfumato.evaluation import EvaluationSettings
 from sfumato.evaluation.samples import conditional_accuracy
 from sfumato.evaluation.samples.features import features
 
@@ -77,4 +77,7 @@ def test_pictures_and_vectors_are_judged_in_their_features(drawn):
 
 def test_without_conditions_or_in_haste_nothing_is_asked(drawn, people):
     assert conditional_accuracy.measures(drawn(people(60, 0)), None) == []
-    assert conditional_accuracy.measures(drawn(people(60, 0), given=("kind",), how=How(quick=True)), None) == []
+    assert (
+        conditional_accuracy.measures(drawn(people(60, 0), given=("kind",), how=EvaluationSettings(quick=True)), None)
+        == []
+    )

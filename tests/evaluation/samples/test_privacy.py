@@ -8,11 +8,11 @@ import torch
 
 from sfumato import data
 from sfumato.data.core.options import DataOptions
-from sfumato.evaluation import How, Measure
+from sfumato.evaluation import EvaluationSettings, Measure
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.samples import privacy
 from sfumato.evaluation.samples.features import features
-from sfumato.evaluation.samples.records import Records, Rows, copied, filled, nearest
+from sfumato.evaluation.samples.records import Records, RecordSet, copied, filled, nearest
 
 NEAR = ("closer to training rows", "membership attack by samples")
 
@@ -103,7 +103,7 @@ def test_nothing_is_said_of_privacy_where_nothing_was_kept_out_or_in_haste(drawn
     whole = drawn(people(100, 0), split=(1.0, 0.0, 0.0))
     assert not whole.held_out
     assert privacy.measures(whole, features(whole)) == []
-    assert privacy.measures(drawn(people(100, 0), how=How(quick=True)), None) == []
+    assert privacy.measures(drawn(people(100, 0), how=EvaluationSettings(quick=True)), None) == []
 
 
 def test_where_nothing_was_kept_out_the_rows_are_halved(drawn, people):
@@ -232,7 +232,7 @@ def test_distances_with_holes_are_those_over_what_both_rows_have():
     a, b = (random.normal(size=(count, 5)) for count in (40, 30))
     a[random.random(a.shape) < 0.3], b[random.random(b.shape) < 0.3] = np.nan, np.nan
     b[0] = np.nan
-    one, other = (Rows(x, np.nan_to_num(x), np.arange(5)) for x in (a, b))
+    one, other = (RecordSet(x, np.nan_to_num(x), np.arange(5)) for x in (a, b))
     with np.errstate(invalid="ignore"):
         gap = (a[:, None] - b[None]) ** 2
         mean = np.nansum(gap, 2) / (~np.isnan(gap)).sum(2)
@@ -242,7 +242,7 @@ def test_distances_with_holes_are_those_over_what_both_rows_have():
 
 def test_holes_are_filled_from_the_closest_row_that_has_the_value():
     values = np.array([[0.0, np.nan], [0.1, np.nan], [0.2, 7.0], [5.0, 8.0]])
-    found = filled(Rows(values, np.nan_to_num(values), np.arange(2)))
+    found = filled(RecordSet(values, np.nan_to_num(values), np.arange(2)))
     assert found[:, 1].tolist() == [7.0, 7.0, 7.0, 8.0]
 
 

@@ -10,7 +10,7 @@ import torch
 
 from sfumato import data
 from sfumato.data.core.options import DataOptions
-from sfumato.evaluation import How
+from sfumato.evaluation import EvaluationSettings
 from sfumato.evaluation.samples import image_features, measures
 from sfumato.evaluation.samples.features import features
 
@@ -99,14 +99,14 @@ def test_your_own_extractor_is_used_where_given_also_in_haste(drawn):
     def mean(x: torch.Tensor) -> torch.Tensor:
         return x.float().mean((2, 3)) / 255
 
-    found = drawn(bars(100, 0), how=How(extractor=mean, quick=True))
+    found = drawn(bars(100, 0), how=EvaluationSettings(extractor=mean, quick=True))
     assert features(found).test[:, 0] == pytest.approx(found.test.x.float().mean((1, 2, 3)).numpy() / 255)
     names = [one.name for one in measures.measures(found.subject, found.how)]
     assert names == [*LIKENESS, "Fréchet distance of means"]
 
 
 def test_what_applies_is_measured_and_nothing_else(drawn, people):
-    quick = How(quick=True)
+    quick = EvaluationSettings(quick=True)
     measured = {
         name: [one.name for one in measures.measures(found.subject, found.how)]
         for name, found in {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato.evaluation import How, Measure
+from sfumato.evaluation import EvaluationSettings, Measure
 from sfumato.evaluation.samples import sequences, symbols
 
 
@@ -68,7 +68,12 @@ def test_sequences_are_judged_as_sequences(drawn):
     ]
     assert sequences.measures(good)[2].value < 0.8
     x = good.subject.data.train.take(slice(None)).x
-    bad = drawn(raw, lambda n, given: x[torch.randint(len(x), (n,))].flip(1) * 5, sequences=True, how=How(quick=True))
+    bad = drawn(
+        raw,
+        lambda n, given: x[torch.randint(len(x), (n,))].flip(1) * 5,
+        sequences=True,
+        how=EvaluationSettings(quick=True),
+    )
     found = by_name(sequences.measures(bad))
     assert list(found) == ["channel shapes", "autocorrelation distance"]
     assert found["channel shapes"].value < found["channel shapes"].reference - 0.1

@@ -10,9 +10,9 @@ import torch
 from sfumato import data
 from sfumato.data.core.options import DataOptions
 from sfumato.errors import SfumatoError
-from sfumato.evaluation import How, Measure
+from sfumato.evaluation import EvaluationSettings, Measure
 from sfumato.evaluation.metrics.classifiers import auc, explained, inputs, ranked, told, told_apart
-from sfumato.evaluation.metrics.columns import Aligned, Column, aligned, columns, schema_columns, trends
+from sfumato.evaluation.metrics.columns import Aligned, ColumnPair, aligned, columns, schema_columns, trends
 from sfumato.evaluation.samples import tables
 from sfumato.evaluation.samples.features import encoded, narrowed, normal_scores
 from sfumato.evaluation.samples.measures import measures
@@ -73,12 +73,12 @@ def test_learning_from_the_real_rows_themselves_is_the_reference_itself(drawn, p
 
 
 def test_haste_leaves_out_what_trains_a_judge(drawn, people):
-    found = by_name(tables.measures(drawn(people(200, 0), how=How(quick=True))))
+    found = by_name(tables.measures(drawn(people(200, 0), how=EvaluationSettings(quick=True))))
     assert set(found) == {"column shapes", "pair trends"}
 
 
 def test_everything_is_a_function_of_the_seed(drawn, people):
-    once, twice, other = (drawn(people(60, 0), how=How(seed=seed, quick=True)) for seed in (0, 0, 1))
+    once, twice, other = (drawn(people(60, 0), how=EvaluationSettings(seed=seed, quick=True)) for seed in (0, 0, 1))
     assert tables.measures(once) == tables.measures(twice)
     assert not torch.equal(once.train.x, other.train.x)
 
@@ -93,13 +93,13 @@ def test_the_target_is_asked_for_or_the_label_a_condition_the_last_category_the_
         (rows, {"label": "kind"}, "height", ("height", "as asked")),
     ]
     for table, options, asked, expected in cases:
-        one = drawn(table, how=How(target=asked), **options)
+        one = drawn(table, how=EvaluationSettings(target=asked), **options)
         place, why = tables.target(one)
         assert (one.columns[place].name, why) == expected
     for asked, words in (("hight", "did you mean height"), ("flat", "same value")):
         table = rows.assign(flat=np.r_[1.0, np.zeros(299)]) if asked == "flat" else rows
         with pytest.raises(SfumatoError, match=words):
-            tables.target(drawn(table, how=How(target=asked)))
+            tables.target(drawn(table, how=EvaluationSettings(target=asked)))
 
 
 def test_missing_values_are_no_difference(drawn, people):
@@ -114,7 +114,7 @@ def test_missing_values_are_no_difference(drawn, people):
 
 
 def test_columns_that_the_model_was_given_are_not_counted_as_its_own(drawn, people):
-    found = by_name(tables.measures(drawn(people(300, 0), given=("kind", "town"), how=How(quick=True))))
+    found = by_name(tables.measures(drawn(people(300, 0), given=("kind", "town"), how=EvaluationSettings(quick=True))))
     assert list(found["column shapes"].parts) == ["height", "weight"]
     assert "kind × town" not in found["pair trends"].parts
     assert "kind × height" in found["pair trends"].parts
@@ -182,10 +182,10 @@ def test_categories_that_real_rows_never_have_are_unknown_to_the_judge():
 
 
 def test_a_lost_category_costs_its_share_and_a_shift_what_it_moves():
-    lost = Column("word", np.repeat([0.0, 1.0], [75, 25]), np.zeros(100), ("a", "b"))
+    lost = ColumnPair("word", np.repeat([0.0, 1.0], [75, 25]), np.zeros(100), ("a", "b"))
     assert lost.distance == pytest.approx(0.25)
     grid = np.arange(1000) / 1000
-    assert Column("u", grid, grid + 0.2).distance == pytest.approx(0.2, abs=2e-3)
+    assert ColumnPair("u", grid, grid + 0.2).distance == pytest.approx(0.2, abs=2e-3)
 
 
 def test_distances_of_numbers_are_those_of_kolmogorov_and_smirnov():
@@ -193,16 +193,16 @@ def test_distances_of_numbers_are_those_of_kolmogorov_and_smirnov():
 
     random = np.random.default_rng(0)
     real, made = random.normal(size=300).round(1), random.normal(size=200).round(1) + 0.3
-    assert Column("x", real, made).distance == pytest.approx(ks_2samp(real, made, method="asymp").statistic)
+    assert ColumnPair("x", real, made).distance == pytest.approx(ks_2samp(real, made, method="asymp").statistic)
 
 
 def test_trends_follow_their_definitions():
     grid = np.linspace(0, 1, 1000)
     half = (grid > 0.5).astype(float)
-    number, word = Column("n", grid, grid), Column("w", half, 1 - half, ("a", "b"))
+    number, word = ColumnPair("n", grid, grid), ColumnPair("w", half, 1 - half, ("a", "b"))
     found = trends([number, word])
     assert found["n", "w"] == pytest.approx(0.0, abs=0.01), "every number lost its word"
-    flat = Column("f", np.ones(1000), np.ones(1000))
+    flat = ColumnPair("f", np.ones(1000), np.ones(1000))
     assert np.isnan(trends([number, flat])["n", "f"])
 
 
@@ -247,7 +247,7 @@ def test_a_column_that_collapsed_hangs_together_with_nothing():
     real = [("a", a), ("b", a + 0.01 * c), ("c", c)]
     alone = dict(real) | {"b": random.permutation(a)}
     flat = dict(real) | {"b": np.full(500, 0.1)}
-    lost, collapsed = (trends([Column(name, x, made[name]) for name, x in real]) for made in (alone, flat))
+    lost, collapsed = (trends([ColumnPair(name, x, made[name]) for name, x in real]) for made in (alone, flat))
     assert collapsed["a", "b"] == pytest.approx(0.5, abs=0.001)
     assert collapsed["a", "b"] == pytest.approx(lost["a", "b"], abs=0.1)
 
@@ -286,7 +286,10 @@ def test_one_amount_far_out_does_not_decide_how_far_samples_are_from_real_rows(d
     shuffled = torch.stack([column[torch.randperm(len(column))] for column in same.T], 1)
     shifted = dataset.schema.encode(dataset.schema.read(amounts(2000) * 1.5)).x
     found = [
-        {one.name: one for one in measures(drawn(dataset, lambda n, given, x=x: x[:n]).subject, How(quick=True))}
+        {
+            one.name: one
+            for one in measures(drawn(dataset, lambda n, given, x=x: x[:n]).subject, EvaluationSettings(quick=True))
+        }
         for x in (same, shuffled, shifted)
     ]
     for name in ("Fréchet distance", "kernel distance"):

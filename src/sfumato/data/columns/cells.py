@@ -226,7 +226,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Scale:
+class Standardisation:
     """Numbers as (number − mean) / scale.
 
     Attributes:
@@ -239,7 +239,7 @@ class Scale:
     scale: float
 
     @classmethod
-    def learn(cls, numbers: np.ndarray) -> Scale:
+    def learn(cls, numbers: np.ndarray) -> Standardisation:
         """Mean and standard deviation, worked out on numbers divided by the largest so that none overflows."""
         largest = float(np.abs(numbers.astype(np.float64)).max(initial=0.0)) or 1.0
         small = numbers.astype(np.float64) / largest
@@ -284,11 +284,11 @@ class Scale:
         return {"style": self.style, "mean": self.mean, "scale": self.scale}
 
 
-def cut_from_dict(values: dict[str, Any]) -> Cells | Scale:
+def cut_from_dict(values: dict[str, Any]) -> Cells | Standardisation:
     """Back from `to_dict`."""
     if values["style"] == "cells":
         return Cells(np.array(values["atoms"]), np.array(values["edges"]), values["whole"], np.array(values["shares"]))
-    return Scale(values["mean"], values["scale"])
+    return Standardisation(values["mean"], values["scale"])
 
 
 def _shares(cells: int, rows: int, fewest: int) -> np.ndarray:

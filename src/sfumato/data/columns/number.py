@@ -22,7 +22,7 @@ from sfumato.data.columns.base import (
     shown,
     without_nan,
 )
-from sfumato.data.columns.cells import Cells, Scale, cut_from_dict
+from sfumato.data.columns.cells import Cells, Standardisation, cut_from_dict
 from sfumato.data.columns.missing import MISSING_AMONG_NUMBERS, without
 from sfumato.data.columns.ruler import STEPS, Ruler, as_words, spelled, times
 from sfumato.data.columns.styles import Style
@@ -45,7 +45,7 @@ class Number(Column):
 
     style = "number"
     ruler: Ruler
-    cut: Cells | Scale
+    cut: Cells | Standardisation
 
     @classmethod
     def learn(cls, name: str, kind: str, form: Form, values: pa.Array, cells: int | None) -> Number:
@@ -67,7 +67,7 @@ class Number(Column):
         present = values.drop_null()
         ruler = Ruler.learn(name, kind, form, present, style)
         numbers = ruler.numbers(present)
-        cut = Scale.learn(numbers) if cells is None else Cells.learn(numbers, cells, whole=ruler.whole)
+        cut = Standardisation.learn(numbers) if cells is None else Cells.learn(numbers, cells, whole=ruler.whole)
         return cls(name, kind, form, values.null_count / max(len(values), 1), ruler, cut)
 
     @property
@@ -213,7 +213,7 @@ class Number(Column):
         return self.decode(self.cut.quantiles((np.arange(most) + 0.5) / most)).unique()
 
     def notes(self, values: pa.Array) -> list[str]:
-        return [] if isinstance(self.cut, Scale) else self.condition_notes(values)
+        return [] if isinstance(self.cut, Standardisation) else self.condition_notes(values)
 
     def condition_notes(self, values: pa.Array) -> list[str]:
         present = without_nan(self.fit(values)).drop_null()

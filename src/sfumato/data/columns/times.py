@@ -58,7 +58,7 @@ FEWEST = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class TimeSpelling:
     """The spelling of a column.
 
     Attributes:
@@ -70,7 +70,7 @@ class Found:
     other: str = ""
 
 
-def find(words: pa.Array) -> Found | None:
+def find(words: pa.Array) -> TimeSpelling | None:
     """The spelling of time that all of these words have, if there is one.
 
     Where several orders of day and month fit, it is the one in which the column ascends or descends, or else in which
@@ -91,12 +91,12 @@ def find(words: pa.Array) -> Found | None:
     by_order = {_order(spelling): spelling for spelling in reversed(fitting)}
     orders = [by_order[order] for order in dict.fromkeys(map(_order, fitting))]
     if len(orders) == 1:
-        return Found(orders[0])
+        return TimeSpelling(orders[0])
     best = max(
         orders, key=lambda one: (_ascends(words, one), _first_days(some, one), "%p" in one and _order(one)[0] == "m")
     )
     swapped = _order(best).translate(str.maketrans("dm", "md"))
-    return Found(best, by_order.get(swapped, "") if swapped != _order(best) else "")
+    return TimeSpelling(best, by_order.get(swapped, "") if swapped != _order(best) else "")
 
 
 def find_whole(numbers: pa.Array) -> str | None:

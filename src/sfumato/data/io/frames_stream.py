@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from sfumato.data.columns.base import is_number, is_text, plain
 from sfumato.data.io import csv, frames, frames_types
-from sfumato.data.io.csv import Layout
+from sfumato.data.io.csv import FileLayout
 from sfumato.data.io.reading import USUAL, Reading
 from sfumato.errors import SfumatoError
 
@@ -20,7 +20,7 @@ RESERVOIR = 300_000
 """Training rows that quantiles are learned from when there are more."""
 
 
-def look(path: str | Path, keep: Collection[str] = (), reading: Reading = USUAL) -> Layout:
+def look(path: str | Path, keep: Collection[str] = (), reading: Reading = USUAL) -> FileLayout:
     """The arrow type of each column, by which `batches` reads every piece alike, and what to know of the file.
 
     A text file is read through once; text that spells booleans stays text.
@@ -38,10 +38,10 @@ def look(path: str | Path, keep: Collection[str] = (), reading: Reading = USUAL)
         if ending.startswith((".parquet", ".pq")):
             if ending.endswith(".gz"):
                 table = frames.parquet(place, ending, keep)
-                return Layout(dict(zip(table.schema.names, table.schema.types, strict=True)), (), {})
+                return FileLayout(dict(zip(table.schema.names, table.schema.types, strict=True)), (), {})
             schema = frames.parts(place).schema if ending == frames.PARTS else pq.ParquetFile(place).schema_arrow
             chosen = frames.columns_of(schema, keep)
-            return Layout({schema.names[place]: schema.types[place] for place in chosen}, (), {})
+            return FileLayout({schema.names[place]: schema.types[place] for place in chosen}, (), {})
         return csv.look(place, reading)
     except (OSError, EOFError, pa.ArrowException) as error:
         raise frames.damaged(place, ending, error) from None

@@ -31,7 +31,7 @@ DSPRITES = ("colour", "shape", "scale", "orientation", "x", "y")
 
 
 @dataclass(frozen=True)
-class Found:
+class NpzArrays:
     """Arrays by what they are; each of the dictionaries has a split for its keys.
 
     Attributes:
@@ -71,7 +71,7 @@ def _words(name: str) -> tuple[list[str], list[str]]:
     return [word for word in words if word and word not in SPLITS], [SPLITS[word] for word in words if word in SPLITS]
 
 
-def read(path: Path) -> Found:
+def read(path: Path) -> NpzArrays:
     """The arrays of a `.npz` file by their names, or a sparse matrix as scipy saves it.
 
     Raises:
@@ -80,12 +80,12 @@ def read(path: Path) -> Found:
     # Opened here, as numpy leaves a damaged file open.
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         if {"format", "shape", "data"} <= set(file.files):
-            return Found({"train": _sparse(path)}, {}, {"train": "data"})
+            return NpzArrays({"train": _sparse(path)}, {}, {"train": "data"})
         chosen = _chosen(path, file.files, _shapes(opened))
         x = {split: file[name] for (what, split), name in chosen.items() if what == "x"}
         y = {split: file[name] for (what, split), name in chosen.items() if what == "y"}
         factors = _factors(file, len(x["train"]))
-    return Found(x, y, {split: name for (what, split), name in chosen.items() if what == "x"}, factors)
+    return NpzArrays(x, y, {split: name for (what, split), name in chosen.items() if what == "x"}, factors)
 
 
 def _sparse(path: Path) -> np.ndarray:

@@ -76,7 +76,7 @@ class Series:
         return len(self.x)
 
 
-class Columns(TypedDict):
+class ColumnRoles(TypedDict):
     """What the columns of a long table are, as `from_table` takes them."""
 
     id: str | None
@@ -86,7 +86,7 @@ class Columns(TypedDict):
     channels: NotRequired[tuple[str, ...] | None]
 
 
-def load(source: Any, **columns: Unpack[Columns]) -> Series:
+def load(source: Any, **columns: Unpack[ColumnRoles]) -> Series:
     """Whatever of these `source` is; `columns` are those of a long table.
 
     Raises:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfumato.evaluation.measure import Measure, mean_and_error
-from sfumato.evaluation.settings import How
+from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array
 from sfumato.models.protocols import Codebooks
 
 
-def measures(subject: Subject, how: How) -> list[Measure]:
+def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """Entries in use and perplexity of each codebook, and bits a code; none where codes are points of a space."""
     found = []
     for book in used(subject):

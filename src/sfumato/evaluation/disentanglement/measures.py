@@ -13,7 +13,7 @@ from sfumato.evaluation.disentanglement import scores
 from sfumato.evaluation.disentanglement.factors import Factor, known
 from sfumato.evaluation.disentanglement.intervention_scores import beta_vae_score, factor_vae_score, moves
 from sfumato.evaluation.measure import Measure
-from sfumato.evaluation.settings import How
+from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array, held_out
 
 HALVES = 5
@@ -29,7 +29,7 @@ class Score(NamedTuple):
     parts: dict[str, float]
 
 
-def measures(subject: Subject, how: How) -> list[Measure]:
+def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """BetaVAE, FactorVAE, MIG, DCI, SAP, modularity, explicitness and IRS of the latents that move.
 
     None where codes are discrete or no factors are known, which come with generated data or are named by the user. A
@@ -67,7 +67,7 @@ def measures(subject: Subject, how: How) -> list[Measure]:
     return found
 
 
-def factors_of(subject: Subject, how: How) -> dict[str, np.ndarray]:
+def factors_of(subject: Subject, how: EvaluationSettings) -> dict[str, np.ndarray]:
     """The factors the data know, and those the user names.
 
     Raises:

@@ -13,7 +13,7 @@ from torch import Tensor
 from sfumato.batch import Batch
 from sfumato.evaluation.forecasts.baselines import Reference, references
 from sfumato.evaluation.measure import Measure, mean_and_error
-from sfumato.evaluation.settings import How
+from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.models.protocols import Forecasts, require
 
@@ -26,7 +26,7 @@ AT_A_TIME = 10_000
 UNIT = "deviations of a channel"
 
 
-def measures(subject: Subject, how: How) -> list[Measure]:
+def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """CRPS, energy score, coverage of intervals, error by horizon; none where the model makes no forecasts.
 
     Each sequence is cut in the middle. Values are in standard deviations of their channel over the training part, and
@@ -54,7 +54,7 @@ class Futures:
     references: list[Reference]
 
 
-def futures(subject: Subject, how: How) -> Futures:
+def futures(subject: Subject, how: EvaluationSettings) -> Futures:
     """Forecasts of the second half of each sequence from its first half; of those that have a second half."""
     forecast = require(subject.model, Forecasts, "forecast").forecast
     batch = rows(subject.batch, some(len(subject), MOST, how.seed).numpy())

@@ -15,7 +15,7 @@ from sfumato.distributions import Normal, StandardNormal
 from sfumato.evaluation.likelihood import annealed
 from sfumato.evaluation.likelihood.importance import Weights, cost, weigh
 from sfumato.evaluation.measure import Measure, mean_and_error
-from sfumato.evaluation.settings import How
+from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array, missing_again, rows, some
 from sfumato.models.latent import LatentModel
 from sfumato.models.protocols import Codebooks
@@ -35,7 +35,7 @@ class Units(TypedDict):
     reference_is: str
 
 
-def measures(subject: Subject, how: How) -> list[Measure]:
+def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """Distortion, rate and −ELBO; the importance-weighted NLL; bits per dimension where they are exact; annealing.
 
         distortion = −E_q(z|x) log p(x|z)     rate = E_q(z|x) log q(z|x)/p(z)     −ELBO = distortion + rate
@@ -156,7 +156,7 @@ def _bits(weights: Weights, subject: Subject, drawn: bool) -> Measure:
     )
 
 
-def _check(weights: Weights, subject: Subject, how: How) -> list[Measure]:
+def _check(weights: Weights, subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """Annealing on some of the examples, beside importance sampling on the same ones."""
     index = some(len(subject), ANNEALED, how.seed).numpy()
     found = -annealed.log_evidence(subject.latent_space, rows(subject.batch, index), how.annealing)

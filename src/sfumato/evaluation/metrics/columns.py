@@ -19,7 +19,7 @@ from sfumato.data.tables.schema import TableSchema
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnPair:
     """One column of two tables.
 
     Attributes:
@@ -72,7 +72,7 @@ class Aligned:
 
     Attributes:
         name: as the user calls it.
-        values: one array for each table, as `Column` has them.
+        values: one array for each table, as `ColumnPair` has them.
         levels: names of the categories, in order; empty for numbers.
         dated: whether the numbers are dates.
     """
@@ -82,12 +82,12 @@ class Aligned:
     levels: tuple[str, ...] = ()
     dated: bool = False
 
-    def pair(self, real: int, made: int) -> Column:
+    def pair(self, real: int, made: int) -> ColumnPair:
         """Two of the tables, by place."""
-        return Column(self.name, self.values[real], self.values[made], self.levels, self.dated)
+        return ColumnPair(self.name, self.values[real], self.values[made], self.levels, self.dated)
 
 
-def columns(real: Any, made: Any, *, categories: Collection[str] = (), leave: Collection[str] = ()) -> list[Column]:
+def columns(real: Any, made: Any, *, categories: Collection[str] = (), leave: Collection[str] = ()) -> list[ColumnPair]:
     """The columns of two tables of any dataframe library, made comparable.
 
     Args:
@@ -167,7 +167,7 @@ def _category(name: str, parts: Sequence[Sequence[Any]]) -> Aligned:
     return Aligned(name, tuple(coded), tuple(index))
 
 
-def trends(table: Sequence[Column]) -> dict[tuple[str, str], float]:
+def trends(table: Sequence[ColumnPair]) -> dict[tuple[str, str], float]:
     """How well each pair of columns hangs together as it should, 1 for a perfect match; NaN where it cannot be told.
 
     Two numbers: 1 − |ρ_real − ρ_made|/2, with Pearson's ρ. Otherwise 1 − ½ Σ |p_real − p_made| over the joint table,
@@ -197,7 +197,7 @@ def trends(table: Sequence[Column]) -> dict[tuple[str, str], float]:
 BINS = 10
 
 
-def _binned(column: Column) -> tuple[np.ndarray, np.ndarray]:
+def _binned(column: ColumnPair) -> tuple[np.ndarray, np.ndarray]:
     """Real and made values as whole numbers, −1 where missing: the category, or the bin a number falls into."""
     if column.levels:
         return tuple(np.where(np.isnan(x), -1, x).astype(int) for x in (column.real, column.made))  # type: ignore[return-value]
@@ -227,7 +227,7 @@ def _correlation(one: np.ndarray, two: np.ndarray) -> float:
     return association(one[both], two[both], False, False)
 
 
-def associations(table: Sequence[Column], made: bool = False) -> np.ndarray:
+def associations(table: Sequence[ColumnPair], made: bool = False) -> np.ndarray:
     """How strongly each pair of columns hangs together, (D, D), from the real values or those `made`.
 
     Two numbers: Pearson's correlation, −1 … 1. Two categories: Cramér's V, 0 … 1. A number and a category: the

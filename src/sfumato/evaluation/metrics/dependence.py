@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import chi2, rankdata
 
-from sfumato.evaluation.metrics.columns import Column, association
+from sfumato.evaluation.metrics.columns import ColumnPair, association
 
 BINS = 6
 FEW_ROWS = 0.5
@@ -45,7 +45,7 @@ class Pair:
         return abs(self.real) / 2 - self.kept > sure * error
 
 
-def pairs(table: Sequence[Column]) -> list[Pair]:
+def pairs(table: Sequence[ColumnPair]) -> list[Pair]:
     """The association of every pair of columns, but those of too many levels for the rows there are.
 
     Spearman's ρ for two numbers, or Cramér's V of both in six bins of as many rows where that is larger in real rows (a
@@ -74,7 +74,7 @@ def pairs(table: Sequence[Column]) -> list[Pair]:
     return found
 
 
-def _ranks(column: Column, values: np.ndarray) -> np.ndarray:
+def _ranks(column: ColumnPair, values: np.ndarray) -> np.ndarray:
     """Categories as they are, numbers by their ranks; NaN where missing."""
     return values if column.levels else rankdata(values, nan_policy="omit")
 
@@ -130,7 +130,7 @@ def share_kept(found: Sequence[Pair]) -> tuple[float, float]:
     return part / whole, noise**0.5 / whole
 
 
-def with_real_shapes(column: Column, seed: int = 0) -> np.ndarray:
+def with_real_shapes(column: ColumnPair, seed: int = 0) -> np.ndarray:
     """The made values with the distribution of the real ones, in the order of the made ones.
 
     A number becomes the real number of its rank, ties in random order. Of categories that are too frequent some rows,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.evaluation.measure import Measure, mean_and_error
-from sfumato.evaluation.settings import How
+from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array
 from sfumato.models.protocols import Encodes, Layered
 from sfumato.networks.hierarchical.hierarchy import HierarchicalPosterior, draw
@@ -17,7 +17,7 @@ ACTIVE = 0.01
 """Nats of mean rate above which a unit is active."""
 
 
-def measures(subject: Subject, how: How) -> list[Measure]:
+def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """The rate of each layer and its active units; none where there are no layers.
 
         rate_l = E_q KL(q(z_l | z_>l, x, c) ‖ p(z_l | z_>l, c))        z_1 next to x, z_L at the top

@@ -19,7 +19,7 @@ from sfumato.evaluation.disentanglement.measures import factors_of
 from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.representation.information import aggregate_mmd, densities
 from sfumato.evaluation.representation.probes import Probe, tell_category, tell_number
-from sfumato.evaluation.settings import How
+from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.objectives import rate
 
@@ -30,7 +30,7 @@ PAIRED, QUICKLY = 10_000, 2000
 """Examples whose posteriors are compared in all pairs, at most; and when it is to take seconds."""
 
 
-def measures(subject: Subject, how: How) -> list[Measure]:
+def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """Active units, rate by latent, mutual information, the aggregate posterior, linear probes.
 
     None where codes are discrete. A unit is active if the variance over examples of its posterior mean exceeds 0.01
@@ -183,7 +183,7 @@ def _information(q: Normal, z: Tensor, prior: Latent) -> list[Measure]:
     ]
 
 
-def _probes(subject: Subject, how: How) -> list[Measure]:
+def _probes(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """Labels, conditions and factors told from the codes by linear models."""
     codes, found = subject.means(), []
     schema, given = subject.schema, subject.batch.given

@@ -20,7 +20,7 @@ from sfumato.errors import SfumatoError
 from sfumato.evaluation.measure import Measure
 from sfumato.evaluation.samples import measures
 from sfumato.evaluation.samples.sample_sets import Drawn
-from sfumato.evaluation.settings import Asked, How
+from sfumato.evaluation.settings import EvaluationOptions, EvaluationSettings
 from sfumato.evaluation.subject import MOST, Subject, rows
 from sfumato.isolation import isolated
 
@@ -30,7 +30,7 @@ LEAST = 10
 
 @isolated
 def evaluate(
-    real: Any, made: Any, *, holdout: Any = None, options: DataOptions | None = None, **how: Unpack[Asked]
+    real: Any, made: Any, *, holdout: Any = None, options: DataOptions | None = None, **how: Unpack[EvaluationOptions]
 ) -> list[Measure]:
     """Whether samples that somebody else made are like real examples: the measures of samples that need no model.
 
@@ -55,12 +55,12 @@ def evaluate(
     Raises:
         SfumatoError: if the three do not fit each other, or there are too few examples.
     """
-    told = How(**how)
+    told = EvaluationSettings(**how)
     drawn = _drawn(real, made, holdout, options or DataOptions(), told)
     return measures.of(drawn)
 
 
-def _drawn(real: Any, made: Any, holdout: Any, options: DataOptions, how: How) -> Drawn:
+def _drawn(real: Any, made: Any, holdout: Any, options: DataOptions, how: EvaluationSettings) -> Drawn:
     """The three sets side by side; a table as it is, all else as its schema reads it."""
     share = (0.5, 0.0, 0.5) if holdout is None else (1.0, 0.0, 0.0)
     dataset = data.open(real, options=replace(options, split=share, seed=how.seed % 2**63, streaming="no"))
@@ -76,7 +76,9 @@ def _drawn(real: Any, made: Any, holdout: Any, options: DataOptions, how: How) -
     return Drawn(_subject(dataset, test, how), how, train, test, found, holdout is not None)
 
 
-def _of_tables(dataset: Dataset, sources: Sequence[Any], how: How, most: int, random: np.random.Generator) -> Drawn:
+def _of_tables(
+    dataset: Dataset, sources: Sequence[Any], how: EvaluationSettings, most: int, random: np.random.Generator
+) -> Drawn:
     schema = cast(TableSchema, dataset.schema)
     tables = [schema.select(source) for source in sources if source is not None]
     order = [random.permutation(table.num_rows) for table in tables]
@@ -97,7 +99,7 @@ def _read(dataset: Dataset, source: Any) -> Batch:
     return Resident(encoded.x, encoded.given, time=encoded.time).take(slice(None))
 
 
-def _subject(dataset: Dataset, test: Batch, how: How) -> Subject:
+def _subject(dataset: Dataset, test: Batch, how: EvaluationSettings) -> Subject:
     """What measures ask of a subject that has no model."""
     nobody = cast(Any, None)
     return Subject(nobody, dataset.schema, dataset, "real examples", test, None, how.seed, np.arange(len(test)))

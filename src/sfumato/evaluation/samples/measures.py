@@ -9,7 +9,7 @@ from sfumato.evaluation.metrics.set_distances import frechet, frechet_error, ker
 from sfumato.evaluation.samples import conditional_accuracy, privacy, sequences, symbols, tables
 from sfumato.evaluation.samples.features import Features, features, mean_pictures
 from sfumato.evaluation.samples.sample_sets import Drawn
-from sfumato.evaluation.settings import How
+from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject
 
 FEWEST = 10
@@ -22,7 +22,7 @@ NEIGHBOURS = {
 }
 
 
-def measures(subject: Subject, how: How) -> list[Measure]:
+def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """All that applies to the kind of data; `how.quick` leaves out what trains a judge or scores examples.
 
     Samples are set against held-out examples. The reference is what as many training examples score against those.

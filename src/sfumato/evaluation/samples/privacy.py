@@ -14,7 +14,7 @@ from sfumato.evaluation.metrics.classifiers import ranked
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.metrics.jackknife import GROUPS, jackknife
 from sfumato.evaluation.samples.features import Features
-from sfumato.evaluation.samples.records import Records, Rows, copied, filled, nearest
+from sfumato.evaluation.samples.records import Records, RecordSet, copied, filled, nearest
 from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.subject import CHUNK, ENTRIES, array, rows
 from sfumato.objectives import importance_bound
@@ -61,7 +61,7 @@ def by_distance(records: Records, seed: int) -> list[Measure]:
     ]
 
 
-def _closer(made: Rows, members: Rows, strangers: Rows, seed: int) -> list[Measure]:
+def _closer(made: RecordSet, members: RecordSet, strangers: RecordSet, seed: int) -> list[Measure]:
     """The share of samples closer to training rows than to as many test rows; Platzer and Reutterer 2021, 3.2."""
     size = min(len(members), len(strangers))
     if not size:
@@ -91,7 +91,7 @@ def _closer(made: Rows, members: Rows, strangers: Rows, seed: int) -> list[Measu
     ]
 
 
-def _far(made: Rows, test: Rows, train: Rows, seed: int) -> list[Measure]:
+def _far(made: RecordSet, test: RecordSet, train: RecordSet, seed: int) -> list[Measure]:
     """The distance of samples to the closest training row over that of test rows; none where that is 0."""
     made_near, test_near = (near[np.isfinite(near)] for near in (nearest(made, train), nearest(test, train)))
     if not len(made_near) or not len(test_near) or not test_near.any():
@@ -117,7 +117,7 @@ def _far(made: Rows, test: Rows, train: Rows, seed: int) -> list[Measure]:
     ]
 
 
-def _copies(made: Rows, test: Rows, train: Rows, seed: int) -> Measure:
+def _copies(made: RecordSet, test: RecordSet, train: RecordSet, seed: int) -> Measure:
     """The share of samples equal to a training row, decided on the columns themselves."""
     copies = copied(made.values, train.values)
     return Measure(

@@ -26,7 +26,7 @@ DONORS = 50
 
 
 @dataclass(frozen=True)
-class Rows:
+class RecordSet:
     """N rows of D columns.
 
     Attributes:
@@ -58,7 +58,7 @@ class Rows:
         count = (~np.isnan(self.values)).sum(1)
         return self[count >= min(self.values.shape[1] / 2, max(np.median(count), 1))]
 
-    def with_holes_of(self, others: Rows) -> Self:
+    def with_holes_of(self, others: RecordSet) -> Self:
         """The same with the missing values of `others`, in their order, from the start again where they are few."""
         if self.owner is None:
             return self
@@ -77,9 +77,9 @@ class Records:
             training rows, the second half under those of the first test rows, each row's once.
     """
 
-    train: Rows
-    test: Rows
-    made: Rows
+    train: RecordSet
+    test: RecordSet
+    made: RecordSet
     asked: bool = False
 
     @classmethod
@@ -101,7 +101,7 @@ class Records:
             found = features(drawn)
             assert found is not None, "asked for where there is an extractor"
             sets = [np.stack(values, 1) for values in zip(*(column.values for column in table), strict=True)]
-            train, test, made = map(Rows, sets, found.sets)
+            train, test, made = map(RecordSet, sets, found.sets)
             return cls(train, test, made, given is not None)
         return cls.of_columns(table, asked=given is not None, seed=drawn.how.seed)
 
@@ -118,18 +118,18 @@ class Records:
         parts = [encoded([column], flagged=False) for column in table]
         if not any(np.isnan(x).any() for x in sets):
             found = narrowed([np.concatenate(side, 1) for side in zip(*parts, strict=True)])
-            train, test, made = map(Rows, sets, found)
+            train, test, made = map(RecordSet, sets, found)
             return cls(train, test, made, asked)
         width = np.array([side[MADE].shape[1] for side in parts])
         order = np.random.default_rng(seed).permutation(len(parts))
         kept = np.sort(order[: max(1, int((np.cumsum(width[order]) <= WIDEST).sum()))])
         found = [np.concatenate(side, 1) for side in zip(*(parts[place] for place in kept), strict=True)]
         owner = np.repeat(kept, width[kept])
-        train, test, made = (Rows(x, y, owner) for x, y in zip(sets, found, strict=True))
+        train, test, made = (RecordSet(x, y, owner) for x, y in zip(sets, found, strict=True))
         return cls(train, test, made, asked)
 
 
-def nearest(a: Rows, b: Rows) -> np.ndarray:
+def nearest(a: RecordSet, b: RecordSet) -> np.ndarray:
     """The distance of each row of a to the closest row of b, shape (N,); infinite where no two have a column in common.
 
     With missing values two rows are compared by the columns S that both have:
@@ -158,7 +158,7 @@ def _shares(owner: np.ndarray) -> np.ndarray:
     return np.asarray(1.0 / np.bincount(owner)[owner])
 
 
-def _gaps(a: Rows, b: Rows) -> np.ndarray:
+def _gaps(a: RecordSet, b: RecordSet) -> np.ndarray:
     """Σ |a_c − b_c|²/|S| of all pairs, but for rounding, (N, M)."""
     assert a.owner is not None, "asked for where values are missing"
     here, there = (torch.from_numpy(x.seen.astype(float)) for x in (a, b))
@@ -190,7 +190,7 @@ def copied(rows: np.ndarray, train: np.ndarray) -> np.ndarray:
     return found
 
 
-def filled(rows: Rows) -> np.ndarray:
+def filled(rows: RecordSet) -> np.ndarray:
     """The columns (N, D) with what is missing taken from the closest other row that has it; NaN where none has."""
     values = rows.values.copy()
     if rows.owner is None or len(rows) < 2:

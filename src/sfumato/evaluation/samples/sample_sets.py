@@ -13,7 +13,7 @@ from torch import Tensor
 from sfumato.batch import Batch
 from sfumato.data.registry import kind_of
 from sfumato.evaluation.metrics.columns import Aligned, schema_columns
-from sfumato.evaluation.settings import How
+from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import ENTRIES, MOST, Subject, array, missing_again, rows
 
 FEW = 1000
@@ -39,7 +39,7 @@ class Drawn:
     """
 
     subject: Subject
-    how: How
+    how: EvaluationSettings
     train: Batch
     test: Batch
     made: Batch
@@ -47,7 +47,7 @@ class Drawn:
     tables: tuple[Any, ...] | None = None
 
     @classmethod
-    def of(cls, subject: Subject, how: How) -> Drawn:
+    def of(cls, subject: Subject, how: EvaluationSettings) -> Drawn:
         """As many samples as training rows, at most `how.samples`, else 5000 (quick: 1000)."""
         train, test, held_out = _real(subject, how.seed)
         most = min(MOST, max(ENTRIES // subject.schema.spec.entries, 100))

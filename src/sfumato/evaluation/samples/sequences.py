@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sfumato.evaluation.measure import Measure
-from sfumato.evaluation.metrics.columns import Column
+from sfumato.evaluation.metrics.columns import ColumnPair
 from sfumato.evaluation.metrics.jackknife import jackknife
 from sfumato.evaluation.samples.features import narrowed
 from sfumato.evaluation.samples.sample_sets import Drawn
@@ -38,7 +38,7 @@ def channel_shapes(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed: 
     """1 − Kolmogorov–Smirnov distance of the values of each channel, all steps together; x is (N, T, D)."""
 
     def scores(one: np.ndarray, other: np.ndarray) -> list[float]:
-        return [1 - Column("", one[..., c].ravel(), other[..., c].ravel()).distance for c in range(one.shape[2])]
+        return [1 - ColumnPair("", one[..., c].ravel(), other[..., c].ravel()).distance for c in range(one.shape[2])]
 
     found = scores(test, made)
     return [

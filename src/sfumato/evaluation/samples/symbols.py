@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sfumato.evaluation.measure import Measure
-from sfumato.evaluation.metrics.columns import Column
+from sfumato.evaluation.metrics.columns import ColumnPair
 from sfumato.evaluation.metrics.jackknife import jackknife
 from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.subject import array, some
@@ -109,7 +109,7 @@ def lengths(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed: int = 0
     long = [(x >= 0).sum(1).astype(float) for x in (test, made, train)]
 
     def distance(one: np.ndarray, other: np.ndarray) -> float:
-        return Column("", one, other).distance
+        return ColumnPair("", one, other).distance
 
     return Measure(
         "length distance",

@@ -10,7 +10,7 @@ import numpy as np
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.evaluation.measure import Measure
 from sfumato.evaluation.metrics.classifiers import Apart, auc, explained, inputs, told, told_apart
-from sfumato.evaluation.metrics.columns import Aligned, Column, trends
+from sfumato.evaluation.metrics.columns import Aligned, ColumnPair, trends
 from sfumato.evaluation.metrics.jackknife import jackknife
 from sfumato.evaluation.samples.sample_sets import MADE, TEST, TRAIN, Drawn
 
@@ -68,7 +68,7 @@ def _trends(drawn: Drawn) -> list[Measure]:
     table = _chosen(drawn, range(len(drawn.columns)))
     given = set(drawn.subject.schema.given_names)
 
-    def scores(pairs: Sequence[Column]) -> dict[str, float]:
+    def scores(pairs: Sequence[ColumnPair]) -> dict[str, float]:
         return {" × ".join(two): value for two, value in trends(pairs).items() if not set(two) <= given}
 
     parts = scores([column.pair(TEST, MADE) for column in table])
@@ -93,12 +93,12 @@ def _trends(drawn: Drawn) -> list[Measure]:
 
 
 def _error(
-    drawn: Drawn, table: Sequence[Aligned], statistic: Callable[[Sequence[Column]], Sequence[Any]]
+    drawn: Drawn, table: Sequence[Aligned], statistic: Callable[[Sequence[ColumnPair]], Sequence[Any]]
 ) -> float | None:
     def one(real: np.ndarray, made: np.ndarray) -> Sequence[Any]:
         return statistic(
             [
-                Column(column.name, column.values[TEST][real], column.values[MADE][made], column.levels)
+                ColumnPair(column.name, column.values[TEST][real], column.values[MADE][made], column.levels)
                 for column in table
             ]
         )

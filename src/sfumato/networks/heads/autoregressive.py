@@ -11,7 +11,7 @@ from sfumato.distributions.base import observed, sum_event
 from sfumato.distributions.columns import draw_entry
 from sfumato.distributions.tilted import Neighbours
 from sfumato.networks.features import EMBEDDING, normal_scores
-from sfumato.networks.heads.base import COLUMNS, Head, Scale, register
+from sfumato.networks.heads.base import COLUMNS, Head, LearnedScale, register
 from sfumato.spec import DataSpec
 
 HIDDEN = 128
@@ -150,7 +150,7 @@ class AutoregressiveHead(Head):
         self.split = [len(layout.real), sum(layout.sizes), len(self._ordered)]
         self.outputs = sum(self.split)
         self.raw = (self.outputs + HIDDEN,)
-        self.scale = Scale(len(layout.real), fixed=not len(layout.real))
+        self.scale = LearnedScale(len(layout.real), fixed=not len(layout.real))
         self.line = Line(spec)
         inputs = entries * Line.OUTPUTS
         self.read = nn.Parameter(torch.randn(inputs, HIDDEN) * (2 / inputs) ** 0.5)

@@ -28,7 +28,7 @@ def bounded_log_scale(raw: Tensor, floor: float = LOG_SCALE_FLOOR) -> Tensor:
     return floor + F.softplus(raw - floor)
 
 
-class Scale(nn.Module):
+class LearnedScale(nn.Module):
     """A learned log σ, or σ = 1 fixed; bounded from below."""
 
     log_scale: Tensor

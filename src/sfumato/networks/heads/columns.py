@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor
 
 from sfumato.distributions import Columns, Distribution, Layout, Normal
-from sfumato.networks.heads.base import COLUMNS, Head, Scale, register
+from sfumato.networks.heads.base import COLUMNS, Head, LearnedScale, register
 from sfumato.spec import DataSpec
 
 
@@ -31,7 +31,7 @@ class ColumnsHead(Head):
             self.register_buffer(name, getattr(layout, name), persistent=False)
         self.reals = len(layout.real)
         self.raw = (self.reals + sum(layout.sizes),)
-        self.scale = Scale(self.reals, fixed=unit_scale or not self.reals)
+        self.scale = LearnedScale(self.reals, fixed=unit_scale or not self.reals)
 
     def forward(self, raw: Tensor) -> Distribution:
         if not self._sizes:

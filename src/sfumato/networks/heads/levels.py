@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sfumato.distributions import Bernoulli, Categorical, Distribution, LogisticMixture, Normal, Scaled
-from sfumato.networks.heads.base import IMAGES, LEVELS, Head, Scale, bounded_log_scale, register
+from sfumato.networks.heads.base import IMAGES, LEVELS, Head, LearnedScale, bounded_log_scale, register
 from sfumato.spec import DataSpec
 
 
@@ -19,7 +19,7 @@ class PixelNormalHead(Head):
         super().__init__()
         self.raw = spec.shape
         self.levels = spec.fields[0].size
-        self.scale = Scale(*((spec.shape[0], 1, 1) if spec.is_picture else (1,)), fixed=unit_scale)
+        self.scale = LearnedScale(*((spec.shape[0], 1, 1) if spec.is_picture else (1,)), fixed=unit_scale)
 
     def forward(self, raw: Tensor) -> Distribution:
         return Scaled(Normal(torch.sigmoid(raw), self.scale()), self.levels)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sfumato.distributions import Distribution, Latent, Normal, Posterior
 
 
-class State(NamedTuple):
+class LayerState(NamedTuple):
     """What comes down to a layer.
 
     Attributes:
@@ -39,23 +39,23 @@ class Hierarchy(nn.Module, ABC):
         """What the example says to each layer."""
 
     @abstractmethod
-    def start(self, n: int, given: Tensor | None) -> State:
+    def start(self, n: int, given: Tensor | None) -> LayerState:
         """The state above the top layer."""
 
     @abstractmethod
-    def prior(self, at: int, state: State) -> tuple[Normal, State]:
+    def prior(self, at: int, state: LayerState) -> tuple[Normal, LayerState]:
         """p(z_l | z_>l, c) of layer number `at` of the walk, and the state with what is known before z_l is."""
 
     @abstractmethod
-    def posterior(self, at: int, state: State, evidence: Tensor, prior: Normal) -> Normal:
+    def posterior(self, at: int, state: LayerState, evidence: Tensor, prior: Normal) -> Normal:
         """q(z_l | z_>l, x, c)."""
 
     @abstractmethod
-    def below(self, at: int, state: State, z: Tensor) -> State:
+    def below(self, at: int, state: LayerState, z: Tensor) -> LayerState:
         """The state under the layer, once z_l is known."""
 
     @abstractmethod
-    def observe(self, state: State) -> Distribution:
+    def observe(self, state: LayerState) -> Distribution:
         """p(x | z, c) from the state under the lowest layer."""
 
     @property
@@ -75,7 +75,7 @@ class Walk(NamedTuple):
     priors: list[Normal]
     posteriors: list[Normal]
     z: list[Tensor]
-    end: State
+    end: LayerState
 
 
 Choose = Callable[[int, Normal, Normal | None], Tensor]

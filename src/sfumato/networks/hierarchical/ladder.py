@@ -14,7 +14,7 @@ from sfumato.distributions.noise import place
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import full
 from sfumato.networks.heads.base import Head
-from sfumato.networks.hierarchical.hierarchy import Hierarchy, State
+from sfumato.networks.hierarchical.hierarchy import Hierarchy, LayerState
 from sfumato.objectives.joint import joint
 
 LEAST_VARIANCE = 1e-6
@@ -141,11 +141,11 @@ class Ladder(Hierarchy):
             found.append(d)
         return found[::-1]
 
-    def start(self, n: int, given: Tensor | None) -> State:
+    def start(self, n: int, given: Tensor | None) -> LayerState:
         nothing = next(self.parameters()).new_zeros(n, 0)
-        return State(nothing, nothing if self.given is None else self.given(given, nothing))
+        return LayerState(nothing, nothing if self.given is None else self.given(given, nothing))
 
-    def prior(self, at: int, state: State) -> tuple[Normal, State]:
+    def prior(self, at: int, state: LayerState) -> tuple[Normal, LayerState]:
         known = torch.cat(state, 1)
         if not known.shape[1]:
             zeros = known.new_zeros(len(known), *self.shapes[at])
@@ -153,12 +153,12 @@ class Ladder(Hierarchy):
         skipped = len(self.shapes) - len(self.priors)
         return self.priors[at - skipped](self.down[at](known)), state
 
-    def posterior(self, at: int, state: State, evidence: Tensor, prior: Normal) -> Normal:
+    def posterior(self, at: int, state: LayerState, evidence: Tensor, prior: Normal) -> Normal:
         estimate: Normal = self.estimates[len(self.shapes) - 1 - at](evidence)
         return merge(estimate, prior) if at and self.merged else estimate
 
-    def below(self, at: int, state: State, z: Tensor) -> State:
-        return State(z, state.c)
+    def below(self, at: int, state: LayerState, z: Tensor) -> LayerState:
+        return LayerState(z, state.c)
 
-    def observe(self, state: State) -> Distribution:
+    def observe(self, state: LayerState) -> Distribution:
         return self.head(full(self.trunk(torch.cat(state, 1))))

@@ -15,7 +15,7 @@ from sfumato.networks.convolutional import BLOCKS_UP_TO, sides
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import bounded, full
 from sfumato.networks.heads.base import Head
-from sfumato.networks.hierarchical.hierarchy import Hierarchy, State
+from sfumato.networks.hierarchical.hierarchy import Hierarchy, LayerState
 
 
 class Block(nn.Sequential):
@@ -50,7 +50,7 @@ class Residual(Block):
         return x + super().forward(x)
 
 
-class Group(nn.Module):
+class LatentGroup(nn.Module):
     """One layer of latents: its prior, its posterior, and its way into what is known."""
 
     def __init__(self, channels: int, latents: int, size: tuple[int, int], scale: float) -> None:
@@ -61,7 +61,7 @@ class Group(nn.Module):
         self.residual = Residual(channels, size, scale)
 
 
-class Level(nn.Module):
+class UpsampledLevel(nn.Module):
     """What a size begins with on the way down: the upsampled state and a bias of its own at each position."""
 
     def __init__(self, above: int, channels: int, size: tuple[int, int]) -> None:
@@ -122,22 +122,22 @@ class TopDown(Hierarchy):
 
         scale = 1 / math.sqrt(groups)
         held = shared_out(groups, [min(size) <= BLOCKS_UP_TO for size in sizes])
-        levels: list[Level] = []
-        kept: list[Group] = []
+        levels: list[UpsampledLevel] = []
+        kept: list[LatentGroup] = []
         self.level_of: list[int] = []
         shapes: list[tuple[int, ...]] = []
         above = 0
         for level in reversed(range(len(sizes))):
-            levels.append(Level(above, channels[level], sizes[level]))
+            levels.append(UpsampledLevel(above, channels[level], sizes[level]))
             above = channels[level]
             count = max(1, latents >> (len(sizes) - 1 - level))
             for _ in range(held[level]):
-                kept.append(Group(above, count, sizes[level], scale))
+                kept.append(LatentGroup(above, count, sizes[level], scale))
                 self.level_of.append(len(sizes) - 1 - level)
                 shapes.append((count, *sizes[level]))
         self.shapes = tuple(shapes)
-        self.levels = cast("Sequence[Level]", nn.ModuleList(levels))
-        self.groups = cast("Sequence[Group]", nn.ModuleList(kept))
+        self.levels = cast("Sequence[UpsampledLevel]", nn.ModuleList(levels))
+        self.groups = cast("Sequence[LatentGroup]", nn.ModuleList(kept))
         self.conditions = nn.Linear(given.outputs, channels[-1]) if given else None
         self.gain = nn.Parameter(torch.ones(1, above, 1, 1))
         if sizes[0] == tuple(shape[1:]):
@@ -158,30 +158,30 @@ class TopDown(Hierarchy):
             found.append(h)
         return [found[-1 - level] for level in self.level_of]
 
-    def start(self, n: int, given: Tensor | None) -> State:
+    def start(self, n: int, given: Tensor | None) -> LayerState:
         nothing = self.gain.new_zeros(n, 0)
         h = self.gain.new_zeros(n, self.levels[0].bias.shape[1], 1, 1)
         if self.given is None or self.conditions is None:
-            return State(h, nothing)
+            return LayerState(h, nothing)
         c = self.given(given, nothing)
-        return State(h + self.conditions(c)[:, :, None, None], c)
+        return LayerState(h + self.conditions(c)[:, :, None, None], c)
 
-    def prior(self, at: int, state: State) -> tuple[Normal, State]:
+    def prior(self, at: int, state: LayerState) -> tuple[Normal, LayerState]:
         h = self._down(state.h, self.level_of[at - 1] + 1 if at else 0, self.level_of[at])
         latents = self.shapes[at][0]
         mean, log_scale, delta = self.groups[at].prior(h).split([latents, latents, h.shape[1]], 1)
-        return Normal(full(mean), bounded(full(log_scale))), State(h + delta, state.c)
+        return Normal(full(mean), bounded(full(log_scale))), LayerState(h + delta, state.c)
 
-    def posterior(self, at: int, state: State, evidence: Tensor, prior: Normal) -> Normal:
+    def posterior(self, at: int, state: LayerState, evidence: Tensor, prior: Normal) -> Normal:
         h = state.h if self.merged else torch.zeros_like(state.h)
         mean, log_scale = full(self.groups[at].posterior(torch.cat([h, evidence], 1))).chunk(2, 1)
         return Normal(mean, bounded(log_scale))
 
-    def below(self, at: int, state: State, z: Tensor) -> State:
+    def below(self, at: int, state: LayerState, z: Tensor) -> LayerState:
         group = self.groups[at]
-        return State(group.residual(state.h + group.z(z)), state.c)
+        return LayerState(group.residual(state.h + group.z(z)), state.c)
 
-    def observe(self, state: State) -> Distribution:
+    def observe(self, state: LayerState) -> Distribution:
         h = self._down(state.h, self.level_of[-1] + 1, len(self.levels) - 1)
         return self.head(full(self.out(h * self.gain)[:, :, : self.size[0], : self.size[1]]))
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sfumato.evaluation.codebooks.usage import Book, used
 from sfumato.evaluation.subject import Subject
-from sfumato.report.figures.style import WIDTH, Look, Picture, figure, place, save, tidy
+from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, place, save, tidy
 
 
 def draw(shown: Subject, folder: Path) -> list[Picture]:
@@ -32,7 +32,7 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     ]
 
 
-def _bars(books: list[Book], look: Look) -> Figure:
+def _bars(books: list[Book], look: Theme) -> Figure:
     height = 1.7
     sheet = figure(WIDTH, len(books) * (height + 0.75) + 0.1, look)
     for row, book in enumerate(books):

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from sfumato.data.registry import kind_of
 from sfumato.report.figures.run_samples import subject_of
-from sfumato.report.figures.style import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
+from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, legend, place, save, short, tidy
 from sfumato.report.kinds import figures_of
 from sfumato.studies import Comparison
-from sfumato.studies.comparison import Group, Row
+from sfumato.studies.comparison import Row, RunGroup
 
 SEPARATE = ("MIG", "DCI disentanglement", "modularity", "FactorVAE score", "BetaVAE score", "SAP", "UDR")
 """Scores of disentanglement, the first of which there is one is drawn; they go by factors, the last by seeds."""
@@ -46,11 +46,11 @@ def _samples(found: Comparison, folder: Path, seed: int) -> list[Picture]:
     return [] if figures is None else figures.compare(groups, subjects, folder)
 
 
-def _values(group: Group, name: str) -> np.ndarray:
+def _values(group: RunGroup, name: str) -> np.ndarray:
     return np.array([run.measures[name].value for run in group.members])
 
 
-def _points(axes: Axes, found: Comparison, x: str, y: str, look: Look) -> None:
+def _points(axes: Axes, found: Comparison, x: str, y: str, look: Theme) -> None:
     """Every run as a point in the colour of its configuration; numbers beside them where there is no legend."""
     for place_, group in enumerate(found.groups):
         across, up = _values(group, x), _values(group, y)
@@ -66,7 +66,7 @@ def _named(found: Comparison) -> bool:
     return len(found.groups) <= 10
 
 
-def _sheet(found: Comparison, look: Look, height: float = 4.2) -> tuple[Figure, Axes]:
+def _sheet(found: Comparison, look: Theme, height: float = 4.2) -> tuple[Figure, Axes]:
     names = [(group.name, look.of(place_)) for place_, group in enumerate(found.groups)]
     lines = len(names) if _named(found) else 0
     side = 3.1 if lines else 0.0
@@ -83,7 +83,7 @@ def _numbers(found: Comparison) -> str:
 
 
 def _rate_distortion(found: Comparison, folder: Path) -> Picture:
-    def drawn(look: Look) -> Figure:
+    def drawn(look: Theme) -> Figure:
         sheet, axes = _sheet(found, look)
         tidy(axes, look, "", "distortion (nats per example)", "rate (nats per example)")
         _points(axes, found, "distortion", "rate", look)
@@ -113,7 +113,7 @@ def _frame(axes: Axes) -> None:
         axes.set_ylim(min(low, -0.02 * high), high)
 
 
-def _lines_of_equal_bound(axes: Axes, look: Look) -> None:
+def _lines_of_equal_bound(axes: Axes, look: Theme) -> None:
     """Dashed lines rate + distortion = constant, with the constant at their upper end."""
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     lowest, highest = left + bottom, right + top
@@ -140,7 +140,7 @@ def _round(step: float) -> float:
 def _trade(found: Comparison, score: Row, folder: Path) -> Picture:
     name = score.measure.name
 
-    def drawn(look: Look) -> Figure:
+    def drawn(look: Theme) -> Figure:
         sheet, axes = _sheet(found, look)
         tidy(axes, look, "", "distortion (nats per example)", name)
         _points(axes, found, "distortion", name, look)

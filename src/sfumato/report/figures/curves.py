@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfumato.report.figures.style import WIDTH, Look, figure, legend, place, tidy
+from sfumato.report.figures.style import WIDTH, Theme, figure, legend, place, tidy
 
 NATS = ("total", "distortion", "rate")
 Rows = Sequence[Mapping[str, Any]]
@@ -29,7 +29,7 @@ def terms(metrics: Rows) -> list[str]:
     return [term for term in (*NATS, "energy_distance") if term in known]
 
 
-def curves(metrics: Rows, look: Look, *, warmup: Sequence[tuple[int, int]] = (), best: int | None = None) -> Figure:
+def curves(metrics: Rows, look: Theme, *, warmup: Sequence[tuple[int, int]] = (), best: int | None = None) -> Figure:
     """One panel a term, training thin and validation thick, `NATS` in nats per example.
 
     Args:

@@ -11,7 +11,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from sfumato.report.figures.style import DOTS, WIDTH, Look, figure, short
+from sfumato.report.figures.style import DOTS, WIDTH, Theme, figure, short
 
 MARGIN = 0.08
 
@@ -31,7 +31,7 @@ class Tiles(Artist):
         pen.restore()
 
 
-def coloured(pictures: np.ndarray, look: Look) -> np.ndarray:
+def coloured(pictures: np.ndarray, look: Theme) -> np.ndarray:
     """(N, H, W) grey, or (N, H, W, C) with C = 1…4, of uint8 as (N, H, W, 3); transparency shows the paper.
 
     One channel is grey, two are grey with alpha, three are RGB, four RGBA.
@@ -49,7 +49,7 @@ def coloured(pictures: np.ndarray, look: Look) -> np.ndarray:
 
 def sheet_of(
     cells: Sequence[Sequence[np.ndarray | None]],
-    look: Look,
+    look: Theme,
     *,
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
@@ -105,7 +105,7 @@ def sheet_of(
     return sheet
 
 
-def pairs(data: np.ndarray, reconstruction: np.ndarray, look: Look, *, across: int = 12) -> Figure:
+def pairs(data: np.ndarray, reconstruction: np.ndarray, look: Theme, *, across: int = 12) -> Figure:
     """Rows of pictures, each above its reconstruction."""
     cells: list[list[np.ndarray | None]] = []
     names: list[str] = []
@@ -123,5 +123,5 @@ def _scaled(picture: np.ndarray, scale: int, shrink: int) -> np.ndarray:
     return np.asarray(blocks.mean((1, 3)).round(), np.uint8)
 
 
-def _say(sheet: Figure, x: float, y: float, text: str, look: Look, across: str, up: str) -> None:
+def _say(sheet: Figure, x: float, y: float, text: str, look: Theme, across: str, up: str) -> None:
     sheet.text(x, y, text, fontsize=8, color=look.quiet, ha=across, va=up, parse_math=False)

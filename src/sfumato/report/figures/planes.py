@@ -17,8 +17,8 @@ from torch import Tensor
 from sfumato.evaluation.subject import Subject, array, classes, rows
 from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
 from sfumato.report.figures.scatter import CROWD, POINTS, Prior, decoder_map, latents, limits, panels, shape_of
-from sfumato.report.figures.style import WIDTH, Look, Picture, figure, place, save, tidy
-from sfumato.studies.comparison import Group
+from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, place, save, tidy
+from sfumato.studies.comparison import RunGroup
 
 EVERY = 4
 """Of the lines of latents that are decoded, each fourth is drawn; the others keep the lines smooth."""
@@ -180,7 +180,7 @@ def _priors(shown: Subject, order: np.ndarray) -> list[Prior]:
     ]
 
 
-def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> Picture:
+def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> Picture:
     """Data and samples of each configuration, in one frame."""
     plane = find(subjects[0])
     assert plane is not None, "asked for before"
@@ -190,7 +190,7 @@ def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) 
     names, key = row_names(groups)
     titles = ["data", *names]
 
-    def drawn(look: Look) -> Figure:
+    def drawn(look: Theme) -> Figure:
         across = min(4, len(clouds))
         side = (WIDTH - 0.5 - 0.15 * (across - 1)) / across
         frame = limits(np.concatenate(clouds[:2]))

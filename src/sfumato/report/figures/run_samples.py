@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from sfumato.evaluation.subject import Subject, frozen_eval
-from sfumato.report.figures.style import Look, Picture, save
-from sfumato.studies.comparison import Group
+from sfumato.report.figures.style import Picture, Theme, save
+from sfumato.studies.comparison import RunGroup
 
 
-def subject_of(group: Group, seed: int) -> Subject:
+def subject_of(group: RunGroup, seed: int) -> Subject:
     """The first run of a configuration with its test part."""
     run = group.members[0]
     assert run.data is not None, "only what has its data is drawn"
@@ -29,7 +29,7 @@ def drawn_samples(subject: Subject, n: int, *, noise: bool) -> tuple[Tensor, Any
         return x, subject.decoded(x, given)
 
 
-def row_names(groups: Sequence[Group]) -> tuple[list[str], str]:
+def row_names(groups: Sequence[RunGroup]) -> tuple[list[str], str]:
     """Names of rows, and what they stand for where the names are too long to stand there."""
     if all(len(group.name) <= 14 for group in groups):
         return [group.name for group in groups], ""
@@ -37,7 +37,7 @@ def row_names(groups: Sequence[Group]) -> tuple[list[str], str]:
     return numbers, " " + "; ".join(f"{n}: {group.name}" for n, group in zip(numbers, groups, strict=True)) + "."
 
 
-def saved(folder: Path, drawn: Callable[[Look], Figure], *, alt: str, caption: str, exact: bool = False) -> Picture:
+def saved(folder: Path, drawn: Callable[[Theme], Figure], *, alt: str, caption: str, exact: bool = False) -> Picture:
     """The figure of samples side by side, in light and dark."""
     return save(
         folder,

@@ -14,7 +14,18 @@ from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from sfumato.report.figures.style import LEGEND_COLUMNS, WIDTH, Group, Look, figure, groups, legend, place, short, tidy
+from sfumato.report.figures.style import (
+    LEGEND_COLUMNS,
+    WIDTH,
+    LabelGroup,
+    Theme,
+    figure,
+    groups,
+    legend,
+    place,
+    short,
+    tidy,
+)
 
 POINTS = 2000
 """More points than this in one panel hide each other."""
@@ -64,7 +75,7 @@ def shape_of(frame: Frame) -> float:
     return (top - bottom) / (right - left)
 
 
-def scatter(axes: Axes, points: np.ndarray, parts: Sequence[Group]) -> None:
+def scatter(axes: Axes, points: np.ndarray, parts: Sequence[LabelGroup]) -> None:
     """Dots of all groups in one random but fixed order, so that no group covers another; fewer dots are larger."""
     size = float(np.clip(7000 / max(len(points), 1), 7, 22))
     colours = np.empty(len(points), dtype=object)
@@ -78,7 +89,7 @@ def panels(
     data: np.ndarray,
     reconstruction: np.ndarray,
     samples: np.ndarray,
-    look: Look,
+    look: Theme,
     *,
     labels: np.ndarray | None = None,
     sample_labels: np.ndarray | None = None,
@@ -110,7 +121,7 @@ def panels(
 def decoder_map(
     grids: Sequence[tuple[np.ndarray, int]],
     data: np.ndarray,
-    look: Look,
+    look: Theme,
     *,
     names: Sequence[str] = (),
     axis_names: tuple[str, str] = ("x1", "x2"),
@@ -155,7 +166,7 @@ def decoder_map(
 def latents(
     means: np.ndarray,
     rates: np.ndarray,
-    look: Look,
+    look: Theme,
     *,
     labels: np.ndarray | None = None,
     names: Sequence[str] = (),
@@ -203,17 +214,17 @@ def latents(
     return sheet
 
 
-def _named(parts: Sequence[Group]) -> bool:
+def _named(parts: Sequence[LabelGroup]) -> bool:
     return len(parts) > 1
 
 
-def _head(parts: Sequence[Group]) -> float:
+def _head(parts: Sequence[LabelGroup]) -> float:
     """Inches above the panels: a title, and the rows of the legend if there is one."""
     rows = ceil(len(parts) / LEGEND_COLUMNS) if _named(parts) else 0
     return 0.36 + (0.08 + 0.18 * rows if rows else 0)
 
 
-def _name_groups(axes: Axes, points: np.ndarray, parts: Sequence[Group], look: Look) -> None:
+def _name_groups(axes: Axes, points: np.ndarray, parts: Sequence[LabelGroup], look: Theme) -> None:
     """The name of each group at its middle, for those whom colours do not help."""
     for part in parts:
         x, y = np.median(points[part.rows], axis=0)
@@ -222,7 +233,7 @@ def _name_groups(axes: Axes, points: np.ndarray, parts: Sequence[Group], look: L
         text.set_path_effects([withStroke(linewidth=2.6, foreground=look.paper)])
 
 
-def _histograms(axes: Axes, values: np.ndarray, parts: Sequence[Group], look: Look) -> None:
+def _histograms(axes: Axes, values: np.ndarray, parts: Sequence[LabelGroup], look: Theme) -> None:
     edges = np.linspace(min(-3.0, values.min()), max(3.0, values.max()), 49)
     for part in parts:
         weights = np.full(len(part.rows), 1 / len(values))
@@ -232,7 +243,7 @@ def _histograms(axes: Axes, values: np.ndarray, parts: Sequence[Group], look: Lo
     axes.grid(axis="y", color=look.line, linewidth=0.4)
 
 
-def _rate_bars(axes: Axes, rates: np.ndarray, order: np.ndarray, look: Look) -> None:
+def _rate_bars(axes: Axes, rates: np.ndarray, order: np.ndarray, look: Theme) -> None:
     shown = order[:BARS]
     note = "rate of each latent" if len(rates) <= BARS else f"rate of the {BARS} most active of {len(rates)} latents"
     tidy(axes, look, note, "nats per example")

@@ -30,7 +30,7 @@ PETROFF = (
 
 
 @dataclass(frozen=True)
-class Look:
+class Theme:
     """Colours of one paper.
 
     Attributes:
@@ -63,8 +63,8 @@ def _lighter(colour: str, share: float) -> str:
     return to_hex((red, green, blue))
 
 
-LIGHT = Look("light", "#ffffff", "#1c2128", "#5b6470", "#dfe3e8", "#a9b1bb", "#1f6fc4", PETROFF)
-DARK = Look(
+LIGHT = Theme("light", "#ffffff", "#1c2128", "#5b6470", "#dfe3e8", "#a9b1bb", "#1f6fc4", PETROFF)
+DARK = Theme(
     "dark", "#161b22", "#e6e9ee", "#a3adba", "#343c47", "#69737f", "#6cb1f5",
     tuple(_lighter(colour, 0.22) for colour in PETROFF),
 )  # fmt: skip
@@ -92,7 +92,7 @@ class Picture:
         return self.path.parent / "dark" / self.path.name
 
 
-def figure(width: float, height: float, look: Look) -> Figure:
+def figure(width: float, height: float, look: Theme) -> Figure:
     """An empty sheet, sizes in inches, without any of pyplot's global state."""
     sheet = Figure(figsize=(width, height), dpi=DOTS, facecolor=look.paper)
     FigureCanvasAgg(sheet)
@@ -105,7 +105,7 @@ def place(sheet: Figure, left: float, top: float, width: float, height: float) -
     return sheet.add_axes((left / w, 1 - (top + height) / h, width / w, height / h))
 
 
-def tidy(axes: Axes, look: Look, title: str = "", x: str = "", y: str = "") -> Axes:
+def tidy(axes: Axes, look: Theme, title: str = "", x: str = "", y: str = "") -> Axes:
     """Calm axes: a thin frame below and left, small ticks, the title on the left. Text is never read as TeX."""
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
@@ -120,7 +120,7 @@ def tidy(axes: Axes, look: Look, title: str = "", x: str = "", y: str = "") -> A
     return axes
 
 
-def legend(sheet: Figure, entries: Sequence[tuple[str, str]], look: Look, *, top: float, left: float) -> None:
+def legend(sheet: Figure, entries: Sequence[tuple[str, str]], look: Theme, *, top: float, left: float) -> None:
     """One row (or more) of coloured dots with their names, `top` and `left` in inches."""
     w, h = sheet.get_size_inches()
     dots = [Line2D([], [], linestyle="", marker="o", markersize=5, color=colour) for _, colour in entries]
@@ -153,7 +153,7 @@ def short(text: object, length: int) -> str:
 
 
 @dataclass(frozen=True)
-class Group:
+class LabelGroup:
     """Examples of one label: its name, its colour and which rows they are."""
 
     name: str
@@ -161,35 +161,35 @@ class Group:
     rows: np.ndarray
 
 
-def groups(labels: np.ndarray | None, names: Sequence[str], count: int, look: Look) -> list[Group]:
+def groups(labels: np.ndarray | None, names: Sequence[str], count: int, look: Theme) -> list[LabelGroup]:
     """The rows of each label, at most ten groups; rarer labels are joined, unknown ones (−1) are quiet.
 
     Without labels all `count` rows are one group without a name, in a colour that no label has.
     """
     if labels is None:
-        return [Group("", look.quiet, np.arange(count))]
+        return [LabelGroup("", look.quiet, np.arange(count))]
     present, sizes = np.unique(labels[labels >= 0], return_counts=True)
     limit = len(look.colours)
     kept = present
     if len(present) > limit:
         kept = np.sort(present[np.argsort(-sizes, kind="stable")[: limit - 1]])
     found = [
-        Group(str(names[label]), look.colours[place], np.flatnonzero(labels == label))
+        LabelGroup(str(names[label]), look.colours[place], np.flatnonzero(labels == label))
         for place, label in enumerate(kept)
     ]
     rest = np.flatnonzero((labels >= 0) & ~np.isin(labels, kept))
     if len(rest):
-        found.append(Group(f"{len(present) - len(kept)} others", look.colours[-1], rest))
+        found.append(LabelGroup(f"{len(present) - len(kept)} others", look.colours[-1], rest))
     unknown = np.flatnonzero(labels < 0)
     if len(unknown):
-        found.append(Group("unknown", look.line, unknown))
+        found.append(LabelGroup("unknown", look.line, unknown))
     return found
 
 
 def save(
     folder: Path,
     name: str,
-    draw: Callable[[Look], Figure],
+    draw: Callable[[Theme], Figure],
     *,
     title: str,
     alt: str,

@@ -11,7 +11,7 @@ from typing import Protocol, cast
 from sfumato.data.core.kinds import Kind
 from sfumato.evaluation.subject import Subject
 from sfumato.report.figures.style import Picture
-from sfumato.studies.comparison import Group
+from sfumato.studies.comparison import RunGroup
 
 
 class Figures(Protocol):
@@ -20,7 +20,7 @@ class Figures(Protocol):
     def draw(self, shown: Subject, folder: Path) -> list[Picture]:
         """Figures of one fitted model, for its report."""
 
-    def compare(self, groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+    def compare(self, groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
         """Samples of several configurations side by side; `subjects` are their first runs."""
 
 

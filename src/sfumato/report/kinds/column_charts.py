@@ -12,8 +12,8 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from sfumato.evaluation.metrics.columns import Column
-from sfumato.report.figures.style import WIDTH, Look, figure, legend, place, short, tidy
+from sfumato.evaluation.metrics.columns import ColumnPair
+from sfumato.report.figures.style import WIDTH, Theme, figure, legend, place, short, tidy
 
 MOST = 24
 """Columns in one picture, at most."""
@@ -23,7 +23,7 @@ SPIKE = 0.05
 """A single number that so large a share of the rows holds is drawn apart."""
 
 
-def marginals(table: Sequence[Column], look: Look, *, real: str = "real") -> Figure:
+def marginals(table: Sequence[ColumnPair], look: Theme, *, real: str = "real") -> Figure:
     """One small panel a column, real filled and sampled as a line, in the order given; `real` names the first."""
     across, left, top, gap, panel = 4, 0.2, 0.5, 0.28, 1.18
     width = (WIDTH - left - 0.1 - gap * (across - 1)) / across
@@ -44,7 +44,7 @@ def marginals(table: Sequence[Column], look: Look, *, real: str = "real") -> Fig
     return sheet
 
 
-def _heading(sheet: Figure, x: float, y: float, width: float, column: Column, look: Look) -> None:
+def _heading(sheet: Figure, x: float, y: float, width: float, column: ColumnPair, look: Theme) -> None:
     w, h = sheet.get_size_inches()
     style: dict[str, Any] = {"va": "bottom", "parse_math": False}
     sheet.text(x / w, 1 - (y - 0.07) / h, short(column.name, 21), fontsize=8.5, color=look.ink, **style)
@@ -52,7 +52,7 @@ def _heading(sheet: Figure, x: float, y: float, width: float, column: Column, lo
     sheet.text((x + width) / w, 1 - (y - 0.07) / h, measure, fontsize=7.5, color=look.quiet, ha="right", **style)
 
 
-def _bars(axes: Axes, column: Column, look: Look) -> None:
+def _bars(axes: Axes, column: ColumnPair, look: Theme) -> None:
     real, made = column.shares(column.real), column.shares(column.made)
     order = np.argsort(-np.maximum(real, made), kind="stable")
     kept = order if len(order) <= BARS + 1 else order[:BARS]
@@ -73,7 +73,7 @@ def _bars(axes: Axes, column: Column, look: Look) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _histogram(axes: Axes, column: Column, look: Look) -> None:
+def _histogram(axes: Axes, column: ColumnPair, look: Theme) -> None:
     real, made = column.real[np.isfinite(column.real)], column.made[np.isfinite(column.made)]
     both = np.concatenate([real, made])
     axes.spines["left"].set_visible(False)
@@ -137,7 +137,7 @@ def _shares(values: np.ndarray, spikes: np.ndarray, edges: np.ndarray) -> np.nda
 
 
 def _pins(
-    axes: Axes, real: np.ndarray, made: np.ndarray, spikes: np.ndarray, top: float, span: float, look: Look
+    axes: Axes, real: np.ndarray, made: np.ndarray, spikes: np.ndarray, top: float, span: float, look: Theme
 ) -> None:
     """A pair of pins for each spike, on a scale of their own, with the shares in words."""
     shares = [[float(np.mean(values == spike)) for values in (real, made)] for spike in spikes]
@@ -164,7 +164,7 @@ def _number_ticks(axes: Axes, dated: bool, high: float, low: float) -> None:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
 
 
-def pair_associations(names: Sequence[str], real: np.ndarray, made: np.ndarray, look: Look) -> Figure:
+def pair_associations(names: Sequence[str], real: np.ndarray, made: np.ndarray, look: Theme) -> Figure:
     """Three matrices (D, D): real, sampled, and sampled − real."""
     left, top, gap = 1.15, 0.36, 0.14
     side = (WIDTH - left - 0.75 - 2 * gap) / 3
@@ -187,7 +187,7 @@ def pair_associations(names: Sequence[str], real: np.ndarray, made: np.ndarray, 
     return sheet
 
 
-def distances(table: Sequence[Column], chance: Sequence[float], look: Look) -> Figure:
+def distances(table: Sequence[ColumnPair], chance: Sequence[float], look: Theme) -> Figure:
     """A line for each column, in the order given: its distance from the real one, and the distance chance makes."""
     left, top, row = 1.75, 0.5, 0.235
     tall = max(len(table), 3) * row

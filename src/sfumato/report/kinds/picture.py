@@ -16,7 +16,7 @@ from sfumato.report.figures import latent_levels
 from sfumato.report.figures.image_grids import pairs, sheet_of
 from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
 from sfumato.report.figures.style import Picture, save
-from sfumato.studies.comparison import Group
+from sfumato.studies.comparison import RunGroup
 
 PAIRS = 36
 ACROSS = 10
@@ -37,7 +37,7 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     ]
 
 
-def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
     """A row of data, then a row of new pictures for each configuration."""
     first = subjects[0]
     assert isinstance(first.schema, PictureSchema), "only pictures are drawn as pictures"

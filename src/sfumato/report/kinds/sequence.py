@@ -14,8 +14,8 @@ from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.models.protocols import Forecasts
 from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
-from sfumato.report.figures.style import WIDTH, Look, Picture, figure, place, save, short, tidy
-from sfumato.studies.comparison import Group
+from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, place, save, short, tidy
+from sfumato.studies.comparison import RunGroup
 
 EXAMPLES, CHANNELS, FUTURES = 3, 4, 100
 OVERLAID = 12
@@ -37,7 +37,7 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     return [*first(shown, folder, real, chosen, names), _samples(shown, folder, real, chosen, names)]
 
 
-def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
     """The channel that varies most, of data and of samples."""
     real = _flat(subjects[0].raw(rows(subjects[0].batch, slice(0, STEPS))))
     channel = int(np.argmax(np.nanvar(real, (0, 1))))
@@ -47,7 +47,7 @@ def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) 
     titles = ["data", *names]
     low, high = float(np.nanmin(sets[0])), float(np.nanmax(sets[0]))
 
-    def drawn(look: Look) -> Figure:
+    def drawn(look: Theme) -> Figure:
         across = min(3, len(sets))
         side = (WIDTH - 0.6 - 0.2 * (across - 1)) / across
         sheet = figure(WIDTH, ceil(len(sets) / across) * 2.2 + 0.2, look)
@@ -90,7 +90,7 @@ def _futures(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray,
     if not panels:
         return []
 
-    def drawn(look: Look) -> Figure:
+    def drawn(look: Theme) -> Figure:
         sheet, grid = _grid(look, len(panels), names)
         for (time, values, fan), row in zip(panels, grid, strict=True):
             for axes, channel in zip(row, chosen, strict=True):
@@ -124,7 +124,7 @@ def _again(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray, n
     again[np.cumsum(seen[:, ::-1], 1)[:, ::-1] == 0] = np.nan
     times = np.tile(np.arange(real.shape[1]), (len(index), 1)) if batch.time is None else array(batch.time)
 
-    def drawn(look: Look) -> Figure:
+    def drawn(look: Theme) -> Figure:
         sheet, grid = _grid(look, len(index), names)
         for example, made, time, row in zip(index, again, times, grid, strict=True):
             for axes, channel in zip(row, chosen, strict=True):
@@ -152,7 +152,7 @@ def _samples(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray,
     given = shown.conditions(count)
     sampled = shown.decoded(shown.draw(given, count, noise=True), given).reshape(count, *real.shape[1:])
 
-    def drawn(look: Look) -> Figure:
+    def drawn(look: Theme) -> Figure:
         sheet, grid = _grid(look, 2, names)
         for sequences, colour, row in zip((real[index], sampled), (look.ink, look.made), grid, strict=True):
             for axes, channel in zip(row, chosen, strict=True):
@@ -177,7 +177,7 @@ def _samples(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray,
     )
 
 
-def _grid(look: Look, count: int, names: list[str]) -> tuple[Figure, list[list[Axes]]]:
+def _grid(look: Theme, count: int, names: list[str]) -> tuple[Figure, list[list[Axes]]]:
     """A sheet of charts, `count` rows with one for each channel; the names stand above the first."""
     sheet = figure(WIDTH, HEIGHT * count + 0.3, look)
     width = (WIDTH - 0.6) / len(names)

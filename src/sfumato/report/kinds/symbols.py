@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from sfumato.evaluation.subject import Subject, rows, some
 from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
-from sfumato.report.figures.style import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
-from sfumato.studies.comparison import Group
+from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, legend, place, save, short, tidy
+from sfumato.studies.comparison import RunGroup
 
 PAIRS, NEW = 6, 10
 SPELLED = 4
@@ -45,7 +45,7 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     return [pairs_picture, new_picture]
 
 
-def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
     """Lines of data, then some of each configuration."""
     first = subjects[0]
     chosen = rows(first.batch, np.arange(min(SPELLED, len(first))))
@@ -75,7 +75,7 @@ def spelled(raw: Any) -> list[str]:
     return [short(" ".join(f"{value:.0f}" for value in row if not np.isnan(value)), LONGEST) for row in raw]
 
 
-def sheet_of_lines(lines: list[tuple[int, str]], look: Look) -> Figure:
+def sheet_of_lines(lines: list[tuple[int, str]], look: Theme) -> Figure:
     """Lines of text one under the other; 0 marks those that are data, 1 the model's."""
     top = 0.42
     sheet = figure(WIDTH, top + LINE * len(lines) + 0.1, look)

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from sfumato.evaluation.metrics.columns import Column, associations, schema_columns
+from sfumato.evaluation.metrics.columns import ColumnPair, associations, schema_columns
 from sfumato.evaluation.subject import Subject, some
 from sfumato.report.figures import planes
 from sfumato.report.figures.run_samples import drawn_samples, saved
-from sfumato.report.figures.style import WIDTH, Look, Picture, figure, legend, place, save, short, tidy
+from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, legend, place, save, short, tidy
 from sfumato.report.kinds.column_charts import MOST, distances, marginals, pair_associations
-from sfumato.studies.comparison import Group
+from sfumato.studies.comparison import RunGroup
 
 DRAWN = 2000
 """Samples that are compared, at least, so that the noise is that of the real rows alone."""
@@ -54,14 +54,14 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     ]
 
 
-def compare(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
     """Samples in the plane of two numeric columns; else how far the samples of each column are from the real ones."""
     if all(planes.find(subject) is not None for subject in subjects):
         return [planes.compare(groups, subjects, folder)]
     return _compare_columns(groups, subjects, folder)
 
 
-def _compare_columns(groups: Sequence[Group], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+def _compare_columns(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
     """How far the samples of each column are from the real ones, a dot for each configuration."""
     count = max(len(subjects[0]), DRAWN)
     made = [drawn_samples(subject, count, noise=True)[1] for subject in subjects]
@@ -85,7 +85,7 @@ def _compare_columns(groups: Sequence[Group], subjects: Sequence[Subject], folde
     ]
 
 
-def _distances_of(groups: Sequence[Group], worst: Sequence[Sequence[Column]], look: Look) -> Figure:
+def _distances_of(groups: Sequence[RunGroup], worst: Sequence[Sequence[ColumnPair]], look: Theme) -> Figure:
     row, top, left = 0.235, 0.2 + 0.22 * len(groups), 1.75
     tall = max(len(worst), 3) * row
     sheet = figure(WIDTH * 0.8, top + tall + 0.5, look)
@@ -105,7 +105,7 @@ def _distances_of(groups: Sequence[Group], worst: Sequence[Sequence[Column]], lo
     return sheet
 
 
-def _distances(worst: list[Column], chance: list[float], few: str, count: int, folder: Path) -> Picture:
+def _distances(worst: list[ColumnPair], chance: list[float], few: str, count: int, folder: Path) -> Picture:
     first = worst[0]
     return save(
         folder,
@@ -122,7 +122,7 @@ def _distances(worst: list[Column], chance: list[float], few: str, count: int, f
     )
 
 
-def _marginals(worst: list[Column], few: str, part: str, folder: Path) -> Picture:
+def _marginals(worst: list[ColumnPair], few: str, part: str, folder: Path) -> Picture:
     return save(
         folder,
         "marginals",
@@ -136,7 +136,7 @@ def _marginals(worst: list[Column], few: str, part: str, folder: Path) -> Pictur
     )
 
 
-def _associations(kept: list[Column], few: str, seed: int, folder: Path) -> Picture:
+def _associations(kept: list[ColumnPair], few: str, seed: int, folder: Path) -> Picture:
     real, made = associations(kept), associations(kept, made=True)
     gap = np.abs(np.nan_to_num(made - real))
     i, j = np.unravel_index(int(gap.argmax()), gap.shape)
@@ -156,7 +156,7 @@ def _associations(kept: list[Column], few: str, seed: int, folder: Path) -> Pict
     )
 
 
-def _by_chance(kept: list[Column], seed: int) -> float:
+def _by_chance(kept: list[ColumnPair], seed: int) -> float:
     """The strongest difference between associations of two draws of the real rows, with replacement; the median."""
     chooser = np.random.default_rng(seed)
     count = len(kept[0].real)

@@ -29,7 +29,7 @@ ADVICE = "to train on one process: unset RANK WORLD_SIZE; on several: start with
 
 
 @dataclass(frozen=True)
-class Group:
+class WorkerGroup:
     """The processes that train together; a world of one needs no communication."""
 
     rank: int = 0
@@ -38,7 +38,7 @@ class Group:
     def share(self, joint: int) -> tuple[int, int]:
         """First row and number of rows of this process in a joint batch, as `torch.tensor_split` cuts it.
 
-        >>> [Group(rank, 3).share(8) for rank in range(3)]
+        >>> [WorkerGroup(rank, 3).share(8) for rank in range(3)]
         [(0, 3), (3, 3), (6, 2)]
         """
         rows = share(joint, self.rank, self.world)
@@ -86,7 +86,7 @@ def is_first() -> bool:
     return _told()[0] == 0
 
 
-def join(device: torch.device) -> Group:
+def join(device: torch.device) -> WorkerGroup:
     """The group this process belongs to, made from torchrun's environment where there is none yet.
 
     Raises:
@@ -94,11 +94,11 @@ def join(device: torch.device) -> Group:
             variables behind.
     """
     if not dist.is_available():
-        return Group()
+        return WorkerGroup()
     if not dist.is_initialized():
         rank, world = _told()
         if world == 1:
-            return Group()
+            return WorkerGroup()
         if device.type == "cuda":
             torch.cuda.set_device(device)
         backend = "nccl" if device.type == "cuda" else "gloo"
@@ -111,7 +111,7 @@ def join(device: torch.device) -> Group:
             reason = str(error).splitlines()[0]
             raise SfumatoError(f"the {world} processes of WORLD_SIZE cannot meet ({reason}); {ADVICE}") from None
         atexit.register(_leave)
-    return Group(dist.get_rank(), dist.get_world_size())
+    return WorkerGroup(dist.get_rank(), dist.get_world_size())
 
 
 def _store(rank: int, world: int) -> dist.Store:

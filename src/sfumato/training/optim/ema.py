@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-class Average:
+class WeightAverage:
     """θ̄ ← d θ̄ + (1 − d) θ, with d = min(decay, (1 + t) / (10 + t)) so that the start is soon forgotten.
 
     With a decay of 0 there is no average, and `swapped` changes nothing.

@@ -9,7 +9,7 @@ from sfumato.errors import SfumatoError
 from sfumato.files import write_tensors
 from sfumato.training.saving.checkpoint import Checkpoints
 from sfumato.training.saving.history import Journal, read_lines
-from sfumato.training.saving.state import State
+from sfumato.training.saving.state import TrainingState
 
 METRICS, WEIGHTS, CHECKPOINTS = "metrics.jsonl", "model.safetensors", "checkpoints"
 
@@ -28,7 +28,7 @@ class Folder:
         SfumatoError: if there are checkpoints and `resume` is False, or they are of another training, or damaged.
     """
 
-    def __init__(self, path: Path | None, state: State, *, writes: bool, resume: bool) -> None:
+    def __init__(self, path: Path | None, state: TrainingState, *, writes: bool, resume: bool) -> None:
         self._state = state
         self._path = Path(path) if path is not None and writes else None
         self._written: int | None = None

@@ -13,18 +13,18 @@ from torch.optim import Optimizer
 from sfumato import generators
 from sfumato.errors import SfumatoError
 from sfumato.models.base import Model
-from sfumato.training.hardware.parallel import Group
+from sfumato.training.hardware.parallel import WorkerGroup
 from sfumato.training.hardware.threads import Threads
 from sfumato.training.metrics import Meter
 from sfumato.training.optim.adam import stepper
-from sfumato.training.optim.ema import Average
+from sfumato.training.optim.ema import WeightAverage
 from sfumato.training.optim.guard import Guard
 from sfumato.training.saving.checkpoint import flatten, optimizer_numbers, optimizer_tensors, restore_optimizer, under
 from sfumato.training.saving.history import History
 from sfumato.training.settings import Settings
 
 
-class State:
+class TrainingState:
     """What one training holds: the model, its players and their optimizers, averages, sums, counters and the best.
 
     Attributes:
@@ -41,7 +41,7 @@ class State:
         plan: Settings,
         examples: int,
         device: torch.device,
-        group: Group,
+        group: WorkerGroup,
         say: Callable[[str], None],
         threads: Threads,
     ) -> None:
@@ -68,7 +68,7 @@ class State:
         # Those outside the state dict are constants, made anew with the model.
         self.buffers = [buffer for name, buffer in model.named_buffers() if name in kept]
         self._draws_globally = generators.draws_globally(model)
-        self.average = Average([*model.parameters(), *_running(model)], plan.ema)
+        self.average = WeightAverage([*model.parameters(), *_running(model)], plan.ema)
         self.guard = Guard(device, list(self.optimizers.values()), self.buffers, say)
         self.meter = Meter(device)
         self.history = History()

@@ -19,7 +19,7 @@ import pyarrow.csv as csv
 from sfumato.data.columns.base import plain, shown
 from sfumato.data.io.csv.checks import open_quote
 from sfumato.data.io.csv.dialect import Dialect, detect, is_gzip, open_bytes
-from sfumato.data.io.csv.types import Look, Missing, converted
+from sfumato.data.io.csv.types import ColumnTokens, Missing, converted
 from sfumato.data.io.reading import USUAL, Reading
 from sfumato.errors import SfumatoError
 
@@ -30,7 +30,7 @@ BLOCK = 1 << 22
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """What a whole text file was found to hold.
 
     Attributes:
@@ -57,7 +57,7 @@ def read(path: Path, known: Mapping[str, pa.DataType], reading: Reading = USUAL)
         raise _broken(path, dialect) or error from None
     _check_end(path, dialect, table)
     table = table.select(_kept(dialect, table))
-    looks = [Look(missing, dialect.point, known.get(name)) for name in table.column_names]
+    looks = [ColumnTokens(missing, dialect.point, known.get(name)) for name in table.column_names]
     for look, column in zip(looks, table.columns, strict=True):
         for chunk in column.chunks:
             look.see(chunk)
@@ -82,14 +82,14 @@ def notes(table: pa.Table) -> tuple[tuple[str, ...], dict[str, str]]:
     return tuple(told), hints
 
 
-def look(path: Path, reading: Reading = USUAL) -> Layout:
+def look(path: Path, reading: Reading = USUAL) -> FileLayout:
     """What a file holds, that is read through once; text that spells booleans stays text.
 
     Raises:
         SfumatoError: as `read` does.
     """
     dialect, missing = detect(path, reading), Missing.of(reading.missing)
-    looks: list[Look] = []
+    looks: list[ColumnTokens] = []
     chosen: list[int] = []
     last = None
     try:
@@ -97,7 +97,7 @@ def look(path: Path, reading: Reading = USUAL) -> Layout:
             for batch in reader:
                 if not looks:
                     chosen = _kept(dialect, batch)
-                    looks = [Look(missing, dialect.point) for _ in chosen]
+                    looks = [ColumnTokens(missing, dialect.point) for _ in chosen]
                 for one, place in zip(looks, chosen, strict=True):
                     one.see(batch[place])
                 last = batch if len(batch) else last
@@ -138,7 +138,7 @@ def _kept(dialect: Dialect, table: pa.Table | pa.RecordBatch) -> list[int]:
     ]
 
 
-def _layout(path: Path, dialect: Dialect, names: list[str], looks: list[Look]) -> Layout:
+def _layout(path: Path, dialect: Dialect, names: list[str], looks: list[ColumnTokens]) -> FileLayout:
     types = {name: one.type() for name, one in zip(names, looks, strict=False)}
     told, hints = [*dialect.notes], {}
     missing, kept = [], []
@@ -156,7 +156,7 @@ def _layout(path: Path, dialect: Dialect, names: list[str], looks: list[Look]) -
     dropped = len(dialect.names) - len(names)
     if dropped:
         told.append(f"{path.name}: {dropped} column{'s' * (dropped > 1)} without name and values left out")
-    return Layout(types, tuple(told), hints)
+    return FileLayout(types, tuple(told), hints)
 
 
 def _of_strays(stray: Mapping[str, int], row: int) -> str:

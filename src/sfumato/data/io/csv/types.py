@@ -57,7 +57,7 @@ class Missing:
 
 
 @dataclass
-class Look:
+class ColumnTokens:
     """What the words of one column have in common.
 
     Attributes:
