@@ -22,7 +22,7 @@ import ladders
 import sources
 from registry import Setting
 from sfumato.report.figures.image_grids import sheet_of
-from sfumato.report.figures.style import WIDTH, Theme, figure, place, save, tidy
+from sfumato.report.figures.style import FIGURE_WIDTH, Theme, figure, place, save, tidy
 from sfumato.training import Settings
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -52,8 +52,8 @@ def keep(name: str, draw: Callable[[Theme], Figure]) -> None:
 def bars(panels: Sequence[tuple[str, np.ndarray]], look: Theme) -> Figure:
     """For each panel, the share of each code, the most frequent first; dashed, the share if all were equal."""
     height = 1.5
-    sheet = figure(WIDTH, height + 0.95, look)
-    width = (WIDTH - 0.4) / len(panels)
+    sheet = figure(FIGURE_WIDTH, height + 0.95, look)
+    width = (FIGURE_WIDTH - 0.4) / len(panels)
     for at, (title, share) in enumerate(panels):
         axes = place(sheet, 0.55 + at * width, 0.4, width - 0.6, height)
         falling = np.sort(share)[::-1]

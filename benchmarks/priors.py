@@ -35,12 +35,12 @@ OPTIONS = {"likelihood": "gaussian", "components": 32}
 @contextmanager
 def unmended() -> Iterator[None]:
     """The gradient and the start that there were before."""
-    along, apart = Normal.log_prob_along, gaussian.APART
-    Normal.log_prob_along, gaussian.APART = Posterior.log_prob_along, 1.0  # type: ignore[method-assign]
+    along, apart = Normal.log_prob_along, gaussian.COMPONENT_SPREAD
+    Normal.log_prob_along, gaussian.COMPONENT_SPREAD = Posterior.log_prob_along, 1.0  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Normal.log_prob_along, gaussian.APART = along, apart  # type: ignore[method-assign]
+        Normal.log_prob_along, gaussian.COMPONENT_SPREAD = along, apart  # type: ignore[method-assign]
 
 
 def table(path: Path) -> pd.DataFrame:

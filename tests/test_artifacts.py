@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from sfumato import models
 from sfumato.artifacts import Run
-from sfumato.artifacts.manifest import FORMAT
+from sfumato.artifacts.manifest import RUN_FORMAT
 from sfumato.artifacts.run import check_free
 from sfumato.batch import Batch
 from sfumato.data.core.options import DataOptions
@@ -162,7 +162,7 @@ def test_a_damaged_file_is_one_line_that_names_it(run, name, content):
 
 
 @pytest.mark.parametrize("name", ["schema.json", "manifest.json"])
-@pytest.mark.parametrize(("told", "said"), [(None, "an earlier"), (1, "an earlier"), (FORMAT + 1, "a later")])
+@pytest.mark.parametrize(("told", "said"), [(None, "an earlier"), (1, "an earlier"), (RUN_FORMAT + 1, "a later")])
 def test_a_run_of_another_version_is_refused_in_one_line(run, name, told, said):
     path = run.path / name
     values = json.loads(path.read_text())

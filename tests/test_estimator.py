@@ -87,7 +87,7 @@ def test_the_users_generators_are_left_as_they_are(rows, auto):
 
 def test_a_result_does_not_depend_on_its_batch(rows, auto, monkeypatch):
     whole, codes = auto.score_samples(rows), auto.transform(rows)
-    monkeypatch.setattr("sfumato.estimator.inference.NUMBERS", 256 * 16 * 7)
+    monkeypatch.setattr("sfumato.estimator.inference.NUMBERS_AT_A_TIME", 256 * 16 * 7)
     assert np.allclose(auto.score_samples(rows), whole, rtol=0, atol=1e-9)
     assert np.allclose(auto.transform(rows), codes, rtol=0, atol=1e-9)
     assert np.allclose(auto.score_samples(rows[[40]]), whole[40], rtol=0, atol=1e-9)

@@ -21,7 +21,7 @@ from sfumato.training.settings import Settings
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-TABLES = ("data", "model", "training")
+CONFIG_TABLES = ("data", "model", "training")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Config:
             SfumatoError: if there is no such option, or a value is not of the option's type.
         """
         known = settings(self.model)
-        told: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+        told: dict[str, dict[str, Any]] = {table: {} for table in CONFIG_TABLES}
         for name, value in options.items():
             if value is None and (name in known or name in settings()):
                 continue
@@ -131,10 +131,10 @@ class Config:
             SfumatoError: if a table or an option is unknown, or a value does not fit.
         """
         for name in tables:
-            if name not in (*TABLES, "source", "version", "origin"):
-                raise SfumatoError(f"{where}: unknown entry {name!r}: {did_you_mean(name, (*TABLES, 'source'))}")
+            if name not in (*CONFIG_TABLES, "source", "version", "origin"):
+                raise SfumatoError(f"{where}: unknown entry {name!r}: {did_you_mean(name, (*CONFIG_TABLES, 'source'))}")
         parts = {}
-        for name in TABLES:
+        for name in CONFIG_TABLES:
             parts[name] = tables.get(name, {})
             if not isinstance(parts[name], Mapping):
                 raise SfumatoError(f"{where}: {name} must be a table: write [{name}] above its options")
@@ -144,7 +144,7 @@ class Config:
             raise SfumatoError(f"{where}: source must be text, the name of a data set or a path")
         try:
             _check_model(model, tables.get("origin", ""))
-            told: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+            told: dict[str, dict[str, Any]] = {table: {} for table in CONFIG_TABLES}
             known = settings(model)
             for table, values in parts.items():
                 here = {name: s for name, s in known.items() if table in s.tables}

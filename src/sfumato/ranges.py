@@ -63,7 +63,7 @@ Inside = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
 BelowOne = Annotated[float, Range(0, 1, open_high=True)]
 AtMostOne = Annotated[float, Range(high=1)]
 
-NAMES = {name: kind for name, kind in dict(globals()).items() if get_origin(kind) is Annotated}
+RANGE_TYPES = {name: kind for name, kind in dict(globals()).items() if get_origin(kind) is Annotated}
 """The ranges above, as annotations spell them."""
 
 

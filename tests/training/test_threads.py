@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sfumato.training import Settings, fit
-from sfumato.training.hardware.threads import AGAIN, ROUNDS, WARM_UP, Threads
+from sfumato.training.hardware.threads import AGAIN, TRIAL_ROUNDS, WARM_UP, Threads
 from toys import Line, data, same
 
 CPU = torch.device("cpu")
@@ -59,7 +59,7 @@ def test_a_small_net_takes_one_thread_and_leaves_the_users_number(machine):
 def test_the_quicker_number_is_kept(machine, speedup, expected):
     machine.cost = lambda threads, now: 0.01 / (speedup if threads == 2 else 1)
     with Threads(WIDE, 128, CPU) as threads:
-        machine.train(threads, WARM_UP + 2 * ROUNDS)
+        machine.train(threads, WARM_UP + 2 * TRIAL_ROUNDS)
         assert set(machine.train(threads, 100, 20)) == {expected}
     assert machine.threads == 2
 
@@ -93,8 +93,8 @@ def test_what_rounds_differently_changes_its_number_only_where_it_is_clearly_bet
     machine.cost = lambda threads, now: 0.01 if threads == 1 else 0.012
     with Threads(CONV, 32, CPU) as threads:
         machine.train(threads, 12_000)
-    trial = machine.used[: WARM_UP + 2 * ROUNDS]
-    assert trial == [1] * WARM_UP + [1, 2] * ROUNDS
+    trial = machine.used[: WARM_UP + 2 * TRIAL_ROUNDS]
+    assert trial == [1] * WARM_UP + [1, 2] * TRIAL_ROUNDS
     assert set(machine.used[len(trial) :]) == {2}, "nothing is tried again while nothing is slow"
     machine.cost = lambda threads, now: 0.01 if threads == 1 else 0.05
     with Threads(CONV, 32, CPU) as threads:

@@ -14,8 +14,8 @@ from sfumato._version import __version__
 from sfumato.errors import SfumatoError
 from sfumato.files import read_json, sha256, write_json
 
-NAME = "manifest.json"
-FORMAT = 2
+MANIFEST_FILE = "manifest.json"
+RUN_FORMAT = 2
 """Format of run folders. Raise it with every change after which older ones cannot be read, or mean another thing."""
 UNSEALED = ("checkpoints",)
 """Folders of a run that are scaffolding, not result."""
@@ -25,11 +25,11 @@ def write(folder: Path) -> None:
     """Record every file of `folder` but checkpoints, hidden files and the manifest itself."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
     names = [path.relative_to(folder) for path in paths]
-    kept = [name for name in names if name.parts[0] not in (*UNSEALED, NAME) and name.name[0] != "."]
+    kept = [name for name in names if name.parts[0] not in (*UNSEALED, MANIFEST_FILE) and name.name[0] != "."]
     write_json(
-        folder / NAME,
+        folder / MANIFEST_FILE,
         {
-            "format": FORMAT,
+            "format": RUN_FORMAT,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {
                 "sfumato": __version__,
@@ -47,7 +47,7 @@ def read(folder: Path) -> dict[str, Any] | None:
     Raises:
         SfumatoError: if it is damaged or of another format.
     """
-    path = folder / NAME
+    path = folder / MANIFEST_FILE
     if not path.exists():
         return None
     manifest = read_json(path)
@@ -66,12 +66,12 @@ def check_format(path: Path, values: Any) -> None:
     found = values.get("format", 0) if isinstance(values, dict) else None
     if not isinstance(found, int):
         raise SfumatoError(f"{path}: damaged, it does not say its format; restore it from a copy, or fit again")
-    if found > FORMAT:
+    if found > RUN_FORMAT:
         raise SfumatoError(f"{path}: written by a later version of sfumato; upgrade: pip install -U sfumato")
-    if found < FORMAT:
+    if found < RUN_FORMAT:
         raise SfumatoError(
             f"{path}: written by an earlier version of sfumato, whose runs this one cannot read (format {found}, not "
-            f"{FORMAT}); fit again"
+            f"{RUN_FORMAT}); fit again"
         )
 
 

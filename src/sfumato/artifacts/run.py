@@ -27,7 +27,12 @@ from sfumato.training.saving.history import as_json
 if TYPE_CHECKING:
     from sfumato.models.base import Model
 
-CONFIG, SCHEMA, WEIGHTS, METRICS = "config.toml", "schema.json", "model.safetensors", "metrics.jsonl"
+CONFIG_FILE, SCHEMA_FILE, WEIGHTS_FILE, METRICS_FILE = (
+    "config.toml",
+    "schema.json",
+    "model.safetensors",
+    "metrics.jsonl",
+)
 
 
 class Run:
@@ -94,13 +99,13 @@ class Run:
         wanted = Path(root) / stem if name is None else place(name, root)
         parts = _staging(wanted)
         try:
-            write_text(parts / CONFIG, tomli_w.dumps(config))
-            write_json(parts / SCHEMA, {"format": manifest.FORMAT, **schema.to_dict()})
-            write_tensors(parts / WEIGHTS, model.state_dict())
+            write_text(parts / CONFIG_FILE, tomli_w.dumps(config))
+            write_json(parts / SCHEMA_FILE, {"format": manifest.RUN_FORMAT, **schema.to_dict()})
+            write_tensors(parts / WEIGHTS_FILE, model.state_dict())
             if metrics is not None:
-                write_text(parts / METRICS, "".join(map(as_json, metrics)))
+                write_text(parts / METRICS_FILE, "".join(map(as_json, metrics)))
                 manifest.write(parts)
-            if overwrite and (wanted / CONFIG).exists():
+            if overwrite and (wanted / CONFIG_FILE).exists():
                 old = wanted.with_name(f"{parts.name}.old")
                 wanted.rename(old)
                 parts.rename(wanted)
@@ -128,12 +133,12 @@ class Run:
                 missing or damaged.
         """
         path = _found(name, root)
-        for needed in (CONFIG, SCHEMA, WEIGHTS):
+        for needed in (CONFIG_FILE, SCHEMA_FILE, WEIGHTS_FILE):
             if not (path / needed).is_file():
                 raise SfumatoError(f"{path / needed}: missing; this is not a whole run folder, fit again")
-        manifest.verify(path, only=(CONFIG, SCHEMA, WEIGHTS))
+        manifest.verify(path, only=(CONFIG_FILE, SCHEMA_FILE, WEIGHTS_FILE))
         # A run that was killed has no manifest that tells its format.
-        manifest.check_format(path / SCHEMA, read_json(path / SCHEMA))
+        manifest.check_format(path / SCHEMA_FILE, read_json(path / SCHEMA_FILE))
         return cls(path)
 
     def config(self) -> dict[str, Any]:
@@ -142,7 +147,7 @@ class Run:
         Raises:
             SfumatoError: if the file is damaged.
         """
-        path = self.path / CONFIG
+        path = self.path / CONFIG_FILE
         tables = read_toml(path)
         if not isinstance(tables.get("model"), dict) or "name" not in tables["model"]:
             raise SfumatoError(f"{path}: does not say which model this is; restore it from a copy")
@@ -150,7 +155,7 @@ class Run:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replace `config.toml`, when a resumed run is told to go on for longer."""
-        write_text(self.path / CONFIG, tomli_w.dumps(config))
+        write_text(self.path / CONFIG_FILE, tomli_w.dumps(config))
 
     def schema(self) -> Schema:
         """What was learned of the data.
@@ -158,7 +163,7 @@ class Run:
         Raises:
             SfumatoError: if the file is damaged.
         """
-        path = self.path / SCHEMA
+        path = self.path / SCHEMA_FILE
         values = read_json(path)
         try:
             return load_schema(values)
@@ -174,7 +179,7 @@ class Run:
         Raises:
             SfumatoError: if the weights are missing or damaged, or do not fit what config and schema say.
         """
-        path = self.path / WEIGHTS
+        path = self.path / WEIGHTS_FILE
         tables = self.config()
         told = tables["model"] if name is None else {**tables["model"], "name": name}
         registry.check_available(told["name"], str(tables.get("origin", "")))
@@ -185,7 +190,7 @@ class Run:
         except RuntimeError as error:
             reason = str(error).partition("\n")[2].strip().partition("\n")[0].strip()
             raise SfumatoError(
-                f"{path}: does not fit the model of {CONFIG} ({reason}); restore both from one copy, or fit anew "
+                f"{path}: does not fit the model of {CONFIG_FILE} ({reason}); restore both from one copy, or fit anew "
                 "what an older version left"
             ) from None
         return model.eval()
@@ -196,7 +201,7 @@ class Run:
         Raises:
             SfumatoError: if a line before the last is damaged.
         """
-        path = self.path / METRICS
+        path = self.path / METRICS_FILE
         if not path.exists():
             return []
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -211,7 +216,7 @@ class Run:
 
     def sealed(self) -> bool:
         """Whether the run is finished and its files are recorded."""
-        return (self.path / manifest.NAME).exists()
+        return (self.path / manifest.MANIFEST_FILE).exists()
 
     def seal(self) -> None:
         """Record every file with its hash; again after files were added, such as a report."""
@@ -219,7 +224,7 @@ class Run:
 
     def unseal(self) -> None:
         """Forget the record, before files are to change."""
-        (self.path / manifest.NAME).unlink(missing_ok=True)
+        (self.path / manifest.MANIFEST_FILE).unlink(missing_ok=True)
 
     def verify(self) -> None:
         """Compare every recorded file with its hash, pictures and report too.
@@ -305,10 +310,10 @@ def _moved(parts: Path, path: Path) -> bool:
 def _found(name: str | os.PathLike[str], root: str | os.PathLike[str]) -> Path:
     here, under = Path(name).expanduser(), place(name, root)
     for path in (under, here, Path(root) / here):
-        if (path / CONFIG).exists() or (path / WEIGHTS).exists():
+        if (path / CONFIG_FILE).exists() or (path / WEIGHTS_FILE).exists():
             return path
     if here.is_dir() or under.is_dir():
-        raise SfumatoError(f"{name}: not a run folder, it has no {CONFIG}")
-    known = [path.name for path in Path(root).glob("[!.]*") if (path / CONFIG).exists()]
+        raise SfumatoError(f"{name}: not a run folder, it has no {CONFIG_FILE}")
+    known = [path.name for path in Path(root).glob("[!.]*") if (path / CONFIG_FILE).exists()]
     hint = did_you_mean(str(name), sorted(known)) if known else f"there are no runs in {root}/ yet"
     raise SfumatoError(f"{name}: no such run; {hint}")

@@ -40,7 +40,7 @@ RUN is the folder of a run, or its name under runs/. Every command has --help.""
 HELP = {"--help", "-h"}
 
 
-TRAINING = ("fit", "sweep")
+TRAINING_COMMANDS = ("fit", "sweep")
 """Commands with a flag for every option of the models."""
 
 
@@ -49,7 +49,7 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
 
     Args:
         model: the model whose options `fit --help` tells.
-        models: those whose options are flags of `TRAINING`.
+        models: those whose options are flags of `TRAINING_COMMANDS`.
     """
     app = App(
         name="sfumato",
@@ -87,7 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Parse, do, and return the exit code; see `sfumato.cli.main`."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app = make(*(_models(words) if words and words[0] in TRAINING else ()))
+        app = make(*(_models(words) if words and words[0] in TRAINING_COMMANDS else ()))
     except SfumatoError as error:
         return _fail(" ".join(str(error).split()))
     logging.getLogger("sfumato").setLevel(logging.ERROR if "--quiet" in words else logging.WARNING)

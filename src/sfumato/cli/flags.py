@@ -34,7 +34,7 @@ def whole(kind: Any, tokens: Sequence[Token]) -> int:
         raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
 
 
-WHOLE = Parameter(metavar="N", converter=whole)
+WHOLE_NUMBER = Parameter(metavar="N", converter=whole)
 """A whole number."""
 
 

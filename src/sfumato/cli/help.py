@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from cyclopts.help import HelpEntry, HelpPanel
     from rich.console import ConsoleOptions
 
-NAMES = 30
+NAME_WIDTH = 30
 """Width of the column of names; longer ones stand on a line of their own."""
 
-WIDEST = 110
+MAX_HELP_WIDTH = 110
 
 _SHEET = Console(file=io.StringIO(), width=10_000, no_color=True)
 
@@ -36,14 +36,14 @@ class OptionColumns:
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         if not panel.entries:
             return
-        width = min(console.width, WIDEST)
+        width = min(console.width, MAX_HELP_WIDTH)
         commands = panel.format == "command"
-        names = max(len(_names(entry)) for entry in panel.entries) + 4 if commands else NAMES
+        names = max(len(_names(entry)) for entry in panel.entries) + 4 if commands else NAME_WIDTH
         title, entries = panel.title, list(panel.entries)
         if title == PANELS["model"].name:
             entries = _of_model(entries, self.model)
             title = f"Model {self.model} (for another, sfumato fit --model NAME --help)"
-        lines = [line for entry in entries for line in _lines(entry, min(names, NAMES), width)]
+        lines = [line for entry in entries for line in _lines(entry, min(names, NAME_WIDTH), width)]
         _write(console, "\n".join([f"{title}:", *lines, ""]))
 
     def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:
@@ -54,7 +54,7 @@ class OptionColumns:
     def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:
         """What the command does."""
         paragraphs = _plain(description).strip().split("\n\n")
-        width = min(console.width, WIDEST)
+        width = min(console.width, MAX_HELP_WIDTH)
         filled = [text if "\n" in text else textwrap.fill(text, width) for text in paragraphs]
         _write(console, "\n\n".join(filled) + "\n")
 

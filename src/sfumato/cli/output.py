@@ -21,7 +21,7 @@ from sfumato.files import finite
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DEVICE = Parameter(group=OUTPUT, help="where to compute", metavar="auto|cpu|cuda|mps", show_choices=False)
-SEED = Parameter(group=OUTPUT, help="seed of all that is drawn", metavar="N", converter=whole)
+SEED_FLAG = Parameter(group=OUTPUT, help="seed of all that is drawn", metavar="N", converter=whole)
 FRESH = Parameter(
     group=OUTPUT, help="seed of all that is drawn", metavar="N", converter=whole, show_default="a new one each time"
 )

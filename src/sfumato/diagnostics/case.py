@@ -22,7 +22,7 @@ from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.representation.measures import ACTIVE
 from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.settings import EvaluationSettings
-from sfumato.evaluation.subject import CHUNK, Subject, array, rows, some
+from sfumato.evaluation.subject import EXAMPLES_AT_A_TIME, Subject, array, rows, some
 from sfumato.generators import redirected, seeded
 from sfumato.likelihoods import LIKELIHOODS, for_kind
 from sfumato.models.protocols import Classifies, Forecasts
@@ -31,14 +31,14 @@ from sfumato.training.settings import Settings
 
 QUICK, THOROUGH = 400, 2000
 """Examples that are looked at, at the end of a training and when asked."""
-ROWS_QUICK, ROWS = 2000, 4000
+SAMPLED_ROWS_QUICK, SAMPLED_ROWS = 2000, 4000
 """Samples of tables, beside as many real rows: a class of one in 200 is expected ten times."""
-COLUMNS_QUICK, COLUMNS = 30, 60
+PAIRED_COLUMNS_QUICK, PAIRED_COLUMNS = 30, 60
 """Columns of which all pairs are looked at, at most."""
 SURE = 3.0
 """Standard errors that are no chance any more."""
 LINE_UP = 10
-DRAWS = 4
+POSTERIOR_DRAWS = 4
 
 
 @dataclass
@@ -198,7 +198,7 @@ class Case:
     def bound_parts(self, batch: Batch) -> np.ndarray:
         """Distortion and rate of each example, (N, 2)."""
         subject = replace(self.subject, batch=batch)
-        parts = subject.chunked(lambda one: torch.stack(self.model.log_weight_parts(one, DRAWS), 1))
+        parts = subject.chunked(lambda one: torch.stack(self.model.log_weight_parts(one, POSTERIOR_DRAWS), 1))
         return -array(parts.reshape(*parts.shape[:3], -1).sum(3)).mean(2, dtype=np.float64)
 
     @cached_property
@@ -215,8 +215,8 @@ class Case:
         for shift in range(count):
             other = z.roll(shift, 0)
             pieces = []
-            for at in range(0, len(batch), CHUNK):
-                part = slice(at, at + CHUNK)
+            for at in range(0, len(batch), EXAMPLES_AT_A_TIME):
+                part = slice(at, at + EXAMPLES_AT_A_TIME)
                 given = None if batch.given is None else batch.given[part]
                 p = self.model.decode(other[part], given)
                 pieces.append(p.log_prob(x[part], None if mask is None else mask[part]))
@@ -315,14 +315,15 @@ class Case:
     def drawn(self) -> Drawn:
         """Real rows and samples side by side, as the measures of samples have them."""
         return Drawn.of(
-            self.subject, EvaluationSettings(samples=ROWS_QUICK if self.quick else ROWS, seed=self.subject.seed)
+            self.subject,
+            EvaluationSettings(samples=SAMPLED_ROWS_QUICK if self.quick else SAMPLED_ROWS, seed=self.subject.seed),
         )
 
     @cached_property
     def columns(self) -> list[Aligned]:
         """The columns of tables and vectors, of (train, test, samples); of very many some, chosen by the seed."""
         found = self.drawn.columns
-        most = COLUMNS_QUICK if self.quick else COLUMNS
+        most = PAIRED_COLUMNS_QUICK if self.quick else PAIRED_COLUMNS
         return (
             found if len(found) <= most else [found[at] for at in sorted(self._random().permutation(len(found))[:most])]
         )

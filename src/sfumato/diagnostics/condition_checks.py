@@ -14,7 +14,7 @@ from sfumato.diagnostics.finding import Finding, Well
 from sfumato.diagnostics.sample_checks import told_by_trees
 from sfumato.formatting import percent
 
-KEPT = 0.5
+MIN_CHANGE_KEPT = 0.5
 """A change of which less than this part comes through, of what real examples show, has not come through."""
 
 
@@ -47,7 +47,7 @@ def latents_carry_condition(case: Case) -> Finding | Well | None:
         made = case.vectors.of(_decoded(case, test, asked))
         kept = told_by_trees(category, x, train.given, made, asked, place, seed)[0] / seen
         shown[name] = kept
-        if kept >= KEPT or probed <= SURE * error:
+        if kept >= MIN_CHANGE_KEPT or probed <= SURE * error:
             changed.append(f"{name} {percent(max(kept, 0.0))}")
             continue
         carried.append(f"{name} (told from codes {_above(probed, error, category)}; {percent(max(kept, 0.0))} shown)")

@@ -22,13 +22,13 @@ from sfumato.formatting import count, percent
 
 STRONG = 0.4
 """An association by which one column tells a sixth of another's spread."""
-MOST = 0.75
+USABLE_DEPENDENCE = 0.75
 """Of all dependence a share above which samples that lost a pair can be used."""
 CHANCE = 1e-3
 """How often chance may have any of all pairs, or of all classes, called lost."""
-FEWEST = 40
+MIN_ROWS = 40
 """Rows below which neither is looked for."""
-EXPECTED = 10.0
+MIN_EXPECTED_COUNT = 10.0
 """Times that a class must have come up in real rows, and should in samples."""
 HARDLY = 0.25
 """Of what is expected, a share that is as good as none."""
@@ -48,7 +48,7 @@ def dependence_lost(case: Case) -> Finding | Well | None:
     their columns were independent; and real rows from real rows much less well. Each by more than its error: three
     standard errors, or as many as chance needs for so many pairs.
     """
-    if len(case.columns) < 2 or min(len(case.drawn.made), len(case.drawn.train)) < FEWEST:
+    if len(case.columns) < 2 or min(len(case.drawn.made), len(case.drawn.train)) < MIN_ROWS:
         return None
     found = pairs([_joined(column) for column in case.columns])
     chance = CHANCE / max(len(found), 1)
@@ -69,7 +69,7 @@ def _joined(column: Aligned) -> ColumnPair:
 
 def _by_pairs(case: Case, lost: Sequence[Pair], beyond: int, numbers: dict[str, float]) -> Finding:
     number = "kept"
-    severity: Literal["serious", "minor"] = "serious" if numbers["kept"] < MOST else "minor"
+    severity: Literal["serious", "minor"] = "serious" if numbers["kept"] < USABLE_DEPENDENCE else "minor"
     if numbers["kept"] + SURE * numbers["error"] >= 0.5:
         number = _called(lost[0])
         numbers = numbers | {number: lost[0].kept, "error": lost[0].made_error}
@@ -159,7 +159,7 @@ def rare_class_lost(case: Case) -> Finding | Well | None:
 
     Given how often a category came up in real rows and in samples together, the number in samples is binomial.
     """
-    if min(len(case.drawn.made), len(case.drawn.train)) < FEWEST:
+    if min(len(case.drawn.made), len(case.drawn.train)) < MIN_ROWS:
         return None
     given = case.subject.schema.given_names
     watched = [one for column in case.columns if column.levels and column.name not in given for one in _levels(column)]
@@ -217,4 +217,4 @@ def _levels(column: Aligned) -> list[CategoryCount]:
         CategoryCount(column.name, name, count / total, int(count), int(seen), count / total * drawn)
         for name, count, seen in zip(column.levels, real, made, strict=True)
     ]
-    return [one for one in found if one.real >= EXPECTED and one.expected >= EXPECTED]
+    return [one for one in found if one.real >= MIN_EXPECTED_COUNT and one.expected >= MIN_EXPECTED_COUNT]

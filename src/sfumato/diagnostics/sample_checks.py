@@ -15,8 +15,8 @@ from sfumato.diagnostics.finding import Finding, Well
 from sfumato.evaluation.subject import array, classes, labels_at, some
 from sfumato.formatting import count, percent
 
-TREES = 50
-EXPECTED = 10.0
+LABEL_TREES = 50
+MIN_EXPECTED_SAMPLES = 10.0
 """A class that samples should hold this often, and hold never, is missing: chance leaves one out e⁻¹⁰ of the time."""
 
 
@@ -58,7 +58,7 @@ def classes_missing(case: Case) -> Finding | Well | None:
         return None
     batch = data.take(index)
     known = labels >= 0
-    trees = ExtraTreesClassifier(TREES, random_state=case.subject.seed)
+    trees = ExtraTreesClassifier(LABEL_TREES, random_state=case.subject.seed)
     trees.fit(case.vectors.of(batch.x, batch.mask)[known], labels[known])
     names = case.subject.schema.label_names
     share = np.bincount(labels[known], minlength=len(names)) / known.sum()
@@ -66,7 +66,9 @@ def classes_missing(case: Case) -> Finding | Well | None:
     told = np.bincount(trees.predict(case.vectors.of(case.again)), minlength=len(names))
     found = np.bincount(trees.predict(case.vectors.of(case.samples)), minlength=len(names))
     missing = [
-        place for place in range(len(names)) if share[place] * len(case.samples) >= EXPECTED and not found[place]
+        place
+        for place in range(len(names))
+        if share[place] * len(case.samples) >= MIN_EXPECTED_SAMPLES and not found[place]
     ]
     if not missing:
         return Well(f"all {int((share > 0).sum())} classes come up in samples", {"missing": 0.0})
@@ -140,7 +142,7 @@ def told_by_trees(
     if known.sum() < 2 or wanted.sum() < 2:
         return 0.0, 1.0
     kind = ExtraTreesClassifier if category else ExtraTreesRegressor
-    guess = kind(TREES, random_state=seed).fit(x[known], y[known]).predict(other[wanted])
+    guess = kind(LABEL_TREES, random_state=seed).fit(x[known], y[known]).predict(other[wanted])
     n = wanted.sum()
     if category:
         chance = np.bincount(want[wanted].astype(int)).max() / n

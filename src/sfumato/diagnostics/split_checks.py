@@ -18,10 +18,10 @@ HALFWAY = 0.75
 """Between telling two things apart by chance (0.5) and always (1)."""
 NEARLY = 0.9
 """As good as always: a training example is known for one."""
-TREES = 100
-FEW = 20
+SPLIT_TREES = 100
+MAX_FREQUENT_CATEGORIES = 20
 """A column of at most so many categories hardly has one of a single example."""
-ROWS = 1 << 16
+MAX_COMPARED_ROWS = 1 << 16
 
 
 def memorising(case: Case) -> Finding | Well | None:
@@ -67,7 +67,9 @@ def shifted_parts(case: Case) -> Finding | Well | None:
     train = train[np.random.default_rng(case.subject.seed).permutation(len(train))[: 4 * len(test)]]
     x = np.concatenate([train[::2], test[::2]])
     y = np.repeat([0, 1], [len(train[::2]), len(test[::2])])
-    trees = ExtraTreesClassifier(TREES if not case.quick else TREES // 4, class_weight="balanced", random_state=0)
+    trees = ExtraTreesClassifier(
+        SPLIT_TREES if not case.quick else SPLIT_TREES // 4, class_weight="balanced", random_state=0
+    )
     trees.fit(x, y)
     share, error = _apart(*(trees.predict_proba(one[1::2])[:, 1] for one in (test, train)))
     if share < HALFWAY or share - SURE * error < 0.5:
@@ -85,11 +87,15 @@ def shifted_parts(case: Case) -> Finding | Well | None:
 def _seen_elsewhere(case: Case) -> Tensor | None:
     """The mask of the training examples without the categories that are those of one example of the training part."""
     data, batch = case.subject.data.train, case.trained_on
-    many = [place for place, field in enumerate(case.spec.columns) if field.kind == "category" and field.size > FEW]
+    many = [
+        place
+        for place, field in enumerate(case.spec.columns)
+        if field.kind == "category" and field.size > MAX_FREQUENT_CATEGORIES
+    ]
     if not many:
         return batch.mask
     counts = [torch.zeros(case.spec.columns[place].size, dtype=torch.long) for place in many]
-    for rows in torch.arange(len(data)).split(ROWS):
+    for rows in torch.arange(len(data)).split(MAX_COMPARED_ROWS):
         some = data.take(rows)
         for count, place in zip(counts, many, strict=True):
             known = slice(None) if some.mask is None else some.mask[:, place]

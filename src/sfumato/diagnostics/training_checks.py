@@ -16,7 +16,7 @@ from sfumato.models.base import END
 from sfumato.training.optim import schedules
 from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
 
-FEW = 4
+MIN_VALIDATIONS = 4
 """Validations that are too few to see a course in."""
 LATE = 0.25
 """Of a gain that dies away exponentially, what the second half brings while a tenth is still to come."""
@@ -124,7 +124,7 @@ def too_short(case: Case) -> Finding | Well | None:
     total = total_steps(settings, steps_per_epoch(len(case.subject.data.train), settings.batch_size or 1))
     if (found := _out_of_time(case, settings, last, total)) is not None:
         return found
-    if _adversarial(case) and len(case.course()[0]) >= FEW:
+    if _adversarial(case) and len(case.course()[0]) >= MIN_VALIDATIONS:
         return None
     examples = len(case.subject.data.train)
     short = short_training(case.name, case.spec, case.told["model"])
@@ -132,7 +132,7 @@ def too_short(case: Case) -> Finding | Well | None:
     planned = total_steps(usual, steps_per_epoch(examples, usual.batch_size or 1))
     cure = case.first(_longer(case, settings))
     steps, totals = case.course()
-    if len(steps) < FEW:
+    if len(steps) < MIN_VALIDATIONS:
         if not case.model.schedules_done(last):
             why = f"its schedules take {count(_settles(case.model), 'step')}, and it took {last:,}"
         elif last < planned / 10:

@@ -16,7 +16,7 @@ from sfumato.spec import DataSpec, Field
 
 POOLED = 1024
 """Pictures of more values than this are looked at in less detail."""
-ROUNDS = 10
+CHANCE_SHUFFLES = 10
 """Shuffles of the data that say what chance alone would show."""
 DIRECTIONS = 32
 
@@ -136,7 +136,7 @@ def structure(vectors: np.ndarray, owner: np.ndarray, seed: int) -> Structure:
     """The structure of vectors (N, F), of which `owner` says what is shuffled together."""
     random = np.random.default_rng(seed)
     chance = []
-    for _ in range(ROUNDS):
+    for _ in range(CHANCE_SHUFFLES):
         order = random.random((len(vectors), owner.max() + 1)).argsort(0)
         chance.append(_spectrum(np.take_along_axis(vectors, order[:, owner], 0)))
     return Structure(_spectrum(vectors), np.max(chance, 0))

@@ -10,7 +10,7 @@ from sfumato.distributions.base import Latent, Posterior, observed, sum_event, w
 from sfumato.distributions.discrete import invert
 from sfumato.distributions.normal import HALF_LOG_2PI, Normal
 
-LEAST = 1e-6
+MIN_GAMMA = 1e-6
 """γ is kept this far from 0 and 1, so that the logarithms of both stay finite."""
 
 
@@ -32,7 +32,7 @@ class SpikeSlab(Posterior):
 
     def __init__(self, slab: Normal, gamma: Tensor) -> None:
         self.slab = slab
-        self.gamma = gamma.clamp(LEAST, 1 - LEAST)
+        self.gamma = gamma.clamp(MIN_GAMMA, 1 - MIN_GAMMA)
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x = observed(x, mask)

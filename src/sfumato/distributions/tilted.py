@@ -12,7 +12,7 @@ from sfumato.distributions import noise
 from sfumato.spec import Field
 
 STEEPEST = 30.0
-SMALL = 0.03
+SMALL_SLOPE = 0.03
 """Slopes below this are taken by their series."""
 
 
@@ -88,15 +88,15 @@ def log_tilt(place: Tensor, slope: Tensor, count: Tensor) -> Tensor:
 def _log_sinhc(slope: Tensor) -> Tensor:
     """log [sinh(s/2) / (s/2)]."""
     size = slope.abs()
-    safe = size.clamp(min=SMALL)
-    return torch.where(size < SMALL, slope.square() / 24, safe / 2 + torch.log(-torch.expm1(-safe)) - safe.log())
+    safe = size.clamp(min=SMALL_SLOPE)
+    return torch.where(size < SMALL_SLOPE, slope.square() / 24, safe / 2 + torch.log(-torch.expm1(-safe)) - safe.log())
 
 
 def draw_tilted(slope: Tensor, count: Tensor) -> Tensor:
     """Places drawn with these slopes, of a cell of c numbers one of (k + ½)/c; below 1 also in single precision."""
     uniform = noise.uniform(slope)
     size = slope.abs()
-    safe = size.clamp(min=SMALL)
-    down = torch.where(size < SMALL, uniform, -torch.log1p(uniform * torch.expm1(-safe)) / safe)
+    safe = size.clamp(min=SMALL_SLOPE)
+    down = torch.where(size < SMALL_SLOPE, uniform, -torch.log1p(uniform * torch.expm1(-safe)) / safe)
     place = torch.where(slope > 0, 1 - down, down).clamp(0, 1 - 2**-10)
     return torch.where(count > 0, ((place * count).floor() + 0.5) / count.clamp(min=1), place)

@@ -34,7 +34,7 @@ from sfumato.estimator.methods.transforms import Maps
 from sfumato.estimator.parameters import Parameters
 from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import EvaluationSettings, Measure, Subject
-from sfumato.evaluation.subject import ALL, MOST, held_out
+from sfumato.evaluation.subject import MAX_EXAMPLES, MAX_QUICK_EXAMPLES, held_out
 from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
 from sfumato.models import registry
@@ -168,7 +168,7 @@ class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         told = EvaluationSettings(**how)
         data, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
-        most = MOST if told.quick else ALL
+        most = MAX_QUICK_EXAMPLES if told.quick else MAX_EXAMPLES
         subject = Subject.of(self._model(), self.schema_, data, told.seed, most=most, part=part)
         told = replace(told, factors=factors_at(told.factors, subject.index, len(held_out(data)[1])))
         return evaluation.evaluate(subject, told)

@@ -14,7 +14,7 @@ from sfumato.data.core.schema import Schema
 from sfumato.models.base import Model
 from sfumato.spec import DataSpec
 
-NUMBERS = 1 << 22
+NUMBERS_AT_A_TIME = 1 << 22
 """At most about this many numbers stand side by side in a layer of the model at a time."""
 
 
@@ -69,7 +69,7 @@ def at_a_time(spec: DataSpec, copies: int = 1) -> int:
     """How many examples go through the model at a time."""
     sizes = (field.size if field.kind in ("cells", "category") else 1 for field in spec.columns)
     numbers = 64 * spec.entries if spec.is_picture else 512 * spec.entries if spec.is_symbols else sum(sizes)
-    return max(1, NUMBERS // (copies * max(256, numbers)))
+    return max(1, NUMBERS_AT_A_TIME // (copies * max(256, numbers)))
 
 
 def slices(total: int, spec: DataSpec) -> Iterator[slice]:

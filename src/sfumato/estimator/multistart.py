@@ -13,7 +13,7 @@ from sfumato.data.core.dataset import Dataset
 from sfumato.files import replacing
 from sfumato.models.base import Model
 from sfumato.training import Callback, History, Settings
-from sfumato.training.saving.folder import CHECKPOINTS, METRICS, WEIGHTS
+from sfumato.training.saving.folder import CHECKPOINTS, METRICS_FILE, WEIGHTS_FILE
 
 
 def train(
@@ -61,7 +61,7 @@ def train(
         if kept is None or _reached(found[1]) < _reached(kept[1]):
             kept = found
             if own is not None and folder is not None and writes:
-                for name in (METRICS, WEIGHTS):
+                for name in (METRICS_FILE, WEIGHTS_FILE):
                     with replacing(folder / name) as new:
                         shutil.copyfile(own / name, new)
         if found[1].stop == "interrupted":

@@ -25,11 +25,11 @@ from sfumato.models.protocols import LatentSpace, require
 from sfumato.networks import FlowPrior
 
 Name = Literal["prior", "mixture", "flow"]
-NAMES = ("prior", "mixture", "flow")
+SAMPLERS = ("prior", "mixture", "flow")
 COMPONENTS = 10
-MOST = 20_000
+MAX_FITTED_CODES = 20_000
 """Codes that a sampler is fitted to, at most."""
-STEPS, ROWS = 600, 256
+FLOW_STEPS, FLOW_BATCH = 600, 256
 """Steps of the flow's training, and codes in each."""
 Sampler = Callable[[int, float], Tensor]
 """n draws of shifted codes, (n, L), the noise inside a component or the flow multiplied by a temperature."""
@@ -79,8 +79,8 @@ def fitted(name: str, model: Model, train: Batches, *, components: int = COMPONE
     Raises:
         SfumatoError: if the name is unknown, the codes are no points of a space, or there are too few examples.
     """
-    if name not in NAMES[1:]:
-        raise SfumatoError(f"no sampler is called {name!r}: {did_you_mean(name, NAMES)}")
+    if name not in SAMPLERS[1:]:
+        raise SfumatoError(f"no sampler is called {name!r}: {did_you_mean(name, SAMPLERS)}")
     if components < 1:
         raise SfumatoError(f"components is {components}: give a whole number of at least 1")
     device = next(model.parameters()).device
@@ -98,10 +98,10 @@ def placed(model: LatentSpace, codes: Tensor, given: Tensor | None) -> Tensor:
 
 
 def _codes(model: LatentSpace, train: Batches, device: torch.device, seed: int) -> Tensor:
-    index = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:MOST]
+    index = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:MAX_FITTED_CODES]
     found = []
     with torch.no_grad():
-        for part in index.split(ROWS):
+        for part in index.split(FLOW_BATCH):
             batch = train.take(part).to(device)
             found.append(_shifted(model, batch).float().cpu())
     return torch.cat(found)
@@ -127,10 +127,10 @@ def _flow(codes: Tensor) -> Sampler:
     with redirected():
         flow = FlowPrior(codes.shape[1])
     optimizer = torch.optim.Adam(flow.parameters(), lr=5e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, FLOW_STEPS)
     standard = (codes - shift) / scale
-    for _ in range(STEPS):
-        rows = standard[torch.randint(len(standard), (ROWS,), generator=current(standard.device))]
+    for _ in range(FLOW_STEPS):
+        rows = standard[torch.randint(len(standard), (FLOW_BATCH,), generator=current(standard.device))]
         loss = -flow(None, len(rows)).log_prob(rows).mean()
         optimizer.zero_grad()
         loss.backward()

@@ -13,8 +13,8 @@ from sfumato.evaluation.families import registered_families
 from sfumato.evaluation.measure import Measure
 from sfumato.files import finite, read_json, sha256, write_json
 
-NAME = "evaluation.json"
-WEIGHTS = "model.safetensors"
+EVALUATION_FILE = "evaluation.json"
+WEIGHTS_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def write(
     found = in_order(found)
     if found:
         values = {"format": 1, "weights": fingerprint(run), "how": before.how | dict.fromkeys(now, told)}
-        write_json(run / NAME, values | {"measures": [finite(one.to_dict()) for one in found]})
+        write_json(run / EVALUATION_FILE, values | {"measures": [finite(one.to_dict()) for one in found]})
     else:
-        (run / NAME).unlink(missing_ok=True)
+        (run / EVALUATION_FILE).unlink(missing_ok=True)
     return stayed
 
 
@@ -87,7 +87,7 @@ def kept(run: Path) -> Kept | None:
     Raises:
         SfumatoError: if the file is damaged.
     """
-    path = run / NAME
+    path = run / EVALUATION_FILE
     if not path.exists():
         return None
     try:
@@ -116,7 +116,7 @@ def read(run: Path) -> list[Measure] | None:
 
 def fingerprint(run: Path) -> str:
     """The sha256 of the weights; "" where there are none."""
-    path = run / WEIGHTS
+    path = run / WEIGHTS_FILE
     return sha256(path) if path.is_file() else ""
 
 

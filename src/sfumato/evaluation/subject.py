@@ -24,9 +24,9 @@ from sfumato.objectives import rate
 from sfumato.spec import DataSpec
 from sfumato.training.validation import evaluating
 
-MOST, ALL = 5000, 10_000
+MAX_QUICK_EXAMPLES, MAX_EXAMPLES = 5000, 10_000
 """Examples that pictures, and measures in haste, are made from at most; and measures with all the time they need."""
-CHUNK = 500
+EXAMPLES_AT_A_TIME = 500
 ENTRIES = 20_000_000
 """Values in those examples, at most, so that large pictures do not take minutes."""
 
@@ -62,7 +62,14 @@ class Subject:
     @classmethod
     @isolated
     def of(
-        cls, model: Model, schema: Schema, data: Dataset, seed: int, *, most: int = MOST, part: str | None = None
+        cls,
+        model: Model,
+        schema: Schema,
+        data: Dataset,
+        seed: int,
+        *,
+        most: int = MAX_QUICK_EXAMPLES,
+        part: str | None = None,
     ) -> Subject:
         """With at most `most` examples of the test part, or of another where that is empty.
 
@@ -81,7 +88,12 @@ class Subject:
 
     def chunked(self, function: Callable[[Batch], Tensor]) -> Tensor:
         """`function` of all examples, some at a time."""
-        return torch.cat([function(rows(self.batch, slice(at, at + CHUNK))) for at in range(0, len(self), CHUNK)])
+        return torch.cat(
+            [
+                function(rows(self.batch, slice(at, at + EXAMPLES_AT_A_TIME)))
+                for at in range(0, len(self), EXAMPLES_AT_A_TIME)
+            ]
+        )
 
     @property
     def space(self) -> LatentSpace | None:
@@ -133,9 +145,9 @@ class Subject:
     def points(self, z: Tensor, given: Tensor | None) -> Tensor:
         """The decoder's points at latents z, (M, *shape)."""
         pieces = []
-        for at in range(0, len(z), CHUNK):
-            part = None if given is None else given[at : at + CHUNK]
-            pieces.append(self.model.decode(z[at : at + CHUNK], part).mode())
+        for at in range(0, len(z), EXAMPLES_AT_A_TIME):
+            part = None if given is None else given[at : at + EXAMPLES_AT_A_TIME]
+            pieces.append(self.model.decode(z[at : at + EXAMPLES_AT_A_TIME], part).mode())
         return torch.cat(pieces)
 
     def raw(self, batch: Batch) -> Any:
@@ -154,9 +166,9 @@ class Subject:
     def draw(self, given: Tensor | None, n: int, *, noise: bool) -> Tensor:
         """n new examples in the units of the spec."""
         pieces = []
-        for at in range(0, n, CHUNK):
-            part = None if given is None else given[at : at + CHUNK]
-            pieces.append(self.model.sample(min(CHUNK, n - at), part, noise=noise))
+        for at in range(0, n, EXAMPLES_AT_A_TIME):
+            part = None if given is None else given[at : at + EXAMPLES_AT_A_TIME]
+            pieces.append(self.model.sample(min(EXAMPLES_AT_A_TIME, n - at), part, noise=noise))
         return torch.cat(pieces)
 
 
@@ -166,7 +178,7 @@ def held_out(data: Dataset) -> tuple[str, Batches]:
     return next(((name, one) for name, one in parts if len(one)), parts[-1])
 
 
-def most_of(spec: DataSpec, most: int = MOST) -> int:
+def most_of(spec: DataSpec, most: int = MAX_QUICK_EXAMPLES) -> int:
     """Examples that are looked at, at most, of data of this size.
 
     >>> from sfumato.spec import Field
@@ -234,7 +246,7 @@ class Classes:
 def classes(shown: Subject) -> Classes | None:
     """The first condition that tells the labels apart, or None if there is no such condition."""
     schema, train = shown.schema, shown.data.train
-    index = some(len(train), MOST, shown.seed)
+    index = some(len(train), MAX_QUICK_EXAMPLES, shown.seed)
     labels, given = labels_at(train, index), train.take(index).given
     if labels is None or given is None:
         return None

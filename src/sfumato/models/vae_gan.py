@@ -21,11 +21,11 @@ from sfumato.objectives import NegativeDistance, joint_mean, mmd, rate
 from sfumato.ranges import BelowOne, Share
 from sfumato.spec import DataSpec, Size
 
-EQUILIBRIUM, MARGIN = 0.68, 0.4
+EQUILIBRIUM, EQUILIBRIUM_MARGIN = 0.68, 0.4
 """The costs at which neither player is too good, and how far from them one may be; of the authors' code."""
 
 
-LIKENESS, LARGEST = 25.0, 0.1
+LIKENESS, MAX_GAMMA = 25.0, 0.1
 """γ times the number of features, and γ at most, unless γ is given. The feature distortion is a sum over features."""
 
 
@@ -170,8 +170,8 @@ class VAEGAN(LatentModel):
         if not (self.training and self.equilibrium):
             return 1.0, 1.0
         costs = joint_mean(torch.stack([cost_real, cost_made], 1).detach())
-        decoder = (costs <= EQUILIBRIUM + MARGIN).all()
-        discriminator = (costs >= EQUILIBRIUM - MARGIN).all()
+        decoder = (costs <= EQUILIBRIUM + EQUILIBRIUM_MARGIN).all()
+        discriminator = (costs >= EQUILIBRIUM - EQUILIBRIUM_MARGIN).all()
         neither = ~(decoder | discriminator)
         return (decoder | neither).to(costs.dtype), (discriminator | neither).to(costs.dtype)
 
@@ -222,7 +222,7 @@ class VAEGAN(LatentModel):
             sizes.latent_dim,
             judge,
             view,
-            gamma=min(LARGEST, LIKENESS / judge.features) if gamma is None else gamma,
+            gamma=min(MAX_GAMMA, LIKENESS / judge.features) if gamma is None else gamma,
             adversary=adversary,
             equilibrium=equilibrium,
             condition_dropout=condition_dropout,

@@ -41,7 +41,7 @@ __all__ = [
 
 Kind = Literal["mlp", "conv", "recurrent"]
 NETWORKS = ("auto", *get_args(Kind))
-FEW = 2500
+SMALL_NET_IMAGES = 2500
 """Pictures that are fewer than this get the smallest net."""
 MLP_UP_TO = 1024
 """Pictures of at most this many values get a fully connected network: as good there, and many times faster."""
@@ -105,7 +105,7 @@ def _defaults(spec: DataSpec, kind: Kind) -> Sizes:
         latents = 16 if spec.entries <= 256 else 32
         if kind == "conv":
             return Sizes(kind, latents, 16, 1)
-        if 0 < spec.examples < FEW:  # a larger net learns them by heart
+        if 0 < spec.examples < SMALL_NET_IMAGES:  # a larger net learns them by heart
             return Sizes(kind, latents, 128, 1)
         return Sizes(kind, latents, 512 if spec.examples >= 10_000 else 256, 2)
     if spec.is_sequence:

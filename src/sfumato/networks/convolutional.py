@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SMALLEST = 4
+MIN_FEATURE_SIDE = 4
 BLOCKS_UP_TO = 16
 """Residual blocks work where the shorter side is at most this; larger sizes are passed through by one convolution. Full
 size, where most of the arithmetic would be, is only read and written: two by two pixels are one position."""
@@ -22,7 +22,7 @@ def sides(height: int, width: int) -> list[tuple[int, int]]:
     """
     halved = min(height, width) > BLOCKS_UP_TO
     found = [((height + 1) // 2, (width + 1) // 2) if halved else (height, width)]
-    while min(found[-1]) > SMALLEST:
+    while min(found[-1]) > MIN_FEATURE_SIDE:
         found.append(((found[-1][0] + 1) // 2, (found[-1][1] + 1) // 2))
     return found
 

@@ -19,7 +19,7 @@ from sfumato.networks.gaussian import full
 from sfumato.networks.mlp import MLP
 from sfumato.spec import DataSpec
 
-WIDTH, SMALLEST = 32, 8
+FIRST_CHANNELS, MIN_VIEW_SIDE = 32, 8
 """Channels of the first convolution over pictures, and the sides down to which they are halved."""
 
 
@@ -148,8 +148,8 @@ class PictureDiscriminator(nn.Module):
         super().__init__()
         channels, height, across = shape
         layers: list[nn.Module] = []
-        for stage in range(max(2, math.ceil(math.log2(min(height, across) / SMALLEST)))):
-            outputs = WIDTH * min(2**stage, 4)
+        for stage in range(max(2, math.ceil(math.log2(min(height, across) / MIN_VIEW_SIDE)))):
+            outputs = FIRST_CHANNELS * min(2**stage, 4)
             convolution = spectral_norm(nn.Conv2d(channels, outputs, 4, stride=2))
             layers += [nn.ZeroPad2d((1, 2, 1, 2)), convolution, nn.LeakyReLU(0.2)]
             channels, height, across = outputs, -(-height // 2), -(-across // 2)

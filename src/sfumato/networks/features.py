@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sfumato.distributions import noise
 from sfumato.spec import DataSpec, Field
 
-EMBEDDING = 16
+CATEGORY_EMBEDDING = 16
 
 
 def normal_scores(share: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class ColumnFeatures(nn.Module):
     absent: Tensor
     rank_scale: Tensor
 
-    def __init__(self, fields: Sequence[Field], embedding: int = EMBEDDING) -> None:
+    def __init__(self, fields: Sequence[Field], embedding: int = CATEGORY_EMBEDDING) -> None:
         super().__init__()
         real = [i for i, field in enumerate(fields) if field.kind == "real"]
         flagged = [i for i in real if fields[i].missing]

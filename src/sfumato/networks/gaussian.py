@@ -11,7 +11,7 @@ from sfumato.networks.heads.base import Head
 from sfumato.networks.mlp import MLP
 
 LOG_SCALE_LIMIT = 10.0
-APART = 0.1
+COMPONENT_SPREAD = 0.1
 """Standard deviation of the means of a mixture prior's components at the start."""
 
 
@@ -142,7 +142,7 @@ class MixturePrior(nn.Module):
     def __init__(self, latent_dim: int, components: int) -> None:
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(components))
-        self.means = nn.Parameter(APART * torch.randn(components, latent_dim))
+        self.means = nn.Parameter(COMPONENT_SPREAD * torch.randn(components, latent_dim))
         self.log_scales = nn.Parameter(torch.zeros(components, latent_dim))
 
     def forward(self, given: Tensor | None, n: int) -> NormalMixture:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SEED, CHANNELS, SMALLEST = 20160202, 16, 4
+FILTER_SEED, FILTER_CHANNELS, MIN_HALVED_SIDE = 20160202, 16, 4
 """Of the filters; channels of the first stage; sides of pictures below which they are not halved again."""
 
 
@@ -31,10 +31,10 @@ class RandomFeatures(nn.Module):
         self.stages = 0
         if len(shape) != 3:
             return
-        draw = torch.Generator().manual_seed(SEED)
+        draw = torch.Generator().manual_seed(FILTER_SEED)
         channels, side = shape[0], min(shape[1:])
-        while self.stages < 3 and side >= SMALLEST:
-            outputs = CHANNELS * 2**self.stages
+        while self.stages < 3 and side >= MIN_HALVED_SIDE:
+            outputs = FILTER_CHANNELS * 2**self.stages
             weight = torch.randn(outputs, channels, 4, 4, generator=draw, dtype=torch.float32)
             self.register_buffer(f"filters_{self.stages}", weight / math.sqrt(channels * 16), persistent=False)
             channels, side, self.stages = outputs, -(-side // 2), self.stages + 1

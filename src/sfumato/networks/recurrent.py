@@ -19,7 +19,7 @@ from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import full
 from sfumato.spec import DataSpec
 
-EMBEDDING = 32
+SYMBOL_EMBEDDING = 32
 
 State = tuple[Tensor, Tensor]
 """What an LSTM remembers: h and c, each (layers, B, width)."""
@@ -52,8 +52,8 @@ class SymbolFeatures(nn.Module):
         super().__init__()
         self.absent = spec.fields[0].size
         self.end = self.absent - 1 if spec.ends else None
-        self.outputs = EMBEDDING
-        self.embedding = nn.Embedding(self.absent + 1, EMBEDDING)
+        self.outputs = SYMBOL_EMBEDDING
+        self.embedding = nn.Embedding(self.absent + 1, SYMBOL_EMBEDDING)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         symbols = known(x, mask, self.absent)
@@ -167,9 +167,9 @@ class RecurrentDecoder(nn.Module):
         self.end = self.size - 1 if spec.ends else None
         self.given = given
         inputs = latent_dim + (given.outputs if given else 0)
-        self.embedding = nn.Embedding(self.size + 2, EMBEDDING)
+        self.embedding = nn.Embedding(self.size + 2, SYMBOL_EMBEDDING)
         self.first = nn.Linear(inputs, depth * width)
-        self.recurrent = nn.LSTM(EMBEDDING + inputs, width, depth, batch_first=True)
+        self.recurrent = nn.LSTM(SYMBOL_EMBEDDING + inputs, width, depth, batch_first=True)
         self.head = nn.Linear(width, self.size)
 
     def forward(self, z: Tensor, given: Tensor | None = None) -> Spelled:

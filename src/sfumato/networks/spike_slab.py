@@ -12,10 +12,10 @@ from sfumato.distributions import SpikeSlab, SpikeSlabMixture
 from sfumato.networks.features import pseudo_inputs
 from sfumato.networks.gaussian import Encoder, full
 
-SPREAD = 0.17
+PSEUDO_SPREAD = 0.17
 """Standard deviation of v over latents and examples, for a contrast of 1: measured on pictures."""
 
-LEAST = 1 / (1 + math.exp(5))
+MIN_PSEUDO_GAMMA = 1 / (1 + math.exp(5))
 """γ of a pseudo-input is kept this far from 0 and 1, as the authors' σ(10(γ − ½)) does."""
 
 
@@ -43,7 +43,7 @@ class SpikeSlabEncoder(nn.Module):
         with torch.no_grad():
             if contrast:
                 self.v.weight.copy_(contrast * (self.v.weight - self.v.weight.mean(1, keepdim=True)))
-            self.v.bias.fill_(contrast * SPREAD * NormalDist().inv_cdf(share) if contrast else -math.log(2))
+            self.v.bias.fill_(contrast * PSEUDO_SPREAD * NormalDist().inv_cdf(share) if contrast else -math.log(2))
 
     def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> SpikeSlab:
         return self.of(self.features(x, mask))
@@ -70,7 +70,9 @@ class PseudoInputs(nn.Module):
         least: the least γ.
     """
 
-    def __init__(self, encoder: SpikeSlabEncoder, shape: tuple[int, ...], count: int, least: float = LEAST) -> None:
+    def __init__(
+        self, encoder: SpikeSlabEncoder, shape: tuple[int, ...], count: int, least: float = MIN_PSEUDO_GAMMA
+    ) -> None:
         super().__init__()
         self._encoder = (encoder,)
         self.inputs = pseudo_inputs(encoder.features, shape, count)

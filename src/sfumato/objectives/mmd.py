@@ -16,7 +16,7 @@ from sfumato.distributions.noise import place
 from sfumato.objectives.joint import joint
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-STEP, LEAST_T, LARGEST_T = 0.4, 1e-14, 40.0
+LOG_T_STEP, LEAST_T, LARGEST_T = 0.4, 1e-14, 40.0
 """Of the quadrature of `InverseMultiquadratic`: the step of log t, and the least and the largest t."""
 
 
@@ -94,9 +94,9 @@ class InverseMultiquadratic:
         out as codes do. To 1e-6 of the value where ‖z‖² is 10⁶ times the latents.
         """
         widths = 2.0 * self.latent_dim * np.array(SCALES)
-        inverse = np.exp(np.arange(np.log(LEAST_T / widths.max()), np.log(LARGEST_T / widths.min()), STEP))
+        inverse = np.exp(np.arange(np.log(LEAST_T / widths.max()), np.log(LARGEST_T / widths.min()), LOG_T_STEP))
         t = widths[:, None] * inverse
-        return 1 / inverse, STEP * (t * np.exp(-t)).mean(0)
+        return 1 / inverse, LOG_T_STEP * (t * np.exp(-t)).mean(0)
 
 
 KernelName = Literal["imq", "gaussian"]

@@ -15,7 +15,7 @@ import torch
 from sfumato import models
 from sfumato._version import __version__
 from sfumato.artifacts import Run
-from sfumato.artifacts.run import CONFIG
+from sfumato.artifacts.run import CONFIG_FILE
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
 from sfumato.data.registry import kind_of
@@ -28,13 +28,13 @@ from sfumato.networks import sizes_for
 from sfumato.report.figures.style import Picture
 from sfumato.report.rendering import embedded, write
 from sfumato.spec import Size
-from sfumato.studies.compared_run import PLAIN
+from sfumato.studies.compared_run import UNCOMPARED_OPTIONS
 from sfumato.training.settings import Settings, resolve
 
 if TYPE_CHECKING:
     from sfumato.diagnostics.finding import Finding
 
-NAME = "report.html"
+REPORT_FILE = "report.html"
 T = TypeVar("T")
 
 
@@ -63,7 +63,7 @@ def html(
     config, schema, metrics = run.config(), run.schema(), run.metrics()
     return write(
         "page.html.jinja",
-        run.path / NAME,
+        run.path / REPORT_FILE,
         name=run.name,
         summary=summary(config, schema),
         findings=findings,
@@ -73,8 +73,8 @@ def html(
         more="" if whole else f"sfumato evaluate {run.called} && sfumato report {run.called}",
         columns=_columns(schema),
         commands=commands(run, config, schema),
-        config=shlex.quote(str(run.path / CONFIG)),
-        options=(run.path / CONFIG).read_text(encoding="utf-8"),
+        config=shlex.quote(str(run.path / CONFIG_FILE)),
+        options=(run.path / CONFIG_FILE).read_text(encoding="utf-8"),
     )
 
 
@@ -192,7 +192,7 @@ def _model_flags(config: dict[str, Any], schema: Schema) -> str:
     words = []
     for name, value in (config["model"] | training).items():
         plain = tuple(value) if isinstance(value, list) else value
-        if name in usual and name not in ("name", *PLAIN) and plain != usual[name]:
+        if name in usual and name not in ("name", *UNCOMPARED_OPTIONS) and plain != usual[name]:
             words += typed(name, plain)
     return f" {shlex.join(words)}" if words else ""
 

@@ -16,7 +16,7 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, load
 from sfumato.evaluation import Measure, registered_families, store
 
-PLAIN = ("seed", "device", "checkpoint_every", "tensorboard", "streaming")
+UNCOMPARED_OPTIONS = ("seed", "device", "checkpoint_every", "tensorboard", "streaming")
 """Options that make no other configuration: two runs that differ in them alone are repetitions of one."""
 
 SAME = ("size", "drop", "sequences", "id", "time", "kinds")
@@ -72,7 +72,7 @@ class Contender:
             (table, name): value
             for table in ("model", "data", "training")
             for name, value in tables[table].items()
-            if name not in PLAIN
+            if name not in UNCOMPARED_OPTIONS
         }
 
     def likelihood_of(self) -> tuple[str, str]:
@@ -145,7 +145,7 @@ def _measured(
     measures = [measure for measure in kept.measures if measure.family not in quick]
     if quick and data is not None:
         measures += auto.evaluate(data, quick=True, seed=seed, families=quick)
-    how = "quick" if len(quick) == len(registered_families()) else store.NAME
+    how = "quick" if len(quick) == len(registered_families()) else store.EVALUATION_FILE
     apart = () if whole else unlike
     found = {measure.name: measure for measure in measures}
     unseen = tuple(measure.name for measure in kept.measures if measure.name not in found)

@@ -20,7 +20,7 @@ from sfumato.studies.compared_run import SAME, Contender, contenders
 
 DERIVED = ("validate_every",)
 """Options that follow from others where nobody gave them: they name a configuration only where nothing else does."""
-APART = 2.0
+DIFFERENT_ERRORS = 2.0
 """Standard errors by which two values must differ to be told apart."""
 
 
@@ -278,7 +278,8 @@ def marked(cells: Sequence[Cell], *, lower: bool) -> list[Cell]:
         return list(cells)
     top = (min if lower else max)(finite, key=lambda one: one.value)
     as_good = [
-        math.isfinite(one.value) and abs(one.value - top.value) <= APART * math.hypot(one.error or 0, top.error or 0)
+        math.isfinite(one.value)
+        and abs(one.value - top.value) <= DIFFERENT_ERRORS * math.hypot(one.error or 0, top.error or 0)
         for one in cells
     ]
     if all(as_good):

@@ -13,10 +13,10 @@ from sfumato.estimator import Autoencoder, fit_config
 from sfumato.evaluation import Measure
 from sfumato.formatting import figure
 from sfumato.isolation import isolated
-from sfumato.studies.comparison import APART
+from sfumato.studies.comparison import DIFFERENT_ERRORS
 
 BOUND = "−ELBO"
-FAMILIES = ("bounds", "representation", "codes", "samples")
+REFIT_FAMILIES = ("bounds", "representation", "codes", "samples")
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Change:
 
     Attributes:
         before, after: the measure of each.
-        better: whether it became better by more than `APART` times the errors of both; None if it did not change by so
-            much, or neither way is better.
+        better: whether it became better by more than `DIFFERENT_ERRORS` times the errors of both; None if it did not
+            change by so much, or neither way is better.
     """
 
     before: Measure
@@ -38,7 +38,7 @@ class Change:
             return None
         change = self.after.value - self.before.value
         noise = ((self.before.error or 0.0) ** 2 + (self.after.error or 0.0) ** 2) ** 0.5
-        if not abs(change) > APART * noise:
+        if not abs(change) > DIFFERENT_ERRORS * noise:
             return None
         return (change > 0) == (self.after.better == "higher")
 
@@ -78,7 +78,7 @@ class Cured:
         if numbers is None:
             return first.name in self.gone
         gained = numbers[1] - numbers[0] if first.better == "higher" else numbers[0] - numbers[1]
-        return gained > APART * 2**0.5 * first.numbers.get("error", 0.0)
+        return gained > DIFFERENT_ERRORS * 2**0.5 * first.numbers.get("error", 0.0)
 
     @property
     def gone(self) -> list[str]:
@@ -195,7 +195,7 @@ def cure(
 
 
 def _measures(auto: Autoencoder, seed: int) -> dict[str, Measure]:
-    return {one.name: one for one in auto.evaluate(families=FAMILIES, quick=True, seed=seed)}
+    return {one.name: one for one in auto.evaluate(families=REFIT_FAMILIES, quick=True, seed=seed)}
 
 
 def _said(names: Sequence[str], verb: str | None = None) -> str:

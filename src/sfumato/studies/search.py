@@ -14,7 +14,7 @@ from sfumato.studies.plan import SearchRange, Trial, Values, trial
 from sfumato.studies.sweep_run import Outcome
 
 JOURNAL = "journal.log"
-DIGITS = 4
+SIGNIFICANT_DIGITS = 4
 """Digits of a number that is tried, so that the folder's name says all of it."""
 
 
@@ -98,7 +98,7 @@ class Search:
                 chosen[name] = asked.suggest_int(name, int(values.low), int(values.high), log=values.log)
             else:
                 drawn = asked.suggest_float(name, values.low, values.high, log=values.log)
-                chosen[name] = float(f"{drawn:.{DIGITS}g}")
+                chosen[name] = float(f"{drawn:.{SIGNIFICANT_DIGITS}g}")
         return self._trials(model, chosen)
 
     def _trials(self, model: str, chosen: Mapping[str, Any]) -> list[Trial]:

@@ -18,7 +18,7 @@ from sfumato.estimator.fitting import Fitted
 from sfumato.isolation import isolated
 from sfumato.models import registry
 from sfumato.studies import plan, sweep_run
-from sfumato.studies.compared_run import PLAIN
+from sfumato.studies.compared_run import UNCOMPARED_OPTIONS
 from sfumato.studies.comparison import Comparison, compare
 from sfumato.studies.plan import Trial, Values
 from sfumato.studies.search import Search
@@ -108,7 +108,7 @@ def sweep(
     looking = Search(models, grid, numbers, options, said, search) if search else None
     listed = [] if looking else plan.trials(models, numbers, grid, options, source=said)
     lower = _checked(looking.first() if looking else listed, source, by)
-    lasting = {name: value for name, value in options.items() if name not in PLAIN}
+    lasting = {name: value for name, value in options.items() if name not in UNCOMPARED_OPTIONS}
     what = {"source": said, "options": json.loads(json.dumps(lasting, default=str)), "seed": seed, "by": by}
     ledger = Ledger.open(run or f"{Path(said).stem or 'data'}-sweep", what)
     ledger.lower = lower

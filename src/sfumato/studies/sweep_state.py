@@ -14,7 +14,7 @@ from sfumato.errors import SfumatoError
 from sfumato.files import read_json, write_json
 from sfumato.studies.sweep_run import Outcome
 
-NAME = "sweep.json"
+SWEEP_FILE = "sweep.json"
 BEST = "best"
 
 
@@ -42,7 +42,7 @@ class Ledger:
             SfumatoError: if something else is there, or a sweep that was told otherwise.
         """
         folder = place(name)
-        path = folder / NAME
+        path = folder / SWEEP_FILE
         if not path.exists():
             if (folder.is_dir() and any(folder.iterdir())) or folder.is_file():
                 raise SfumatoError(f"{folder}: exists already and is not a sweep; choose another name with --run")
@@ -67,7 +67,7 @@ class Ledger:
         """Bring everything to the disk."""
         best = self.best()
         runs = {name: asdict(outcome) for name, outcome in self.outcomes.items()}
-        write_json(self.folder / NAME, {"told": dict(self.told), "lower": self.lower, "best": best, "runs": runs})
+        write_json(self.folder / SWEEP_FILE, {"told": dict(self.told), "lower": self.lower, "best": best, "runs": runs})
         if best is not None:
             _link(self.folder / BEST, best)
 

@@ -12,7 +12,7 @@ from sfumato.evaluation.disentanglement.udr import udr
 from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.studies.compared_run import Contender
 
-NAME = "UDR"
+UDR_NAME = "UDR"
 ENOUGH = 4
 """Seeds of each configuration from which on one is called better."""
 MEANING = "How well the latents of each run are found again, one by one, in the other seeds of its configuration."
@@ -39,4 +39,4 @@ def add_udr(groups: Sequence[Sequence[Contender]]) -> None:
                 codes.append(subject.means())
                 rates.append(subject.rates())
         for one, value in zip(members, udr(codes, rates), strict=True):
-            one.measures[NAME] = Measure(NAME, float(value), "", MEANING, "disentanglement", better=better)
+            one.measures[UDR_NAME] = Measure(UDR_NAME, float(value), "", MEANING, "disentanglement", better=better)

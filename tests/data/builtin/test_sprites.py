@@ -57,8 +57,8 @@ def test_the_built_in_set_brings_labels_and_the_factors_of_each_part() -> None:
     assert opened.schema.spec.shape == (1, 40, 40)
     assert opened.schema.spec.likelihood == "bernoulli"
     for batches, factors in zip((opened.train, opened.valid, opened.test), opened.factors, strict=True):
-        assert list(factors) == list(sprites.FACTORS)
-        numbers = {**factors, "shape": np.array([sprites.SHAPES.index(shape) for shape in factors["shape"]])}
+        assert list(factors) == list(sprites.FACTOR_SIZES)
+        numbers = {**factors, "shape": np.array([sprites.SPRITE_SHAPES.index(shape) for shape in factors["shape"]])}
         assert (batches.take(slice(None)).x.numpy()[:, 0] == sprites.render(numbers, 40)).all()
         assert batches.labels is not None
         assert (np.array(opened.schema.label_names)[batches.labels] == factors["shape"]).all()

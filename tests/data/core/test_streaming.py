@@ -94,7 +94,7 @@ def table(total: int = 3000) -> pd.DataFrame:
 def test_a_streamed_table_file_is_the_resident_one(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sfumato.data.tables.load.PIECE", 700)
+    monkeypatch.setattr("sfumato.data.tables.load.STREAMED_ROWS", 700)
     path = tmp_path / f"t{ending}"
     if ending == ".parquet":
         table().to_parquet(path)

@@ -325,7 +325,7 @@ def test_batches_joined_are_the_table(tmp_path: Path, ending: str) -> None:
 
 
 def test_batches_have_one_type_even_if_the_first_rows_mislead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sfumato.data.io.csv.BLOCK", 1000)
+    monkeypatch.setattr("sfumato.data.io.csv.READ_BYTES", 1000)
     rows = "".join(f"{i},{'' if i < 400 else i / 2},{i % 2}\n" for i in range(900))
     path = text(tmp_path / "a.csv", f"a,b,c\n{rows}words,1.5,x\n")
     types = frames_stream.look(path).types

@@ -43,7 +43,7 @@ def test_integers_stay_in_the_seen_range() -> None:
 
 
 def test_statistics_by_chunks_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sfumato.data.io.arrays.CHUNK", 30)
+    monkeypatch.setattr("sfumato.data.io.arrays.ENTRIES_AT_A_TIME", 30)
     raw = rows()
     raw[::7, 1] = np.nan
     chosen = np.arange(3, 200, 2)

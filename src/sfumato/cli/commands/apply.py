@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from sfumato.cli.commands.run_io import Given, conditions, load_run, named_by, read, save
-from sfumato.cli.flags import WHOLE
+from sfumato.cli.flags import WHOLE_NUMBER
 from sfumato.cli.output import DEVICE, FRESH, NOWHERE, TALK, Device, Out, Say, as_text
 from sfumato.errors import SfumatoError
 
@@ -26,7 +26,7 @@ def sample(
     run: str,
     /,
     *,
-    n: Annotated[int, WHOLE, Parameter(name="-n")] = 100,
+    n: Annotated[int, WHOLE_NUMBER, Parameter(name="-n")] = 100,
     given: Given = None,
     marginal: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     temperature: Annotated[float, Parameter(metavar="X")] = 1.0,
@@ -176,7 +176,7 @@ def forecast(
     /,
     *,
     jumps: Annotated[str | None, Parameter(metavar="X,X,…", show_default="one typical step")] = None,
-    n: Annotated[int, WHOLE, Parameter(name="-n")] = 100,
+    n: Annotated[int, WHOLE_NUMBER, Parameter(name="-n")] = 100,
     seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, table
+from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, table
 from sfumato.errors import SfumatoError
 from sfumato.formatting import number, with_error
 
@@ -18,7 +18,7 @@ PAGE, DATA = ".html", ".json"
 
 def compare(
     *runs: str,
-    seed: Annotated[int, SEED] = 0,
+    seed: Annotated[int, SEED_FLAG] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
     say: Say = TALK,

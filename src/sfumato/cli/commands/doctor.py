@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sfumato.cli.output import DEVICE, SEED, TALK, Device, Say, table
+from sfumato.cli.output import DEVICE, SEED_FLAG, TALK, Device, Say, table
 from sfumato.errors import SfumatoError
 from sfumato.formatting import with_error
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sfumato.diagnostics import Finding
     from sfumato.studies.refit import Change, Cured
 
-WIDTH = 100
+TEXT_WIDTH = 100
 
 
 def doctor(
@@ -24,7 +24,7 @@ def doctor(
     /,
     *,
     apply: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    seed: Annotated[int, SEED] = 0,
+    seed: Annotated[int, SEED_FLAG] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     say: Say = TALK,
 ) -> None:
@@ -132,4 +132,4 @@ def _unit(change: Change) -> str:
 
 
 def _wrapped(words: str, indent: str = "") -> str:
-    return textwrap.fill(words, WIDTH, initial_indent=indent, subsequent_indent=indent or "  ")
+    return textwrap.fill(words, TEXT_WIDTH, initial_indent=indent, subsequent_indent=indent or "  ")

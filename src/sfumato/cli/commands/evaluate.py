@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sfumato.cli.flags import WHOLE
-from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, table
+from sfumato.cli.flags import WHOLE_NUMBER
+from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, table
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.evaluation.families import registered_families
 from sfumato.formatting import number, rounded, with_error
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sfumato.evaluation import Measure
 
 ENDINGS = (".json", ".csv")
-FAMILIES = Parameter(
+FAMILIES_FLAG = Parameter(
     metavar="NAME,NAME,…",
     show_default="all",
     help="which measures: " + "; ".join(f"{family.name}, {family.help}" for family in registered_families().values()),
@@ -38,15 +38,15 @@ def evaluate(
     real: Annotated[str | None, Parameter(metavar="FILE", show_default=False)] = None,
     made: Annotated[str | None, Parameter(metavar="FILE", show_default=False)] = None,
     holdout: Annotated[str | None, Parameter(metavar="FILE", show_default=False)] = None,
-    families: Annotated[str | None, FAMILIES] = None,
-    k: Annotated[int | None, WHOLE, Parameter(name="--k", show_default="256 or fewer")] = None,
-    samples: Annotated[int | None, WHOLE, Parameter(show_default="as many as learned from, up to 5000")] = None,
-    annealing: Annotated[int, WHOLE, Parameter(metavar="STEPS")] = 0,
+    families: Annotated[str | None, FAMILIES_FLAG] = None,
+    k: Annotated[int | None, WHOLE_NUMBER, Parameter(name="--k", show_default="256 or fewer")] = None,
+    samples: Annotated[int | None, WHOLE_NUMBER, Parameter(show_default="as many as learned from, up to 5000")] = None,
+    annealing: Annotated[int, WHOLE_NUMBER, Parameter(metavar="STEPS")] = 0,
     target: Annotated[str | None, Parameter(metavar="COLUMN", show_default="the label or the last category")] = None,
     factor: Annotated[list[str] | None, Parameter(negative="", metavar="COLUMN")] = None,
     quick: Annotated[bool, Switch] = False,
     explain: Annotated[bool, Switch] = False,
-    seed: Annotated[int, SEED] = 0,
+    seed: Annotated[int, SEED_FLAG] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
     say: Say = TALK,
@@ -92,15 +92,15 @@ def evaluate(
 
     from sfumato.estimator import load
     from sfumato.estimator.evaluation_data import Judged, judged
-    from sfumato.evaluation.disentanglement.measures import FEWEST
-    from sfumato.evaluation.subject import ALL, MOST, held_out, most_of
+    from sfumato.evaluation.disentanglement.measures import MIN_FACTOR_EXAMPLES
+    from sfumato.evaluation.subject import MAX_EXAMPLES, MAX_QUICK_EXAMPLES, held_out, most_of
     from sfumato.formatting import count
 
     auto = load(run, device=device)
     data, name = judged(auto.config_, auto.schema_, None, file)
     factors = {column: _column(auto, data, file, column) for column in factor or ()}
     part, rows = held_out(data)
-    total = min(len(rows), most_of(auto.schema_.spec, MOST if quick else ALL))
+    total = min(len(rows), most_of(auto.schema_.spec, MAX_QUICK_EXAMPLES if quick else MAX_EXAMPLES))
     say.note(f"Judging {run} by {count(total, 'example')}: {name or f'its {part}'}")
     found = auto.evaluate(
         Judged(data, name),
@@ -116,7 +116,7 @@ def evaluate(
     told = {"part": name or part, "examples": total, "seed": seed, "quick": quick}
     if factor and "disentanglement" in asked and not any(one.family == "disentanglement" for one in found):
         say.note(
-            f"No scores of disentanglement: they need {FEWEST} examples whose factors are known and vary, "
+            f"No scores of disentanglement: they need {MIN_FACTOR_EXAMPLES} examples whose factors are known and vary, "
             "and codes that are points of a space"
         )
     settings = {"k": k, "samples": samples, "annealing": annealing, "target": target, "factors": sorted(factor or ())}
@@ -215,8 +215,10 @@ def _column(auto: Autoencoder, data: Dataset, file: str | None, name: str) -> np
 
     where = file or "the columns of the model"
     if file is not None:
-        if not str(file).lower().endswith(frames.SUFFIXES):
-            raise SfumatoError(f"--factor {name}: {file} is no table with columns; give one of {frames.SUFFIXES[0]}")
+        if not str(file).lower().endswith(frames.TABLE_SUFFIXES):
+            raise SfumatoError(
+                f"--factor {name}: {file} is no table with columns; give one of {frames.TABLE_SUFFIXES[0]}"
+            )
         frame = nw.from_native(frames.read(file)[0], eager_only=True)
     else:
         _, batches = held_out(data)

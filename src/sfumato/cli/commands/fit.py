@@ -19,7 +19,7 @@ from sfumato.cli.commands.inspect import (
     remake_report,
     values_rows,
 )
-from sfumato.cli.flags import OUTPUT, WHOLE, chosen
+from sfumato.cli.flags import OUTPUT, WHOLE_NUMBER, chosen
 from sfumato.cli.output import DEVICE, TALK, Device, Say, table
 from sfumato.errors import SfumatoError
 
@@ -48,7 +48,7 @@ def fit(
     resume: Annotated[str | None, Parameter(metavar="RUN")] = None,
     options: Any,
     run: Annotated[str | None, Parameter(metavar="NAME", group=OUTPUT)] = None,
-    seed: Annotated[int | None, WHOLE, Parameter(group=OUTPUT, show_default="0")] = None,
+    seed: Annotated[int | None, WHOLE_NUMBER, Parameter(group=OUTPUT, show_default="0")] = None,
     device: Annotated[Device | None, DEVICE, Parameter(show_default="auto")] = None,
     report: Annotated[bool, Parameter(negative="--no-report", group=OUTPUT)] = True,
     say: Say = TALK,

@@ -11,7 +11,7 @@ from sfumato.formatting import number
 if TYPE_CHECKING:
     from sfumato.models.base import Model
 
-LEAST = 0.01
+MIN_SHARE_ON = 0.01
 """A latent that is on in a smaller share of the examples is not counted as in use."""
 
 
@@ -36,7 +36,7 @@ def latents_of(model: Model, columns: Sequence[str]) -> dict[str, Any] | None:
         return {"of": weights.shape[1], "in_use": len(drives), "drives": drives}
     if isinstance(model, Switches):
         usage = model.usage().cpu()
-        order = [latent for latent in usage.argsort(descending=True).tolist() if usage[latent] >= LEAST]
+        order = [latent for latent in usage.argsort(descending=True).tolist() if usage[latent] >= MIN_SHARE_ON]
         on = {f"z{latent + 1}": float(usage[latent]) for latent in order}
         return {"of": len(usage), "in_use": len(on), "on": on}
     return None

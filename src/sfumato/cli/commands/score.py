@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sfumato.cli.commands.run_io import Given, conditions, load_run, named_by, read, save
-from sfumato.cli.flags import WHOLE
-from sfumato.cli.output import DEVICE, NOWHERE, SEED, TALK, Device, Out, Say, table
+from sfumato.cli.flags import WHOLE_NUMBER
+from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, table
 from sfumato.formatting import number, with_error
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from sfumato.estimator import Autoencoder
     from sfumato.estimator.methods.scoring import Reason
 
-UNIT = "in the units of your data"
+DENSITY_UNIT = "in the units of your data"
 """What log-densities are told in."""
 LOWEST = 5
 """How many of the least likely rows are shown."""
-WIDEST = 200
+MAX_REASON_COLUMNS = 200
 """Columns up to which the reasons are looked for."""
 WHY = "why (nats lost against a usual value)"
-REASONS, LEAST = 3, 0.5
+MAX_REASONS, MIN_REASON_NATS = 3, 0.5
 """At most so many reasons are shown of a row, and none that costs fewer nats."""
 
 
@@ -34,8 +34,8 @@ def score(
     /,
     *,
     given: Given = None,
-    samples: Annotated[int, WHOLE] = 16,
-    seed: Annotated[int, SEED] = 0,
+    samples: Annotated[int, WHOLE_NUMBER] = 16,
+    seed: Annotated[int, SEED_FLAG] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
     say: Say = TALK,
@@ -81,14 +81,18 @@ def score(
     told = {"score": _mean(scores), "log-density": _mean(densities)}
     spoken = [f"mean {name} {with_error(mean, error)}" for name, (mean, error) in told.items()]
     text = [
-        f"{len(scores)} examples: {', '.join(spoken)} nats (standard error), the log-density {UNIT}",
+        f"{len(scores)} examples: {', '.join(spoken)} nats (standard error), the log-density {DENSITY_UNIT}",
         "Least likely:",
         table([_line(one, named) for one in lowest], [WHY if key == "why" else key for key in lowest[0]], indent="  "),
     ]
     if out.out is not None:
         text.append(f"All scores written to {out.out}")
     values: dict[str, Any] = {"examples": len(scores), "mean": told["score"][0], "standard_error": told["score"][1]}
-    values |= {"mean_log_density": told["log-density"][0], "unit": f"nats; log-densities {UNIT}", "lowest": lowest}
+    values |= {
+        "mean_log_density": told["log-density"][0],
+        "unit": f"nats; log-densities {DENSITY_UNIT}",
+        "lowest": lowest,
+    }
     if out.out is None:
         values = named | values | {"scores": scores.tolist(), "log_densities": densities.tolist()}
         say.result(values, lambda: "\n".join(text))
@@ -107,10 +111,12 @@ def _reasons(
 ) -> list[list[dict[str, Any]]]:
     """What the scores of these rows are due to; nothing where examples have no columns, or too many."""
     schema = auto.schema_
-    if not schema.of_columns or schema.spec.entries > WIDEST:
+    if not schema.of_columns or schema.spec.entries > MAX_REASON_COLUMNS:
         return []
     found: list[list[Reason]] = auto.explain_scores(examples, rows, **asked)
-    return [[reason._asdict() for reason in reasons if reason.nats >= LEAST][:REASONS] for reasons in found]
+    return [
+        [reason._asdict() for reason in reasons if reason.nats >= MIN_REASON_NATS][:MAX_REASONS] for reasons in found
+    ]
 
 
 def _line(one: dict[str, Any], named: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from sfumato.cli.commands.compare import text, write
 from sfumato.cli.commands.inspect import remake_report
-from sfumato.cli.flags import OUTPUT, WHOLE, chosen
+from sfumato.cli.flags import OUTPUT, WHOLE_NUMBER, chosen
 from sfumato.cli.output import DEVICE, TALK, Device, Say, table
 from sfumato.formatting import number
 
@@ -21,14 +21,14 @@ def sweep(
     /,
     *,
     models: Annotated[str, Parameter(metavar="NAME,NAME,…")] = "vae",
-    seeds: Annotated[int | None, WHOLE, Parameter(show_default="5, or 1 with --search")] = None,
+    seeds: Annotated[int | None, WHOLE_NUMBER, Parameter(show_default="5, or 1 with --search")] = None,
     grid: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True, metavar="NAME=VALUE,…")] = None,
-    search: Annotated[int | None, WHOLE] = None,
+    search: Annotated[int | None, WHOLE_NUMBER] = None,
     by: Annotated[str, Parameter(metavar="MEASURE")] = "elbo",
-    jobs: Annotated[int, WHOLE] = 1,
+    jobs: Annotated[int, WHOLE_NUMBER] = 1,
     options: Any,
     run: Annotated[str | None, Parameter(metavar="NAME", group=OUTPUT)] = None,
-    seed: Annotated[int, WHOLE, Parameter(group=OUTPUT)] = 0,
+    seed: Annotated[int, WHOLE_NUMBER, Parameter(group=OUTPUT)] = 0,
     device: Annotated[Device | None, DEVICE, Parameter(show_default="auto")] = None,
     report: Annotated[bool, Parameter(negative="--no-report", group=OUTPUT)] = True,
     say: Say = TALK,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-CLASSES, SYMBOLS, STEPS, SPREAD = 8, 10, 20, 0.3
+MARKOV_CLASSES, SYMBOLS, MARKOV_STEPS, CONCENTRATION = 8, 10, 20, 0.3
 """SPREAD is the concentration of the Dirichlet distribution: the smaller, the surer each chain is of its next step."""
 
 
@@ -28,7 +28,7 @@ def matrices() -> np.ndarray:
     """
     import numpy as np
 
-    drawn: np.ndarray = np.random.default_rng(0).dirichlet(np.full(SYMBOLS, SPREAD), (CLASSES, SYMBOLS))
+    drawn: np.ndarray = np.random.default_rng(0).dirichlet(np.full(SYMBOLS, CONCENTRATION), (MARKOV_CLASSES, SYMBOLS))
     return drawn
 
 
@@ -42,11 +42,11 @@ def draw(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
 
     random = np.random.default_rng(seed)
-    classes = random.integers(CLASSES, size=rows)
-    x = np.empty((rows, STEPS), np.int64)
+    classes = random.integers(MARKOV_CLASSES, size=rows)
+    x = np.empty((rows, MARKOV_STEPS), np.int64)
     x[:, 0] = random.integers(SYMBOLS, size=rows)
     sums = matrices().cumsum(2)
-    for step in range(1, STEPS):
+    for step in range(1, MARKOV_STEPS):
         rises = sums[classes, x[:, step - 1], :-1]
         x[:, step] = (random.random((rows, 1)) > rises).sum(1)
     return x, classes
@@ -69,5 +69,5 @@ def log_prob(x: np.ndarray, classes: np.ndarray | None = None) -> np.ndarray:
     if classes is not None:
         found: np.ndarray = each[classes, np.arange(len(x))]
         return found
-    marginal: np.ndarray = np.logaddexp.reduce(each, 0) - np.log(CLASSES)
+    marginal: np.ndarray = np.logaddexp.reduce(each, 0) - np.log(MARKOV_CLASSES)
     return marginal

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-FACTORS = {"shape": 3, "scale": 6, "rotation": 40, "x": 32, "y": 32}
+FACTOR_SIZES = {"shape": 3, "scale": 6, "rotation": 40, "x": 32, "y": 32}
 """How many values each factor has; they are 0, 1, 2, …"""
-SHAPES = ("square", "ellipse", "heart")
+SPRITE_SHAPES = ("square", "ellipse", "heart")
 COLOURS = {"red": (1, 0, 0), "yellow": (1, 1, 0), "green": (0, 1, 0), "cyan": (0, 1, 1), "blue": (0, 0, 1)}
 """Colours by name: which of red, green and blue they are made of."""
-SIDE, LEAST = 32, 16
-CHUNK = 4096
+DEFAULT_SIDE, MIN_SIDE = 32, 16
+SPRITES_AT_A_TIME = 4096
 """Pictures drawn together."""
 
 
@@ -29,7 +29,7 @@ def factors(*, coloured: bool = False) -> dict[str, int]:
     >>> factors(coloured=True)
     {'shape': 3, 'scale': 6, 'rotation': 40, 'x': 32, 'y': 32, 'colour': 5}
     """
-    return FACTORS | ({"colour": len(COLOURS)} if coloured else {})
+    return FACTOR_SIZES | ({"colour": len(COLOURS)} if coloured else {})
 
 
 def draw(rows: int, seed: int, *, coloured: bool = False) -> dict[str, np.ndarray]:
@@ -62,12 +62,12 @@ def named(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """
     import numpy as np
 
-    names = {"shape": SHAPES, "colour": tuple(COLOURS)}
+    names = {"shape": SPRITE_SHAPES, "colour": tuple(COLOURS)}
     whole = {name: np.asarray(one) for name, one in values.items()}
     return {name: np.array(names[name])[one] if name in names else one for name, one in whole.items()}
 
 
-def render(values: Mapping[str, np.ndarray], side: int = SIDE) -> np.ndarray:
+def render(values: Mapping[str, np.ndarray], side: int = DEFAULT_SIDE) -> np.ndarray:
     """Pictures of 0 and 1 in uint8: (N, side, side), or (N, side, side, 3) where the factors hold a colour.
 
     On 32 pixels the half width of a sprite goes from 3 to 6, its angle round the circle and its centre from 8 to 23.5;
@@ -86,8 +86,8 @@ def render(values: Mapping[str, np.ndarray], side: int = SIDE) -> np.ndarray:
     total = len(values["shape"])
     coloured = "colour" in values
     pictures = np.zeros((total, side, side, 3) if coloured else (total, side, side), np.uint8)
-    for start in range(0, total, CHUNK):
-        part = {name: np.asarray(one[start : start + CHUNK]) for name, one in values.items()}
+    for start in range(0, total, SPRITES_AT_A_TIME):
+        part = {name: np.asarray(one[start : start + SPRITES_AT_A_TIME]) for name, one in values.items()}
         u, v = _own_axes(part, side)
         for number, inside in enumerate((_square, _ellipse, _heart)):
             rows = np.flatnonzero(part["shape"] == number)
@@ -104,9 +104,9 @@ def _own_axes(part: Mapping[str, np.ndarray], side: int) -> tuple[np.ndarray, np
     import numpy as np
 
     scale, turn, x, y = (part[name].reshape(-1, 1, 1) for name in ("scale", "rotation", "x", "y"))
-    place = (np.arange(side, dtype=np.float32) + 0.5) * (SIDE / side) - 0.5
-    radius = np.float32(3) + np.float32(3) * scale.astype(np.float32) / (FACTORS["scale"] - 1)
-    angle = (2 * np.pi / FACTORS["rotation"] * turn).astype(np.float32)
+    place = (np.arange(side, dtype=np.float32) + 0.5) * (DEFAULT_SIDE / side) - 0.5
+    radius = np.float32(3) + np.float32(3) * scale.astype(np.float32) / (FACTOR_SIZES["scale"] - 1)
+    angle = (2 * np.pi / FACTOR_SIZES["rotation"] * turn).astype(np.float32)
     right = (place - (8 + x / 2)).astype(np.float32)
     down = (place[:, None] - (8 + y / 2)).astype(np.float32)
     cos, sin = np.cos(angle) / radius, np.sin(angle) / radius

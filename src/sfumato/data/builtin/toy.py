@@ -11,10 +11,10 @@ from sfumato.errors import SfumatoError, did_you_mean
 if TYPE_CHECKING:
     import numpy as np
 
-ROWS = 10_000
+DEFAULT_ROWS = 10_000
 SPRITES = 20_000
 """Pictures, of the 737,280 there are."""
-RING, STEPS, SPREAD = 16, 20, 1.0
+RING, RING_STEPS, RING_SPREAD = 16, 20, 1.0
 
 SUMMARIES = {
     "moons": "two interleaved half circles in the plane, 2 labels, noise 0.05",
@@ -72,12 +72,12 @@ def make(name: str, *, rows: int | None = None, seed: int = 0, size: int | None 
     if name in ("sprites", "coloured_sprites"):
         return _sprites(SPRITES if rows is None else rows, seed, size, coloured=name == "coloured_sprites")
     if name == "ring":
-        return _ring(ROWS if rows is None else rows, seed)
+        return _ring(DEFAULT_ROWS if rows is None else rows, seed)
     if name == "markov":
-        values, labels = markov.draw(ROWS if rows is None else rows, seed)
-        return BuiltIn(values, (), labels, tuple(map(str, range(markov.CLASSES))), symbols=True)
+        values, labels = markov.draw(DEFAULT_ROWS if rows is None else rows, seed)
+        return BuiltIn(values, (), labels, tuple(map(str, range(markov.MARKOV_CLASSES))), symbols=True)
     if name in GAUSSIAN:
-        return _drawn(name, ROWS if rows is None else rows, seed)
+        return _drawn(name, DEFAULT_ROWS if rows is None else rows, seed)
     if rows is not None:
         raise SfumatoError(f"rows={rows}: {name} is not drawn, it has the rows it has; leave rows out")
     return _shipped(name)
@@ -109,20 +109,22 @@ def _ring(rows: int, seed: int) -> BuiltIn:
 
     random = np.random.default_rng(seed)
     start, labels = random.integers(RING, size=rows), random.integers(2, size=rows)
-    centre = start[:, None] + (2 * labels - 1)[:, None] * np.arange(STEPS)
+    centre = start[:, None] + (2 * labels - 1)[:, None] * np.arange(RING_STEPS)
     apart = (np.arange(RING) - centre[:, :, None]) % RING
-    values = np.exp(-0.5 * (np.minimum(apart, RING - apart) / SPREAD) ** 2)
+    values = np.exp(-0.5 * (np.minimum(apart, RING - apart) / RING_SPREAD) ** 2)
     columns = tuple(f"pixel{number}" for number in range(RING))
     return BuiltIn(values, columns, labels.astype(np.int64), ("back", "forth"))
 
 
 def _sprites(rows: int, seed: int, size: int | None, *, coloured: bool) -> BuiltIn:
-    side = sprites.SIDE if size is None else size
-    if side < sprites.LEAST:
-        raise SfumatoError(f"size={side}: sprites cannot be told apart on so few pixels; give {sprites.LEAST} or more")
+    side = sprites.DEFAULT_SIDE if size is None else size
+    if side < sprites.MIN_SIDE:
+        raise SfumatoError(
+            f"size={side}: sprites cannot be told apart on so few pixels; give {sprites.MIN_SIDE} or more"
+        )
     factors = sprites.draw(rows, seed, coloured=coloured)
     pictures = sprites.render(factors, side)
-    return BuiltIn(pictures, (), factors["shape"], sprites.SHAPES, levels=2, factors=sprites.named(factors))
+    return BuiltIn(pictures, (), factors["shape"], sprites.SPRITE_SHAPES, levels=2, factors=sprites.named(factors))
 
 
 def _shipped(name: str) -> BuiltIn:

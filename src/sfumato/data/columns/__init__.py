@@ -15,7 +15,7 @@ from sfumato.data.columns.missing import MISSING_AMONG_NUMBERS, without
 from sfumato.data.columns.number import Number, check, number_from_dict
 from sfumato.data.columns.ruler import spelled
 from sfumato.data.columns.styles import Style
-from sfumato.data.columns.times import COMPACT, FEWEST, find_whole
+from sfumato.data.columns.times import COMPACT, MIN_DATES, find_whole
 from sfumato.errors import SfumatoError
 
 
@@ -68,7 +68,7 @@ def _text(values: pa.Array) -> str | None:
     words = without(values.cast(pa.string()), MISSING_AMONG_NUMBERS).drop_null()
     if not len(words) or not pc.match_substring_regex(words[:1], r"\d")[0].as_py():
         return None
-    if (spelling := spelled(words)) is not None and (len(words.unique()) >= FEWEST or spelling not in COMPACT):
+    if (spelling := spelled(words)) is not None and (len(words.unique()) >= MIN_DATES or spelling not in COMPACT):
         return "datetime"
     style = Style.find(words)
     if style is None:

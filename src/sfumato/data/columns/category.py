@@ -29,9 +29,9 @@ from sfumato.data.columns.reference import unordered_reference
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import Field
 
-FEW = 100
+MAX_LABELS_KEPT = 100
 """Columns of at most so many labels have an entry for each, however rare."""
-OFTEN = 5
+MIN_LABEL_ROWS = 5
 """Of more labels, those in at least so many training rows have one…"""
 MANY = 500
 """… and of these at most so many, the most frequent ones: no column makes a model much slower than all others do."""
@@ -239,9 +239,9 @@ class Category(Column):
 
 def _own(counts: np.ndarray) -> np.ndarray:
     """Which labels, seen in so many rows each, have an entry of their own."""
-    if len(counts) <= FEW:
+    if len(counts) <= MAX_LABELS_KEPT:
         return np.ones(len(counts), bool)
-    own = counts >= OFTEN
+    own = counts >= MIN_LABEL_ROWS
     own[np.argsort(-counts, kind="stable")[MANY:]] = False
     return own if (~own).sum() > 1 else np.ones(len(counts), bool)
 

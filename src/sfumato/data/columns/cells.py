@@ -17,7 +17,7 @@ ATOM = 0.005
 FULL = 20
 """… if at least this many rows have it; quantile cells hold as many. In tables of less than 280 rows it is a fourteenth
 of them, 5 at least: cells too empty to learn from cost a small table the dependence between its columns."""
-FEWEST = 5
+MIN_TAIL_ROWS = 5
 """Rows in the outermost cell of a tail, where there are rows enough for all cells that were asked for."""
 
 
@@ -75,7 +75,7 @@ class Cells:
         others = np.repeat(values[~frequent], counts[~frequent])
         left = max(cells - int(filling.sum()), 1)
         filled = max(1, len(others) // fewest)
-        shares = _shares(min(left, filled), len(others), FEWEST if filled >= left else fewest)
+        shares = _shares(min(left, filled), len(others), MIN_TAIL_ROWS if filled >= left else fewest)
         edges = np.unique(others[np.clip(np.ceil(shares * len(others)).astype(np.int64) - 1, 0, None)])
         if whole:
             edges[-1] += 1

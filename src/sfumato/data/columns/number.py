@@ -24,13 +24,13 @@ from sfumato.data.columns.base import (
 )
 from sfumato.data.columns.cells import Cells, Standardisation, cut_from_dict
 from sfumato.data.columns.missing import MISSING_AMONG_NUMBERS, without
-from sfumato.data.columns.ruler import STEPS, Ruler, as_words, spelled, times
+from sfumato.data.columns.ruler import CLOCK_STEPS, Ruler, as_words, spelled, times
 from sfumato.data.columns.styles import Style
 from sfumato.data.columns.times import COMPACT, as_moments, has_date, spell
 from sfumato.errors import SfumatoError
 from sfumato.spec import Field
 
-LARGEST = 1e300
+LARGEST_FINITE = 1e300
 """Numbers beyond it count as infinite, so that differences stay finite."""
 
 
@@ -150,7 +150,7 @@ class Number(Column):
         return (
             1
             if pa.types.is_date32(kind)
-            else STEPS["ms" if pa.types.is_date64(kind) else getattr(kind, "unit", "s")][0]
+            else CLOCK_STEPS["ms" if pa.types.is_date64(kind) else getattr(kind, "unit", "s")][0]
         )
 
     def out_of_range_penalty(self, values: pa.Array, seen: int) -> np.ndarray:
@@ -251,7 +251,7 @@ def check(name: str, kind: str, values: pa.Array) -> None:
     if not is_number(values.type) and not pa.types.is_boolean(values.type):
         raise SfumatoError(f"column {name!r} holds {values.type}, which is not {kind}; leave its kind out")
     if pa.types.is_floating(values.type):
-        wrong = first(pc.greater(pc.abs(values), LARGEST))
+        wrong = first(pc.greater(pc.abs(values), LARGEST_FINITE))
         if wrong >= 0:
             raise SfumatoError(
                 f"column {name!r}, row {wrong + 1}: the value is infinite or nearly; put a number there or leave it out"

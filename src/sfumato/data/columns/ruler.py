@@ -15,8 +15,8 @@ from sfumato.data.columns.times import find, parse, spell
 from sfumato.errors import SfumatoError
 
 DECIMALS, SLIPS = 8, 1e-3
-WIDEST = 2**50
-STEPS = {
+MAX_SPAN = 2**50
+CLOCK_STEPS = {
     "s": (86_400, 3_600, 60),
     "ms": (86_400_000, 3_600_000, 60_000, 1_000),
     "us": (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000),
@@ -57,7 +57,7 @@ class Ruler:
         if kind == "datetime":
             ticks = ruler.numbers(values)
             origin = int(ticks.min())
-            steps = STEPS.get(getattr(values.type, "unit", "s"), ()) if not _is_day(values.type) else ()
+            steps = CLOCK_STEPS.get(getattr(values.type, "unit", "s"), ()) if not _is_day(values.type) else ()
             step = next((step for step in steps if not ((ticks - origin) % step).any()), 1)
             ruler = replace(ruler, origin=origin, step=step)
         numbers = ruler.numbers(values)
@@ -182,7 +182,7 @@ def _decimals(numbers: np.ndarray, kind: pa.DataType) -> int | None:
         return float(weights @ (np.abs(np.round(few, digits) - few) > close * np.abs(few))) <= SLIPS * len(numbers)
 
     for digits in range(DECIMALS + 1):
-        if largest * 10.0**digits > WIDEST:
+        if largest * 10.0**digits > MAX_SPAN:
             return None
         if kept(some[:100], digits, counts[:100]) and kept(some, digits, counts):
             return digits

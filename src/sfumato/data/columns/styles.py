@@ -17,13 +17,13 @@ BLANKS = " \u00a0\u202f"
 CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|CZK|BRL"
 CURRENCY = rf"(?:[A-Z]{{1,2}}\$|[$€£¥₹₽₩₺₫₴₦฿₱]|(?:{CODES})|Rs\.?|kr\.?|zł|Fr\.)"
 MARK = rf"{CURRENCY}[{BLANKS}]?"
-UNIT = rf"[{BLANKS}]?(?:%|‰|{CURRENCY})"
+UNIT_PATTERN = rf"[{BLANKS}]?(?:%|‰|{CURRENCY})"
 BODY = rf"\d(?:[\d.,'’{BLANKS}]*\d)?|\.\d+"
 WORD = re.compile(
-    rf"(?P<open>\(?)(?P<first>[-−+]?)(?P<prefix>(?:{MARK})?)(?P<second>[-−+]?)(?P<body>{BODY})(?P<suffix>(?:{UNIT})?)"
+    rf"(?P<open>\(?)(?P<first>[-−+]?)(?P<prefix>(?:{MARK})?)(?P<second>[-−+]?)(?P<body>{BODY})(?P<suffix>(?:{UNIT_PATTERN})?)"
     r"(?P<last>-?)(?P<close>\)?)"
 ).fullmatch
-GROUPS = re.compile(rf"\d{{1,3}}(?:[.,'’{BLANKS}]\d{{3}})+").fullmatch
+DIGIT_GROUPS = re.compile(rf"\d{{1,3}}(?:[.,'’{BLANKS}]\d{{3}})+").fullmatch
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _marks(bodies: Sequence[str], *, money: bool) -> tuple[str, str] | None:
         return ("," if point == "." else "."), point
     mark = seen.pop()
     marked = [body for body in bodies if mark in body]
-    grouped = all(GROUPS(body) and not body.startswith("0") for body in marked)
+    grouped = all(DIGIT_GROUPS(body) and not body.startswith("0") for body in marked)
     if mark == ",":
         return (",", ".") if grouped else ("", ",") if all(body.count(",") < 2 for body in marked) else None
     several = any(body.count(".") > 1 for body in marked)
@@ -181,7 +181,7 @@ def _marks(bodies: Sequence[str], *, money: bool) -> tuple[str, str] | None:
 def _apart(bodies: Sequence[str]) -> tuple[str, str] | None:
     """The marks where no word has both: those of thousands have three digits behind each."""
     for thousands, point in ((",", "."), (".", ",")):
-        grouped = all(GROUPS(body) for body in bodies if thousands in body)
+        grouped = all(DIGIT_GROUPS(body) for body in bodies if thousands in body)
         if grouped and all(body.count(point) < 2 for body in bodies):
             return thousands, point
     return None

@@ -20,10 +20,10 @@ MONTHS = (
     *("August", "September", "October", "November", "December"),
 )
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-HALVES = ("AM", "PM")
+DAY_HALVES = ("AM", "PM")
 CASES: dict[str, Callable[[str], str]] = {"": str, "^": str.upper, "~": str.lower}
 
-NAMES = {
+PIECE_WORDS = {
     f"%{mark}{piece}": tuple(case(word) for word in words)
     for mark, case in CASES.items()
     for piece, words in (
@@ -31,13 +31,13 @@ NAMES = {
         ("b", [word[:3] for word in MONTHS]),
         ("A", DAYS),
         ("a", [word[:3] for word in DAYS]),
-        ("p", HALVES),
+        ("p", DAY_HALVES),
     )
     if (mark, piece) != ("^", "p")
 }
 """The words that a piece stands for, in their order."""
 
-DIGITS = {
+DIGIT_PATTERNS = {
     "Y": r"\d{4}",
     "y": r"\d\d",
     "m": r"\d\d",
@@ -48,12 +48,12 @@ DIGITS = {
     "S": r"\d\d",
 }
 UNPADDED = {"m": r"[1-9]\d?", "d": r"[1-9]\d?", "H": r"0|[1-9]\d?", "I": r"[1-9]\d?"}
-PIECE = re.compile(r"%[-^~]?[A-Za-z]|[^%]+")
+FORMAT_PIECE = re.compile(r"%[-^~]?[A-Za-z]|[^%]+")
 ZONE = re.compile(r" ?(?:UTC|GMT|Z|[+-]\d\d:?\d\d)$")
 EARLIEST, LATEST = 1900, 2100
 """Years of whole numbers that are dates."""
 COMPACT = ("%Y%m%d", "%Y%m", "%Y%m%d%H%M%S", "%Y%m%d%H%M")
-FEWEST = 3
+MIN_DATES = 3
 """So many different whole numbers, all of them dates, are dates."""
 
 
@@ -106,11 +106,11 @@ def find_whole(numbers: pa.Array) -> str | None:
     ('%Y%m%d', None)
     """
     some = numbers.unique().drop_null().cast(pa.string())
-    if len(some) < FEWEST:
+    if len(some) < MIN_DATES:
         return None
     lengths = pc.unique(pc.binary_length(some)).to_pylist()
     spelling = next((one for one in COMPACT if lengths == [len(re.sub("%.", "00", one)) + 2]), None)
-    if spelling is None or (spelling == "%Y%m" and len(some) < 4 * FEWEST):
+    if spelling is None or (spelling == "%Y%m" and len(some) < 4 * MIN_DATES):
         return None
     moments = parse(some, spelling)
     if moments.null_count:
@@ -167,9 +167,9 @@ def spell(moments: pa.Array, spelling: str) -> pa.Array:
     }
     names = {"b": month, "a": (days.astype(np.int64) + 3) % 7, "p": clock // 43_200}
     parts: list[pa.Array | str] = []
-    for piece in PIECE.findall(spelling):
-        if piece in NAMES:
-            parts.append(pa.array(NAMES[piece]).take(pa.array(names[piece[-1].lower()])))
+    for piece in FORMAT_PIECE.findall(spelling):
+        if piece in PIECE_WORDS:
+            parts.append(pa.array(PIECE_WORDS[piece]).take(pa.array(names[piece[-1].lower()])))
         elif piece.startswith("%"):
             width = 1 if piece[1] == "-" else 4 if piece == "%Y" else 2
             parts.append(pc.utf8_lpad(pa.array(values[piece[-1]]).cast(pa.string()), width, "0"))
@@ -199,13 +199,13 @@ def has_date(spelling: str) -> bool:
 
 def _pattern(spelling: str, *, strict: bool) -> str:
     pattern = "^" if strict else r"(?i)^\s*"
-    for piece in PIECE.findall(spelling):
-        name = piece[-1].lower() if piece in NAMES else piece[-1]
-        if piece in NAMES:
-            pattern += f"(?P<{name}>{'|'.join(NAMES[piece])})"
+    for piece in FORMAT_PIECE.findall(spelling):
+        name = piece[-1].lower() if piece in PIECE_WORDS else piece[-1]
+        if piece in PIECE_WORDS:
+            pattern += f"(?P<{name}>{'|'.join(PIECE_WORDS[piece])})"
         elif piece.startswith("%"):
             loose = rf"0?(?:{UNPADDED[name]})" if name in UNPADDED and not strict and len(spelling) > 6 else ""
-            pattern += f"(?P<{name}>{loose or (UNPADDED[name] if piece[1] == '-' else DIGITS[name])})"
+            pattern += f"(?P<{name}>{loose or (UNPADDED[name] if piece[1] == '-' else DIGIT_PATTERNS[name])})"
         else:
             pattern += re.escape(piece).replace("\\ ", " ")
     return pattern + ("$" if strict else r"\s*$")
@@ -215,7 +215,7 @@ def _number(name: str, column: pa.Array, right: np.ndarray) -> np.ndarray:
     """What each word of a piece stands for; 0 where the words are not `right`."""
     if name in ("b", "a", "p"):
         short = pc.utf8_slice_codeunits(pc.utf8_lower(column), 0, 3)
-        words = {"b": MONTHS, "a": DAYS, "p": HALVES}[name]
+        words = {"b": MONTHS, "a": DAYS, "p": DAY_HALVES}[name]
         column = pc.index_in(short, value_set=pa.array([word[:3].lower() for word in words]))
     found = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     return np.where(right, found, 0)
@@ -246,7 +246,9 @@ def _fits(words: pa.Array, spelling: str) -> bool:
 
 
 def _order(spelling: str) -> str:
-    return "".join(piece[-1] for piece in PIECE.findall(spelling) if piece[-1] in "Yymdb" and piece[0] == "%").lower()
+    return "".join(
+        piece[-1] for piece in FORMAT_PIECE.findall(spelling) if piece[-1] in "Yymdb" and piece[0] == "%"
+    ).lower()
 
 
 def _ascends(words: pa.Array, spelling: str) -> bool:
@@ -303,7 +305,7 @@ def _clock(piece: str, rest: Sequence[str]) -> tuple[int, tuple[str, ...]] | Non
         taken += 2
     blank = 1 if len(rest) > taken - 1 and rest[taken - 1] in (" ", "\u202f", "\u00a0") else 0
     half = rest[taken - 1 + blank] if len(rest) > taken - 1 + blank else ""
-    if half.upper() in HALVES and len(piece) <= 2:
+    if half.upper() in DAY_HALVES and len(piece) <= 2:
         end = (rest[taken - 1] if blank else "") + ("%p" if half.isupper() else "%~p")
         return taken + blank + 1, (f"%I{minutes}{end}", f"%-I{minutes}{end}")
     if not minutes or len(minutes) > 6 or len(piece) > 2:
@@ -313,9 +315,11 @@ def _clock(piece: str, rest: Sequence[str]) -> tuple[int, tuple[str, ...]] | Non
 
 def _named(piece: str, words: Sequence[str]) -> tuple[str, ...]:
     """The pieces of a spelling that a name of a month or day may be."""
-    found = [form for form, names in NAMES.items() if piece in names and form[-1] != "p"]
+    found = [form for form, names in PIECE_WORDS.items() if piece in names and form[-1] != "p"]
     # May is long and short: the other words say which.
-    return tuple(sorted(found, key=lambda form: -sum(any(name in word for name in NAMES[form]) for word in words)))
+    return tuple(
+        sorted(found, key=lambda form: -sum(any(name in word for name in PIECE_WORDS[form]) for word in words))
+    )
 
 
 def _dates(parts: Sequence[tuple[str, ...]], slots: Sequence[int]) -> Iterator[list[tuple[str, ...]]]:

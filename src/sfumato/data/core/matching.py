@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-AT_A_TIME = 1 << 22
+DISTANCES_AT_A_TIME = 1 << 22
 """Distances held at a time, at most."""
 EXPONENT = 2 / 3
 """m rows that agree in the categories give m^(2/3) neighbours: ever more of them, from an ever smaller share of the
@@ -41,7 +41,7 @@ def matching(rows: Tensor, wanted: Tensor, ordered: Sequence[bool], seed: int) -
     is_ordered = torch.tensor(ordered, dtype=torch.bool)
     ranks, places = _ranks(rows[:, is_ordered], kinds[:, is_ordered])
     start = 0
-    for part in torch.arange(len(kinds)).split(max(AT_A_TIME // max(rows.numel(), 1), 1)):
+    for part in torch.arange(len(kinds)).split(max(DISTANCES_AT_A_TIME // max(rows.numel(), 1), 1)):
         differs = _disagreements(rows[:, ~is_ordered], kinds[part][:, ~is_ordered])
         shares = _weights(differs, _distances(ranks, places[part])).cumsum(1)
         for number, share in zip(part.tolist(), shares, strict=True):

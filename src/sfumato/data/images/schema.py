@@ -118,7 +118,7 @@ class PictureSchema(LabelledSchema):
         levels = self.levels(x)
         if self.binarise == "stochastic":
             # Some at a time: the hashes take forty bytes a pixel.
-            few = max(arrays.CHUNK // self.spec.entries, 1)
+            few = max(arrays.ENTRIES_AT_A_TIME // self.spec.entries, 1)
             levels = torch.cat([binarised_once(part, self.pixels.levels) for part in levels.split(few)])
         elif self.binarise == "threshold":
             levels = (levels >= self.pixels.levels / 2).to(torch.uint8)
@@ -143,7 +143,7 @@ class PictureSchema(LabelledSchema):
         name = str(source) if isinstance(source, str | Path) else "X"
         labels = None
         path = Path(source) if isinstance(source, str | Path) else None
-        if path is not None and (path.is_dir() or path.suffix.lower() in image_files.SUFFIXES):
+        if path is not None and (path.is_dir() or path.suffix.lower() in image_files.IMAGE_SUFFIXES):
             paths = image_files.find(path) if path.is_dir() else [path]
             image_files.headers(paths)
             labels = image_files.labels_of(paths, path) if path.is_dir() else None
@@ -177,7 +177,7 @@ class PictureSchema(LabelledSchema):
         path = Path(source) if isinstance(source, str | Path) else None
         if path is not None and path.is_dir():
             return {"file": [file.relative_to(path).as_posix() for file in image_files.find(path)]}
-        if path is not None and path.suffix.lower() in image_files.SUFFIXES:
+        if path is not None and path.suffix.lower() in image_files.IMAGE_SUFFIXES:
             return {"file": [path.name]}
         return {}
 

@@ -17,7 +17,7 @@ from sfumato.data.io import npz
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 
-CHUNK = 1 << 21
+ENTRIES_AT_A_TIME = 1 << 21
 """Entries of an array looked at together when statistics are learned."""
 
 
@@ -292,7 +292,7 @@ def chunks(x: np.ndarray, rows: np.ndarray | None = None) -> Iterator[tuple[int,
         x: (N, …), memory-mapped or not.
         rows: ascending row numbers; None for all.
     """
-    step = max(CHUNK // math.prod(x.shape[1:]), 1)
+    step = max(ENTRIES_AT_A_TIME // math.prod(x.shape[1:]), 1)
     for start in range(0, len(x), step):
         chunk = np.asarray(fresh(x)[start : start + step])
         if rows is None:

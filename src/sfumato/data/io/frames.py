@@ -21,7 +21,7 @@ from sfumato.data.io.reading import USUAL, Reading
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 
-SUFFIXES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz", ".parquet.gz", ".txt", ".txt.gz", ".pq")
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz", ".parquet.gz", ".txt", ".txt.gz", ".pq")
 """Endings of the files read and written here."""
 
 PARTS = ".parquet folder"
@@ -34,16 +34,16 @@ def suffix(path: str | Path) -> str:
     """The ending of a table file.
 
     Raises:
-        SfumatoError: if it is not one of `SUFFIXES`.
+        SfumatoError: if it is not one of `TABLE_SUFFIXES`.
 
     >>> suffix("new/people.CSV.gz")
     '.csv.gz'
     """
     name = Path(path).name.lower()
-    for ending in sorted(SUFFIXES, key=len, reverse=True):
+    for ending in sorted(TABLE_SUFFIXES, key=len, reverse=True):
         if name.endswith(ending):
             return ending
-    raise SfumatoError(f"{path}: not a kind of table file known here; let it end in {', '.join(SUFFIXES)}")
+    raise SfumatoError(f"{path}: not a kind of table file known here; let it end in {', '.join(TABLE_SUFFIXES)}")
 
 
 def is_frame(source: Any) -> bool:
@@ -321,7 +321,7 @@ def write(table: pa.Table, path: str | Path) -> None:
     again as one.
 
     Raises:
-        SfumatoError: if the ending is not one of `SUFFIXES`, or the place cannot be written to.
+        SfumatoError: if the ending is not one of `TABLE_SUFFIXES`, or the place cannot be written to.
     """
     target, ending = Path(path), suffix(path)
     if not target.parent.exists():

@@ -21,13 +21,13 @@ from sfumato.errors import SfumatoError
 
 logger = logging.getLogger("sfumato.data")
 
-WORDS = "sfumato.words"
+TYPES_FIELD = "sfumato.words"
 """Mark of a field of text whose words were values of several types: the names of those, as a JSON list."""
 
 SPELT = (str, bool, int, float, Decimal, datetime.date, datetime.time, datetime.timedelta, UUID, PurePath, enum.Enum)
 """Types of values that stand for labels by the word that `str` makes of them."""
 
-WHOLE = re.compile(r"[+-]?\d+").fullmatch
+IS_WHOLE = re.compile(r"[+-]?\d+").fullmatch
 
 
 def column(name: str, values: Any) -> tuple[pa.Array, dict[str, str]]:
@@ -55,14 +55,14 @@ def column(name: str, values: Any) -> tuple[pa.Array, dict[str, str]]:
 
 def objects(words: Sequence[str | None], marks: dict[str, str]) -> list[Any]:
     """Words as the values they were: as numbers and booleans where they are spelt so and such were among them."""
-    kinds = json.loads(marks[WORDS])
+    kinds = json.loads(marks[TYPES_FIELD])
     return [None if word is None else _value(word, kinds) for word in words]
 
 
 def _value(word: str, kinds: Sequence[str]) -> Any:
     if "bool" in kinds and word in ("True", "False"):
         return word == "True"
-    if "int" in kinds and WHOLE(word):
+    if "int" in kinds and IS_WHOLE(word):
         return int(word)
     if "float" in kinds:
         try:
@@ -115,7 +115,7 @@ def _differing(name: str, values: list[Any]) -> tuple[pa.Array, dict[str, str]]:
         )
     kinds = sorted({one.__name__ for one in types if one in (bool, int, float)})
     words = _whole(name, [None if value is None else str(value) for value in values])
-    return words, {WORDS: json.dumps(kinds)}
+    return words, {TYPES_FIELD: json.dumps(kinds)}
 
 
 def _of_pandas(name: str, values: list[Any]) -> pa.Array:

@@ -13,7 +13,7 @@ from sfumato.data.io import frames_objects
 from sfumato.errors import SfumatoError
 
 DTYPE = "sfumato.dtype"
-NAME = "sfumato.name"
+NAME_FIELD = "sfumato.name"
 ARROW = "ArrowDtype"
 """Mark of a column that pandas holds as arrow does, in whatever type that is."""
 
@@ -29,7 +29,7 @@ def read(frame: Any) -> pa.Table:
         check_label(label)
         array, marks = column(str(label), frame.iloc[:, place])
         if isinstance(label, int):
-            marks[NAME] = str(label)
+            marks[NAME_FIELD] = str(label)
         arrays.append(array)
         fields.append(pa.field(str(label), array.type, metadata=marks))
     return pa.table(arrays, schema=pa.schema(fields))
@@ -54,7 +54,7 @@ def column(name: str, series: Any) -> tuple[pa.Array, dict[str, str]]:
     elif isinstance(dtype, pd.CategoricalDtype) and dtype.categories.dtype == object:
         known, more = frames_objects.column(name, dtype.categories)
         if pa.types.is_string(known.type):
-            more = {frames_objects.WORDS: "[]"} | more
+            more = {frames_objects.TYPES_FIELD: "[]"} | more
         codes = pa.array(series.cat.codes.to_numpy(), mask=(series.cat.codes < 0).to_numpy())
         return pa.DictionaryArray.from_arrays(codes, known, ordered=bool(dtype.ordered)), marks | more
     elif dtype == np.longdouble:
@@ -95,7 +95,7 @@ def give(pd: Any, table: pa.Table) -> Any:
     columns = {}
     for field, column in zip(table.schema, table.columns, strict=True):
         marks = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-        label: str | int = int(marks[NAME]) if NAME in marks else field.name
+        label: str | int = int(marks[NAME_FIELD]) if NAME_FIELD in marks else field.name
         columns[label] = _series(pd, column, marks)
     return pd.DataFrame(columns)
 
@@ -104,7 +104,7 @@ def _series(pd: Any, column: pa.ChunkedArray, marks: dict[str, str]) -> Any:
     dtype, kind = marks.get(DTYPE, ""), column.type
     if dtype == ARROW:
         return pd.Series(pd.arrays.ArrowExtensionArray(column))
-    if frames_objects.WORDS in marks:
+    if frames_objects.TYPES_FIELD in marks:
         return _words(pd, column, marks)
     if dtype.startswith("Sparse "):
         subtype, fill = json.loads(dtype.removeprefix("Sparse "))

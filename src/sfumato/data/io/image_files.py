@@ -25,7 +25,7 @@ from PIL import Image, ImageOps
 
 from sfumato.errors import SfumatoError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MOST_PIXELS = 50_000_000
 LARGEST_DEFAULT = 64
@@ -52,11 +52,14 @@ def find(folder: Path) -> list[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
-            Path(place, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+            Path(place, name)
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
         ]
     if not found:
         raise SfumatoError(
-            f"{folder}: holds no pictures; files must end in {', '.join(SUFFIXES)}, or be the .parquet parts of a table"
+            f"{folder}: holds no pictures; files must end in {', '.join(IMAGE_SUFFIXES)}, "
+            "or be the .parquet parts of a table"
         )
     return sorted(found)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from sfumato.errors import SfumatoError
 
-EXAMPLES = (
+EXAMPLE_NAMES = (
     *("x", "data", "images", "image", "imgs", "img", "features", "feature", "inputs", "input", "samples", "examples"),
     *("pixels", "faces", "frames", "sequences", "series", "signals"),
 )
@@ -25,7 +25,7 @@ SPLITS = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "valid"),
     **dict.fromkeys(("test", "testing", "te", "t10k"), "test"),
 }
-FACTORS = "latents"
+FACTOR_NAME = "latents"
 DSPRITES = ("colour", "shape", "scale", "orientation", "x", "y")
 """The factors of dSprites, in the order of its columns."""
 
@@ -58,7 +58,7 @@ def role(name: str) -> tuple[str, str]:
     if len(rest) + len(splits) > 2 or len(rest) > 1 or len(splits) > 1:
         return "", split
     what = rest[0] if rest else "x"
-    return ("x" if what in EXAMPLES else "y" if what in LABELS else ""), split
+    return ("x" if what in EXAMPLE_NAMES else "y" if what in LABELS else ""), split
 
 
 def _words(name: str) -> tuple[list[str], list[str]]:
@@ -133,12 +133,12 @@ def _chosen(path: Path, names: Iterable[str], shapes: dict[str, tuple[int, ...]]
 def _rank(name: str) -> tuple[bool, int]:
     """What to look at first: names that tell a split, then the words in their order."""
     rest, splits = _words(name)
-    known = (*EXAMPLES, *LABELS)
+    known = (*EXAMPLE_NAMES, *LABELS)
     return not splits, known.index(rest[0]) if rest and rest[0] in known else len(known)
 
 
 def _is_factor(name: str) -> bool:
-    return name.lower().partition("_")[0] == FACTORS
+    return name.lower().partition("_")[0] == FACTOR_NAME
 
 
 def _factors(file: Any, total: int) -> dict[str, np.ndarray]:

@@ -27,7 +27,7 @@ from sfumato.errors import SfumatoError
 from sfumato.formatting import count
 from sfumato.spec import DataSpec, Field
 
-TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
+WRITTEN_TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
 
 
 class SequenceSchema(Schema):
@@ -226,7 +226,7 @@ class SequenceSchema(Schema):
         self._write(made, path, raw)
 
     def _write(self, x: np.ndarray, path: str | Path, raw: Series | None) -> None:
-        if not str(path).endswith(TABLES):
+        if not str(path).endswith(WRITTEN_TABLES):
             arrays.write(x, path)
             return
         # A length of time has no spelling in text: seconds, as they are read.

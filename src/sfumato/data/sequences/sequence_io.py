@@ -20,11 +20,11 @@ from sfumato.data.io import arrays, frames, ts
 from sfumato.errors import SfumatoError, did_you_mean
 
 TS = ".ts"
-DAY, LAST, LAST_NS = 86_400, 253_402_300_799, 9_200_000_000
+DAY_SECONDS, LAST, LAST_NS = 86_400, 253_402_300_799, 9_200_000_000
 """Seconds of a day, and those since 1970 to the end of the year 9999 and to that of nanoseconds in 64 bits."""
 FLAT = ("value",)
 WINDOW_COLUMN = "add a column window = row number // {window}"
-TAKEN = ("future", "ahead")
+FORECAST_COLUMNS = ("future", "ahead")
 """Columns of what `sfumato forecast` writes, whose names no channel can have."""
 
 
@@ -210,7 +210,7 @@ def from_table(
     if id is None:
         raise _no_id(table, name, time, (label, *drop))
     names = channels or tuple(column for column in table.column_names if column not in (id, time, label, *drop))
-    taken = next((column for column in names if channels is None and column in TAKEN), None)
+    taken = next((column for column in names if channels is None and column in FORECAST_COLUMNS), None)
     if taken is not None:
         raise SfumatoError(
             f"{name}: column {taken!r} has the name of one that forecast adds; rename it, "
@@ -334,7 +334,7 @@ def as_stamps(times: np.ndarray, dates: str) -> pa.Array:
     kind = _type_of(dates)
     times = np.where(none, 0.0, times)
     if pa.types.is_time(kind):
-        times = times % DAY
+        times = times % DAY_SECONDS
     elif (times > LAST).any():
         raise SfumatoError("the times lie beyond the year 9999: give shorter jumps")
     elif pa.types.is_timestamp(kind) and kind.unit == "ns" and (np.abs(times) > LAST_NS).any():

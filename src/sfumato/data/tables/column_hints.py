@@ -12,9 +12,9 @@ from sfumato.data.columns.base import is_number, is_text, plain, without_nan
 from sfumato.data.columns.missing import MISSING_AMONG_NUMBERS, without
 from sfumato.data.columns.times import MONTHS, find, parse
 
-OFTEN = 0.002
+MIN_REPEAT_SHARE = 0.002
 """Share of the rows that hold a value which stands far off, at least…"""
-FEWEST, OTHERS = 5, 10
+MIN_REPEATS, MIN_OTHER_VALUES = 5, 10
 """… and so many rows, beside so many different other values."""
 
 
@@ -53,9 +53,9 @@ def of_far_value(values: pa.ChunkedArray | pa.Array) -> str:
     numbers = seen.field("values").cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     order = np.argsort(numbers)
     counts, ordered = seen.field("counts").to_numpy(zero_copy_only=False)[order], numbers[order]
-    if len(ordered) <= OTHERS:
+    if len(ordered) <= MIN_OTHER_VALUES:
         return ""
-    fewest = max(FEWEST, OFTEN * counts.sum())
+    fewest = max(MIN_REPEATS, MIN_REPEAT_SHARE * counts.sum())
     for end, next_to, rest in ((0, 1, ordered[1:]), (-1, -2, ordered[:-1])):
         gap = abs(ordered[end] - ordered[next_to])
         if counts[end] >= fewest and gap > rest[-1] - rest[0]:

@@ -18,7 +18,7 @@ def accepts(source: Source, options: DataOptions) -> bool:
     """Whether it is a file of a table, a folder of such, or whatever else is held in memory."""
     if source.path is None:
         return True
-    return source.path.exists() and (frames.is_parts(source.path) or source.endswith(*frames.SUFFIXES))
+    return source.path.exists() and (frames.is_parts(source.path) or source.endswith(*frames.TABLE_SUFFIXES))
 
 
 KIND = Kind(
@@ -28,7 +28,7 @@ KIND = Kind(
     load=open_table,
     plural="tables",
     order=100,
-    suffixes=frames.SUFFIXES,
+    suffixes=frames.TABLE_SUFFIXES,
     options={
         "missing_values": OptionUse("tables"),
         "header": OptionUse("text files of tables"),

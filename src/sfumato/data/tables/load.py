@@ -25,7 +25,7 @@ from sfumato.data.tables import column_hints
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError, did_you_mean
 
-PIECE = 1 << 17
+STREAMED_ROWS = 1 << 17
 """Rows of a table that is streamed looked at together."""
 
 Pieces = Callable[[], Iterator[pa.Table]]
@@ -43,7 +43,7 @@ def open_table(source: Source, options: DataOptions) -> Dataset:
     keep = {*options.drop, *options.given, *options.kinds, options.label or ""}
     if streams(options, _estimate(path)):
         found = frames_stream.look(path, keep, options.reading)
-        pieces = partial(frames_stream.batches, path, PIECE, known=found.types, reading=options.reading)
+        pieces = partial(frames_stream.batches, path, STREAMED_ROWS, known=found.types, reading=options.reading)
         return _from_pieces(name, where, pieces, "file", options, (found.notes, found.hints))
     return from_frame(name, where, *frames.read(path, keep=keep, reading=options.reading), options)
 
@@ -67,7 +67,7 @@ def from_frame(name: str, source: str, frame: pa.Table, kind: str, options: Data
         return _from_pieces(
             name,
             source,
-            lambda: (frame.slice(start, PIECE) for start in range(0, len(frame), PIECE)),
+            lambda: (frame.slice(start, STREAMED_ROWS) for start in range(0, len(frame), STREAMED_ROWS)),
             kind,
             options,
             csv.notes(frame),

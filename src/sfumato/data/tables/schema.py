@@ -22,7 +22,7 @@ from sfumato.data.io.reading import USUAL, Reading
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec
 
-CHUNK = 1 << 16
+ROWS_AT_A_TIME = 1 << 16
 """Rows encoded at a time, so that what is needed beside the result stays small."""
 
 
@@ -275,9 +275,11 @@ class TableSchema(Schema):
                     continue
                 raise SfumatoError(_missing([column.name], table.column_names))
             values = column.fit(plain(table[column.name]))
-            for start in range(0, len(values), CHUNK):
-                entries = column.encode(values.slice(start, CHUNK))
-                found[start : start + CHUNK, place] = column.within(entries) if column in self._given else entries
+            for start in range(0, len(values), ROWS_AT_A_TIME):
+                entries = column.encode(values.slice(start, ROWS_AT_A_TIME))
+                found[start : start + ROWS_AT_A_TIME, place] = (
+                    column.within(entries) if column in self._given else entries
+                )
         return torch.from_numpy(found)
 
     def decode(self, x: Tensor, given: Tensor | None = None) -> Any:

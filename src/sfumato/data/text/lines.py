@@ -109,7 +109,7 @@ def load(source: Any) -> Lines:
 
 def _holds_table(path: Path) -> bool:
     """Whether sequences stand in a table: in a .parquet, or in a .csv or .tsv whose one column is `TEXT_COLUMN`."""
-    if is_text(path) or not str(path).lower().endswith(frames.SUFFIXES) or not path.is_file():
+    if is_text(path) or not str(path).lower().endswith(frames.TABLE_SUFFIXES) or not path.is_file():
         return False
     if frames.suffix(path).startswith(PARQUET):
         return True

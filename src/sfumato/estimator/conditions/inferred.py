@@ -13,7 +13,7 @@ from sfumato.spec import Field
 
 MOST_VALUES = 128
 """Values of a condition that are tried, each with a pass through the model."""
-DRAWS = 4
+IMPORTANCE_DRAWS = 4
 
 
 def likeliest(model: Bounds, batch: Batch, fields: Sequence[Field], places: Sequence[int]) -> Batch:
@@ -35,7 +35,7 @@ def likeliest(model: Bounds, batch: Batch, fields: Sequence[Field], places: Sequ
     own = batch.x.new_full((len(batch), len(fields)), torch.nan) if batch.given is None else batch.given
     given = own.clone()
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(DRAWS, model.noise_size, generator=generator, dtype=torch.float64).to(given)
+    noise = torch.randn(IMPORTANCE_DRAWS, model.noise_size, generator=generator, dtype=torch.float64).to(given)
     for place in places:
         missing = own[:, place].isnan()
         if fields[place].kind != "category" or fields[place].size > MOST_VALUES or not bool(missing.any()):
@@ -44,7 +44,7 @@ def likeliest(model: Bounds, batch: Batch, fields: Sequence[Field], places: Sequ
         for value in range(fields[place].size):
             tried = own.clone()
             tried[missing, place] = value
-            bounds.append(model.log_weight(replace(batch, given=tried), DRAWS, noise).mean(1))
+            bounds.append(model.log_weight(replace(batch, given=tried), IMPORTANCE_DRAWS, noise).mean(1))
         best = torch.stack(bounds, 1).argmax(1).to(given)
         given[:, place] = torch.where(missing, best, given[:, place])
     return replace(batch, given=given)

@@ -19,7 +19,7 @@ from sfumato.objectives import importance_bound
 
 CANDIDATES = 32
 """Rows of conditions that are weighed against each other, for each example."""
-DRAWS = 4
+WEIGHT_DRAWS = 4
 """Draws of z for each weight."""
 
 
@@ -71,10 +71,10 @@ def _bounds(model: Model, schema: Schema, x: Tensor, candidates: Tensor) -> Tens
     """A bound on log p(x | c) of each example under each of its candidates, (n, K) on the CPU; 0 without one."""
     if not isinstance(model, Bounds):
         return torch.zeros(candidates.shape[:2])
-    drawn = noise.normal(x, DRAWS, model.noise_size)
-    few = max(inference.at_a_time(schema.spec, DRAWS) // CANDIDATES, 1)
+    drawn = noise.normal(x, WEIGHT_DRAWS, model.noise_size)
+    few = max(inference.at_a_time(schema.spec, WEIGHT_DRAWS) // CANDIDATES, 1)
     found = []
     for some, given in zip(x.split(few), candidates.split(few), strict=True):
         batch = Batch(some.repeat_interleave(CANDIDATES, 0), given.flatten(0, 1).to(x))
-        found.append(importance_bound(model.log_weight(batch, DRAWS, drawn)).view(-1, CANDIDATES).cpu())
+        found.append(importance_bound(model.log_weight(batch, WEIGHT_DRAWS, drawn)).view(-1, CANDIDATES).cpu())
     return torch.cat(found)

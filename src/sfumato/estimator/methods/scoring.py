@@ -19,7 +19,7 @@ from sfumato.models.base import Model
 from sfumato.models.protocols import Bounds, Classifies, Samples, require
 from sfumato.objectives import importance_bound
 
-DRAWN = 500
+AGREEMENT_ROWS = 500
 """Rows drawn from the model to see how much the values of one usually agree."""
 
 
@@ -174,14 +174,14 @@ class Scores(Held):
         """The median of log p(x) − Σ log m_d(x_d) over rows drawn from the model."""
         if (samples, seed) not in self._agreements:
             bounds, draws = require(model, Bounds, "score"), require(model, Samples, "sample")
-            conditions, found = self.schema_.conditions({}, DRAWN), []
+            conditions, found = self.schema_.conditions({}, AGREEMENT_ROWS), []
             with seeded(noise.device, 0, model):
                 if isinstance(model, Classifies) and conditions is not None:
                     conditions = model.drawn(conditions.to(noise))
                 size = inference.at_a_time(self.schema_.spec, samples)
-                for start in range(0, DRAWN, size):
+                for start in range(0, AGREEMENT_ROWS, size):
                     c = None if conditions is None else conditions[start : start + size].to(noise)
-                    x = draws.sample(min(size, DRAWN - start), c)
+                    x = draws.sample(min(size, AGREEMENT_ROWS - start), c)
                     alone = self.schema_.log_marginal(x)
                     assert alone is not None, "a table that keeps how frequent values are keeps it of all rows"
                     shown = Batch(x, None if isinstance(model, Classifies) else c)

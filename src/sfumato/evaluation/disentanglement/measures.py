@@ -16,9 +16,9 @@ from sfumato.evaluation.measure import Measure
 from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array, held_out
 
-HALVES = 5
+RANDOM_HALVES = 5
 """Random halves of the examples that standard errors are taken from."""
-FEWEST = 50
+MIN_FACTOR_EXAMPLES = 50
 """Examples below which nothing is scored."""
 
 
@@ -38,7 +38,7 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     of the examples (the delete-half jackknife of Shao and Wu 1989).
     """
     factors, rows = known(factors_of(subject, how))
-    if subject.space is None or not factors or len(rows) < FEWEST:
+    if subject.space is None or not factors or len(rows) < MIN_FACTOR_EXAMPLES:
         return []
     points = subject.means()[rows]
     draws = array(subject.chunked(lambda batch: subject.latent_space.encode(batch).sample()))[rows]
@@ -124,7 +124,7 @@ def _errors(
     random = np.random.default_rng(seed)
     found: dict[str, list[float]] = {name: [] for name in asked}
     latents = taking_part(points)
-    for _ in range(HALVES):
+    for _ in range(RANDOM_HALVES):
         rows = np.sort(random.permutation(len(points))[: len(points) // 2])
         half = [factor.at(rows) for factor in factors]
         if any(factor.count < 2 for factor in half):

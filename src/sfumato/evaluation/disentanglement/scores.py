@@ -17,7 +17,7 @@ from sfumato.evaluation.disentanglement.factors import Factor
 
 CELLS = 20
 """Cells of equal width that a latent is cut into; as many as a factor has values if those are more."""
-TREES = 20
+DCI_TREES = 20
 LEAF = 100
 """A leaf of a tree holds at least one in so many of the examples it learns from."""
 
@@ -117,7 +117,7 @@ def dci(codes: np.ndarray, factors: Sequence[Factor], *, latents: int | None = N
     learn, test = np.split(order, [2 * len(order) // 3])
     importance = np.zeros((codes.shape[1], len(factors)))
     informativeness = np.zeros(len(factors))
-    forest = {"n_estimators": TREES, "min_samples_leaf": max(len(learn) // LEAF, 1), "random_state": seed % 2**32}
+    forest = {"n_estimators": DCI_TREES, "min_samples_leaf": max(len(learn) // LEAF, 1), "random_state": seed % 2**32}
     for place, factor in enumerate(factors):
         if factor.numbers is None:
             judge = RandomForestClassifier(max_features=None, **forest).fit(codes[learn], factor.classes[learn])

@@ -11,9 +11,9 @@ from sklearn.linear_model import RidgeCV
 from sfumato.data.core.batches import Batches
 from sfumato.evaluation.subject import array, some
 
-TRAINING = 5000
+MAX_BASELINE_SEQUENCES = 5000
 """Training sequences that a reference is fitted on, at most."""
-WIDEST = 1000
+MAX_REGRESSORS = 1000
 """Values of a first half that a regression takes at most; with more, fitting it would take longer than a forecast."""
 PENALTIES = np.logspace(-3, 4, 15)
 SEASONAL = 0.3
@@ -64,13 +64,13 @@ def references(before: np.ndarray, horizon: int, last: np.ndarray, train: Batche
     if train is None or len(train) < 20:
         return found
     steps = before.shape[1]
-    batch = train.take(some(len(train), TRAINING, 0))
+    batch = train.take(some(len(train), MAX_BASELINE_SEQUENCES, 0))
     x = batch.x.float() if batch.mask is None else batch.x.float().masked_fill(~batch.mask, np.nan)
     values = array(x)
     past, future = values[:, :steps], values[:, steps : steps + horizon]
     if (season := _season(past, horizon)) is not None:
         found.append(_seasonal(season, before, past, future))
-    if before[0].size <= WIDEST:
+    if before[0].size <= MAX_REGRESSORS:
         found.append(_regression(before, past, future))
     return found
 

@@ -17,13 +17,13 @@ from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.models.protocols import Forecasts, require
 
-FAMILY = "forecasts"
-MOST = 1000
+FAMILY_NAME = "forecasts"
+MAX_FORECAST_SEQUENCES = 1000
 """Sequences that are forecast, at most."""
 FUTURES = 99
 """Futures of each sequence: with 99, the 5th and the 95th smallest enclose 90% of a known distribution exactly."""
-AT_A_TIME = 10_000
-UNIT = "deviations of a channel"
+FORECASTS_AT_A_TIME = 10_000
+CHANNEL_UNIT = "deviations of a channel"
 
 
 def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
@@ -57,7 +57,7 @@ class Futures:
 def futures(subject: Subject, how: EvaluationSettings) -> Futures:
     """Forecasts of the second half of each sequence from its first half; of those that have a second half."""
     forecast = require(subject.model, Forecasts, "forecast").forecast
-    batch = rows(subject.batch, some(len(subject), MOST, how.seed).numpy())
+    batch = rows(subject.batch, some(len(subject), MAX_FORECAST_SEQUENCES, how.seed).numpy())
     steps = batch.x.shape[1]
     cut = (steps + 1) // 2
     mask = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
@@ -66,7 +66,7 @@ def futures(subject: Subject, how: EvaluationSettings) -> Futures:
     jumps, kinds = torch.unique(_jumps(batch, mask, cut), dim=0, return_inverse=True)
     for kind, jump in enumerate(jumps):
         mine = (kinds == kind).nonzero().squeeze(1)
-        for part in mine.split(max(AT_A_TIME // FUTURES, 1)):
+        for part in mine.split(max(FORECASTS_AT_A_TIME // FUTURES, 1)):
             made[part.cpu()] = forecast(rows(past, array(part)), jump.tolist(), FUTURES).cpu().float()
     came = batch.x[:, cut:].float().masked_fill(~mask[:, cut:], torch.nan)
     known = array(mask[:, cut:].flatten(1).any(1))
@@ -108,9 +108,9 @@ def told(found: Futures) -> list[Measure]:
         Measure(
             "CRPS",
             **mean_and_error(per_sequence(scores)),
-            unit=UNIT,
+            unit=CHANNEL_UNIT,
             meaning="How far the drawn futures are from what came, spread and all; of a single future, its error.",
-            family=FAMILY,
+            family=FAMILY_NAME,
             **_best(found, lambda one: float(per_sequence(one.crps(came)).mean())),
             better="lower",
             parts=by_horizon(scores),
@@ -118,9 +118,9 @@ def told(found: Futures) -> list[Measure]:
         Measure(
             "energy score",
             **mean_and_error(energy_score(made, came)),
-            unit=UNIT,
+            unit=CHANNEL_UNIT,
             meaning="The same of whole futures at once, so that steps and channels must fit each other too.",
-            family=FAMILY,
+            family=FAMILY_NAME,
             reference=float(np.sqrt(np.nansum((came - stays.mean) ** 2, (1, 2))).mean()),
             reference_is=stays.name,
             better="lower",
@@ -128,9 +128,9 @@ def told(found: Futures) -> list[Measure]:
         Measure(
             "mean absolute error",
             **mean_and_error(per_sequence(middle)),
-            unit=UNIT,
+            unit=CHANNEL_UNIT,
             meaning="The error of the median future.",
-            family=FAMILY,
+            family=FAMILY_NAME,
             **_best(found, lambda one: float(per_sequence(np.abs(came - one.mean)).mean())),
             better="lower",
             parts=by_horizon(middle),
@@ -138,9 +138,9 @@ def told(found: Futures) -> list[Measure]:
         Measure(
             "root mean squared error",
             root,
-            UNIT,
+            CHANNEL_UNIT,
             "The error of the mean future; large errors count more.",
-            FAMILY,
+            FAMILY_NAME,
             error=None if rmse["error"] is None or not root else rmse["error"] / (2 * root),
             **_best(found, lambda one: float(np.sqrt(per_sequence((came - one.mean) ** 2).mean()))),
             better="lower",
@@ -172,7 +172,7 @@ def _coverage(made: np.ndarray, came: np.ndarray, share: float) -> Measure:
         **mean_and_error(per_sequence(inside)),
         unit="",
         meaning=f"How often what came lies in the middle {share:.0%} of the futures: less, and they are too sure.",
-        family=FAMILY,
+        family=FAMILY_NAME,
         reference=share,
         reference_is="well calibrated",
         parts=by_horizon(inside),

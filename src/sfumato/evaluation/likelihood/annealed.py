@@ -20,7 +20,7 @@ from sfumato.training.validation import evaluating
 
 CHAINS = 16
 LEAPS = 10
-TARGET, PACE = 0.65, 0.1
+TARGET, STEP_SIZE_PACE = 0.65, 0.1
 """The acceptance that steps are made for, and how fast log ε follows: 0.1 for each unit of acceptance missed."""
 FIRST_STEP = 0.2
 RADIUS = 4.0
@@ -125,7 +125,7 @@ def _anneal(model: LatentSpace, batch: Batch, betas: list[float], chains: int) -
         if beta == 1.0:
             break
         z, likelihood, accepted = _moved(target, z, beta, step.repeat_interleave(chains, 0))
-        step = step * torch.exp(PACE * (accepted.view(-1, chains).mean(1, keepdim=True) - TARGET))
+        step = step * torch.exp(STEP_SIZE_PACE * (accepted.view(-1, chains).mean(1, keepdim=True) - TARGET))
     return log_weight.view(-1, chains).logsumexp(1) - math.log(chains)
 
 

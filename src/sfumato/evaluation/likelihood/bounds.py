@@ -22,8 +22,8 @@ from sfumato.models.protocols import Codebooks
 from sfumato.objectives import rate
 from sfumato.spec import DataSpec
 
-DRAWS = 8
-NATS = "nats per example"
+BOUND_DRAWS = 8
+NATS_UNIT = "nats per example"
 ANNEALED = 100
 """Examples that annealing is asked for: it costs a hundred times what importance sampling does."""
 
@@ -46,7 +46,7 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     model; −ELBO and NLL have beside them what they are in the units of the data, which `score_samples` keeps to.
     """
     discrete = isinstance(subject.model, Codebooks)
-    draws = DRAWS if how.quick else how.k or cost(subject.model, subject.batch).affordable(len(subject))
+    draws = BOUND_DRAWS if how.quick else how.k or cost(subject.model, subject.batch).affordable(len(subject))
     weights = _settled(weigh(subject.model, subject.batch, draws, seed=how.seed), subject)
     volume = _volume(subject)
     found = _parts(weights, subject, discrete, volume)
@@ -111,9 +111,13 @@ def _parts(weights: Weights, subject: Subject, discrete: bool, volume: float) ->
         both = "Their sum: the length of a description of an example, its code and then the rest, exactly."
     total = mean_and_error(weights.negative_elbo)
     return [
-        Measure("distortion", **mean_and_error(weights.distortion), unit=NATS, meaning=lost + kind, better="lower"),
-        Measure("rate", **mean_and_error(weights.rate), unit=NATS, meaning=costs),
-        Measure("−ELBO", **total, **_in_units_of_data(total["value"], volume), unit=NATS, meaning=both, better="lower"),
+        Measure(
+            "distortion", **mean_and_error(weights.distortion), unit=NATS_UNIT, meaning=lost + kind, better="lower"
+        ),
+        Measure("rate", **mean_and_error(weights.rate), unit=NATS_UNIT, meaning=costs),
+        Measure(
+            "−ELBO", **total, **_in_units_of_data(total["value"], volume), unit=NATS_UNIT, meaning=both, better="lower"
+        ),
     ]
 
 
@@ -126,7 +130,7 @@ def _likelihood(weights: Weights, subject: Subject, volume: float) -> list[Measu
             "NLL",
             **evidence,
             **_in_units_of_data(evidence["value"], volume),
-            unit=f"{NATS}, k = {k}",
+            unit=f"{NATS_UNIT}, k = {k}",
             meaning=f"How surprising examples of the {subject.part} are, by {k} weighted draws of the code: a closer "
             "bound than the −ELBO, and never too low on average.",
             better="lower",
@@ -165,7 +169,7 @@ def _check(weights: Weights, subject: Subject, how: EvaluationSettings) -> list[
         Measure(
             "NLL by annealing",
             **mean_and_error(found),
-            unit=f"{NATS}, {how.annealing} steps",
+            unit=f"{NATS_UNIT}, {how.annealing} steps",
             meaning=f"The NLL of {len(index)} examples by annealing from the prior, which does without the encoder.",
             reference=float(-weights.evidence[index].mean()),
             reference_is="by weighted draws",

@@ -16,9 +16,9 @@ from sfumato.models.protocols import Bounds
 from sfumato.objectives import importance_bound
 from sfumato.training.hardware.device import keep_memory, side_by_side
 
-STEP = 16
+DRAWS_STEP = 16
 """Draws are made by multiples of this: a stream of normal numbers is the same however it is cut at such places."""
-NUMBERS, WIDEST = 1 << 21, 2048
+PASS_NUMBERS, MAX_PAIRS = 1 << 21, 2048
 """Numbers side by side in the widest layer of one pass, about, and pairs of example and draw in it, at most. With
 fewer, time is lost between passes; with more, none is won."""
 GPU = 32
@@ -76,7 +76,7 @@ def _weights(model: Bounds, batch: Batch, draws: int, seed: int, at_a_time: int 
     keep_memory(batch.x.device)
     draws = draws if model.noise_size else 1
     pairs = at_a_time or cost(model, batch).at_a_time * (1 if batch.x.device.type == "cpu" else GPU)
-    pairs = max(pairs // STEP, 1) * STEP
+    pairs = max(pairs // DRAWS_STEP, 1) * DRAWS_STEP
     group, chunk = max(pairs // draws, 1), min(pairs, draws)
 
     def some(start: int) -> Tensor:
@@ -94,7 +94,7 @@ def _weigh(model: Bounds, batch: Batch, first: int, draws: int, chunk: int, seed
     found = []
     for done in range(0, draws, chunk):
         k = min(chunk, draws - done)
-        whole = -(-k // STEP) * STEP
+        whole = -(-k // DRAWS_STEP) * DRAWS_STEP
         noise = torch.cat([torch.randn(whole, model.noise_size, generator=stream)[:k] for stream in streams])
         # Summed on the CPU: not every device has double precision.
         found.append(torch.stack(model.log_weight_parts(batch, k, noise.to(device))).cpu())
@@ -127,7 +127,7 @@ class Cost(NamedTuple):
     @property
     def at_a_time(self) -> int:
         """Pairs of example and draw in one pass."""
-        return min(max(NUMBERS // self.widest, STEP), WIDEST)
+        return min(max(PASS_NUMBERS // self.widest, DRAWS_STEP), MAX_PAIRS)
 
     def affordable(self, examples: int) -> int:
         """Draws of each example where nobody said how many: 256, fewer where that would take long, at least 16.

@@ -10,7 +10,7 @@ import numpy as np
 
 from sfumato.evaluation.metrics.columns import Aligned
 
-KNOWN = 250
+MAX_TREE_CATEGORIES = 250
 """Categories of a column that trees can tell apart; the rarer ones are unknown to them."""
 ITERATIONS = 100
 FOLDS = 5
@@ -37,7 +37,7 @@ def _coded(column: Aligned, known: Sequence[int]) -> list[np.ndarray]:
     """Categories as codes in the order of their names."""
     seen = np.concatenate([column.values[side] for side in known])
     counts = np.bincount(seen[~np.isnan(seen)].astype(int), minlength=len(column.levels))
-    kept = [level for level in np.argsort(-counts, kind="stable")[:KNOWN] if counts[level]]
+    kept = [level for level in np.argsort(-counts, kind="stable")[:MAX_TREE_CATEGORIES] if counts[level]]
     code = np.full(len(column.levels) + 1, np.nan)
     for place, level in enumerate(sorted(kept, key=lambda level: column.levels[level])):
         code[level] = place

@@ -194,7 +194,7 @@ def trends(table: Sequence[ColumnPair]) -> dict[tuple[str, str], float]:
     return found
 
 
-BINS = 10
+HISTOGRAM_BINS = 10
 
 
 def _binned(column: ColumnPair) -> tuple[np.ndarray, np.ndarray]:
@@ -202,7 +202,7 @@ def _binned(column: ColumnPair) -> tuple[np.ndarray, np.ndarray]:
     if column.levels:
         return tuple(np.where(np.isnan(x), -1, x).astype(int) for x in (column.real, column.made))  # type: ignore[return-value]
     known = column.real[~np.isnan(column.real)]
-    edges = np.linspace(known.min(), known.max(), BINS + 1)[1:-1] if len(known) else np.zeros(0)
+    edges = np.linspace(known.min(), known.max(), HISTOGRAM_BINS + 1)[1:-1] if len(known) else np.zeros(0)
     return tuple(  # type: ignore[return-value]
         np.where(np.isnan(x), -1, np.searchsorted(edges, x, side="right")) for x in (column.real, column.made)
     )

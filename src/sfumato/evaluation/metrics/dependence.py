@@ -11,7 +11,7 @@ from scipy.stats import chi2, rankdata
 
 from sfumato.evaluation.metrics.columns import ColumnPair, association
 
-BINS = 6
+QUANTILE_BINS = 6
 FEW_ROWS = 0.5
 """The square of an association that chance alone would give, above which rows are too few for the levels there are."""
 
@@ -82,7 +82,7 @@ def _ranks(column: ColumnPair, values: np.ndarray) -> np.ndarray:
 def _in_bins(one: np.ndarray, two: np.ndarray) -> tuple[float, float, float] | None:
     """The strength of two columns of ranks cut into bins of as many rows."""
     known = ~(np.isnan(one) | np.isnan(two))
-    cut = [np.floor(BINS * (x[known] - 0.5) / known.sum()) for x in (one, two)] if known.any() else [one, two]
+    cut = [np.floor(QUANTILE_BINS * (x[known] - 0.5) / known.sum()) for x in (one, two)] if known.any() else [one, two]
     return _strength(cut[0], cut[1], True, True)
 
 

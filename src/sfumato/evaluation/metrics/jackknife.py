@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-GROUPS = 10
+JACKKNIFE_GROUPS = 10
 """Parts that each sample is cut into."""
 
 
@@ -38,7 +38,7 @@ def jackknife(
     whole = [np.arange(size) for size in sizes]
     variance: np.ndarray | float = 0.0
     for place, size in enumerate(sizes):
-        count = min(GROUPS, size)
+        count = min(JACKKNIFE_GROUPS, size)
         if count < 2:
             continue
         group = random.permutation(size) % count

@@ -11,7 +11,7 @@ from sfumato.evaluation.metrics.jackknife import jackknife
 
 NEAREST = 5
 """k: a point's neighbourhood reaches to its k-th nearest neighbour."""
-CHUNK = 500
+DISTANCE_ROWS = 500
 SPARE = 25
 """Neighbours kept beyond the k-th, to take its place when a tenth of the points is left out."""
 
@@ -93,7 +93,7 @@ def _distances(a: Tensor, b: Tensor) -> Tensor:
     a, b = a - centre, b - centre
     found = torch.cdist(a, b)
     longest = 1e-6 * b.norm(dim=1)
-    for part, own in zip(found.split(CHUNK), a.norm(dim=1).split(CHUNK), strict=True):
+    for part, own in zip(found.split(DISTANCE_ROWS), a.norm(dim=1).split(DISTANCE_ROWS), strict=True):
         part.masked_fill_(part < longest + 1e-6 * own[:, None], 0.0)
     return found
 

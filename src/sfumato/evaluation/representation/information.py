@@ -12,7 +12,7 @@ from torch import Tensor
 from sfumato.distributions import Normal
 from sfumato.objectives import InverseMultiquadratic, mmd
 
-ROWS = 500
+DRAWS_AT_A_TIME = 500
 """Draws compared with all posteriors at a time."""
 BLOCKS = 5
 LARGEST_BLOCK = 1000
@@ -58,11 +58,11 @@ def densities(q: Normal, z: Tensor) -> Densities:
     constant = -0.5 * (mean.square() * precision).sum(1) - log_scale.sum(1) - 0.5 * z.shape[1] * math.log(2 * math.pi)
     own = Normal(mean, log_scale).log_prob(z)
     every, others = [], []
-    for start in range(0, len(z), ROWS):
-        part = z[start : start + ROWS]
+    for start in range(0, len(z), DRAWS_AT_A_TIME):
+        part = z[start : start + DRAWS_AT_A_TIME]
         pairs = constant + part @ (mean * precision).T - 0.5 * part.square() @ precision.T
         rows = torch.arange(len(part), device=z.device)
-        pairs[rows, rows + start] = own[start : start + ROWS]
+        pairs[rows, rows + start] = own[start : start + DRAWS_AT_A_TIME]
         every.append(torch.logsumexp(pairs, 1))
         pairs[rows, rows + start] = -math.inf
         others.append(torch.logsumexp(pairs, 1))

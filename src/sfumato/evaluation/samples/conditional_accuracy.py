@@ -14,7 +14,7 @@ from sfumato.evaluation.metrics.jackknife import jackknife
 from sfumato.evaluation.samples.features import Features
 from sfumato.evaluation.samples.sample_sets import MADE, TEST, TRAIN, Drawn
 
-MOST = 2000
+MAX_JUDGE_EXAMPLES = 2000
 """Examples, other than rows of a table, that a judge learns from."""
 
 
@@ -63,7 +63,7 @@ def _judged(
         from sklearn.svm import SVC
 
         judge = make_pipeline(StandardScaler(), SVC(C=10.0))
-        said = judge.fit(rows[0][:MOST], answers[:MOST]).predict(both)
+        said = judge.fit(rows[0][:MAX_JUDGE_EXAMPLES], answers[:MAX_JUDGE_EXAMPLES]).predict(both)
     else:
         said = told(rows[0], answers, both, classes, categories=categories, seed=seed)
         said = said.argmax(1) if classes else said

@@ -21,10 +21,10 @@ from sfumato.evaluation.measure import Measure
 from sfumato.evaluation.samples import measures
 from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.settings import EvaluationOptions, EvaluationSettings
-from sfumato.evaluation.subject import MOST, Subject, rows
+from sfumato.evaluation.subject import MAX_QUICK_EXAMPLES, Subject, rows
 from sfumato.isolation import isolated
 
-LEAST = 10
+MIN_EXAMPLES = 10
 """Examples of each kind below which nothing can be said."""
 
 
@@ -64,7 +64,7 @@ def _drawn(real: Any, made: Any, holdout: Any, options: DataOptions, how: Evalua
     """The three sets side by side; a table as it is, all else as its schema reads it."""
     share = (0.5, 0.0, 0.5) if holdout is None else (1.0, 0.0, 0.0)
     dataset = data.open(real, options=replace(options, split=share, seed=how.seed % 2**63, streaming="no"))
-    most = min(MOST, how.samples or MOST)
+    most = min(MAX_QUICK_EXAMPLES, how.samples or MAX_QUICK_EXAMPLES)
     random = np.random.default_rng(how.seed)
     if isinstance(dataset.schema, TableSchema):
         return _of_tables(dataset, (real, made, holdout), how, most, random)
@@ -108,7 +108,7 @@ def _subject(dataset: Dataset, test: Batch, how: EvaluationSettings) -> Subject:
 def _enough(sets: Sequence[Batch], real: Any, made: Any, holdout: Any) -> None:
     halves = real if holdout is None else holdout
     for one, source, what in zip(sets, (real, halves, made), ("real", "real", "made"), strict=True):
-        if len(one) < LEAST:
+        if len(one) < MIN_EXAMPLES:
             where = f"{source}: " if isinstance(source, str | os.PathLike) else ""
             half = " in a half" if what == "real" and holdout is None else ""
-            raise SfumatoError(f"{where}{len(one)} {what} examples{half}; give {LEAST} or more")
+            raise SfumatoError(f"{where}{len(one)} {what} examples{half}; give {MIN_EXAMPLES} or more")

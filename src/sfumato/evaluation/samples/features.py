@@ -19,9 +19,9 @@ from sfumato.evaluation.samples.sample_sets import MADE, TEST, TRAIN, Drawn
 from sfumato.evaluation.samples.symbols import counted
 from sfumato.evaluation.subject import array
 
-WIDEST = 256
+MAX_FEATURES = 256
 """More features than these are brought to so many principal axes of the training rows."""
-LEVELS = 50
+MAX_CATEGORY_FEATURES = 50
 """Categories of a column with a feature of their own, the most frequent ones; the others share one."""
 EXTRACTED = 500
 
@@ -112,7 +112,7 @@ def encoded(table: Sequence[Aligned], *, flagged: bool = True) -> list[np.ndarra
         first = column.values[0]
         if column.levels:
             counts = np.bincount(first[~np.isnan(first)].astype(int), minlength=len(column.levels))
-            own = np.argsort(-counts, kind="stable")[:LEVELS]
+            own = np.argsort(-counts, kind="stable")[:MAX_CATEGORY_FEATURES]
             place = np.full(len(column.levels), len(own))
             place[own] = np.arange(len(own))
             for side, values in enumerate(column.values):
@@ -150,10 +150,10 @@ def normal_scores(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 def narrowed(sets: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     """The same where they are narrow; else on the principal axes of the first set, the training rows."""
     train = sets[0]
-    if train.shape[1] <= WIDEST:
+    if train.shape[1] <= MAX_FEATURES:
         return sets
     centre = train.mean(0)
-    axes = np.linalg.eigh(np.cov(train, rowvar=False))[1][:, -WIDEST:]
+    axes = np.linalg.eigh(np.cov(train, rowvar=False))[1][:, -MAX_FEATURES:]
     return [(x - centre) @ axes for x in sets]
 
 

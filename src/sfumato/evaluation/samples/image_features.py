@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.data.core.batches import Batches
-from sfumato.evaluation.subject import MOST, array, some
+from sfumato.evaluation.subject import MAX_QUICK_EXAMPLES, array, some
 from sfumato.generators import redirected, seeded
 
 FEATURES = 64
-STEPS = 600
+TRAINING_STEPS = 600
 PASSES = 20
 BATCH = 128
 POSES = 4
@@ -127,7 +127,7 @@ def network(train: Batches, levels: int, device: torch.device, seed: int) -> Loo
     known = _KNOWN.setdefault(train, {})
     if seed not in known:
         shape = train.take(slice(1)).x.shape[1:]
-        most = min(STEPS * BATCH, max(PIXELS // math.prod(shape), 1000))
+        most = min(TRAINING_STEPS * BATCH, max(PIXELS // math.prod(shape), 1000))
         index = some(len(train), most, seed)
         x = train.take(index).x.to(device)
         labels = None if train.labels is None else np.asarray(train.labels)[index.numpy()]
@@ -135,8 +135,8 @@ def network(train: Batches, levels: int, device: torch.device, seed: int) -> Loo
         if labels is not None and len(np.unique(labels[labels >= 0])) > 1:
             x, y = x[torch.from_numpy(labels >= 0).to(device)], torch.from_numpy(labels[labels >= 0]).to(device)
             taught = "to tell the labels apart"
-        steps = min(STEPS, PASSES * math.ceil(len(x) / BATCH))
+        steps = min(TRAINING_STEPS, PASSES * math.ceil(len(x) / BATCH))
         classes = 0 if y is None else int(y.max()) + 1
         net = trained(x, y, classes, levels, steps=steps, seed=seed)
-        known[seed] = Looked(net, taught, float(np.sqrt(features(net, x[:MOST]).var(0).mean())) or 1.0)
+        known[seed] = Looked(net, taught, float(np.sqrt(features(net, x[:MAX_QUICK_EXAMPLES]).var(0).mean())) or 1.0)
     return known[seed]

@@ -12,7 +12,7 @@ from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject
 
-FEWEST = 10
+MIN_SET_EXAMPLES = 10
 """Examples of each set below which neighbourhoods and covariances say nothing."""
 NEIGHBOURS = {
     "precision": "Share of samples that lie among real examples; low, many are unlike anything real.",
@@ -34,7 +34,7 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
 
 def of(drawn: Drawn) -> list[Measure]:
     """The same of samples that are there already."""
-    found = features(drawn) if drawn.size >= FEWEST else None
+    found = features(drawn) if drawn.size >= MIN_SET_EXAMPLES else None
     return [
         *(likeness(found, drawn.how.seed) if found is not None else []),
         *(of_means(drawn, found) if found is not None else []),

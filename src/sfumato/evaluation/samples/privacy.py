@@ -12,14 +12,14 @@ from sfumato.batch import Batch
 from sfumato.evaluation.measure import Measure
 from sfumato.evaluation.metrics.classifiers import ranked
 from sfumato.evaluation.metrics.columns import Aligned
-from sfumato.evaluation.metrics.jackknife import GROUPS, jackknife
+from sfumato.evaluation.metrics.jackknife import JACKKNIFE_GROUPS, jackknife
 from sfumato.evaluation.samples.features import Features
 from sfumato.evaluation.samples.records import Records, RecordSet, copied, filled, nearest
 from sfumato.evaluation.samples.sample_sets import Drawn
-from sfumato.evaluation.subject import CHUNK, ENTRIES, array, rows
+from sfumato.evaluation.subject import ENTRIES, EXAMPLES_AT_A_TIME, array, rows
 from sfumato.objectives import importance_bound
 
-DRAWS = 4
+ATTACK_DRAWS = 4
 """Draws of z for the bound that the attack goes by."""
 
 
@@ -67,7 +67,7 @@ def _closer(made: RecordSet, members: RecordSet, strangers: RecordSet, seed: int
     if not size:
         return []
     random = np.random.default_rng(seed)
-    cut = np.array_split(random.permutation(size), min(GROUPS, size))
+    cut = np.array_split(random.permutation(size), min(JACKKNIFE_GROUPS, size))
     near, far = (np.stack([nearest(made, real[part]) for part in cut], 1) for real in (members, strangers))
 
     def share(kept: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> list[float]:
@@ -204,10 +204,10 @@ def attack(name: str, meaning: str, members: np.ndarray, strangers: np.ndarray, 
 
 def _scores(drawn: Drawn, batch: Batch) -> np.ndarray:
     model, entries = drawn.subject.model, drawn.subject.schema.spec.entries
-    draws = min(max(ENTRIES // (2 * entries * len(batch)), 1), DRAWS)
+    draws = min(max(ENTRIES // (2 * entries * len(batch)), 1), ATTACK_DRAWS)
 
     def bound(part: Batch) -> Tensor:
         return importance_bound(model.log_weight(part, draws))
 
-    parts = [bound(rows(batch, slice(at, at + CHUNK))) for at in range(0, len(batch), CHUNK)]
+    parts = [bound(rows(batch, slice(at, at + EXAMPLES_AT_A_TIME))) for at in range(0, len(batch), EXAMPLES_AT_A_TIME)]
     return array(torch.cat(parts)).astype(float)

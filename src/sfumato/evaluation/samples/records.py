@@ -15,9 +15,9 @@ from sfumato.evaluation.metrics.set_distances import closest
 from sfumato.evaluation.samples.features import encoded, features, narrowed
 from sfumato.evaluation.samples.sample_sets import MADE, Drawn
 
-WIDEST = 1024
+MAX_ROW_FEATURES = 1024
 """Where values are missing, distances go by columns of at most so many features, chosen by lot."""
-ROWS = 1000
+RECORDS_AT_A_TIME = 1000
 """Rows that are set against all others at a time."""
 NEAR = 3
 """Rows that may be the closest, between which the exact distance decides."""
@@ -122,7 +122,7 @@ class Records:
             return cls(train, test, made, asked)
         width = np.array([side[MADE].shape[1] for side in parts])
         order = np.random.default_rng(seed).permutation(len(parts))
-        kept = np.sort(order[: max(1, int((np.cumsum(width[order]) <= WIDEST).sum()))])
+        kept = np.sort(order[: max(1, int((np.cumsum(width[order]) <= MAX_ROW_FEATURES).sum()))])
         found = [np.concatenate(side, 1) for side in zip(*(parts[place] for place in kept), strict=True)]
         owner = np.repeat(kept, width[kept])
         train, test, made = (RecordSet(x, y, owner) for x, y in zip(sets, found, strict=True))
@@ -143,13 +143,15 @@ def nearest(a: RecordSet, b: RecordSet) -> np.ndarray:
     candidates = min(NEAR, len(b))
     found = np.empty(len(a))
     share = _shares(a.owner)
-    for at in range(0, len(a), ROWS):
-        part = a[at : at + ROWS]
+    for at in range(0, len(a), RECORDS_AT_A_TIME):
+        part = a[at : at + RECORDS_AT_A_TIME]
         who = np.argpartition(_gaps(part, b), candidates - 1, axis=1)[:, :candidates]
         other = b.features[who], b.seen[who]
         both = part.seen[:, None] & other[1]
         gap, common = (both * (part.features[:, None] - other[0]) ** 2).sum(2), both @ share
-        found[at : at + ROWS] = np.where(common > 0, gap / np.where(common > 0, common, 1.0), np.inf).min(1)
+        found[at : at + RECORDS_AT_A_TIME] = np.where(common > 0, gap / np.where(common > 0, common, 1.0), np.inf).min(
+            1
+        )
     return np.sqrt(found * a.values.shape[1])
 
 
@@ -178,8 +180,8 @@ def copied(rows: np.ndarray, train: np.ndarray) -> np.ndarray:
     found = np.zeros(len(rows), bool)
     # Columns of many values first: they leave few pairs.
     order = np.argsort([-len(np.unique(column)) for column in train.T], kind="stable")
-    for at in range(0, len(rows), ROWS):
-        part = rows[at : at + ROWS]
+    for at in range(0, len(rows), RECORDS_AT_A_TIME):
+        part = rows[at : at + RECORDS_AT_A_TIME]
         first = train[:, order[0]]
         i, j = np.nonzero((part[:, order[0], None] == first) | np.isnan(first))
         for column in order[1:]:
@@ -196,13 +198,13 @@ def filled(rows: RecordSet) -> np.ndarray:
     if rows.owner is None or len(rows) < 2:
         return values
     count = min(DONORS, len(rows) - 1)
-    for at in range(0, len(rows), ROWS):
-        gaps = _gaps(rows[at : at + ROWS], rows)
+    for at in range(0, len(rows), RECORDS_AT_A_TIME):
+        gaps = _gaps(rows[at : at + RECORDS_AT_A_TIME], rows)
         gaps[np.arange(len(gaps)), at + np.arange(len(gaps))] = np.inf
         donors = np.argpartition(gaps, count - 1, axis=1)[:, :count]
         donors = np.take_along_axis(donors, np.take_along_axis(gaps, donors, 1).argsort(1), 1)
         for place, column in enumerate(rows.values.T):
-            holes = np.flatnonzero(np.isnan(column[at : at + ROWS]))
+            holes = np.flatnonzero(np.isnan(column[at : at + RECORDS_AT_A_TIME]))
             offered = column[donors[holes]]
             first = (~np.isnan(offered)).argmax(1)
             values[at + holes, place] = offered[np.arange(len(holes)), first]

@@ -14,9 +14,9 @@ from sfumato.batch import Batch
 from sfumato.data.registry import kind_of
 from sfumato.evaluation.metrics.columns import Aligned, schema_columns
 from sfumato.evaluation.settings import EvaluationSettings
-from sfumato.evaluation.subject import ENTRIES, MOST, Subject, array, missing_again, rows
+from sfumato.evaluation.subject import ENTRIES, MAX_QUICK_EXAMPLES, Subject, array, missing_again, rows
 
-FEW = 1000
+MAX_QUICK_SAMPLES = 1000
 """Samples of a quick evaluation, at most."""
 TRAIN, TEST, MADE = 0, 1, 2
 """Places of the three sets, wherever there is one thing of each."""
@@ -50,8 +50,8 @@ class Drawn:
     def of(cls, subject: Subject, how: EvaluationSettings) -> Drawn:
         """As many samples as training rows, at most `how.samples`, else 5000 (quick: 1000)."""
         train, test, held_out = _real(subject, how.seed)
-        most = min(MOST, max(ENTRIES // subject.schema.spec.entries, 100))
-        count = min(len(train), how.samples or (min(most, FEW) if how.quick else most))
+        most = min(MAX_QUICK_EXAMPLES, max(ENTRIES // subject.schema.spec.entries, 100))
+        count = min(len(train), how.samples or (min(most, MAX_QUICK_SAMPLES) if how.quick else most))
         train = rows(train, slice(count))
         # Of another seed than the samples, whose noise must not go with the conditions.
         given = subject.schema.conditions({}, count, seed=how.seed + 1)
@@ -122,14 +122,14 @@ def _real(subject: Subject, seed: int) -> tuple[Batch, Batch, bool]:
     data, device = subject.data, subject.batch.x.device
     random = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(subject), generator=random).numpy()
-    test = rows(subject.batch, order[:MOST])
+    test = rows(subject.batch, order[:MAX_QUICK_EXAMPLES])
     if not len(data.train):
         half = len(test) // 2
         return rows(test, slice(half)), rows(test, slice(half, None)), False
     chosen = torch.randperm(len(data.train), generator=random)
     if len(data.test) or len(data.valid):
-        return data.train.take(chosen[:MOST]).to(device), test, True
-    half = min(len(chosen) // 2, MOST)
+        return data.train.take(chosen[:MAX_QUICK_EXAMPLES]).to(device), test, True
+    half = min(len(chosen) // 2, MAX_QUICK_EXAMPLES)
     return data.train.take(chosen[:half]).to(device), data.train.take(chosen[half : 2 * half]).to(device), False
 
 

@@ -17,7 +17,7 @@ from sfumato.evaluation.subject import array, missing_again
 
 LAGS = 20
 """Lags of the autocorrelation, at most; never more than half of the steps."""
-ROWS = 1000
+MAX_TEST_SEQUENCES = 1000
 """Sequences of each kind in the two-sample test, at most."""
 
 
@@ -30,7 +30,7 @@ def measures(drawn: Drawn) -> list[Measure]:
     found = [*channel_shapes(test, made, train, drawn.how.seed), *autocorrelations(test, made, train, drawn.how.seed)]
     if drawn.how.quick or drawn.size < 4:
         return found
-    flat = [x[:ROWS] for x in narrowed(drawn.flat)]
+    flat = [x[:MAX_TEST_SEQUENCES] for x in narrowed(drawn.flat)]
     return [*found, *two_sample(flat[1], flat[2], flat[0], "sequences", seed=drawn.how.seed)]
 
 

@@ -12,7 +12,7 @@ from sfumato.evaluation.metrics.jackknife import jackknife
 from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.subject import array, some
 
-COUNTED = 256
+MAX_SYMBOL_FEATURES = 256
 """Symbols and pairs that are features, the most frequent ones."""
 LOOKED_UP = 200_000
 """Training sequences that samples are looked up in, at most."""
@@ -165,7 +165,7 @@ def counted(drawn: Drawn) -> Sequence[np.ndarray]:
     ones, twos = ([grams(x, length, size) for x in sets] for length in (1, 2))
     runs = [np.concatenate([one, np.where(two < 0, -1, two + size)], 1) for one, two in zip(ones, twos, strict=True)]
     seen, often = np.unique(runs[0][runs[0] >= 0], return_counts=True)
-    kept = np.sort(seen[np.argsort(-often, kind="stable")[:COUNTED]])
+    kept = np.sort(seen[np.argsort(-often, kind="stable")[:MAX_SYMBOL_FEATURES]])
     table = [np.stack([np.bincount(_places(row, kept), minlength=len(kept) + 1)[:-1] for row in x]) for x in runs]
     scale = table[0].std(0)
     return [x / np.where(scale > 0, scale, 1.0) for x in table]

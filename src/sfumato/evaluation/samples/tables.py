@@ -14,9 +14,9 @@ from sfumato.evaluation.metrics.columns import Aligned, ColumnPair, trends
 from sfumato.evaluation.metrics.jackknife import jackknife
 from sfumato.evaluation.samples.sample_sets import MADE, TEST, TRAIN, Drawn
 
-MOST = 60
+MAX_COLUMNS = 60
 """Columns whose shapes and pairs are looked at; of more, so many are chosen at random."""
-CLASSES = 20
+MAX_TARGET_CLASSES = 20
 """A column of more categories is no target unless it is asked for."""
 
 
@@ -34,7 +34,7 @@ def measures(drawn: Drawn) -> list[Measure]:
 
 def _chosen(drawn: Drawn, places: Sequence[int]) -> list[Aligned]:
     random = np.random.default_rng(drawn.how.seed)
-    kept = sorted(random.permutation(places)[:MOST]) if len(places) > MOST else places
+    kept = sorted(random.permutation(places)[:MAX_COLUMNS]) if len(places) > MAX_COLUMNS else places
     return [drawn.columns[place] for place in kept]
 
 
@@ -47,7 +47,7 @@ def _shapes(drawn: Drawn) -> list[Measure]:
         return [1 - column.pair(TEST, made).distance for column in table]
 
     parts = dict(zip([column.name for column in table], scores(MADE), strict=True))
-    few = "" if len(table) == len(drawn.judged) else f" ({MOST} of {len(drawn.judged)} columns)"
+    few = "" if len(table) == len(drawn.judged) else f" ({MAX_COLUMNS} of {len(drawn.judged)} columns)"
     return [
         Measure(
             "column shapes",
@@ -185,7 +185,7 @@ def target(drawn: Drawn) -> tuple[int, str] | None:
         if names.index(asked) not in fit:
             raise SfumatoError(f"target {asked!r}: all rows have the same value; choose another column")
         return names.index(asked), "as asked"
-    fit = [place for place in fit if len(drawn.columns[place].levels) <= CLASSES]
+    fit = [place for place in fit if len(drawn.columns[place].levels) <= MAX_TARGET_CLASSES]
     if len(names) < 2 or not fit:
         return None
     label = drawn.subject.data.options.label

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.ranges import NAMES, Range, plain
+from sfumato.ranges import RANGE_TYPES, Range, plain
 from sfumato.spec import Size
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ REMEDIES = {
     "finite_scalars": "takes the word fsq: a fixed grid of finite scalars as the quantizer",
 }
 """What an option may do for a model in trouble: the keys of `Model.remedies`."""
-TAKEN = {
+RESERVED_NAMES = {
     *("name", "model", "source", "run", "resume", "config", "callbacks", "progress", "opened", "random_state"),
     *("verbose", "report", "quiet", "json", "help", "version"),
 }
@@ -193,7 +193,7 @@ def _own_options(model: type[Model], name: str) -> tuple[Option, ...]:
             continue
         if argument.annotation is argument.empty or argument.default is argument.empty:
             raise SfumatoError(f"model {name}: argument {argument.name} of build needs an annotation and a default")
-        if argument.name in TAKEN or argument.name in (option.name for option in SIZE_OPTIONS):
+        if argument.name in RESERVED_NAMES or argument.name in (option.name for option in SIZE_OPTIONS):
             raise SfumatoError(f"model {name}: argument {argument.name} of build needs another name, this one is taken")
         annotation = _resolved(argument.annotation, build, f"model {name}: argument {argument.name} of build")
         options.append(_option(argument.name, annotation, argument.default, helps.get(argument.name, "")))
@@ -208,7 +208,7 @@ def _resolved(annotation: Any, function: Callable[..., Any], where: str) -> Any:
     that stand in annotations.
     """
     holder = SimpleNamespace(__annotations__={"argument": annotation})
-    scope = {"Any": Any, "Literal": Literal, **NAMES, **getattr(function, "__globals__", {})}
+    scope = {"Any": Any, "Literal": Literal, **RANGE_TYPES, **getattr(function, "__globals__", {})}
     try:
         return get_type_hints(holder, scope, include_extras=True)["argument"]
     except (NameError, AttributeError, SyntaxError, TypeError) as error:

@@ -34,9 +34,9 @@ FOLDER = os.path.dirname(os.path.dirname(__file__))
 """Of the models; also within a zip file, where it is no folder."""
 INTERFACE = ("base", "latent", "protocols")
 """Files of the folder that are no models."""
-FORMAT = 1
+INDEX_FORMAT = 1
 """Of the file of descriptions."""
-WORDS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
+TYPE_NAMES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 
 
 @cache
@@ -99,7 +99,7 @@ def _sources() -> list[Any] | None:
         return None
     return [
         __version__,
-        FORMAT,
+        INDEX_FORMAT,
         *([name, state.st_size, state.st_mtime_ns] for name, state in zip(names, states, strict=True)),
     ]
 
@@ -129,7 +129,7 @@ def from_dict(values: Mapping[str, Any]) -> Description:
 
 
 def _option_to_dict(option: Option) -> dict[str, Any]:
-    """Its type is a word of `WORDS` or a list of choices, and whether it may be None."""
+    """Its type is a word of `TYPE_NAMES` or a list of choices, and whether it may be None."""
     members = [kind for kind in get_args(option.annotation) if kind is not type(None)]
     is_choice = get_origin(option.annotation) is Literal
     is_optional = not is_choice and type(None) in get_args(option.annotation)
@@ -147,7 +147,7 @@ def _option_to_dict(option: Option) -> dict[str, Any]:
 
 def _option_from_dict(values: Mapping[str, Any]) -> Option:
     kind = values["type"]
-    annotation: Any = WORDS[kind] if isinstance(kind, str) else Literal[tuple(kind)]
+    annotation: Any = TYPE_NAMES[kind] if isinstance(kind, str) else Literal[tuple(kind)]
     return Option(
         values["name"],
         annotation | None if values["optional"] else annotation,

@@ -14,7 +14,7 @@ from sfumato.networks.heads import Head, for_likelihood
 from sfumato.networks.state_space import Steps
 from sfumato.spec import DataSpec
 
-LONGEST = 32
+MAX_CODE_LENGTH = 32
 """A sequence is halved once, and then until its row has at most this many vectors."""
 
 
@@ -24,7 +24,7 @@ def halvings(steps: int) -> int:
     >>> halvings(24), halvings(100), halvings(427)
     (1, 2, 4)
     """
-    return max(1, math.ceil(math.log2(steps / LONGEST)))
+    return max(1, math.ceil(math.log2(steps / MAX_CODE_LENGTH)))
 
 
 def places(steps: int) -> int:

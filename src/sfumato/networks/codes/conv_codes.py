@@ -15,7 +15,7 @@ from sfumato.networks.heads import Head, for_likelihood
 from sfumato.networks.mlp import MLP, Reshape
 from sfumato.spec import DataSpec
 
-LONGEST = 8
+MAX_CODE_SIDE = 8
 """Pictures are halved once, and then until the shorter side of the grid is at most this."""
 
 
@@ -25,7 +25,7 @@ def halvings(height: int, width: int) -> int:
     >>> halvings(28, 28), halvings(8, 8), halvings(64, 64)
     (2, 1, 3)
     """
-    return max(1, math.ceil(math.log2(max(min(height, width), 1) / LONGEST)))
+    return max(1, math.ceil(math.log2(max(min(height, width), 1) / MAX_CODE_SIDE)))
 
 
 def grid(height: int, width: int) -> tuple[int, int]:

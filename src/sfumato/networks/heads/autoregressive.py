@@ -10,7 +10,7 @@ from sfumato.distributions import Columns, Distribution, Layout, Normal, noise
 from sfumato.distributions.base import observed, sum_event
 from sfumato.distributions.columns import draw_entry
 from sfumato.distributions.tilted import Neighbours
-from sfumato.networks.features import EMBEDDING, normal_scores
+from sfumato.networks.features import CATEGORY_EMBEDDING, normal_scores
 from sfumato.networks.heads.base import COLUMNS, Head, LearnedScale, register
 from sfumato.spec import DataSpec
 
@@ -21,7 +21,7 @@ SMOOTH = 0.1
 COLUMN_DROPOUT = 0.1
 """How often, in training, a column is hidden from those after it, as if it was missing. Without it dependence of a few
 thousand rows is learned by heart."""
-SHARPNESS_START, PACE = 1.0, 5.0
+SHARPNESS_START, SHARPNESS_PACE = 1.0, 5.0
 """A bell starts at τ = e and its log τ moves five times as fast as a weight, for the reason that `heads_base.Scale`
 gives: where all looks like noise as wide as the data, the latents are given up before they are of use."""
 SHARPEST = 5.0
@@ -78,7 +78,7 @@ class Line(nn.Module):
     Shapes: columns `at` of x and mask, each (B, d), to (B, d, `OUTPUTS`), the score first.
     """
 
-    OUTPUTS = EMBEDDING + 2
+    OUTPUTS = CATEGORY_EMBEDDING + 2
 
     first: Tensor
     absent: Tensor
@@ -93,10 +93,12 @@ class Line(nn.Module):
         self.register_buffer("absent", sizes, persistent=False)
         self.register_buffer("real", torch.tensor([f.kind == "real" for f in spec.columns]), persistent=False)
         self.register_buffer("step", torch.tensor(steps), persistent=False)
-        self.embedding = nn.Embedding(int((sizes + 1).sum()), EMBEDDING)
+        self.embedding = nn.Embedding(int((sizes + 1).sum()), CATEGORY_EMBEDDING)
         starts = torch.tensor([SMOOTH if field.kind == "cells" else 1.0 for field in spec.columns])
         with torch.no_grad():
-            self.embedding.weight.normal_(std=EMBEDDING**-0.5).mul_(starts.repeat_interleave(sizes + 1)[:, None])
+            self.embedding.weight.normal_(std=CATEGORY_EMBEDDING**-0.5).mul_(
+                starts.repeat_interleave(sizes + 1)[:, None]
+            )
 
     def forward(self, x: Tensor, mask: Tensor | None = None, at: slice = slice(None)) -> Tensor:
         real, step = self.real[at], self.step[at]
@@ -155,7 +157,7 @@ class AutoregressiveHead(Head):
         inputs = entries * Line.OUTPUTS
         self.read = nn.Parameter(torch.randn(inputs, HIDDEN) * (2 / inputs) ** 0.5)
         self.write = nn.Parameter(torch.zeros(HIDDEN + entries, self.outputs + len(self._ordered)))
-        self.sharpness = nn.Parameter(torch.full((len(self._ordered),), SHARPNESS_START / PACE))
+        self.sharpness = nn.Parameter(torch.full((len(self._ordered),), SHARPNESS_START / SHARPNESS_PACE))
         self.tilts = nn.Parameter(torch.zeros(sum(layout.sizes)))
         beside = Neighbours.of([spec.columns[column] for column in self._discrete])
         for name in ("below", "above", "counts"):
@@ -181,7 +183,7 @@ class AutoregressiveHead(Head):
 
     def columns(self, raw: Tensor, shifts: Tensor | None = None) -> Columns:
         """The columns' distributions given the latents, or with `shifts` given the columns before each as well."""
-        parameters, sharpness = raw[:, : self.outputs], PACE * self.sharpness
+        parameters, sharpness = raw[:, : self.outputs], SHARPNESS_PACE * self.sharpness
         if shifts is not None:
             parameters = parameters + shifts[:, : self.outputs]
             sharpness = sharpness + shifts[:, self.outputs :]
@@ -229,7 +231,7 @@ class AutoregressiveHead(Head):
         bell = self._ordered.index(column)
         logits, centre, sharpness = parameters.split([end - start, 1, 1], 1)
         slope, bend = self.bells[[bell, bell + len(self._ordered)], start:end]
-        squared = _squared(PACE * self.sharpness[bell] + sharpness)
+        squared = _squared(SHARPNESS_PACE * self.sharpness[bell] + sharpness)
         logits = logits + squared * centre * slope + (squared - 1) * bend
         return draw_entry(kind, logits, self.neighbours.between(start, end))
 

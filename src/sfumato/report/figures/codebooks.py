@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sfumato.evaluation.codebooks.usage import Book, used
 from sfumato.evaluation.subject import Subject
-from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, place, save, tidy
+from sfumato.report.figures.style import FIGURE_WIDTH, Picture, Theme, figure, place, save, tidy
 
 
 def draw(shown: Subject, folder: Path) -> list[Picture]:
@@ -34,9 +34,9 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
 
 def _bars(books: list[Book], look: Theme) -> Figure:
     height = 1.7
-    sheet = figure(WIDTH, len(books) * (height + 0.75) + 0.1, look)
+    sheet = figure(FIGURE_WIDTH, len(books) * (height + 0.75) + 0.1, look)
     for row, book in enumerate(books):
-        axes = place(sheet, 0.6, row * (height + 0.75) + 0.35, WIDTH - 0.8, height)
+        axes = place(sheet, 0.6, row * (height + 0.75) + 0.35, FIGURE_WIDTH - 0.8, height)
         share = np.sort(book.counts)[::-1] / book.counts.sum()
         axes.fill_between(np.arange(book.size + 1), [*share, share[-1]], step="post", color=look.made, linewidth=0)
         axes.axhline(1 / book.size, color=look.quiet, linewidth=0.8, linestyle=(0, (4, 3)))

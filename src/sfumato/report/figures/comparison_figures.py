@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from sfumato.data.registry import kind_of
 from sfumato.report.figures.run_samples import subject_of
-from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, legend, place, save, short, tidy
+from sfumato.report.figures.style import FIGURE_WIDTH, Picture, Theme, figure, legend, place, save, short, tidy
 from sfumato.report.kinds import figures_of
 from sfumato.studies import Comparison
 from sfumato.studies.comparison import Row, RunGroup
@@ -70,11 +70,11 @@ def _sheet(found: Comparison, look: Theme, height: float = 4.2) -> tuple[Figure,
     names = [(group.name, look.of(place_)) for place_, group in enumerate(found.groups)]
     lines = len(names) if _named(found) else 0
     side = 3.1 if lines else 0.0
-    sheet = figure(WIDTH, height + 0.75, look)
-    axes = place(sheet, 0.7, 0.2, WIDTH - side - 0.9, height)
+    sheet = figure(FIGURE_WIDTH, height + 0.75, look)
+    axes = place(sheet, 0.7, 0.2, FIGURE_WIDTH - side - 0.9, height)
     axes.grid(color=look.line, linewidth=0.5, alpha=0.7)
     for line, entry in enumerate(names[:lines]):
-        legend(sheet, [(short(entry[0], 38), entry[1])], look, top=0.3 + 0.22 * line, left=WIDTH - side)
+        legend(sheet, [(short(entry[0], 38), entry[1])], look, top=0.3 + 0.22 * line, left=FIGURE_WIDTH - side)
     return sheet, axes
 
 

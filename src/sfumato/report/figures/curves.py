@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfumato.report.figures.style import WIDTH, Theme, figure, legend, place, tidy
+from sfumato.report.figures.style import FIGURE_WIDTH, Theme, figure, legend, place, tidy
 
-NATS = ("total", "distortion", "rate")
+NATS_TERMS = ("total", "distortion", "rate")
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -26,11 +26,11 @@ def series(metrics: Rows, split: str, term: str) -> tuple[np.ndarray, np.ndarray
 def terms(metrics: Rows) -> list[str]:
     """The terms to draw: the total, then what it is made of, distortion and rate first; and how far off samples are."""
     known = {key for row in metrics for key in row}
-    return [term for term in (*NATS, "energy_distance") if term in known]
+    return [term for term in (*NATS_TERMS, "energy_distance") if term in known]
 
 
 def curves(metrics: Rows, look: Theme, *, warmup: Sequence[tuple[int, int]] = (), best: int | None = None) -> Figure:
-    """One panel a term, training thin and validation thick, `NATS` in nats per example.
+    """One panel a term, training thin and validation thick, `NATS_TERMS` in nats per example.
 
     Args:
         metrics: rows of metrics.jsonl.
@@ -40,8 +40,8 @@ def curves(metrics: Rows, look: Theme, *, warmup: Sequence[tuple[int, int]] = ()
     shown = terms(metrics)
     count = max(len(shown), 1)
     gap, left, top, height = 0.62, 0.6, 0.66, 2.35
-    width = (WIDTH - left - 0.15 - gap * (count - 1)) / count
-    sheet = figure(WIDTH, top + height + 0.5, look)
+    width = (FIGURE_WIDTH - left - 0.15 - gap * (count - 1)) / count
+    sheet = figure(FIGURE_WIDTH, top + height + 0.5, look)
     for index, term in enumerate(shown):
         axes = place(sheet, left + index * (width + gap), top, width, height)
         tidy(axes, look, term, "step", "nats per example" if index == 0 else "")

@@ -11,9 +11,9 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from sfumato.report.figures.style import DOTS, WIDTH, Theme, figure, short
+from sfumato.report.figures.style import DOTS, FIGURE_WIDTH, Theme, figure, short
 
-MARGIN = 0.08
+CELL_MARGIN = 0.08
 
 
 class Tiles(Artist):
@@ -70,17 +70,17 @@ def sheet_of(
     example = next(cell for row in cells for cell in row if cell is not None)
     height, width = example.shape[:2]
     longest = max((len(short(name, 14)) for name in rows), default=-1)
-    left = round((MARGIN + 0.1 + longest * 0.085) * DOTS)
-    top = round((0.34 if columns else MARGIN) * DOTS)
+    left = round((CELL_MARGIN + 0.1 + longest * 0.085) * DOTS)
+    top = round((0.34 if columns else CELL_MARGIN) * DOTS)
     gap = round(0.03 * DOTS)
-    room = int(WIDTH * DOTS) - left - round(MARGIN * DOTS) - gap * (across - 1)
+    room = int(FIGURE_WIDTH * DOTS) - left - round(CELL_MARGIN * DOTS) - gap * (across - 1)
     largest = min(room // across, round(0.95 * DOTS))
     scale = max(largest // max(width, height), 1)
     shrink = ceil(max(width, height) / largest)
     wide, high = width * scale // shrink, height * scale // shrink
     air = round(0.09 * DOTS)
-    tall = top + len(cells) * (high + gap) + air * len(breaks) + round(MARGIN * DOTS)
-    whole = left + across * (wide + gap) - gap + round(MARGIN * DOTS)
+    tall = top + len(cells) * (high + gap) + air * len(breaks) + round(CELL_MARGIN * DOTS)
+    whole = left + across * (wide + gap) - gap + round(CELL_MARGIN * DOTS)
     canvas = np.empty((tall, whole, 3), np.uint8)
     canvas[:] = np.round(np.array(to_rgb(look.paper)) * 255)
     middles = []

@@ -12,8 +12,8 @@ from sfumato.models.protocols import Layered
 from sfumato.report.figures.image_grids import sheet_of
 from sfumato.report.figures.style import Picture, save
 
-EXAMPLES = 8
-STEPS = 9
+LEVEL_EXAMPLES = 8
+LEVEL_SAMPLES = 9
 
 
 def draw(shown: Subject, folder: Path) -> list[Picture]:
@@ -21,9 +21,9 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     model, schema = shown.model, shown.schema
     if not isinstance(schema, PictureSchema) or not isinstance(model, Layered) or model.latent_layers < 2:
         return []
-    batch = rows(shown.batch, np.unique(np.linspace(0, len(shown) - 1, min(EXAMPLES, len(shown))).astype(int)))
+    batch = rows(shown.batch, np.unique(np.linspace(0, len(shown) - 1, min(LEVEL_EXAMPLES, len(shown))).astype(int)))
     total = model.latent_layers
-    taken = [int(count) for count in np.unique(np.linspace(0, total, min(STEPS, total + 1)).round())]
+    taken = [int(count) for count in np.unique(np.linspace(0, total, min(LEVEL_SAMPLES, total + 1)).round())]
     columns = [batch.x, *(model.reconstruct(batch, layers=count) for count in taken)]
     cells = [list(row) for row in zip(*map(schema.shown, columns), strict=True)]
     return [

@@ -17,7 +17,7 @@ from torch import Tensor
 from sfumato.evaluation.subject import Subject, array, classes, rows
 from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
 from sfumato.report.figures.scatter import CROWD, POINTS, Prior, decoder_map, latents, limits, panels, shape_of
-from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, place, save, tidy
+from sfumato.report.figures.style import FIGURE_WIDTH, Picture, Theme, figure, place, save, tidy
 from sfumato.studies.comparison import RunGroup
 
 EVERY = 4
@@ -192,11 +192,11 @@ def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Pat
 
     def drawn(look: Theme) -> Figure:
         across = min(4, len(clouds))
-        side = (WIDTH - 0.5 - 0.15 * (across - 1)) / across
+        side = (FIGURE_WIDTH - 0.5 - 0.15 * (across - 1)) / across
         frame = limits(np.concatenate(clouds[:2]))
         tall = side * shape_of(frame)
         lines = ceil(len(clouds) / across)
-        sheet = figure(WIDTH, lines * (tall + 0.55) + 0.1, look)
+        sheet = figure(FIGURE_WIDTH, lines * (tall + 0.55) + 0.1, look)
         for index, (title, points) in enumerate(zip(titles, clouds, strict=True)):
             down, along = divmod(index, across)
             axes = place(sheet, 0.4 + along * (side + 0.15), 0.32 + down * (tall + 0.55), side, tall)

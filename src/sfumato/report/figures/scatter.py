@@ -15,8 +15,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from sfumato.report.figures.style import (
+    FIGURE_WIDTH,
     LEGEND_COLUMNS,
-    WIDTH,
     LabelGroup,
     Theme,
     figure,
@@ -31,7 +31,7 @@ POINTS = 2000
 """More points than this in one panel hide each other."""
 CROWD = 4
 """More priors than this are drawn with one ring each."""
-BARS = 24
+RATE_BARS = 24
 """Latents whose rate is drawn, at most."""
 
 
@@ -101,7 +101,7 @@ def panels(
     frame = limits(np.concatenate([data, samples]))
     side, gap, top = 2.68, 0.22, _head(parts)
     tall = side * shape_of(frame)
-    sheet = figure(WIDTH, top + tall + 0.5, look)
+    sheet = figure(FIGURE_WIDTH, top + tall + 0.5, look)
     sample_parts = groups(sample_labels, names, len(samples), look)
     shown = (("data", data, parts), ("reconstructions", reconstruction, parts), ("samples", samples, sample_parts))
     for index, (title, points, its_parts) in enumerate(shown):
@@ -184,7 +184,7 @@ def latents(
     up = int(order[1]) if len(order) > 1 else None
     parts = groups(labels, names, len(means), look)
     top, side = _head(parts), 4.3
-    sheet = figure(WIDTH, top + side + 0.5, look)
+    sheet = figure(FIGURE_WIDTH, top + side + 0.5, look)
     axes = place(sheet, 0.55, top, side, side)
     if up is None:
         tidy(axes, look, "latent space", f"z{across + 1}", "share of examples")
@@ -207,7 +207,7 @@ def latents(
                 ring = Ellipse(tuple(prior.mean), width, height, fill=False, edgecolor=colour)
                 ring.set_linestyle((0, (4, 3)))
                 axes.add_patch(ring)
-    bars = min(side, 0.28 * min(len(rates), BARS) + 0.2)
+    bars = min(side, 0.28 * min(len(rates), RATE_BARS) + 0.2)
     _rate_bars(place(sheet, 5.75, top, 3.0, bars), rates, order, look)
     if _named(parts):
         legend(sheet, [(part.name, part.colour) for part in parts], look, top=0.1, left=0.55)
@@ -244,8 +244,12 @@ def _histograms(axes: Axes, values: np.ndarray, parts: Sequence[LabelGroup], loo
 
 
 def _rate_bars(axes: Axes, rates: np.ndarray, order: np.ndarray, look: Theme) -> None:
-    shown = order[:BARS]
-    note = "rate of each latent" if len(rates) <= BARS else f"rate of the {BARS} most active of {len(rates)} latents"
+    shown = order[:RATE_BARS]
+    note = (
+        "rate of each latent"
+        if len(rates) <= RATE_BARS
+        else f"rate of the {RATE_BARS} most active of {len(rates)} latents"
+    )
     tidy(axes, look, note, "nats per example")
     places = np.arange(len(shown))
     axes.barh(places, np.maximum(rates[shown], 0), color=look.made, height=0.7)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from sfumato import files
 
-WIDTH = 9.0
+FIGURE_WIDTH = 9.0
 """Width of a picture in inches: 900 pixels on the page, twice as many in the file."""
 DOTS = 200
 LEGEND_COLUMNS = 6

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from sfumato.evaluation.metrics.columns import ColumnPair
-from sfumato.report.figures.style import WIDTH, Theme, figure, legend, place, short, tidy
+from sfumato.report.figures.style import FIGURE_WIDTH, Theme, figure, legend, place, short, tidy
 
-MOST = 24
+MAX_COLUMN_PANELS = 24
 """Columns in one picture, at most."""
-BARS = 6
+CATEGORY_BARS = 6
 """Categories of a column that get bars of their own; the rest are one."""
 SPIKE = 0.05
 """A single number that so large a share of the rows holds is drawn apart."""
@@ -26,10 +26,10 @@ SPIKE = 0.05
 def marginals(table: Sequence[ColumnPair], look: Theme, *, real: str = "real") -> Figure:
     """One small panel a column, real filled and sampled as a line, in the order given; `real` names the first."""
     across, left, top, gap, panel = 4, 0.2, 0.5, 0.28, 1.18
-    width = (WIDTH - left - 0.1 - gap * (across - 1)) / across
+    width = (FIGURE_WIDTH - left - 0.1 - gap * (across - 1)) / across
     step = panel + 0.68
     rows = ceil(len(table) / across)
-    sheet = figure(WIDTH, top + rows * step + 0.02, look)
+    sheet = figure(FIGURE_WIDTH, top + rows * step + 0.02, look)
     for index, column in enumerate(table):
         x = left + (index % across) * (width + gap)
         y = top + (index // across) * step + 0.26
@@ -55,7 +55,7 @@ def _heading(sheet: Figure, x: float, y: float, width: float, column: ColumnPair
 def _bars(axes: Axes, column: ColumnPair, look: Theme) -> None:
     real, made = column.shares(column.real), column.shares(column.made)
     order = np.argsort(-np.maximum(real, made), kind="stable")
-    kept = order if len(order) <= BARS + 1 else order[:BARS]
+    kept = order if len(order) <= CATEGORY_BARS + 1 else order[:CATEGORY_BARS]
     names = [short(column.levels[level], 13) for level in kept]
     heights = [real[kept], made[kept]]
     if len(kept) < len(order):
@@ -167,10 +167,10 @@ def _number_ticks(axes: Axes, dated: bool, high: float, low: float) -> None:
 def pair_associations(names: Sequence[str], real: np.ndarray, made: np.ndarray, look: Theme) -> Figure:
     """Three matrices (D, D): real, sampled, and sampled − real."""
     left, top, gap = 1.15, 0.36, 0.14
-    side = (WIDTH - left - 0.75 - 2 * gap) / 3
+    side = (FIGURE_WIDTH - left - 0.75 - 2 * gap) / 3
     labels = [short(name, 16) for name in names]
     size = 7.5 if len(names) <= 14 else 5.6
-    sheet = figure(WIDTH, top + side + 0.2 + max(map(len, labels)) * size * 0.0092, look)
+    sheet = figure(FIGURE_WIDTH, top + side + 0.2 + max(map(len, labels)) * size * 0.0092, look)
     places = np.arange(len(names))
     shown = (("real (training part)", real), ("sampled", made), ("difference", made - real))
     for index, (title, matrix) in enumerate(shown):
@@ -180,7 +180,7 @@ def pair_associations(names: Sequence[str], real: np.ndarray, made: np.ndarray, 
         axes.set_yticks(places, labels if index == 0 else [""] * len(names), parse_math=False)
         axes.tick_params(length=0, labelsize=size)
         axes.spines[:].set_visible(True)
-    scale = place(sheet, WIDTH - 0.62, top, 0.12, side)
+    scale = place(sheet, FIGURE_WIDTH - 0.62, top, 0.12, side)
     bar = sheet.colorbar(picture, cax=scale, ticks=[-1, -0.5, 0, 0.5, 1])
     bar.outline.set_visible(False)
     scale.tick_params(colors=look.quiet, labelsize=7, length=0)
@@ -191,8 +191,8 @@ def distances(table: Sequence[ColumnPair], chance: Sequence[float], look: Theme)
     """A line for each column, in the order given: its distance from the real one, and the distance chance makes."""
     left, top, row = 1.75, 0.5, 0.235
     tall = max(len(table), 3) * row
-    sheet = figure(WIDTH * 0.8, top + tall + 0.5, look)
-    axes = place(sheet, left, top, WIDTH * 0.8 - left - 0.2, tall)
+    sheet = figure(FIGURE_WIDTH * 0.8, top + tall + 0.5, look)
+    axes = place(sheet, left, top, FIGURE_WIDTH * 0.8 - left - 0.2, tall)
     tidy(axes, look, "", "distance between sampled and real (0 = the same, 1 = nothing in common)")
     places = np.arange(len(table))
     measured = [column.distance for column in table]

@@ -18,12 +18,12 @@ from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
 from sfumato.report.figures.style import Picture, save
 from sfumato.studies.comparison import RunGroup
 
-PAIRS = 36
+IMAGE_PAIRS = 36
 ACROSS = 10
 """New pictures of each configuration."""
 TICKS = (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 LATENTS = 10
-CLASSES = 12
+CLASSES_SHOWN = 12
 
 
 def draw(shown: Subject, folder: Path) -> list[Picture]:
@@ -64,7 +64,7 @@ def _decoded(shown: Subject, x: Tensor) -> np.ndarray:
 
 
 def _pairs(shown: Subject, folder: Path, exact: bool) -> Picture:
-    batch = rows(shown.batch, _spread(len(shown), PAIRS))
+    batch = rows(shown.batch, _spread(len(shown), IMAGE_PAIRS))
     data, reconstruction = _decoded(shown, batch.x), _decoded(shown, shown.model.reconstruct(batch))
     return save(
         folder,
@@ -85,7 +85,7 @@ def _samples(shown: Subject, folder: Path, exact: bool) -> Picture:
     if told is not None and known is not None:
         across = 10
         labels = told.labels(known)
-        wanted = np.unique(labels[labels >= 0])[:CLASSES]
+        wanted = np.unique(labels[labels >= 0])[:CLASSES_SHOWN]
         chooser = np.random.default_rng(shown.seed)
         picked = [chooser.choice(np.flatnonzero(labels == label), across) for label in wanted]
         given: Tensor | None = known[torch.from_numpy(np.concatenate(picked))].to(shown.batch.x.device)

@@ -14,15 +14,15 @@ from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.models.protocols import Forecasts
 from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
-from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, place, save, short, tidy
+from sfumato.report.figures.style import FIGURE_WIDTH, Picture, Theme, figure, place, save, short, tidy
 from sfumato.studies.comparison import RunGroup
 
-EXAMPLES, CHANNELS, FUTURES = 3, 4, 100
+EXAMPLES_SHOWN, CHANNELS_SHOWN, FUTURES_SHOWN = 3, 4, 100
 OVERLAID = 12
 """Sequences of one chart that stands for many."""
-STEPS = 30
+SAMPLES_SHOWN = 30
 """Sampled sequences drawn for each configuration."""
-LEVELS = (0.05, 0.5, 0.95)
+QUANTILES = (0.05, 0.5, 0.95)
 HEIGHT = 1.7
 
 
@@ -31,7 +31,7 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     raw = shown.raw(shown.batch)
     real = raw.reshape(*raw.shape[:2], -1)
     assert isinstance(shown.schema, SequenceSchema)
-    chosen = np.argsort(-np.nanvar(real, (0, 1)), kind="stable")[:CHANNELS]
+    chosen = np.argsort(-np.nanvar(real, (0, 1)), kind="stable")[:CHANNELS_SHOWN]
     names = [short(shown.schema.names[channel], 24) for channel in chosen]
     first = _futures if isinstance(shown.model, Forecasts) else _again
     return [*first(shown, folder, real, chosen, names), _samples(shown, folder, real, chosen, names)]
@@ -39,9 +39,9 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
 
 def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
     """The channel that varies most, of data and of samples."""
-    real = _flat(subjects[0].raw(rows(subjects[0].batch, slice(0, STEPS))))
+    real = _flat(subjects[0].raw(rows(subjects[0].batch, slice(0, SAMPLES_SHOWN))))
     channel = int(np.argmax(np.nanvar(real, (0, 1))))
-    made = [_flat(drawn_samples(one, STEPS, noise=True)[1]) for one in subjects]
+    made = [_flat(drawn_samples(one, SAMPLES_SHOWN, noise=True)[1]) for one in subjects]
     sets = [values[:, :, channel] for values in (real, *made)]
     names, key = row_names(groups)
     titles = ["data", *names]
@@ -49,8 +49,8 @@ def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Pat
 
     def drawn(look: Theme) -> Figure:
         across = min(3, len(sets))
-        side = (WIDTH - 0.6 - 0.2 * (across - 1)) / across
-        sheet = figure(WIDTH, ceil(len(sets) / across) * 2.2 + 0.2, look)
+        side = (FIGURE_WIDTH - 0.6 - 0.2 * (across - 1)) / across
+        sheet = figure(FIGURE_WIDTH, ceil(len(sets) / across) * 2.2 + 0.2, look)
         for index, (title, values) in enumerate(zip(titles, sets, strict=True)):
             down, along = divmod(index, across)
             axes = place(sheet, 0.5 + along * (side + 0.2), 0.3 + down * 2.2, side, 1.6)
@@ -64,7 +64,7 @@ def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Pat
     picture = saved(
         folder,
         drawn,
-        alt=f"Line charts of {STEPS} sequences of data, then of samples of {len(groups)} configurations.{key}",
+        alt=f"Line charts of {SAMPLES_SHOWN} sequences of data, then of samples of {len(groups)} configurations.{key}",
         caption=f"The channel that varies most: sequences of the {subjects[0].part}, then as many samples of the first "
         f"run of each configuration, on the same scale.{key}",
     )
@@ -76,7 +76,7 @@ def _futures(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray,
     assert isinstance(shown.model, Forecasts)
     half = max(real.shape[1] // 2, 1)
     panels = []
-    for example in some(len(shown), EXAMPLES, shown.seed).tolist():
+    for example in some(len(shown), EXAMPLES_SHOWN, shown.seed).tolist():
         one = rows(shown.batch, slice(example, example + 1))
         time = np.arange(real.shape[1], dtype=float) if one.time is None else array(one.time)[0].astype(float)
         if half >= len(time):
@@ -85,8 +85,10 @@ def _futures(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray,
         before = type(one)(one.x[:, :half], None, mask, time_left)
         if mask is not None and not bool(mask.flatten(2).any(2)[:, -1].all()):
             continue
-        made = shown.decoded(shown.model.forecast(before, np.diff(time)[half - 1 :].tolist(), FUTURES), None)
-        panels.append((time, real[example], np.quantile(made.reshape(FUTURES, len(time) - half, -1), LEVELS, axis=0)))
+        made = shown.decoded(shown.model.forecast(before, np.diff(time)[half - 1 :].tolist(), FUTURES_SHOWN), None)
+        panels.append(
+            (time, real[example], np.quantile(made.reshape(FUTURES_SHOWN, len(time) - half, -1), QUANTILES, axis=0))
+        )
     if not panels:
         return []
 
@@ -106,16 +108,16 @@ def _futures(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray,
             "futures",
             drawn,
             title="What may come next",
-            alt=f"Line charts of {len(panels)} sequences with a fan of {FUTURES} futures after their first half.",
-            caption=f"Sequences of the {shown.part} (dark) and {FUTURES} futures drawn by the model, which had seen "
-            "the first half: their median, and the band that holds 90% of them. The dark line should stay inside.",
+            alt=f"Line charts of {len(panels)} sequences with a fan of {FUTURES_SHOWN} futures after their first half.",
+            caption=f"Sequences of the {shown.part} (dark) and {FUTURES_SHOWN} futures drawn by the model, which had "
+            "seen the first half: their median, and the band that holds 90% of them. The dark line should stay inside.",
         )
     ]
 
 
 def _again(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray, names: list[str]) -> list[Picture]:
     """A few sequences and what the model makes of their codes."""
-    index = some(len(shown), EXAMPLES, shown.seed).numpy()
+    index = some(len(shown), EXAMPLES_SHOWN, shown.seed).numpy()
     batch = rows(shown.batch, index)
     found = shown.points(shown.model.encode(batch).mode(), batch.given)
     again = shown.decoded(found, batch.given).reshape(len(index), *real.shape[1:])
@@ -179,8 +181,8 @@ def _samples(shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray,
 
 def _grid(look: Theme, count: int, names: list[str]) -> tuple[Figure, list[list[Axes]]]:
     """A sheet of charts, `count` rows with one for each channel; the names stand above the first."""
-    sheet = figure(WIDTH, HEIGHT * count + 0.3, look)
-    width = (WIDTH - 0.6) / len(names)
+    sheet = figure(FIGURE_WIDTH, HEIGHT * count + 0.3, look)
+    width = (FIGURE_WIDTH - 0.6) / len(names)
     grid = []
     for row in range(count):
         line = []

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from sfumato.evaluation.subject import Subject, rows, some
 from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
-from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, legend, place, save, short, tidy
+from sfumato.report.figures.style import FIGURE_WIDTH, Picture, Theme, figure, legend, place, save, short, tidy
 from sfumato.studies.comparison import RunGroup
 
-PAIRS, NEW = 6, 10
+LINE_PAIRS, NEW = 6, 10
 SPELLED = 4
 """Sampled sequences of symbols spelled out for each configuration."""
 LINE, LONGEST = 0.24, 96
@@ -22,7 +22,7 @@ LINE, LONGEST = 0.24, 96
 
 def draw(shown: Subject, folder: Path) -> list[Picture]:
     """Pairs of sequences and their reconstructions, and samples."""
-    chosen = rows(shown.batch, some(len(shown), PAIRS, shown.seed).numpy())
+    chosen = rows(shown.batch, some(len(shown), LINE_PAIRS, shown.seed).numpy())
     pairs = [spelled(shown.raw(chosen)), spelled(shown.decoded(shown.model.reconstruct(chosen), chosen.given))]
     new = spelled(shown.decoded(shown.draw(shown.conditions(NEW), NEW, noise=True), None))
     pairs_picture = save(
@@ -78,10 +78,10 @@ def spelled(raw: Any) -> list[str]:
 def sheet_of_lines(lines: list[tuple[int, str]], look: Theme) -> Figure:
     """Lines of text one under the other; 0 marks those that are data, 1 the model's."""
     top = 0.42
-    sheet = figure(WIDTH, top + LINE * len(lines) + 0.1, look)
+    sheet = figure(FIGURE_WIDTH, top + LINE * len(lines) + 0.1, look)
     both = [("as it is", look.ink), ("by the model", look.made)]
     legend(sheet, both if any(kind == 0 for kind, _ in lines) else both[1:], look, top=0.1, left=0.1)
-    axes = tidy(place(sheet, 0.1, top, WIDTH - 0.2, LINE * len(lines)), look)
+    axes = tidy(place(sheet, 0.1, top, FIGURE_WIDTH - 0.2, LINE * len(lines)), look)
     axes.axis("off")
     axes.set_ylim(len(lines), 0)
     for number, (kind, row) in enumerate(lines):

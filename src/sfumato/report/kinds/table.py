@@ -13,11 +13,11 @@ from sfumato.evaluation.metrics.columns import ColumnPair, associations, schema_
 from sfumato.evaluation.subject import Subject, some
 from sfumato.report.figures import planes
 from sfumato.report.figures.run_samples import drawn_samples, saved
-from sfumato.report.figures.style import WIDTH, Picture, Theme, figure, legend, place, save, short, tidy
-from sfumato.report.kinds.column_charts import MOST, distances, marginals, pair_associations
+from sfumato.report.figures.style import FIGURE_WIDTH, Picture, Theme, figure, legend, place, save, short, tidy
+from sfumato.report.kinds.column_charts import MAX_COLUMN_PANELS, distances, marginals, pair_associations
 from sfumato.studies.comparison import RunGroup
 
-DRAWN = 2000
+MIN_SAMPLES = 2000
 """Samples that are compared, at least, so that the noise is that of the real rows alone."""
 MOST_ROWS = 5000
 """Rows whose associations are compared, at most."""
@@ -29,7 +29,7 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     if (plane := planes.find(shown)) is not None:
         return planes.draw(shown, plane, folder)
     train = shown.data.train
-    count = max(len(shown), DRAWN)
+    count = max(len(shown), MIN_SAMPLES)
     given = shown.conditions(count)
     sampled = shown.decoded(shown.draw(given, count, noise=True), given)
     real = shown.raw(shown.batch)
@@ -39,14 +39,18 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     table, chance = [one.pair(0, 1) for one in found], [one.pair(0, 2) for one in found]
     if not table:
         return []
-    order = np.argsort([-column.distance for column in table], kind="stable")[:MOST]
+    order = np.argsort([-column.distance for column in table], kind="stable")[:MAX_COLUMN_PANELS]
     worst = [table[place] for place in order]
     by_chance = [chance[place].distance for place in order]
     rows = some(len(train), MOST_ROWS, shown.seed + 1)
     given = shown.conditions(len(rows))
     many = [shown.raw(train.take(rows)), shown.decoded(shown.draw(given, len(rows), noise=True), given)]
     kept = [column.pair(0, 1) for place, column in enumerate(schema_columns(shown.schema, many)) if place in order]
-    few = "" if len(table) <= MOST else f" The {MOST} that match worst of {len(table)} columns are shown."
+    few = (
+        ""
+        if len(table) <= MAX_COLUMN_PANELS
+        else f" The {MAX_COLUMN_PANELS} that match worst of {len(table)} columns are shown."
+    )
     return [
         _distances(worst, by_chance, few, len(index), folder),
         _marginals(worst, few, shown.part, folder),
@@ -63,14 +67,14 @@ def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Pat
 
 def _compare_columns(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
     """How far the samples of each column are from the real ones, a dot for each configuration."""
-    count = max(len(subjects[0]), DRAWN)
+    count = max(len(subjects[0]), MIN_SAMPLES)
     made = [drawn_samples(subject, count, noise=True)[1] for subject in subjects]
     found = schema_columns(subjects[0].schema, [subjects[0].raw(subjects[0].batch), *made])
     if not found:
         return []
     pairs = [[column.pair(0, place_) for place_ in range(1, len(made) + 1)] for column in found]
     pairs.sort(key=lambda column: -max(one.distance for one in column))
-    worst = pairs[:MOST]
+    worst = pairs[:MAX_COLUMN_PANELS]
     return [
         saved(
             folder,
@@ -88,8 +92,8 @@ def _compare_columns(groups: Sequence[RunGroup], subjects: Sequence[Subject], fo
 def _distances_of(groups: Sequence[RunGroup], worst: Sequence[Sequence[ColumnPair]], look: Theme) -> Figure:
     row, top, left = 0.235, 0.2 + 0.22 * len(groups), 1.75
     tall = max(len(worst), 3) * row
-    sheet = figure(WIDTH * 0.8, top + tall + 0.5, look)
-    axes = place(sheet, left, top, WIDTH * 0.8 - left - 0.2, tall)
+    sheet = figure(FIGURE_WIDTH * 0.8, top + tall + 0.5, look)
+    axes = place(sheet, left, top, FIGURE_WIDTH * 0.8 - left - 0.2, tall)
     tidy(axes, look, "", "distance between sampled and real")
     places = np.arange(len(worst))
     for number, group in enumerate(groups):

@@ -43,7 +43,7 @@ def resolve_device(name: str = "auto") -> torch.device:
     return torch.device("cuda", int(index))
 
 
-BLOCK = 31 << 20
+HEAP_BYTES = 31 << 20
 """Bytes, just below the most by which one freed block makes glibc keep what is freed."""
 
 
@@ -58,7 +58,7 @@ def keep_memory(device: torch.device) -> None:
     >>> keep_memory(torch.device("cpu"))
     """
     if device.type == "cpu":
-        torch.empty(BLOCK, dtype=torch.uint8)
+        torch.empty(HEAP_BYTES, dtype=torch.uint8)
 
 
 Item = TypeVar("Item")

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import nn
 
-SMALL = 1 << 24
+SMALL_LAYER = 1 << 24
 """Multiplications in one layer's pass over a batch up to which one thread is as quick as several."""
 WARM_UP = 4
 """Steps before the first trial: the first ones reserve memory and choose kernels."""
-ROUNDS = 3
+TRIAL_ROUNDS = 3
 """Steps that each number of threads is tried for, in turn with the others."""
 HOPELESS, HOPELESS_AT_ONCE = 2.5, 20.0
 """A number of threads that took so many times as long as the best one, twice or once, is not tried further."""
-MARGIN = 1.25
+MIN_SPEEDUP = 1.25
 """Where rounding depends on it, how many times as long the usual number of threads must take to be left."""
 SLOW = 1.5
 """Steps that take so many times as long as in the trial are reason for another one."""
@@ -41,8 +41,8 @@ class Threads:
     Fully connected layers were seen to give the same bits with 1, 2, 8 and 16 threads; small ones are no better for
     being shared out, and take one. Other layers (convolutions, recurrences, normalisations) may round differently. For
     them the usual number is all threads; the first trial comes at fixed steps, there is no other unless steps get slow,
-    and only a number that is clearly quicker (`MARGIN`) takes over. So there too the same seed gives the same bits,
-    unless the machine was busy.
+    and only a number that is clearly quicker (`MIN_SPEEDUP`) takes over. So there too the same seed gives the same
+    bits, unless the machine was busy.
 
     Args:
         model: whose layers are looked at.
@@ -56,7 +56,7 @@ class Threads:
         self.rounds_alike = all(_rounds_alike(part) for part in model.modules())
         largest = max((one.numel() for part in model.modules() for one in _matrices(part)), default=0)
         others = any(isinstance(part, nn.RNNBase) or hasattr(part, "kernel_size") for part in model.modules())
-        small = not others and largest * batch <= SMALL
+        small = not others and largest * batch <= SMALL_LAYER
         on_cpu = device.type == "cpu"
         self.chosen = 1 if small and on_cpu else self._allowed
         tried = on_cpu and not small and processes == 1
@@ -110,7 +110,7 @@ class Threads:
 
     def _try(self, after: int = 0) -> None:
         self._times = {number: [] for number in self._candidates}
-        whole = self._candidates * ROUNDS
+        whole = self._candidates * TRIAL_ROUNDS
         self._queue = whole[after:] or whole
         self._began = time.perf_counter()
 
@@ -128,7 +128,7 @@ class Threads:
             return
         found = {number: statistics.median(times or [math.inf]) for number, times in self._times.items()}
         quickest = min(found, key=found.__getitem__)
-        usual = found[self._allowed] <= MARGIN * found[quickest]
+        usual = found[self._allowed] <= MIN_SPEEDUP * found[quickest]
         self.chosen = self._allowed if usual and not self.rounds_alike else quickest
         self._reference = found[self.chosen]
         self._spent, self._steps = 0.0, 0

@@ -17,9 +17,9 @@ from sfumato.training.metrics import Meter
 from sfumato.training.saving.history import PLACE, TOTAL, judged_by, words
 from sfumato.training.settings import Settings, seconds
 
-REFRESH, PLAIN = 0.2, 5.0
+REFRESH_SECONDS, LINE_SECONDS = 0.2, 5.0
 """Seconds between two pictures on a terminal, and between two plain lines elsewhere."""
-KNOWN, SHORT = 3.0, 20.0
+ESTIMATE_AFTER, SHORT_TRAINING = 3.0, 20.0
 """Seconds of training after which it is said how long all of it takes, and what is too short to be said."""
 TERMS = 4
 
@@ -107,23 +107,23 @@ class Progress:
         text = f"{self._terms}{self._valid}  {_count(self._rate)}/s  {self._left(step, now)} left"
         if self._bar:
             self._bar.update(self._task, completed=step, description=where, text=text)
-            self.due = now + REFRESH
+            self.due = now + REFRESH_SECONDS
         else:
             self._console.print(f"{where}  {text}", highlight=False, markup=False, soft_wrap=True)
-            self.due = now + (PLAIN if self._foretold else min(KNOWN, PLAIN))
+            self.due = now + (LINE_SECONDS if self._foretold else min(ESTIMATE_AFTER, LINE_SECONDS))
 
     def _foretell(self, step: int, now: float) -> None:
         """Say once how long the training takes, by the pace of its steps but the first, which is slow."""
         if self._first is None:
             self._first = (step, now)
         begun, since = self._first
-        if self._foretold or step <= begun or now - since < min(KNOWN, PLAIN) * 0.9:
+        if self._foretold or step <= begun or now - since < min(ESTIMATE_AFTER, LINE_SECONDS) * 0.9:
             return
         self._foretold = True
         pace = (now - since) / (step - begun)
         length = pace * (self._total - self._start)
         most = seconds(self._plan.max_time)
-        if min(length, most) < SHORT:
+        if min(length, most) < SHORT_TRAINING:
             return
         words = f"Training takes about {_in_words(min(length, most))}"
         if length > most:

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from sfumato.errors import SfumatoError
 from sfumato.files import read_tensors, write_tensors
 
-KEPT = 2
+CHECKPOINTS_KEPT = 2
 
 
 class Checkpoints:
@@ -37,7 +37,7 @@ class Checkpoints:
         ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         metadata = {"state": json.dumps({**state, "crc": _crc(ready)})}
         write_tensors(self.folder / f"step-{step:09d}.safetensors", ready, metadata)
-        for old in [*self.paths()[KEPT:], *self.folder.glob(".step-*")]:
+        for old in [*self.paths()[CHECKPOINTS_KEPT:], *self.folder.glob(".step-*")]:
             old.unlink(missing_ok=True)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

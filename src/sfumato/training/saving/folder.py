@@ -11,7 +11,7 @@ from sfumato.training.saving.checkpoint import Checkpoints
 from sfumato.training.saving.history import Journal, read_lines
 from sfumato.training.saving.state import TrainingState
 
-METRICS, WEIGHTS, CHECKPOINTS = "metrics.jsonl", "model.safetensors", "checkpoints"
+METRICS_FILE, WEIGHTS_FILE, CHECKPOINTS = "metrics.jsonl", "model.safetensors", "checkpoints"
 
 
 class Folder:
@@ -37,9 +37,9 @@ class Folder:
         self._checkpoints = Checkpoints(self._path / CHECKPOINTS) if self._path else None
         if self._path:
             # A writer that was killed leaves its temporary file behind.
-            for left in [*self._path.glob(f".{METRICS}.*"), *self._path.glob(f".{WEIGHTS}.*")]:
+            for left in [*self._path.glob(f".{METRICS_FILE}.*"), *self._path.glob(f".{WEIGHTS_FILE}.*")]:
                 left.unlink(missing_ok=True)
-        self._journal = Journal(state.history, self._path / METRICS if self._path else None)
+        self._journal = Journal(state.history, self._path / METRICS_FILE if self._path else None)
         if not resumed:
             self.save(0.0)
 
@@ -53,7 +53,7 @@ class Folder:
         if found is None:
             return False
         self._state.restore(*found)
-        self._state.history.lines = read_lines(path / METRICS, found[1]["lines"])
+        self._state.history.lines = read_lines(path / METRICS_FILE, found[1]["lines"])
         return True
 
     def add(self, line: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ class Folder:
         """Write `model.safetensors`: the best weights, or the present ones as long as there are none."""
         best = self._state.best_weights
         if self._path and (not best or self._written != self._state.history.best_step):
-            write_tensors(self._path / WEIGHTS, best or self._state.weights())
+            write_tensors(self._path / WEIGHTS_FILE, best or self._state.weights())
             self._written = self._state.history.best_step if best else None
 
     def close(self) -> None:

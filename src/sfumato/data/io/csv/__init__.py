@@ -26,7 +26,7 @@ from sfumato.errors import SfumatoError
 SPELLING = "sfumato.spelling"
 NOTES = b"sfumato.notes"
 BOOLEANS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
-BLOCK = 1 << 22
+READ_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _options(dialect: Dialect, *, threads: bool = True) -> tuple[csv.ReadOptions
     """All cells as text, under their names."""
     return (
         csv.ReadOptions(
-            block_size=BLOCK, use_threads=threads, skip_rows=dialect.skip, column_names=list(dialect.names)
+            block_size=READ_BYTES, use_threads=threads, skip_rows=dialect.skip, column_names=list(dialect.names)
         ),
         csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
         csv.ConvertOptions(

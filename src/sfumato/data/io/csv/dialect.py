@@ -22,11 +22,11 @@ from sfumato.errors import SfumatoError
 HEAD = 1 << 18
 """Bytes from which the layout is read."""
 
-ROWS = 1000
+SNIFFED_ROWS = 1000
 """Rows of them that are looked at."""
 
 SEPARATORS = (",", ";", "\t", "|")
-COUNTED = 5
+MIN_NUMBER_NAMES = 5
 """So many names that are numbers, at least, may be places on a line, as wavelengths are."""
 PREAMBLE = 50
 """Lines above a header, at most."""
@@ -153,7 +153,11 @@ def looks_like_data(names: Sequence[str], columns: Sequence[Sequence[str]]) -> l
     below = [column[0] if column else "" for column in columns]
     if all(map(is_number, names)):
         places = list(names) == [str(place) for place in range(len(names))] and len(names) > 1
-        return [] if places or (len(names) > COUNTED and _counts_up(names) and not _counts_up(below)) else list(names)
+        return (
+            []
+            if places or (len(names) > MIN_NUMBER_NAMES and _counts_up(names) and not _counts_up(below))
+            else list(names)
+        )
     values = [word for name, word in zip(names, below, strict=True) if name in numbers]
     years = all(map(is_year, numbers)) and not all(map(is_year, values))
     if not words and (years or (len(numbers) > 1 and _counts_up(numbers) and not _counts_up(values))):
@@ -194,7 +198,7 @@ def _cut(text: str, mark: str, start: int, *, whole: bool, tabs: bool = False) -
         for row in reader:
             cells.append((before, reader.line_num, row))
             before = reader.line_num
-            if len(cells) > ROWS:
+            if len(cells) > SNIFFED_ROWS:
                 break
         else:
             cells = cells if whole or len(cells) < 3 else cells[:-1]
@@ -259,7 +263,7 @@ def _by_blanks(path: Path, text: str, start: int, *, whole: bool) -> _Cut | None
     cut = _cut(text, " ", start, whole=whole)
     if cut.score[0] == 1.0 and len(cut.rows) > 1 and _names(cut.names, [(0, 0, row) for row in cut.rows]):
         return cut
-    lines = [line.split() for line in text.splitlines()[start:][: ROWS if whole else -1] if line.strip()]
+    lines = [line.split() for line in text.splitlines()[start:][: SNIFFED_ROWS if whole else -1] if line.strip()]
     even = len(lines) > 2 and len(lines[0]) > 1 and len(set(map(len, lines))) == 1
     if even and _names(lines[0], [(0, 0, row) for row in lines[1:]]):
         raise SfumatoError(

@@ -15,18 +15,18 @@ from sfumato.data.columns.missing import MISSING_AMONG_NUMBERS, SURELY_MISSING, 
 from sfumato.data.columns.styles import Style
 from sfumato.data.columns.times import find
 
-WHOLE = r"^[-+]?\d+$"
+WHOLE_PATTERN = r"^[-+]?\d+$"
 CODE = r"^[-+]?0\d+$"
 """A whole number with a zero before it."""
-DAY = r"^\d{4}-\d\d-\d\d$"
+DAY_PATTERN = r"^\d{4}-\d\d-\d\d$"
 CLOCK = r"^\d\d:\d\d:\d\d$"
 STAMP = r"^\d{4}-\d\d-\d\d[ T]\d\d:?\d\d(:?\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?$|^\d{4}-\d\d-\d\d$"
 ZONED = r"[ T].*\d(Z|[+-]\d\d(:?\d\d)?)$"
 
-SHAPES = {(" ", 16, False), ("T", 16, False), ("T", 19, False), ("T", 17, True), ("T", 20, True)}
+TEXT_TIMES = {(" ", 16, False), ("T", 16, False), ("T", 19, False), ("T", 17, True), ("T", 20, True)}
 """Times that come back as they are only if they stay text: those of `columns.times` that arrow spells otherwise."""
 
-FEW = 20
+MAX_STRAY_WORDS = 20
 """Words that are no numbers are stray if there are at most so many, beside at least so many different numbers."""
 
 
@@ -102,14 +102,14 @@ class ColumnTokens:
         if len(self._few) <= 2:
             self._few.update(some[:3].to_pylist())
         number = self._is_number(some)
-        whole = pc.match_substring_regex(some, WHOLE)
+        whole = pc.match_substring_regex(some, WHOLE_PATTERN)
         self._codes |= _any(pc.match_substring_regex(some, CODE))
         self._keep("real", _all(number) and not self._codes)
         self._keep("whole", "real" in self._alive and _all(whole) and _fits(some))
         if "real" in self._alive and _all(whole) and not _fits(some):
             self._codes = True
             self._keep("real", False)
-        for name, pattern, kind in (("day", DAY, pa.date32()), ("clock", CLOCK, pa.time32("s"))):
+        for name, pattern, kind in (("day", DAY_PATTERN, pa.date32()), ("clock", CLOCK, pa.time32("s"))):
             if name in self._alive:
                 self._keep(name, _all(pc.match_substring_regex(some, pattern)) and _casts(some, kind))
         if self._alive & {"stamp", "zoned"}:
@@ -139,8 +139,8 @@ class ColumnTokens:
         self._digits = max(self._digits, pc.max(pc.binary_length(digits)).as_py() or 0)
 
     def _see_strays(self, some: pa.Array, number: pa.Array, words: pa.Array) -> None:
-        if len(self._numbers) < FEW:
-            self._numbers.update(some.filter(number)[: 2 * FEW].to_pylist())
+        if len(self._numbers) < MAX_STRAY_WORDS:
+            self._numbers.update(some.filter(number)[: 2 * MAX_STRAY_WORDS].to_pylist())
         others = some.filter(pc.invert(number))
         if not len(others):
             return
@@ -148,8 +148,8 @@ class ColumnTokens:
         here = trimmed(words)
         if self.stray_row < 0:
             self.stray_row = self.rows + int(pc.index(pc.is_in(here, value_set=others), True).as_py()) + 1
-        if len(self.stray) <= FEW:
-            for word in others[:FEW].to_pylist():
+        if len(self.stray) <= MAX_STRAY_WORDS:
+            for word in others[:MAX_STRAY_WORDS].to_pylist():
                 self.stray[word] += pc.sum(pc.equal(here, word)).as_py()
 
     def type(self) -> pa.DataType:
@@ -167,7 +167,7 @@ class ColumnTokens:
         # +02 may be as long as seconds; only Z comes back.
         zone = "UTC" if "zoned" in self._alive else None
         shape = next(iter(self._shapes)) if len(self._shapes) == 1 else None
-        if shape in SHAPES and shape[2] == (zone is not None):
+        if shape in TEXT_TIMES and shape[2] == (zone is not None):
             return pa.string()
         unit = ("ms", "us", "ns")[(min(self._digits, 9) - 1) // 3] if self._digits else "s"
         return pa.timestamp(unit, zone)
@@ -192,7 +192,7 @@ class ColumnTokens:
 
     def stray_words(self) -> dict[str, int]:
         """The words that stand among numbers: a tenth of the different words at most."""
-        some = len(self._numbers) >= FEW and 0 < self._strays <= FEW
+        some = len(self._numbers) >= MAX_STRAY_WORDS and 0 < self._strays <= MAX_STRAY_WORDS
         return dict(self.stray) if some and not self._codes else {}
 
 
