@@ -39,7 +39,7 @@ def test_a_sampler_has_the_mean_and_the_spread_of_the_codes_and_both_their_clust
     model.encoder = Plain()
     codes = _two_clusters(4000)
     torch.manual_seed(0)
-    monkeypatch.setattr(samplers, "STEPS", 200)
+    monkeypatch.setattr(samplers, "FLOW_STEPS", 200)
     drawn = samplers.fitted(name, model, Resident(codes), components=2)(8000).float()
     assert drawn.mean(0).numpy() == pytest.approx(codes.mean(0).numpy(), abs=0.25)
     assert np.cov(drawn.T.numpy()) == pytest.approx(np.cov(codes.T.numpy()), rel=0.1, abs=0.3)
@@ -61,7 +61,7 @@ def test_temperature_narrows_each_component_of_a_mixture_and_leaves_their_weight
             assert len(near) / 6000 == pytest.approx(float(side.float().mean()), abs=0.03)
             assert near.mean(0).tolist() == pytest.approx(centre.tolist(), abs=0.15)
             assert near.std(0).tolist() == pytest.approx((factor * codes[side].std(0)).tolist(), rel=0.12)
-    monkeypatch.setattr(samplers, "STEPS", 20)
+    monkeypatch.setattr(samplers, "FLOW_STEPS", 20)
     flow = samplers.fitted("flow", model, Resident(codes))
     assert float(flow(50, 0.0).std(0).max()) == pytest.approx(0.0, abs=1e-5)
 

@@ -22,7 +22,7 @@ PLAN = Settings(device="cpu", epochs=6, batch_size=32, validate_every=10, patien
 def shown(monkeypatch, *, terminal: bool, wanted: bool = True, model=None) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=160)
     monkeypatch.setattr(progress_module, "Console", lambda stderr: console)
-    monkeypatch.setattr(progress_module, "REFRESH", 0.0)
+    monkeypatch.setattr(progress_module, "REFRESH_SECONDS", 0.0)
     fit(model or Line(), data(), data(50, 1), settings=PLAN, progress=wanted)
     return console.file.getvalue()
 

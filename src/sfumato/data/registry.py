@@ -22,8 +22,8 @@ _REGISTERED: dict[str, Kind] = {}
 def _shipped() -> tuple[Kind, ...]:
     """The `KIND` of every subpackage that has a module `kind`."""
     package = import_module("sfumato.data")
-    found = [f"sfumato.data.{module.name}.kind" for module in pkgutil.iter_modules(package.__path__) if module.ispkg]
-    return tuple(import_module(name).KIND for name in found if find_spec(name) is not None)
+    modules = [f"sfumato.data.{module.name}.kind" for module in pkgutil.iter_modules(package.__path__) if module.ispkg]
+    return tuple(import_module(name).KIND for name in modules if find_spec(name) is not None)
 
 
 def kinds() -> tuple[Kind, ...]:

@@ -125,7 +125,7 @@ def test_pictures_binarised_some_at_a_time_are_those_binarised_together(monkeypa
     raw = np.random.default_rng(0).integers(0, 256, (7, 4, 4), dtype=np.uint8)
     learned = PictureSchema.learn(raw, None, DataOptions(likelihood="bernoulli"))
     together = learned.encode(raw).x
-    monkeypatch.setattr(arrays, "CHUNK", 2 * 16)
+    monkeypatch.setattr(arrays, "ENTRIES_AT_A_TIME", 2 * 16)
     assert torch.equal(learned.encode(raw).x, together)
     assert len(learned.encode(raw[:0]).x) == 0
 

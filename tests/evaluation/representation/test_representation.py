@@ -33,7 +33,7 @@ class Exact(nn.Module):
 
 @pytest.fixture(autouse=True)
 def _two_halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measures, "HALVES", 2)
+    monkeypatch.setattr(measures, "RANDOM_HALVES", 2)
 
 
 def gaussian(n: int = 3000) -> Dataset:

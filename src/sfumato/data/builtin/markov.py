@@ -67,7 +67,7 @@ def log_prob(x: np.ndarray, classes: np.ndarray | None = None) -> np.ndarray:
     with np.errstate(divide="ignore"):
         each = np.log(p[:, x[:, :-1], x[:, 1:]]).sum(2) - np.log(SYMBOLS)
     if classes is not None:
-        found: np.ndarray = each[classes, np.arange(len(x))]
-        return found
+        log_p: np.ndarray = each[classes, np.arange(len(x))]
+        return log_p
     marginal: np.ndarray = np.logaddexp.reduce(each, 0) - np.log(MARKOV_CLASSES)
     return marginal

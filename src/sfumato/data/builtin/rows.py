@@ -19,16 +19,16 @@ def built_in(name: str, options: DataOptions) -> pa.Table | Arrays | Series | Li
     Raises:
         SfumatoError: if there is no such set.
     """
-    found = toy.make(name, rows=options.rows, seed=options.seed, size=options.size)
-    labels = None if found.labels is None else np.array(found.label_names)[found.labels]
-    if found.values.ndim == 3 and not found.levels:
-        return Series(found.values, None, labels, found.columns, False, name)
-    if found.symbols:
-        return Lines(found.values.astype(float), labels, name)
-    if found.levels:
-        levels = found.levels if found.levels > 2 else None
-        return Arrays(name, found.values, labels, factors=found.factors, levels=levels)
-    columns = {column: pa.array(found.values[:, place]) for place, column in enumerate(found.columns)}
-    if found.labels is not None:
-        columns[LABEL] = pa.array(found.labels if found.label_names[0] == "0" else labels)
+    dataset = toy.make(name, rows=options.rows, seed=options.seed, size=options.size)
+    labels = None if dataset.labels is None else np.array(dataset.label_names)[dataset.labels]
+    if dataset.values.ndim == 3 and not dataset.levels:
+        return Series(dataset.values, None, labels, dataset.columns, False, name)
+    if dataset.symbols:
+        return Lines(dataset.values.astype(float), labels, name)
+    if dataset.levels:
+        levels = dataset.levels if dataset.levels > 2 else None
+        return Arrays(name, dataset.values, labels, factors=dataset.factors, levels=levels)
+    columns = {column: pa.array(dataset.values[:, place]) for place, column in enumerate(dataset.columns)}
+    if dataset.labels is not None:
+        columns[LABEL] = pa.array(dataset.labels if dataset.label_names[0] == "0" else labels)
     return pa.table(columns)

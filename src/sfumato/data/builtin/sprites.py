@@ -51,7 +51,7 @@ def grid(every: Mapping[str, int] | None = None, *, coloured: bool = False) -> d
     steps = every or {}
     values = {name: np.arange(0, count, steps.get(name, 1)) for name, count in factors(coloured=coloured).items()}
     mesh = np.meshgrid(*values.values(), indexing="ij")
-    return {name: one.reshape(-1) for name, one in zip(values, mesh, strict=True)}
+    return {name: axis.reshape(-1) for name, axis in zip(values, mesh, strict=True)}
 
 
 def named(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -63,8 +63,8 @@ def named(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     import numpy as np
 
     names = {"shape": SPRITE_SHAPES, "colour": tuple(COLOURS)}
-    whole = {name: np.asarray(one) for name, one in values.items()}
-    return {name: np.array(names[name])[one] if name in names else one for name, one in whole.items()}
+    whole = {name: np.asarray(codes) for name, codes in values.items()}
+    return {name: np.array(names[name])[codes] if name in names else codes for name, codes in whole.items()}
 
 
 def render(values: Mapping[str, np.ndarray], side: int = DEFAULT_SIDE) -> np.ndarray:
@@ -87,7 +87,7 @@ def render(values: Mapping[str, np.ndarray], side: int = DEFAULT_SIDE) -> np.nda
     coloured = "colour" in values
     pictures = np.zeros((total, side, side, 3) if coloured else (total, side, side), np.uint8)
     for start in range(0, total, SPRITES_AT_A_TIME):
-        part = {name: np.asarray(one[start : start + SPRITES_AT_A_TIME]) for name, one in values.items()}
+        part = {name: np.asarray(codes[start : start + SPRITES_AT_A_TIME]) for name, codes in values.items()}
         u, v = _own_axes(part, side)
         for number, inside in enumerate((_square, _ellipse, _heart)):
             rows = np.flatnonzero(part["shape"] == number)

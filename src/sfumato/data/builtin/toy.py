@@ -132,13 +132,13 @@ def _shipped(name: str) -> BuiltIn:
     from sklearn import datasets
 
     if name == "diabetes":
-        found: Any = datasets.load_diabetes(scaled=False)
-        values = np.column_stack([found.data, found.target])
-        return BuiltIn(values, (*found.feature_names, "progression"))
-    found = getattr(datasets, f"load_{name}")()
-    labels = found.target.astype(np.int64)
-    label_names = tuple(str(one) for one in found.target_names)
+        bunch: Any = datasets.load_diabetes(scaled=False)
+        values = np.column_stack([bunch.data, bunch.target])
+        return BuiltIn(values, (*bunch.feature_names, "progression"))
+    bunch = getattr(datasets, f"load_{name}")()
+    labels = bunch.target.astype(np.int64)
+    label_names = tuple(str(name) for name in bunch.target_names)
     if name == "digits":
-        return BuiltIn(found.images.astype(np.uint8), (), labels, label_names, levels=17)
-    columns = tuple(one.replace(" (cm)", "").replace(" ", "_") for one in found.feature_names)
-    return BuiltIn(found.data, columns, labels, label_names)
+        return BuiltIn(bunch.images.astype(np.uint8), (), labels, label_names, levels=17)
+    columns = tuple(name.replace(" (cm)", "").replace(" ", "_") for name in bunch.feature_names)
+    return BuiltIn(bunch.data, columns, labels, label_names)

@@ -153,12 +153,12 @@ class Category(Column):
 
     def condition(self, values: Sequence[Any]) -> np.ndarray:
         known = {_word(label): index for index, label in enumerate(self.known.to_pylist())}
-        found: dict[str, float] = {}
+        indices: dict[str, float] = {}
         for value in values:
             word = _word(value)
-            if word not in found:
-                found[word] = self._index(value, word, known)
-        return np.array([found[_word(value)] for value in values], np.float32)
+            if word not in indices:
+                indices[word] = self._index(value, word, known)
+        return np.array([indices[_word(value)] for value in values], np.float32)
 
     def _index(self, value: Any, word: str, known: dict[str, int]) -> float:
         if value is None or value != value:
@@ -205,14 +205,16 @@ class Category(Column):
         ]
 
     def caution(self) -> str:
-        asked = f"--kind {self.name}="
+        option = f"--kind {self.name}="
         if self.others:
             rare = f"{len(self.others):,} of {len(self.labels) + len(self.others):,} categories are rare"
             fate = "they are one group, drawn by how often they occur"
-            return f"column {self.name!r}: {rare}; {fate}; {asked}categorical models each"
+            return f"column {self.name!r}: {rare}; {fate}; {option}categorical models each"
         if self.copied:
             what = f"{len(self.labels):,} different values, those of single rows among them"
-            return f"column {self.name!r}: {what}; samples repeat them word for word; {asked}identifier leaves them out"
+            return (
+                f"column {self.name!r}: {what}; samples repeat them word for word; {option}identifier leaves them out"
+            )
         return ""
 
     def described(self) -> tuple[str, str]:

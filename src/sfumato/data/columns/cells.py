@@ -160,8 +160,8 @@ class Cells:
 
     def counts(self) -> np.ndarray:
         """How many numbers that are not atoms each cell between edges holds (whole numbers only)."""
-        held = np.searchsorted(self.atoms, self.edges)
-        return np.diff(self.edges) - np.diff(held)
+        atoms_below = np.searchsorted(self.atoms, self.edges)
+        return np.diff(self.edges) - np.diff(atoms_below)
 
     def decode(self, entries: np.ndarray) -> np.ndarray:
         """Numbers, int64 if whole, else float64."""
@@ -169,17 +169,17 @@ class Cells:
         cell = np.clip(np.floor(entries), 0, len(self) - 1).astype(np.int64)
         position = np.clip(entries - cell, 0.0, np.nextafter(1.0, 0.0))
         is_atom, part = self._is_atom[cell], self._part[cell]
-        found = np.zeros(len(entries), self.edges.dtype)
-        found[is_atom] = self.atoms[part[is_atom]]
+        numbers = np.zeros(len(entries), self.edges.dtype)
+        numbers[is_atom] = self.atoms[part[is_atom]]
         rest, where = part[~is_atom], position[~is_atom]
         if len(rest):
             start, end = self.edges[rest], self.edges[rest + 1]
             if self.whole:
                 rank = np.floor(where * self.counts()[rest]).astype(np.int64)
-                found[~is_atom] = self._skip_atoms(start, rank)
+                numbers[~is_atom] = self._skip_atoms(start, rank)
             else:
-                found[~is_atom] = np.minimum(start + where * (end - start), np.nextafter(end, start))
-        return found
+                numbers[~is_atom] = np.minimum(start + where * (end - start), np.nextafter(end, start))
+        return numbers
 
     def _skip_atoms(self, start: np.ndarray, rank: np.ndarray) -> np.ndarray:
         """The number that has `rank` numbers which are not atoms between it and `start`."""
@@ -190,9 +190,9 @@ class Cells:
     def volumes(self) -> np.ndarray:
         """log volume of each cell."""
         widths = self.counts() if self.whole else np.diff(self.edges)
-        found = np.zeros(len(self))
-        found[~self._is_atom] = np.log(widths.astype(np.float64))[self._part[~self._is_atom]]
-        return found
+        log_widths = np.zeros(len(self))
+        log_widths[~self._is_atom] = np.log(widths.astype(np.float64))[self._part[~self._is_atom]]
+        return log_widths
 
     def references(self) -> np.ndarray:
         """log reference density of each cell, per unit of position; see `ordered_reference`."""
@@ -203,8 +203,8 @@ class Cells:
         ends = np.cumsum(self.shares)
         cell = np.minimum(np.searchsorted(ends, levels * ends[-1], "right"), len(self) - 1)
         place = (levels * ends[-1] - (ends - self.shares)[cell]) / self.shares[cell]
-        found: np.ndarray = cell + np.clip(place, 0.0, 0.999)
-        return found
+        entries: np.ndarray = cell + np.clip(place, 0.0, 0.999)
+        return entries
 
     def described(self) -> str:
         """In words."""

@@ -45,8 +45,8 @@ class Constant(Column):
         return np.zeros(len(values), np.float32)
 
     def decode(self, entries: np.ndarray) -> pa.Array:
-        one = pa.array([self.value], stored(self.form.type)).cast(worked(self.form.type))
-        return one.take(pa.array(np.zeros(len(entries), np.int64)))
+        constant = pa.array([self.value], stored(self.form.type)).cast(worked(self.form.type))
+        return constant.take(pa.array(np.zeros(len(entries), np.int64)))
 
     def described(self) -> tuple[str, str]:
         return "not modelled", "no value; comes back empty" if self.value is None else f"always {shown(self.value)}"

@@ -156,14 +156,14 @@ class Number(Column):
     def out_of_range_penalty(self, values: pa.Array, seen: int) -> np.ndarray:
         return self._each(values, np.zeros(len(values)), lambda numbers: self.cut.out_of_range_penalty(numbers, seen))
 
-    def _each(self, values: pa.Array, found: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """`found` with what `of` makes of the numbers that are not missing."""
+    def _each(self, values: pa.Array, result: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """`result` with what `of` makes of the numbers that are not missing."""
         values = without_nan(self.fit(values))
         if values.null_count:
-            found[pc.is_valid(values).to_numpy(zero_copy_only=False)] = of(self.ruler.numbers(values.drop_null()))
+            result[pc.is_valid(values).to_numpy(zero_copy_only=False)] = of(self.ruler.numbers(values.drop_null()))
         else:
-            found[:] = of(self.ruler.numbers(values))
-        return found
+            result[:] = of(self.ruler.numbers(values))
+        return result
 
     def decode(self, entries: np.ndarray) -> pa.Array:
         lost = np.isnan(entries)
@@ -171,11 +171,11 @@ class Number(Column):
         return self.ruler.values(numbers, pa.string() if is_text(self.form.type) else self.form.type, lost)
 
     def condition(self, values: Sequence[Any]) -> np.ndarray:
-        found: dict[Any, Any] = {}
+        entries: dict[Any, Any] = {}
         for value in values:
-            if value not in found:
-                found[value] = self._one(value)
-        return np.array([found[value] for value in values], np.float32)
+            if value not in entries:
+                entries[value] = self._one(value)
+        return np.array([entries[value] for value in values], np.float32)
 
     def within(self, entries: np.ndarray) -> np.ndarray:
         return np.clip(entries, *self.cut.encode(self._ends))
@@ -190,12 +190,12 @@ class Number(Column):
             return np.nan
         try:
             if self.kind == "datetime" and isinstance(value, datetime.date | datetime.time | datetime.timedelta):
-                one = pa.array([value])
+                column = pa.array([value])
                 if self.ruler.spelling is not None:
-                    one = spell(as_moments(one), self.ruler.spelling)
+                    column = spell(as_moments(column), self.ruler.spelling)
             else:
-                one = pa.array([value])
-            return float(self.encode(plain(one))[0])
+                column = pa.array([value])
+            return float(self.encode(plain(column))[0])
         except (SfumatoError, pa.ArrowException):
             wanted = {"datetime": "a time, as 2024-05-31", "integer": "a whole number"}.get(self.kind, "a number")
             raise SfumatoError(f"column {self.name!r} takes {wanted}, not {shown(value)}") from None

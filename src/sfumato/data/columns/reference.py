@@ -33,8 +33,8 @@ def ordered_reference(shares: np.ndarray) -> np.ndarray:
     [0.429, -0.429, 0.429]
     """
     ends = np.concatenate([[0.0], np.cumsum(shares) / shares.sum()])
-    found: np.ndarray = np.log(shares) + _outlying(ends[:-1], ends[1:])
-    return found
+    log_m: np.ndarray = np.log(shares) + _outlying(ends[:-1], ends[1:])
+    return log_m
 
 
 def unordered_reference(shares: np.ndarray) -> np.ndarray:
@@ -51,8 +51,8 @@ def unordered_reference(shares: np.ndarray) -> np.ndarray:
     tails /= tails[-1]
     # Twice the half of the line where y > 0.
     cost = _outlying(1 - tails[1:] / 2, 1 - tails[:-1] / 2)
-    found: np.ndarray = np.log(shares) + cost[group]
-    return found
+    log_m: np.ndarray = np.log(shares) + cost[group]
+    return log_m
 
 
 def normal_reference(x: Tensor) -> Tensor:

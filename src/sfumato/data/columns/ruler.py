@@ -107,19 +107,19 @@ class Ruler:
         numbers = np.clip(numbers, self.low, self.high)
         if self.whole:
             numbers = np.rint(numbers).astype(np.int64) * self.step + self.origin
-        found = pa.array(numbers, mask=mask)
+        column = pa.array(numbers, mask=mask)
         if self.spelling is not None:
-            words = spell(found.cast(pa.timestamp("s")), self.spelling)
+            words = spell(column.cast(pa.timestamp("s")), self.spelling)
             return words if is_text(kind) else words.cast(pa.int64()).cast(worked(kind))
         if self.style is not None and is_text(kind):
             return pa.array(self.style.spell(np.where(mask, 0, numbers)), pa.string(), mask=mask)
         if pa.types.is_temporal(kind):
-            return found.cast(_ticks(kind)).cast(kind)
+            return column.cast(_ticks(kind)).cast(kind)
         if pa.types.is_integer(kind) and not self.whole:
-            return pc.round(found).cast(kind)
+            return pc.round(column).cast(kind)
         if pa.types.is_decimal(kind):
-            return pc.round(found.cast(pa.float64()), kind.scale).cast(kind, safe=False)
-        return found.cast(worked(kind), safe=False)
+            return pc.round(column.cast(pa.float64()), kind.scale).cast(kind, safe=False)
+        return column.cast(worked(kind), safe=False)
 
 
 def times(name: str, values: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -134,9 +134,9 @@ def times(name: str, values: pa.Array, kind: pa.DataType) -> pa.Array:
         return words.cast(pa.timestamp(kind.unit) if zoned is None and pa.types.is_timestamp(kind) else kind)
     except pa.ArrowException:
         pass
-    found = find(words)
-    if found is not None:
-        parsed = parse(words, found.spelling)
+    spelling = find(words)
+    if spelling is not None:
+        parsed = parse(words, spelling.spelling)
         local = pc.assume_timezone(parsed, zoned) if zoned else parsed
         return local.cast(kind)
     if not zoned and (pa.types.is_timestamp(kind) or _is_day(kind)) and (moments := _iso(words)) is not None:
@@ -195,8 +195,8 @@ def spelled(values: pa.Array) -> str | None:
     >>> spelled(pa.array(["31/01/2024", "05/02/2024"])), spelled(pa.array(["a"]))
     ('%d/%m/%Y', None)
     """
-    found = find(without(values, MISSING_AMONG_NUMBERS))
-    return None if found is None else found.spelling
+    spelling = find(without(values, MISSING_AMONG_NUMBERS))
+    return None if spelling is None else spelling.spelling
 
 
 def as_words(values: pa.Array) -> pa.Array:

@@ -60,18 +60,22 @@ class Style:
         (',', None)
         """
         some = trimmed(words.drop_null().unique()).to_pylist()
-        found = [match for word in some[:50] if (match := WORD(word))]
-        if not some or len(found) < min(len(some), 50):
+        matches = [match for word in some[:50] if (match := WORD(word))]
+        if not some or len(matches) < min(len(some), 50):
             return None
-        found += [match for word in some[50:] if (match := WORD(word))]
-        affixes = {(match["prefix"], match["suffix"]) for match in found}
-        if len(found) < len(some) or len(affixes) > 1:
+        matches += [match for word in some[50:] if (match := WORD(word))]
+        affixes = {(match["prefix"], match["suffix"]) for match in matches}
+        if len(matches) < len(some) or len(affixes) > 1:
             return None
         prefix, suffix = affixes.pop()
-        bodies = [match["body"].rstrip() for match in found]
+        bodies = [match["body"].rstrip() for match in matches]
         marks = _marks(bodies, money=bool(re.search(CURRENCY, prefix + suffix)))
-        signs = {sign for match in found if (sign := _sign(match))}
-        if marks is None or None in signs or any((match["open"] == "(") != (match["close"] == ")") for match in found):
+        signs = {sign for match in matches if (sign := _sign(match))}
+        if (
+            marks is None
+            or None in signs
+            or any((match["open"] == "(") != (match["close"] == ")") for match in matches)
+        ):
             return None
         plain = not (prefix or suffix or marks[0]) and marks[1] == "." and signs <= {("-", "-")}
         if plain:

@@ -93,7 +93,12 @@ def find(words: pa.Array) -> TimeSpelling | None:
     if len(orders) == 1:
         return TimeSpelling(orders[0])
     best = max(
-        orders, key=lambda one: (_ascends(words, one), _first_days(some, one), "%p" in one and _order(one)[0] == "m")
+        orders,
+        key=lambda candidate: (
+            _ascends(words, candidate),
+            _first_days(some, candidate),
+            "%p" in candidate and _order(candidate)[0] == "m",
+        ),
     )
     swapped = _order(best).translate(str.maketrans("dm", "md"))
     return TimeSpelling(best, by_order.get(swapped, "") if swapped != _order(best) else "")
@@ -109,7 +114,7 @@ def find_whole(numbers: pa.Array) -> str | None:
     if len(some) < MIN_DATES:
         return None
     lengths = pc.unique(pc.binary_length(some)).to_pylist()
-    spelling = next((one for one in COMPACT if lengths == [len(re.sub("%.", "00", one)) + 2]), None)
+    spelling = next((compact for compact in COMPACT if lengths == [len(re.sub("%.", "00", compact)) + 2]), None)
     if spelling is None or (spelling == "%Y%m" and len(some) < 4 * MIN_DATES):
         return None
     moments = parse(some, spelling)
@@ -217,8 +222,8 @@ def _number(name: str, column: pa.Array, right: np.ndarray) -> np.ndarray:
         short = pc.utf8_slice_codeunits(pc.utf8_lower(column), 0, 3)
         words = {"b": MONTHS, "a": DAYS, "p": DAY_HALVES}[name]
         column = pc.index_in(short, value_set=pa.array([word[:3].lower() for word in words]))
-    found = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-    return np.where(right, found, 0)
+    numbers = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    return np.where(right, numbers, 0)
 
 
 def _moments(numbers: dict[str, np.ndarray], right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -315,10 +320,10 @@ def _clock(piece: str, rest: Sequence[str]) -> tuple[int, tuple[str, ...]] | Non
 
 def _named(piece: str, words: Sequence[str]) -> tuple[str, ...]:
     """The pieces of a spelling that a name of a month or day may be."""
-    found = [form for form, names in PIECE_WORDS.items() if piece in names and form[-1] != "p"]
+    forms = [form for form, names in PIECE_WORDS.items() if piece in names and form[-1] != "p"]
     # May is long and short: the other words say which.
     return tuple(
-        sorted(found, key=lambda form: -sum(any(name in word for name in PIECE_WORDS[form]) for word in words))
+        sorted(forms, key=lambda form: -sum(any(name in word for name in PIECE_WORDS[form]) for word in words))
     )
 
 
@@ -331,7 +336,7 @@ def _dates(parts: Sequence[tuple[str, ...]], slots: Sequence[int]) -> Iterator[l
     if not slots and not month:
         orders = [[]] if any(part[0].startswith(("%H", "%I")) for part in parts) else []
     elif len(slots) == 1 and not month and lengths[0] in (6, 8, 12, 14):
-        orders = [[one] for one in COMPACT if len(re.sub("%.", "00", one)) + 2 == lengths[0]]
+        orders = [[compact] for compact in COMPACT if len(re.sub("%.", "00", compact)) + 2 == lengths[0]]
     elif len(slots) == 2 and not month and lengths[0] == 8 and lengths[1] in (4, 6):
         orders = [["%Y%m%d", "%H%M%S"[: lengths[1]]]]
     elif len(slots) == 1 and month:

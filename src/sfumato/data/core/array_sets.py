@@ -35,7 +35,7 @@ class Training(NamedTuple):
 
 
 def open_arrays(
-    found: Arrays,
+    loaded: Arrays,
     source: Source,
     options: DataOptions,
     learn: Callable[[np.ndarray, np.ndarray | None, np.ndarray], Learned],
@@ -46,7 +46,7 @@ def open_arrays(
     """Split arrays, learn a schema on the training rows, and encode every part.
 
     Args:
-        found: the arrays.
+        loaded: the arrays.
         source: where they are from.
         options: how they are split, and whether they are read from disk.
         learn: all rows, the labels of the training rows or None, and the numbers of the training rows, to a schema.
@@ -61,7 +61,7 @@ def open_arrays(
         if named and named != LABEL:
             first = named if isinstance(named, str) else next(iter(named))
             raise SfumatoError(f"{option}={first!r}: {where} has no named columns; give a table to name them")
-    parts, x, labels = _parts(found, options, where)
+    parts, x, labels = _parts(loaded, options, where)
     schema = learn(x, None if labels is None else labels[parts[0]], parts[0])
     batches: Sequence[Batches]
     if streams(options, x.size * value_bytes):
@@ -73,30 +73,30 @@ def open_arrays(
             for rows, how in zip(parts, afresh, strict=True)
         ]
     train, valid, test = batches
-    factors = tuple({name: values[rows] for name, values in found.factors.items()} for rows in parts)
+    factors = tuple({name: values[rows] for name, values in loaded.factors.items()} for rows in parts)
     return Dataset(
-        found.name, where, schema, train, valid, test, options, has_label=labels is not None, factors=factors
+        loaded.name, where, schema, train, valid, test, options, has_label=labels is not None, factors=factors
     )
 
 
-def _parts(found: Arrays, options: DataOptions, where: str) -> tuple[Parts, np.ndarray, np.ndarray | None]:
+def _parts(loaded: Arrays, options: DataOptions, where: str) -> tuple[Parts, np.ndarray, np.ndarray | None]:
     """The rows of each part, and the arrays they are rows of: splits that came along stay what they are."""
-    total = len(found.x)
-    own = [(found.valid_x, found.valid_labels), (found.test_x, found.test_labels)]
+    total = len(loaded.x)
+    own = [(loaded.valid_x, loaded.valid_labels), (loaded.test_x, loaded.test_labels)]
     valid, test = (0.0 if x is not None else share for (x, _), share in zip(own, options.split[1:], strict=True))
     came = any(x is not None for x, _ in own)
     shares = (1 - valid - test, valid, test) if came else options.split
-    parts = list(split(total, shares, labels=codes(found.labels), seed=options.seed, source=where))
-    pieces, labels = [found.x], [found.labels]
+    parts = list(split(total, shares, labels=codes(loaded.labels), seed=options.seed, source=where))
+    pieces, labels = [loaded.x], [loaded.labels]
     for number, (x, y) in enumerate(own, 1):
         if x is not None:
             parts[number] = np.arange(total, total + len(x))
             total += len(x)
             pieces.append(x)
-            labels.append(_unknown(found.labels, len(x)) if y is None else y)
+            labels.append(_unknown(loaded.labels, len(x)) if y is None else y)
     if len(pieces) == 1:
-        return (parts[0], parts[1], parts[2]), found.x, found.labels
-    joined: np.ndarray | None = None if found.labels is None else np.concatenate(labels)  # type: ignore[arg-type]
+        return (parts[0], parts[1], parts[2]), loaded.x, loaded.labels
+    joined: np.ndarray | None = None if loaded.labels is None else np.concatenate(labels)  # type: ignore[arg-type]
     return (parts[0], parts[1], parts[2]), np.concatenate(pieces), joined
 
 

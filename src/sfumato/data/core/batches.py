@@ -141,9 +141,9 @@ class Resident(Batches):
         return self._given
 
     def with_resampling(self, rows: Tensor) -> Resident:
-        found = self.to(self._x.device)
-        found._rows_drawn = rows.to(self._x.device)
-        return found
+        resampled = self.to(self._x.device)
+        resampled._rows_drawn = rows.to(self._x.device)
+        return resampled
 
     def to(self, device: torch.device | str) -> Resident:
         moved = Resident.__new__(Resident)

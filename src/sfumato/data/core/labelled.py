@@ -57,9 +57,9 @@ class LabelledSchema(Schema):
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         assert self.label is not None, "a schema with conditions has a label"
-        found = self.label.encode(values)
+        entries = self.label.encode(values)
         self._tell(self.label.notes(list(dict.fromkeys(values))))
-        return found
+        return entries
 
     def shared_entries(self) -> dict[str, Any]:
         return {**super().shared_entries(), "label": None if self.label is None else self.label.to_dict()}

@@ -118,18 +118,18 @@ class Label:
         >>> Label(low=0.5, high=2.0).notes([1.0, 7.0])
         ['1 label lies beyond the range seen in training (0.5 to 2), as 7; taken as the nearest end']
         """
-        found = np.array(list(labels), object)
+        values = np.array(list(labels), object)
         if self.names:
-            names = as_names(found)
+            names = as_names(values)
             new = names[~np.isin(names, ["", *self.names])]
             who = "1 example has" if len(new) == 1 else f"{len(new)} examples have"
             return [f"{who} a label never seen in training, as {str(new[0])!r}; taken as missing"] if len(new) else []
-        numbers = np.array([self._number(value) for value in found])
+        numbers = np.array([self._number(value) for value in values])
         new = numbers[(numbers < self.low) | (numbers > self.high)]
         who = "1 label lies" if len(new) == 1 else f"{len(new)} labels lie"
         ends = f"{self.low:g} to {self.high:g}"
-        said = f"{who} beyond the range seen in training ({ends})"
-        return [f"{said}, as {new[0]:g}; taken as the nearest end"] if len(new) else []
+        note = f"{who} beyond the range seen in training ({ends})"
+        return [f"{note}, as {new[0]:g}; taken as the nearest end"] if len(new) else []
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -186,9 +186,9 @@ def conditioned(options: DataOptions, label: Label | None, name: str) -> bool:
     Raises:
         SfumatoError: if anything else is asked for, or there is no label.
     """
-    for asked in options.given:
-        if asked != LABEL:
-            raise SfumatoError(f"given={asked!r}: {name} has no named columns; its only condition can be {LABEL!r}")
+    for condition in options.given:
+        if condition != LABEL:
+            raise SfumatoError(f"given={condition!r}: {name} has no named columns; its only condition can be {LABEL!r}")
         if label is None:
             raise SfumatoError(f"given={LABEL!r}: {name} comes without labels; give (X, y), or y in the .npz")
     return bool(options.given)
@@ -199,8 +199,8 @@ def condition(label: Label | None, labels: np.ndarray | None, total: int) -> Ten
     if labels is None or label is None:
         return torch.full((total, 1), math.nan)
     index = label.index(labels)
-    found = label.encode(labels) if index is None else torch.from_numpy(np.where(index < 0, np.nan, index)).float()
-    return found[:, None]
+    entries = label.encode(labels) if index is None else torch.from_numpy(np.where(index < 0, np.nan, index)).float()
+    return entries[:, None]
 
 
 def examples(x: np.ndarray, labels: np.ndarray | None, label: Label | None) -> Examples:
@@ -215,5 +215,5 @@ def codes(labels: np.ndarray | None) -> np.ndarray | None:
     """An integer for each label, for the split; None where there are none or they are numbers on a line."""
     if labels is None or is_numeric(labels):
         return None
-    found: np.ndarray = np.unique(as_names(labels), return_inverse=True)[1]
-    return found
+    index: np.ndarray = np.unique(as_names(labels), return_inverse=True)[1]
+    return index

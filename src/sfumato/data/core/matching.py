@@ -68,12 +68,12 @@ def _ranks(rows: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     for column in range(rows.shape[1]):
         present = ~rows[:, column].isnan()
         values, back, counts = np.unique(rows[present, column].numpy(), return_inverse=True, return_counts=True)
-        asked = wanted[:, column].numpy()
+        targets = wanted[:, column].numpy()
         if len(values):
             middle = (np.cumsum(counts) - counts / 2) / counts.sum()
             ranks[present, column] = torch.from_numpy(middle[back])
-            places[:, column] = torch.from_numpy(np.interp(np.nan_to_num(asked, posinf=0.0), values, middle))
-        places[np.isinf(asked), column] = torch.nan
+            places[:, column] = torch.from_numpy(np.interp(np.nan_to_num(targets, posinf=0.0), values, middle))
+        places[np.isinf(targets), column] = torch.nan
     return ranks, places
 
 

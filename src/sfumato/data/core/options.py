@@ -117,4 +117,4 @@ class DataOptions:
         >>> "likelihood" in DataOptions.names()
         True
         """
-        return tuple(one.name for one in fields(cls))
+        return tuple(entry.name for entry in fields(cls))

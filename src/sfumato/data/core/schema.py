@@ -96,11 +96,11 @@ class Schema(ABC):
 
     def equivalent(self, other: Schema) -> bool:
         """Whether two schemas say the same, as they would in a file, whatever type their labels came in."""
-        one, two = (json.loads(json.dumps(schema.to_dict())) for schema in (self, other))
-        for said in (one, two):
-            if said.get("label"):
-                del said["label"]["dtype"]
-        return bool(one == two)
+        first, second = (json.loads(json.dumps(schema.to_dict())) for schema in (self, other))
+        for schema in (first, second):
+            if schema.get("label"):
+                del schema["label"]["dtype"]
+        return bool(first == second)
 
     @abstractmethod
     def encode(self, raw: Any) -> Encoded:
@@ -145,11 +145,11 @@ class Schema(ABC):
         """
         return {}
 
-    def write_beside(self, made: Any, path: str | Path, raw: Any, source: Any) -> None:
+    def write_beside(self, values: Any, path: str | Path, raw: Any, source: Any) -> None:
         """`write` what was made of `raw`, example by example, under the names those have.
 
         Args:
-            made: as `write` takes it.
+            values: as `write` takes it.
             path: where to.
             raw: what `read` made of `source`.
             source: what the user gave.
@@ -157,7 +157,7 @@ class Schema(ABC):
         Raises:
             SfumatoError: as `write` does.
         """
-        self.write(made, path)
+        self.write(values, path)
 
     @property
     def stdout_suffix(self) -> str:

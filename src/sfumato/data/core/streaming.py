@@ -96,20 +96,20 @@ class Streamed(Batches):
         return Batch(binarised_once(batch.x, self._levels), batch.given)
 
     def one_pass(self, wanted: Pass) -> Iterator[Batch]:
-        size, held = wanted.size, None
+        size, buffer = wanted.size, None
         for window in self._windows(wanted.seed, wanted.skip * size):
-            held = window if held is None else _joined([held, window])
+            buffer = window if buffer is None else _joined([buffer, window])
             start = 0
-            while len(held) - start >= size:
-                yield self._cut(held, start, size, wanted)
+            while len(buffer) - start >= size:
+                yield self._cut(buffer, start, size, wanted)
                 start += size
-            held = _rows(held, slice(start, None)) if start < len(held) else None
-        if held is not None and not wanted.drop_last:
-            yield self._cut(held, 0, len(held), wanted)
+            buffer = _rows(buffer, slice(start, None)) if start < len(buffer) else None
+        if buffer is not None and not wanted.drop_last:
+            yield self._cut(buffer, 0, len(buffer), wanted)
 
-    def _cut(self, held: Batch, start: int, joint: int, wanted: Pass) -> Batch:
+    def _cut(self, buffer: Batch, start: int, joint: int, wanted: Pass) -> Batch:
         mine = wanted.own_rows(joint)
-        batch = _rows(held, slice(start + mine.start, start + mine.stop))
+        batch = _rows(buffer, slice(start + mine.start, start + mine.stop))
         if self._levels is None:
             return batch
         if wanted.seed is None:

@@ -31,16 +31,16 @@ def accepts(source: Source, options: DataOptions) -> bool:
 def load(source: Source, options: DataOptions) -> Dataset:
     """Images from a folder, whose subfolders are labels, or from an array."""
     is_folder = source.path is not None and source.path.is_dir()
-    found = _from_folder(source.path, options) if is_folder and source.path is not None else source.arrays
-    assert found is not None, "what is accepted is a folder or an array"
+    loaded = _from_folder(source.path, options) if is_folder and source.path is not None else source.arrays
+    assert loaded is not None, "what is accepted is a folder or an array"
     where = source.described("array in memory")
 
     def learn(x: np.ndarray, labels: np.ndarray | None, rows: np.ndarray) -> PictureSchema:
         return PictureSchema.learn(
-            x, labels, options, rows=rows, name=where, levels=found.levels, channels_first=found.channels_first
+            x, labels, options, rows=rows, name=where, levels=loaded.levels, channels_first=loaded.channels_first
         )
 
-    return open_arrays(found, source, options, learn, value_bytes=1, training=_training)
+    return open_arrays(loaded, source, options, learn, value_bytes=1, training=_training)
 
 
 def _training(schema: PictureSchema) -> Training | None:

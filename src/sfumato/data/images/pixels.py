@@ -79,23 +79,24 @@ def check_shape(shape: tuple[int, ...], name: str, layout: str, wanted: tuple[in
     if shape_of(shape, layout) == wanted:
         return
     channels, height, width = wanted
-    one = {"HW": (height, width), "HWC": (height, width, channels), "CHW": wanted}[layout]
-    trained = f"(N, {', '.join(map(str, one))})"
+    trained_shape = {"HW": (height, width), "HWC": (height, width, channels), "CHW": wanted}[layout]
+    trained = f"(N, {', '.join(map(str, trained_shape))})"
     raise SfumatoError(
-        f"{name}: has shape {shape}; this model was trained on pictures of shape {trained}; {_cure(shape, layout, one)}"
+        f"{name}: has shape {shape}; this model was trained on pictures of shape {trained}; "
+        f"{_cure(shape, layout, trained_shape)}"
     )
 
 
-def _cure(shape: tuple[int, ...], layout: str, one: tuple[int, ...]) -> str:
-    """What brings an array of `shape` to (N, *one)."""
-    if layout == "HWC" and (*shape[2:], *shape[1:2]) == one:
+def _cure(shape: tuple[int, ...], layout: str, trained_shape: tuple[int, ...]) -> str:
+    """What brings an array of `shape` to (N, *trained_shape)."""
+    if layout == "HWC" and (*shape[2:], *shape[1:2]) == trained_shape:
         return "move the channels to the end: np.moveaxis(X, 1, 3)"
-    if layout == "CHW" and (*shape[-1:], *shape[1:-1]) == one:
+    if layout == "CHW" and (*shape[-1:], *shape[1:-1]) == trained_shape:
         return "move the channels to the front: np.moveaxis(X, 3, 1)"
-    long = [side for side in one if side > 1]
-    flat = shape[1:] == (math.prod(one),)
-    if flat or [side for side in shape[1:] if side > 1] == long or shape == one:
-        return f"reshape({', '.join(map(str, (-1, *one)))}) brings it there"
+    long = [side for side in trained_shape if side > 1]
+    flat = shape[1:] == (math.prod(trained_shape),)
+    if flat or [side for side in shape[1:] if side > 1] == long or shape == trained_shape:
+        return f"reshape({', '.join(map(str, (-1, *trained_shape)))}) brings it there"
     return "give it pictures of that shape"
 
 

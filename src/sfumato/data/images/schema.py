@@ -85,10 +85,10 @@ class PictureSchema(LabelledSchema):
             SfumatoError: for values that are not levels, or options that do not fit.
         """
         layout = pixels.layout_of(x.shape, name, channels_first)
-        found = pixels.learn(x, layout, levels, name)
+        learned = pixels.learn(x, layout, levels, name)
         total = len(x) if rows is None else len(rows)
-        likelihood, binarise = _likelihood(options, found.levels)
-        size = found.levels if binarise == "no" else 2
+        likelihood, binarise = _likelihood(options, learned.levels)
+        size = learned.levels if binarise == "no" else 2
         label, given = cls.learn_label(labels, options, name)
         spec = DataSpec(
             pixels.shape_of(x.shape, layout),
@@ -97,7 +97,7 @@ class PictureSchema(LabelledSchema):
             likelihood,
             total,
         )
-        schema = cls(spec, pixels=found, binarise=binarise, label=label)
+        schema = cls(spec, pixels=learned, binarise=binarise, label=label)
         schema.remember_labels(labels, options.seed)
         return schema
 
@@ -150,8 +150,8 @@ class PictureSchema(LabelledSchema):
             shown = np.empty((len(paths), *self._file_shape(name)), np.uint8)
             x = self._from_shown(image_files.pixels(paths, shown))
         else:
-            found = arrays.load(source)
-            x, labels = found.x, found.labels
+            loaded = arrays.load(source)
+            x, labels = loaded.x, loaded.labels
             pixels.check_shape(x.shape, name, self.pixels.layout, self.spec.shape)
             pixels.check_levels(x, name, self.pixels.top)
             pixels.check_scale(x, name, self.pixels)
@@ -181,8 +181,8 @@ class PictureSchema(LabelledSchema):
             return {"file": [path.name]}
         return {}
 
-    def write_beside(self, made: Any, path: str | Path, raw: Any, source: Any) -> None:
-        self._write(made, path, self.named(raw, source).get("file"))
+    def write_beside(self, images: Any, path: str | Path, raw: Any, source: Any) -> None:
+        self._write(images, path, self.named(raw, source).get("file"))
 
     def write(self, raw: Any, path: str | Path) -> None:
         self._write(raw, path, None)

@@ -179,18 +179,18 @@ def _damaged(path: Path, reason: str) -> SfumatoError:
 
 
 def _from_npz(path: Path, most: int) -> Arrays:
-    found = npz.read(path)
+    content = npz.read(path)
     x, y = {}, {}
-    for split, array in found.x.items():
-        name = found.names[split]
+    for split, array in content.x.items():
+        name = content.names[split]
         x[split] = checked(array, f"{path}: {name}", most)
-        if array.shape[1:] != found.x["train"].shape[1:]:
+        if array.shape[1:] != content.x["train"].shape[1:]:
             raise SfumatoError(
-                f"{path}: {name} has examples of shape {array.shape[1:]}, {found.names['train']} of "
-                f"{found.x['train'].shape[1:]}"
+                f"{path}: {name} has examples of shape {array.shape[1:]}, {content.names['train']} of "
+                f"{content.x['train'].shape[1:]}"
             )
-        if split in found.y:
-            y[split] = _checked_labels(found.y[split], len(array), f"{path}: {name}", "the labels")
+        if split in content.y:
+            y[split] = _checked_labels(content.y[split], len(array), f"{path}: {name}", "the labels")
     return Arrays(
         path.stem,
         x["train"],
@@ -199,7 +199,7 @@ def _from_npz(path: Path, most: int) -> Arrays:
         test_labels=y.get("test"),
         valid_x=x.get("valid"),
         valid_labels=y.get("valid"),
-        factors=found.factors if len(x) == 1 else {},
+        factors=content.factors if len(x) == 1 else {},
     )
 
 
@@ -241,9 +241,9 @@ def _checked_labels(labels: np.ndarray, total: int, x: str, y: str) -> np.ndarra
 def check_finite(x: np.ndarray, name: str, start: int = 0) -> None:
     """Raise SfumatoError naming row and column of the first infinite entry."""
     if x.dtype.kind == "f" and not np.isfinite(x.sum()):
-        found = np.argwhere(np.isinf(x))
-        if len(found):
-            row, column = found[0]
+        infinite = np.argwhere(np.isinf(x))
+        if len(infinite):
+            row, column = infinite[0]
             raise SfumatoError(
                 f"{name}: row {start + row + 1}, column {column} is infinite; mend it, or put NaN for missing"
             )
@@ -252,11 +252,11 @@ def check_finite(x: np.ndarray, name: str, start: int = 0) -> None:
 def check_whole(x: np.ndarray, name: str) -> None:
     """Raise SfumatoError naming row and column of the first number that is not whole."""
     for start, chunk, _ in chunks(x):
-        if chunk.dtype.kind == "f" and len(found := np.argwhere(~np.isnan(chunk) & (chunk != np.round(chunk)))):
-            row, column = found[0][:2]
+        if chunk.dtype.kind == "f" and len(fractional := np.argwhere(~np.isnan(chunk) & (chunk != np.round(chunk)))):
+            row, column = fractional[0][:2]
             raise SfumatoError(
-                f"{name}: row {start + row + 1}, column {column} is {chunk[tuple(found[0])]:g}; the likelihood needs "
-                "whole numbers"
+                f"{name}: row {start + row + 1}, column {column} is {chunk[tuple(fractional[0])]:g}; the likelihood "
+                "needs whole numbers"
             )
 
 

@@ -54,10 +54,10 @@ def is_frame(source: Any) -> bool:
     """
     if isinstance(source, pa.Table | pa.RecordBatch):
         return True
-    made = _narwhal(source)
-    if isinstance(made, nw.DataFrame) and made.implementation.is_pandas():
-        frames_pandas.check_labels(made.to_native().columns)
-    return isinstance(made, nw.DataFrame | nw.LazyFrame)
+    frame = _narwhal(source)
+    if isinstance(frame, nw.DataFrame) and frame.implementation.is_pandas():
+        frames_pandas.check_labels(frame.to_native().columns)
+    return isinstance(frame, nw.DataFrame | nw.LazyFrame)
 
 
 def _narwhal(source: Any) -> Any:
@@ -136,11 +136,11 @@ def is_parts(path: Path) -> bool:
     """
     if not path.is_dir():
         return False
-    data = [one for one in path.iterdir() if not one.name.startswith((".", "_"))]
+    data = [entry for entry in path.iterdir() if not entry.name.startswith((".", "_"))]
     return any(
-        is_parts(one) if one.is_dir() else one.suffix.lower() in (".parquet", ".pq")
-        for one in data
-        if (one.is_file() or "=" in one.name)
+        is_parts(entry) if entry.is_dir() else entry.suffix.lower() in (".parquet", ".pq")
+        for entry in data
+        if (entry.is_file() or "=" in entry.name)
     )
 
 
@@ -206,10 +206,10 @@ def columns_of(schema: pa.Schema, keep: Collection[str] = ()) -> list[int]:
     [0]
     """
     try:
-        told = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
+        index_columns = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
     except (ValueError, AttributeError):
-        told = []
-    index = {name for name in told if isinstance(name, str)} - set(keep)
+        index_columns = []
+    index = {name for name in index_columns if isinstance(name, str)} - set(keep)
     return [place for place, name in enumerate(schema.names) if name not in index] or list(range(len(schema.names)))
 
 
@@ -236,8 +236,8 @@ def values(name: str, column: Any) -> list[Any]:
         SfumatoError: if one is of a kind that no table holds.
     """
     array, _ = frames_pandas.column(name, column) if _is_pandas(column) else frames_objects.column(name, column)
-    found: list[Any] = frames_types.taken(pa.table({name: array})).column(0).to_pylist()
-    return found
+    items: list[Any] = frames_types.taken(pa.table({name: array})).column(0).to_pylist()
+    return items
 
 
 def _is_pandas(column: Any) -> bool:
@@ -245,16 +245,16 @@ def _is_pandas(column: Any) -> bool:
 
 
 def _frame(source: Any) -> tuple[pa.Table, str]:
-    made = _narwhal(source)
-    if isinstance(made, nw.LazyFrame):
-        made = made.collect()
-    if not isinstance(made, nw.DataFrame):
+    frame = _narwhal(source)
+    if isinstance(frame, nw.LazyFrame):
+        frame = frame.collect()
+    if not isinstance(frame, nw.DataFrame):
         raise SfumatoError(f"{type(source).__name__} is no table; give a path, or a frame of pandas, polars or arrow")
-    if made.implementation.is_pandas():
-        return frames_pandas.read(made.to_native()), "pandas"
-    if not made.implementation.is_polars():
-        return made.to_arrow().replace_schema_metadata(None), "arrow"
-    return _from_polars(made.to_native()), "polars"
+    if frame.implementation.is_pandas():
+        return frames_pandas.read(frame.to_native()), "pandas"
+    if not frame.implementation.is_polars():
+        return frame.to_arrow().replace_schema_metadata(None), "arrow"
+    return _from_polars(frame.to_native()), "polars"
 
 
 def _from_polars(frame: Any) -> pa.Table:

@@ -44,8 +44,8 @@ def column(name: str, values: Any) -> tuple[pa.Array, dict[str, str]]:
         SfumatoError: naming the column, if a value is of a kind that no table holds.
     """
     try:
-        made = pa.array(values, from_pandas=True)
-        array = made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+        converted = pa.array(values, from_pandas=True)
+        array = converted.combine_chunks() if isinstance(converted, pa.ChunkedArray) else converted
         if not (pa.types.is_date(array.type) and _has_times(values)):
             return array, {}
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
@@ -98,14 +98,14 @@ def _differing(name: str, values: list[Any]) -> tuple[pa.Array, dict[str, str]]:
     types = {type(value) for value in present}
     if len(types) == 1 and next(iter(types)).__name__ in ("Period", "Interval"):
         return _of_pandas(name, values), {}
-    if all(issubclass(one, str) for one in types):
+    if all(issubclass(kind, str) for kind in types):
         return _whole(name, values), {}
-    if all(issubclass(one, datetime.date) for one in types):
+    if all(issubclass(kind, datetime.date) for kind in types):
         return _made(name, [_moment(value) for value in values], None), {}
-    big = any(issubclass(one, int) for one in types) and any(
+    big = any(issubclass(kind, int) for kind in types) and any(
         isinstance(value, int) and abs(value) >= 2**63 for value in present
     )
-    if all(issubclass(one, Real | Decimal) and one is not bool for one in types) and not big:
+    if all(issubclass(kind, Real | Decimal) and kind is not bool for kind in types) and not big:
         return _made(name, [None if value is None else float(value) for value in values], pa.float64()), {}
     wrong = next((value for value in present if not isinstance(value, SPELT)), None)
     if wrong is not None:
@@ -113,7 +113,7 @@ def _differing(name: str, values: list[Any]) -> tuple[pa.Array, dict[str, str]]:
             f"column {name!r} holds {_kind(wrong)}, which is no value of a table; make it a number or text, as with "
             f"frame[{name!r}].map(str), or take it out"
         )
-    kinds = sorted({one.__name__ for one in types if one in (bool, int, float)})
+    kinds = sorted({kind.__name__ for kind in types if kind in (bool, int, float)})
     words = _whole(name, [None if value is None else str(value) for value in values])
     return words, {TYPES_FIELD: json.dumps(kinds)}
 
@@ -153,12 +153,12 @@ def _made(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
 
 def _whole(name: str, words: list[str | None]) -> pa.Array:
     """Text; a lone surrogate, which UTF-8 cannot hold, becomes the mark of what is no character."""
-    found = [word if word is None else mended(word) for word in words]
-    count = sum(old != new for old, new in zip(words, found, strict=True))
+    spelt = [word if word is None else mended(word) for word in words]
+    count = sum(old != new for old, new in zip(words, spelt, strict=True))
     if count:
         rows = "1 value holds" if count == 1 else f"{count} values hold"
         logger.warning("column %r: %s half a character (a lone surrogate); taken as \ufffd", name, rows)
-    return pa.array(found, pa.string())
+    return pa.array(spelt, pa.string())
 
 
 def mended(word: str) -> str:

@@ -147,8 +147,8 @@ def _of_dtype(pd: Any, column: pa.ChunkedArray, dtype: str) -> Any:
         if isinstance(kind, pa.BaseExtensionType):
             return column.to_pandas().astype(object)
         return pd.Series(column.to_pylist(), dtype=object)
-    found = column.to_pandas()
-    return found.astype(wanted) if wanted == np.longdouble else found
+    series = column.to_pandas()
+    return series.astype(wanted) if wanted == np.longdouble else series
 
 
 def _nullable(kind: pa.DataType) -> str:

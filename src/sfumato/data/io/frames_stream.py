@@ -69,9 +69,9 @@ def batches(
             table = frames.without(frames_types.taken(table), reading)
             yield from (table.slice(start, rows) for start in range(0, len(table), rows))
         elif ending == frames.PARTS:
-            found = frames.parts(place)
-            chosen = frames.columns_of(found.schema, keep)
-            for batch in found.to_batches(batch_size=rows):
+            dataset = frames.parts(place)
+            chosen = frames.columns_of(dataset.schema, keep)
+            for batch in dataset.to_batches(batch_size=rows):
                 piece = pa.Table.from_batches([batch]).select(chosen).replace_schema_metadata(None)
                 yield frames.without(frames_types.taken(piece), reading)
         elif ending in (".parquet", ".pq"):

@@ -32,12 +32,12 @@ def taken(table: pa.Table) -> pa.Table:
     """
     fields, columns = [], []
     for field, column in zip(table.schema, table.columns, strict=True):
-        found = _taken(column)
-        if found is not column:
+        converted = _taken(column)
+        if converted is not column:
             marks = {**(field.metadata or {}), TYPE.encode(): _named(field.type)}
-            field = pa.field(field.name, found.type, metadata=marks)
+            field = pa.field(field.name, converted.type, metadata=marks)
         fields.append(field)
-        columns.append(found)
+        columns.append(converted)
     return pa.table(columns, schema=pa.schema(fields, metadata=table.schema.metadata)) if columns else table
 
 
@@ -196,8 +196,8 @@ def _restored(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _storage(array: pa.Array, kind: Any) -> pa.Array:
     if kind.extension_name == "arrow.uuid":
-        found = [None if word is None else _uuid(word).bytes for word in array.to_pylist()]
-        return pa.array(found, kind.storage_type)
+        raw_bytes = [None if word is None else _uuid(word).bytes for word in array.to_pylist()]
+        return pa.array(raw_bytes, kind.storage_type)
     if kind.extension_name == PERIOD:
         return pa.array(array.to_pandas().dt.to_period(kind.freq), from_pandas=True).storage
     if kind.extension_name == INTERVAL:

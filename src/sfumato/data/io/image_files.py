@@ -48,20 +48,20 @@ def find(folder: Path) -> list[Path]:
     Raises:
         SfumatoError: if there are none.
     """
-    found = []
+    paths = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
+        paths += [
             Path(place, name)
             for name in files
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
         ]
-    if not found:
+    if not paths:
         raise SfumatoError(
             f"{folder}: holds no pictures; files must end in {', '.join(IMAGE_SUFFIXES)}, "
             "or be the .parquet parts of a table"
         )
-    return sorted(found)
+    return sorted(paths)
 
 
 def labels_of(paths: Sequence[Path], folder: Path) -> np.ndarray | None:
@@ -123,7 +123,7 @@ def chosen_size(training: Sequence[Header], size: int | None) -> tuple[int, int]
         if max(only) <= LARGEST_DEFAULT:
             return only
     if size is None:
-        middle = int(np.median([min(one) for one in ((header.height, header.width) for header in training)]))
+        middle = int(np.median([min(sides) for sides in ((header.height, header.width) for header in training)]))
         size = min(max(middle // 8 * 8, 8), LARGEST_DEFAULT)
     return size, size
 
@@ -233,14 +233,16 @@ def _as_png(names: Sequence[str]) -> list[str]:
     >>> _as_png(["1.jpg", "1.png", "1.jpg.png"])
     ['1.jpg.png', '1.png.png', '1.jpg.png.png']
     """
-    made = [f"{Path(name).with_suffix('')}.png" for name in names]
+    png_names = [f"{Path(name).with_suffix('')}.png" for name in names]
     while True:
         # A name with its old ending can be that of a third file without, so it takes more than one round.
-        many = Counter(name.lower() for name in made)
-        longer = [f"{name}.png" if many[short.lower()] > 1 else short for name, short in zip(names, made, strict=True)]
-        if longer == made:
-            return made
-        made = longer
+        many = Counter(name.lower() for name in png_names)
+        longer = [
+            f"{name}.png" if many[short.lower()] > 1 else short for name, short in zip(names, png_names, strict=True)
+        ]
+        if longer == png_names:
+            return png_names
+        png_names = longer
 
 
 def as_picture(shown: np.ndarray) -> Image.Image:

@@ -55,13 +55,13 @@ def unpacked(source: Any) -> Any:
 
 
 def _of_list(source: list[Any]) -> Any:
-    if all(isinstance(one, Mapping) for one in source):
-        names = dict.fromkeys(name for one in source for name in one)
-        return {str(name): [one.get(name) for one in source] for name in names}
-    held = all(isinstance(one, torch.Tensor) or hasattr(one, "__array_interface__") for one in source)
-    if held and not any(isinstance(one, np.generic) for one in source):
-        found = [arrays.as_array(one, "X") for one in source]
-        return np.stack(found) if len({one.shape for one in found}) == 1 else found
+    if all(isinstance(item, Mapping) for item in source):
+        names = dict.fromkeys(name for item in source for name in item)
+        return {str(name): [item.get(name) for item in source] for name in names}
+    are_arrays = all(isinstance(item, torch.Tensor) or hasattr(item, "__array_interface__") for item in source)
+    if are_arrays and not any(isinstance(item, np.generic) for item in source):
+        examples = [arrays.as_array(item, "X") for item in source]
+        return np.stack(examples) if len({item.shape for item in examples}) == 1 else examples
     return source
 
 
@@ -83,7 +83,7 @@ def _of_dataset(source: Dataset[Any], rows: Sequence[int] | None) -> Any:
         chosen = [int(row) for row in source.indices]
         return _of_dataset(source.dataset, chosen if rows is None else [chosen[row] for row in rows])
     if isinstance(source, TensorDataset):
-        tensors = [one if rows is None else one[torch.as_tensor(rows)] for one in source.tensors]
+        tensors = [tensor if rows is None else tensor[torch.as_tensor(rows)] for tensor in source.tensors]
         return _labelled(tensors[0], tensors[1]) if len(tensors) == 2 else _only(tensors)
     if isinstance(source, IterableDataset) or not hasattr(source, "__len__"):
         raise SfumatoError(
@@ -111,21 +111,21 @@ def _of_examples(examples: list[Any]) -> Any:
         y = next((name for name in Y_KEYS if name in first), None)
         if x is None:
             return _of_list(examples)
-        made = _stacked([one[x] for one in examples])
-        return made if y is None else _labelled(made, _stacked([one[y] for one in examples]))
+        inputs = _stacked([example[x] for example in examples])
+        return inputs if y is None else _labelled(inputs, _stacked([example[y] for example in examples]))
     if not isinstance(first, tuple | list):
         return _stacked(examples)
-    made = _stacked([one[0] for one in examples])
-    return made if len(first) == 1 else _labelled(made, _stacked([one[1] for one in examples]))
+    inputs = _stacked([example[0] for example in examples])
+    return inputs if len(first) == 1 else _labelled(inputs, _stacked([example[1] for example in examples]))
 
 
 def _stacked(values: list[Any]) -> Any:
-    if all(isinstance(one, torch.Tensor) for one in values):
-        shapes = {tuple(one.shape) for one in values}
+    if all(isinstance(value, torch.Tensor) for value in values):
+        shapes = {tuple(value.shape) for value in values}
         if len(shapes) == 1:
-            return torch.stack([one.detach().to_dense() for one in values])
-    elif len(shapes := {np.shape(one) for one in values}) == 1:
-        return np.stack([np.asarray(one) for one in values])
+            return torch.stack([value.detach().to_dense() for value in values])
+    elif len(shapes := {np.shape(value) for value in values}) == 1:
+        return np.stack([np.asarray(value) for value in values])
     some = " and ".join(str(shape) for shape in sorted(shapes)[:2])
     raise SfumatoError(f"X: its examples have several shapes, as {some}; bring them to one")
 

@@ -44,24 +44,24 @@ def read(path: Path) -> Read:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SfumatoError(f"{path}: not readable as .ts ({error})") from None
-    told: dict[str, str] = {}
+    header: dict[str, str] = {}
     rows: list[list[Steps]] = []
     labels: list[str] = []
     for number, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):
             continue
-        if "@data" not in told:
+        if "@data" not in header:
             word, *rest = line.lower().split()
-            told[word] = rest[0] if rest else ""
+            header[word] = rest[0] if rest else ""
             continue
         parts = BETWEEN.split(line)
-        target = told.get("@targetlabel") == "true"
-        if target or told.get("@classlabel") == "true":
+        target = header.get("@targetlabel") == "true"
+        if target or header.get("@classlabel") == "true":
             labels.append(parts.pop().strip())
         try:
             if target:
                 _number(labels[-1])
-            rows.append([_stamped(part) if told.get("@timestamps") == "true" else _counted(part) for part in parts])
+            rows.append([_stamped(part) if header.get("@timestamps") == "true" else _counted(part) for part in parts])
         except ValueError:
             raise SfumatoError(f"{path}: line {number} holds something else than numbers; mend it") from None
         if len(rows[-1]) != len(rows[0]):
@@ -71,16 +71,16 @@ def read(path: Path) -> Read:
     times = [sorted({time for channel in row for time, _ in channel}) for row in rows]
     shape = (len(rows), max(map(len, times)))
     x, stamps = np.full((*shape, len(rows[0])), np.nan), np.full(shape, np.nan)
-    for n, (row, held) in enumerate(zip(rows, times, strict=True)):
-        stamps[n, : len(held)] = held
-        place = {time: step for step, time in enumerate(held)}
+    for n, (row, series_times) in enumerate(zip(rows, times, strict=True)):
+        stamps[n, : len(series_times)] = series_times
+        place = {time: step for step, time in enumerate(series_times)}
         for d, channel in enumerate(row):
             for time, value in channel:
                 x[n, place[time], d] = value
     told_apart = np.array(labels) if labels else None
-    if labels and told.get("@targetlabel") == "true":
+    if labels and header.get("@targetlabel") == "true":
         told_apart = np.array([_number(label) for label in labels])
-    return Read(x, stamps if told.get("@timestamps") == "true" else None, told_apart)
+    return Read(x, stamps if header.get("@timestamps") == "true" else None, told_apart)
 
 
 def _counted(part: str) -> Steps:

@@ -32,14 +32,14 @@ def load(source: Source, options: DataOptions) -> Dataset:
         SfumatoError: if there is one alone, or they are to be read from disk while training.
     """
     columns = {"id": options.id, "time": options.time, "label": options.label, "drop": options.drop}
-    found = sequence_io.load(source.value, **columns)  # type: ignore[arg-type]
+    series = sequence_io.load(source.value, **columns)  # type: ignore[arg-type]
     where = source.described("array in memory")
     if options.streaming == "yes":
         raise SfumatoError("streaming=yes: sequences are held whole; leave streaming out")
-    if len(found) == 1:
-        raise sequence_io.one_long(found, where, options)
-    parts = split(len(found), options.split, labels=codes(found.labels), seed=options.seed, source=where)
-    split_up = [_rows(found, rows) for rows in parts]
+    if len(series) == 1:
+        raise sequence_io.one_long(series, where, options)
+    parts = split(len(series), options.split, labels=codes(series.labels), seed=options.seed, source=where)
+    split_up = [_rows(series, rows) for rows in parts]
     schema = SequenceSchema.learn(split_up[0], options)
     batches = []
     for part in split_up:
@@ -47,12 +47,12 @@ def load(source: Source, options: DataOptions) -> Dataset:
         index = None if schema.label is None or part.labels is None else schema.label.index(part.labels)
         batches.append(Resident(encoded.x, None, index, time=encoded.time))
     train, valid, test = batches
-    return Dataset(found.name, where, schema, train, valid, test, options, has_label=found.labels is not None)
+    return Dataset(series.name, where, schema, train, valid, test, options, has_label=series.labels is not None)
 
 
-def _rows(found: Series, rows: np.ndarray) -> Series:
-    time, labels = (None if values is None else values[rows] for values in (found.time, found.labels))
-    return replace(found, x=found.x[rows], time=time, labels=labels)
+def _rows(series: Series, rows: np.ndarray) -> Series:
+    time, labels = (None if values is None else values[rows] for values in (series.time, series.labels))
+    return replace(series, x=series.x[rows], time=time, labels=labels)
 
 
 KIND = Kind(

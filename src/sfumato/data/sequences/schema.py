@@ -97,7 +97,7 @@ class SequenceSchema(Schema):
         inside = _inside(raw)
         missing = (np.isnan(raw.x) & inside[:, :, None]).any((0, 1))
         kind, size = ("level", likelihood.levels) if likelihood.levels else ("real", 1)
-        fields = tuple(Field(kind, size, missing=bool(one)) for one in missing)  # type: ignore[arg-type]
+        fields = tuple(Field(kind, size, missing=bool(has_missing)) for has_missing in missing)  # type: ignore[arg-type]
         unit, start = 1.0, 0.0
         if raw.time is not None:
             steps = np.diff(raw.time, axis=1)
@@ -124,11 +124,11 @@ class SequenceSchema(Schema):
         return likelihoods.named(self.spec.likelihood)
 
     def encode(self, raw: Any) -> Encoded:
-        found = raw if isinstance(raw, Series) else sequence_io.from_array(np.asarray(raw))
-        values = torch.from_numpy(standardised(found.x, self.mean, self.scale))
-        if found.time is None:
+        series = raw if isinstance(raw, Series) else sequence_io.from_array(np.asarray(raw))
+        values = torch.from_numpy(standardised(series.x, self.mean, self.scale))
+        if series.time is None:
             return Encoded(values)
-        since = (found.time - found.time[:, :1]) / self.unit
+        since = (series.time - series.time[:, :1]) / self.unit
         last = np.nanmax(since, axis=1, keepdims=True)
         ended = np.isnan(since)
         beyond = last + np.cumsum(ended, axis=1)
@@ -142,13 +142,13 @@ class SequenceSchema(Schema):
 
     def decode_beside(self, x: Tensor, given: Tensor | None, raw: Series, source: Any) -> Any:
         """`decode`, as long as each sequence of `raw` is: NaN behind its end; a frame's rows as they stand in it."""
-        made = self.decode(x, given)[:, : raw.x.shape[1]]
+        values = self.decode(x, given)[:, : raw.x.shape[1]]
         inside = _inside(raw) if raw.keys is None else np.arange(raw.x.shape[1]) < raw.keys.lengths[:, None]
-        made[~inside] = np.nan
+        values[~inside] = np.nan
         if frames.is_frame(source):
-            table, kind = self._table(made, raw), frames.read(source)[1]
+            table, kind = self._table(values, raw), frames.read(source)[1]
             return frames.give(table if raw.keys is None else table.take(np.argsort(raw.keys.rows)), kind)
-        return made
+        return values
 
     def named(self, raw: Series, source: Any) -> dict[str, list[Any]]:
         return {} if raw.keys is None else {self._key_names()[0]: raw.keys.ids.to_pylist()}
@@ -163,15 +163,15 @@ class SequenceSchema(Schema):
         """
         if jumps is None:
             return [self.unit]
-        asked = [jumps] if isinstance(jumps, str | float | int) else list(jumps)
+        requested = [jumps] if isinstance(jumps, str | float | int) else list(jumps)
         try:
-            found = [duration(jump) if self.dates else float(jump) for jump in asked]
+            lengths = [duration(jump) if self.dates else float(jump) for jump in requested]
         except (ValueError, TypeError):
-            found = []
-        if not found or not all(0 < jump < math.inf for jump in found):
+            lengths = []
+        if not lengths or not all(0 < jump < math.inf for jump in lengths):
             wanted = "seconds, or numbers with m, h, d or w, as 6h, 1d" if self.dates else "lengths above 0, as 1, 4, 8"
-            raise SfumatoError(f"jumps are {', '.join(map(str, asked)) or 'none'}: give {wanted}")
-        return found
+            raise SfumatoError(f"jumps are {', '.join(map(str, requested)) or 'none'}: give {wanted}")
+        return lengths
 
     def steps(self, counts: Sequence[int]) -> list[str]:
         """Lengths of so many typical steps, written as `lengths` reads them."""
@@ -198,32 +198,33 @@ class SequenceSchema(Schema):
 
     def read(self, source: Any, *, need_x: bool = True) -> Series:
         id, time = self._key_names()
-        found = sequence_io.load(source, id=id, time=time, label=self.columns["label"], channels=self.names)
+        series = sequence_io.load(source, id=id, time=time, label=self.columns["label"], channels=self.names)
         longest, channels = self.spec.shape
-        if found.picture != self.picture:
-            kinds = [f"pictures {one}" if one else "numbers" for one in (found.picture, self.picture)]
-            raise SfumatoError(f"{found.name}: is a sequence of {kinds[0]}; this model was trained on {kinds[1]}")
-        if found.x.shape[2] != channels or (self.columns["id"] and found.names != self.names):
+        if series.picture != self.picture:
+            kinds = [f"pictures {layout}" if layout else "numbers" for layout in (series.picture, self.picture)]
+            raise SfumatoError(f"{series.name}: is a sequence of {kinds[0]}; this model was trained on {kinds[1]}")
+        if series.x.shape[2] != channels or (self.columns["id"] and series.names != self.names):
             raise SfumatoError(
-                f"{found.name}: has the channels {', '.join(found.names)}; this model was trained on "
+                f"{series.name}: has the channels {', '.join(series.names)}; this model was trained on "
                 f"{', '.join(self.names)}"
             )
-        sorts = [sequence_io.sort_of_times(one) for one in (found.dates, self.dates)]
-        if found.time is not None and sorts[0] != sorts[1]:
-            raise SfumatoError(f"{found.name}: column {time!r} holds {sorts[0]}; this model was trained on {sorts[1]}")
-        if found.x.shape[1] > longest:
+        sorts = [sequence_io.sort_of_times(dates) for dates in (series.dates, self.dates)]
+        if series.time is not None and sorts[0] != sorts[1]:
+            raise SfumatoError(f"{series.name}: column {time!r} holds {sorts[0]}; this model was trained on {sorts[1]}")
+        if series.x.shape[1] > longest:
             raise SfumatoError(
-                f"{found.name}: has sequences of {found.x.shape[1]} steps; this model was trained on at most {longest}"
+                f"{series.name}: has sequences of {series.x.shape[1]} steps; this model was trained "
+                f"on at most {longest}"
             )
         if not self._likelihood.density:
-            _check_range(self._likelihood, found.x.reshape(-1, channels), found.name)
-        return found
+            _check_range(self._likelihood, series.x.reshape(-1, channels), series.name)
+        return series
 
     def write(self, raw: Any, path: str | Path) -> None:
         self._write(raw.x if isinstance(raw, Series) else raw, path, raw if isinstance(raw, Series) else None)
 
-    def write_beside(self, made: Any, path: str | Path, raw: Series, source: Any) -> None:
-        self._write(made, path, raw)
+    def write_beside(self, values: Any, path: str | Path, raw: Series, source: Any) -> None:
+        self._write(values, path, raw)
 
     def _write(self, x: np.ndarray, path: str | Path, raw: Series | None) -> None:
         if not str(path).endswith(WRITTEN_TABLES):

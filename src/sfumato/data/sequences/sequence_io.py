@@ -94,7 +94,7 @@ def load(source: Any, **columns: Unpack[ColumnRoles]) -> Series:
     """
     if isinstance(source, Series):
         return source
-    said = str(source) if isinstance(source, str | Path) else "X"
+    source_name = str(source) if isinstance(source, str | Path) else "X"
     if arrays.is_array(source) and (padded := _padded(source)) is not None:
         return padded
     if isinstance(source, str | Path):
@@ -103,10 +103,10 @@ def load(source: Any, **columns: Unpack[ColumnRoles]) -> Series:
         if Path(source).suffix.lower() == TS:
             return from_ts(Path(source))
     if arrays.is_array(source) or (isinstance(source, str | Path) and Path(source).suffix in (".npy", ".npz")):
-        found = arrays.load(source, most=5)
-        return from_array(found.x, found.labels, said if isinstance(source, str | Path) else found.name)
+        loaded = arrays.load(source, most=5)
+        return from_array(loaded.x, loaded.labels, source_name if isinstance(source, str | Path) else loaded.name)
     keep = [name for name in (columns["id"], columns["time"], columns["label"]) if name is not None]
-    return from_table(frames.read(source, keep=keep)[0], said, **columns)
+    return from_table(frames.read(source, keep=keep)[0], source_name, **columns)
 
 
 def _padded(source: Any) -> Series | None:
@@ -119,9 +119,9 @@ def _padded(source: Any) -> Series | None:
     if not isinstance(x, list):
         values = arrays.as_array(x, "X")
         return from_array(values[None], labels) if values.ndim == 1 and values.dtype.kind in "biuf" else None
-    if not x or not all(np.ndim(one) in (1, 2) for one in x if not isinstance(one, str)):
+    if not x or not all(np.ndim(item) in (1, 2) for item in x if not isinstance(item, str)):
         return None
-    rows = [arrays.as_array(one, "X") for one in x]
+    rows = [arrays.as_array(item, "X") for item in x]
     if any(row.dtype.kind not in "biuf" for row in rows) or len({len(row) for row in rows}) == 1:
         return None
     if len({row.shape[1:] for row in rows}) > 1:
@@ -132,9 +132,9 @@ def _padded(source: Any) -> Series | None:
     return from_array(padded, None if labels is None else arrays.as_array(labels, "y"))
 
 
-def one_long(found: Series, name: str, options: DataOptions) -> SfumatoError:
+def one_long(series: Series, name: str, options: DataOptions) -> SfumatoError:
     """The error that says what to do with a single sequence."""
-    steps, channels = found.x.shape[1:]
+    steps, channels = series.x.shape[1:]
     if options.id is not None or options.time is not None:
         return _windows(name, steps, f"{WINDOW_COLUMN}, in time order, and name it with id")
     more = f", {channels}" if channels > 1 else ""
@@ -165,7 +165,7 @@ def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "X")
         return Series(values[:, :, None], None, labels, FLAT, True, name)
     picture, values = x.shape[2:] if x.ndim > 3 else (), values.reshape(*x.shape[:2], -1)
     word = "pixel" if picture else "x"
-    names = tuple(f"{word}{one + 1}" for one in range(values.shape[2]))
+    names = tuple(f"{word}{channel + 1}" for channel in range(values.shape[2]))
     return Series(values, None, labels, names, False, name, picture)
 
 
@@ -204,7 +204,7 @@ def from_table(
                 f"{name}: column {missing!r} is missing; this model takes sequences as a table of {', '.join(wanted)}"
             )
         label, drop = label if label in table.column_names else None, ()
-    for option, column in (("id", id), ("time", time), ("label", label), *(("drop", one) for one in drop)):
+    for option, column in (("id", id), ("time", time), ("label", label), *(("drop", column) for column in drop)):
         if column is not None and column not in table.column_names:
             raise SfumatoError(f"{name}: {option} {column!r} is no column; {did_you_mean(column, table.column_names)}")
     if id is None:
@@ -218,11 +218,11 @@ def from_table(
         )
     if not names:
         raise SfumatoError(f"{name}: has no column of values beside id and time; give at least one")
-    said = table[id]
-    if pa.types.is_dictionary(said.type):
+    ids = table[id]
+    if pa.types.is_dictionary(ids.type):
         # Categories may stand in another order than the rows, and some in none of them.
-        said = said.cast(said.type.value_type)
-    coded = said.combine_chunks().dictionary_encode()
+        ids = ids.cast(ids.type.value_type)
+    coded = ids.combine_chunks().dictionary_encode()
     order = coded.indices.to_numpy(zero_copy_only=False)
     if np.isnan(order.astype(float)).any():
         raise SfumatoError(f"{name}: column {id!r} has missing entries; say which sequence each row is of")
@@ -278,11 +278,11 @@ def from_ts(path: Path) -> Series:
     Raises:
         SfumatoError: if it is damaged.
     """
-    found = ts.read(path)
-    arrays.check_finite(found.x.reshape(len(found.x), -1), str(path))
-    flat = found.x.shape[2] == 1
-    names = FLAT if flat else tuple(f"x{one + 1}" for one in range(found.x.shape[2]))
-    return Series(found.x, found.time, found.labels, names, flat, path.stem)
+    content = ts.read(path)
+    arrays.check_finite(content.x.reshape(len(content.x), -1), str(path))
+    flat = content.x.shape[2] == 1
+    names = FLAT if flat else tuple(f"x{channel + 1}" for channel in range(content.x.shape[2]))
+    return Series(content.x, content.time, content.labels, names, flat, path.stem)
 
 
 def to_table(
@@ -308,14 +308,14 @@ def to_table(
     """
     values = x.reshape(*x.shape[:2], -1).astype(float)
     n, t, _ = values.shape
-    held = ~np.isnan(values).all(2) if keys is None else np.arange(t) < keys.lengths[:, None]
-    which = np.repeat(np.arange(n), held.sum(1))
+    present = ~np.isnan(values).all(2) if keys is None else np.arange(t) < keys.lengths[:, None]
+    which = np.repeat(np.arange(n), present.sum(1))
     columns: dict[str, Any] = {id: which if keys is None else keys.ids.take(pa.array(which))}
     if time is not None and keys is not None and keys.times is not None:
         columns[time] = keys.times
     elif time is not None:
-        columns[time] = as_stamps((np.tile(np.arange(t), (n, 1)) if stamps is None else stamps)[held], dates)
-    return pa.table(columns | {name: values[..., place][held] for place, name in enumerate(names)})
+        columns[time] = as_stamps((np.tile(np.arange(t), (n, 1)) if stamps is None else stamps)[present], dates)
+    return pa.table(columns | {name: values[..., place][present] for place, name in enumerate(names)})
 
 
 def as_stamps(times: np.ndarray, dates: str) -> pa.Array:
@@ -366,7 +366,7 @@ def _micro(kind: pa.DataType) -> pa.DataType:
     return pa.time64("us") if pa.types.is_time(kind) else pa.timestamp("us", getattr(kind, "tz", None))
 
 
-def _moments(column: pa.ChunkedArray, name: str, said: str) -> pa.ChunkedArray:
+def _moments(column: pa.ChunkedArray, name: str, column_name: str) -> pa.ChunkedArray:
     """A column of times; text and whole numbers that spell dates in one way as dates, as tables take them.
 
     Raises:
@@ -382,7 +382,7 @@ def _moments(column: pa.ChunkedArray, name: str, said: str) -> pa.ChunkedArray:
     if spelling is None:
         shows = f", as {shown(present[0].as_py())}" if len(present) else ""
         raise SfumatoError(
-            f"{name}: column {said!r} holds text{shows}, which is not all dates spelt in one way; "
+            f"{name}: column {column_name!r} holds text{shows}, which is not all dates spelt in one way; "
             "write its times as 2024-05-31 18:30:00, or as numbers"
         )
     moments = parse(words, spelling)
@@ -391,7 +391,7 @@ def _moments(column: pa.ChunkedArray, name: str, said: str) -> pa.ChunkedArray:
     return pa.chunked_array([pc.assume_timezone(moments, "UTC") if spelling.endswith("Z") else moments])
 
 
-def _channel(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
+def _channel(column: pa.ChunkedArray, name: str, column_name: str) -> np.ndarray:
     """A column of values as floats.
 
     Raises:
@@ -399,13 +399,13 @@ def _channel(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
     """
     if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
         raise SfumatoError(
-            f"{name}: column {said!r} holds dates or times ({column.type}), and a channel is numbers; "
-            f"say that it tells the times (--time {said}), or leave it out (--drop {said})"
+            f"{name}: column {column_name!r} holds dates or times ({column.type}), and a channel is numbers; "
+            f"say that it tells the times (--time {column_name}), or leave it out (--drop {column_name})"
         )
-    return _numbers(column, name, said)
+    return _numbers(column, name, column_name)
 
 
-def _numbers(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
+def _numbers(column: pa.ChunkedArray, name: str, column_name: str) -> np.ndarray:
     """A column as floats; dates, times and spans of time as seconds."""
     if pa.types.is_temporal(column.type):
         moments = column.cast(_micro(column.type), safe=False).cast(pa.int64())
@@ -413,8 +413,12 @@ def _numbers(column: pa.ChunkedArray, name: str, said: str) -> np.ndarray:
     elif pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     elif not is_number(column.type):
-        raise SfumatoError(f"{name}: column {said!r} holds {column.type}, not numbers; leave it out (--drop {said})")
+        raise SfumatoError(
+            f"{name}: column {column_name!r} holds {column.type}, not numbers; leave it out (--drop {column_name})"
+        )
     values: np.ndarray = column.cast(pa.float64(), safe=False).combine_chunks().to_numpy(zero_copy_only=False)
     if np.isinf(values).any():
-        raise SfumatoError(f"{name}: column {said!r}, row {int(np.argmax(np.isinf(values))) + 1} is infinite; mend it")
+        raise SfumatoError(
+            f"{name}: column {column_name!r}, row {int(np.argmax(np.isinf(values))) + 1} is infinite; mend it"
+        )
     return values

@@ -26,7 +26,7 @@ def of_frame(frame: pa.Table, kinds: Mapping[str, str], but: Collection[str] = (
         kinds: of its columns.
         but: columns of which something is said already.
     """
-    found = {}
+    hints = {}
     for name, kind in kinds.items():
         type_ = frame.schema.field(name).type
         if name in but:
@@ -35,8 +35,8 @@ def of_frame(frame: pa.Table, kinds: Mapping[str, str], but: Collection[str] = (
         dated = kind == "datetime" and is_text(type_)
         hint = of_far_value(frame[name]) if numeric else of_order(frame[name]) if dated else ""
         if hint:
-            found[name] = hint
-    return found
+            hints[name] = hint
+    return hints
 
 
 def of_far_value(values: pa.ChunkedArray | pa.Array) -> str:
@@ -74,12 +74,12 @@ def of_order(values: pa.ChunkedArray | pa.Array) -> str:
     >>> of_order(pa.array(["03/02/2024", "01/03/2024", "02/01/2024"]))
     "day before month ('03/02/2024' is 3 February); the other order fits as well: write 2024-03-02 if it is meant"
     """
-    found = find(without(plain(values), MISSING_AMONG_NUMBERS))
-    if found is None or not found.other:
+    spelling = find(without(plain(values), MISSING_AMONG_NUMBERS))
+    if spelling is None or not spelling.other:
         return ""
     words = plain(values).drop_null()[:1]
-    taken, other = (parse(words, one)[0].as_py() for one in (found.spelling, found.other))
-    pieces = found.spelling.replace("-", "")
+    taken, other = (parse(words, order)[0].as_py() for order in (spelling.spelling, spelling.other))
+    pieces = spelling.spelling.replace("-", "")
     first = "day before month" if pieces.index("%d") < pieces.index("%m") else "month before day"
     return (
         f"{first} ({words[0].as_py()!r} is {taken.day} {MONTHS[taken.month - 1]}); the other order fits as well: "

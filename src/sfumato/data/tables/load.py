@@ -42,9 +42,9 @@ def open_table(source: Source, options: DataOptions) -> Dataset:
     name = path.name.partition(".")[0]
     keep = {*options.drop, *options.given, *options.kinds, options.label or ""}
     if streams(options, _estimate(path)):
-        found = frames_stream.look(path, keep, options.reading)
-        pieces = partial(frames_stream.batches, path, STREAMED_ROWS, known=found.types, reading=options.reading)
-        return _from_pieces(name, where, pieces, "file", options, (found.notes, found.hints))
+        layout = frames_stream.look(path, keep, options.reading)
+        pieces = partial(frames_stream.batches, path, STREAMED_ROWS, known=layout.types, reading=options.reading)
+        return _from_pieces(name, where, pieces, "file", options, (layout.notes, layout.hints))
     return from_frame(name, where, *frames.read(path, keep=keep, reading=options.reading), options)
 
 
@@ -54,10 +54,10 @@ def _estimate(path: Path) -> int:
         return int(frames.parts(path).count_rows() * len(frames.parts(path).schema) * 4)
     if path.suffix in (".parquet", ".pq"):
         try:
-            held = pq.read_metadata(path)
+            metadata = pq.read_metadata(path)
         except (OSError, pa.ArrowException):
             return 0
-        return int(held.num_rows * held.num_columns * 4)
+        return int(metadata.num_rows * metadata.num_columns * 4)
     return path.stat().st_size * (5 if path.suffix == ".gz" else 1)
 
 
@@ -97,15 +97,15 @@ def _from_pieces(
     pieces: Pieces,
     kind: str,
     options: DataOptions,
-    told: tuple[tuple[str, ...], dict[str, str]],
+    about: tuple[tuple[str, ...], dict[str, str]],
 ) -> Dataset:
     """Count, split, learn from a fair part of the training rows, and encode into a shard: a pass for each."""
-    total, found = 0, []
+    total, label_parts = 0, []
     for piece in pieces():
         total += len(piece)
         if (values := _labels(piece, _label_name(piece, options))) is not None:
-            found.append(values)
-    labels = np.concatenate(found) if found else None
+            label_parts.append(values)
+    labels = np.concatenate(label_parts) if label_parts else None
     parts = split(total, options.split, labels=codes(labels), seed=options.seed, source=source)
     part = np.zeros(total, np.int8)
     for number, rows in enumerate(parts):
@@ -115,24 +115,24 @@ def _from_pieces(
         seed=options.seed,
     )
     kinds = TableSchema.kinds(learned, options)
-    notes, hints = told
+    notes, hints = about
     hints = hints | column_hints.of_frame(learned, kinds, but=hints)
     schema = TableSchema.learn(learned, options, frame_kind=kind, examples=len(parts[0]), kinds=kinds, hints=hints)
     del learned
     width = schema.spec.entries
-    held = shard((total, width + len(schema.given_names)), np.dtype(np.float32))
+    store = shard((total, width + len(schema.given_names)), np.dtype(np.float32))
     for start, piece in _numbered(pieces):
         encoded = schema.encode(piece)
-        held[start : start + len(piece), :width] = encoded.x
+        store[start : start + len(piece), :width] = encoded.x
         if encoded.given is not None:
-            held[start : start + len(piece), width:] = encoded.given
+            store[start : start + len(piece), width:] = encoded.given
 
     def encode(raw: np.ndarray, rows: np.ndarray) -> Encoded:
         both = torch.from_numpy(raw)
         return Encoded(both[:, :width], both[:, width:] if schema.given_names else None)
 
     index = _learn_labels(schema, labels, parts[0])
-    train, valid, test = (Streamed(held, part, number, encode, labels=index) for number in range(3))
+    train, valid, test = (Streamed(store, part, number, encode, labels=index) for number in range(3))
     return Dataset(name, source, schema, train, valid, test, options, notes=(*notes, *schema.cautions(options)))
 
 

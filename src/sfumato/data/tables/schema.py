@@ -102,8 +102,8 @@ class TableSchema(Schema):
             SfumatoError: if an option names a column that is not there, or a column holds no value.
         """
         names = frame.column_names
-        asked = {"drop": options.drop, "given": options.given, "kind": tuple(options.kinds)}
-        for option, named in asked.items():
+        named_by_option = {"drop": options.drop, "given": options.given, "kind": tuple(options.kinds)}
+        for option, named in named_by_option.items():
             for name in named:
                 if name not in names:
                     raise SfumatoError(f"{option}={name!r} is not a column; {did_you_mean(name, names)}")
@@ -232,13 +232,15 @@ class TableSchema(Schema):
         table = table.select([column.name for column in here])
         if not table.num_rows:
             raise SfumatoError(f"{where}no rows; give at least one")
-        self._tell((f"column {one!r} is not one this model was trained on; it is passed over" for one in others), where)
+        self._tell(
+            (f"column {other!r} is not one this model was trained on; it is passed over" for other in others), where
+        )
         return table
 
     def cautions(self, options: DataOptions) -> tuple[str, ...]:
         """What a person should know of how columns are taken, before training, but for what was asked for."""
-        asked = [name for name, kind in options.kinds.items() if kind == "identifier"]
-        return tuple(filter(None, (column.caution() for column in self.columns if column.name not in asked)))
+        identifiers = [name for name, kind in options.kinds.items() if kind == "identifier"]
+        return tuple(filter(None, (column.caution() for column in self.columns if column.name not in identifiers)))
 
     def notes(self, raw: pa.Table) -> list[str]:
         """What is no mistake but should be known before `raw` is encoded.
@@ -246,9 +248,11 @@ class TableSchema(Schema):
         Raises:
             SfumatoError: at a value a column cannot take.
         """
-        told = [(column, column.notes) for column in self._x]
-        told += [(column, column.condition_notes) for column in self._given]
-        return [note for column, of in told if column.name in raw.column_names for note in of(plain(raw[column.name]))]
+        sources = [(column, column.notes) for column in self._x]
+        sources += [(column, column.condition_notes) for column in self._given]
+        return [
+            note for column, of in sources if column.name in raw.column_names for note in of(plain(raw[column.name]))
+        ]
 
     def encode(self, raw: Any) -> Encoded:
         """Rows as x of shape (N, D) and given of shape (N, G), float32; NaN where missing.
@@ -268,7 +272,7 @@ class TableSchema(Schema):
         return self._matrix(raw, self._given) if self._given else None
 
     def _matrix(self, table: pa.Table, chosen: Sequence[Column]) -> Tensor:
-        found = np.full((table.num_rows, len(chosen)), np.nan, np.float32)
+        matrix = np.full((table.num_rows, len(chosen)), np.nan, np.float32)
         for place, column in enumerate(chosen):
             if column.name not in table.column_names:
                 if column in self._given:
@@ -277,10 +281,10 @@ class TableSchema(Schema):
             values = column.fit(plain(table[column.name]))
             for start in range(0, len(values), ROWS_AT_A_TIME):
                 entries = column.encode(values.slice(start, ROWS_AT_A_TIME))
-                found[start : start + ROWS_AT_A_TIME, place] = (
+                matrix[start : start + ROWS_AT_A_TIME, place] = (
                     column.within(entries) if column in self._given else entries
                 )
-        return torch.from_numpy(found)
+        return torch.from_numpy(matrix)
 
     def decode(self, x: Tensor, given: Tensor | None = None) -> Any:
         """Rows as the kind of frame the schema was learned on, all columns in their order and types.
@@ -309,15 +313,15 @@ class TableSchema(Schema):
 
     def decode_beside(self, x: Tensor, given: Tensor | None, raw: pa.Table, source: Any) -> Any:
         """`decode` with the identifiers and constants of `raw`, and with the index where `source` has one."""
-        made = self.decode_table(x, given)
+        table = self.decode_table(x, given)
         for place, column in enumerate(self.columns):
             if column.field is None and column.name in raw.column_names:
                 kept = column.form.dress(plain(raw[column.name]))
-                made = made.set_column(place, column.form.field(column.name).with_type(kept.type), kept)
-        found = frames.give(made, self.frame_kind)
-        if self.frame_kind == "pandas" and len(getattr(source, "index", ())) == len(found):
-            found.index = source.index
-        return found
+                table = table.set_column(place, column.form.field(column.name).with_type(kept.type), kept)
+        frame = frames.give(table, self.frame_kind)
+        if self.frame_kind == "pandas" and len(getattr(source, "index", ())) == len(frame):
+            frame.index = source.index
+        return frame
 
     def write(self, raw: Any, path: str | Path) -> None:
         """Write rows as .csv, .tsv or .parquet, each also with .gz.
@@ -343,9 +347,11 @@ class TableSchema(Schema):
             SfumatoError: if a value is not one the condition can take.
         """
         column = self._given[self.given_names.index(name)]
-        asked = column.condition(values)
-        entries = column.within(asked)
-        beyond = list(dict.fromkeys(values[place] for place in np.flatnonzero(np.abs(asked - entries) > 0).tolist()))
+        unbounded = column.condition(values)
+        entries = column.within(unbounded)
+        beyond = list(
+            dict.fromkeys(values[place] for place in np.flatnonzero(np.abs(unbounded - entries) > 0).tolist())
+        )
         self._tell([column.beyond_range(len(beyond), beyond[0])] if beyond else ())
         return torch.from_numpy(entries)
 
@@ -356,17 +362,17 @@ class TableSchema(Schema):
 
     def describe(self) -> list[dict[str, str]]:
         """Rows to show before training: column, kind, modelled, missing, note."""
-        found = []
+        lines = []
         for column in self.columns:
             modelled, note = column.described()
             note = self.hints.get(column.name, note)
             share = f"{column.missing:.1%}" if column.missing else ""
             if column in self._given:
                 modelled = f"condition, {modelled}"
-            found.append(
+            lines.append(
                 {"column": column.name, "kind": column.kind, "modelled": modelled, "missing": share, "note": note}
             )
-        return found
+        return lines
 
     def log_jacobian(self, x: Tensor) -> Tensor:
         """(B,): Σ log of cell widths (numbers), counts (whole numbers) and scales (real fields).
@@ -447,8 +453,8 @@ def _missing(missing: Sequence[str], names: Sequence[str]) -> str:
     """What to say of columns that are not there: what they may be called, or what to do."""
     close = did_you_mean(missing[0], names)
     many = len(missing) > 1
-    said = f"columns {', '.join(map(repr, missing[:12]))} are" if many else f"column {missing[0]!r} is"
+    subject = f"columns {', '.join(map(repr, missing[:12]))} are" if many else f"column {missing[0]!r} is"
     if close.endswith("?"):
-        return f"{said} missing; {close}"
+        return f"{subject} missing; {close}"
     cure = "columns of these names, empty where they are" if many else "a column of this name, empty where it is"
-    return f"{said} missing; give {cure} not known"
+    return f"{subject} missing; give {cure} not known"

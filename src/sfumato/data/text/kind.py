@@ -31,14 +31,15 @@ def load(source: Source, options: DataOptions) -> Dataset:
     Raises:
         SfumatoError: if they are to be read from disk while training, or one is longer than the options allow.
     """
-    found = lines.load(source.value)
+    content = lines.load(source.value)
     if options.streaming == "yes":
         raise SfumatoError("streaming=yes: sequences are held whole; leave streaming out")
-    longest = check_length(found, options)
-    where = source.described(found.name)
-    parts = split(len(found), options.split, labels=codes(found.labels), seed=options.seed, source=where)
+    longest = check_length(content, options)
+    where = source.described(content.name)
+    parts = split(len(content), options.split, labels=codes(content.labels), seed=options.seed, source=where)
     split_up = [
-        replace(found, x=found.x[rows], labels=None if found.labels is None else found.labels[rows]) for rows in parts
+        replace(content, x=content.x[rows], labels=None if content.labels is None else content.labels[rows])
+        for rows in parts
     ]
     schema = SymbolSchema.learn(split_up[0], options, longest=longest)
     batches = []
@@ -47,8 +48,8 @@ def load(source: Source, options: DataOptions) -> Dataset:
         index = None if schema.label is None or part.labels is None else schema.label.index(part.labels)
         batches.append(Resident(encoded.x, encoded.given, index))
     train, valid, test = batches
-    name = Path(found.name).name.partition(".")[0]
-    return Dataset(name, where, schema, train, valid, test, options, has_label=found.labels is not None)
+    name = Path(content.name).name.partition(".")[0]
+    return Dataset(name, where, schema, train, valid, test, options, has_label=content.labels is not None)
 
 
 KIND = Kind(

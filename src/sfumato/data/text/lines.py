@@ -70,11 +70,11 @@ def strings(source: Any) -> np.ndarray | None:
     """
     if isinstance(source, np.ndarray) and source.ndim == 1 and source.dtype.kind in "UO":
         source = source.tolist()
-    if not isinstance(source, list | tuple) or not source or not all(isinstance(one, str) for one in source):
+    if not isinstance(source, list | tuple) or not source or not all(isinstance(value, str) for value in source):
         return None
-    made = np.empty(len(source), object)
-    made[:] = [str(one) for one in source]
-    return made
+    array = np.empty(len(source), object)
+    array[:] = [str(value) for value in source]
+    return array
 
 
 def load(source: Any) -> Lines:
@@ -86,17 +86,17 @@ def load(source: Any) -> Lines:
     if isinstance(source, Lines):
         return source
     x, labels = source if _is_pair(source) else (source, None)
-    found = strings(x)
-    if found is not None:
-        return Lines(found, _labels(labels, len(found)), "text")
+    array = strings(x)
+    if array is not None:
+        return Lines(array, _labels(labels, len(array)), "text")
     if isinstance(source, str | Path) and Path(source).suffix not in (".npy", ".npz"):
         path = Path(source)
         return from_table(path) if _holds_table(path) else from_text(path)
-    held = arrays.load(source)
-    name = str(source) if isinstance(source, str | Path) else held.name
-    if held.x.ndim != 2:
-        raise SfumatoError(f"{name}: has shape {held.x.shape}; sequences of symbols are (N, T) whole numbers")
-    values = np.asarray(held.x, np.float64)
+    loaded = arrays.load(source)
+    name = str(source) if isinstance(source, str | Path) else loaded.name
+    if loaded.x.ndim != 2:
+        raise SfumatoError(f"{name}: has shape {loaded.x.shape}; sequences of symbols are (N, T) whole numbers")
+    values = np.asarray(loaded.x, np.float64)
     arrays.check_finite(values, name)
     broken = np.argwhere(~np.isnan(values) & (values != np.round(values)))
     if len(broken):
@@ -104,7 +104,7 @@ def load(source: Any) -> Lines:
         raise SfumatoError(
             f"{name}: row {row + 1}, place {place + 1} is {values[row, place]:g}; symbols are whole numbers"
         )
-    return Lines(values, held.labels, name)
+    return Lines(values, loaded.labels, name)
 
 
 def _holds_table(path: Path) -> bool:
@@ -132,18 +132,18 @@ def from_table(path: Path) -> Lines:
         table = frames.read(path)[0]
         if TEXT_COLUMN not in table.column_names:
             raise SfumatoError(f"{path}: has no column {TEXT_COLUMN!r}; call the column of sequences so")
-        found = ["" if one is None else str(one) for one in table[TEXT_COLUMN].to_pylist()]
+        texts = ["" if value is None else str(value) for value in table[TEXT_COLUMN].to_pylist()]
     else:
         mark = "\t" if ending.startswith(".tsv") else ","
         rows = csv.reader(io.StringIO(_decoded(path), newline=""), delimiter=mark, strict=True)
         try:
-            found = [_only(row, path, rows.line_num) for row in rows][1:]
+            texts = [_only(row, path, rows.line_num) for row in rows][1:]
         except csv.Error as error:
             raise SfumatoError(f"{path}: line {rows.line_num} is no row of a table ({error}); mend it") from None
-    if not found:
+    if not texts:
         raise SfumatoError(f"{path}: the table has no rows; give one with some")
-    x = np.empty(len(found), object)
-    x[:] = found
+    x = np.empty(len(texts), object)
+    x[:] = texts
     return Lines(x, None, str(path))
 
 
@@ -221,7 +221,7 @@ def _is_pair(source: Any) -> bool:
 def _labels(labels: Any, total: int) -> np.ndarray | None:
     if labels is None:
         return None
-    found = np.asarray(labels)
-    if found.shape != (total,):
-        raise SfumatoError(f"the text has {total} rows, but the labels have shape {found.shape}; give one a row")
-    return found
+    array = np.asarray(labels)
+    if array.shape != (total,):
+        raise SfumatoError(f"the text has {total} rows, but the labels have shape {array.shape}; give one a row")
+    return array

@@ -119,22 +119,22 @@ class SymbolSchema(LabelledSchema):
                 values = np.where(missing, np.nan, values)
             return values[:, : self.longest]
         characters = np.where(np.isnan(index), LOST, np.array(self.symbols, object)[place])
-        made = np.empty(len(index), object)
-        made[:] = ["".join(row[~over]) for row, over in zip(characters, ended, strict=True)]
-        return made
+        texts = np.empty(len(index), object)
+        texts[:] = ["".join(row[~over]) for row, over in zip(characters, ended, strict=True)]
+        return texts
 
     def read(self, source: Any, *, need_x: bool = True) -> Any:
-        found = lines.load(source)
-        if _is_text(found.x) is not self.is_text:
+        content = lines.load(source)
+        if _is_text(content.x) is not self.is_text:
             wanted = "text: give lines of text" if self.is_text else "whole numbers: give an array of them"
-            raise SfumatoError(f"{found.name}: this model was trained on {wanted}")
-        length = longest(found)
+            raise SfumatoError(f"{content.name}: this model was trained on {wanted}")
+        length = longest(content)
         if length > self.longest:
             raise SfumatoError(
-                f"{found.name}: has sequences of {length} symbols; this model was trained on at most {self.longest}"
+                f"{content.name}: has sequences of {length} symbols; this model was trained on at most {self.longest}"
             )
-        self._tell_unknown(found)
-        return self.with_labels(found.x, found.labels)
+        self._tell_unknown(content)
+        return self.with_labels(content.x, content.labels)
 
     def write(self, raw: Any, path: str | Path) -> None:
         if not self.is_text:
@@ -180,7 +180,7 @@ class SymbolSchema(LabelledSchema):
     def _index(self, x: np.ndarray) -> np.ndarray:
         """Index of each symbol, (N, T), NaN where it is missing, not known, or beyond the end."""
         if _is_text(x):
-            codes, known = _codes(x), np.array([ord(one) for one in self.symbols])
+            codes, known = _codes(x), np.array([ord(symbol) for symbol in self.symbols])
         else:
             codes, known = x, np.array(self.symbols, float)
         place = np.searchsorted(known, codes).clip(max=len(known) - 1)
@@ -190,8 +190,8 @@ class SymbolSchema(LabelledSchema):
         """Which places of (N, T) are beyond the end."""
         return np.arange(longest(Lines(x))) >= _lengths(x)[:, None] if _is_text(x) else _behind(x)
 
-    def _tell_unknown(self, found: Lines) -> None:
-        x = found.x
+    def _tell_unknown(self, content: Lines) -> None:
+        x = content.x
         given = ~self._past(x) if _is_text(x) else ~np.isnan(x)
         new = np.isnan(self._index(x)) & given
         if new.any():
@@ -202,23 +202,23 @@ class SymbolSchema(LabelledSchema):
             self._tell([f"{rows} a symbol never seen in training, as {shown!r}; taken as missing"])
 
 
-def longest(found: Lines) -> int:
+def longest(content: Lines) -> int:
     """Symbols of the longest sequence."""
-    return int(_lengths(found.x).max(initial=0))
+    return int(_lengths(content.x).max(initial=0))
 
 
-def check_length(found: Lines, options: DataOptions) -> int:
+def check_length(content: Lines, options: DataOptions) -> int:
     """`longest`, if it is within what the options allow.
 
     Raises:
         SfumatoError: if it is not.
     """
-    length = longest(found)
+    length = longest(content)
     if length > options.longest:
-        row = int(np.argmax(_lengths(found.x))) + 1
-        where = f"line {row}" if _is_text(found.x) else f"row {row}"
+        row = int(np.argmax(_lengths(content.x))) + 1
+        where = f"line {row}" if _is_text(content.x) else f"row {row}"
         raise SfumatoError(
-            f"{found.name}: {where} has {length} symbols, and every sequence takes the room of the longest; "
+            f"{content.name}: {where} has {length} symbols, and every sequence takes the room of the longest; "
             f"allow it (--longest {length}), or cut what is over {options.longest}"
         )
     return length
@@ -232,14 +232,14 @@ def _lengths(x: np.ndarray) -> np.ndarray:
     """Symbols in each sequence, (N,)."""
     if _is_text(x):
         return np.fromiter(map(len, x), np.int64, len(x))
-    found: np.ndarray = (~_behind(x)).sum(1)
-    return found
+    lengths: np.ndarray = (~_behind(x)).sum(1)
+    return lengths
 
 
 def _behind(x: np.ndarray) -> np.ndarray:
     """(N, T): whether a place is beyond the last symbol of its row of numbers."""
-    found: np.ndarray = np.flip(np.cumsum(np.flip(~np.isnan(x), 1), 1), 1) == 0
-    return found
+    behind: np.ndarray = np.flip(np.cumsum(np.flip(~np.isnan(x), 1), 1), 1) == 0
+    return behind
 
 
 def _codes(x: np.ndarray) -> np.ndarray:

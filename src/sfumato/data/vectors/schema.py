@@ -153,27 +153,27 @@ class VectorSchema(LabelledSchema):
             return []
         row = int(np.argmax(unlike[:, places[0]]))
         place = self.left[places[0]]
-        held = self.fixed[place]
-        was = "no value" if np.isnan(held) else f"{held:.6g} alone"
+        value = self.fixed[place]
+        was = "no value" if np.isnan(value) else f"{value:.6g} alone"
         return [
             f"{_listed(self.left[places])}: values unlike training, as {x[row, place]:.6g} in row {row + 1} where "
             f"column {place} held {was}; not modelled, and {was.removesuffix(' alone')} comes back"
         ]
 
     def read(self, source: Any, *, need_x: bool = True) -> Any:
-        found = arrays.load(source)
+        loaded = arrays.load(source)
         name = str(source) if isinstance(source, str | Path) else "X"
         width = len(self.fixed)
-        if found.x.ndim != 2 or found.x.shape[1] != width:
-            raise SfumatoError(f"{name}: has shape {found.x.shape}; this model was trained on {width} columns")
-        arrays.check_finite(found.x, name)
-        self._tell(self.notes(found.x), f"{name}: " if isinstance(source, str | Path) else "")
+        if loaded.x.ndim != 2 or loaded.x.shape[1] != width:
+            raise SfumatoError(f"{name}: has shape {loaded.x.shape}; this model was trained on {width} columns")
+        arrays.check_finite(loaded.x, name)
+        self._tell(self.notes(loaded.x), f"{name}: " if isinstance(source, str | Path) else "")
         if not self._likelihood.density:
-            modelled = self._modelled(found.x)
+            modelled = self._modelled(loaded.x)
             self._likelihood.check(np.nanmin(modelled, 0), np.nanmax(modelled, 0), name, self.kept)
         if self._likelihood.whole:
-            arrays.check_whole(found.x, name)
-        return self.with_labels(found.x, found.labels)
+            arrays.check_whole(loaded.x, name)
+        return self.with_labels(loaded.x, loaded.labels)
 
     def write(self, raw: Any, path: str | Path) -> None:
         arrays.write(raw, path)

@@ -72,14 +72,14 @@ def read(path: Path, known: Mapping[str, pa.DataType], reading: Reading = USUAL)
         fields.append(pa.field(name, kind))
         columns.append(converted(column, kind, missing, dialect.point))
     layout = _layout(path, dialect, table.column_names, looks)
-    said = {NOTES: json.dumps([layout.notes, layout.hints]).encode()}
-    return pa.table(columns, schema=pa.schema(fields, metadata=said))
+    metadata = {NOTES: json.dumps([layout.notes, layout.hints]).encode()}
+    return pa.table(columns, schema=pa.schema(fields, metadata=metadata))
 
 
 def notes(table: pa.Table) -> tuple[tuple[str, ...], dict[str, str]]:
     """What should be known of how a table was read, and hints for its columns; nothing if it was no text file."""
-    told, hints = json.loads((table.schema.metadata or {}).get(NOTES, b"[[], {}]"))
-    return tuple(told), hints
+    notes, hints = json.loads((table.schema.metadata or {}).get(NOTES, b"[[], {}]"))
+    return tuple(notes), hints
 
 
 def look(path: Path, reading: Reading = USUAL) -> FileLayout:
@@ -98,8 +98,8 @@ def look(path: Path, reading: Reading = USUAL) -> FileLayout:
                 if not looks:
                     chosen = _kept(dialect, batch)
                     looks = [ColumnTokens(missing, dialect.point) for _ in chosen]
-                for one, place in zip(looks, chosen, strict=True):
-                    one.see(batch[place])
+                for tokens, place in zip(looks, chosen, strict=True):
+                    tokens.see(batch[place])
                 last = batch if len(batch) else last
     except pa.ArrowInvalid as error:
         raise _broken(path, dialect) or error from None
@@ -139,24 +139,24 @@ def _kept(dialect: Dialect, table: pa.Table | pa.RecordBatch) -> list[int]:
 
 
 def _layout(path: Path, dialect: Dialect, names: list[str], looks: list[ColumnTokens]) -> FileLayout:
-    types = {name: one.type() for name, one in zip(names, looks, strict=False)}
-    told, hints = [*dialect.notes], {}
+    types = {name: tokens.type() for name, tokens in zip(names, looks, strict=False)}
+    notes, hints = [*dialect.notes], {}
     missing, kept = [], []
-    for name, one in zip(names, looks, strict=False):
-        gone = one.read_as_missing(pa.null() if one.spelling(BOOLEANS) else types[name])
+    for name, tokens in zip(names, looks, strict=False):
+        gone = tokens.read_as_missing(pa.null() if tokens.spelling(BOOLEANS) else types[name])
         missing += [f"{name} {count:,} × {word}" for word, count in gone.items()]
-        if stray := one.stray_words():
-            hints[name] = _of_strays(stray, one.stray_row)
-        elif pa.types.is_string(types[name]) and one.spelling(BOOLEANS) is None:
-            kept += [f"{name} {count:,} × {word}" for word, count in one.kept_as_words().items()]
+        if stray := tokens.stray_words():
+            hints[name] = _of_strays(stray, tokens.stray_row)
+        elif pa.types.is_string(types[name]) and tokens.spelling(BOOLEANS) is None:
+            kept += [f"{name} {count:,} × {word}" for word, count in tokens.kept_as_words().items()]
     if missing:
-        told.append(f"{path.name}: read as missing (--missing-values decides): {', '.join(missing)}")
+        notes.append(f"{path.name}: read as missing (--missing-values decides): {', '.join(missing)}")
     if kept:
-        told.append(f"{path.name}: categories (--missing-values WORD reads one as missing): {', '.join(kept)}")
+        notes.append(f"{path.name}: categories (--missing-values WORD reads one as missing): {', '.join(kept)}")
     dropped = len(dialect.names) - len(names)
     if dropped:
-        told.append(f"{path.name}: {dropped} column{'s' * (dropped > 1)} without name and values left out")
-    return FileLayout(types, tuple(told), hints)
+        notes.append(f"{path.name}: {dropped} column{'s' * (dropped > 1)} without name and values left out")
+    return FileLayout(types, tuple(notes), hints)
 
 
 def _of_strays(stray: Mapping[str, int], row: int) -> str:

@@ -27,10 +27,10 @@ def open_quote(file: IO[bytes], delimiter: str) -> int:
     for number, line in enumerate(file, 1):
         place = 0
         while line.find(b'"', place) >= 0:
-            found = (CLOSE.match if opened else begin.search)(line, place)
-            if found is None:
+            quote = (CLOSE.match if opened else begin.search)(line, place)
+            if quote is None:
                 break
-            opened, place = 0 if opened else number, found.end()
+            opened, place = 0 if opened else number, quote.end()
     return opened
 
 

@@ -87,43 +87,43 @@ def detect(path: Path, reading: Reading = USUAL) -> Dialect:
     text, whole = _head(path)
     if not text.strip():
         raise SfumatoError(f"{path}: holds no text; write a header and rows into it")
-    told = re.match(r'"?sep=(.)"?\r?\n', text)
-    start, above = (1, [f"line 1 ({told[0].strip()!r})"]) if told else (0, [])
+    hint = re.match(r'"?sep=(.)"?\r?\n', text)
+    start, above = (1, [f"line 1 ({hint[0].strip()!r})"]) if hint else (0, [])
     tabs = ".tsv" in path.name.lower()
-    candidates = (told[1],) if told else ("\t", ",", ";", "|") if tabs else SEPARATORS
+    candidates = (hint[1],) if hint else ("\t", ",", ";", "|") if tabs else SEPARATORS
     cuts = (_cut(text, mark, start, whole=whole, tabs=tabs) for mark in candidates)
     best = max(cuts, key=lambda cut: cut.score)
-    if len(best.names) < 2 and not told:
+    if len(best.names) < 2 and not hint:
         best = _by_blanks(path, text, start, whole=whole) or best
     if not best.names:
         raise SfumatoError(f"{path}: the first line is empty where column names should be; add a header line")
     above += best.above
     notes = [f"{path.name}: {' and '.join(above)} above the header {'is' if len(above) == 1 else 'are'} passed over"]
-    found = Dialect(best.delimiter, ".", best.names, best.skip, tuple(notes if above else ()), best.begin)
+    dialect = Dialect(best.delimiter, ".", best.names, best.skip, tuple(notes if above else ()), best.begin)
     if best.delimiter == " ":
-        found = replace(found, notes=(*found.notes, f"{path.name}: cells are separated by blanks"))
-    return _headed(path, found, best.rows, reading)
+        dialect = replace(dialect, notes=(*dialect.notes, f"{path.name}: cells are separated by blanks"))
+    return _headed(path, dialect, best.rows, reading)
 
 
-def _headed(path: Path, found: Dialect, rows: Sequence[Sequence[str]], reading: Reading) -> Dialect:
+def _headed(path: Path, dialect: Dialect, rows: Sequence[Sequence[str]], reading: Reading) -> Dialect:
     """The layout with its names and its decimal mark, now that it is known whether there is a header."""
     # Cells at the ends of all rows, beyond the header, that are empty: a separator at the end of each line.
-    if rows and all(len(row) == len(found.names) + 1 and not row[-1].strip() for row in rows):
-        found = replace(found, names=(*found.names, ""))
-    columns = [[row[place] for row in rows if place < len(row)] for place in range(len(found.names))]
-    headless = reading.header == "none" and found.names != default_names(len(found.names))
+    if rows and all(len(row) == len(dialect.names) + 1 and not row[-1].strip() for row in rows):
+        dialect = replace(dialect, names=(*dialect.names, ""))
+    columns = [[row[place] for row in rows if place < len(row)] for place in range(len(dialect.names))]
+    headless = reading.header == "none" and dialect.names != default_names(len(dialect.names))
     if headless:
-        columns = [[name, *column] for name, column in zip(found.names, columns, strict=True)]
-        found = replace(found, names=default_names(len(found.names)), skip=found.begin)
-    elif reading.header == "auto" and (cells := looks_like_data(found.names, columns)):
-        held = "numbers" if len(cells) == len(found.names) and all(map(is_number, cells)) else "values"
+        columns = [[name, *column] for name, column in zip(dialect.names, columns, strict=True)]
+        dialect = replace(dialect, names=default_names(len(dialect.names)), skip=dialect.begin)
+    elif reading.header == "auto" and (cells := looks_like_data(dialect.names, columns)):
+        content = "numbers" if len(cells) == len(dialect.names) and all(map(is_number, cells)) else "values"
         raise SfumatoError(
-            f"{path}: the first line holds {held} where column names should be ({', '.join(map(repr, cells[:3]))}); "
+            f"{path}: the first line holds {content} where column names should be ({', '.join(map(repr, cells[:3]))}); "
             f"add a header line, or say --header none (columns are then called column_1, …) or --header yes"
         )
     missing = {*SURELY_MISSING, *WORDS_FOR_NONE, *(reading.missing or ())}
     present = [[word for word in column if word.strip() not in missing] for column in columns]
-    return found if found.delimiter == "," else replace(found, point=decimal_mark(present))
+    return dialect if dialect.delimiter == "," else replace(dialect, point=decimal_mark(present))
 
 
 def looks_like_data(names: Sequence[str], columns: Sequence[Sequence[str]]) -> list[str]:
@@ -226,7 +226,7 @@ def _first_row(cells: Sequence[tuple[int, int, list[str]]], usual: int) -> int:
     for place, row in enumerate(rows):
         # A line of words above numbers is the header, whatever stands before it that is no row of as many cells.
         named = len(row) == usual > 1 and _names(row, cells[place + 1 :])
-        if named and all(_is_above(one, usual) for one in rows[:place]):
+        if named and all(_is_above(earlier, usual) for earlier in rows[:place]):
             return place
     for place, row in enumerate(rows):
         remark = row and row[0].startswith("#") and len(row) != usual

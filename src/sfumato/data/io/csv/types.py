@@ -46,11 +46,11 @@ class Missing:
     numbers: tuple[str, ...] = MISSING_AMONG_NUMBERS
 
     @classmethod
-    def of(cls, said: Collection[str] | None) -> Missing:
+    def of(cls, values: Collection[str] | None) -> Missing:
         """As a person says: besides the usual words, or in columns of words instead of them if "" is said too."""
-        if said is None:
+        if values is None:
             return cls()
-        words = tuple(word.strip() for word in said)
+        words = tuple(word.strip() for word in values)
         spelt = (f"{word}{end}" for word in words if word.lstrip("-").isdigit() for end in (".0", ".00"))
         usual = () if "" in words else SURELY_MISSING
         return cls((*usual, *words), (*MISSING_AMONG_NUMBERS, *words, *spelt))
