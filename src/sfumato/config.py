@@ -63,9 +63,9 @@ class Config:
         >>> Config(training=Settings(epochs=3)).non_default_options()
         {'epochs': 3}
         """
-        said = {**_values(self.data), **self.options, **_values(self.training)}
+        values = {**_values(self.data), **self.options, **_values(self.training)}
         known = settings(self.model)
-        return {name: value for name, value in said.items() if value != known[name].default}
+        return {name: value for name, value in values.items() if value != known[name].default}
 
     def with_options(self, options: Mapping[str, Any]) -> Config:
         """The same with these options instead, as `resolve` takes them.
@@ -77,19 +77,19 @@ class Config:
             SfumatoError: if there is no such option, or a value is not of the option's type.
         """
         known = settings(self.model)
-        told: dict[str, dict[str, Any]] = {table: {} for table in CONFIG_TABLES}
+        by_table: dict[str, dict[str, Any]] = {table: {} for table in CONFIG_TABLES}
         for name, value in options.items():
             if value is None and (name in known or name in settings()):
                 continue
             if name not in known:
                 raise SfumatoError(_unknown(name, self.model, known, (*known, "model")))
             for table in known[name].tables:
-                told[table][name] = _checked(known[name], value)
+                by_table[table][name] = _checked(known[name], value)
         return replace(
             self,
-            options={**self.options, **told["model"]},
-            data=replace(self.data, **told["data"]),
-            training=replace(self.training, **told["training"]),
+            options={**self.options, **by_table["model"]},
+            data=replace(self.data, **by_table["data"]),
+            training=replace(self.training, **by_table["training"]),
         )
 
     def with_model(self, model: str) -> Config:
@@ -144,7 +144,7 @@ class Config:
             raise SfumatoError(f"{where}: source must be text, the name of a data set or a path")
         try:
             _check_model(model, tables.get("origin", ""))
-            told: dict[str, dict[str, Any]] = {table: {} for table in CONFIG_TABLES}
+            by_table: dict[str, dict[str, Any]] = {table: {} for table in CONFIG_TABLES}
             known = settings(model)
             for table, values in parts.items():
                 here = {name: s for name, s in known.items() if table in s.tables}
@@ -153,12 +153,12 @@ class Config:
                         continue
                     if name not in here:
                         raise SfumatoError(f"[{table}] {_unknown(name, model, known, here)}")
-                    told[table][name] = _checked(here[name], value)
+                    by_table[table][name] = _checked(here[name], value)
             return cls(
                 model=model,
-                options=told["model"],
-                data=DataOptions(**told["data"]),
-                training=Settings(**told["training"]),
+                options=by_table["model"],
+                data=DataOptions(**by_table["data"]),
+                training=Settings(**by_table["training"]),
                 source=source,
             )
         except SfumatoError as error:
@@ -212,24 +212,24 @@ def settings(*names: str) -> dict[str, Setting]:
 
 @cache
 def _settings(*descriptions: models.Description) -> dict[str, Setting]:
-    found: dict[str, Setting] = {}
+    merged: dict[str, Setting] = {}
     of_models = (setting for description in descriptions for setting in _model_settings(description))
     for setting in (*_part_settings("data"), *of_models, *_part_settings("training")):
-        before = found.setdefault(setting.name, setting)
+        before = merged.setdefault(setting.name, setting)
         tables = (*before.tables, *(table for table in setting.tables if table not in before.tables))
-        found[setting.name] = replace(before, tables=tables)
-    return found
+        merged[setting.name] = replace(before, tables=tables)
+    return merged
 
 
 @cache
 def _part_settings(table: str) -> tuple[Setting, ...]:
     kind = {"data": DataOptions, "training": Settings}[table]
     hints = get_type_hints(kind)
-    found = []
+    entries = []
     for entry in fields(kind):
         default = entry.default_factory() if entry.default_factory is not MISSING else entry.default
-        found.append(Setting(entry.name, hints[entry.name], default, entry.metadata.get("help", ""), (table,)))
-    return tuple(found)
+        entries.append(Setting(entry.name, hints[entry.name], default, entry.metadata.get("help", ""), (table,)))
+    return tuple(entries)
 
 
 @cache
@@ -288,13 +288,13 @@ def _checked(setting: Setting, value: Any) -> Any:
     try:
         if whole:
             raise TypeError
-        found = _adapter(setting.name, setting.annotation).validate_python(value)
+        checked = _adapter(setting.name, setting.annotation).validate_python(value)
     except (ValidationError, TypeError):
         takes = " or ".join(_in_words(want) for want in wants if want is not NoneType)
         raise SfumatoError(f"option {setting.name} must be {takes}, not {value!r}") from None
     if setting.range is not None:
-        setting.range.check(setting.name, found)
-    return found
+        setting.range.check(setting.name, checked)
+    return checked
 
 
 # The name is part of the key: equal annotations such as Literal[1] and Literal[True] compare as the same.

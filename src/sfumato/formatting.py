@@ -47,7 +47,7 @@ def rounded(value: float, error: float | None) -> tuple[str, str] | None:
     if error is None or not math.isfinite(value) or not math.isfinite(error) or error <= 1e-9 * abs(value):
         return None
     places = 1 - math.floor(math.log10(float(f"{error:.1e}")))
-    first, second = (f"{round(one, places):.{max(places, 0)}f}" for one in (value, error))
+    first, second = (f"{round(number, places):.{max(places, 0)}f}" for number in (value, error))
     return first, second
 
 

@@ -15,7 +15,7 @@ from sfumato.errors import SfumatoError
 from sfumato.files import read_json, sha256, write_json
 
 MANIFEST_FILE = "manifest.json"
-RUN_FORMAT = 2
+RUN_FORMAT = 3
 """Format of run folders. Raise it with every change after which older ones cannot be read, or mean another thing."""
 UNSEALED = ("checkpoints",)
 """Folders of a run that are scaffolding, not result."""
@@ -63,14 +63,14 @@ def check_format(path: Path, values: Any) -> None:
     Raises:
         SfumatoError: if so; a file that names no format is of an earlier one.
     """
-    found = values.get("format", 0) if isinstance(values, dict) else None
-    if not isinstance(found, int):
+    number = values.get("format", 0) if isinstance(values, dict) else None
+    if not isinstance(number, int):
         raise SfumatoError(f"{path}: damaged, it does not say its format; restore it from a copy, or fit again")
-    if found > RUN_FORMAT:
+    if number > RUN_FORMAT:
         raise SfumatoError(f"{path}: written by a later version of sfumato; upgrade: pip install -U sfumato")
-    if found < RUN_FORMAT:
+    if number < RUN_FORMAT:
         raise SfumatoError(
-            f"{path}: written by an earlier version of sfumato, whose runs this one cannot read (format {found}, not "
+            f"{path}: written by an earlier version of sfumato, whose runs this one cannot read (format {number}, not "
             f"{RUN_FORMAT}); fit again"
         )
 

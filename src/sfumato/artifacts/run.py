@@ -181,9 +181,9 @@ class Run:
         """
         path = self.path / WEIGHTS_FILE
         tables = self.config()
-        told = tables["model"] if name is None else {**tables["model"], "name": name}
-        registry.check_available(told["name"], str(tables.get("origin", "")))
-        model = build(told, self.schema())
+        table = tables["model"] if name is None else {**tables["model"], "name": name}
+        registry.check_available(table["name"], str(tables.get("origin", "")))
+        model = build(table, self.schema())
         tensors, _ = read_tensors(path)
         try:
             model.load_state_dict(tensors, strict=True)
@@ -205,14 +205,14 @@ class Run:
         if not path.exists():
             return []
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        found = []
+        records = []
         for number, line in enumerate(lines, 1):
             try:
-                found.append(json.loads(line))
+                records.append(json.loads(line))
             except json.JSONDecodeError:
                 if number < len(lines):
                     raise SfumatoError(f"{path}: line {number} is damaged; restore it from a copy") from None
-        return found
+        return records
 
     def sealed(self) -> bool:
         """Whether the run is finished and its files are recorded."""
@@ -235,14 +235,14 @@ class Run:
         manifest.verify(self.path)
 
 
-def build(told: Mapping[str, Any], schema: Schema, seed: int = 0) -> Model:
+def build(table: Mapping[str, Any], schema: Schema, seed: int = 0) -> Model:
     """The untrained model that a config's table `model` names, for data of `schema`.
 
     Its weights are a function of `seed`; torch's global generator is left as it is.
     """
-    options = {name: value for name, value in told.items() if name != "name"}
+    options = {name: value for name, value in table.items() if name != "name"}
     with seeded(torch.device("cpu"), seed), redirected():
-        return models.build(told["name"], schema.spec, **options)
+        return models.build(table["name"], schema.spec, **options)
 
 
 def place(name: str | os.PathLike[str], root: str | os.PathLike[str] = ROOT) -> Path:

@@ -109,7 +109,7 @@ def widened(*tensors: Tensor) -> tuple[Tensor, ...]:
     """In double precision, where the device has it: for sums of products that are large and nearly cancel.
 
     >>> import torch
-    >>> [one.dtype for one in widened(torch.ones(2), torch.ones(3))]
+    >>> [tensor.dtype for tensor in widened(torch.ones(2), torch.ones(3))]
     [torch.float64, torch.float64]
     """
-    return tensors if tensors[0].device.type == "mps" else tuple(one.double() for one in tensors)
+    return tensors if tensors[0].device.type == "mps" else tuple(tensor.double() for tensor in tensors)

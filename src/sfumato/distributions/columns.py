@@ -84,9 +84,9 @@ class Columns(Distribution):
     def log_density(self, x: Tensor) -> Tensor:
         """log p of each column, shape (B, D), in the table's order."""
         layout = self.layout
-        found: list[Tensor] = []
+        parts: list[Tensor] = []
         if len(layout.real):
-            found.append(self.normal.log_density(x[:, layout.real]))
+            parts.append(self.normal.log_density(x[:, layout.real]))
         if layout.sizes:
             entries = x[:, layout.discrete]
             cells = entries.long() + layout.starts
@@ -94,8 +94,8 @@ class Columns(Distribution):
             if self._neighbours is not None:
                 near = self._neighbours.at(cells)
                 log_p = log_p + log_tilt(entries - entries.floor(), near.slopes(self.logits), near.counts)
-            found.append(log_p)
-        return torch.cat(found, 1)[:, layout.order]
+            parts.append(log_p)
+        return torch.cat(parts, 1)[:, layout.order]
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return sum_event(self.log_density(observed(x, mask)), mask)

@@ -34,8 +34,8 @@ def rows(start: int, count: int, total: int) -> Iterator[None]:
 
 def joint_rows() -> int | None:
     """Number of rows of the joint batch inside `rows`, else None."""
-    held = _ROWS.get()
-    return None if held is None else held[2]
+    rows = _ROWS.get()
+    return None if rows is None else rows[2]
 
 
 def place(count: int) -> tuple[int, int]:
@@ -45,8 +45,8 @@ def place(count: int) -> tuple[int, int]:
     ...     place(2)
     (3, 10)
     """
-    held = _ROWS.get()
-    return (0, count) if held is None or held[1] != count else (held[0], held[2])
+    rows = _ROWS.get()
+    return (0, count) if rows is None or rows[1] != count else (rows[0], rows[2])
 
 
 def shared_uniform(like: Tensor, *shape: int) -> Tensor:
@@ -77,11 +77,11 @@ def spread(noise: Tensor, n: int, k: int) -> Tensor:
 
 def _draw(sampler, like: Tensor, shape: tuple[int, ...]) -> Tensor:  # type: ignore[no-untyped-def]
     size = shape or tuple(like.shape)
-    held = _ROWS.get()
+    rows = _ROWS.get()
     how = {"device": like.device, "dtype": like.dtype, "generator": current(like.device)}
-    if held is None or size[0] % held[1]:
+    if rows is None or size[0] % rows[1]:
         return sampler(size, **how)
-    start, count, total = held
+    start, count, total = rows
     times = size[0] // count
     joint = sampler((total * times, *size[1:]), **how)
     return joint[start * times : (start + count) * times]

@@ -46,7 +46,7 @@ class Neighbours(NamedTuple):
 
         Offsets are 0.
         """
-        below, above, held = [], [], []
+        below, above, cell_counts = [], [], []
         start = 0
         for field in fields:
             counts = field.counts or (1,) * field.size
@@ -55,9 +55,9 @@ class Neighbours(NamedTuple):
                 low, high = max(cell - 1, 0), min(cell + 1, field.size - 1)
                 below.append(start + (cell if atom[low] else low))
                 above.append(start + (cell if atom[high] else high))
-                held.append(float(counts[cell]))
+                cell_counts.append(float(counts[cell]))
             start += field.size
-        return cls(torch.tensor(below), torch.tensor(above), torch.tensor(held), torch.zeros(start))
+        return cls(torch.tensor(below), torch.tensor(above), torch.tensor(cell_counts), torch.zeros(start))
 
     def slopes(self, logits: Tensor) -> Tensor:
         """How steep log-densities are in cells (B, D): as from the cell below to the one above, plus the offsets.

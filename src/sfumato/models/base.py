@@ -76,7 +76,7 @@ class Model(nn.Module, ABC):
 
     def schedules_done(self, step: int) -> bool:
         """Whether all schedules have run their course at `step`, for which patience waits: every `Ramp` held here."""
-        return all(step >= held.end for held in vars(self).values() if isinstance(held, Ramp))
+        return all(step >= ramp.end for ramp in vars(self).values() if isinstance(ramp, Ramp))
 
     def optimizer(self, player: str, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:
         """The optimizer of one player; Adam (AdamW when there is weight decay) unless a paper says otherwise."""

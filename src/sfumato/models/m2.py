@@ -116,10 +116,10 @@ class M2(LatentModel):
         log_p = torch.log_softmax(self.class_logits, 0)
         # −log p(y) with a label, KL(q(y|x) ‖ p(y)) without.
         of_label = torch.where(known[rows.example], 0.0, moved[rows.example, rows.y]) - log_p[rows.y]
-        told = log_q.gather(1, given.nan_to_num(0.0).long())[:, 0]
+        log_q_label = log_q.gather(1, given.nan_to_num(0.0).long())[:, 0]
         summed = {"distortion": distortion, "rate": rates, "label_rate": of_label}
         terms = {name: _gathered(rows, value, len(batch)) for name, value in summed.items()}
-        terms["classification"] = -told.where(known, 0.0)
+        terms["classification"] = -log_q_label.where(known, 0.0)
         correct = (log_q.argmax(1) == given[:, 0]).to(log_q.dtype)
         return {
             "model": Loss(

@@ -190,7 +190,7 @@ class TDVAE(Model):
 
     def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
         """Each step as the belief after it has it, (B, T, D); what is missing is filled in from what came before."""
-        b, time = (one[:, 1:] for one in self._seen(batch))
+        b, time = (tensor[:, 1:] for tensor in self._seen(batch))
         p = self.belief(b.flatten(0, 1))
         steps = Steps(self._observation(p.sample() if noise else p.mode(), time.flatten()), b.shape[1])
         return steps.sample() if noise else steps.mode()
@@ -218,7 +218,7 @@ class TDVAE(Model):
             jumps: lengths in time, in the units of `Batch.time`.
             noise: draw x from p(x | z); False gives its `mode`.
         """
-        b, time = (one.repeat_interleave(n, 0) for one in self._last(batch))
+        b, time = (tensor.repeat_interleave(n, 0) for tensor in self._last(batch))
         z = self.belief(b).sample()
         rolled = self._rolled(z, time, torch.as_tensor(jumps, dtype=z.dtype, device=z.device), 1.0, noise)
         return rolled.view(len(batch), n, len(jumps), -1)
@@ -240,12 +240,12 @@ class TDVAE(Model):
             noise = normal(time, n * k, self.noise_size)
         else:
             noise = spread(noise.to(time), n, k)
-        b, time, x = (one.repeat_interleave(k, 0) for one in (b, time, batch.x))
+        b, time, x = (tensor.repeat_interleave(k, 0) for tensor in (b, time, batch.x))
         mask = None if batch.mask is None else batch.mask.repeat_interleave(k, 0)
         log_p, log_ratio = [], []
         for t in range(1, b.shape[1]):
             here, there = noise[:, 2 * self.latents * (t - 1) : 2 * self.latents * t].chunk(2, 1)
-            held = seen[:, t - 1].repeat_interleave(k)
+            observed = seen[:, t - 1].repeat_interleave(k)
             passed = time[:, t] - time[:, t - 1]
             z2, log_p2 = self.belief(b[:, t]).draw_and_log_prob(here)
             z1, log_q1 = self.smoothing(z2, b[:, t - 1], b[:, t], passed).draw_and_log_prob(there)
@@ -253,7 +253,7 @@ class TDVAE(Model):
             ratio = ratio - log_q1 - log_p2
             p = self._observation(z2, time[:, t])
             log_p.append(p.log_prob(x[:, t - 1], None if mask is None else mask[:, t - 1]))
-            log_ratio.append(ratio.where(held, 0.0))
+            log_ratio.append(ratio.where(observed, 0.0))
         return torch.stack(log_p, 1).view(n, k, -1), torch.stack(log_ratio, 1).view(n, k, -1)
 
     def _seen(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -324,13 +324,13 @@ class TDVAE(Model):
             output = head = for_likelihood(spec.step)
             raw = head.raw[0]
         clock = Clock(spec.shape[0], waves) if waves else None
-        told = 0 if clock is None else clock.outputs
-        body = MLP(latents + told, width, sizes.depth)
-        seen = width + told
+        clock_size = 0 if clock is None else clock.outputs
+        body = MLP(latents + clock_size, width, sizes.depth)
+        seen = width + clock_size
         return cls(
             Past(entry, entry.outputs, width, clock),
             LayeredNormal(seen, width, sizes.latent_dim),
-            After(latents + told, width, sizes.latent_dim, stays=True),
+            After(latents + clock_size, width, sizes.latent_dim, stays=True),
             After(latents + 2 * seen, width, sizes.latent_dim),
             nn.Sequential(*body, nn.Linear(body.outputs, raw), output),
             steps=spec.shape[0],

@@ -124,26 +124,26 @@ class VAEGAN(LatentModel):
         rates = rate(q, prior, z).sum(1)
 
         raw, raw_p = self.decoder.raw(torch.cat([z, z_p]), twice(given)).chunk(2)
-        made, made_p = self.view.of(self.decoder.head(raw)), self.view.of(self.decoder.head(raw_p))
+        fake, fake_p = self.view.of(self.decoder.head(raw)), self.view.of(self.decoder.head(raw_p))
         real = self.view.of_data(batch.x)
         if batch.mask is not None:
-            real = torch.where(self.view.observed(batch.mask), real, made.detach())
+            real = torch.where(self.view.observed(batch.mask), real, fake.detach())
         likelihood = self.decoder.head(raw.detach())
         distortion = -likelihood.log_prob(batch.x, batch.mask)
 
         everyone = None if given is None else given.repeat(3, 1)
-        log_odds, features = self.discriminator(torch.cat([real, made, made_p]), everyone)
-        of_real, of_made, of_made_p = log_odds.chunk(3)
+        log_odds, features = self.discriminator(torch.cat([real, fake, fake_p]), everyone)
+        of_real, of_fake, of_fake_p = log_odds.chunk(3)
         like, unlike, _ = features.chunk(3)
         feature_distortion = 0.5 * (like - unlike).square().sum(1)
 
-        cost_real, cost_made = F.softplus(-of_real), F.softplus(of_made) + F.softplus(of_made_p)
-        gan = cost_real + cost_made
-        fooling = F.softplus(-of_made) + F.softplus(-of_made_p)
+        cost_real, cost_fake = F.softplus(-of_real), F.softplus(of_fake) + F.softplus(of_fake_p)
+        gan = cost_real + cost_fake
+        fooling = F.softplus(-of_fake) + F.softplus(-of_fake_p)
         adversarial = {"gan": gan} if self.adversary == "paper" else {"fooling": fooling}
         sign = -1.0 if self.adversary == "paper" else 1.0
-        metrics = {} if self.training else {"energy_distance": self._energy_distance(real, made_p, batch.given)}
-        decoder_moves, discriminator_moves = self._moves(cost_real, 0.5 * cost_made)
+        metrics = {} if self.training else {"energy_distance": self._energy_distance(real, fake_p, batch.given)}
+        decoder_moves, discriminator_moves = self._moves(cost_real, 0.5 * cost_fake)
         return {
             "encoder": Loss({"rate": rates, "feature_distortion": feature_distortion}, metrics=metrics),
             "decoder": Loss(
@@ -157,10 +157,10 @@ class VAEGAN(LatentModel):
         }
 
     @torch.no_grad()
-    def _energy_distance(self, real: Tensor, made: Tensor, given: Tensor | None) -> Tensor:
+    def _energy_distance(self, real: Tensor, fake: Tensor, given: Tensor | None) -> Tensor:
         """Of views of the joint batch and of as many samples under the same conditions, shared out, (B,)."""
         with torch.autocast(real.device.type, enabled=False):
-            sides = [self.compared(full(one)) for one in (real, made)]
+            sides = [self.compared(full(view)) for view in (real, fake)]
             if given is not None:
                 sides = [torch.cat([side, self.view.of_given(given).to(side)], 1) for side in sides]
             return mmd(sides[0], sides[1], NegativeDistance())

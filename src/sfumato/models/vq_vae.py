@@ -106,16 +106,16 @@ class VQVAE(Model):
             given = leave_out(given, self.condition_dropout)
         if self.training and self.still_after is not None and step >= self.still_after:
             return {"prior": Loss({"rate": -self.code_prior.log_prob(self._settled_codes(batch), given)})}
-        found: Quantized = self.quantizer(self.encoder(batch.x, batch.mask))
-        terms = {"distortion": -self.decoder(found.values).log_prob(batch.x, batch.mask)}
-        if found.commitment is not None:
-            terms["commitment"] = found.commitment
-        perplexity, usage = perplexity_and_usage(found.codes, self.quantizer.size)
+        quantised: Quantized = self.quantizer(self.encoder(batch.x, batch.mask))
+        terms = {"distortion": -self.decoder(quantised.values).log_prob(batch.x, batch.mask)}
+        if quantised.commitment is not None:
+            terms["commitment"] = quantised.commitment
+        perplexity, usage = perplexity_and_usage(quantised.codes, self.quantizer.size)
         if self.training:
             self.code_prior.follow(self.quantizer.vectors)
         return {
             "model": Loss(terms, {"commitment": self.beta}, metrics={"perplexity": perplexity, "usage": usage}),
-            "prior": Loss({"rate": -self.code_prior.log_prob(listed(found.codes), given)}),
+            "prior": Loss({"rate": -self.code_prior.log_prob(listed(quantised.codes), given)}),
         }
 
     @torch.no_grad()

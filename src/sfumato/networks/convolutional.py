@@ -21,10 +21,10 @@ def sides(height: int, width: int) -> list[tuple[int, int]]:
     ([(14, 14), (7, 7), (4, 4)], [(8, 8), (4, 4)])
     """
     halved = min(height, width) > BLOCKS_UP_TO
-    found = [((height + 1) // 2, (width + 1) // 2) if halved else (height, width)]
-    while min(found[-1]) > MIN_FEATURE_SIDE:
-        found.append(((found[-1][0] + 1) // 2, (found[-1][1] + 1) // 2))
-    return found
+    sizes = [((height + 1) // 2, (width + 1) // 2) if halved else (height, width)]
+    while min(sizes[-1]) > MIN_FEATURE_SIDE:
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    return sizes
 
 
 class ResidualBlock(nn.Module):

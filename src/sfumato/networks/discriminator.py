@@ -70,7 +70,7 @@ class View(nn.Module):
     def of_given(self, given: Tensor) -> Tensor:
         """Conditions (B, G) in the same form; one that is left out counts as 0."""
         known = self.given
-        real, discrete, starts = (one.to(given.device) for one in (known.real, known.discrete, known.starts))
+        real, discrete, starts = (tensor.to(given.device) for tensor in (known.real, known.discrete, known.starts))
         return one_hot(torch.nan_to_num(given), real, discrete, starts, sum(known.sizes))
 
     def of(self, p: Distribution) -> Tensor:
@@ -157,13 +157,13 @@ class PictureDiscriminator(nn.Module):
         self.features = channels * height * across
         self.last = spectral_norm(nn.Linear(self.features, 1))
         self.given = GivenFeatures(spec.given) if spec.given else None
-        self.asked = None
+        self.condition_weights = None
         if self.given is not None:
-            self.asked = spectral_norm(nn.Linear(self.given.outputs, self.features, bias=False))
+            self.condition_weights = spectral_norm(nn.Linear(self.given.outputs, self.features, bias=False))
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         h = full(self.lower(x))
         log_odds = full(self.last(h)).squeeze(1)
-        if self.given is not None and self.asked is not None:
-            log_odds = log_odds + (h * full(self.asked(self.given(given, h)))).sum(1)
+        if self.given is not None and self.condition_weights is not None:
+            log_odds = log_odds + (h * full(self.condition_weights(self.given(given, h)))).sum(1)
         return log_odds, F.layer_norm(h, h.shape[1:])

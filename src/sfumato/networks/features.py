@@ -59,23 +59,23 @@ class ColumnFeatures(nn.Module):
         self.outputs = len(real) + len(flagged) + len(coded) * embedding + 2 * len(ranked)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        found: list[Tensor] = []
+        parts: list[Tensor] = []
         if len(self.real):
-            found.append(x[:, self.real])
+            parts.append(x[:, self.real])
         if len(self.flagged):
             flags = x.new_zeros(len(x), len(self.flagged)) if mask is None else (~mask[:, self.flagged]).to(x.dtype)
-            found.append(flags)
+            parts.append(flags)
         if self.embedding is not None:
             index = x[:, self.coded].long()
             if mask is not None:
                 index = torch.where(mask[:, self.coded], index, self.absent)
-            found.append(self.embedding(index + self.starts).flatten(1))
+            parts.append(self.embedding(index + self.starts).flatten(1))
         if len(self.ranked):
             ranks = x[:, self.ranked] * self.rank_scale - 1.0
-            found.append(ranks if mask is None else ranks.where(mask[:, self.ranked], 0.0))
+            parts.append(ranks if mask is None else ranks.where(mask[:, self.ranked], 0.0))
             ranks = normal_scores(x[:, self.ranked] * self.rank_scale * 0.5)
-            found.append(ranks if mask is None else ranks.where(mask[:, self.ranked], 0.0))
-        return found[0] if len(found) == 1 else torch.cat(found, 1)
+            parts.append(ranks if mask is None else ranks.where(mask[:, self.ranked], 0.0))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
 class VectorFeatures(nn.Module):

@@ -78,8 +78,8 @@ class Flowing(Latent):
         return Flowing(self._transform, self._like, self.n * times)
 
     def _back(self, noise: Tensor) -> Tensor:
-        found: Tensor = self._transform.inv(noise)
-        return found
+        z: Tensor = self._transform.inv(noise)
+        return z
 
 
 class FlowPrior(nn.Module):

@@ -42,9 +42,9 @@ class RandomFeatures(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 4:
             return x.flatten(1)
-        found = [x]
+        stages = [x]
         for stage in range(self.stages):
             # Two more rows and columns than halving needs, so that sides of any length are halved upwards.
-            padded = F.pad(found[-1], (1, 2, 1, 2))
-            found.append(F.leaky_relu(F.conv2d(padded, self.get_buffer(f"filters_{stage}"), stride=2), 0.2))
-        return torch.cat([part.flatten(1) / math.sqrt(part[0].numel()) for part in found], 1)
+            padded = F.pad(stages[-1], (1, 2, 1, 2))
+            stages.append(F.leaky_relu(F.conv2d(padded, self.get_buffer(f"filters_{stage}"), stride=2), 0.2))
+        return torch.cat([part.flatten(1) / math.sqrt(part[0].numel()) for part in stages], 1)

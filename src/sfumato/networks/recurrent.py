@@ -21,10 +21,10 @@ from sfumato.spec import DataSpec
 
 SYMBOL_EMBEDDING = 32
 
-State = tuple[Tensor, Tensor]
+LSTMState = tuple[Tensor, Tensor]
 """What an LSTM remembers: h and c, each (layers, B, width)."""
 
-Read = Callable[[Tensor, State], tuple[Tensor, State]]
+Read = Callable[[Tensor, LSTMState], tuple[Tensor, LSTMState]]
 """Symbols (B, n) and what was remembered before them to the logits (B, n, K) of those that follow each."""
 
 
@@ -96,7 +96,7 @@ class Spelled(Distribution):
     """
 
     def __init__(
-        self, read: Read, state: State, length: int, size: int, end: int | None = None, dropout: float = 0.0
+        self, read: Read, state: LSTMState, length: int, size: int, end: int | None = None, dropout: float = 0.0
     ) -> None:
         self._read, self._state = read, state
         self.length, self.size, self.end, self.dropout = length, size, end, dropout
@@ -123,15 +123,15 @@ class Spelled(Distribution):
 
     def _spell(self, choose: Callable[[Tensor], Tensor]) -> Tensor:
         symbol, state, ended = self._start(), self._state, None
-        found: list[Tensor] = []
+        symbols: list[Tensor] = []
         for _ in range(self.length):
             logits, state = self._read(symbol, state)
             symbol = choose(logits)
             if self.end is not None:
                 symbol = symbol if ended is None else symbol.masked_fill(ended, self.end)
                 ended = symbol == self.end
-            found.append(symbol)
-        return torch.stack(found, 1).to(self._state[0].dtype)
+            symbols.append(symbol)
+        return torch.stack(symbols, 1).to(self._state[0].dtype)
 
     def _start(self) -> Tensor:
         hidden = self._state[0]
@@ -176,7 +176,7 @@ class RecurrentDecoder(nn.Module):
         code = z if self.given is None else torch.cat([z, self.given(given, z)], 1)
         hidden = torch.tanh(full(self.first(code))).view(len(code), self.depth, -1).transpose(0, 1).contiguous()
 
-        def read(symbols: Tensor, state: State) -> tuple[Tensor, State]:
+        def read(symbols: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
             repeated = code.unsqueeze(1).expand(-1, symbols.shape[1], -1)
             h, after = steps(self.recurrent, torch.cat([self.embedding(symbols), repeated], 2), state)
             return full(self.head(h)), after
@@ -185,14 +185,14 @@ class RecurrentDecoder(nn.Module):
         return Spelled(read, (hidden, torch.zeros_like(hidden)), self.length, self.size, self.end, dropout)
 
 
-def steps(recurrent: nn.LSTM, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+def steps(recurrent: nn.LSTM, x: Tensor, state: LSTMState | None = None) -> tuple[Tensor, LSTMState]:
     """An LSTM in at least single precision: there are processors that have none in bfloat16, under mixed precision.
 
     Shapes: (B, T, inputs) to (B, T, width) and the state after the last step.
     """
     with torch.autocast(x.device.type, enabled=False):
-        found: tuple[Tensor, State] = recurrent(full(x), state)
-    return found
+        output: tuple[Tensor, LSTMState] = recurrent(full(x), state)
+    return output
 
 
 def known(x: Tensor, mask: Tensor | None, absent: int) -> Tensor:

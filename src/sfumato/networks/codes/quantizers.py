@@ -113,14 +113,14 @@ class Codebook(Quantizer):
         rest, total = z, torch.zeros_like(z)
         codes, commitment = [], z.new_zeros(len(z))
         for level in range(self.levels):
-            held = rest.detach()
+            detached = rest.detach()
             if start:
-                self._start(level, held)
-            code = nearest(held, self.entries[level])
+                self._start(level, detached)
+            code = nearest(detached, self.entries[level])
             value = self.entries[level][code]
             commitment = commitment + (rest - value).square().flatten(1).sum(1)
             if self.training:
-                self._follow(level, held, code)
+                self._follow(level, detached, code)
             codes.append(code)
             rest, total = rest - value, total + value
         if start:
@@ -137,10 +137,10 @@ class Codebook(Quantizer):
             n, sums = tally(points, nearest(points, centres), self.size)
             centres = torch.where(n[:, None] > 0, sums / n[:, None].clamp_min(1.0), centres)
         n, sums = tally(points, nearest(points, centres), self.size)
-        found = n > 0
+        used = n > 0
         self.entries[level] = centres
-        self.counts[level] = torch.where(found, n, 1.0)
-        self.sums[level] = torch.where(found[:, None], sums, centres)
+        self.counts[level] = torch.where(used, n, 1.0)
+        self.sums[level] = torch.where(used[:, None], sums, centres)
 
     @torch.no_grad()
     def _follow(self, level: int, z: Tensor, code: Tensor) -> None:
@@ -218,8 +218,8 @@ class FiniteScalar(Quantizer):
         """For each of the d numbers, 1 at its value and 0 elsewhere."""
         codes = torch.arange(self.size, device=self.basis.device)[:, None]
         digits = (codes // self.basis % self.steps).unbind(1)
-        told = [F.one_hot(digit, size) for digit, size in zip(digits, self.sizes, strict=True)]
-        return torch.cat(told, 1)[None].to(self.reach.dtype)
+        one_hot = [F.one_hot(digit, size) for digit, size in zip(digits, self.sizes, strict=True)]
+        return torch.cat(one_hot, 1)[None].to(self.reach.dtype)
 
 
 FSQ_STEPS = (

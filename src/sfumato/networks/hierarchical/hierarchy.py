@@ -126,7 +126,9 @@ def flat(z: Sequence[Tensor]) -> Tensor:
 
 def log_density(distributions: Sequence[Normal], z: Sequence[Tensor]) -> Tensor:
     """Σ_l log N(z_l), shape (B,)."""
-    return torch.stack([one.log_prob(piece) for one, piece in zip(distributions, z, strict=True)]).sum(0)
+    return torch.stack(
+        [distribution.log_prob(piece) for distribution, piece in zip(distributions, z, strict=True)]
+    ).sum(0)
 
 
 class HierarchicalPrior(Latent):
@@ -184,7 +186,7 @@ class HierarchicalPosterior(Posterior):
         return flat(self.walk(middle).z)
 
     def repeat(self, times: int) -> HierarchicalPosterior:
-        evidence = [one.repeat_interleave(times, 0) for one in self.evidence]
+        evidence = [features.repeat_interleave(times, 0) for features in self.evidence]
         return HierarchicalPosterior(self.net, evidence, repeated(self.given, times))
 
 

@@ -69,11 +69,11 @@ class JointBatchNorm(nn.BatchNorm1d):
 
 def layers(inputs: int, width: int, depth: int) -> nn.Sequential:
     """Fully connected layers of one width, with batch normalisation, without which upper layers stay unused."""
-    found: list[nn.Module] = []
+    modules: list[nn.Module] = []
     for _ in range(depth):
-        found += [nn.Linear(inputs, width, bias=False), JointBatchNorm(width), nn.LeakyReLU()]
+        modules += [nn.Linear(inputs, width, bias=False), JointBatchNorm(width), nn.LeakyReLU()]
         inputs = width
-    return nn.Sequential(*found)
+    return nn.Sequential(*modules)
 
 
 class Ladder(Hierarchy):
@@ -135,11 +135,11 @@ class Ladder(Hierarchy):
         d = self.features(x, mask).flatten(1)
         if self.given is not None:
             d = torch.cat([d, self.given(given, d)], 1)
-        found = []
+        features = []
         for up in self.up:
             d = up(d)
-            found.append(d)
-        return found[::-1]
+            features.append(d)
+        return features[::-1]
 
     def start(self, n: int, given: Tensor | None) -> LayerState:
         nothing = next(self.parameters()).new_zeros(n, 0)

@@ -121,7 +121,7 @@ class TopDown(Hierarchy):
         self.up = _encoder(shape[0] + (given.outputs if given else 0), shape[1:], sizes, channels, depth)
 
         scale = 1 / math.sqrt(groups)
-        held = shared_out(groups, [min(size) <= BLOCKS_UP_TO for size in sizes])
+        groups_at = shared_out(groups, [min(size) <= BLOCKS_UP_TO for size in sizes])
         levels: list[UpsampledLevel] = []
         kept: list[LatentGroup] = []
         self.level_of: list[int] = []
@@ -131,7 +131,7 @@ class TopDown(Hierarchy):
             levels.append(UpsampledLevel(above, channels[level], sizes[level]))
             above = channels[level]
             count = max(1, latents >> (len(sizes) - 1 - level))
-            for _ in range(held[level]):
+            for _ in range(groups_at[level]):
                 kept.append(LatentGroup(above, count, sizes[level], scale))
                 self.level_of.append(len(sizes) - 1 - level)
                 shapes.append((count, *sizes[level]))
@@ -152,11 +152,11 @@ class TopDown(Hierarchy):
         if self.given is not None:
             c = self.given(given, h)
             h = torch.cat([h, c[:, :, None, None].expand(-1, -1, *h.shape[2:])], 1)
-        found = []
+        features = []
         for part in self.up:
             h = part(h)
-            found.append(h)
-        return [found[-1 - level] for level in self.level_of]
+            features.append(h)
+        return [features[-1 - level] for level in self.level_of]
 
     def start(self, n: int, given: Tensor | None) -> LayerState:
         nothing = self.gain.new_zeros(n, 0)
@@ -215,8 +215,8 @@ def all_sizes(shape: tuple[int, ...]) -> list[tuple[int, int]]:
     >>> all_sizes((1, 28, 28))
     [(14, 14), (7, 7), (4, 4), (1, 1)]
     """
-    found = sides(*shape[1:])
-    return found if found[-1] == (1, 1) else [*found, (1, 1)]
+    sizes = sides(*shape[1:])
+    return sizes if sizes[-1] == (1, 1) else [*sizes, (1, 1)]
 
 
 def shared_out(groups: int, allowed: list[bool]) -> list[int]:
@@ -226,10 +226,10 @@ def shared_out(groups: int, allowed: list[bool]) -> list[int]:
     [0, 2, 2, 3]
     """
     base, extra = divmod(groups, sum(allowed))
-    found = [base * may for may in allowed]
+    counts = [base * may for may in allowed]
     for place in range(extra):
-        found[-1 - place] += 1
-    return found
+        counts[-1 - place] += 1
+    return counts
 
 
 def shrunk(convolution: nn.Conv2d, scale: float) -> nn.Conv2d:
