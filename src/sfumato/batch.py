@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from sfumato.spec import DataSpec
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -69,3 +71,26 @@ class Loss:
     def total(self) -> Tensor:
         """Mean of `per_example` over the batch, a scalar."""
         return self.per_example.mean()
+
+
+def flagged_mask(x: Tensor, spec: DataSpec) -> Tensor | None:
+    """The mask of examples that a model drew: False where the flag of an entry says that it is missing.
+
+    Args:
+        x: (B, *spec.shape), every entry filled in.
+        spec: of the data.
+
+    Returns:
+        Shape of x; None where the data have no flags, see `Field.flag`.
+
+    >>> from sfumato.spec import Field
+    >>> spec = DataSpec((2,), (Field("category", 2), Field("cells", 4, missing=True, flag=0)))
+    >>> flagged_mask(torch.tensor([[1.0, 2.5], [0.0, 3.5]]), spec)
+    tensor([[ True, False],
+            [ True,  True]])
+    """
+    if not spec.flags:
+        return None
+    mask = torch.ones_like(x, dtype=torch.bool)
+    mask[:, list(spec.flags)] = x[:, list(spec.flags.values())] < 0.5
+    return mask

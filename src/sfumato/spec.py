@@ -27,6 +27,9 @@ class Field:
     Attributes:
         size: number of cells, categories or levels; 1 for `real`.
         missing: whether entries may be missing (in `Batch.x` the mask is False there; in `Batch.given` NaN).
+        flag: place of the entry, before this one, that says of it whether it is missing (1) or there (0): a category of
+            size 2, which is never missing itself, and may be the flag of several; None where it is not modelled which
+            entries are missing.
         counts: how many different numbers each cell holds, 1 for an atom and 0 for a stretch of real numbers; without
             counts nothing is known of them.
     """
@@ -35,6 +38,7 @@ class Field:
     size: int = 1
     missing: bool = False
     counts: tuple[int, ...] = field(default=(), repr=False)
+    flag: int | None = field(default=None, repr=False)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Field:
@@ -129,6 +133,15 @@ class DataSpec:
     def columns(self) -> tuple[Field, ...]:
         """One field per entry, shared ones repeated."""
         return self.fields * (self.entries // len(self.fields))
+
+    @property
+    def flags(self) -> dict[int, int]:
+        """Place of an entry → place of its flag, for those that have one.
+
+        >>> DataSpec((2,), (Field("category", 2), Field("cells", 4, missing=True, flag=0))).flags
+        {1: 0}
+        """
+        return {place: one.flag for place, one in enumerate(self.fields) if one.flag is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

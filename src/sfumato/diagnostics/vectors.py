@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sfumato.batch import flagged_mask
 from sfumato.evaluation.metrics.set_distances import neighbourhoods
 from sfumato.spec import DataSpec, Field
 
@@ -65,8 +66,9 @@ class Vectors:
             self.owner = np.arange(flat.shape[1])
             self.category = self.square = np.zeros(flat.shape[1], bool)
             return flat.numpy()
-        if mask is not None:
-            x = x.masked_fill(~mask.cpu(), torch.nan)
+        for seen in (mask, flagged_mask(x, self.spec)):
+            if seen is not None:
+                x = x.masked_fill(~seen.cpu(), torch.nan)
         parts, owner, category, square = [], [], [], []
         for place, (field, column) in enumerate(zip(self.spec.columns, x.flatten(1).unbind(1), strict=True)):
             if field.kind == "category":

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sfumato.batch import Batch
+from sfumato.batch import Batch, flagged_mask
 from sfumato.data.core.batches import Batches
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.schema import Schema
@@ -157,6 +157,11 @@ class Subject:
     def decoded(self, x: Tensor, given: Tensor | None) -> Any:
         """Tensors in the units of the spec as the user's own kind of thing."""
         return self.schema.decode(x.cpu(), None if given is None else given.cpu())
+
+    def drawn(self, given: Tensor | None, n: int) -> Batch:
+        """n new examples beside their conditions, masked where they say that they have no value."""
+        x = self.draw(given, n, noise=True)
+        return Batch(x, given, flagged_mask(x, self.schema.spec))
 
     def conditions(self, n: int) -> Tensor | None:
         """Conditions as they came in the training part, (n, G)."""

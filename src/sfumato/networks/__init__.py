@@ -110,10 +110,11 @@ def _defaults(spec: DataSpec, kind: Kind) -> Sizes:
         return Sizes(kind, latents, 512 if spec.examples >= 10_000 else 256, 2)
     if spec.is_sequence:
         return Sizes(kind, 8, 64 if spec.shape[1] <= 64 else 128, 1)
-    if spec.entries <= 4:
+    values = spec.entries - len(set(spec.flags.values()))
+    if values <= 4:
         return Sizes(kind, 2, 128, 2)
     mixed = len(spec.fields) > 1
-    latents = min(64, 2 * spec.entries) if mixed else min(32, spec.entries)
+    latents = min(64, 2 * values) if mixed else min(32, values)
     return Sizes(kind, latents, 256 if spec.examples >= 2000 else 128, 2)
 
 

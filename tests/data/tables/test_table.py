@@ -50,9 +50,10 @@ def learn(frame: Any, **options: Any) -> TableSchema:
 def test_spec_has_a_field_for_each_modelled_column() -> None:
     found = learn(small(), given=("species", "age"))
     assert found.names == ("mass", "tagged")
-    assert found.spec.shape == (2,)
-    assert [field.kind for field in found.spec.fields] == ["cells", "category"]
-    assert [field.missing for field in found.spec.fields] == [True, False]
+    assert found.spec.shape == (3,)
+    assert found.spec.flags == {1: 0}
+    assert [field.kind for field in found.spec.fields] == ["category", "cells", "category"]
+    assert [field.missing for field in found.spec.fields] == [False, True, False]
     assert [field.kind for field in found.spec.given] == ["category", "real"]
     assert found.spec.likelihood == "autoregressive"
     assert found.spec.examples == 200
@@ -61,9 +62,9 @@ def test_spec_has_a_field_for_each_modelled_column() -> None:
 @pytest.mark.parametrize("likelihood", ["gaussian", "mse"])
 def test_numbers_are_real_under_a_gaussian(likelihood: str) -> None:
     found = learn(small(), likelihood=likelihood)
-    assert [field.kind for field in found.spec.fields] == ["category", "real", "real", "category"]
+    assert [field.kind for field in found.spec.fields] == ["category", "category", "real", "real", "category"]
     assert found.spec.likelihood == likelihood
-    x = found.encode(small()).x[:, 1]
+    x = found.encode(small()).x[:, 2]
     assert torch.std(x[~x.isnan()], correction=0).item() == pytest.approx(1, abs=1e-4)
 
 
@@ -103,11 +104,14 @@ def test_pandas_and_polars_frames_come_back_as_they_came() -> None:
 def test_draws_stay_in_range_and_have_the_types() -> None:
     table = small()
     found = learn(table.to_pandas(), likelihood="gaussian")
-    drawn = found.decode(torch.randn(300, 4).abs() * 5)
+    x = torch.randn(300, 5).abs() * 5
+    drawn = found.decode(x)
     assert drawn.dtypes.astype(str).tolist() == ["int64", "str", "float64", "int64", "str", "bool"]
-    assert drawn["mass"].between(*table["mass"].to_pandas().agg(["min", "max"])).all()
+    assert (drawn["mass"].isna() == (x[:, 1] >= 0.5).numpy()).all()
+    mass = found.decode_complete(x)["mass"]
+    assert mass.between(*table["mass"].to_pandas().agg(["min", "max"])).all()
     assert set(drawn["species"]) <= {"Adelie", "Chinstrap", "Gentoo"}
-    assert (drawn["mass"] == drawn["mass"].round(1)).all()
+    assert (mass == mass.round(1)).all()
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -170,7 +174,7 @@ def test_log_volume_of_real_entries_is_that_of_their_scale_and_missing_ones_add_
     found = learn(pa.table({"a": [1.5, 2.5, 9.25], "b": [1.0, None, 5.5]}), likelihood="gaussian")
     a = math.log(np.std([1.5, 2.5, 9.25]))
     b = math.log(np.std([1.0, 5.5]))
-    volume = found.log_jacobian(torch.tensor([[0.0, 0.0], [0.0, math.nan]]))
+    volume = found.log_jacobian(torch.tensor([[0.0, 0.0, 0.0], [0.0, 1.0, math.nan]]))
     assert volume.tolist() == pytest.approx([a + b, a])
 
 
@@ -262,7 +266,7 @@ def test_new_file_is_checked_by_column_row_and_value(tmp_path: Path) -> None:
     path = tmp_path / "new.csv"
     good = "species,mass,age,tagged\n" + "Adelie,4000,3,true\n" * 2
     path.write_text(good)
-    assert found.encode(found.read(path)).x.shape == (2, 3)
+    assert found.encode(found.read(path)).x.shape == (2, 4)
     for old, new, said in (
         ("mass", "mas", r"new\.csv: column 'mass' is missing; did you mean mas\?"),
         ("mass", "x", r"new\.csv: column 'mass' is missing; give a column of this name, empty where"),
@@ -283,7 +287,7 @@ def test_new_rows_may_lack_what_is_not_modelled_and_conditions_alone_may_be_read
     assert given is not None
     assert given[:, 0].nan_to_num(-1).tolist() == [2, -1]
     assert given[:, 1].isnan().all()
-    assert found.encode(small().select(["tagged", "mass", "species", "age"])).x.shape == (200, 2)
+    assert found.encode(small().select(["tagged", "mass", "species", "age"])).x.shape == (200, 3)
 
 
 def test_what_was_never_seen_is_missing_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -293,7 +297,7 @@ def test_what_was_never_seen_is_missing_and_said_once(caplog: pytest.LogCaptureF
         table = found.read(found.read(new))
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["column 'species'", "column 'mass'"]
     x = found.encode(table).x
-    assert x[0].isnan().tolist() == [True, False, False, False]
+    assert x[0].isnan().tolist() == [True, False, False, False, False]
 
 
 def test_words_are_taken_as_labels_even_if_a_new_file_has_only_numbers(tmp_path: Path) -> None:
@@ -319,10 +323,10 @@ def test_written_rows_are_spelt_as_the_source(tmp_path: Path) -> None:
 
 def test_one_row_can_be_encoded_and_all_missing_rows_too() -> None:
     found = learn(small())
-    assert found.encode(small().slice(0, 1)).x.shape == (1, 4)
+    assert found.encode(small().slice(0, 1)).x.shape == (1, 5)
     nothing = pa.table({name: pa.nulls(2) for name in ("species", "mass", "age", "tagged")})
-    assert found.encode(nothing).x.isnan().all()
-    table = found.decode(torch.full((2, 4), math.nan))
+    assert found.encode(nothing).x[0].nan_to_num(-1).tolist() == [-1, 1, -1, -1, -1]
+    table = found.decode(torch.full((2, 5), math.nan))
     assert table["mass"].null_count == table["species"].null_count == 2
 
 

@@ -102,11 +102,28 @@ def test_the_target_is_asked_for_or_the_label_a_condition_the_last_category_the_
             tables.target(drawn(table, how=EvaluationSettings(target=asked)))
 
 
-def test_missing_values_are_no_difference(drawn, people):
-    rows = people(700, 0)
-    rows.loc[np.random.default_rng(0).random(700) < 0.4, "weight"] = np.nan
-    rows.loc[np.random.default_rng(1).random(700) < 0.4, "town"] = None
-    dataset = data.open(rows, options=DataOptions(label="kind"))
+def with_holes(rows: pd.DataFrame) -> pd.DataFrame:
+    rows.loc[np.random.default_rng(0).random(len(rows)) < 0.4, "weight"] = np.nan
+    rows.loc[np.random.default_rng(1).random(len(rows)) < 0.4, "town"] = None
+    return rows
+
+
+def test_missing_cells_are_data(drawn, people):
+    dataset = data.open(with_holes(people(700, 0)), options=DataOptions(label="kind"))
+    alike, full = (drawn(dataset, fresh(source)(dataset)) for source in (with_holes(people(1500, 1)), people(1500, 1)))
+    good, bad = (by_name(tables.measures(found)) for found in (alike, full))
+    shapes = [found["column shapes"].parts for found in (good, bad)]
+    assert min(shapes[0].values()) > 0.85
+    assert shapes[1]["weight"] == pytest.approx(0.6, abs=0.08)
+    assert shapes[1]["town"] == pytest.approx(0.6, abs=0.08)
+    assert bad["pair trends"].parts["height × weight"] < good["pair trends"].parts["height × weight"] - 0.2
+    assert bad["pair trends"].parts["height × town"] < good["pair trends"].parts["height × town"] - 0.1
+    assert good["classifier two-sample test"].value < 0.56
+    assert bad["classifier two-sample test"].value > 0.75
+
+
+def test_missing_values_are_no_difference_to_a_model_that_knows_of_none(drawn, people):
+    dataset = data.open(with_holes(people(700, 0)), options=DataOptions(label="kind", missing_cells=False))
     found = drawn(dataset, fresh(people(1500, 1))(dataset))
     assert np.isnan(found.columns[2].values[2]).mean() == pytest.approx(0.4, abs=0.05), "samples got the same holes"
     rows = inputs(found.columns, [0, 1, 2])

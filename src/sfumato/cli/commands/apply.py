@@ -32,6 +32,7 @@ def sample(
     temperature: Annotated[float, Parameter(metavar="X")] = 1.0,
     sampler: Literal["prior", "mixture", "flow"] = "prior",
     noise: Annotated[bool | None, Parameter(show_default=False)] = None,
+    complete: Draw = False,
     seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -53,6 +54,8 @@ def sample(
         sampler: where codes are drawn: the prior, or a mixture of normals or a flow fitted to the training codes
         noise: draw each value from its distribution given the code; without noise its mean (categories: the
             likeliest). Images are without noise unless asked, all else is with it
+        complete: fill the missing cells of a table, which samples have as the data have, with what the model draws for
+            them
     """
     if n < 1:
         raise SfumatoError(f"-n {n}: ask for at least one example")
@@ -67,6 +70,7 @@ def sample(
             marginal=marginal,
             noise=noise,
             sampler=sampler,
+            complete=complete,
         )
         _deliver(auto, raw, n, "samples", out, say, seed)
 
@@ -79,6 +83,7 @@ def reconstruct(
     given: Given = None,
     encode_given: Given = None,
     draw: Draw = False,
+    complete: Draw = False,
     seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -86,7 +91,7 @@ def reconstruct(
 ) -> None:
     """Encode the examples of a file and decode them again, under other conditions if some are given.
 
-    Pictures keep the names of their files, sequences their ids and times.
+    Pictures keep the names of their files, sequences their ids and times, tables their missing cells.
 
     Args:
         run: folder of a run, or its name under runs/
@@ -95,6 +100,7 @@ def reconstruct(
             ones that the example is encoded under
         encode_given: value of a condition to encode under, instead of the one in the file; repeat it for more
         draw: draw code and example, instead of taking the mean of the one and the likeliest value of the other
+        complete: fill the missing cells of a table with what the decoder says
     """
     out.check()
     auto = load_run(run, device)
@@ -105,6 +111,7 @@ def reconstruct(
             conditions(auto, given),
             encode_given=conditions(auto, encode_given, "--encode-given"),
             noise=draw,
+            complete=complete,
             seed=seed,
         )
         _deliver(auto, made, len(made), "reconstructions", out, say, seed, beside=(examples, file))

@@ -128,4 +128,5 @@ def _line(one: dict[str, Any], named: dict[str, Any]) -> list[str]:
 
 def _told(why: dict[str, Any]) -> str:
     value = why["value"]
-    return f"{why['column']}={f'{value:.6g}' if isinstance(value, float) else value} ({number(why['nats'], 2)})"
+    shown = "missing" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+    return f"{why['column']}={shown} ({number(why['nats'], 2)})"

@@ -218,6 +218,14 @@ class Column(ABC):
         """
         return values
 
+    def absent(self, values: pa.Array) -> np.ndarray:
+        """Which plain values are missing, as booleans, shape (N,); one that training never had is not.
+
+        Raises:
+            SfumatoError: naming column, row and value, if one cannot be taken.
+        """
+        return np.asarray(without_nan(values).is_null().to_numpy(zero_copy_only=False))
+
     def condition(self, values: Sequence[Any]) -> np.ndarray:
         """Values a person typed or passed as a condition, as float32 entries; NaN where None.
 

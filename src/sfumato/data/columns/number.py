@@ -128,6 +128,9 @@ class Number(Column):
             return numbers
         return pc.coalesce(numbers, as_numbers(self.name, pc.if_else(lost, present, pa.scalar(None, pa.string()))))
 
+    def absent(self, values: pa.Array) -> np.ndarray:
+        return super().absent(self.fit(values))
+
     def encode(self, values: pa.Array) -> np.ndarray:
         return self._each(values, np.full(len(values), np.nan, np.float32), self.cut.encode)
 

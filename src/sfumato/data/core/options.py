@@ -44,6 +44,9 @@ class DataOptions:
         "tables: a word that is read as missing besides blank cells, ?, NA, NaN, null, …; one flag for each. With '' "
         "among them, instead of the usual words. None and none are missing among numbers, and a category among words",
     )
+    missing_cells: bool = _option(
+        True, "tables: model which cells are missing, so that samples have missing cells as the data have"
+    )
     header: str = _option(
         "auto",
         f"text files: whether the first line holds the names of the columns: {', '.join(HEADER)}; auto refuses a "

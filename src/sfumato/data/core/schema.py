@@ -110,13 +110,18 @@ class Schema(ABC):
     def decode(self, x: Tensor, given: Tensor | None = None) -> Any:
         """Tensors back to the user's own kind of thing."""
 
-    def decode_beside(self, x: Tensor, given: Tensor | None, raw: Any, source: Any) -> Any:
+    def decode_complete(self, x: Tensor, given: Tensor | None = None) -> Any:
+        """`decode`, with a value also where x says that there is none."""
+        return self.decode(x, given)
+
+    def decode_beside(self, x: Tensor, given: Tensor | None, raw: Any, source: Any, *, complete: bool = False) -> Any:
         """`decode` of what was made of `raw`, row by row: what is not modelled is as it is there.
 
         Args:
             x, given: as `decode` takes them.
             raw: what `read` made of `source`.
             source: what the user gave.
+            complete: give a value also where it is modelled that `raw` has none.
         """
         return self.decode(x, given)
 
@@ -207,7 +212,7 @@ class Schema(ABC):
     def varied(self, raw: Any, rows: Sequence[int]) -> Iterator[Varied]:
         """For each column, some rows each with usual values in turn in the place of its own.
 
-        What is missing stays so.
+        What is missing stays so, unless it is modelled which cells of the column are.
 
         Args:
             raw: what `read` gives.

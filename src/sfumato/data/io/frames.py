@@ -317,8 +317,8 @@ def _undeclared(field: pa.Field) -> pa.Field:
 def write(table: pa.Table, path: str | Path) -> None:
     """Write a table, whole or not at all; what `path` ends in decides the format.
 
-    In text files a missing value is an empty field, and a float column keeps its point (181.0), so that it is read
-    again as one.
+    In text files a missing value is spelt as most of those of its column were when it was read, else it is an empty
+    field; and a float column keeps its point (181.0), so that it is read again as one.
 
     Raises:
         SfumatoError: if the ending is not one of `TABLE_SUFFIXES`, or the place cannot be written to.

@@ -140,7 +140,9 @@ class SequenceSchema(Schema):
             return values.reshape(*values.shape[:-1], *self.picture)
         return values[..., 0] if self.flat else values
 
-    def decode_beside(self, x: Tensor, given: Tensor | None, raw: Series, source: Any) -> Any:
+    def decode_beside(
+        self, x: Tensor, given: Tensor | None, raw: Series, source: Any, *, complete: bool = False
+    ) -> Any:
         """`decode`, as long as each sequence of `raw` is: NaN behind its end; a frame's rows as they stand in it."""
         values = self.decode(x, given)[:, : raw.x.shape[1]]
         inside = _inside(raw) if raw.keys is None else np.arange(raw.x.shape[1]) < raw.keys.lengths[:, None]

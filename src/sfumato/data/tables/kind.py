@@ -31,6 +31,7 @@ KIND = Kind(
     suffixes=frames.TABLE_SUFFIXES,
     options={
         "missing_values": OptionUse("tables"),
+        "missing_cells": OptionUse("tables"),
         "header": OptionUse("text files of tables"),
         "cells": OptionUse(f"tables with the likelihood {any_of(IN_CELLS)}", IN_CELLS),
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def open_table(source: Source, options: DataOptions) -> Dataset:
     if streams(options, _estimate(path)):
         layout = frames_stream.look(path, keep, options.reading)
         pieces = partial(frames_stream.batches, path, STREAMED_ROWS, known=layout.types, reading=options.reading)
-        return _from_pieces(name, where, pieces, "file", options, (layout.notes, layout.hints))
+        return _from_pieces(name, where, pieces, "file", options, (layout.notes, layout.hints), layout.missing)
     return from_frame(name, where, *frames.read(path, keep=keep, reading=options.reading), options)
 
 
@@ -98,6 +98,7 @@ def _from_pieces(
     kind: str,
     options: DataOptions,
     about: tuple[tuple[str, ...], dict[str, str]],
+    missing: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Count, split, learn from a fair part of the training rows, and encode into a shard: a pass for each."""
     total, label_parts = 0, []
@@ -114,6 +115,7 @@ def _from_pieces(
         (piece.filter(pa.array(part[start : start + len(piece)] == 0)) for start, piece in _numbered(pieces)),
         seed=options.seed,
     )
+    learned = csv.marked(learned, missing or {})
     kinds = TableSchema.kinds(learned, options)
     notes, hints = about
     hints = hints | column_hints.of_frame(learned, kinds, but=hints)

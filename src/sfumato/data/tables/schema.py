@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,12 +16,13 @@ from torch import Tensor
 from sfumato import likelihoods
 from sfumato.data import columns
 from sfumato.data.columns.base import Column, is_text, plain
+from sfumato.data.columns.flags import Flag, missing_together, with_flags
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import TRIED, Encoded, Schema, Varied, remember, rows_from_json
 from sfumato.data.io import frames
 from sfumato.data.io.reading import USUAL, Reading
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.spec import DataSpec
+from sfumato.spec import DataSpec, Field
 
 ROWS_AT_A_TIME = 1 << 16
 """Rows encoded at a time, so that what is needed beside the result stays small."""
@@ -41,14 +43,16 @@ class TableSchema(Schema):
         reading: which words are missing values, and whether text files have a header; of new data too.
         dropped: columns that were left out of the training.
         hints: of columns: what a person may want to mend, shown before training.
+        missing_together: names of the columns of which it is modelled which cells are missing, those together that are
+            missing in the same training rows.
 
     >>> rows = pa.table({"species": ["Adelie", "Gentoo", "Adelie"], "year": [2007, 2009, None]})
     >>> schema = TableSchema.learn(rows, DataOptions(given=("species",)))
-    >>> schema.names, schema.spec.fields
-    (('year',), (Field(kind='cells', size=2, missing=True),))
+    >>> schema.names, schema.spec.fields  # whether a year is missing, and the year
+    (('year',), (Field(kind='category', size=2, missing=False), Field(kind='cells', size=2, missing=True)))
     >>> x, given, _ = schema.encode(rows)
-    >>> x[:, 0].tolist(), given[:, 0].tolist()
-    ([0.5, 1.5, nan], [0.0, 1.0, 0.0])
+    >>> x[:, 0].tolist(), x[:, 1].tolist(), given[:, 0].tolist()
+    ([0.0, 0.0, 1.0], [0.5, 1.5, nan], [0.0, 1.0, 0.0])
     >>> schema.decode(x, given).equals(rows)
     True
     """
@@ -69,6 +73,7 @@ class TableSchema(Schema):
         reading: Reading = USUAL,
         hints: Mapping[str, str] | None = None,
         dropped: Sequence[str] = (),
+        missing_together: Sequence[Sequence[str]] = (),
     ) -> None:
         self.columns = tuple(columns)
         self.spec = spec
@@ -79,9 +84,13 @@ class TableSchema(Schema):
         self.reading = reading
         self.hints = dict(hints or {})
         self.dropped = tuple(dropped)
+        self.missing_together = tuple(map(tuple, missing_together))
         by_name = {column.name: column for column in columns}
         self._given = [by_name[name] for name in self.given_names]
         self._x = [column for column in columns if column.field is not None and column.name not in self.given_names]
+        others = [column for column in columns if column.name not in self.given_names]
+        self._entries = with_flags(others, self.missing_together)
+        self._flags = _flag_places(self._entries)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -159,8 +168,10 @@ class TableSchema(Schema):
             for name, kind in kinds.items()
         ]
         fields = {column.name: column.field for column in learned}
-        x = [field for name, field in fields.items() if field is not None and name not in options.given]
-        if not x:
+        others = [column for column in learned if column.name not in options.given]
+        together = missing_together(others, frame) if options.missing_cells else []
+        x = _fields(with_flags(others, together))
+        if all(column.field is None for column in others):
             raise SfumatoError(
                 "no column is left to model: all are constants, identifiers, conditions or dropped; keep one"
             )
@@ -178,6 +189,7 @@ class TableSchema(Schema):
             reading=options.reading,
             hints={name: hint for name, hint in (hints or {}).items() if name in kinds},
             dropped=options.drop,
+            missing_together=together,
         )
         if options.given:
             schema.given_rows = remember(schema._matrix(frame, schema._given), options.seed)
@@ -265,15 +277,18 @@ class TableSchema(Schema):
         """
         table = raw if isinstance(raw, pa.Table) else self.read(raw)
         given = self._matrix(table, self._given) if self._given else None
-        return Encoded(self._matrix(table, self._x), given)
+        return Encoded(self._matrix(table, self._entries), given)
 
     def encode_given(self, raw: pa.Table) -> Tensor | None:
         """The conditions of rows alone, (N, G); NaN where a condition's column is not there."""
         return self._matrix(raw, self._given) if self._given else None
 
-    def _matrix(self, table: pa.Table, chosen: Sequence[Column]) -> Tensor:
+    def _matrix(self, table: pa.Table, chosen: Sequence[Column | Flag]) -> Tensor:
         matrix = np.full((table.num_rows, len(chosen)), np.nan, np.float32)
         for place, column in enumerate(chosen):
+            if isinstance(column, Flag):
+                matrix[:, place] = column.encode(table)
+                continue
             if column.name not in table.column_names:
                 if column in self._given:
                     continue
@@ -289,14 +304,27 @@ class TableSchema(Schema):
     def decode(self, x: Tensor, given: Tensor | None = None) -> Any:
         """Rows as the kind of frame the schema was learned on, all columns in their order and types.
 
-        Numbers are brought inside the range seen in training; NaN becomes a missing value, as do conditions if
-        `given` is None.
+        Numbers are brought inside the range seen in training. NaN becomes a missing value, as does what the flags of x
+        say is missing, and conditions if `given` is None.
         """
         return frames.give(self.decode_table(x, given), self.frame_kind)
 
-    def decode_table(self, x: Tensor, given: Tensor | None = None) -> pa.Table:
-        """`decode`, as an arrow table."""
+    def decode_complete(self, x: Tensor, given: Tensor | None = None) -> Any:
+        return frames.give(self.decode_table(x, given, {}), self.frame_kind)
+
+    def decode_table(
+        self, x: Tensor, given: Tensor | None = None, absent: Mapping[str, np.ndarray] | None = None
+    ) -> pa.Table:
+        """`decode`, as an arrow table.
+
+        Args:
+            x, given: as `decode` takes them.
+            absent: name of a column → which of its cells are missing, (N,) booleans; None asks the flags of x.
+        """
         rows = x.detach().cpu().numpy()
+        if absent is None:
+            absent = {name: rows[:, place] >= 0.5 for name, place in self._flags.items()}
+        places = {entry.name: place for place, entry in enumerate(self._entries) if isinstance(entry, Column)}
         conditions = None if given is None else given.detach().cpu().numpy()
         nothing = np.full(len(rows), np.nan)
         arrays = []
@@ -305,15 +333,24 @@ class TableSchema(Schema):
                 place = self._given.index(column)
                 entries = nothing if conditions is None else conditions[:, place]
             else:
-                entries = rows[:, self._x.index(column)] if column in self._x else nothing
-            arrays.append(column.form.dress(column.decode(entries)))
+                entries = rows[:, places[column.name]] if column in self._x else nothing
+            values = column.decode(entries)
+            if column.name in absent:
+                values = pc.if_else(pa.array(absent[column.name]), pa.scalar(None, values.type), values)
+            arrays.append(column.form.dress(values))
         # Identifiers may have outgrown their type.
         fields = [c.form.field(c.name).with_type(values.type) for c, values in zip(self.columns, arrays, strict=True)]
         return pa.table(arrays, schema=pa.schema(fields))
 
-    def decode_beside(self, x: Tensor, given: Tensor | None, raw: pa.Table, source: Any) -> Any:
-        """`decode` with the identifiers and constants of `raw`, and with the index where `source` has one."""
-        table = self.decode_table(x, given)
+    def decode_beside(
+        self, x: Tensor, given: Tensor | None, raw: pa.Table, source: Any, *, complete: bool = False
+    ) -> Any:
+        """`decode` with the identifiers and constants of `raw`, and with the index where `source` has one.
+
+        Cells are missing where those of `raw` are, if it is modelled that cells of their columns are.
+        """
+        flagged = [column for column in self._x if column.name in self._flags and not complete]
+        table = self.decode_table(x, given, {one.name: one.absent(plain(raw[one.name])) for one in flagged})
         for place, column in enumerate(self.columns):
             if column.field is None and column.name in raw.column_names:
                 kept = column.form.dress(plain(raw[column.name]))
@@ -369,6 +406,8 @@ class TableSchema(Schema):
             share = f"{column.missing:.1%}" if column.missing else ""
             if column in self._given:
                 modelled = f"condition, {modelled}"
+            elif column.field is None and column.name in self._flags:
+                modelled = "which cells are missing"
             lines.append(
                 {"column": column.name, "kind": column.kind, "modelled": modelled, "missing": share, "note": note}
             )
@@ -379,18 +418,18 @@ class TableSchema(Schema):
 
         Atoms and categories have volume 1, entries that are NaN add nothing.
         """
-        return self._looked_up(x, [column.volumes() for column in self._x])
+        return self._looked_up(x, [entry.volumes() for entry in self._entries])
 
     def log_reference(self, x: Tensor) -> Tensor:
         """(B,): Σ log of how dense each value is by itself, but for how far out it lies; see `data.reference`.
 
         Entries that are NaN add nothing.
         """
-        return self._looked_up(x, [column.references() for column in self._x])
+        return self._looked_up(x, [entry.references() for entry in self._entries])
 
     def log_marginal(self, x: Tensor) -> Tensor | None:
-        tables = [each for column in self._x if (each := column.frequencies()) is not None]
-        return self._looked_up(x, tables) if len(tables) == len(self._x) else None
+        tables = [each for entry in self._entries if (each := entry.frequencies()) is not None]
+        return self._looked_up(x, tables) if len(tables) == len(self._entries) else None
 
     @staticmethod
     def _looked_up(x: Tensor, tables: Sequence[np.ndarray]) -> Tensor:
@@ -408,6 +447,9 @@ class TableSchema(Schema):
         for column in self._x:
             seen = max(round(self.spec.examples * (1 - column.missing)), 1)
             total += column.out_of_range_penalty(plain(raw[column.name]), seen)
+        for entry in self._entries:
+            if isinstance(entry, Flag):
+                total += entry.out_of_range_penalty(raw, self.spec.examples)
         return total
 
     def varied(self, raw: pa.Table, rows: Sequence[int]) -> Iterator[Varied]:
@@ -418,7 +460,10 @@ class TableSchema(Schema):
             stood = plain(changed[column.name])
             own = stood if stood.type == values.type else column.fit(stood).cast(values.type)
             tried = pa.concat_arrays([pa.nulls(1, values.type), values] * len(rows))
-            both = pc.if_else(pc.or_(pc.is_null(own), pc.is_null(tried)), own, tried)
+            stays = pc.is_null(tried)
+            if column.name not in self._flags:
+                stays = pc.or_(stays, pc.is_null(own))
+            both = pc.if_else(stays, own, tried)
             listed = stood.to_pylist()[:: 1 + len(values)]
             yield Varied(column.name, changed.set_column(place, column.name, both), listed, values.to_pylist())
 
@@ -430,6 +475,7 @@ class TableSchema(Schema):
             "reading": self.reading.to_dict(),
             "hints": self.hints,
             "dropped": list(self.dropped),
+            "missing_together": [list(group) for group in self.missing_together],
             "columns": [column.to_dict() for column in self.columns],
         }
 
@@ -446,7 +492,24 @@ class TableSchema(Schema):
             reading=Reading.from_dict(values["reading"]),
             hints=values["hints"],
             dropped=values["dropped"],
+            missing_together=values["missing_together"],
         )
+
+
+def _flag_places(entries: Sequence[Column | Flag]) -> dict[str, int]:
+    """Name of a column → place of its flag among the entries."""
+    flags = [(place, entry) for place, entry in enumerate(entries) if isinstance(entry, Flag)]
+    return {column.name: place for place, flag in flags for column in flag.columns}
+
+
+def _fields(entries: Sequence[Column | Flag]) -> list[Field]:
+    """The fields of x, those of columns with the place of their flag."""
+    flags, found = _flag_places(entries), []
+    for entry in entries:
+        field = entry.field
+        assert field is not None, "what is not modelled has no entry"
+        found.append(field if isinstance(entry, Flag) else replace(field, flag=flags.get(entry.name)))
+    return found
 
 
 def _missing(missing: Sequence[str], names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from sfumato.batch import Batch
+from sfumato.batch import Batch, flagged_mask
 from sfumato.data.core.matching import matching
 from sfumato.data.core.schema import Schema
 from sfumato.distributions import noise
@@ -75,6 +75,7 @@ def _bounds(model: Model, schema: Schema, x: Tensor, candidates: Tensor) -> Tens
     few = max(inference.at_a_time(schema.spec, WEIGHT_DRAWS) // CANDIDATES, 1)
     found = []
     for some, given in zip(x.split(few), candidates.split(few), strict=True):
-        batch = Batch(some.repeat_interleave(CANDIDATES, 0), given.flatten(0, 1).to(x))
+        rows = some.repeat_interleave(CANDIDATES, 0)
+        batch = Batch(rows, given.flatten(0, 1).to(x), flagged_mask(rows, schema.spec))
         found.append(importance_bound(model.log_weight(batch, WEIGHT_DRAWS, drawn)).view(-1, CANDIDATES).cpu())
     return torch.cat(found)

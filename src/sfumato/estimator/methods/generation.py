@@ -35,6 +35,7 @@ class Draws(Held):
         marginal: bool = False,
         noise: bool | None = None,
         sampler: samplers.Name = "prior",
+        complete: bool = False,
     ) -> Any:
         """Draw n new examples x ~ p(x | c), of the kind the model was trained on.
 
@@ -51,6 +52,8 @@ class Draws(Held):
                 images, whose pixels are independent given z: a draw adds noise to each, and images are shown as means.
             sampler: where codes are drawn: the prior, or a density fitted to the codes of the training part (a
                 mixture of normals, or a flow), which is fitted when it is first asked for.
+            complete: rows of a table without missing cells: what the model draws for a cell stands there also where it
+                says that the cell is missing.
 
         Raises:
             SfumatoError: if a condition is unknown or does not take this value, n is no whole number, or n or
@@ -82,7 +85,7 @@ class Draws(Held):
             x = torch.cat(parts)
             if marginal:
                 conditions = filled(model, self.schema_, x.to(like), conditions, given or {}, seed=seed)
-        return self.schema_.decode(x, conditions)
+        return self.schema_.decode_complete(x, conditions) if complete else self.schema_.decode(x, conditions)
 
     @isolated
     def fit_sampler(

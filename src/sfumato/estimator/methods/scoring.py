@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from sfumato.batch import Batch
+from sfumato.batch import Batch, flagged_mask
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
 from sfumato.estimator.methods.fitted import Held
@@ -182,9 +182,10 @@ class Scores(Held):
                 for start in range(0, AGREEMENT_ROWS, size):
                     c = None if conditions is None else conditions[start : start + size].to(noise)
                     x = draws.sample(min(size, AGREEMENT_ROWS - start), c)
-                    alone = self.schema_.log_marginal(x)
+                    mask = flagged_mask(x, self.schema_.spec)
+                    alone = self.schema_.log_marginal(x if mask is None else x.masked_fill(~mask, torch.nan))
                     assert alone is not None, "a table that keeps how frequent values are keeps it of all rows"
-                    shown = Batch(x, None if isinstance(model, Classifies) else c)
+                    shown = Batch(x, None if isinstance(model, Classifies) else c, mask)
                     bound = importance_bound(bounds.log_weight(shown, samples, noise))
                     found.append((bound - alone).cpu())
             self._agreements[samples, seed] = float(torch.cat(found).median())

@@ -114,6 +114,7 @@ class Maps(Held):
         *,
         encode_given: Mapping[str, Any] | None = None,
         noise: bool = False,
+        complete: bool = False,
         seed: int | None = None,
     ) -> Any:
         """The examples after encoding to latent means and decoding; of the kind the model was trained on.
@@ -123,12 +124,14 @@ class Maps(Held):
         given and that X comes without is inferred from x: `sfumato.estimator.conditions.inferred`.
 
         A pandas frame has the index of X where X has one; an array of sequences has NaN where those of X have ended.
+        Cells of a table are missing where those of X are, in columns of which the training rows had missing cells.
 
         Args:
             X: the examples.
             given: conditions of the decoder, name → value or N values; those not named are the encoder's.
             encode_given: conditions of the encoder that replace those in X, name → value or N values.
             noise: draw z from q(z | x, c) and x from p(x | z, c), instead of taking the mode of each.
+            complete: fill the missing cells of a table with what the decoder says.
             seed: of the draws; None draws anew each time.
 
         Raises:
@@ -150,7 +153,7 @@ class Maps(Held):
                     c = to.to(batch.x)
                     batch = self._known_conditions(model, batch, given or {})
                 parts.append(reconstructs.reconstruct(batch, given=c, noise=noise).cpu())
-        made = self.schema_.decode_beside(torch.cat(parts), conditions, raw, X)
+        made = self.schema_.decode_beside(torch.cat(parts), conditions, raw, X, complete=complete)
         if _is_pandas(X) and _is_pandas(made) and len(X) == len(made):
             made.index = X.index
         return made

@@ -41,22 +41,28 @@ class ColumnPair:
         """0 when both have the same distribution, 1 when they have nothing in common.
 
         Kolmogorov–Smirnov for numbers (the largest gap between the two cumulative distributions), total variation
-        for categories (the share of rows that would have to change their category). Missing values are left out.
+        for categories (the share of rows that would have to change their category). A missing value is one more
+        category, or stands at one end of the line or the other, whichever sets the two farther apart.
 
-        >>> Column("c", np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0, 1.0]), ("a", "b")).distance
+        >>> ColumnPair("c", np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0, 1.0]), ("a", "b")).distance
         0.25
+        >>> ColumnPair("c", np.array([0.0, 1.0, np.nan, np.nan]), np.array([0.0, 0.0, 1.0, 1.0])).distance
+        0.5
         """
-        real, made = self.real[~np.isnan(self.real)], self.made[~np.isnan(self.made)]
-        if not len(real) or not len(made):
-            return float(bool(len(real)) != bool(len(made)))
+        if not len(self.real) or not len(self.made):
+            return float(bool(len(self.real)) != bool(len(self.made)))
         if not self.levels:
-            return _gap(real, made)
-        return float(np.abs(self.shares(real) - self.shares(made)).sum() / 2)
+            return max(_gap(np.nan_to_num(self.real, nan=end), np.nan_to_num(self.made, nan=end)) for end in ENDS)
+        return float(np.abs(self.shares(self.real) - self.shares(self.made)).sum() / 2)
 
     def shares(self, values: np.ndarray) -> np.ndarray:
-        """The share of each level among the values present."""
-        counts = np.bincount(values[~np.isnan(values)].astype(int), minlength=len(self.levels))
+        """The share of each level, and at the end that of missing values."""
+        coded = np.where(np.isnan(values), len(self.levels), values).astype(int)
+        counts = np.bincount(coded, minlength=len(self.levels) + 1)
         return np.asarray(counts / max(counts.sum(), 1))
+
+
+ENDS = (-np.inf, np.inf)
 
 
 def _gap(real: np.ndarray, made: np.ndarray) -> float:
@@ -171,12 +177,13 @@ def trends(table: Sequence[ColumnPair]) -> dict[tuple[str, str], float]:
     """How well each pair of columns hangs together as it should, 1 for a perfect match; NaN where it cannot be told.
 
     Two numbers: 1 − |ρ_real − ρ_made|/2, with Pearson's ρ. Otherwise 1 − ½ Σ |p_real − p_made| over the joint table,
-    numbers cut into ten equal bins over the range of the real ones. These are the published definitions of SDMetrics
-    (correlation similarity, contingency similarity), but that a column that does not vary in the made rows alone has
-    ρ_made = 0 there. Rows in which either value is missing are left out.
+    numbers cut into ten equal bins over the range of the real ones, and missing values in one of their own. These are
+    the published definitions of SDMetrics (correlation similarity, contingency similarity), but that a column that does
+    not vary in the made rows alone has ρ_made = 0 there, and that missing values count: of two numbers ρ is that of the
+    rows that have both, and what is given is the less of its match and that of which of the two are missing.
 
     >>> up, down = np.arange(4.0), np.arange(4.0)[::-1]
-    >>> trends([Column("a", up, up), Column("b", up, down)])
+    >>> trends([ColumnPair("a", up, up), ColumnPair("b", up, down)])
     {('a', 'b'): 0.0}
     """
     bins = [_binned(column) for column in table]
@@ -190,8 +197,15 @@ def trends(table: Sequence[ColumnPair]) -> dict[tuple[str, str], float]:
             real, made = _correlation(one.real, two.real), _correlation(one.made, two.made)
             # What does not vary in the made rows alone hangs together with nothing there.
             value = 1 - abs(real - (0.0 if np.isnan(made) else made)) / 2
+            gone = [_joint(np.isnan(a).astype(int), np.isnan(b).astype(int)) for a, b in _sides(one, two)]
+            value = float(np.minimum(value, _match(*gone)))
         found[one.name, two.name] = value
     return found
+
+
+def _sides(one: ColumnPair, two: ColumnPair) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """The values of two columns in real rows, and in made ones."""
+    return (one.real, two.real), (one.made, two.made)
 
 
 HISTOGRAM_BINS = 10
@@ -209,9 +223,8 @@ def _binned(column: ColumnPair) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _joint(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """A number for each pair of known values."""
-    both = (one >= 0) & (two >= 0)
-    return np.asarray(one[both] * (1 << 31) + two[both])
+    """A number for each pair of values."""
+    return np.asarray((one + 1) * (1 << 31) + two + 1)
 
 
 def _match(real: np.ndarray, made: np.ndarray) -> float:

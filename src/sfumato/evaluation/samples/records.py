@@ -59,8 +59,11 @@ class RecordSet:
         return self[count >= min(self.values.shape[1] / 2, max(np.median(count), 1))]
 
     def with_holes_of(self, others: RecordSet) -> Self:
-        """The same with the missing values of `others`, in their order, from the start again where they are few."""
-        if self.owner is None:
+        """The same with the missing values of `others`, in their order, from the start again where they are few.
+
+        Rows that have missing values of their own stay as they are.
+        """
+        if self.owner is None or np.isnan(self.values).any():
             return self
         values = np.where(np.isnan(others.values[np.arange(len(self)) % len(others)]), np.nan, self.values)
         return replace(self, values=values, features=self.features * ~np.isnan(values[:, self.owner]))
@@ -72,7 +75,7 @@ class Records:
 
     Attributes:
         train, test: as they are, with their missing values.
-        made: samples, every value filled in.
+        made: samples, with missing values if the model draws which are missing, else every value filled in.
         asked: whether samples were drawn under conditions: then the first half of them under those of the first
             training rows, the second half under those of the first test rows, each row's once.
     """

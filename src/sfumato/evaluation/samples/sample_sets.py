@@ -15,6 +15,7 @@ from sfumato.data.registry import kind_of
 from sfumato.evaluation.metrics.columns import Aligned, schema_columns
 from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import ENTRIES, MAX_QUICK_EXAMPLES, Subject, array, missing_again, rows
+from sfumato.spec import DataSpec
 
 MAX_QUICK_SAMPLES = 1000
 """Samples of a quick evaluation, at most."""
@@ -26,8 +27,8 @@ TRAIN, TEST, MADE = 0, 1, 2
 class Drawn:
     """Three sets of examples in the units of the spec.
 
-    A model fills in every value. Where rows of the training part have missing values, the samples are given the same
-    holes, so that no measure takes the holes for a difference.
+    Samples of tables are missing where the model says so. A model that fills in every value is given the holes of the
+    training rows, so that no measure takes holes for a difference.
 
     Attributes:
         train: rows of the training part, as many as samples, in random order.
@@ -56,7 +57,7 @@ class Drawn:
         # Of another seed than the samples, whose noise must not go with the conditions.
         given = subject.schema.conditions({}, count, seed=how.seed + 1)
         given = None if given is None else given.to(train.x.device)
-        made = Batch(subject.draw(given, count, noise=True), given, train.mask)
+        made = _with_holes(subject.drawn(given, count), train.mask, subject.schema.spec)
         return cls(subject, how, train, test, made, held_out)
 
     @property
@@ -103,8 +104,8 @@ class Drawn:
         return min(len(self.train), len(self.test))
 
     def under(self, given: Tensor) -> Drawn:
-        """The same with other samples, one under each row of the conditions `given`, every value filled in."""
-        return replace(self, made=Batch(self.subject.draw(given, len(given), noise=True), given))
+        """The same with other samples, one under each row of the conditions `given`, as the model draws them."""
+        return replace(self, made=self.subject.drawn(given, len(given)))
 
     def condition(self, place: int) -> Aligned:
         """One condition as it stands beside each of the three sets."""
@@ -115,6 +116,13 @@ class Drawn:
         levels = schema.label_names if schema.spec.given[place].kind == "category" else ()
         values = [array(batch.given[:, place]).astype(float) for batch in self.sets if batch.given is not None]
         return Aligned(name, tuple(values), tuple(levels))
+
+
+def _with_holes(made: Batch, mask: Tensor | None, spec: DataSpec) -> Batch:
+    """Samples with the same missing entries as as many real rows, where the model does not say which are missing."""
+    if mask is None or spec.flags:
+        return made
+    return replace(made, mask=mask)
 
 
 def _real(subject: Subject, seed: int) -> tuple[Batch, Batch, bool]:

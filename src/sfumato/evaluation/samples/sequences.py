@@ -38,7 +38,8 @@ def channel_shapes(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed: 
     """1 − Kolmogorov–Smirnov distance of the values of each channel, all steps together; x is (N, T, D)."""
 
     def scores(one: np.ndarray, other: np.ndarray) -> list[float]:
-        return [1 - ColumnPair("", one[..., c].ravel(), other[..., c].ravel()).distance for c in range(one.shape[2])]
+        pairs = ((_known(one[..., c]), _known(other[..., c])) for c in range(one.shape[2]))
+        return [1 - ColumnPair("", *pair).distance for pair in pairs]
 
     found = scores(test, made)
     return [
@@ -118,3 +119,8 @@ def _channels(values: Sequence[float] | np.ndarray) -> dict[str, float]:
     if len(values) < 2:
         return {}
     return {f"channel {place}": float(value) for place, value in enumerate(values, 1) if np.isfinite(value)}
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    """The values that are not missing, as a sequence has none where it has ended, flat."""
+    return np.asarray(values[~np.isnan(values)])

@@ -30,7 +30,9 @@ SHARPEST = 5.0
 class AutoregressiveColumns(Distribution):
     """p(x) = Π_d p(x_d | x_<d), the columns in the order of the table.
 
-    A missing entry adds nothing, and the columns after it are given that it is missing.
+    A missing entry adds nothing, and the columns after it are given that it is missing. A flag, which says of others
+    whether they are missing, is a column as any other. Samples have a value for every entry, where the flag says that
+    there is none one that would be likely if nothing was missing.
 
     Arguments:
         head: turns raw outputs, and the columns so far, into parameters.
@@ -147,6 +149,7 @@ class AutoregressiveHead(Head):
         self._kinds, self._sizes = layout.kinds, layout.sizes
         self._real, self._discrete = layout.real.tolist(), layout.discrete.tolist()
         self._ordered = [column for column in self._discrete if spec.columns[column].kind == "cells"]
+        self._flags = spec.flags
         for name in ("real", "discrete", "starts", "order"):
             self.register_buffer(name, getattr(layout, name), persistent=False)
         self.split = [len(layout.real), sum(layout.sizes), len(self._ordered)]
@@ -206,19 +209,25 @@ class AutoregressiveHead(Head):
         return seen @ (self.write * self.writes)
 
     def sample(self, raw: Tensor) -> Tensor:
-        """One draw for each example, column by column."""
-        entries = len(self.order)
-        read = (self.read * self.reads).view(entries, Line.OUTPUTS, HIDDEN)
-        write = self.write * self.writes
+        """One draw for each example, column by column.
+
+        Columns after a missing one see that it is missing. Where there are flags, rows are drawn a second time beside
+        the first, in which nothing is missing and all that is not missing in the first is the same: from there come the
+        values that stand where the first have none.
+        """
         parameters = torch.cat([raw[:, : self.outputs], raw.new_zeros(len(raw), len(self._ordered))], 1)
-        before, scores, x = raw[:, self.outputs :], raw.new_zeros(len(raw), entries), raw.new_zeros(len(raw), entries)
+        rows = [_Row(self, raw) for _ in range(1 + bool(self._flags))]
+        flags = set(self._flags.values())
         for column, places in enumerate(self._outputs_of):
-            seen = torch.cat([F.leaky_relu(before), scores], 1)
-            x[:, column] = self._draw(column, parameters[:, places] + seen @ write[:, places])
-            features = self.line(x[:, column : column + 1], at=slice(column, column + 1))[:, 0]
-            scores[:, column] = features[:, 0]
-            before = before + features @ read[column]
-        return x
+            x = self._draw(column, parameters[:, places] + rows[0].shift(places))
+            there = None
+            if column in self._flags:
+                there = rows[0].x[:, self._flags[column]] < 0.5
+                x = torch.where(there, x, self._draw(column, parameters[:, places] + rows[1].shift(places)))
+            rows[0].put(column, x, there)
+            for full in rows[1:]:
+                full.put(column, torch.zeros_like(x) if column in flags else x)
+        return rows[0].x
 
     def _draw(self, column: int, parameters: Tensor) -> Tensor:
         """One entry of `column` for each example, from its own parameters; shape (B,)."""
@@ -234,6 +243,30 @@ class AutoregressiveHead(Head):
         squared = _squared(SHARPNESS_PACE * self.sharpness[bell] + sharpness)
         logits = logits + squared * centre * slope + (squared - 1) * bend
         return draw_entry(kind, logits, self.neighbours.between(start, end))
+
+
+class _Row:
+    """Rows that are drawn column by column: what is there so far, and what it adds to the parameters of the rest."""
+
+    def __init__(self, head: AutoregressiveHead, raw: Tensor) -> None:
+        entries = len(head.order)
+        self.line = head.line
+        self._read = (head.read * head.reads).view(entries, Line.OUTPUTS, HIDDEN)
+        self._write = head.write * head.writes
+        self._before, self._scores = raw[:, head.outputs :], raw.new_zeros(len(raw), entries)
+        self.x = raw.new_zeros(len(raw), entries)
+
+    def shift(self, places: list[int]) -> Tensor:
+        """What is added to the parameters at `places`."""
+        return torch.cat([F.leaky_relu(self._before), self._scores], 1) @ self._write[:, places]
+
+    def put(self, column: int, x: Tensor, there: Tensor | None = None) -> None:
+        """Set a column of all rows; where it is not `there`, those after it see that it is missing."""
+        self.x[:, column] = x
+        mask = None if there is None else there[:, None]
+        features = self.line(x[:, None], mask, at=slice(column, column + 1))[:, 0]
+        self._scores[:, column] = features[:, 0]
+        self._before = self._before + features @ self._read[column]
 
 
 def _squared(sharpness: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from sfumato.data.io.reading import USUAL, Reading
 from sfumato.errors import SfumatoError
 
 SPELLING = "sfumato.spelling"
+MISSING = "sfumato.missing"
 NOTES = b"sfumato.notes"
 BOOLEANS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
 READ_BYTES = 1 << 22
@@ -37,11 +38,13 @@ class FileLayout:
         types: of its columns.
         notes: what a person should know of how it is read.
         hints: of columns: what a person may want to mend.
+        missing: of columns: the word that most of their missing cells have.
     """
 
     types: dict[str, pa.DataType]
     notes: tuple[str, ...]
     hints: dict[str, str]
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 def read(path: Path, known: Mapping[str, pa.DataType], reading: Reading = USUAL) -> pa.Table:
@@ -61,17 +64,18 @@ def read(path: Path, known: Mapping[str, pa.DataType], reading: Reading = USUAL)
     for look, column in zip(looks, table.columns, strict=True):
         for chunk in column.chunks:
             look.see(chunk)
+    layout = _layout(path, dialect, table.column_names, looks)
     fields, columns = [], []
     for name, look, column in zip(table.column_names, looks, table.columns, strict=True):
         kind, pair = look.type(), look.spelling(BOOLEANS)
+        marks = {MISSING: layout.missing[name]} if name in layout.missing else {}
         if pair is not None:
             words = converted(column, pa.string(), Missing(missing.numbers))
-            fields.append(pa.field(name, pa.bool_(), metadata={SPELLING: ",".join(pair)}))
+            fields.append(pa.field(name, pa.bool_(), metadata={SPELLING: ",".join(pair), **marks}))
             columns.append(pc.equal(words, pair[1]))
             continue
-        fields.append(pa.field(name, kind))
+        fields.append(pa.field(name, kind, metadata=marks or None))
         columns.append(converted(column, kind, missing, dialect.point))
-    layout = _layout(path, dialect, table.column_names, looks)
     metadata = {NOTES: json.dumps([layout.notes, layout.hints]).encode()}
     return pa.table(columns, schema=pa.schema(fields, metadata=metadata))
 
@@ -129,6 +133,15 @@ def batches(path: Path, rows: int, known: Mapping[str, pa.DataType], reading: Re
         raise _broken(path, dialect) or error from None
 
 
+def marked(table: pa.Table, missing: Mapping[str, str]) -> pa.Table:
+    """A table whose fields remember how `FileLayout.missing` says that their missing cells are spelt."""
+    fields = [
+        one.with_metadata({**(one.metadata or {}), MISSING: missing[one.name]}) if one.name in missing else one
+        for one in table.schema
+    ]
+    return table.cast(pa.schema(fields))
+
+
 def _kept(dialect: Dialect, table: pa.Table | pa.RecordBatch) -> list[int]:
     """The columns but for those that have neither name nor value, as commas at the ends of lines make them."""
     return [
@@ -140,11 +153,13 @@ def _kept(dialect: Dialect, table: pa.Table | pa.RecordBatch) -> list[int]:
 
 def _layout(path: Path, dialect: Dialect, names: list[str], looks: list[ColumnTokens]) -> FileLayout:
     types = {name: tokens.type() for name, tokens in zip(names, looks, strict=False)}
-    notes, hints = [*dialect.notes], {}
+    notes, hints, spelt = [*dialect.notes], {}, {}
     missing, kept = [], []
     for name, tokens in zip(names, looks, strict=False):
         gone = tokens.read_as_missing(pa.null() if tokens.spelling(BOOLEANS) else types[name])
-        missing += [f"{name} {count:,} × {word}" for word, count in gone.items()]
+        missing += [f"{name} {count:,} × {word}" for word, count in gone.items() if word]
+        if word := max(gone, key=gone.__getitem__, default=""):
+            spelt[name] = word
         if stray := tokens.stray_words():
             hints[name] = _of_strays(stray, tokens.stray_row)
         elif pa.types.is_string(types[name]) and tokens.spelling(BOOLEANS) is None:
@@ -156,7 +171,7 @@ def _layout(path: Path, dialect: Dialect, names: list[str], looks: list[ColumnTo
     dropped = len(dialect.names) - len(names)
     if dropped:
         notes.append(f"{path.name}: {dropped} column{'s' * (dropped > 1)} without name and values left out")
-    return FileLayout(types, tuple(notes), hints)
+    return FileLayout(types, tuple(notes), hints, spelt)
 
 
 def _of_strays(stray: Mapping[str, int], row: int) -> str:
@@ -285,7 +300,7 @@ def _words(field: pa.Field, column: pa.ChunkedArray) -> pa.Array:
         words = values.cast(pa.int64()).cast(pa.string())
     else:
         words = values.cast(pa.string())
-    return pc.fill_null(words, "")
+    return pc.fill_null(words, (field.metadata or {}).get(MISSING.encode(), b"").decode())
 
 
 def _quoted(words: pa.Array, special: str) -> pa.Array:

@@ -179,9 +179,9 @@ class ColumnTokens:
         return next((pair for pair in pairs if self._few <= set(pair)), None)
 
     def read_as_missing(self, kind: pa.DataType) -> dict[str, int]:
-        """The words that stand for missing values in a column of this type, and how many rows have each."""
+        """The words, "" too, that stand for missing values in a column of this type, and how many rows have each."""
         words = self.missing.words if pa.types.is_string(kind) else self.missing.numbers
-        return {word: count for word, count in self.counts.items() if word and word in words}
+        return {word: count for word, count in self.counts.items() if not word or word in words}
 
     def kept_as_words(self) -> dict[str, int]:
         """The words that are missing values elsewhere, and are none in this column of words."""
