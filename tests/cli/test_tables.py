@@ -42,8 +42,10 @@ def test_missing_values_and_header_are_told_saved_and_used_for_new_data(cli):
     assert cli("reconstruct", "r", "t.csv", "-o", "s.csv").code == 0
     made = rows(Path("s.csv"))
     assert len(made) == 120
-    assert all(float(row["column_1"] or 0) >= 0 for row in made)
-    assert {row["column_2"] for row in made} <= {"none", ""}
+    assert [row["column_1"] == "-999" for row in made] == [i % 6 == 0 for i in range(120)]
+    assert [row["column_2"] for row in made] == [line.split(",")[1] for line in lines]
+    assert cli("reconstruct", "r", "t.csv", "--complete", "-o", "full.csv").code == 0
+    assert all(float(row["column_1"]) >= 0 for row in rows(Path("full.csv")))
     assert all(row["column_3"].startswith("$") and row["column_4"].endswith("-Jan-2024") for row in made)
     # What was written has a header, and says the same.
     assert cli("score", "r", "s.csv", "--quiet").code == 0
