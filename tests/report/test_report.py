@@ -178,7 +178,7 @@ def test_distances_are_those_of_their_definitions():
     shifted = ColumnPair("n", np.arange(100.0), np.arange(100.0) + 25)
     assert shifted.distance == pytest.approx(0.25)
     category = ColumnPair("c", np.array([0.0, 0, 1, np.nan]), np.array([0.0, 1, 2]), ("a", "b", "c"))
-    assert category.distance == pytest.approx((abs(2 / 3 - 1 / 3) + 0 + 1 / 3) / 2)
+    assert category.distance == pytest.approx((abs(2 / 4 - 1 / 3) + abs(1 / 4 - 1 / 3) + 1 / 3 + 1 / 4) / 2)
 
 
 def test_associations_are_those_of_their_definitions():

@@ -19,7 +19,7 @@ MAX_COLUMN_PANELS = 24
 """Columns in one picture, at most."""
 CATEGORY_BARS = 6
 """Categories of a column that get bars of their own; the rest are one."""
-MISSING = "missing"
+MISSING_LABEL = "missing"
 SPIKE = 0.05
 """A single number that so large a share of the rows holds is drawn apart."""
 
@@ -58,7 +58,7 @@ def _bars(axes: Axes, column: ColumnPair, look: Theme) -> None:
     order = np.argsort(-np.maximum(real, made), kind="stable")
     order = order[(order < len(column.levels)) | (real[order] + made[order] > 0)]
     kept = order if len(order) <= CATEGORY_BARS + 1 else order[:CATEGORY_BARS]
-    names = [short((*column.levels, MISSING)[level], 13) for level in kept]
+    names = [short((*column.levels, MISSING_LABEL)[level], 13) for level in kept]
     heights = [real[kept], made[kept]]
     if len(kept) < len(order):
         names.append(f"{len(order) - len(kept)} other")
@@ -99,7 +99,7 @@ def _histogram(axes: Axes, column: ColumnPair, look: Theme) -> None:
     _number_ticks(axes, column.dated, high, low)
     gone = [float(np.isnan(values).mean()) for values in (column.real, column.made)]
     if any(gone):
-        said = f"{MISSING} {gone[0]:.0%} · {gone[1]:.0%}"
+        said = f"{MISSING_LABEL} {gone[0]:.0%} · {gone[1]:.0%}"
         axes.text(1, 1, said, transform=axes.transAxes, fontsize=6.5, color=look.quiet, ha="right", va="top")
 
 

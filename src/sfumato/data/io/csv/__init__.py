@@ -24,7 +24,7 @@ from sfumato.data.io.reading import USUAL, Reading
 from sfumato.errors import SfumatoError
 
 SPELLING = "sfumato.spelling"
-MISSING = "sfumato.missing"
+MISSING_MARK = "sfumato.missing"
 NOTES = b"sfumato.notes"
 BOOLEANS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
 READ_BYTES = 1 << 22
@@ -68,7 +68,7 @@ def read(path: Path, known: Mapping[str, pa.DataType], reading: Reading = USUAL)
     fields, columns = [], []
     for name, look, column in zip(table.column_names, looks, table.columns, strict=True):
         kind, pair = look.type(), look.spelling(BOOLEANS)
-        marks = {MISSING: layout.missing[name]} if name in layout.missing else {}
+        marks = {MISSING_MARK: layout.missing[name]} if name in layout.missing else {}
         if pair is not None:
             words = converted(column, pa.string(), Missing(missing.numbers))
             fields.append(pa.field(name, pa.bool_(), metadata={SPELLING: ",".join(pair), **marks}))
@@ -136,7 +136,7 @@ def batches(path: Path, rows: int, known: Mapping[str, pa.DataType], reading: Re
 def marked(table: pa.Table, missing: Mapping[str, str]) -> pa.Table:
     """A table whose fields remember how `FileLayout.missing` says that their missing cells are spelt."""
     fields = [
-        one.with_metadata({**(one.metadata or {}), MISSING: missing[one.name]}) if one.name in missing else one
+        one.with_metadata({**(one.metadata or {}), MISSING_MARK: missing[one.name]}) if one.name in missing else one
         for one in table.schema
     ]
     return table.cast(pa.schema(fields))
@@ -300,7 +300,7 @@ def _words(field: pa.Field, column: pa.ChunkedArray) -> pa.Array:
         words = values.cast(pa.int64()).cast(pa.string())
     else:
         words = values.cast(pa.string())
-    return pc.fill_null(words, (field.metadata or {}).get(MISSING.encode(), b"").decode())
+    return pc.fill_null(words, (field.metadata or {}).get(MISSING_MARK.encode(), b"").decode())
 
 
 def _quoted(words: pa.Array, special: str) -> pa.Array:
