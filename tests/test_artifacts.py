@@ -106,7 +106,7 @@ def test_the_manifest_has_hashes_sizes_and_versions(run):
     assert manifest["created"].endswith("+00:00")
 
 
-def test_pictures_are_sealed_and_checkpoints_are_not(run):
+def test_images_are_sealed_and_checkpoints_are_not(run):
     for name in ("pictures/latent.png", "checkpoints/step.safetensors", "report.html"):
         (run.path / name).parent.mkdir(exist_ok=True)
         (run.path / name).write_bytes(b"x")

@@ -160,7 +160,7 @@ def test_binary_file_called_csv(refused):
 
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
-    """A folder of small pictures."""
+    """A folder of small images."""
     folder = tmp_path / "faces"
     folder.mkdir()
     for index in range(12):
@@ -168,26 +168,26 @@ def faces(tmp_path: Path) -> Path:
     return folder
 
 
-def test_empty_picture(refused, faces):
+def test_empty_image(refused, faces):
     (faces / "blank.png").touch()
     names(refused("fit", faces), "blank.png")
 
 
-def test_truncated_picture(refused, faces):
+def test_truncated_image(refused, faces):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(faces / "torn.png")
     whole = (faces / "torn.png").read_bytes()
     (faces / "torn.png").write_bytes(whole[: len(whole) // 2])
     names(refused("fit", faces), "torn.png")
 
 
-def test_picture_too_large_for_memory(refused, faces):
+def test_image_too_large_for_memory(refused, faces):
     (faces / "huge.png").write_bytes(png(50_000, 50_000))
     names(refused("fit", faces), "huge.png", "50")
 
 
-def test_folder_without_pictures(refused):
+def test_folder_without_images(refused):
     Path("void").mkdir()
-    names(refused("fit", "void"), "void", "picture")
+    names(refused("fit", "void"), "void", "image")
 
 
 def test_misspelt_option(refused):

@@ -327,6 +327,6 @@ def test_what_stands_under_a_mask_reaches_neither_value_nor_gradient() -> None:
             assert held.grad[0, 1].any()
 
 
-def test_half_precision_does_not_run_out_of_numbers_on_pictures() -> None:
+def test_half_precision_does_not_run_out_of_numbers_on_images() -> None:
     found = Bernoulli(torch.zeros(1, 784).half()).log_prob(torch.ones(1, 784).half())
     assert float(found) == pytest.approx(-784 * math.log(2), rel=1e-3)

@@ -275,7 +275,7 @@ def test_a_built_in_set_conditions_on_its_own_label():
     assert [str(label) for label in drawn["label"]] == ["0", "1", "0", "1", "0", "1"]
 
 
-def test_pictures_come_back_as_they_went_in():
+def test_images_come_back_as_they_went_in():
     x = np.random.default_rng(0).integers(0, 255, (60, 6, 5), dtype=np.uint8)
     auto = sfumato.fit(x, **QUICK)
     assert auto.sample(3, seed=0).shape == (3, 6, 5)
@@ -422,6 +422,6 @@ def test_an_array_of_the_columns_of_a_frame_is_read_under_their_names() -> None:
     np.testing.assert_allclose(found, model.transform(frame), rtol=1e-5, atol=1e-6)
 
 
-def test_pictures_of_several_sizes_in_a_list_are_refused_in_one_line():
+def test_images_of_several_sizes_in_a_list_are_refused_in_one_line():
     with pytest.raises(SfumatoError, match=r"^X: its rows are not of one length; give a rectangular array$"):
         sfumato.fit([np.zeros((8, 8), np.uint8), np.zeros((5, 8), np.uint8)], **QUICK)

@@ -114,7 +114,7 @@ def test_every_declared_likelihood_has_a_head_for_its_kinds(likelihood: Likeliho
         "table": DataSpec((2,), (Field("cells", 4), Field("real"))),
         "vector": DataSpec((2,), (Field("level", likelihood.levels) if likelihood.levels else Field("real"),)),
         "sequence": DataSpec((2,), (Field("level", likelihood.levels) if likelihood.levels else Field("real"),)),
-        "picture": DataSpec((1, 4, 4), (Field("level", 2),)),
+        "image": DataSpec((1, 4, 4), (Field("level", 2),)),
         "symbols": DataSpec((2,), (Field("category", 3),)),
     }
     assert set(likelihood.kinds) <= {kind.name for kind in registry.kinds()}

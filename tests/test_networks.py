@@ -16,7 +16,7 @@ from sfumato.spec import DataSpec, Field, Size
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 16), (4, 17, 31), (1, 28, 28), (2, 5, 40), (3, 1, 1)])
 @pytest.mark.parametrize("network", ["mlp", "conv"])
-def test_pictures_of_any_size_come_back_in_their_shape(shape: tuple[int, ...], network: Literal["mlp", "conv"]) -> None:
+def test_images_of_any_size_come_back_in_their_shape(shape: tuple[int, ...], network: Literal["mlp", "conv"]) -> None:
     spec = DataSpec(shape, (Field("level", 256),))
     sizes = sizes_for(spec, Size(3, 8, network=network))
     x = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
@@ -28,7 +28,7 @@ def test_pictures_of_any_size_come_back_in_their_shape(shape: tuple[int, ...], n
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "mse", "bernoulli", "categorical", "logistic_mixture"])
-def test_every_likelihood_of_pictures_reaches_every_parameter_of_the_decoder(likelihood: str) -> None:
+def test_every_likelihood_of_images_reaches_every_parameter_of_the_decoder(likelihood: str) -> None:
     spec = DataSpec((2, 6, 6), (Field("level", 16),), likelihood=likelihood)
     decoder = decoder_for(spec, sizes_for(spec, Size(width=8)))
     x = torch.randint(0, 16, (3, 2, 6, 6), dtype=torch.uint8)
@@ -53,9 +53,9 @@ def test_a_scale_cannot_fall_through_its_floor() -> None:
 def test_a_likelihood_that_does_not_suit_is_told_plainly() -> None:
     with pytest.raises(SfumatoError, match="did you mean gaussian"):
         heads.for_likelihood(DataSpec((2,), (Field("real"),), likelihood="gausian"))
-    with pytest.raises(SfumatoError, match="for pictures"):
+    with pytest.raises(SfumatoError, match="for images"):
         heads.for_likelihood(DataSpec((2,), (Field("real"),), likelihood="logistic_mixture"))
-    with pytest.raises(SfumatoError, match="for pictures"):
+    with pytest.raises(SfumatoError, match="for images"):
         sizes_for(DataSpec((2,), (Field("real"),)), Size(network="conv"))
 
 
@@ -111,7 +111,7 @@ def test_densities_are_worked_out_in_single_precision_under_mixed_precision() ->
     assert q.mean.dtype == q.log_scale.dtype == log_prob.dtype == torch.float32
 
 
-def test_few_pictures_get_a_small_net() -> None:
+def test_few_images_get_a_small_net() -> None:
     """On 1,437 digits a net of 256 and two layers was 4.6 nats worse on held-out ones."""
     found = [sizes_for(DataSpec((1, 8, 8), (Field("level", 17),), examples=n)) for n in (0, 1437, 5000, 60_000)]
     assert [(one.width, one.depth) for one in found] == [(256, 2), (128, 1), (256, 2), (512, 2)]

@@ -248,7 +248,7 @@ def _build(spec, size, *, seed: int = 1):
         (_with(conditions="some"), "conditions has 'some'"),
         (_with(remedies={"rate_wait": "lam"}), "remedies has 'rate_wait': did you mean rate_weight"),
         (_with(remedies={"warmup": "warmup"}), "remedies has 'warmup': 'warmup', which is no argument of build"),
-        (_with(data_forms=("sequence",)), r"is not for tables, vectors and pictures.*Odd\.data_forms \(vector\)"),
+        (_with(data_forms=("sequence",)), r"is not for tables, vectors and images.*Odd\.data_forms \(vector\)"),
         (_with(build=staticmethod(_build), remedies={}), "argument seed of build needs another name"),
         ("nowhere.at_all:Model", r"model nowhere\.at_all:Model: there is no module nowhere\.at_all here"),
         ("sfumato.spec:Sizes", r"sfumato\.spec has no Sizes: did you mean Size"),

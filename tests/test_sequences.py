@@ -95,7 +95,7 @@ def test_the_command_line_trains_forecasts_and_reports(
     assert main(["score", "ring-td_vae", "moons"]) == 2
 
 
-def test_sequences_of_pictures_go_in_and_come_out_as_such(tmp_path: Path) -> None:
+def test_sequences_of_images_go_in_and_come_out_as_such(tmp_path: Path) -> None:
     x = np.random.default_rng(0).uniform(size=(60, 6, 1, 4, 4))
     np.save(tmp_path / "x.npy", x)
     small = {"latent_dim": 2, "width": 16, "steps": 4, "device": "cpu"}

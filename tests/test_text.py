@@ -140,7 +140,7 @@ def test_what_there_is_to_see_are_sequences_their_spellings_and_new_ones(chains:
     assert chains.data_ is not None
     with frozen_eval(chains.model_, 0):
         found = symbols.draw(Subject.of(chains.model_, chains.schema_, chains.data_, 0), tmp_path)
-    assert [picture.path.stem for picture in found] == ["reconstructions", "samples"]
-    assert all(picture.path.exists() and picture.dark.exists() for picture in found)
+    assert [image.path.stem for image in found] == ["reconstructions", "samples"]
+    assert all(image.path.exists() and image.dark.exists() for image in found)
     first, second = found[1].alt.split(". ")[1].split(" / ")
     assert len(first.split()) == len(second.split()) == 20

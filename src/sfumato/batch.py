@@ -1,4 +1,4 @@
-"""What flows through the house: a `Batch` of examples in, a `Loss` out."""
+"""The data types of a training step: a `Batch` of examples in, a `Loss` out."""
 
 from __future__ import annotations
 

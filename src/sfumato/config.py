@@ -1,4 +1,4 @@
-"""One flat list of options in, what each part of a run is told out; and `config.toml` between them."""
+"""Options of a run: one flat set, sorted by data, model and training, and written to and read from `config.toml`."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Config:
-    """All that a run is told.
+    """The configuration of a run.
 
     Attributes:
         model: the model's name, or its reference as `sfumato.models.registry` has it.
-        options: what the model's `build` is told; what is absent is chosen from the data.
+        options: keyword arguments of the model's `build`; those that are absent are chosen from the data.
         data: how the source is read.
         training: how the model is trained.
-        source: the built-in set or path the data came from; "" when they were handed over in memory.
+        source: the built-in data set or path the data came from; "" for data passed in memory.
     """
 
     model: str = "vae"
@@ -185,9 +185,9 @@ class Config:
 
 
 def resolve(model: str, options: Mapping[str, Any], *, source: str = "") -> Config:
-    """Sort a flat set of options into what the data, the model and the training are told.
+    """Sort a flat set of options into those of the data, the model and the training.
 
-    None means *not said*: the part's own default stands. So it may be given for an option of another model.
+    None means *not set*: the default applies. It may therefore be passed for an option of another model.
 
     >>> resolve("vae", {"epochs": 3, "latent_dim": 2}).training.epochs
     3
@@ -202,7 +202,7 @@ def resolve(model: str, options: Mapping[str, Any], *, source: str = "") -> Conf
 def settings(*names: str) -> dict[str, Setting]:
     """Every option by name: of the data, of some models (of all that ship if none is named), of the training.
 
-    Of an option that several models have under one name, the first model's is told.
+    Where several models have an option of one name, the first model's is returned.
 
     Raises:
         SfumatoError: if there is no such model, or it has an option that is one of the data or the training.

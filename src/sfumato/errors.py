@@ -1,4 +1,4 @@
-"""What is said to a person who can mend the mistake: one line, never a traceback."""
+"""Errors a user can fix: one line, never a traceback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import ModuleType
 
 
 class SfumatoError(ValueError):
-    """A mistake its reader can mend.
+    """An error that the user can fix.
 
     The message is one line that names the thing (file, column, option), says what is wrong with it and what to do.
     The command line prints it and exits with code 2; Python raises it as the `ValueError` it is.

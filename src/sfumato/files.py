@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, flushed to disk, then renamed."""
+"""Atomic file writes: a temporary file is flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = "runs"
 
 
 def named(path: Path) -> str:
-    """The name by which a run that lies at `path` is asked for.
+    """The name that commands take for a run at `path`.
 
     >>> named(Path("runs/a")), named(Path("else/a")), named(Path("a"))
     ('a', 'else/a', './a')
@@ -31,7 +31,7 @@ def named(path: Path) -> str:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on a clean exit, flush it to disk and rename it to `path`.
+    """Yield a temporary path in the folder of `path`; on a clean exit, flush it to disk and rename it to `path`.
 
     A process killed at any moment leaves either the old file or the new one, never a part of one.
 
@@ -114,7 +114,7 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     except FileNotFoundError:
         raise SfumatoError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SfumatoError(f"{path}: not readable as TOML ({error}); mend it or restore a copy") from None
+        raise SfumatoError(f"{path}: not readable as TOML ({error}); fix it or restore a copy") from None
 
 
 def finite(value: Any) -> Any:

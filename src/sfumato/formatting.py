@@ -35,7 +35,7 @@ def count(number: int, what: str) -> str:
 
 
 def rounded(value: float, error: float | None) -> tuple[str, str] | None:
-    """A number and its standard error as a person reads them; None where there is no error to tell.
+    """A number and its standard error, rounded for display; None where there is no error.
 
     The error has two digits, and the number as many places as the error. An error that is 0 but for rounding is none.
 

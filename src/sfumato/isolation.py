@@ -23,7 +23,7 @@ NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": 
 
 
 def isolated(call: Callable[_P, _R]) -> Callable[_P, _R]:
-    """`call` as in a fresh process, whatever was set in torch and numpy where it is called.
+    """Wrap `call` so that it runs as in a fresh process, independent of the global settings of torch and numpy.
 
     These are set as torch and numpy set them at their import, and put back afterwards: default dtype and default
     device, `no_grad` and `inference_mode`, autocast, anomaly detection, and numpy's floating point errors.

@@ -81,11 +81,11 @@ class Likelihood:
 _DECLARED = (
     Likelihood("autoregressive", ("table",), joint=True, apart="cells", passes_gradients=False, cells=True),
     Likelihood("cells", ("table",), cells=True),
-    Likelihood("gaussian", ("table", "vector", "sequence", "picture")),
-    Likelihood("mse", ("table", "vector", "sequence", "picture"), unit_scale=True),
+    Likelihood("gaussian", ("table", "vector", "sequence", "image")),
+    Likelihood("mse", ("table", "vector", "sequence", "image"), unit_scale=True),
     Likelihood(
         "bernoulli",
-        ("vector", "sequence", "picture"),
+        ("vector", "sequence", "image"),
         quantity="a probability of two levels",
         density=False,
         standardised=False,
@@ -96,7 +96,7 @@ _DECLARED = (
     ),
     Likelihood(
         "categorical",
-        ("picture", "symbols"),
+        ("image", "symbols"),
         quantity="a probability of levels",
         density=False,
         standardised=False,
@@ -104,7 +104,7 @@ _DECLARED = (
     ),
     Likelihood(
         "logistic_mixture",
-        ("picture",),
+        ("image",),
         quantity="a probability of levels",
         density=False,
         standardised=False,
@@ -156,7 +156,7 @@ def chosen(wanted: str, kind: str, plural: str, default: str) -> Likelihood:
         wanted: its name; "auto" for `default`.
         kind: name of the kind of data.
         plural: what its examples are called, for the message.
-        default: what is taken unless one is asked for.
+        default: the likelihood that is used if none is requested.
 
     Raises:
         SfumatoError: if it is not one for this kind of data.

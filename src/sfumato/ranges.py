@@ -1,4 +1,4 @@
-"""What a number given as an option may be, said in its annotation, so that it is checked before anything is read."""
+"""Ranges of numeric options as annotations, checked before any data are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model may know of the data: shapes, kinds of value and conditions, and no value of them."""
+"""What a model knows of the data: shapes, kinds of value and conditions, without any values."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Field:
 
     Kinds, as they stand in `Batch.x` (or `Batch.given`):
 
-    * `real`: a standardised real number (zero mean and unit variance on the training part).
+    * `real`: a standardised real number (zero mean and unit variance on the training split).
     * `cells`: a number on a line cut into `size` cells; entry = cell index + position inside the cell in [0, 1).
       An atom (a value so frequent that it has a cell of its own) is a cell too, whose position is ½.
     * `category`: an index 0 … size − 1.
-    * `level`: an intensity 0 … size − 1 (a pixel; `size` = 256 for 8 bits, 2 for a binary picture).
+    * `level`: an intensity 0 … size − 1 (a pixel; `size` = 256 for 8 bits, 2 for a binary image).
 
     Attributes:
         size: number of cells, categories or levels; 1 for `real`.
@@ -48,7 +48,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Size:
-    """What is asked of the size and kind of a model's networks; None is chosen from the data.
+    """Requested size and kind of a model's networks; None is chosen from the data.
 
     The fields and their help are options of every model.
     """
@@ -80,15 +80,15 @@ class Size:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """The schema's shadow without values: all that `build(spec, …)` needs to make a model.
+    """Shapes and kinds of the data without values: all that `build(spec, …)` needs to build a model.
 
     Attributes:
-        shape: shape of one example: (D,) for a table or vector, (C, H, W) for a picture, (T, D) for a sequence of at
+        shape: shape of one example: (D,) for a table or vector, (C, H, W) for an image, (T, D) for a sequence of at
             most T steps of D channels.
         fields: one `Field` per column if `shape` is (D,) (or a single one shared by all D entries);
-            for pictures the single field shared by all entries; for sequences one per channel (or a single one).
+            for images the single field shared by all entries; for sequences one per channel (or a single one).
         given: one field per condition, in the order of the columns of `Batch.given`.
-        likelihood: what the decoder says of x; a name from `sfumato.likelihoods.LIKELIHOODS`.
+        likelihood: name of the likelihood p(x | z), from `sfumato.likelihoods.LIKELIHOODS`.
         examples: number of training examples; default sizes of networks follow it.
         ends: whether the last category of a sequence of symbols is its end, which also stands in all places behind it.
     """
@@ -110,8 +110,8 @@ class DataSpec:
         return math.prod(self.shape)
 
     @property
-    def is_picture(self) -> bool:
-        """Whether an example is a (channels, height, width) picture."""
+    def is_image(self) -> bool:
+        """Whether an example is a (channels, height, width) image."""
         return len(self.shape) == 3
 
     @property

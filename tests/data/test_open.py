@@ -47,7 +47,7 @@ def test_the_label_of_moons_is_outside_x_unless_it_is_a_condition() -> None:
         assert drawn.tolist() == [[1], [1]]
 
 
-def test_digits_are_pictures_of_17_levels() -> None:
+def test_digits_are_images_of_17_levels() -> None:
     assert data.open("digits").schema.spec.shape == (1, 8, 8)
     assert data.open("digits").schema.spec.fields[0].size == 17
 
@@ -223,7 +223,7 @@ def test_a_folder_does_not_hide_a_built_in_set(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "iris").mkdir()
     monkeypatch.chdir(tmp_path)
     assert data.open("iris").source == "built-in set iris"
-    with pytest.raises(SfumatoError, match="holds no pictures"):
+    with pytest.raises(SfumatoError, match="holds no images"):
         data.open("./iris")
 
 
@@ -232,7 +232,7 @@ def test_an_unknown_label_suggests_the_closest_column() -> None:
         data.open(frame(), options=DataOptions(label="sexe"))
 
 
-def test_mnist_opens_as_pictures(real_data: Path) -> None:
+def test_mnist_opens_as_images(real_data: Path) -> None:
     opened = data.open(real_data / "mnist.npz", options=DataOptions(likelihood="bernoulli"))
     assert [len(part) for part in (opened.train, opened.valid, opened.test)] == [54_000, 6_000, 10_000]
     assert opened.schema.spec.shape == (1, 28, 28)
@@ -247,8 +247,8 @@ def test_mnist_opens_as_pictures(real_data: Path) -> None:
         ("moons", {"id": "a"}, "id is a: that is for tables of sequences"),
         ("moons", {"cells": 5}, "cells is 5: that is for tables with the likelihood autoregressive or cells"),
         ("digits", {"longest": 9}, "longest is 9: that is for sequences of symbols"),
-        ("iris", {"size": 16}, "size is 16: that is for pictures"),
-        ("ring", {"binarise": "no"}, "binarise is no: that is for pictures"),
+        ("iris", {"size": 16}, "size is 16: that is for images"),
+        ("ring", {"binarise": "no"}, "binarise is no: that is for images"),
     ],
 )
 def test_an_option_that_has_nothing_to_act_on_is_refused(source, options, line) -> None:

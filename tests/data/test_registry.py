@@ -33,7 +33,7 @@ def test_what_a_kind_declares_is_there(kind: Kind) -> None:
         (np.zeros((3, 2)), {}, "vector"),
         (np.zeros((3, 2)), {"sequences": True}, "sequence"),
         (np.zeros((3, 2)), {"symbols": True}, "symbols"),
-        (np.zeros((3, 2, 2)), {}, "picture"),
+        (np.zeros((3, 2, 2)), {}, "image"),
         (["ab", "c"], {}, "symbols"),
         (pa.table({"a": [1.0]}), {}, "table"),
         (pa.table({"a": [1.0]}), {"id": "a"}, "sequence"),

@@ -20,7 +20,7 @@ SPECS = {
     "vector": DataSpec((3,), (Field("real"),), examples=1000),
     "table": DataSpec((4,), COLUMNS, likelihood="autoregressive", examples=1000),
     "table of cells": DataSpec((4,), COLUMNS, likelihood="cells", examples=1000),
-    "picture": DataSpec((1, 8, 8), (Field("level", 17),), examples=5000),
+    "image": DataSpec((1, 8, 8), (Field("level", 17),), examples=5000),
     "sequence": DataSpec((6, 2), (Field("real", missing=True), Field("real")), examples=1000),
     "symbols": DataSpec((6, 1), (Field("category", 4),), likelihood="categorical", examples=1000, ends=True),
 }
@@ -38,7 +38,7 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
         "table": torch.stack(
             [torch.randn(16), torch.randint(0, 3, (16,)).float(), 6 * torch.rand(16), torch.randn(16)], 1
         ),
-        "picture": torch.randint(0, 17, (16, 1, 8, 8), dtype=torch.uint8),
+        "image": torch.randint(0, 17, (16, 1, 8, 8), dtype=torch.uint8),
         "sequence": torch.randn(16, 1, 2) + 0.3 * torch.randn(16, 6, 2),
         "symbols": torch.randint(0, 4, (16, 6, 1)).cummax(1).values.float(),
     }[kind.removesuffix(" of cells")]

@@ -274,9 +274,9 @@ def test_the_report_shows_what_each_level_holds(tmp_path) -> None:
     auto = sfumato.fit("digits", model="hierarchical_vae", **small)
     shown = Subject.of(auto.model_, auto.schema_, auto.data_, 0)
     with frozen_eval(auto.model_, 0):
-        (picture,) = latent_levels.draw(shown, tmp_path)
-    assert picture.path.exists()
-    assert "none of its 3 layers" in picture.alt
+        (image,) = latent_levels.draw(shown, tmp_path)
+    assert image.path.exists()
+    assert "none of its 3 layers" in image.alt
     vae = sfumato.fit("digits", **{name: value for name, value in small.items() if name != "layers"})
     with frozen_eval(vae.model_, 0):
         assert latent_levels.draw(Subject.of(vae.model_, vae.schema_, vae.data_, 0), tmp_path) == []

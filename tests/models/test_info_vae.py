@@ -41,12 +41,12 @@ def test_weights_are_those_of_the_paper() -> None:
 
 def test_lambda_follows_the_number_of_values_unless_given() -> None:
     assert losses("wae").weights["mmd"] == 100.0
-    picture = DataSpec((1, 8, 8), (Field("level", 17),))
-    assert build("wae", picture).lam == 1000.0
+    image = DataSpec((1, 8, 8), (Field("level", 17),))
+    assert build("wae", image).lam == 1000.0
     assert build("wae", DataSpec((1, 4, 5), (Field("level", 17),))).lam == 320.0
-    assert build("info_vae", picture).lam == 32.0
+    assert build("info_vae", image).lam == 32.0
     assert build("info_vae", DataSpec((1, 28, 28), (Field("level", 2),), likelihood="bernoulli")).lam == 112.0
-    assert build("info_vae", picture, lam=3.0).lam == 3.0
+    assert build("info_vae", image, lam=3.0).lam == 3.0
 
 
 def test_the_bandwidth_is_the_number_of_latents_unless_given() -> None:

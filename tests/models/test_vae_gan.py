@@ -18,7 +18,7 @@ from sfumato.distributions import Columns, Normal, Scaled
 from sfumato.errors import SfumatoError
 from sfumato.models import build, describe
 from sfumato.models.vae_gan import VAEGAN
-from sfumato.networks.discriminator import PictureDiscriminator, View, straight_through
+from sfumato.networks.discriminator import ImageDiscriminator, View, straight_through
 from sfumato.spec import DataSpec, Field
 from sfumato.training.hardware.parallel import WorkerGroup
 from sfumato.training.validation import validate
@@ -166,7 +166,7 @@ def test_a_view_of_a_table_is_its_numbers_and_one_hot_blocks() -> None:
     torch.testing.assert_close(made[:, 4:].sum(1), torch.ones(50))
 
 
-def test_a_view_of_a_picture_is_the_mean_from_minus_one_to_one() -> None:
+def test_a_view_of_an_image_is_the_mean_from_minus_one_to_one() -> None:
     view = View(PICTURE)
     x = torch.tensor([0, 16], dtype=torch.uint8).repeat(32).view(1, 1, 8, 8)
     assert view.of_data(x).unique().tolist() == [-1.0, 1.0]
@@ -215,10 +215,10 @@ def test_conditions_reach_all_three_networks_and_may_be_left_out() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 28, 20), (1, 3, 5), (1, 64, 64)])
-def test_a_discriminator_of_pictures_cannot_be_steep(shape: tuple[int, ...]) -> None:
+def test_a_discriminator_of_images_cannot_be_steep(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     given = (Field("category", 2),)
-    seen = PictureDiscriminator(DataSpec(shape, (Field("level", 256),), given=given), shape)
+    seen = ImageDiscriminator(DataSpec(shape, (Field("level", 256),), given=given), shape)
     x, condition = torch.rand(6, *shape), torch.tensor([[0.0], [1.0], [torch.nan]]).repeat(2, 1)
     for _ in range(30):
         seen(x, condition)
@@ -270,8 +270,8 @@ def test_the_energy_distance_is_that_of_its_definition() -> None:
     assert found.item() == pytest.approx((2 * across - within).item(), abs=1e-5)
 
 
-def test_the_energy_distance_of_pictures_sees_blur_that_pixels_forgive() -> None:
-    # Stripes at either of two places: their mean is the nearest picture to all of them, entry by entry.
+def test_the_energy_distance_of_images_sees_blur_that_pixels_forgive() -> None:
+    # Stripes at either of two places: their mean is the nearest image to all of them, entry by entry.
     model = model_of(PICTURE).eval()
     places = torch.arange(64) % 2
     stripes = torch.where((torch.arange(8) % 2) == places[:, None], 1.0, -1.0)[:, None, None].expand(64, 1, 8, 8)

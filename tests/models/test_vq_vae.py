@@ -157,7 +157,7 @@ def test_monitor_is_the_description_length_that_its_parts_add_up_to(options: dic
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 12), (1, 28, 28), (2, 5, 40)])
-def test_pictures_of_any_size_have_a_grid_and_come_back_in_their_shape(shape: tuple[int, ...]) -> None:
+def test_images_of_any_size_have_a_grid_and_come_back_in_their_shape(shape: tuple[int, ...]) -> None:
     spec = DataSpec(shape, (Field("level", 256),))
     x = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
     z = GridEncoder(spec, 3, 4, 1)(x)
@@ -170,8 +170,8 @@ def test_pictures_of_any_size_have_a_grid_and_come_back_in_their_shape(shape: tu
     assert model.code_size == z.shape[1]
 
 
-def test_a_decoder_of_pictures_cannot_run_away_to_where_a_sigmoid_is_flat() -> None:
-    """Without its norms, digits ended as black pictures: means of −45 before the sigmoid, and no gradient left."""
+def test_a_decoder_of_images_cannot_run_away_to_where_a_sigmoid_is_flat() -> None:
+    """Without its norms, digits ended as black images: means of −45 before the sigmoid, and no gradient left."""
     torch.manual_seed(0)
     decoder = GridDecoder(DataSpec((1, 28, 28), (Field("level", 256),)), 4, 8, 1)
     raw: list[torch.Tensor] = []
@@ -238,13 +238,13 @@ def test_a_resumed_run_ends_as_the_unbroken_one(tmp_path: Path, monkeypatch: pyt
         assert torch.equal(value, resumed.model_.state_dict()[name]), name
 
 
-def test_pictures_get_a_grid_and_a_report_of_their_codebook(tmp_path: Path) -> None:
+def test_images_get_a_grid_and_a_report_of_their_codebook(tmp_path: Path) -> None:
     x = np.random.default_rng(0).integers(0, 255, (80, 8, 8), dtype=np.uint8)
     auto = sfumato.fit(x, model="vq_vae", **QUICK)
     assert auto.config_.options["network"] == "conv"
     assert auto.encode(x[:3]).shape == (3, 16)
     assert auto.sample(3).shape == (3, 8, 8)
-    found = [picture.path.stem for picture in report.pictures(auto, auto.data_, tmp_path)]
+    found = [image.path.stem for image in report.pictures(auto, auto.data_, tmp_path)]
     assert found == ["reconstructions", "samples", "codebook", "curves"]
     measured = {measure.name: measure for measure in auto.evaluate(quick=True)}
     assert list(measured) == ["distortion", "rate", "−ELBO", "codes in use", "perplexity", "bits a code"]

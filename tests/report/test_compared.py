@@ -18,7 +18,7 @@ NOISE = np.random.default_rng(0)
 
 WORDS = ["anna", "bert", "carla", "dora", "emil", "fritz", "gustav", "heidi"] * 5
 KINDS = {
-    "picture": (NOISE.integers(0, 256, (40, 5, 5), np.uint8), {"model": "vae"}),
+    "image": (NOISE.integers(0, 256, (40, 5, 5), np.uint8), {"model": "vae"}),
     "plane": (NOISE.normal(size=(40, 2)), {"model": "vae"}),
     "table": (pd.DataFrame({"a": NOISE.normal(size=40), "b": ["x", "y"] * 20, "c": NOISE.normal(size=40)}), {}),
     "sequence": (NOISE.normal(size=(40, 6, 2)), {"model": "td_vae", "sequences": True}),

@@ -1,6 +1,6 @@
 """Data in, and out again: a source becomes a `Dataset` of a schema and three `Batches`.
 
-`sfumato.data.ts` reads a `.ts` file by itself, for who wants its arrays and no splits.
+`sfumato.data.ts` reads a `.ts` file as arrays, without splits.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def __getattr__(name: str) -> Any:
 
 
 def open(source: Any, *, options: DataOptions | None = None) -> Dataset:
-    """Open a source, split it, learn its schema on the training part, and encode it.
+    """Open a source, split it, learn its schema on the training split, and encode it.
 
     Args:
         source: the name of a built-in set (see `names`; a folder of that name is `./moons`); a `.csv`, `.tsv`,
             `.parquet` (also `.gz`), `.npy`, `.npz` or `.ts` file; a `.txt` file, each of its lines a sequence of
-            characters; a folder of pictures, whose subfolders are labels; a numpy array (masked: NaN), a torch tensor,
+            characters; a folder of images, whose subfolders are labels; a numpy array (masked: NaN), a torch tensor,
             a sparse matrix, a list of rows, of arrays or of strings, or a pair (X, y); a `Dataset` or `DataLoader` of
             PyTorch; a pandas, polars or arrow frame, also a lazy one, or a list of mappings.
         options: how it is read, split and encoded.

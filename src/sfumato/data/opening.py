@@ -1,4 +1,4 @@
-"""What a source is: a built-in set, or whatever the first kind of data takes that accepts it."""
+"""Opens a source: a built-in set, or the first kind of data that accepts it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def _shipped() -> tuple[Kind, ...]:
 
 
 def kinds() -> tuple[Kind, ...]:
-    """All kinds of data, in the order in which they are asked whether a source is theirs.
+    """All kinds of data, in the order in which they are tried on a source.
 
     >>> kinds()[-1].name
     'table'

@@ -273,7 +273,7 @@ class Case:
     @property
     def noisy(self) -> bool:
         """Whether x is drawn where examples are compared: not where noise only hides what was meant."""
-        return not self.spec.is_picture and (not self.spec.is_sequence or self.spec.is_symbols)
+        return not self.spec.is_image and (not self.spec.is_sequence or self.spec.is_symbols)
 
     @cached_property
     def halves(self) -> tuple[Batch, Batch]:

@@ -44,9 +44,9 @@ class Vectors:
         filled = np.where(np.isnan(values).all(0), 0.0, values)
         self._mean = np.nanmean(filled, 0)
         spread = np.nanstd(values - self._mean, 0) if len(values) else np.ones(values.shape[1])
-        spread = np.full_like(spread, spread.mean()) if spec.is_picture else spread
+        spread = np.full_like(spread, spread.mean()) if spec.is_image else spread
         varies = np.nanmax(filled, 0, initial=-np.inf) > np.nanmin(filled, 0, initial=np.inf)
-        varies = varies | (spec.is_picture & (spread > 0))
+        varies = varies | (spec.is_image & (spread > 0))
         self._factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
         for category, size in self._categories():
             self._factor[self.owner == category] *= size**-0.5
@@ -60,7 +60,7 @@ class Vectors:
     def _raw(self, x: Tensor, mask: Tensor | None) -> np.ndarray:
         x = x.detach().cpu().double()
         if self.spec.fields[0].kind == "level":
-            if self.spec.is_picture and self.spec.entries > POOLED:
+            if self.spec.is_image and self.spec.entries > POOLED:
                 x = F.avg_pool2d(x, max(2, round((self.spec.entries / POOLED) ** 0.5)))
             flat = x.flatten(1)
             self.owner = np.arange(flat.shape[1])

@@ -1,4 +1,4 @@
-"""What the decoder says of x and the encoder of z: log_prob, sample, mode, KL; no networks."""
+"""Distributions of x and z with log_prob, sample, mode and KL; no networks."""
 
 from sfumato.distributions.base import Distribution, Latent, Posterior
 from sfumato.distributions.columns import Columns, Layout

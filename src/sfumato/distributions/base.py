@@ -1,4 +1,4 @@
-"""What every distribution here can do."""
+"""Base classes of all distributions."""
 
 from __future__ import annotations
 
@@ -25,13 +25,11 @@ class Distribution(ABC):
 
     @abstractmethod
     def mode(self) -> Tensor:
-        """The single value to show for each example: the mean of numbers, the mode of categories."""
+        """The value that represents each example: the mean of numbers, the mode of categories. Shape (B, *event)."""
 
 
 class Latent(Distribution):
-    """A distribution over z: one that can also be repeated for several draws per example, and drawn from with less
-    noise.
-    """
+    """A distribution over z, which can be repeated for several draws per example and sampled with less noise."""
 
     @abstractmethod
     def sample(self, temperature: float = 1.0) -> Tensor:
@@ -48,7 +46,7 @@ class Latent(Distribution):
 
 
 class Posterior(Latent):
-    """A distribution over z that an encoder gives: its draws can also be asked for by the noise they are made from."""
+    """A distribution over z returned by an encoder, whose draws are a function of standard normal noise."""
 
     @abstractmethod
     def draw(self, noise: Tensor) -> Tensor:

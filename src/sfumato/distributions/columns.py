@@ -1,4 +1,4 @@
-"""The distribution of a table's row: each column its own kind."""
+"""The distribution of a table's row: normal, categorical or cells for each column."""
 
 from __future__ import annotations
 

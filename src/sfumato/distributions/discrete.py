@@ -1,4 +1,4 @@
-"""Distributions over values that can be counted: binary pictures, categories, cells of a line."""
+"""Discrete distributions: binary images and categories."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Bernoulli(Distribution):
 
     log p(x) = Σ_d [ x_d log σ(l_d) + (1 − x_d) log(1 − σ(l_d)) ]
 
-    For x between 0 and 1 this is the expectation of log p over the binary picture with E = x, the usual objective
-    on grey pictures; it is a log-likelihood only where x is 0 or 1.
+    For x between 0 and 1 this is the expectation of log p over the binary image with E = x, the usual objective
+    on grey images; it is a log-likelihood only where x is 0 or 1.
 
     >>> Bernoulli(torch.zeros(1, 3)).log_prob(torch.ones(1, 3)) / torch.log(torch.tensor(0.5))
     tensor([3.])

@@ -1,4 +1,4 @@
-"""Distributions over pixels: intensities 0 … levels − 1, as they stand in a picture."""
+"""Distributions over pixels: intensities 0 … levels − 1, as they stand in an image."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Scaled(Distribution):
 
 
 class LogisticMixture(Distribution):
-    """Discretised mixture of logistics over whole pixels: an exact probability for each 8-bit picture.
+    """Discretised mixture of logistics over whole pixels: an exact probability for each 8-bit image.
 
     With y = 2x/(levels − 1) − 1 and h = 1/(levels − 1), for one pixel of C channels
 
@@ -98,7 +98,7 @@ class LogisticMixture(Distribution):
         return mean
 
     def _assemble(self, chosen: Tensor, *, noisy: bool) -> Tensor:
-        """Build a picture channel by channel from one mixture component per pixel, shape (B, C, H, W)."""
+        """Build an image channel by channel from one mixture component per pixel, shape (B, C, H, W)."""
         index = chosen.unsqueeze(1)
         channels: list[Tensor] = []
         for channel in range(self.means.shape[2]):

@@ -46,7 +46,7 @@ class Normal(Posterior):
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
             return sum_event(self.log_density(observed(x, mask)), mask)
-        # One function for gap and square, and what does not depend on x added up apart: large pictures are gone over
+        # One function for gap and square, and what does not depend on x added up apart: large images are gone over
         # half as often, and on the way back a third.
         squares = F.mse_loss(*self._alike(x), reduction="none")
         if self.log_scale.numel() == 1:
@@ -103,7 +103,7 @@ class Normal(Posterior):
 
 
 class StandardNormal(Latent):
-    """N(0, 1) over (n, dim): the classic prior, told apart because its KL is cheaper.
+    """N(0, 1) over (n, dim): the standard prior; a class of its own because its KL is cheaper.
 
     Arguments:
         n: number of examples B.

@@ -68,7 +68,7 @@ def replaced(schema: Schema, own: Tensor | None, given: Mapping[str, Any] | None
 def at_a_time(spec: DataSpec, copies: int = 1) -> int:
     """How many examples go through the model at a time."""
     sizes = (field.size if field.kind in ("cells", "category") else 1 for field in spec.columns)
-    numbers = 64 * spec.entries if spec.is_picture else 512 * spec.entries if spec.is_symbols else sum(sizes)
+    numbers = 64 * spec.entries if spec.is_image else 512 * spec.entries if spec.is_symbols else sum(sizes)
     return max(1, NUMBERS_AT_A_TIME // (copies * max(256, numbers)))
 
 

@@ -1,7 +1,7 @@
 """The models, one file each: every file but `base`, `latent` and `protocols` is one, and says its whole objective.
 
-To write one of your own, see `sfumato.models.base.Model` and `sfumato.models.latent.LatentModel`; how models are found
-by name is the matter of `sfumato.models.registry`. Importing this package does not import torch.
+To write one of your own, see `sfumato.models.base.Model` and `sfumato.models.latent.LatentModel`; models are found
+by name by `sfumato.models.registry`. Importing this package does not import torch.
 """
 
 from __future__ import annotations

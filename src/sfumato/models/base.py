@@ -17,7 +17,7 @@ from sfumato.objectives import Ramp
 __all__ = ["END", "Model", "trainable"]
 
 END = sys.maxsize
-"""The step at which every schedule has run its course."""
+"""The step at which every schedule has ended."""
 
 
 def trainable(*modules: nn.Module) -> list[nn.Parameter]:
@@ -30,7 +30,7 @@ def trainable(*modules: nn.Module) -> list[nn.Parameter]:
 
 
 class Model(nn.Module, ABC):
-    """A module that says what each of its players minimises.
+    """Base class of all models: a module that defines what each of its players minimises.
 
     A training step, for every model:
 
@@ -38,21 +38,21 @@ class Model(nn.Module, ABC):
         for name, loss in losses.items():
             loss.total.backward(inputs=players[name], retain_graph=name != last)
 
-    A class that `sfumato.fit` can make by itself has a class method `build(spec, size, *, …)`: the keyword arguments
+    A class that `sfumato.fit` can build has a class method `build(spec, size, *, …)`: the keyword arguments
     are the model's options, each with an annotation, a default, and a line of help under `Args:` of its docstring.
-    What the class says of itself are the attributes below; all have defaults.
+    The class declares its properties by the attributes below; all have defaults.
 
     Attributes:
         data_forms: what an example may be: "vector" (a row of a table too), "image", "sequence" (of measurements), or
             "symbols" (a sequence of categories).
         conditions: whether the model is given conditions: "none", "optional" or "required".
         preferred_networks: kind of network for some forms of data, where `Size.network` is "auto": form → kind.
-        independent_columns: whether the decoder takes the columns of a table apart, so that it cannot have an
+        independent_columns: whether the decoder needs independent columns of a table, so that it cannot have an
             autoregressive likelihood.
         soon_memorises: whether the model, given a table whose columns see each other (an autoregressive likelihood),
-            memorises rows long before the usual number of steps, and is trained for fewer.
+            overfits long before the default number of steps, and is trained for fewer.
         remedies: options that the doctor may change: what the option does, by the names of
-            `sfumato.models.registry.REMEDIES`, → its name. Of an option that is not listed the doctor knows nothing.
+            `sfumato.models.registry.REMEDIES`, → its name. The doctor never changes other options.
     """
 
     data_forms: ClassVar[tuple[Literal["vector", "image", "sequence", "symbols"], ...]] = ("vector", "image")
@@ -75,7 +75,7 @@ class Model(nn.Module, ABC):
         return None
 
     def schedules_done(self, step: int) -> bool:
-        """Whether all schedules have run their course at `step`, for which patience waits: every `Ramp` held here."""
+        """Whether every `Ramp` of the model has ended at `step`; early stopping waits for it."""
         return all(step >= ramp.end for ramp in vars(self).values() if isinstance(ramp, Ramp))
 
     def optimizer(self, player: str, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:

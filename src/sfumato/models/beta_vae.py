@@ -101,7 +101,7 @@ class BetaVAE(LatentModel):
         >>> BetaVAE.chosen_by_data(DataSpec((3,), (Field("real"),)))
         {'beta': 1.0}
         """
-        return {"beta": 4.0 if spec.is_picture else 1.0}
+        return {"beta": 4.0 if spec.is_image else 1.0}
 
     @classmethod
     def build(

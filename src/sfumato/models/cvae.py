@@ -38,7 +38,7 @@ class CVAE(LatentModel):
     With a standard normal for p(z|c), the default, the codes of all examples with the same c should look like N(0, 1),
     so z says nothing of c, and an example can be decoded under another c: what z holds stays, what c says changes. How
     far that is so is a matter of β, and of how many latents there are: separate codes for each of K classes cost
-    log K nats at most, little beside what a picture's code says. A prior learned from c (Sohn, Lee and Yan) does not
+    log K nats at most, little beside what an image's code says. A prior learned from c (Sohn, Lee and Yan) does not
     ask for it: codes may say all of c again, and do. It gives the better likelihood, and a decoder that listens to z
     alone.
 
@@ -116,7 +116,7 @@ class CVAE(LatentModel):
         >>> CVAE.chosen_by_data(DataSpec((1, 28, 28), (Field("level", 256),)))
         {'beta': 7.0, 'conditions_first': 1000}
         """
-        if not spec.is_picture or prior == "learned":
+        if not spec.is_image or prior == "learned":
             return {"beta": 1.0, "conditions_first": 0}
         beta = min(max(2.0, spec.entries**0.5 / 4), 8.0) if spec.likelihood == "gaussian" else 2.0
         return {"beta": beta, "conditions_first": min(FIRST, planned // 4)}

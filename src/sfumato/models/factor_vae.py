@@ -112,14 +112,14 @@ class FactorVAE(LatentModel):
 
         Args:
             gamma: weight of the total correlation; the paper's best lie between 10 and 40
-            discriminator_width: its hidden width; 1000 for pictures of more than 1024 values, otherwise 256
-            discriminator_depth: its hidden layers; 6 for pictures of more than 1024 values, otherwise 3
-            discriminator_lr: its learning rate; 1e-4 for pictures of more than 1024 values, otherwise that of the model
+            discriminator_width: its hidden width; 1000 for images of more than 1024 values, otherwise 256
+            discriminator_depth: its hidden layers; 6 for images of more than 1024 values, otherwise 3
+            discriminator_lr: its learning rate; 1e-4 for images of more than 1024 values, otherwise that of the model
             warmup: steps over which the weights of rate and total correlation rise from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
         """
         sizes = sizes_for(spec, size)
-        large = spec.is_picture and spec.entries > 1024
+        large = spec.is_image and spec.entries > 1024
         width = discriminator_width or (1000 if large else 256)
         depth = discriminator_depth or (6 if large else 3)
         hidden = MLP(sizes.latent_dim, width, depth, partial(nn.LeakyReLU, 0.2))

@@ -1,4 +1,4 @@
-"""What all models with one latent vector z can do, whatever they minimise."""
+"""Base class of models with one latent vector z, independent of their objective."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class LatentModel(Model):
         Arguments:
             temperature: factor on the noise of z inside the component, slab or flow of the prior; components are
                 chosen by their weights at every temperature. 0 gives the middle of the one chosen.
-            noise: draw x from p(x | z, c); False gives its `mode`, as is usual for showing pictures.
+            noise: draw x from p(x | z, c); False gives its `mode`, as is usual for showing images.
         """
         p = self.decode(self.prior(n, given).sample(temperature), given)
         return p.sample() if noise else p.mode()

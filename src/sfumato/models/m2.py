@@ -55,7 +55,7 @@ class M2(LatentModel):
     where fewer than a tenth of the examples have a label, those are drawn more often, until they are a tenth of a pass.
 
     The one condition is the label; it is missing (NaN) where it is not known. `sample` draws it from p(y) then, and
-    `encode`, `reconstruct` and `decode` take the likeliest.
+    `encode`, `reconstruct` and `decode` take the most likely class.
 
     Arguments:
         encoder: q(z | x, y) in two steps: seen(x, mask), once an example, and posterior(that, given), once a class.
@@ -145,11 +145,11 @@ class M2(LatentModel):
         return torch.softmax(self.classifier(batch.x, batch.mask), 1)
 
     def encode(self, batch: Batch) -> Posterior:
-        """q(z | x, y), with the likeliest y where there is no label."""
+        """q(z | x, y), with the most likely y where there is no label."""
         return super().encode(self.labelled(batch))
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
-        """p(x | z, y), with the class that is the likeliest of all where there is no label."""
+        """p(x | z, y), with the most likely class of all where there is no label."""
         if given is None:
             given = z.new_full((len(z), 1), torch.nan)
         return super().decode(z, given.where(~given.isnan(), self.class_logits.argmax().to(given.dtype)))
@@ -166,7 +166,7 @@ class M2(LatentModel):
         return given.where(~given.isnan(), y[:, None].to(given.dtype))
 
     def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
-        """x → y, z → x, with the likeliest y where there is no label; decoded under the labels `given`, if any."""
+        """x → y, z → x, with the most likely y where there is no label; decoded under the labels `given`, if any."""
         batch = self.labelled(batch)
         if given is not None and batch.given is not None:
             given = given.where(~given.isnan(), batch.given)
@@ -203,7 +203,7 @@ class M2(LatentModel):
         return torch.full((len(batch), 1), torch.nan, device=batch.x.device, dtype=self.class_logits.dtype)
 
     def labelled(self, batch: Batch) -> Batch:
-        """The examples with the likeliest y where there is no label."""
+        """The examples with the most likely y where there is no label."""
         given = self._given(batch)
         likeliest = self.classifier(batch.x, batch.mask).argmax(1, keepdim=True).to(given.dtype)
         return replace(batch, given=given.where(~given.isnan(), likeliest))

@@ -1,4 +1,10 @@
-"""What a model can do, as protocols: estimator, report and command line ask for these and for no class."""
+"""What a model can do, as runtime-checkable protocols.
+
+The estimator, the report and the command line test for these protocols and never for the class of a model. A model of
+your own implements a protocol by defining its methods; nothing has to be registered or inherited.
+
+Shapes: B examples of shape (*shape), each with a code of `code_size` numbers; conditions `given` of shape (B, G).
+"""
 
 from __future__ import annotations
 
@@ -30,153 +36,229 @@ __all__ = [
 
 @runtime_checkable
 class Encodes(Protocol):
-    """x to a code of `code_size` numbers, and a code to p(x | code)."""
+    """Models that map examples to codes and codes back to a distribution of examples."""
 
     @property
     def code_size(self) -> int:
-        """Numbers in the code of one example."""
+        """Number of values in the code of an example."""
 
     def encode(self, batch: Batch) -> Distribution:
-        """The distribution of the code of each example over (B, `code_size`); its `mode` stands for the example."""
+        """Encode examples.
+
+        Args:
+            batch: the examples.
+
+        Returns:
+            q(z | x, c) over codes of shape (B, `code_size`). Its `mode` is the code used to represent an example.
+        """
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
-        """p(x | z, c) for codes of shape (B, `code_size`)."""
+        """Decode codes.
+
+        Args:
+            z: codes of shape (B, `code_size`).
+            given: conditions of shape (B, G), or None.
+
+        Returns:
+            p(x | z, c).
+        """
 
 
 @runtime_checkable
 class Samples(Protocol):
-    """New examples."""
+    """Models that generate examples."""
 
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
-        """n draws, shape (n, *shape); less varied the lower the temperature, p(x | code)'s `mode` without noise."""
+        """Draw examples from the model.
+
+        Args:
+            n: number of examples.
+            given: conditions of shape (n, G), or None.
+            temperature: scale of the noise in the code; lower values give less varied examples.
+            noise: draw x from p(x | z, c); False returns its `mode`.
+
+        Returns:
+            Examples of shape (n, *shape).
+        """
 
 
 @runtime_checkable
 class Reconstructs(Protocol):
-    """x to its code and back."""
+    """Models that reconstruct examples from their codes."""
 
     def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
-        """Shape (B, *shape), encoded under the conditions of the batch and decoded under `given`, if there are any.
+        """Encode and decode examples.
 
-        With noise, code and x are drawn.
+        Args:
+            batch: the examples, encoded under their own conditions.
+            given: conditions to decode under, shape (B, G); those of the batch if None.
+            noise: draw the code and x; False uses the `mode` of each.
+
+        Returns:
+            Reconstructions of shape (B, *shape).
         """
 
 
 @runtime_checkable
 class Bounds(Protocol):
-    """A lower bound on log p(x | c), or that itself.
+    """Models with a lower bound on log p(x | c), or its exact value.
 
-    The weights of an example may be products of F factors, each with draws of its own (the steps of a sequence): they
-    then have shape (B, k, F), and each factor is averaged over its draws by itself.
+    The importance weight of an example may be a product of F factors with independent draws, such as the steps of a
+    sequence. Weights then have shape (B, k, F), and each factor is averaged over its draws separately.
     """
 
     @property
     def noise_size(self) -> int:
-        """Numbers of standard normal noise that one draw of a code is made from; 0 if nothing is drawn."""
+        """Number of standard normal values that one draw of a code uses; 0 if the code is deterministic."""
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
-        """log p(x, z_i | c) − log q(z_i | x, c) for k codes z_i, (B, k[, F]), in nats.
+        """Log importance weights log p(x, z_i | c) − log q(z_i | x, c) of k draws z_i.
 
-        `noise` has shape (k or B·k, `noise_size`).
+        Args:
+            batch: the examples.
+            k: number of draws for each example.
+            noise: standard normal noise of shape (k, `noise_size`), shared by all examples, or (B·k, `noise_size`);
+                drawn if None.
+
+        Returns:
+            Nats of shape (B, k) or (B, k, F).
         """
 
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """`log_weight` as (log p(x | z, c), log p(z | c) − log q(z | x, c)), each (B, k[, F])."""
+        """The two summands of `log_weight`, with the same arguments.
+
+        Returns:
+            log p(x | z_i, c) and log p(z_i | c) − log q(z_i | x, c), each of the shape of `log_weight`.
+        """
 
 
 @runtime_checkable
 class Autoencoding(Encodes, Samples, Reconstructs, Bounds, Protocol):
-    """All that an autoencoder can do."""
+    """Models that encode, decode, generate, reconstruct and bound log p(x | c)."""
 
 
 @runtime_checkable
 class LatentSpace(Encodes, Protocol):
-    """A code that is a point of a continuous space, with a prior over it: it can be moved and mixed."""
+    """Models with a continuous code and a prior over it: codes can be interpolated, moved and averaged."""
 
     def encode(self, batch: Batch) -> Posterior:
-        """q(z | x, c)."""
+        """Encode examples; returns q(z | x, c) over (B, `code_size`)."""
 
     def prior(self, n: int, given: Tensor | None = None) -> Latent:
-        """p(z | c) for n examples."""
+        """The prior of the code.
+
+        Args:
+            n: number of examples.
+            given: conditions of shape (n, G), or None.
+
+        Returns:
+            p(z | c) over (n, `code_size`).
+        """
 
 
 @runtime_checkable
 class Layered(Reconstructs, Protocol):
-    """A code of several layers, one above the other, of which the upper ones alone can be taken from an example."""
+    """Models with a hierarchy of latent layers, ordered from the top (global) to the bottom (detail)."""
 
     @property
     def latent_layers(self) -> int:
-        """How many."""
+        """Number of latent layers."""
 
     def reconstruct(
         self, batch: Batch, *, given: Tensor | None = None, noise: bool = False, layers: int | None = None
     ) -> Tensor:
-        """Shape (B, *shape); with `layers`, only so many from the top are those of x, the others the prior's."""
+        """Encode and decode examples, see `Reconstructs.reconstruct`.
+
+        Args:
+            batch: the examples.
+            given: conditions to decode under; those of the batch if None.
+            noise: draw every layer and x; False uses the `mode` of each.
+            layers: number of layers, from the top, that are encoded; the others come from the prior. All if None.
+
+        Returns:
+            Reconstructions of shape (B, *shape).
+        """
 
 
 @runtime_checkable
 class Forecasts(Protocol):
-    """What may come after a sequence."""
+    """Models that forecast the continuation of a sequence."""
 
     def forecast(self, batch: Batch, jumps: Sequence[float], n: int = 1, *, noise: bool = True) -> Tensor:
-        """n futures of each sequence at the end of each jump, (B, n, len(jumps), D); jumps in units of `Batch.time`."""
+        """Draw futures of sequences.
+
+        Args:
+            batch: the observed sequences.
+            jumps: time from each forecast step to the next, the first from the end of the sequence; in the units of
+                `Batch.time`.
+            n: number of futures for each sequence.
+            noise: draw x from p(x | z); False returns its `mode` for each drawn state.
+
+        Returns:
+            Futures of shape (B, n, len(jumps), D).
+        """
 
 
 @runtime_checkable
 class Codebooks(Encodes, Protocol):
-    """A code that is a list of whole numbers, each an index of finitely many entries."""
+    """Models with a discrete code: each of its numbers is the index of an entry of a codebook."""
 
     @property
     def levels(self) -> int:
-        """Codebooks that refine one another: a code is all numbers of the first, then all of the second, …"""
+        """Number of residual codebooks; a code lists all indices of the first, then all of the second, and so on."""
 
     @property
     def code_sizes(self) -> tuple[int, ...]:
-        """How many values each number of a code can take, (`code_size`,)."""
+        """Number of values each index of a code can take, one for each of the `code_size` indices."""
 
 
 @runtime_checkable
 class Drives(Protocol):
-    """A decoder in which each entry of x sees its own few latents."""
+    """Models with a sparse decoder, in which each entry of x depends on few latents."""
 
     def drives(self) -> Tensor:
-        """How strongly each latent drives each entry of x, (entries, latents); exactly 0 where it does not."""
+        """Weight of each latent for each entry of x, shape (entries, latents); exactly 0 where there is no effect."""
 
 
 @runtime_checkable
 class Switches(Protocol):
-    """Latents that are exactly 0 for many examples."""
+    """Models with sparse codes: latents that are exactly 0 for many examples."""
 
     def usage(self) -> Tensor:
-        """The share of examples drawn from the model in which each latent is not 0, (latents,)."""
+        """Share of examples, drawn from the model, in which each latent is not 0; shape (latents,)."""
 
 
 @runtime_checkable
 class Classifies(Protocol):
-    """The class of x, which is the first condition, where it is not given."""
+    """Models that predict the first condition, a class, where it is missing."""
 
     def classify(self, batch: Batch) -> Tensor:
-        """q(y | x), (B, K)."""
+        """Class probabilities q(y | x) of shape (B, K)."""
 
     def drawn(self, given: Tensor) -> Tensor:
-        """The conditions with y ~ p(y) where there is no label."""
+        """Fill in missing classes by draws from p(y); conditions (B, G) to (B, G)."""
 
     def labelled(self, batch: Batch) -> Batch:
-        """The examples with the likeliest y where there is no label."""
+        """Fill in missing classes by the most likely class of each example."""
 
 
 _A = TypeVar("_A")
 
 
 def require(model: object, kind: type[_A], what: str, instead: str = "another model") -> _A:
-    """The model as one that can do `kind`.
+    """Check that a model implements a protocol.
 
     Args:
-        what: what `kind` can do.
-        instead: which model can.
+        model: the model.
+        kind: the protocol.
+        what: what the protocol allows, as a verb for the error message.
+        instead: a model that implements it, for the error message.
+
+    Returns:
+        The model, typed as `kind`.
 
     Raises:
-        SfumatoError: if it cannot.
+        SfumatoError: if the model does not implement `kind`.
     """
     if not isinstance(model, kind):
         raise SfumatoError(f"a model of the kind {type(model).__name__} cannot {what}; choose {instead}")

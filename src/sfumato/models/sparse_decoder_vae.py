@@ -1,4 +1,4 @@
-"""The VAE with a sparse decoder: it tells which columns each latent drives."""
+"""The VAE with a sparse decoder, which shows which columns each latent drives."""
 
 from __future__ import annotations
 

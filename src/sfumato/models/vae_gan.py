@@ -1,4 +1,4 @@
-"""The VAE-GAN: likeness judged by an adversary's features, so that samples are sharp."""
+"""The VAE-GAN: likeness measured in an adversary's features, so that samples are sharp."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sfumato.batch import Batch, Loss
 from sfumato.models.base import trainable
 from sfumato.models.latent import LatentModel
 from sfumato.networks import Decoder, decoder_for, encoder_for, sizes_for
-from sfumato.networks.discriminator import Discriminator, PictureDiscriminator, View
+from sfumato.networks.discriminator import Discriminator, ImageDiscriminator, View
 from sfumato.networks.features import leave_out
 from sfumato.networks.gaussian import full
 from sfumato.networks.random_features import RandomFeatures
@@ -215,7 +215,7 @@ class VAEGAN(LatentModel):
         conditional = bool(spec.given)
         decoder = decoder_for(spec, sizes, conditional=conditional)
         assert isinstance(decoder, Decoder), "what it makes of a code has a gradient, as no symbol has"
-        judge = PictureDiscriminator(spec, view.shape) if spec.is_picture else Discriminator(spec, sizes, view.shape)
+        judge = ImageDiscriminator(spec, view.shape) if spec.is_image else Discriminator(spec, sizes, view.shape)
         return cls(
             encoder_for(spec, sizes, conditional=conditional),
             decoder,

@@ -35,7 +35,7 @@ class VQVAE(Model):
         model:  −log p(x | e_k) + β ‖z_e(x) − sg[e_k]‖²          `distortion`, `commitment`
         prior:  −log p(k | c)                                     `rate`
 
-    with vectors z_e(x), one at each place of a grid (pictures), along time (sequences) or of a row (anything else), k
+    with vectors z_e(x), one at each place of a grid (images), along time (sequences) or of a row (anything else), k
     the codes that the quantizer gives them and e_k the vectors those stand for. The gradient with respect to e_k is
     handed to z_e (straight-through); the codebook follows the vectors by running means, so it has no loss. All terms
     are sums over places and entries. `perplexity` (exp of the entropy of the codes) and `usage` (the share of entries
@@ -168,7 +168,7 @@ class VQVAE(Model):
         """Draw k ~ p(k | c), then x ~ p(x | k); shape (n, *shape).
 
         Arguments:
-            temperature: the logits of the codes are divided by it; 0 takes the likeliest code at each place.
+            temperature: the logits of the codes are divided by it; 0 takes the most likely code at each place.
             noise: draw x from p(x | k); False gives its `mode`.
         """
         p = self._decoded(self.code_prior.sample(n, given, temperature=temperature))
@@ -246,10 +246,10 @@ class VQVAE(Model):
             )
         sizes = sizes_for(spec, size)
         if codes is not None and (sizes.kind == "conv" or spec.is_sequence):
-            of_image = "with conv a picture has a grid of codes"
+            of_image = "with conv an image has a grid of codes"
             where = "a sequence has codes along its time" if spec.is_sequence else of_image
             raise SfumatoError(f"codes is for network mlp: {where}")
-        entries = codebook or (256 if spec.is_picture and spec.entries > 256 else 64)
+        entries = codebook or (256 if spec.is_image and spec.entries > 256 else 64)
         dim = sizes.latent_dim
         quantized: Quantizer
         if quantizer == "fsq":
@@ -275,7 +275,7 @@ class VQVAE(Model):
             quantized.vectors.shape[2],
             GivenFeatures(spec.given) if spec.given else None,
             row=grid(*spec.shape[1:])[1] if sizes.kind == "conv" else None,
-            width=prior_width or (128 if spec.is_picture else 64),
+            width=prior_width or (128 if spec.is_image else 64),
             depth=prior_depth,
             dropout=prior_dropout,
         )

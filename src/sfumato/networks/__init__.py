@@ -42,9 +42,9 @@ __all__ = [
 Kind = Literal["mlp", "conv", "recurrent"]
 NETWORKS = ("auto", *get_args(Kind))
 SMALL_NET_IMAGES = 2500
-"""Pictures that are fewer than this get the smallest net."""
+"""Images that are fewer than this get the smallest net."""
 MLP_UP_TO = 1024
-"""Pictures of at most this many values get a fully connected network: as good there, and many times faster."""
+"""Images of at most this many values get a fully connected network: as good there, and many times faster."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ def sizes_for(spec: DataSpec, size: Size | None = None) -> Sizes:
     size = size or Size()
     if size.network not in NETWORKS:
         raise SfumatoError(f"no network is called {size.network!r}: {did_you_mean(size.network, NETWORKS)}")
-    if size.network == "conv" and not spec.is_picture:
-        raise SfumatoError("network 'conv' is for pictures; for tables and vectors choose mlp")
+    if size.network == "conv" and not spec.is_image:
+        raise SfumatoError("network 'conv' is for images; for tables and vectors choose mlp")
     if size.network != "auto" and (size.network == "recurrent") is not spec.is_symbols:
         wanted = "that of sequences of symbols is recurrent" if spec.is_symbols else "that is for sequences of symbols"
         raise SfumatoError(f"network {size.network!r}: {wanted}; leave it out")
     if size.word_dropout and not spec.is_symbols:
         raise SfumatoError(f"word_dropout={size.word_dropout}: that is for sequences of symbols; leave it out")
-    large = spec.is_picture and spec.entries > MLP_UP_TO
+    large = spec.is_image and spec.entries > MLP_UP_TO
     kind: Kind = "conv" if size.network == "conv" or (size.network == "auto" and large) else "mlp"
     default = _defaults(spec, "recurrent" if spec.is_symbols else kind)
     return Sizes(
@@ -101,11 +101,11 @@ def sizes_for(spec: DataSpec, size: Size | None = None) -> Sizes:
 def _defaults(spec: DataSpec, kind: Kind) -> Sizes:
     if spec.is_symbols:
         return Sizes(kind, 8 if spec.shape[0] <= 32 else 32, 256 if spec.examples >= 20_000 else 100, 1)
-    if spec.is_picture:
+    if spec.is_image:
         latents = 16 if spec.entries <= 256 else 32
         if kind == "conv":
             return Sizes(kind, latents, 16, 1)
-        if 0 < spec.examples < SMALL_NET_IMAGES:  # a larger net learns them by heart
+        if 0 < spec.examples < SMALL_NET_IMAGES:  # a larger net memorises them
             return Sizes(kind, latents, 128, 1)
         return Sizes(kind, latents, 512 if spec.examples >= 10_000 else 256, 2)
     if spec.is_sequence:

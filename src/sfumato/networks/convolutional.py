@@ -1,4 +1,4 @@
-"""Residual convolutional networks for pictures of any size and number of channels."""
+"""Residual convolutional networks for images of any size and number of channels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ size, where most of the arithmetic would be, is only read and written: two by tw
 
 
 def sides(height: int, width: int) -> list[tuple[int, int]]:
-    """The sizes of features: half the picture's if its shorter side is above 16, then halved down to at most 4.
+    """The sizes of features: half the image's if its shorter side is above 16, then halved down to at most 4.
 
     >>> sides(28, 28), sides(8, 8)
     ([(14, 14), (7, 7), (4, 4)], [(8, 8), (4, 4)])
@@ -58,7 +58,7 @@ def _blocks(size: tuple[int, int], depth: int) -> int:
 
 
 class ConvEncoder(nn.Module):
-    """A picture to flat features: strided convolutions, with residual blocks at the smaller sizes.
+    """An image to flat features: strided convolutions, with residual blocks at the smaller sizes.
 
     Arguments:
         shape: (C, H, W).

@@ -1,4 +1,4 @@
-"""A discriminator, and the one form in which it sees data and what a decoder says of them."""
+"""Discriminators, and the common form in which they see data and decoder distributions."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from sfumato.networks.mlp import MLP
 from sfumato.spec import DataSpec
 
 FIRST_CHANNELS, MIN_VIEW_SIDE = 32, 8
-"""Channels of the first convolution over pictures, and the sides down to which they are halved."""
+"""Channels of the first convolution over images, and the sides down to which they are halved."""
 
 
 class View(nn.Module):
     """Data and a decoder's distribution in one differentiable form, shape (B, *`shape`).
 
-    Intensities are brought to [−1, 1] and keep the shape of the picture; of a distribution over them the mean is seen.
+    Intensities are brought to [−1, 1] and keep the shape of the image; of a distribution over them the mean is seen.
     A row of a table becomes its real columns (of a distribution: their means) and then one block for each other
     column: 1 at its category or cell and 0 elsewhere. Of a distribution the block is a draw, whose gradient is that
-    of the probabilities (straight-through), since probabilities themselves would be told from data at a glance.
+    of the probabilities (straight-through): the discriminator would separate plain probabilities from data at once.
 
     Raises:
         SfumatoError: if the likelihood has no mean to differentiate.
@@ -44,7 +44,7 @@ class View(nn.Module):
         super().__init__()
         self.levels = spec.fields[0].size if spec.fields[0].kind == "level" else 0
         if not likelihoods.named(spec.likelihood).passes_gradients:
-            what, kind = ("pictures", "picture") if self.levels else ("rows", "table")
+            what, kind = ("images", "image") if self.levels else ("rows", "table")
             fitting = (name for name in likelihoods.for_kind(kind) if likelihoods.named(name).passes_gradients)
             raise SfumatoError(
                 f"likelihood {spec.likelihood!r} gives {what} that an adversary cannot pass gradients through; "
@@ -130,8 +130,8 @@ class Discriminator(nn.Module):
         return full(self.last(self.upper(h))).squeeze(1), full(features)
 
 
-class PictureDiscriminator(nn.Module):
-    """The same for pictures: 4×4 convolutions, each halving the sides, down to 8 pixels or fewer.
+class ImageDiscriminator(nn.Module):
+    """The same for images: 4×4 convolutions, each halving the sides, down to 8 pixels or fewer.
 
         h = lower(x)      log-odds = w·h + h·V c      Dis_l(x) = (h − mean h) / std h
 

@@ -98,7 +98,7 @@ class VectorFeatures(nn.Module):
 
 
 class LevelFeatures(nn.Module):
-    """Intensities 0 … levels − 1 brought to [−1, 1], in the shape of the picture; a missing pixel is 0 (mid grey).
+    """Intensities 0 … levels − 1 brought to [−1, 1], in the shape of the image; a missing pixel is 0 (mid grey).
 
     Shapes: (B, *shape) to (B, *shape).
     """

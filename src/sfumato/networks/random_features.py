@@ -1,4 +1,4 @@
-"""Features that nobody trains, in which two sets of examples are compared."""
+"""Random, untrained features in which two sets of examples are compared."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 FILTER_SEED, FILTER_CHANNELS, MIN_HALVED_SIDE = 20160202, 16, 4
-"""Of the filters; channels of the first stage; sides of pictures below which they are not halved again."""
+"""Of the filters; channels of the first stage; sides of images below which they are not halved again."""
 
 
 class RandomFeatures(nn.Module):
-    """Vectors as they are; pictures as pixels and three stages at most of random 4×4 convolutions that halve the sides.
+    """Vectors as they are; images as pixels and three stages at most of random 4×4 convolutions that halve the sides.
 
     The filters are drawn from N(0, 1/fan-in) once and for all: the same in every model, not in the `state_dict`, and
     deaf to the generator that the weights come from. Each stage's features are divided by the root of their number, so

@@ -118,7 +118,7 @@ class Spelled(Distribution):
         return self._spell(draw)
 
     def mode(self) -> Tensor:
-        """The likeliest symbol at each place, given those taken before it."""
+        """The most likely symbol at each place, given those taken before it."""
         return self._spell(lambda logits: logits.argmax(-1))
 
     def _spell(self, choose: Callable[[Tensor], Tensor]) -> Tensor:

@@ -13,7 +13,7 @@ from sfumato.networks.features import pseudo_inputs
 from sfumato.networks.gaussian import Encoder, full
 
 PSEUDO_SPREAD = 0.17
-"""Standard deviation of v over latents and examples, for a contrast of 1: measured on pictures."""
+"""Standard deviation of v over latents and examples, for a contrast of 1: measured on images."""
 
 MIN_PSEUDO_GAMMA = 1 / (1 + math.exp(5))
 """γ of a pseudo-input is kept this far from 0 and 1, as the authors' σ(10(γ − ½)) does."""
@@ -60,7 +60,7 @@ class PseudoInputs(nn.Module):
     Were γ of all pseudo-inputs free to reach 0 for a latent, no example could afford to use it, and it would never
     learn to be of use.
 
-    The inputs are learned as features (a picture's intensities from −1 to 1, a column's embedding), which is what
+    The inputs are learned as features (an image's intensities from −1 to 1, a column's embedding), which is what
     the encoder sees of data of any kind.
 
     Arguments:

@@ -1,4 +1,4 @@
-"""Proper scores of draws: least in the mean where the draws are distributed as what is observed."""
+"""Proper scores of draws: minimal on average where draws and observations have the same distribution."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def log_weights(batch: int, examples: int, estimator: Literal["stratified", "wei
 
 
 class Duel(NamedTuple):
-    """What a discriminator's answers say of the local batch, each of shape (B,).
+    """Loss and accuracy of a discriminator on the local batch, each of shape (B,).
 
     Attributes:
         cross_entropy: its mean over the joint batch is what the discriminator minimises, in nats.

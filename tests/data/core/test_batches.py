@@ -140,7 +140,7 @@ def test_a_stream_that_is_left_early_stops_its_thread() -> None:
     assert threading.active_count() == before
 
 
-def test_training_pictures_are_binarised_afresh_and_agree_between_ranks() -> None:
+def test_training_images_are_binarised_afresh_and_agree_between_ranks() -> None:
     levels = torch.full((4000, 1, 2, 2), 64, dtype=torch.uint8)
     levels[:, :, 0, 0], levels[:, :, 1, 1] = 0, 255
     batches = Resident(levels, levels=256)
@@ -159,7 +159,7 @@ def test_training_pictures_are_binarised_afresh_and_agree_between_ranks() -> Non
     assert torch.equal(torch.cat(parts), first)
 
 
-def test_the_fixed_draw_belongs_to_the_picture_and_not_to_its_place() -> None:
+def test_the_fixed_draw_belongs_to_the_image_and_not_to_its_place() -> None:
     levels = torch.randint(0, 256, (2000, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     drawn = binarised_once(levels, 256)
     assert torch.equal(binarised_once(levels.flip(0), 256).flip(0), drawn)

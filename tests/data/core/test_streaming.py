@@ -44,7 +44,7 @@ def test_missing_entries_are_masked_as_in_a_resident_table(tmp_path: Path) -> No
     assert torch.equal(one.mask, other.mask)
 
 
-def test_streamed_pictures_keep_bytes_and_validation_is_the_same_draw(tmp_path: Path) -> None:
+def test_streamed_images_keep_bytes_and_validation_is_the_same_draw(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, np.random.default_rng(0).integers(0, 256, (300, 5, 6, 3), dtype=np.uint8))
     stream = opened(path, "yes")

@@ -394,5 +394,5 @@ def test_a_folder_of_parquet_parts_is_one_table(tmp_path: Path) -> None:
         opened = data.open(folder, options=DataOptions(streaming=streaming))
         assert (opened.name, opened.schema.kind, opened.schema.spec.examples) == ("people", "table", 14)
     (tmp_path / "none").mkdir()
-    with pytest.raises(SfumatoError, match="holds no pictures"):
+    with pytest.raises(SfumatoError, match="holds no images"):
         data.open(tmp_path / "none")

@@ -101,10 +101,10 @@ def test_datasets_loaders_and_sparse_matrices_are_their_examples(made: Any, x: t
     assert y is None or np.array_equal(np.asarray(labels), y.numpy())
 
 
-def test_pictures_of_a_dataset_are_read_with_their_labels() -> None:
+def test_images_of_a_dataset_are_read_with_their_labels() -> None:
     made = Plain(lambda row: (Image.fromarray(np.full((8, 8), row, np.uint8)), row % 3))
     opened = data.open(made, options=DataOptions(given=("label",)))
-    assert opened.schema.kind == "picture"
+    assert opened.schema.kind == "image"
     assert opened.schema.spec.shape == (1, 8, 8)
     assert opened.schema.label_names == ("0", "1", "2")
 

@@ -52,7 +52,7 @@ def test_factors_come_along_and_objects_are_not_touched(tmp_path: Path) -> None:
     arrays: dict[str, Any] = {"imgs": (rows(50, 8, 8) > 0).astype(np.uint8), "latents_classes": classes}
     np.savez(tmp_path / "shapes.npz", metadata=np.array({"title": "shapes"}, object), **arrays)
     opened = data.open(tmp_path / "shapes.npz")
-    assert opened.schema.kind == "picture"
+    assert opened.schema.kind == "image"
     assert set(opened.factors[0]) == {"shape", "scale", "orientation", "x", "y"}
     assert all(
         len(part["scale"]) == len(batches)

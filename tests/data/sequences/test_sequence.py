@@ -26,11 +26,11 @@ def waves(n: int = 20, t: int = 7, d: int = 2) -> np.ndarray:
     return np.sin(np.arange(t)[:, None] + random.uniform(0, 6, (n, 1, d))) * 3 + 5
 
 
-def test_arrays_are_pictures_or_rows_unless_they_are_said_to_be_sequences() -> None:
+def test_arrays_are_images_or_rows_unless_they_are_said_to_be_sequences() -> None:
     x = waves()
     assert data.open(x, options=ASKED).schema.spec.shape == (7, 2)
     assert data.open(x[:, :, 0], options=ASKED).schema.spec.shape == (7, 1)
-    assert data.open(x / 10).schema.kind == "picture"
+    assert data.open(x / 10).schema.kind == "image"
     assert data.open(x[:, :, 0]).schema.kind == "vector"
 
 
@@ -116,7 +116,7 @@ def test_a_file_with_time_stamps_has_the_steps_of_all_its_channels(tmp_path: Pat
     assert (batch.time.diff(dim=1) > 0).all()
 
 
-def test_a_step_may_be_a_picture(tmp_path: Path) -> None:
+def test_a_step_may_be_an_image(tmp_path: Path) -> None:
     x = np.random.default_rng(0).integers(0, 256, (12, 5, 1, 4, 3)).astype(np.uint8)
     x[..., 0, 0, 0] = 7
     np.save(tmp_path / "x.npy", x)
@@ -128,10 +128,10 @@ def test_a_step_may_be_a_picture(tmp_path: Path) -> None:
     # One scale for all pixels: a pixel that hardly changes is not made as loud as the others.
     assert encoded.x[:, :, 0].std() < 1e-5
     assert encoded.x.std().item() == pytest.approx(1, abs=0.1)
-    assert [row["kind"] for row in opened.schema.describe()] == ["sequence of 5 pictures 1×4×3"]
+    assert [row["kind"] for row in opened.schema.describe()] == ["sequence of 5 images 1×4×3"]
     again = load_schema(json.loads(json.dumps(opened.schema.to_dict())))
     np.testing.assert_array_equal(again.decode(encoded.x), opened.schema.decode(encoded.x))
-    with pytest.raises(SfumatoError, match="trained on pictures"):
+    with pytest.raises(SfumatoError, match="trained on images"):
         opened.schema.read(x.reshape(12, 5, 12))
     grey = data.open(x[:, :, 0], options=ASKED).schema
     assert grey.decode(encoded.x).shape == (12, 5, 4, 3)

@@ -14,7 +14,7 @@ from sfumato.data.text.lines import Lines
 
 
 def built_in(name: str, options: DataOptions) -> pa.Table | Arrays | Series | Lines:
-    """The rows of a built-in set with their labels, as `Schema.read` takes them: a table, pictures, or sequences.
+    """The rows of a built-in set with their labels, as `Schema.read` takes them: a table, images, or sequences.
 
     Raises:
         SfumatoError: if there is no such set.

@@ -1,7 +1,7 @@
-"""The built-in sprites: pictures of one shape each, drawn by formula from known factors of variation.
+"""The built-in sprites: images of one shape each, drawn by formula from known factors of variation.
 
 The factors are those of dSprites (Matthey et al. 2017): 3 shapes, 6 scales, 40 rotations round the whole circle and
-32 × 32 positions. As there, a square looks the same after a quarter turn and an ellipse after half a turn. The pictures
+32 × 32 positions. As there, a square looks the same after a quarter turn and an ellipse after half a turn. The images
 are made here and are not the published ones, so scores are not comparable with tables on that set.
 """
 
@@ -20,7 +20,7 @@ COLOURS = {"red": (1, 0, 0), "yellow": (1, 1, 0), "green": (0, 1, 0), "cyan": (0
 """Colours by name: which of red, green and blue they are made of."""
 DEFAULT_SIDE, MIN_SIDE = 32, 16
 SPRITES_AT_A_TIME = 4096
-"""Pictures drawn together."""
+"""Images drawn together."""
 
 
 def factors(*, coloured: bool = False) -> dict[str, int]:
@@ -33,7 +33,7 @@ def factors(*, coloured: bool = False) -> dict[str, int]:
 
 
 def draw(rows: int, seed: int, *, coloured: bool = False) -> dict[str, np.ndarray]:
-    """Values of the factors for `rows` pictures, each uniform and independent of the others; name to (rows,) int64."""
+    """Values of the factors for `rows` images, each uniform and independent of the others; name to (rows,) int64."""
     import numpy as np
 
     random = np.random.default_rng(seed)
@@ -55,7 +55,7 @@ def grid(every: Mapping[str, int] | None = None, *, coloured: bool = False) -> d
 
 
 def named(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The values as factors are told: shapes and colours by name, as they have no order.
+    """The values of factors for display: shapes and colours by name, since they have no order.
 
     >>> named({"shape": [2, 0], "scale": [5, 1]})
     {'shape': array(['heart', 'square'], dtype='<U7'), 'scale': array([5, 1])}
@@ -68,7 +68,7 @@ def named(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def render(values: Mapping[str, np.ndarray], side: int = DEFAULT_SIDE) -> np.ndarray:
-    """Pictures of 0 and 1 in uint8: (N, side, side), or (N, side, side, 3) where the factors hold a colour.
+    """Images of 0 and 1 in uint8: (N, side, side), or (N, side, side, 3) where the factors hold a colour.
 
     On 32 pixels the half width of a sprite goes from 3 to 6, its angle round the circle and its centre from 8 to 23.5;
     on other sides in proportion.
@@ -85,7 +85,7 @@ def render(values: Mapping[str, np.ndarray], side: int = DEFAULT_SIDE) -> np.nda
 
     total = len(values["shape"])
     coloured = "colour" in values
-    pictures = np.zeros((total, side, side, 3) if coloured else (total, side, side), np.uint8)
+    images = np.zeros((total, side, side, 3) if coloured else (total, side, side), np.uint8)
     for start in range(0, total, SPRITES_AT_A_TIME):
         part = {name: np.asarray(codes[start : start + SPRITES_AT_A_TIME]) for name, codes in values.items()}
         u, v = _own_axes(part, side)
@@ -95,8 +95,8 @@ def render(values: Mapping[str, np.ndarray], side: int = DEFAULT_SIDE) -> np.nda
             if coloured:
                 paint = np.array([*COLOURS.values()], bool)[part["colour"][rows]]
                 drawn = drawn[..., None] & paint[:, None, None, :]
-            pictures[start + rows] = drawn
-    return pictures
+            images[start + rows] = drawn
+    return images
 
 
 def _own_axes(part: Mapping[str, np.ndarray], side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 DEFAULT_ROWS = 10_000
 SPRITES = 20_000
-"""Pictures, of the 737,280 there are."""
+"""Images, of the 737,280 there are."""
 RING, RING_STEPS, RING_SPREAD = 16, 20, 1.0
 
 SUMMARIES = {
     "moons": "two interleaved half circles in the plane, 2 labels, noise 0.05",
     "circles": "a circle inside a circle in the plane, 2 labels, noise 0.05",
     "blobs": "three Gaussian clouds in the plane, 3 labels",
-    "digits": "1,797 handwritten digits, 8x8 pictures of 17 levels, 10 labels",
+    "digits": "1,797 handwritten digits, 8x8 images of 17 levels, 10 labels",
     "ring": "a bump that moves around a ring of 16 pixels, sequences of 20 steps, 2 labels: its direction",
     "sprites": "squares, ellipses, hearts of known scale, rotation and place, 32x32 or --size 64, 3 labels: shape",
     "coloured_sprites": "the same in five colours",
@@ -32,7 +32,7 @@ SUMMARIES = {
 }
 
 GAUSSIAN = ("moons", "circles", "blobs")
-"""Sets of two numbers that are modelled by normal densities unless another likelihood is asked for."""
+"""Sets of two numbers that are modelled by normal densities unless another likelihood is requested."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class BuiltIn:
 
     Attributes:
         values: (N, D), (N, H, W), sequences (N, T, D), or whole numbers (N, T) that are symbols.
-        columns: names of the D columns; none for pictures.
+        columns: names of the D columns; none for images.
         labels: (N,) index into `label_names`, or None.
         label_names: names of the labels.
         levels: number of levels of a pixel; 0 for all else.
@@ -123,8 +123,8 @@ def _sprites(rows: int, seed: int, size: int | None, *, coloured: bool) -> Built
             f"size={side}: sprites cannot be told apart on so few pixels; give {sprites.MIN_SIDE} or more"
         )
     factors = sprites.draw(rows, seed, coloured=coloured)
-    pictures = sprites.render(factors, side)
-    return BuiltIn(pictures, (), factors["shape"], sprites.SPRITE_SHAPES, levels=2, factors=sprites.named(factors))
+    images = sprites.render(factors, side)
+    return BuiltIn(images, (), factors["shape"], sprites.SPRITE_SHAPES, levels=2, factors=sprites.named(factors))
 
 
 def _shipped(name: str) -> BuiltIn:

@@ -177,7 +177,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Column(ABC):
-    """One column: what was learned of it on the training part, and the way in and out of numbers.
+    """One column: statistics learned on the training split, and the transform to numbers and back.
 
     Attributes:
         name: its name.
@@ -338,6 +338,6 @@ def as_numbers(name: str, values: pa.Array) -> pa.Array:
     if wrong >= 0:
         raise SfumatoError(
             f"column {name!r}, row {wrong + 1}: {shown(values[wrong].as_py())} stands where a number should; "
-            "mend it or leave it empty"
+            "fix it or leave it empty"
         )
     return pc.replace_substring(words, "+", "").cast(pa.float64())

@@ -52,7 +52,7 @@ class Category(Column):
         labels: as JSON-ready values, in order; times are whole numbers of their unit.
         shares: of the training rows that have each entry.
         rarest: rows of the rarest label.
-        hint: what a person may want to mend, shown before training.
+        hint: what the user may want to fix, shown before training.
         others: rare labels without an entry of their own, as `labels`.
         counts: training rows of each of them.
         copied: whether most labels are those of one row, so that samples repeat what identifies somebody.

@@ -18,7 +18,7 @@ FULL = 20
 """… if at least this many rows have it; quantile cells hold as many. In tables of less than 280 rows it is a fourteenth
 of them, 5 at least: cells too empty to learn from cost a small table the dependence between its columns."""
 MIN_TAIL_ROWS = 5
-"""Rows in the outermost cell of a tail, where there are rows enough for all cells that were asked for."""
+"""Rows in the outermost cell of a tail, where there are rows enough for all requested cells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Cells:
 
     @classmethod
     def learn(cls, numbers: np.ndarray, cells: int, *, whole: bool) -> Cells:
-        """Cut the line for these training numbers, into at most `cells` cells beside the atoms."""
+        """Cut the line for these training numbers, into at most `cells` cells besides the atoms."""
         values, counts = np.unique(numbers, return_counts=True)
         fewest = min(max(len(numbers) // 14, 5), FULL)
         frequent = (counts > ATOM * len(numbers)) & (counts >= fewest)

@@ -64,7 +64,7 @@ class Identifier(Column):
 
     Attributes:
         following: the number after the largest seen; None if they are no whole numbers.
-        hint: what a person may want to mend, shown before training.
+        hint: what the user may want to fix, shown before training.
         distinct: different values in the training rows.
         rows: training rows in which it is not missing.
     """
@@ -141,7 +141,7 @@ def misread(words: pa.Array) -> str:
         return ""
     other = words.filter(pc.invert(pc.match_substring_regex(words, NUMBER)))
     if 0 < len(other) <= len(words) / 10:
-        return f"all numbers but {len(other)}, as {shown(other[0].as_py())}: mend them, or they are taken as text"
+        return f"all numbers but {len(other)}, as {shown(other[0].as_py())}: fix them, or they are taken as text"
     for pattern, sign, reading in MISREAD:
         signed = pc.match_substring_regex(words, sign)
         if pc.any(signed).as_py() and pc.all(pc.match_substring_regex(words, pattern)).as_py():

@@ -93,9 +93,9 @@ class Number(Column):
             try:
                 return values.cast(kind, safe=False)
             except pa.ArrowException:
-                raise SfumatoError(f"column {self.name!r} holds {values.type} where times should be; mend it") from None
+                raise SfumatoError(f"column {self.name!r} holds {values.type} where times should be; fix it") from None
         if not is_number(values.type):
-            raise SfumatoError(f"column {self.name!r} holds {values.type} where numbers should be; mend it")
+            raise SfumatoError(f"column {self.name!r} holds {values.type} where numbers should be; fix it")
         check(self.name, self.kind, values)
         return values
 
@@ -110,7 +110,7 @@ class Number(Column):
         if pa.types.is_temporal(values.type) and not pa.types.is_duration(values.type):
             return spell(as_moments(values), spelling)
         if not is_text(values.type) and not is_number(values.type):
-            raise SfumatoError(f"column {self.name!r} holds {values.type} where times should be; mend it")
+            raise SfumatoError(f"column {self.name!r} holds {values.type} where times should be; fix it")
         return self.ruler.spelt(self.name, as_words(without_nan(values)))
 
     def _unstyled(self, values: pa.Array) -> pa.Array:
@@ -264,7 +264,7 @@ def check(name: str, kind: str, values: pa.Array) -> None:
             if wrong >= 0:
                 raise SfumatoError(
                     f"column {name!r}, row {wrong + 1}: {values[wrong]} stands where a whole number should; "
-                    "mend it, or train with its kind set to continuous"
+                    "fix it, or train with its kind set to continuous"
                 )
             wrong = first(pc.greater(pc.abs(values), float(2**62)))
     elif pa.types.is_uint64(values.type):

@@ -1,4 +1,4 @@
-"""The measure that scores are told against, so that no unit of a column moves them.
+"""The reference density of scores, which makes them independent of the units of columns.
 
 A density in the units of the data cannot rank rows: a value with a probability of its own has none per unit, and in
 another unit all others are more or less likely than it. So the score of a row is its log-density with respect to

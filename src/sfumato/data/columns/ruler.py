@@ -97,7 +97,7 @@ class Ruler:
         wrong = next((row for row in others.tolist() if _iso(values[row : row + 1]) is None), int(others[0]))
         raise SfumatoError(
             f"column {name!r}, row {wrong + 1}: {shown(values[wrong].as_py())} is not spelt as the times in "
-            f"training were ({self.spelling}); mend it or leave it empty"
+            f"training were ({self.spelling}); fix it or leave it empty"
         )
 
     def values(self, numbers: np.ndarray, kind: pa.DataType, mask: np.ndarray) -> pa.Array:
@@ -146,7 +146,7 @@ def times(name: str, values: pa.Array, kind: pa.DataType) -> pa.Array:
             pa.array([word]).cast(kind)
         except pa.ArrowException:
             raise SfumatoError(
-                f"column {name!r}, row {row + 1}: {shown(word)} stands where a time should; mend it"
+                f"column {name!r}, row {row + 1}: {shown(word)} stands where a time should; fix it"
             ) from None
     raise SfumatoError(f"column {name!r} holds text where times should be; write them as 2024-05-31")
 

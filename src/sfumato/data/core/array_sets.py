@@ -1,4 +1,4 @@
-"""Arrays opened: split, learned from and encoded, held whole or read from disk; for whatever kind their rows are."""
+"""Data sets from arrays: split, schema learned, encoded, in memory or streamed from disk; for every kind of rows."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Pass(NamedTuple):
     world: int
 
     def own_rows(self, joint: int) -> slice:
-        """The rows of a joint batch that this process is handed."""
+        """The rows of a joint batch that belong to this process."""
         return share(joint, self.rank, self.world)
 
 
@@ -89,7 +89,7 @@ class Batches(ABC):
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Batches:
-        """The same examples, handed out on `device`."""
+        """The same examples, with batches on `device`."""
 
 
 def share(size: int, rank: int, world: int) -> slice:
@@ -107,11 +107,11 @@ class Resident(Batches):
     """Examples held whole on one device; a batch is one index of each tensor.
 
     Args:
-        x: (N, *shape), NaN where missing; integer pictures stay as they are.
+        x: (N, *shape), NaN where missing; integer images stay as they are.
         given: (N, G) conditions or None.
         labels: (N,) int64 or None.
         time: (N, T) times of the steps of sequences, or None.
-        levels: pictures to be binarised have this many levels; each pass with a seed draws x afresh with
+        levels: images to be binarised have this many levels; each pass with a seed draws x afresh with
             p(x = 1) = level / (levels − 1), from torch's default generator; without a seed the draw is a fixed one.
     """
 
@@ -223,7 +223,7 @@ def binarised_afresh(x: Tensor, levels: int, joint: int, mine: slice) -> Tensor:
 def binarised_once(x: Tensor, levels: int) -> Tensor:
     """0/1 draws with p = x / (levels − 1) whose noise is a hash of the example itself.
 
-    The same picture is the same draw wherever and whenever it is met, and different pictures have different noise.
+    The same image is the same draw wherever and whenever it is met, and different images have different noise.
     """
     flat = x.flatten(1).long()
     place = _mixed(torch.arange(1, flat.shape[1] + 1, device=x.device))

@@ -17,16 +17,16 @@ class Dataset:
 
     Attributes:
         name: what to call it: a built-in name, the stem of a file, "array", "table".
-        source: where it came from, as said to a person.
-        schema: what was learned on the training part.
+        source: where it came from, for messages.
+        schema: the transform learned on the training split.
         train: examples that are learned from.
         valid: examples that stop the learning.
         test: examples kept for the end.
-        options: as they were asked for.
+        options: the requested options.
         has_label: whether the set came with labels that are not part of x; a conditional model that is not told what
             it is conditioned on takes them: `replace(options, given=("label",))`.
         notes: what a person should know of how the source was read and its columns are taken, before training.
-        factors: known factors of variation of the training, validation and test part in turn, name to one value for
+        factors: known factors of variation of the training, validation and test split in turn, name to one value for
             each example; empty where they are not known.
     """
 

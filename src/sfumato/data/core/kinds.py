@@ -38,8 +38,8 @@ class Kind:
         load: opens a source that was accepted.
         plural: what examples are called in messages.
         source: what data of this kind are called in messages, after "a"; the name unless given.
-        order: kinds are asked in ascending order, and the first that accepts a source opens it; tables, which take
-            whatever is left, are asked last, at 100.
+        order: kinds are tried in ascending order, and the first that accepts a source opens it; tables, which take
+            everything else, are tried last, at 100.
         suffixes: of the files it reads, to be named in messages.
         options: options of the data that act on this kind alone, name → what they are for.
         figures: the module of `sfumato.report.kinds` that draws it; the kind's own name unless given, and where there

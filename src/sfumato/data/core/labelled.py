@@ -1,4 +1,4 @@
-"""Schemas of examples that a label comes beside: it is the only condition there can be."""
+"""Schemas of examples with a separate label, the only possible condition."""
 
 from __future__ import annotations
 

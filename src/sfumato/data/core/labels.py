@@ -1,4 +1,4 @@
-"""The label that comes beside an array or a picture: names for its indices, or a scale for its numbers."""
+"""Separate labels of arrays and images: names of classes, or the scale of numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABEL = "label"
 
 
 class Examples(NamedTuple):
-    """Raw arrays or pictures with a raw label for each; what a schema with the label as condition reads."""
+    """Raw arrays or images with a raw label for each; what a schema with the label as condition reads."""
 
     x: np.ndarray
     labels: np.ndarray | None = None
@@ -35,9 +35,9 @@ class Label:
 
     Attributes:
         names: of the categories; empty when labels are numbers on a line.
-        mean: of numeric labels on the training part.
+        mean: of numeric labels on the training split.
         scale: their standard deviation.
-        low, high: their range on the training part; 0 for categories.
+        low, high: their range on the training split; 0 for categories.
         dtype: of labels that came as booleans or numbers; "" for all others.
     """
 
@@ -50,7 +50,7 @@ class Label:
 
     @classmethod
     def learn(cls, labels: np.ndarray) -> Label:
-        """From the labels of the training part: floats that are not whole are numbers, all else are categories.
+        """From the labels of the training split: floats that are not whole are numbers, all else are categories.
 
         >>> Label.learn(np.array(["b", "a", "b"])).names
         ('a', 'b')
@@ -184,7 +184,7 @@ def conditioned(options: DataOptions, label: Label | None, name: str) -> bool:
     """Whether the label is a condition.
 
     Raises:
-        SfumatoError: if anything else is asked for, or there is no label.
+        SfumatoError: if any other condition is requested, or there is no label.
     """
     for condition in options.given:
         if condition != LABEL:

@@ -57,7 +57,7 @@ def _disagreements(rows: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _distances(ranks: Tensor, places: Tensor) -> Tensor:
-    """Between ranks, (U, M); infinite where a rank that is asked for is missing."""
+    """Between ranks, (U, M); infinite where a requested rank is missing."""
     gaps = (ranks - places[:, None]).square().nan_to_num(torch.inf)
     return torch.where(places.isnan()[:, None], 0.0, gaps).sum(2).sqrt()
 
@@ -80,7 +80,7 @@ def _ranks(rows: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 def _weights(differs: Tensor, distance: Tensor) -> Tensor:
     """How likely each row is to be drawn for each wanted one, but for a factor, (U, M)."""
     agrees = differs == differs.min(1, keepdim=True).values
-    # Where no row that agrees has the number that is asked for, all that agree are as near.
+    # Where no row that agrees has the requested number, all that agree are equally near.
     known = agrees & distance.isfinite()
     distance = torch.where(known.any(1, keepdim=True), distance, 0.0).masked_fill(~agrees, torch.inf)
     total = distance.isfinite().sum(1)

@@ -1,4 +1,4 @@
-"""What may be asked of the data: one dataclass, from which the command line's flags are made."""
+"""Options of the data: one dataclass, from which the command line's flags are built."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DataOptions:
 
     given: tuple[str, ...] = _option((), 'columns the model is conditioned on; "label" for sets that come with labels')
     label: str | None = _option(
-        None, "column that stratifies the split and colours the pictures; it is modelled all the same"
+        None, "column that stratifies the split and colours the images; it is modelled all the same"
     )
     drop: tuple[str, ...] = _option((), "columns left out")
     kinds: dict[str, str] = field(
@@ -55,16 +55,16 @@ class DataOptions:
     likelihood: str = _option("auto", f"what the decoder says of x: {', '.join(('auto', *LIKELIHOODS))}")
     binarise: str = _option(
         "auto",
-        "pictures made of 0/1 levels: stochastic draws them afresh at each pass, threshold cuts at half; "
+        "images made of 0/1 levels: stochastic draws them afresh at each pass, threshold cuts at half; "
         "auto is stochastic when the likelihood is bernoulli",
     )
     size: int | None = _option(
         None,
-        "pictures: side in pixels; the shorter side is brought to it, then the centre is cut out; of drawn sprites too",
+        "images: side in pixels; the shorter side is brought to it, then the centre is cut out; of drawn sprites too",
     )
     rows: int | None = _option(None, "sets that are drawn: how many rows (10000; sprites 20000)")
     split: tuple[float, float, float] = _option(
-        (0.8, 0.1, 0.1), "shares of training, validation and test; a source's own test part is kept as it is"
+        (0.8, 0.1, 0.1), "shares of training, validation and test; a source's own test split is kept as it is"
     )
     seed: int = _option(0, "seed of the split and of the toy sets")
     cells: int = _option(64, "tables: at most this many quantile cells per numeric column")

@@ -1,4 +1,4 @@
-"""The one thing that knows names, labels, ranges and scales: it turns raw things into tensors and back."""
+"""The schema of a data set: names, labels, ranges and scales, and the transform from raw data to tensors and back."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ logger = logging.getLogger("sfumato.data")
 REMEMBERED = 4096
 """How many training rows of conditions a schema keeps, to draw those from that are not named."""
 TRIED = 8
-"""Values of a column that are tried in the place of an example's own, to tell what its score is due to."""
+"""Number of values of a column that replace an example's own, to explain its score."""
 
 
 class Encoded(NamedTuple):
@@ -61,16 +61,16 @@ class Varied(NamedTuple):
 
 
 class Schema(ABC):
-    """What was learned of the data on the training part alone; saved with the model.
+    """Statistics of the data, learned on the training split only; saved with the model.
 
     Attributes:
-        kind: "table", "picture", "vector", "sequence" or "symbols".
+        kind: "table", "image", "vector", "sequence" or "symbols".
         of_columns: whether an example is a row of columns, each with a meaning of its own.
         spec: all that a model may know; its likelihood is resolved, never "auto".
         given_names: names of the conditions, in the order of `spec.given`.
         given_rows: (M, G) encoded conditions of at most `REMEMBERED` training rows, NaN where missing.
         label_names: names of the indices in `Batches.labels`; set by `data.open` once the schema is learned.
-        label: how the label that comes beside the examples is encoded; None for tables, where it is a column.
+        label: how separate labels are encoded; None for tables, whose label is a column.
         shows_conditions: whether decoded examples hold their conditions.
     """
 
@@ -95,7 +95,7 @@ class Schema(ABC):
                 self._said.add(note)
 
     def equivalent(self, other: Schema) -> bool:
-        """Whether two schemas say the same, as they would in a file, whatever type their labels came in."""
+        """Whether two schemas are saved alike, regardless of the dtype of labels."""
         first, second = (json.loads(json.dumps(schema.to_dict())) for schema in (self, other))
         for schema in (first, second):
             if schema.get("label"):
@@ -281,7 +281,7 @@ class Schema(ABC):
 
 
 def remember(given: Tensor | None, seed: int = 0) -> Tensor | None:
-    """At most `REMEMBERED` rows of the training part's encoded conditions, chosen by `seed`, for `given_rows`."""
+    """At most `REMEMBERED` rows of the training split's encoded conditions, chosen by `seed`, for `given_rows`."""
     if given is None or len(given) <= REMEMBERED:
         return given
     order = torch.randperm(len(given), generator=torch.Generator().manual_seed(seed))

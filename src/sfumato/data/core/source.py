@@ -30,7 +30,7 @@ class Source:
         self.builtin = builtin
 
     def endswith(self, *suffixes: str) -> bool:
-        """Whether it is a path that ends in one of these, in whatever case."""
+        """Whether it is a path with one of these endings, ignoring case."""
         return self.path is not None and self.path.name.lower().endswith(suffixes)
 
     def described(self, otherwise: str) -> str:

@@ -42,9 +42,9 @@ class Streamed(Batches):
         x: (N, …) raw rows, memory-mapped or in memory.
         part: (N,) int8, which part each row belongs to.
         number: the part these are.
-        encode: (raw rows, their numbers in `x`) → `Encoded`; integer pictures stay as they are.
+        encode: (raw rows, their numbers in `x`) → `Encoded`; integer images stay as they are.
         labels: (N,) int64 of all rows or None.
-        levels: as in `Resident`: pictures to be binarised have this many levels.
+        levels: as in `Resident`: images to be binarised have this many levels.
         block: rows in a block; None for about 2 MiB.
     """
 

@@ -16,7 +16,7 @@ from sfumato.data.core.shards import shard
 from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
 from sfumato.data.core.streaming import streams
-from sfumato.data.images.schema import PictureSchema
+from sfumato.data.images.schema import ImageSchema
 from sfumato.data.io import frames, image_files
 from sfumato.data.io.arrays import Arrays
 
@@ -35,15 +35,15 @@ def load(source: Source, options: DataOptions) -> Dataset:
     assert loaded is not None, "what is accepted is a folder or an array"
     where = source.described("array in memory")
 
-    def learn(x: np.ndarray, labels: np.ndarray | None, rows: np.ndarray) -> PictureSchema:
-        return PictureSchema.learn(
+    def learn(x: np.ndarray, labels: np.ndarray | None, rows: np.ndarray) -> ImageSchema:
+        return ImageSchema.learn(
             x, labels, options, rows=rows, name=where, levels=loaded.levels, channels_first=loaded.channels_first
         )
 
     return open_arrays(loaded, source, options, learn, value_bytes=1, training=_training)
 
 
-def _training(schema: PictureSchema) -> Training | None:
+def _training(schema: ImageSchema) -> Training | None:
     """Training images that are binarised afresh at each pass keep their levels."""
     return Training(schema.levels, schema.pixels.levels) if schema.binarise == "stochastic" else None
 
@@ -65,15 +65,15 @@ def _from_folder(path: Path, options: DataOptions) -> Arrays:
 
 
 KIND = Kind(
-    name="picture",
-    schema=PictureSchema,
+    name="image",
+    schema=ImageSchema,
     accepts=accepts,
     load=load,
-    plural="pictures",
+    plural="images",
     order=30,
     suffixes=(".npy", ".npz"),
-    options={"size": OptionUse("pictures"), "binarise": OptionUse("pictures")},
+    options={"size": OptionUse("images"), "binarise": OptionUse("images")},
     file_suffix=".png",
     examples_suggested=64,
-    needs_file="pictures need a place to go: add -o grid.png, -o folder or -o pictures.npy",
+    needs_file="images need a place to go: add -o grid.png, -o folder or -o images.npy",
 )

@@ -1,4 +1,4 @@
-"""Raw pixels and their levels: dtype, layout and range of an array of pictures."""
+"""Raw pixels and their levels: dtype, layout and range of an array of images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Pixels:
         levels: how many levels there are before binarising, 2 … 256.
         top: raw value of the highest level: 255 for 8 bits, 1 for floats, 65535 for 16 bits.
         dtype: of the raw array.
-        layout: of one raw picture: "HW", "HWC" or "CHW".
+        layout: of one raw image: "HW", "HWC" or "CHW".
     """
 
     levels: int
@@ -29,11 +29,11 @@ class Pixels:
 
 
 def check_levels(x: np.ndarray, name: str, top: float = math.inf) -> None:
-    """Raise SfumatoError naming the first picture with a value that is NaN, infinite, below 0 or above `top`."""
+    """Raise SfumatoError naming the first image with a value that is NaN, infinite, below 0 or above `top`."""
     if x.dtype.kind == "b" or (x.dtype == np.uint8 and top >= 255):
         return
-    for start, pictures, _ in arrays.chunks(x):
-        chunk = pictures.reshape(len(pictures), -1)
+    for start, images, _ in arrays.chunks(x):
+        chunk = images.reshape(len(images), -1)
         good = ((chunk >= 0) & (chunk <= top)).all(1)
         if x.dtype.kind == "f":
             good &= np.isfinite(chunk).all(1)
@@ -43,26 +43,26 @@ def check_levels(x: np.ndarray, name: str, top: float = math.inf) -> None:
             bad = chunk[number][~((chunk[number] >= 0) & (chunk[number] <= top) & np.isfinite(chunk[number]))]
             limit = "" if math.isinf(top) else f" to {top:g}"
             raise SfumatoError(
-                f"{name}: picture {count} holds {bad[0]}; pixels are levels from 0{limit}; mend or scale it"
+                f"{name}: image {count} holds {bad[0]}; pixels are levels from 0{limit}; fix or scale it"
             )
 
 
 def layout_of(shape: tuple[int, ...], name: str, channels_first: bool) -> str:
-    """HW, HWC or CHW, from the shape of an array of pictures; a doubtful one by `channels_first`.
+    """HW, HWC or CHW, from the shape of an array of images; a doubtful one by `channels_first`.
 
     Raises:
-        SfumatoError: if neither end of a picture's shape can be its channels.
+        SfumatoError: if neither end of an image's shape can be its channels.
     """
     if len(shape) == 3:
         return "HW"
     first, last = shape[1] <= 4, shape[3] <= 4
     if not (first or last):
-        raise SfumatoError(f"{name}: has shape {shape}; pictures are (N, H, W, C) or (N, C, H, W) with C from 1 to 4")
+        raise SfumatoError(f"{name}: has shape {shape}; images are (N, H, W, C) or (N, C, H, W) with C from 1 to 4")
     return "CHW" if first and (channels_first or not last) else "HWC"
 
 
 def shape_of(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    """(C, H, W) of raw pictures of `shape`; nothing that can be if the layout does not fit."""
+    """(C, H, W) of raw images of `shape`; nothing that can be if the layout does not fit."""
     if len(shape) != len(layout) + 1:
         return ()
     if layout == "HW":
@@ -71,7 +71,7 @@ def shape_of(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
 
 
 def check_shape(shape: tuple[int, ...], name: str, layout: str, wanted: tuple[int, ...]) -> None:
-    """Refuse an array of `shape` if it is not one of pictures of `wanted`, (C, H, W), laid out as `layout` says.
+    """Refuse an array of `shape` if it is not one of images of `wanted`, (C, H, W), laid out as `layout` says.
 
     Raises:
         SfumatoError: in one line that says what shape the model was trained on and how to come by it.
@@ -82,7 +82,7 @@ def check_shape(shape: tuple[int, ...], name: str, layout: str, wanted: tuple[in
     trained_shape = {"HW": (height, width), "HWC": (height, width, channels), "CHW": wanted}[layout]
     trained = f"(N, {', '.join(map(str, trained_shape))})"
     raise SfumatoError(
-        f"{name}: has shape {shape}; this model was trained on pictures of shape {trained}; "
+        f"{name}: has shape {shape}; this model was trained on images of shape {trained}; "
         f"{_cure(shape, layout, trained_shape)}"
     )
 
@@ -97,14 +97,14 @@ def _cure(shape: tuple[int, ...], layout: str, trained_shape: tuple[int, ...]) -
     flat = shape[1:] == (math.prod(trained_shape),)
     if flat or [side for side in shape[1:] if side > 1] == long or shape == trained_shape:
         return f"reshape({', '.join(map(str, (-1, *trained_shape)))}) brings it there"
-    return "give it pictures of that shape"
+    return "give it images of that shape"
 
 
 def check_scale(x: np.ndarray, name: str, pixels: Pixels) -> None:
     """Refuse booleans, and floats from 0 to 1, where levels up to more than 1 are wanted.
 
     A model of whole numbers gives whole numbers, so that every array of fractions up to 1 was scaled. A model of floats
-    may itself give a picture that is nearly black; there only levels divided by the highest are sure to be scaled.
+    may itself give an image that is nearly black; there only levels divided by the highest are sure to be scaled.
 
     Raises:
         SfumatoError: if `x` is such an array, in one line that says by what to multiply it.
@@ -136,7 +136,7 @@ def _wants(pixels: Pixels) -> str:
 def learn(x: np.ndarray, layout: str, levels: int | None, name: str) -> Pixels:
     """The range of an array's pixels.
 
-    Of all rows, those of the test part too: how many levels there are belongs to the format of the array, as its dtype
+    Of all rows, those of the test split too: how many levels there are belongs to the format of the array, as its dtype
     does, and is not learned of the examples.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pictures: levels 0 … size − 1 of one shape, from arrays or from files."""
+"""Images: levels 0 … size − 1 of one shape, from arrays or from files."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from sfumato.files import replacing
 from sfumato.spec import DataSpec, Field
 
 
-class PictureSchema(LabelledSchema):
+class ImageSchema(LabelledSchema):
     """x = levels, (C, H, W); with `binarise` 0/1 of levels drawn or cut.
 
-    Raw pictures are arrays of the dtype and layout the schema was learned on; from files they are uint8, (N, H, W)
+    Raw images are arrays of the dtype and layout the schema was learned on; from files they are uint8, (N, H, W)
     if grey and (N, H, W, 3) in colour. Floats from 0 to 1 become 256 levels, 16 bits become 8.
 
     >>> raw = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
-    >>> schema = PictureSchema.learn(raw, None, DataOptions())
+    >>> schema = ImageSchema.learn(raw, None, DataOptions())
     >>> schema.spec.shape, schema.spec.fields
     ((1, 2, 2), (Field(kind='level', size=256, missing=False),))
     >>> bool((schema.decode(schema.encode(raw).x) == raw).all())
     True
     """
 
-    kind: ClassVar[str] = "picture"
+    kind: ClassVar[str] = "image"
 
     def __init__(
         self,
@@ -66,17 +66,17 @@ class PictureSchema(LabelledSchema):
         name: str = "X",
         levels: int | None = None,
         channels_first: bool = False,
-    ) -> PictureSchema:
+    ) -> ImageSchema:
         """From the rows `rows` (ascending; None for all) of `x` and their labels.
 
-        How many levels the pixels have is read off all rows of `x`: it is a matter of the array's format.
+        The number of levels of pixels is a property of the array's format and is taken from all rows of `x`.
 
         Args:
             x: (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 to 4 channels: uint8, booleans, other integers from 0,
                 or floats from 0 to 1 (or whole ones from 0 to 255).
             labels: one for each of the chosen rows, or None.
             options: likelihood, binarise, given, size, seed.
-            rows: which rows are the training part.
+            rows: which rows are the training split.
             name: of the array in error messages.
             levels: number of levels where it is known.
             channels_first: how a doubtful 4-D array is read.
@@ -102,7 +102,7 @@ class PictureSchema(LabelledSchema):
         return schema
 
     def levels(self, x: np.ndarray) -> Tensor:
-        """Raw pictures as (N, C, H, W) uint8 levels, before any binarising."""
+        """Raw images as (N, C, H, W) uint8 levels, before any binarising."""
         p = self.pixels
         if p.top != p.levels - 1:
             x = np.round(x.astype(np.float64) * ((p.levels - 1) / p.top))
@@ -135,7 +135,7 @@ class PictureSchema(LabelledSchema):
         return np.moveaxis(raw, 1, 3) if p.layout == "HWC" else raw
 
     def shown(self, x: Tensor) -> np.ndarray:
-        """Levels as (N, H, W, C) uint8 from 0 to 255, to look at, whatever the raw pictures are."""
+        """Levels as (N, H, W, C) uint8 from 0 to 255 for display."""
         share = x.detach().cpu().double().numpy() / (self.spec.fields[0].size - 1)
         return np.moveaxis(np.round(np.clip(share, 0, 1) * 255).astype(np.uint8), 1, 3)
 
@@ -202,7 +202,7 @@ class PictureSchema(LabelledSchema):
             image_files.save(shown, target, names)
         else:
             raise SfumatoError(
-                f"{path}: pictures are written as .png (a sheet), .npy, .npz, or into a folder (a name without a dot)"
+                f"{path}: images are written as .png (a sheet), .npy, .npz, or into a folder (a name without a dot)"
             )
 
     def describe(self) -> list[dict[str, str]]:
@@ -211,7 +211,7 @@ class PictureSchema(LabelledSchema):
         binary = "" if self.binarise == "no" else f", binarised ({self.binarise})"
         rows = [
             {
-                "column": "picture",
+                "column": "image",
                 "kind": f"{colour}, {height}×{width}",
                 "modelled": self.spec.likelihood,
                 "missing": "",
@@ -232,7 +232,7 @@ class PictureSchema(LabelledSchema):
         return f"{width} × {height} pixels, {colour}"
 
     def log_jacobian(self, x: Tensor) -> Tensor:
-        """Gaussian densities are on the scale 0 to 1, so D · log(levels − 1) per picture; 0 for the discrete ones.
+        """Gaussian densities are on the scale 0 to 1, so D · log(levels − 1) per image; 0 for the discrete ones.
 
         Raw units are levels.
         """
@@ -260,7 +260,7 @@ def _likelihood(options: DataOptions, levels: int) -> tuple[str, str]:
     """Likelihood and binarise with "auto" resolved."""
     likelihood, binarise = options.likelihood, options.binarise
     default = "bernoulli" if levels == 2 or binarise in ("stochastic", "threshold") else "gaussian"
-    likelihood = likelihoods.chosen(likelihood, "picture", "pictures", default).name
+    likelihood = likelihoods.chosen(likelihood, "image", "images", default).name
     if levels == 2:
         return likelihood, "no"
     if binarise == "auto":

@@ -214,10 +214,10 @@ def checked(array: np.ndarray, name: str, most: int = 4) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise SfumatoError(f"{name}: an array of {array.dtype}, not of numbers; give floats, integers or booleans")
     if not 2 <= array.ndim <= most:
-        more = {1: "; for one column reshape(-1, 1)", 5: "; for sequences of pictures add --sequences"}.get(
+        more = {1: "; for one column reshape(-1, 1)", 5: "; for sequences of images add --sequences"}.get(
             array.ndim, ""
         )
-        raise SfumatoError(f"{name}: has shape {array.shape}; give (N, D), or pictures (N, H, W) or (N, H, W, C){more}")
+        raise SfumatoError(f"{name}: has shape {array.shape}; give (N, D), or images (N, H, W) or (N, H, W, C){more}")
     if array.size == 0:
         raise SfumatoError(f"{name}: has no rows or no columns (shape {array.shape}); give at least 2 examples")
     return array
@@ -245,7 +245,7 @@ def check_finite(x: np.ndarray, name: str, start: int = 0) -> None:
         if len(infinite):
             row, column = infinite[0]
             raise SfumatoError(
-                f"{name}: row {start + row + 1}, column {column} is infinite; mend it, or put NaN for missing"
+                f"{name}: row {start + row + 1}, column {column} is infinite; fix it, or put NaN for missing"
             )
 
 

@@ -153,7 +153,7 @@ def _made(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
 
 def _whole(name: str, words: list[str | None]) -> pa.Array:
     """Text; a lone surrogate, which UTF-8 cannot hold, becomes the mark of what is no character."""
-    spelt = [word if word is None else mended(word) for word in words]
+    spelt = [word if word is None else repaired(word) for word in words]
     count = sum(old != new for old, new in zip(words, spelt, strict=True))
     if count:
         rows = "1 value holds" if count == 1 else f"{count} values hold"
@@ -161,10 +161,10 @@ def _whole(name: str, words: list[str | None]) -> pa.Array:
     return pa.array(spelt, pa.string())
 
 
-def mended(word: str) -> str:
+def repaired(word: str) -> str:
     """A word whose lone surrogates are `�`.
 
-    >>> mended("caf\\udce9"), mended("é")
+    >>> repaired("caf\\udce9"), repaired("é")
     ('caf�', 'é')
     """
     if word.isascii():

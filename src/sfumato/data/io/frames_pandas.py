@@ -83,7 +83,7 @@ def check_label(label: Any) -> None:
             f"column {label} has a label of type {type(label).__name__}, not text or a whole number; rename it, "
             "as with frame.columns = frame.columns.map(str)"
         )
-    if isinstance(label, str) and frames_objects.mended(label) != label:
+    if isinstance(label, str) and frames_objects.repaired(label) != label:
         raise SfumatoError(f"column {label!r} has half a character (a lone surrogate) in its label; rename it")
 
 

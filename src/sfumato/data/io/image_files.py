@@ -1,10 +1,10 @@
-"""Picture files in and out: one mode and one size for all, by stated rules.
+"""Image files in and out: one mode and one size for all, by stated rules.
 
 * Files: PNG, JPEG, WebP, BMP, GIF (first frame), TIFF, PPM; other files and hidden ones are passed over.
-* Colour: grey if every picture is grey, RGB otherwise. Transparency is laid on white. 16 bits become 8, and so do
+* Colour: grey if every image is grey, RGB otherwise. Transparency is laid on white. 16 bits become 8, and so do
   floats (TIFF) from 0 to 1 or from 0 to 255.
 * Orientation: as the camera's EXIF tag says.
-* Size: pictures that are all of one size of at most 64 × 64 stay as they are. Otherwise the shorter side is
+* Size: images that are all of one size of at most 64 × 64 stay as they are. Otherwise the shorter side is
   scaled to `size`, and the centre square is cut out; by default `size` is the median shorter side of the training
   part, down to a multiple of 8, from 8 to 64.
 * Labels: the names of the first level of subfolders.
@@ -34,7 +34,7 @@ _GREY = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture file says of itself before it is decoded; width and height in pixels as it is shown."""
+    """What an image file says of itself before it is decoded; width and height in pixels as it is shown."""
 
     path: Path
     width: int
@@ -43,7 +43,7 @@ class Header:
 
 
 def find(folder: Path) -> list[Path]:
-    """The picture files under `folder`, in the order of their paths.
+    """The image files under `folder`, in the order of their paths.
 
     Raises:
         SfumatoError: if there are none.
@@ -58,7 +58,7 @@ def find(folder: Path) -> list[Path]:
         ]
     if not paths:
         raise SfumatoError(
-            f"{folder}: holds no pictures; files must end in {', '.join(IMAGE_SUFFIXES)}, "
+            f"{folder}: holds no images; files must end in {', '.join(IMAGE_SUFFIXES)}, "
             "or be the .parquet parts of a table"
         )
     return sorted(paths)
@@ -75,7 +75,7 @@ def headers(paths: Iterable[Path]) -> list[Header]:
     """Read the header of each file.
 
     Raises:
-        SfumatoError: if a file is empty, not a picture, or larger than 50 megapixels.
+        SfumatoError: if a file is empty, not an image, or larger than 50 megapixels.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -84,14 +84,14 @@ def headers(paths: Iterable[Path]) -> list[Header]:
 
 def _header(path: Path) -> Header:
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            width, height = picture.size
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
             if width * height > MOST_PIXELS:
                 raise SfumatoError(_too_large(path, f"{width}×{height} pixels"))
             # Orientations 5 to 8 lie on their side.
-            if picture.format in ("JPEG", "TIFF", "WEBP") and picture.getexif().get(0x0112, 1) >= 5:
+            if image.format in ("JPEG", "TIFF", "WEBP") and image.getexif().get(0x0112, 1) >= 5:
                 width, height = height, width
-            return Header(path, width, height, picture.mode in _GREY)
+            return Header(path, width, height, image.mode in _GREY)
     except Image.DecompressionBombError:
         raise SfumatoError(_too_large(path, "far too many pixels")) from None
     except (OSError, SyntaxError, ValueError) as error:
@@ -105,18 +105,18 @@ def _too_large(path: Path, what: str) -> str:
 def _unreadable(path: Path, error: Exception) -> SfumatoError:
     if isinstance(error, SfumatoError):
         return error
-    cure = "mend it or take it out of the folder"
+    cure = "fix it or take it out of the folder"
     if not path.exists():
         return SfumatoError(f"{path}: no such file; check the name")
     if path.stat().st_size == 0:
         return SfumatoError(f"{path}: the file is empty (0 bytes); {cure}")
     if isinstance(error, PermissionError):
         return SfumatoError(f"{path}: may not be read; change its permissions or take it out of the folder")
-    return SfumatoError(f"{path}: damaged, or not a picture; {cure}")
+    return SfumatoError(f"{path}: damaged, or not an image; {cure}")
 
 
 def chosen_size(training: Sequence[Header], size: int | None) -> tuple[int, int]:
-    """(height, width) for all pictures, by the rule at the top of this file."""
+    """(height, width) for all images, by the rule at the top of this file."""
     sizes = {(header.height, header.width) for header in training}
     if size is None and len(sizes) == 1:
         only = next(iter(sizes))
@@ -154,23 +154,23 @@ def _decoded(path: Path, height: int, width: int, channels: int) -> np.ndarray:
     try:
         with Image.open(path, formats=FORMATS) as opened:
             opened.draft("RGB" if channels == 3 else "L", (2 * width, 2 * height))
-            picture = _flat(ImageOps.exif_transpose(opened), "RGB" if channels == 3 else "L", path)
+            image = _flat(ImageOps.exif_transpose(opened), "RGB" if channels == 3 else "L", path)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise _unreadable(path, error) from None
-    if picture.size != (width, height):
-        picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
-    return np.asarray(picture).reshape(height, width, channels)
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(image).reshape(height, width, channels)
 
 
-def _flat(picture: Image.Image, mode: str, path: Path) -> Image.Image:
-    """`picture` in 8 bits without transparency."""
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        picture = Image.fromarray(_eight_bits(np.asarray(picture).astype(np.float64), picture.mode, path))
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        clear = picture.convert("RGBA")
+def _flat(image: Image.Image, mode: str, path: Path) -> Image.Image:
+    """`image` in 8 bits without transparency."""
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        image = Image.fromarray(_eight_bits(np.asarray(image).astype(np.float64), image.mode, path))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        clear = image.convert("RGBA")
         white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(white, clear)
-    return picture if picture.mode == mode else picture.convert(mode)
+        image = Image.alpha_composite(white, clear)
+    return image if image.mode == mode else image.convert(mode)
 
 
 SLACK = 1e-3
@@ -178,7 +178,7 @@ SLACK = 1e-3
 
 
 def _eight_bits(values: np.ndarray, mode: str, path: Path) -> np.ndarray:
-    """The values of a picture of Pillow's mode I;16…, I or F, brought to 0 to 255.
+    """The values of an image of Pillow's mode I;16…, I or F, brought to 0 to 255.
 
     Raises:
         SfumatoError: if a value is not a number, below 0, or above 255 (floats) or 65535 (whole numbers).
@@ -202,7 +202,7 @@ def save(shown: np.ndarray, path: Path, names: Sequence[str] | None = None) -> N
     """Write one PNG for each of (N, H, W, C) uint8 into a new or empty folder `path`.
 
     Args:
-        shown: the pictures.
+        shown: the images.
         path: the folder.
         names: files in a folder that they are called after; None numbers them.
 
@@ -213,9 +213,9 @@ def save(shown: np.ndarray, path: Path, names: Sequence[str] | None = None) -> N
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
             raise SfumatoError(f"{path}: the folder is not empty, and nothing is overwritten; choose another name")
-        for picture, name in zip(shown, _numbered(len(shown)) if names is None else _as_png(names), strict=True):
+        for image, name in zip(shown, _numbered(len(shown)) if names is None else _as_png(names), strict=True):
             (path / name).parent.mkdir(parents=True, exist_ok=True)
-            as_picture(picture).save(path / name)
+            as_image(image).save(path / name)
     except OSError as error:
         raise SfumatoError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
 
@@ -245,20 +245,20 @@ def _as_png(names: Sequence[str]) -> list[str]:
         png_names = longer
 
 
-def as_picture(shown: np.ndarray) -> Image.Image:
-    """(H, W, C) uint8 as a picture; two channels are grey and opacity."""
+def as_image(shown: np.ndarray) -> Image.Image:
+    """(H, W, C) uint8 as an image; two channels are grey and opacity."""
     return Image.fromarray(shown[..., 0] if shown.shape[-1] == 1 else shown)
 
 
 def grid(shown: np.ndarray) -> Image.Image:
-    """(N, H, W, C) uint8 as one picture, in as many columns as rows or a few more, on white."""
+    """(N, H, W, C) uint8 as one image, in as many columns as rows or a few more, on white."""
     total, height, width, channels = shown.shape
     columns = max(int(np.ceil(np.sqrt(total))), 1)
     rows = max(-(-total // columns), 1)
     gap = 0 if total == 1 else 2
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
     sheet = np.full(shape, 255, np.uint8)
-    for number, picture in enumerate(shown):
+    for number, image in enumerate(shown):
         top, left = number // columns * (height + gap), number % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = picture
-    return as_picture(sheet)
+        sheet[top : top + height, left : left + width] = image
+    return as_image(sheet)

@@ -1,4 +1,4 @@
-"""What programs hold in memory beside arrays and frames: datasets and loaders of PyTorch, sparse matrices, records."""
+"""Sources in memory other than arrays and frames: PyTorch datasets and loaders, sparse matrices, records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def unpacked(source: Any) -> Any:
     * a `DataLoader`: its dataset, of which a `SubsetRandomSampler` chooses the rows; it is neither shuffled nor batched
     * sparse matrices of scipy and masked arrays: dense, NaN where masked
     * structured arrays and lists of mappings: columns by name
-    * lists of arrays, tensors or pictures of one shape: one array
+    * lists of arrays, tensors or images of one shape: one array
 
     Raises:
         SfumatoError: for a dataset without a length, a sampler of another kind, or examples of several shapes.

@@ -63,7 +63,7 @@ def read(path: Path) -> Read:
                 _number(labels[-1])
             rows.append([_stamped(part) if header.get("@timestamps") == "true" else _counted(part) for part in parts])
         except ValueError:
-            raise SfumatoError(f"{path}: line {number} holds something else than numbers; mend it") from None
+            raise SfumatoError(f"{path}: line {number} holds something else than numbers; fix it") from None
         if len(rows[-1]) != len(rows[0]):
             raise SfumatoError(f"{path}: line {number} has {len(rows[-1])} channels, the first has {len(rows[0])}")
     if not rows or not rows[0]:

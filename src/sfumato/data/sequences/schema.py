@@ -1,4 +1,4 @@
-"""Sequences: each channel standardised on the training part, time counted in typical steps."""
+"""Sequences: each channel standardised on the training split, time counted in typical steps."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ WRITTEN_TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
 class SequenceSchema(Schema):
     """x = (raw − mean) / scale for each channel, shape (N, T, D); time = (stamp − first stamp) / unit, shape (N, T).
 
-    The unit is the median distance between the steps of the training part, so that a typical step is 1; dates are
+    The unit is the median distance between the steps of the training split, so that a typical step is 1; dates are
     stamps in seconds. Missing entries, whole missing steps and the padding behind shorter sequences are NaN. Where each
-    step is a picture, its pixels are the channels, and all share one mean and scale.
+    step is an image, its pixels are the channels, and all share one mean and scale.
 
     >>> raw = sequence_io.from_array(np.array([[0.0, 2.0, 4.0], [2.0, np.nan, 0.0]]))
     >>> schema = SequenceSchema.learn(raw, DataOptions(sequences=True))
@@ -60,13 +60,13 @@ class SequenceSchema(Schema):
         flat: bool,
         columns: Mapping[str, Any],
         label: Label | None = None,
-        picture: tuple[int, ...] = (),
+        image_shape: tuple[int, ...] = (),
         start: float = 0.0,
         dates: str = "",
     ) -> None:
         self.spec = spec
         self.mean, self.scale, self.low, self.high = mean, scale, low, high
-        self.unit, self.names, self.flat, self.picture = unit, names, flat, picture
+        self.unit, self.names, self.flat, self.image_shape = unit, names, flat, image_shape
         self.columns = dict(columns)
         self.start, self.dates = start, dates
         self.label = label
@@ -74,7 +74,7 @@ class SequenceSchema(Schema):
 
     @classmethod
     def learn(cls, raw: Series, options: DataOptions) -> SequenceSchema:
-        """From the sequences of the training part.
+        """From the sequences of the training split.
 
         Raises:
             SfumatoError: for a channel without a value, or a likelihood that does not fit.
@@ -84,11 +84,11 @@ class SequenceSchema(Schema):
         flat = raw.x.reshape(-1, raw.x.shape[2])
         empty = np.flatnonzero(np.isnan(flat).all(0))
         if len(empty):
-            raise SfumatoError(f"{raw.name}: {raw.names[empty[0]]} has no value in the training part; leave it out")
+            raise SfumatoError(f"{raw.name}: {raw.names[empty[0]]} has no value in the training split; leave it out")
         likelihood = likelihoods.chosen(options.likelihood, "sequence", "sequences", "gaussian")
         low, high = np.nanmin(flat, 0), np.nanmax(flat, 0)
         mean, scale = np.nanmean(flat, 0), np.nanstd(flat, 0)
-        if raw.picture:
+        if raw.image_shape:
             mean, scale = np.full_like(mean, np.nanmean(flat)), np.full_like(scale, np.nanstd(flat))
         scale = np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
         _check_range(likelihood, flat, raw.name)
@@ -114,7 +114,7 @@ class SequenceSchema(Schema):
             flat=raw.flat,
             columns={"id": options.id, "time": options.time, "label": options.label, "drop": list(options.drop)},
             label=None if raw.labels is None else Label.learn(raw.labels),
-            picture=raw.picture,
+            image_shape=raw.image_shape,
             start=start,
             dates=raw.dates,
         )
@@ -136,8 +136,8 @@ class SequenceSchema(Schema):
 
     def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
         values: np.ndarray = x.detach().cpu().double().numpy() * self.scale + self.mean
-        if self.picture:
-            return values.reshape(*values.shape[:-1], *self.picture)
+        if self.image_shape:
+            return values.reshape(*values.shape[:-1], *self.image_shape)
         return values[..., 0] if self.flat else values
 
     def decode_beside(
@@ -202,8 +202,8 @@ class SequenceSchema(Schema):
         id, time = self._key_names()
         series = sequence_io.load(source, id=id, time=time, label=self.columns["label"], channels=self.names)
         longest, channels = self.spec.shape
-        if series.picture != self.picture:
-            kinds = [f"pictures {layout}" if layout else "numbers" for layout in (series.picture, self.picture)]
+        if series.image_shape != self.image_shape:
+            kinds = [f"images {layout}" if layout else "numbers" for layout in (series.image_shape, self.image_shape)]
             raise SfumatoError(f"{series.name}: is a sequence of {kinds[0]}; this model was trained on {kinds[1]}")
         if series.x.shape[2] != channels or (self.columns["id"] and series.names != self.names):
             raise SfumatoError(
@@ -254,11 +254,11 @@ class SequenceSchema(Schema):
     def describe(self) -> list[dict[str, str]]:
         modelled = self._likelihood.modelled_as
         steps = self.spec.shape[0]
-        if self.picture:
+        if self.image_shape:
             return [
                 {
-                    "column": "pictures",
-                    "kind": f"sequence of {steps} pictures {'×'.join(map(str, self.picture))}",
+                    "column": "images",
+                    "kind": f"sequence of {steps} images {'×'.join(map(str, self.image_shape))}",
                     "modelled": f"{modelled}, {self.spec.likelihood}",
                     "missing": "some" if any(field.missing for field in self.spec.fields) else "",
                     "note": f"{self.low.min():.4g} to {self.high.max():.4g}",
@@ -297,7 +297,7 @@ class SequenceSchema(Schema):
             "label": None if self.label is None else self.label.to_dict(),
             "names": list(self.names),
             "flat": self.flat,
-            "picture": list(self.picture),
+            "image_shape": list(self.image_shape),
             "unit": self.unit,
             "start": self.start,
             "dates": self.dates,
@@ -321,7 +321,7 @@ class SequenceSchema(Schema):
             flat=values["flat"],
             columns=values["columns"],
             label=None if values["label"] is None else Label.from_dict(values["label"]),
-            picture=tuple(values.get("picture", ())),
+            image_shape=tuple(values.get("image_shape", ())),
             start=values.get("start", 0.0),
             dates=values.get("dates", ""),
         )

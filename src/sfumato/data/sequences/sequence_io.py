@@ -1,4 +1,4 @@
-"""Sequences in: arrays of numbers or pictures, `.ts` files of the archive, long tables of id, time and values."""
+"""Sequences in: arrays of numbers or images, `.ts` files of the archive, long tables of id, time and values."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Series:
         labels: (N,) or None.
         names: of the D channels.
         flat: whether the source had no axis of channels, so that what comes back has none.
-        picture: shape of one step where each is a picture, whose D values are the channels; () where none is.
+        image_shape: shape of one step where each is an image, whose D values are the channels; () where none is.
         dates: type of the stamps in the table they came from where they are dates, then `time` is in seconds since
             1970; "" where they are numbers.
         name: what to call the source.
@@ -68,7 +68,7 @@ class Series:
     names: tuple[str, ...] = FLAT
     flat: bool = False
     name: str = "array"
-    picture: tuple[int, ...] = ()
+    image_shape: tuple[int, ...] = ()
     keys: Keys | None = None
     dates: str = ""
 
@@ -150,23 +150,23 @@ def _windows(name: str, steps: int, cure: str) -> SfumatoError:
 
 
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "X") -> Series:
-    """(N, T) or (N, T, D) numbers, or pictures (N, T, H, W) or (N, T, C, H, W).
+    """(N, T) or (N, T, D) numbers, or images (N, T, H, W) or (N, T, C, H, W).
 
     Raises:
         SfumatoError: for another shape, or infinite entries.
     """
     if not 2 <= x.ndim <= 5:
         raise SfumatoError(
-            f"{name}: has shape {x.shape}; sequences are (N, T), (N, T, D) with D channels, or (N, T, C, H, W) pictures"
+            f"{name}: has shape {x.shape}; sequences are (N, T), (N, T, D) with D channels, or (N, T, C, H, W) images"
         )
     values = np.asarray(x, np.float64)
     arrays.check_finite(values.reshape(len(x), -1), name)
     if x.ndim == 2:
         return Series(values[:, :, None], None, labels, FLAT, True, name)
-    picture, values = x.shape[2:] if x.ndim > 3 else (), values.reshape(*x.shape[:2], -1)
-    word = "pixel" if picture else "x"
+    image_shape, values = x.shape[2:] if x.ndim > 3 else (), values.reshape(*x.shape[:2], -1)
+    word = "pixel" if image_shape else "x"
     names = tuple(f"{word}{channel + 1}" for channel in range(values.shape[2]))
-    return Series(values, None, labels, names, False, name, picture)
+    return Series(values, None, labels, names, False, name, image_shape)
 
 
 def from_table(
@@ -186,7 +186,7 @@ def from_table(
     Args:
         table: the rows.
         name: of the table in error messages.
-        id: column that tells the sequences apart.
+        id: column that identifies the sequences.
         time: column of times.
         label: column of labels.
         drop: columns that are no channels.
@@ -419,6 +419,6 @@ def _numbers(column: pa.ChunkedArray, name: str, column_name: str) -> np.ndarray
     values: np.ndarray = column.cast(pa.float64(), safe=False).combine_chunks().to_numpy(zero_copy_only=False)
     if np.isinf(values).any():
         raise SfumatoError(
-            f"{name}: column {column_name!r}, row {int(np.argmax(np.isinf(values))) + 1} is infinite; mend it"
+            f"{name}: column {column_name!r}, row {int(np.argmax(np.isinf(values))) + 1} is infinite; fix it"
         )
     return values

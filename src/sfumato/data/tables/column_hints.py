@@ -1,4 +1,4 @@
-"""What a person may want to mend in a column, seen in all its rows and shown before training."""
+"""What the user may want to fix in a column, seen in all its rows and shown before training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def of_frame(frame: pa.Table, kinds: Mapping[str, str], but: Collection[str] = (
     Args:
         frame: the table.
         kinds: of its columns.
-        but: columns of which something is said already.
+        but: columns that have a hint already.
     """
     hints = {}
     for name, kind in kinds.items():

@@ -15,7 +15,7 @@ IN_CELLS = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.
 
 
 def accepts(source: Source, options: DataOptions) -> bool:
-    """Whether it is a file of a table, a folder of such, or whatever else is held in memory."""
+    """Whether it is a table file, a folder of such files, or any other object in memory."""
     if source.path is None:
         return True
     return source.path.exists() and (frames.is_parts(source.path) or source.endswith(*frames.TABLE_SUFFIXES))

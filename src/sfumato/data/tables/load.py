@@ -62,7 +62,7 @@ def _estimate(path: Path) -> int:
 
 
 def from_frame(name: str, source: str, frame: pa.Table, kind: str, options: DataOptions) -> Dataset:
-    """Split an arrow table, learn its schema on the training part, encode every part."""
+    """Split an arrow table, learn its schema on the training split, encode every part."""
     if streams(options, frame.num_rows * frame.num_columns * 4):
         return _from_pieces(
             name,

@@ -25,13 +25,13 @@ from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec, Field
 
 ROWS_AT_A_TIME = 1 << 16
-"""Rows encoded at a time, so that what is needed beside the result stays small."""
+"""Rows encoded at a time, to limit memory besides the result."""
 
 
 class TableSchema(Schema):
     """A table's columns.
 
-    Every statistic is of the training part. With likelihood `cells` (what `auto` is) a numeric column is cut into
+    Every statistic is of the training split. With likelihood `cells` (what `auto` is) a numeric column is cut into
     atoms and quantile cells, see `columns.cells.Cells`; with `gaussian` or `mse` it is shifted and scaled. Labels
     are category indices either way. Conditions are category indices and standardised numbers. Constants and
     identifiers are not modelled: a constant comes back as it is, whole-number identifiers go on after the largest
@@ -42,7 +42,7 @@ class TableSchema(Schema):
         frame_kind: what the table was: file, pandas, polars or arrow; `decode` gives that back.
         reading: which words are missing values, and whether text files have a header; of new data too.
         dropped: columns that were left out of the training.
-        hints: of columns: what a person may want to mend, shown before training.
+        hints: of columns: what the user may want to fix, shown before training.
         missing_together: names of the columns of which it is modelled which cells are missing, those together that are
             missing in the same training rows.
 
@@ -105,7 +105,7 @@ class TableSchema(Schema):
         """The kind of each column that is not dropped: as `options.kinds` says, else inferred.
 
         Types and the question whether a column is constant or an identifier are looked at in the whole table, so
-        give it whole; numbers are learned from the training part alone.
+        give it whole; numbers are learned from the training split alone.
 
         Raises:
             SfumatoError: if an option names a column that is not there, or a column holds no value.
@@ -205,7 +205,7 @@ class TableSchema(Schema):
         """A path, frame or mapping as an arrow table of this schema's columns, checked.
 
         Columns are found by their names, wherever they stand. What is no mistake but should be known (other columns,
-        categories never seen in training, numbers beyond the range) is said once, through the logger `sfumato.data`.
+        categories never seen in training, numbers out of range) is reported once, through the logger `sfumato.data`.
 
         Args:
             source: path, frame, mapping of names to columns, or an array of all columns in their order.
@@ -250,7 +250,7 @@ class TableSchema(Schema):
         return table
 
     def cautions(self, options: DataOptions) -> tuple[str, ...]:
-        """What a person should know of how columns are taken, before training, but for what was asked for."""
+        """Notes on how columns are treated, shown before training, except for what the options request."""
         identifiers = [name for name, kind in options.kinds.items() if kind == "identifier"]
         return tuple(filter(None, (column.caution() for column in self.columns if column.name not in identifiers)))
 

@@ -139,7 +139,7 @@ def from_table(path: Path) -> Lines:
         try:
             texts = [_only(row, path, rows.line_num) for row in rows][1:]
         except csv.Error as error:
-            raise SfumatoError(f"{path}: line {rows.line_num} is no row of a table ({error}); mend it") from None
+            raise SfumatoError(f"{path}: line {rows.line_num} is no row of a table ({error}); fix it") from None
     if not texts:
         raise SfumatoError(f"{path}: the table has no rows; give one with some")
     x = np.empty(len(texts), object)

@@ -1,4 +1,4 @@
-"""Sequences of symbols: the vocabulary of the training part, an end where lengths differ, and the way back."""
+"""Sequences of symbols: the vocabulary of the training split, an end where lengths differ, and the way back."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SymbolSchema(LabelledSchema):
 
     @classmethod
     def learn(cls, raw: Lines, options: DataOptions, *, longest: int) -> SymbolSchema:
-        """From the sequences of the training part.
+        """From the sequences of the training split.
 
         Args:
             raw: those sequences.
@@ -73,7 +73,7 @@ class SymbolSchema(LabelledSchema):
             behind = _behind(raw.x)
             ends, missing = bool(behind.any()), bool((np.isnan(raw.x) & ~behind).any())
         if not symbols:
-            raise SfumatoError(f"{raw.name}: has no symbol in the training part; give sequences that are not empty")
+            raise SfumatoError(f"{raw.name}: has no symbol in the training split; give sequences that are not empty")
         label, given = cls.learn_label(raw.labels, options, raw.name)
         field = Field("category", len(symbols) + ends, missing=missing)
         spec = DataSpec((max(longest, 1) + ends, 1), (field,), given, likelihood.name, len(raw), ends)

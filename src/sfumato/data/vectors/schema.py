@@ -1,4 +1,4 @@
-"""Rows of numbers without names: each column standardised on the training part."""
+"""Rows of numbers without names: each column standardised on the training split."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class VectorSchema(LabelledSchema):
             x: (N, D) numbers, NaN where missing.
             labels: one for each of the chosen rows, or None.
             options: likelihood, given, seed.
-            rows: which rows are the training part.
+            rows: which rows are the training split.
             name: of the array in error messages.
 
         Raises:
@@ -89,7 +89,7 @@ class VectorSchema(LabelledSchema):
         total = len(x) if rows is None else len(rows)
         kept = np.flatnonzero((count > 0) & varies)
         if not len(kept):
-            what = "varies" if count.any() else "has a value in the training part"
+            what = "varies" if count.any() else "has a value in the training split"
             raise SfumatoError(f"{name}: no column {what}; give one that does")
         fixed = np.where(count > 0, low, np.nan)
         fixed[kept] = np.nan
@@ -258,7 +258,7 @@ class VectorSchema(LabelledSchema):
 
 
 def _listed(places: np.ndarray, most: int = 12) -> str:
-    """Columns by their numbers, as said to a person."""
+    """Columns by their numbers, for messages."""
     shown = ", ".join(map(str, places[:most].tolist())) + (", …" if len(places) > most else "")
     return f"column {shown}" if len(places) == 1 else f"{len(places)} columns ({shown})"
 

@@ -67,7 +67,7 @@ class Draws(Held):
         drawn = None if sampler == "prior" else self._sampler(sampler)
         conditions = self.schema_.conditions(given or {}, n, seed=seed, marginal=marginal)
         if noise is None:
-            noise = not self.schema_.spec.is_picture
+            noise = not self.schema_.spec.is_image
         like = next(model.parameters())
         parts = []
         with seeded(like.device, seed, model), torch.inference_mode():

@@ -62,7 +62,7 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
 def counts_levels(spec: DataSpec) -> bool:
     """Whether the likelihood of a picture is a probability of its levels, so that it can be told in bits of a file."""
     likelihood = likelihoods.named(spec.likelihood)
-    return spec.is_picture and not likelihood.density and likelihood.levels in (0, spec.fields[0].size)
+    return spec.is_image and not likelihood.density and likelihood.levels in (0, spec.fields[0].size)
 
 
 def _settled(weights: Weights, subject: Subject) -> Weights:

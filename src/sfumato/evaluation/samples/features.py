@@ -70,7 +70,7 @@ def features(drawn: Drawn) -> Features | None:
     spec = schema.spec
     if how.extractor is not None:
         return Features([_extracted(drawn, batch.x) for batch in drawn.sets], "features of your own extractor")
-    if spec.is_picture:
+    if spec.is_image:
         if how.quick or not len(drawn.subject.data.train):
             return None
         found = _network(drawn)
@@ -89,7 +89,7 @@ def mean_pictures(drawn: Drawn) -> np.ndarray | None:
     """Features of as many samples without pixel noise; None where samples have none, or are no pictures."""
     subject, how = drawn.subject, drawn.how
     spec = subject.schema.spec
-    if not drawn.by_model or not spec.is_picture or not likelihoods.named(spec.likelihood).density:
+    if not drawn.by_model or not spec.is_image or not likelihoods.named(spec.likelihood).density:
         return None
     x = subject.draw(drawn.made.given, len(drawn.made), noise=False)
     return _extracted(drawn, x) if how.extractor is not None else seen_by(_network(drawn), x)

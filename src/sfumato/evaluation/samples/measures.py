@@ -27,7 +27,7 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
 
     Samples are set against held-out examples. The reference is what as many training examples score against those.
     """
-    if how.quick and subject.schema.spec.is_picture and how.extractor is None:
+    if how.quick and subject.schema.spec.is_image and how.extractor is None:
         return []
     return of(Drawn.of(subject, how))
 

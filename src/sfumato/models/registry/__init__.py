@@ -1,7 +1,7 @@
 """The models there are: `names` lists them, `describe` says what each takes, `build` makes one for a spec.
 
 The files of `sfumato/models` are models; so are entry points of the group `sfumato.models`, classes given as
-`mypackage.module:MyModel`, and classes and modules handed over to `sfumato.fit`. None of this imports torch before a
+`mypackage.module:MyModel`, and classes and modules passed to `sfumato.fit`. None of this imports torch before a
 model is built, but for models that do not ship, whose module is imported as soon as they are named.
 """
 
@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 FORM_WORDS = {
-    **dict.fromkeys(("vector", "image"), "tables, vectors and pictures"),
+    **dict.fromkeys(("vector", "image"), "tables, vectors and images"),
     "sequence": "sequences",
     "symbols": "sequences of symbols",
 }
@@ -83,7 +83,7 @@ def form_of(spec: DataSpec) -> str:
     """The form of the data of a spec, as `Model.data_forms` names it."""
     if spec.is_symbols:
         return "symbols"
-    return "sequence" if spec.is_sequence else "image" if spec.is_picture else "vector"
+    return "sequence" if spec.is_sequence else "image" if spec.is_image else "vector"
 
 
 def suits(name: str, spec: DataSpec) -> bool:
@@ -112,7 +112,7 @@ def check_suits(name: str, spec: DataSpec) -> None:
 def build(name: str, spec: DataSpec, **given: Any) -> Model:
     """Make the model `name` for data of `spec`, with networks chosen by the spec.
 
-    A module that was handed over built is copied.
+    A module that was passed as an instance is copied.
 
     Raises:
         SfumatoError: if there is no such model, it is not for such data, it has no such option, or a value is out of

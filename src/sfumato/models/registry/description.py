@@ -24,13 +24,13 @@ REMEDIES = {
     "warmup": "steps over which the weight of the rate rises from 0",
     "cycles": "how often the warm-up is repeated",
     "discrepancy_weight": "weight of how far the codes as a whole are from the prior",
-    "forgiven_rate": "the part of the rate that is not paid for, from 0 to 1",
+    "forgiven_rate": "the share of the rate without cost, from 0 to 1",
     "total_correlation_weight": "weight of the dependence between latents",
     "condition_dropout": "how often a condition is left out in training",
     "standard_prior": "takes the word standard: a normal prior that no condition moves",
     "learned_prior": "takes the word learned: a prior that conditions move",
     "mixture_prior": "takes the word mixture: a learned mixture of normals as the prior",
-    "likeness_weight": "what likeness weighs beside fooling the adversary, from 0 to 1",
+    "likeness_weight": "weight of likeness relative to fooling the adversary, from 0 to 1",
     "equilibrium": "switch: leave a player out of a step while it is too good for the other",
     "non_saturating": "takes the word non_saturating: an adversarial loss whose gradient stays",
     "released_scaling": "takes the words released and elbo: which weights rate and penalties have",
@@ -85,7 +85,7 @@ def _option(name: str, annotation: Any, default: Any, help: str) -> Option:
 
 
 SIZE_OPTIONS = _size_options()
-"""The options that every model has, but one that was handed over built."""
+"""The options that every model has, but one that was passed as an instance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class Description:
         summary: one line.
         own_options: the keyword arguments of its `build`.
         classifies: whether it tells the class of an example, which is its one condition.
-        is_built: whether it is a module that was handed over built, which has no options.
+        is_built: whether it is a module that was passed as an instance, which has no options.
     """
 
     name: str
@@ -140,7 +140,7 @@ def describe_class(model: type[Model], name: str, summary: str = "", *, is_built
         model: the class.
         name: by which it is asked for.
         summary: one line; the first of the class's docstring unless given.
-        is_built: describe a module of this class that was handed over built.
+        is_built: describe a module of this class that was passed as an instance.
 
     Raises:
         SfumatoError: if an attribute or an argument of `build` is not as it should be; the line says which.

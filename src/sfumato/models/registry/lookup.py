@@ -1,12 +1,12 @@
 """From a name to a class: models that ship, models of installed packages, and classes or modules handed over.
 
-A model is asked for by a *reference*, a text that also stands in `config.toml`:
+A model is requested by a *reference*, a string that is also saved in `config.toml`:
 
 * `vae`: a file of `sfumato/models`, or an entry point of the group `sfumato.models`;
 * `mypackage.module:MyModel`: a class of any module that can be imported;
-* `mypackage.module:MyModel()`: a module that was handed over built. Only who has it can load its weights.
+* `mypackage.module:MyModel()`: a module that was passed as an instance. Only who has it can load its weights.
 
-Classes and modules that were handed over to `sfumato.fit` are known under their reference for as long as anything holds
+Classes and modules that were passed to `sfumato.fit` are known under their reference for as long as anything holds
 them, so that a class of a notebook can be used in the process that defined it.
 """
 
@@ -59,7 +59,7 @@ def plugins() -> dict[str, EntryPoint]:
 
 
 def names() -> tuple[str, ...]:
-    """Models that can be asked for by a bare name: those that ship, then those of installed packages.
+    """Models that can be requested by a bare name: those that ship, then those of installed packages.
 
     >>> "vae" in names()
     True
@@ -68,7 +68,7 @@ def names() -> tuple[str, ...]:
 
 
 def reference(model: AnyModel) -> str:
-    """The text by which a model is asked for: a name as it is, of a class or module where it comes from.
+    """The reference of a model: a name unchanged; for a class or module, where it is defined.
 
     Raises:
         SfumatoError: if a class or an object is no model.
@@ -95,7 +95,7 @@ def reference(model: AnyModel) -> str:
 
 
 def handed_over(name: str) -> type[Model] | Model | None:
-    """The class or module that was handed over under this reference, if anything still holds it."""
+    """The class or module that was passed under this reference, if anything still holds it."""
     return _HANDED_OVER.get(name)
 
 
@@ -227,7 +227,7 @@ def _distributions() -> Any:
 
 
 def _imported(where: str, name: str) -> type[Model]:
-    """The class at `module:class`, of the model that is asked for as `name`."""
+    """The class at `module:class`, of the model requested as `name`."""
     module_name, _, path = where.partition(":")
     value: Any = _module(module_name, name)
     for part in path.split("."):

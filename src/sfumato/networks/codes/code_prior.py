@@ -68,7 +68,7 @@ def nearby(places: int, levels: int, row: int) -> Tensor:
 class CodePrior(nn.Module):
     """p(k | c) = Π_t p(k_t | k_<t, c) for lists of codes k, all of the first level, then all of the second, ….
 
-    A transformer that is told, at each place, the vectors of the codes nearby that come before it. That codes are
+    A transformer that sees, at each place, the vectors of the preceding codes nearby. That codes are
     neighbours, and which of them mean nearly the same, it would otherwise have to find out: on MNIST's 7×7 codes of
     256, after the same 300 steps, −log p(k) of held-out digits was 157 nats with that and 185 without.
 
@@ -141,7 +141,7 @@ class CodePrior(nn.Module):
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
         """Draw n lists of codes, (n, P·levels).
 
-        Logits are divided by the temperature, and 0 takes the likeliest code at each place.
+        Logits are divided by the temperature, and 0 takes the most likely code at each place.
         """
         x = self._start(n, given)
         past: list[Past | None] = [None] * len(self.blocks)

@@ -1,4 +1,4 @@
-"""Between an example and a few vectors: a grid of them for a picture, a row of them for anything else."""
+"""Between an example and a few vectors: a grid of them for an image, a row of them for anything else."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sfumato.networks.mlp import MLP, Reshape
 from sfumato.spec import DataSpec
 
 MAX_CODE_SIDE = 8
-"""Pictures are halved once, and then until the shorter side of the grid is at most this."""
+"""Images are halved once, and then until the shorter side of the grid is at most this."""
 
 
 def halvings(height: int, width: int) -> int:
-    """How often a picture is halved on the way to its grid.
+    """How often an image is halved on the way to its grid.
 
     >>> halvings(28, 28), halvings(8, 8), halvings(64, 64)
     (2, 1, 3)
@@ -39,10 +39,10 @@ def grid(height: int, width: int) -> tuple[int, int]:
 
 
 class GridEncoder(nn.Module):
-    """A picture to vectors on a grid: strided convolutions, then residual blocks.
+    """An image to vectors on a grid: strided convolutions, then residual blocks.
 
     Arguments:
-        spec: of pictures.
+        spec: of images.
         dim: D.
         width: the grid has four times as many channels.
         depth: residual blocks, twice as many.
@@ -71,7 +71,7 @@ class GridEncoder(nn.Module):
 
 
 class GridDecoder(nn.Module):
-    """Vectors on a grid to the distribution of a picture: the encoder's way back.
+    """Vectors on a grid to the distribution of an image: the encoder's way back.
 
     Shapes: (B, P, D) to a distribution over (B, C, H, W).
     """

@@ -25,7 +25,7 @@ class Quantized(NamedTuple):
 
     Attributes:
         codes: whole numbers, (B, P, levels).
-        values: the vectors meant by the codes, (B, P, D); their gradient is handed to z (straight-through).
+        values: the vectors meant by the codes, (B, P, D); their gradient is passed to z (straight-through).
         commitment: Σ ‖z − sg[e]‖² over places and levels, (B,); None where nothing draws z towards its code.
     """
 

@@ -30,7 +30,7 @@ def _values_of(spec: DataSpec) -> str:
     """What a head is of: `IMAGES`, `LEVELS` (a vector of them), or `COLUMNS`."""
     if spec.fields[0].kind != "level":
         return COLUMNS
-    return IMAGES if spec.is_picture else LEVELS
+    return IMAGES if spec.is_image else LEVELS
 
 
 def for_likelihood(spec: DataSpec) -> Head:

@@ -20,7 +20,7 @@ SMOOTH = 0.1
 """How large the embeddings of cells start beside those of categories: at first a number is seen by its place alone."""
 COLUMN_DROPOUT = 0.1
 """How often, in training, a column is hidden from those after it, as if it was missing. Without it dependence of a few
-thousand rows is learned by heart."""
+thousand rows is memorised."""
 SHARPNESS_START, SHARPNESS_PACE = 1.0, 5.0
 """A bell starts at τ = e and its log τ moves five times as fast as a weight, for the reason that `heads_base.Scale`
 gives: where all looks like noise as wide as the data, the latents are given up before they are of use."""

@@ -45,7 +45,7 @@ class LearnedScale(nn.Module):
         return self.log_scale if self.fixed else bounded_log_scale(SCALE_PACE * self.log_scale)
 
 
-COLUMNS, LEVELS, IMAGES = "columns", "vectors of levels", "pictures"
+COLUMNS, LEVELS, IMAGES = "columns", "vectors of levels", "images"
 """What a head can be of."""
 
 Builder = Callable[[DataSpec], "Head"]
@@ -68,7 +68,7 @@ class Head(nn.Module, ABC):
     """Raw network outputs → p(x | z).
 
     Attributes:
-        raw: shape per example of the raw outputs it takes; (channels, H, W) for pictures, (n,) otherwise.
+        raw: shape per example of the raw outputs it takes; (channels, H, W) for images, (n,) otherwise.
     """
 
     raw: tuple[int, ...]

@@ -13,20 +13,20 @@ from sfumato.spec import DataSpec
 
 
 class PixelNormalHead(Head):
-    """Pictures or vectors of levels: a normal on intensities brought to [0, 1], one learned σ per channel, or σ = 1."""
+    """Images or vectors of levels: a normal on intensities brought to [0, 1], one learned σ per channel, or σ = 1."""
 
     def __init__(self, spec: DataSpec, *, unit_scale: bool = False) -> None:
         super().__init__()
         self.raw = spec.shape
         self.levels = spec.fields[0].size
-        self.scale = LearnedScale(*((spec.shape[0], 1, 1) if spec.is_picture else (1,)), fixed=unit_scale)
+        self.scale = LearnedScale(*((spec.shape[0], 1, 1) if spec.is_image else (1,)), fixed=unit_scale)
 
     def forward(self, raw: Tensor) -> Distribution:
         return Scaled(Normal(torch.sigmoid(raw), self.scale()), self.levels)
 
 
 class PixelBernoulliHead(Head):
-    """Pictures of two levels, or grey ones whose intensity is read as a probability."""
+    """Images of two levels, or grey ones whose intensity is read as a probability."""
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class PixelBernoulliHead(Head):
 
 
 class PixelCategoricalHead(Head):
-    """Pictures: one probability for each level of each channel."""
+    """Images: one probability for each level of each channel."""
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class PixelCategoricalHead(Head):
 
 
 class LogisticMixtureHead(Head):
-    """Pictures: the discretised mixture of logistics of PixelCNN++, exact for 8-bit pictures."""
+    """Images: the discretised mixture of logistics of PixelCNN++, exact for 8-bit images."""
 
     def __init__(self, spec: DataSpec, components: int = 10) -> None:
         super().__init__()

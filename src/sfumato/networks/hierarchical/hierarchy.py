@@ -1,4 +1,4 @@
-"""Several layers of latents, one above the other: the walk down through them, and the distributions of all at once."""
+"""Several layers of latents, one above the other: the top-down pass through them, and their joint distributions."""
 
 from __future__ import annotations
 

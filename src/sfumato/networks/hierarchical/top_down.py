@@ -1,4 +1,4 @@
-"""The deep top-down network for pictures: residual groups of latents from 1×1 up to the larger sizes."""
+"""The deep top-down network for images: residual groups of latents from 1×1 up to the larger sizes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sfumato.networks.hierarchical.hierarchy import Hierarchy, LayerState
 
 
 class Block(nn.Sequential):
-    """1×1, 3×3, 3×3, 1×1 convolutions with an activation before each; 1×1 throughout where a picture is 1×1.
+    """1×1, 3×3, 3×3, 1×1 convolutions with an activation before each; 1×1 throughout where an image is 1×1.
 
     Arguments:
         scale: factor on the weights of the last convolution at the start.

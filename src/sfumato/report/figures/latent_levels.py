@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sfumato.data.images.schema import PictureSchema
+from sfumato.data.images.schema import ImageSchema
 from sfumato.evaluation.subject import Subject, rows
 from sfumato.models.protocols import Layered
 from sfumato.report.figures.image_grids import sheet_of
@@ -19,7 +19,7 @@ LEVEL_SAMPLES = 9
 def draw(shown: Subject, folder: Path) -> list[Picture]:
     """Examples rebuilt from ever more layers; nothing for a model of one layer, or for what is not pictures."""
     model, schema = shown.model, shown.schema
-    if not isinstance(schema, PictureSchema) or not isinstance(model, Layered) or model.latent_layers < 2:
+    if not isinstance(schema, ImageSchema) or not isinstance(model, Layered) or model.latent_layers < 2:
         return []
     batch = rows(shown.batch, np.unique(np.linspace(0, len(shown) - 1, min(LEVEL_EXAMPLES, len(shown))).astype(int)))
     total = model.latent_layers

@@ -37,7 +37,7 @@ class FileLayout:
     Attributes:
         types: of its columns.
         notes: what a person should know of how it is read.
-        hints: of columns: what a person may want to mend.
+        hints: of columns: what the user may want to fix.
         missing: of columns: the word that most of their missing cells have.
     """
 
@@ -178,7 +178,7 @@ def _of_strays(stray: Mapping[str, int], row: int) -> str:
     count, (word, *others) = sum(stray.values()), stray
     some = f"as {shown(word)} in row {row:,}" + (f" and {shown(others[0])}" if others else "")
     cure = " ".join(f"--missing-values {_typed(word)}" for word in stray) if len(stray) < 4 else "--missing-values WORD"
-    return f"all numbers but {count:,}, {some}: mend them, or {cure} reads them as missing"
+    return f"all numbers but {count:,}, {some}: fix them, or {cure} reads them as missing"
 
 
 def _typed(word: str) -> str:
@@ -249,7 +249,7 @@ def _broken(path: Path, dialect: Dialect) -> SfumatoError | None:
                     values = f"{len(row)} value{'s' * (len(row) != 1)}"
                     return SfumatoError(
                         f"{path}: line {skipped + reader.line_num} has {values} where the header has {wanted}; "
-                        "mend that line (quote text that holds the separator)"
+                        "fix that line (quote text that holds the separator)"
                     )
                 place = next((place for place, cell in enumerate(row) if not _is_utf8(cell)), None)
                 if place is not None:

@@ -1,4 +1,4 @@
-"""A second look at a text file: a quote nobody closed, and its decimal mark."""
+"""Checks of a text file: an unclosed quote, and the decimal mark."""
 
 from __future__ import annotations
 

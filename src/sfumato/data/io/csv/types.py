@@ -47,7 +47,7 @@ class Missing:
 
     @classmethod
     def of(cls, values: Collection[str] | None) -> Missing:
-        """As a person says: besides the usual words, or in columns of words instead of them if "" is said too."""
+        """From the user's words: added to the usual ones, or replacing them in columns of text if "" is among them."""
         if values is None:
             return cls()
         words = tuple(word.strip() for word in values)

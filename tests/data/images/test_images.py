@@ -14,7 +14,7 @@ from PIL import Image
 from sfumato import data
 from sfumato.data import DataOptions
 from sfumato.data.core.dataset import Dataset
-from sfumato.data.images.schema import PictureSchema
+from sfumato.data.images.schema import ImageSchema
 from sfumato.data.io import arrays
 from sfumato.data.io import image_files as files
 from sfumato.data.registry import load_schema
@@ -53,8 +53,8 @@ def filled(folder: Path, number: int = 6, mode: str = "RGB", size: tuple[int, in
         (levels(9, 4, 5) / np.float32(255), (1, 4, 5), 256),
     ],
 )
-def test_arrays_of_pictures_come_back_as_they_were(raw: np.ndarray, shape: tuple[int, ...], size: int) -> None:
-    learned = PictureSchema.learn(raw, None, DataOptions())
+def test_arrays_of_images_come_back_as_they_were(raw: np.ndarray, shape: tuple[int, ...], size: int) -> None:
+    learned = ImageSchema.learn(raw, None, DataOptions())
     assert learned.spec.shape == shape
     assert learned.spec.fields[0].size == size
     x = learned.encode(raw).x
@@ -68,7 +68,7 @@ def test_arrays_of_pictures_come_back_as_they_were(raw: np.ndarray, shape: tuple
 
 def test_sixteen_bits_become_eight() -> None:
     raw = np.array([[[0, 257, 65535], [32768, 300, 65278]]] * 4, np.uint16)
-    learned = PictureSchema.learn(raw, None, DataOptions())
+    learned = ImageSchema.learn(raw, None, DataOptions())
     assert learned.encode(raw).x[0, 0].tolist() == [[0, 1, 255], [128, 1, 254]]
 
 
@@ -77,22 +77,22 @@ def test_doubtful_layouts_follow_where_they_come_from() -> None:
     assert data.open(raw).train.take(slice(1)).x[0, 1, 0, 2] in raw[:, 0, 2, 1]
     opened = data.open(torch.from_numpy(raw))
     assert opened.schema.decode(opened.train.take(slice(None)).x).shape == (6, 3, 3, 3)
-    assert isinstance(opened.schema, PictureSchema)
+    assert isinstance(opened.schema, ImageSchema)
     assert opened.schema.pixels.layout == "CHW"
 
 
 @pytest.mark.parametrize(
     ("raw", "match"),
     [
-        (np.full((5, 3, 3), -1), "picture 1 holds -1"),
-        (np.array([[[0.5]], [[np.nan]], [[0.1]]]), "picture 2 holds nan"),
+        (np.full((5, 3, 3), -1), "image 1 holds -1"),
+        (np.array([[[0.5]], [[np.nan]], [[0.1]]]), "image 2 holds nan"),
         (np.array([[[0.5]], [[3.5]], [[0.1]]]), r"holds floats up to 3\.5; give 0 to 1, or"),
         (np.array([[[0.5, 3.5]]] * 3), "give 0 to 1, or 0 to 255, or add --sequences"),
         (np.zeros((5, 9, 9, 9)), "C from 1 to 4"),
-        (np.zeros((2, 2, 2, 2, 2)), r"give \(N, D\), or pictures"),
+        (np.zeros((2, 2, 2, 2, 2)), r"give \(N, D\), or images"),
     ],
 )
-def test_arrays_that_are_no_pictures_are_refused(raw: np.ndarray, match: str) -> None:
+def test_arrays_that_are_no_images_are_refused(raw: np.ndarray, match: str) -> None:
     with pytest.raises(SfumatoError, match=match):
         data.open(raw)
 
@@ -109,21 +109,21 @@ def test_arrays_that_are_no_pictures_are_refused(raw: np.ndarray, match: str) ->
 )
 def test_likelihood_and_binarising_are_resolved(likelihood: str, binarise: str, resolved: str, size: int) -> None:
     options = DataOptions(likelihood=likelihood, binarise=binarise)
-    learned = PictureSchema.learn(levels(9, 4, 4), None, options)
+    learned = ImageSchema.learn(levels(9, 4, 4), None, options)
     assert (learned.spec.likelihood, learned.spec.fields[0].size) == (resolved, size)
 
 
 def test_a_threshold_cuts_at_half_and_decoding_gives_black_and_white() -> None:
     raw = np.array([[[0, 127, 128, 255]]] * 3, np.uint8)
-    learned = PictureSchema.learn(raw, None, DataOptions(binarise="threshold"))
+    learned = ImageSchema.learn(raw, None, DataOptions(binarise="threshold"))
     x = learned.encode(raw).x
     assert x[0].flatten().tolist() == [0, 0, 1, 1]
     assert learned.decode(x)[0].tolist() == [[0, 0, 255, 255]]
 
 
-def test_pictures_binarised_some_at_a_time_are_those_binarised_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_binarised_some_at_a_time_are_those_binarised_together(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = np.random.default_rng(0).integers(0, 256, (7, 4, 4), dtype=np.uint8)
-    learned = PictureSchema.learn(raw, None, DataOptions(likelihood="bernoulli"))
+    learned = ImageSchema.learn(raw, None, DataOptions(likelihood="bernoulli"))
     together = learned.encode(raw).x
     monkeypatch.setattr(arrays, "ENTRIES_AT_A_TIME", 2 * 16)
     assert torch.equal(learned.encode(raw).x, together)
@@ -140,9 +140,9 @@ def test_validation_is_binarised_once_and_training_afresh() -> None:
 
 def test_densities_are_given_on_the_levels_scale() -> None:
     raw = levels(9, 2, 2)
-    gauss = PictureSchema.learn(raw, None, DataOptions())
+    gauss = ImageSchema.learn(raw, None, DataOptions())
     assert gauss.log_jacobian(gauss.encode(raw).x).tolist() == pytest.approx([4 * math.log(255)] * 9)
-    exact = PictureSchema.learn(raw, None, DataOptions(likelihood="categorical"))
+    exact = ImageSchema.learn(raw, None, DataOptions(likelihood="categorical"))
     assert exact.log_jacobian(raw_x := exact.encode(raw).x).tolist() == [0] * len(raw_x)
 
 
@@ -246,10 +246,10 @@ def test_mixed_sizes_are_brought_to_one_by_the_rule(tmp_path: Path) -> None:
     folder = tmp_path / "p"
     folder.mkdir()
     for one, (width, height) in enumerate([(50, 30), (30, 44), (100, 30), (60, 60), (20, 30)]):
-        picture = np.zeros((height, width), np.uint8)
+        image = np.zeros((height, width), np.uint8)
         middle = slice(height // 2 - 2, height // 2 + 2), slice(width // 2 - 2, width // 2 + 2)
-        picture[middle] = 255
-        Image.fromarray(picture).save(folder / f"{one}.png")
+        image[middle] = 255
+        Image.fromarray(image).save(folder / f"{one}.png")
     everything = DataOptions(split=(1, 0, 0))
     opened = data.open(folder, options=everything)
     assert opened.schema.spec.shape == (1, 24, 24)
@@ -258,7 +258,7 @@ def test_mixed_sizes_are_brought_to_one_by_the_rule(tmp_path: Path) -> None:
     assert data.open(folder, options=DataOptions(size=12)).schema.spec.shape == (1, 12, 12)
 
 
-def test_large_pictures_are_brought_to_64(tmp_path: Path) -> None:
+def test_large_images_are_brought_to_64(tmp_path: Path) -> None:
     assert data.open(filled(tmp_path / "p", size=(90, 90))).schema.spec.shape == (3, 64, 64)
 
 
@@ -267,7 +267,7 @@ def test_subfolders_are_labels(tmp_path: Path) -> None:
         filled(tmp_path / "p" / name, number=10)
     filled(tmp_path / "p" / ".hidden")
     (tmp_path / "p" / "cat" / ".secret.png").write_bytes(b"")
-    (tmp_path / "p" / "notes.txt").write_text("not a picture")
+    (tmp_path / "p" / "notes.txt").write_text("not an image")
     opened = data.open(tmp_path / "p", options=DataOptions(given="label"))
     assert opened.has_label
     assert opened.schema.label_names == ("cat", "dog")
@@ -296,7 +296,7 @@ def good_png(folder: Path) -> bytes:
     ("content", "match"),
     [
         (lambda folder: b"", r"bad\.png: the file is empty"),
-        (lambda folder: b"hello, this is no picture", r"bad\.png: damaged, or not a picture"),
+        (lambda folder: b"hello, this is no image", r"bad\.png: damaged, or not an image"),
         (lambda folder: good_png(folder)[:-60], r"bad\.png: damaged"),
         (lambda folder: huge(50_000), r"bad\.png: has .* more than 50 megapixels"),
         (lambda folder: huge(10_000), r"bad\.png: has 10000×10000 pixels, more than 50 megapixels"),
@@ -312,18 +312,18 @@ def test_bad_files_are_named_with_the_cure(tmp_path: Path, content, match: str) 
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SfumatoError, match="holds no pictures"):
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SfumatoError, match="holds no images"):
         data.open(tmp_path)
 
 
-def test_new_pictures_are_brought_to_what_was_learned(tmp_path: Path) -> None:
+def test_new_images_are_brought_to_what_was_learned(tmp_path: Path) -> None:
     learned = data.open(filled(tmp_path / "p")).schema
     Image.new("RGBA", (77, 33), (1, 2, 3, 255)).save(tmp_path / "new.png")
     raw = learned.read(tmp_path / "new.png")
     assert raw.shape == (1, 8, 10, 3)
     assert raw[0, 0, 0].tolist() == [1, 2, 3]
-    with pytest.raises(SfumatoError, match=r"trained on pictures of shape \(N, 8, 10, 3\); give it pictures of that"):
+    with pytest.raises(SfumatoError, match=r"trained on images of shape \(N, 8, 10, 3\); give it images of that"):
         learned.read(levels(4, 9, 9))
 
 
@@ -339,23 +339,23 @@ def test_new_pictures_are_brought_to_what_was_learned(tmp_path: Path) -> None:
             (4, 6, 5, 3),
             r"of shape \(N, 3, 6, 5\); move the channels to the front: np\.moveaxis\(X, 3, 1\)",
         ),
-        ((9, 6, 5, 3), (4, 5, 6, 3), r"of shape \(N, 6, 5, 3\); give it pictures of that shape"),
+        ((9, 6, 5, 3), (4, 5, 6, 3), r"of shape \(N, 6, 5, 3\); give it images of that shape"),
     ],
 )
 def test_an_array_laid_out_otherwise_is_told_how_to_come_by_the_shape(
     trained: tuple[int, ...], given: tuple[int, ...], match: str
 ) -> None:
-    learned = PictureSchema.learn(levels(*trained), None, DataOptions())
+    learned = ImageSchema.learn(levels(*trained), None, DataOptions())
     with pytest.raises(SfumatoError, match=match):
         learned.read(levels(*given))
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float64])
 @pytest.mark.parametrize("top", [16, 255])
-def test_pictures_scaled_to_one_are_refused_by_a_model_of_levels(top: int, dtype: type) -> None:
+def test_images_scaled_to_one_are_refused_by_a_model_of_levels(top: int, dtype: type) -> None:
     raw = levels(9, 4, 5, high=top + 1).astype(dtype)
     raw[0, 0, 0] = top
-    learned = PictureSchema.learn(raw, None, DataOptions())
+    learned = ImageSchema.learn(raw, None, DataOptions())
     for small in (np.float64, np.float32, np.float16):
         with pytest.raises(SfumatoError, match=f"X: holds floats from 0 to 1; .* 0 to {top}; multiply it by {top}$"):
             learned.read((raw / top).astype(small))
@@ -371,9 +371,9 @@ def test_pictures_scaled_to_one_are_refused_by_a_model_of_levels(top: int, dtype
         assert learned.read(good) is good
 
 
-def test_what_a_model_of_levels_makes_of_dark_pictures_is_read_again() -> None:
+def test_what_a_model_of_levels_makes_of_dark_images_is_read_again() -> None:
     for dtype in (np.float64, np.float32):
-        learned = PictureSchema.learn(levels(9, 4, 5, high=17).astype(dtype), None, DataOptions())
+        learned = ImageSchema.learn(levels(9, 4, 5, high=17).astype(dtype), None, DataOptions())
         made = learned.decode(torch.rand(3, 1, 4, 5, generator=torch.Generator().manual_seed(0)))
         assert made.max() < 1
         assert learned.read(made) is made
@@ -381,7 +381,7 @@ def test_what_a_model_of_levels_makes_of_dark_pictures_is_read_again() -> None:
 
 def test_a_model_of_two_levels_reads_booleans_and_whole_numbers() -> None:
     for raw in (levels(9, 4, 5, high=2).astype(bool), levels(9, 4, 5, high=2)):
-        learned = PictureSchema.learn(raw, None, DataOptions())
+        learned = ImageSchema.learn(raw, None, DataOptions())
         for dtype in (bool, np.uint8, np.float32):
             assert (learned.levels(learned.read(raw.astype(dtype))) == torch.from_numpy(raw[:, None].astype(int))).all()
 
@@ -400,9 +400,9 @@ def test_the_number_of_levels_is_read_off_all_rows(tmp_path: Path, raw: np.ndarr
 
 
 @pytest.mark.parametrize("name", ["out.npy", "out.npz", "out.png", "out"])
-def test_pictures_are_written_and_read_again(tmp_path: Path, name: str) -> None:
+def test_images_are_written_and_read_again(tmp_path: Path, name: str) -> None:
     raw = levels(4, 6, 5, 3)
-    learned = PictureSchema.learn(raw, None, DataOptions())
+    learned = ImageSchema.learn(raw, None, DataOptions())
     learned.write(raw, tmp_path / name)
     if name == "out.png":
         with Image.open(tmp_path / name) as sheet:
@@ -413,7 +413,7 @@ def test_pictures_are_written_and_read_again(tmp_path: Path, name: str) -> None:
 
 def test_nothing_is_overwritten_and_other_formats_are_refused(tmp_path: Path) -> None:
     raw = levels(4, 6, 5, 3)
-    learned = PictureSchema.learn(raw, None, DataOptions())
+    learned = ImageSchema.learn(raw, None, DataOptions())
     learned.write(raw, tmp_path / "out")
     with pytest.raises(SfumatoError, match="not empty"):
         learned.write(raw, tmp_path / "out")
@@ -421,7 +421,7 @@ def test_nothing_is_overwritten_and_other_formats_are_refused(tmp_path: Path) ->
         learned.write(raw, tmp_path / "out.csv")
 
 
-def test_too_many_pictures_to_hold_are_streamed(tmp_path: Path) -> None:
+def test_too_many_images_to_hold_are_streamed(tmp_path: Path) -> None:
     folder = filled(tmp_path / "p", number=20)
     whole = data.open(folder, options=DataOptions(streaming="no"))
     stream = data.open(folder, options=DataOptions(streaming="yes"))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.data.images.schema import PictureSchema
+from sfumato.data.images.schema import ImageSchema
 from sfumato.evaluation.subject import Subject, array, classes, rows
 from sfumato.report.figures import latent_levels
 from sfumato.report.figures.image_grids import pairs, sheet_of
@@ -40,12 +40,10 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
 def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
     """A row of data, then a row of new pictures for each configuration."""
     first = subjects[0]
-    assert isinstance(first.schema, PictureSchema), "only pictures are drawn as pictures"
+    assert isinstance(first.schema, ImageSchema), "only pictures are drawn as pictures"
     chosen = rows(first.batch, np.unique(np.linspace(0, len(first) - 1, min(ACROSS, len(first))).astype(int)))
     cells = [list(first.schema.shown(chosen.x))]
-    cells += [
-        list(cast(PictureSchema, one.schema).shown(drawn_samples(one, ACROSS, noise=False)[0])) for one in subjects
-    ]
+    cells += [list(cast(ImageSchema, one.schema).shown(drawn_samples(one, ACROSS, noise=False)[0])) for one in subjects]
     names, key = row_names(groups)
     picture = saved(
         folder,
@@ -59,7 +57,7 @@ def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Pat
 
 
 def _decoded(shown: Subject, x: Tensor) -> np.ndarray:
-    assert isinstance(shown.schema, PictureSchema), "only pictures are drawn as pictures"
+    assert isinstance(shown.schema, ImageSchema), "only pictures are drawn as pictures"
     return shown.schema.shown(x)
 
 
