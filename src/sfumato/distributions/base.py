@@ -27,6 +27,14 @@ class Distribution(ABC):
     def mode(self) -> Tensor:
         """The value that represents each example: the mean of numbers, the mode of categories. Shape (B, *event)."""
 
+    def features(self) -> Tensor:
+        """E[φ(x)], shape (B, F), which moves smoothly with the parameters: x itself unless overridden.
+
+        φ puts values of every kind on scales that distances can be measured on: numbers standardised, pixels from 0 to
+        1, a category as one column of zeros and ones for each of its values.
+        """
+        return self.mode().flatten(1)
+
 
 class Latent(Distribution):
     """A distribution over z, which can be repeated for several draws per example and sampled with less noise."""

@@ -116,6 +116,17 @@ class Columns(Distribution):
         ]
         return self._join(self.normal.mean, shown)
 
+    def features(self) -> Tensor:
+        """Real columns by their means, cells by the mean normal score of their places, categories by π."""
+        parts = [self.normal.mean]
+        for kind, part in zip(self.layout.kinds, self._parts, strict=True):
+            probability = torch.softmax(part, 1)
+            if kind == "cells":
+                middles = (torch.arange(part.shape[1]).to(part) + 0.5) / part.shape[1]
+                probability = probability @ torch.special.ndtri(middles)[:, None]
+            parts.append(probability)
+        return torch.cat(parts, 1)
+
     def _join(self, real: Tensor, discrete: list[Tensor]) -> Tensor:
         joined = torch.cat([real, torch.stack(discrete, 1)], 1) if discrete else real
         return joined[:, self.layout.order]

@@ -63,6 +63,9 @@ class Categorical(Distribution):
     def mode(self) -> Tensor:
         return self.logits.argmax(-1).to(self.logits.dtype)
 
+    def features(self) -> Tensor:
+        return torch.softmax(self.logits, -1).flatten(1)
+
 
 def sum_log(factors: Tensor) -> Tensor:
     """Σ_d log f_d of factors from ½ to 2, shape (B, D) to (B,), by products of up to 32 of them; overwrites them.

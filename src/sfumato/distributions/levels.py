@@ -34,6 +34,9 @@ class Scaled(Distribution):
     def mode(self) -> Tensor:
         return self.base.mode() * self.top
 
+    def features(self) -> Tensor:
+        return self.base.features()
+
 
 class LogisticMixture(Distribution):
     """Discretised mixture of logistics over whole pixels: an exact probability for each 8-bit image.
@@ -88,6 +91,11 @@ class LogisticMixture(Distribution):
 
     def mode(self) -> Tensor:
         return self._assemble(self.logits.argmax(1), noisy=False)
+
+    def features(self) -> Tensor:
+        """Σ_m π_m μ_m of each entry, from 0 to 1; what channels tell each other is left out."""
+        weights = torch.softmax(self.logits, 1).unsqueeze(2)
+        return ((weights * self.means).sum(1).clamp(-1, 1) / 2 + 0.5).flatten(1)
 
     def _mean(self, channel: int, y: Tensor) -> Tensor:
         """μ of one channel given the channels before it; y of shape (B, 1 or M, C, H, W)."""

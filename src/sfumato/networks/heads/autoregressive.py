@@ -70,6 +70,10 @@ class AutoregressiveColumns(Distribution):
         """The mode of each column given the latents alone."""
         return self.independent().mode()
 
+    def features(self) -> Tensor:
+        """Those of each column given the latents alone, as `mode` shows them."""
+        return self.independent().features()
+
 
 class Line(nn.Module):
     """Entries as features for the columns after them: where on the line they lie, and an embedding.

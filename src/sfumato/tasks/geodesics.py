@@ -1,0 +1,136 @@
+"""Geodesics: the shortest paths between two codes, as long as what the decoder makes of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sfumato.distributions import Distribution
+from sfumato.errors import SfumatoError
+from sfumato.tasks.paths import straight
+
+SEGMENTS, WAVES = 32, 16
+"""Pieces that a curve is cut into while its energy is minimised, and sine waves that it is made of."""
+MOST_ROUNDS = 150
+TIE = 1e-4
+"""Weight of the length in latents beside that in data, which alone says how latents move that no decoder hears."""
+PARTS = 8
+"""Pieces that each segment is cut into to measure lengths."""
+
+Decoder = Callable[[Tensor], Distribution]
+"""Codes (B, L) to p(x | z)."""
+
+
+def geodesic(decode: Decoder, start: Tensor, end: Tensor, steps: int) -> Tensor:
+    """Even steps along the shortest path between two codes under the metric that the decoder pulls back from data.
+
+    With f(z) = E[φ(x) | z] (`Distribution.features`), a step dz is ‖J dz‖ long, J = ∂f/∂z, so the metric is JᵀJ. Of
+
+        z(t) = (1 − t)·a + t·b + Σ_k w_k sin(πkt)/k
+
+    the energy ∫ ‖J z'(t)‖² dt, a sum over `SEGMENTS` chords, is minimised in w by L-BFGS from the straight line. Where
+    it is least the speed ‖J z'(t)‖ is constant and the curve is a geodesic, at least among those near; the steps are
+    then put at even distances along it. A ten thousandth of the energy is that of the latents themselves, so that
+    latents that the decoder does not hear go straight.
+
+    Shao, Kumar and Fletcher 2018, The Riemannian geometry of deep generative models; Arvanitidis, Hansen and Hauberg
+    2018, Latent space oddity, with the decoder's mean alone: its noise is the same at all codes here.
+
+    Args:
+        decode: codes (B, L) to p(x | z), under one condition.
+        start, end: codes a and b, (L,).
+        steps: how many, 2 at least, both ends among them.
+
+    Returns:
+        Codes, (steps, L).
+
+    Raises:
+        SfumatoError: if p(x | z) has no features that move smoothly with z, as text that is spelled symbol by symbol.
+
+    >>> from sfumato.distributions import Normal
+    >>> def plane(z):  # radius and angle
+    ...     return Normal(torch.stack([z[:, 0] * z[:, 1].cos(), z[:, 0] * z[:, 1].sin()], 1), torch.zeros(()))
+    >>> middle = geodesic(plane, torch.tensor([1.0, 0.0]), torch.tensor([1.0, torch.pi / 2]), 3)[1]
+    >>> [round(value, 3) for value in middle.tolist()]  # of the chord from (1, 0) to (0, 1)
+    [0.707, 0.785]
+    """
+    a, b = start.detach(), end.detach()
+    weights = a.new_zeros(WAVES, len(a), requires_grad=True)
+    with torch.enable_grad():
+        tie = _tie(decode, a, b)
+        if tie is None:
+            return straight(a, b, steps)
+        unit = _energy(decode, straight(a, b, SEGMENTS + 1), tie).detach()
+        # Sums of squares of single precision stop a line search long before it is at the bottom.
+        optimizer = torch.optim.LBFGS(
+            [weights], max_iter=MOST_ROUNDS, tolerance_grad=1e-6, tolerance_change=1e-9, line_search_fn="strong_wolfe"
+        )
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            energy = _energy(decode, _curve(a, b, weights, SEGMENTS + 1), tie) / unit
+            energy.backward()
+            return energy
+
+        optimizer.step(closure)
+    with torch.no_grad():
+        return _evenly(decode, a, b, weights.detach(), tie, steps)
+
+
+def stretch_lengths(decode: Decoder, codes: Tensor, parts: int = PARTS) -> Tensor:
+    """How far apart codes are along a path, in data: ‖f(z′) − f(z)‖ summed over the parts of each stretch, (N − 1,).
+
+    Args:
+        decode: codes (B, L) to p(x | z).
+        codes: of the path, (N, L); between two of them it is straight.
+        parts: pieces of a stretch.
+    """
+    with torch.no_grad():
+        whole = torch.cat([straight(*ends, parts + 1)[:-1] for ends in zip(codes, codes[1:], strict=False)])
+        whole = torch.cat([whole, codes[-1:]])
+        return decode(whole).features().diff(dim=0).norm(dim=1).view(-1, parts).sum(1)
+
+
+def _tie(decode: Decoder, a: Tensor, b: Tensor) -> float | None:
+    """What a squared length in latents weighs against one in data; None where the line between has no length.
+
+    Raises:
+        SfumatoError: if p(x | z) does not move smoothly with z.
+    """
+    z = straight(a, b, SEGMENTS + 1).requires_grad_()
+    features = decode(z).features()
+    if not features.requires_grad:
+        raise SfumatoError(
+            "a geodesic needs a decoder whose mean moves smoothly with the code, which symbols that are spelled one by "
+            "one have not; choose the path straight or spherical"
+        )
+    lengths = [values.detach().diff(dim=0).square().sum() for values in (features, z)]
+    return float(TIE * lengths[0] / lengths[1]) if lengths[0] > 0 and lengths[1] > 0 else None
+
+
+def _energy(decode: Decoder, z: Tensor, tie: float) -> Tensor:
+    """Σ over segments of their squared lengths."""
+    return decode(z).features().diff(dim=0).square().sum() + tie * z.diff(dim=0).square().sum()
+
+
+def _curve(a: Tensor, b: Tensor, weights: Tensor, points: int) -> Tensor:
+    """The curve of these waves at evenly spaced t, (points, L)."""
+    waves = torch.arange(1, len(weights) + 1, dtype=a.dtype, device=a.device)
+    t = torch.linspace(0, 1, points, dtype=a.dtype, device=a.device)[:, None]
+    bent = (torch.sin(torch.pi * waves * t) / waves) @ weights
+    # sin(πk) is not quite 0 in floating point, and the ends are the ends.
+    bent[[0, -1]] = 0
+    return straight(a, b, points) + bent
+
+
+def _evenly(decode: Decoder, a: Tensor, b: Tensor, weights: Tensor, tie: float, steps: int) -> Tensor:
+    """Codes at even distances along a curve, (steps, L)."""
+    z = _curve(a, b, weights, SEGMENTS * PARTS + 1)
+    squares = decode(z).features().diff(dim=0).square().sum(1) + tie * z.diff(dim=0).square().sum(1)
+    reached = torch.cat([squares.new_zeros(1), squares.sqrt().cumsum(0)])
+    wanted = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[1:-1] * reached[-1]
+    after = torch.searchsorted(reached, wanted).clamp(1, len(reached) - 1)
+    share = ((wanted - reached[after - 1]) / (reached[after] - reached[after - 1]))[:, None]
+    return torch.cat([z[:1], z[after - 1] + share * (z[after] - z[after - 1]), z[-1:]])
