@@ -20,7 +20,7 @@ from cyclopts.exceptions import (
 )
 
 from sfumato._version import __version__
-from sfumato.cli.commands import apply, compare, doctor, evaluate, fit, inspect, score, sweep
+from sfumato.cli.commands import apply, compare, doctor, evaluate, fit, inspect, interpolate, score, sweep
 from sfumato.cli.flags import with_options
 from sfumato.cli.help import OptionColumns
 from sfumato.errors import SfumatoError, did_you_mean
@@ -67,6 +67,10 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
         apply.sample,
         apply.reconstruct,
         apply.encode,
+        interpolate.interpolate,
+        interpolate.traverse,
+        interpolate.neighbours,
+        interpolate.transfer,
         apply.predict,
         score.score,
         apply.forecast,

@@ -29,8 +29,8 @@ from sfumato.estimator import fitting, samplers
 from sfumato.estimator.evaluation_data import factors_at, judged
 from sfumato.estimator.fitting import Fitted
 from sfumato.estimator.methods.generation import Draws
+from sfumato.estimator.methods.moves import Moves
 from sfumato.estimator.methods.scoring import Scores
-from sfumato.estimator.methods.transforms import Maps
 from sfumato.estimator.parameters import Parameters
 from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import EvaluationSettings, Measure, Subject
@@ -43,7 +43,7 @@ FEW_STEPS = 100
 """With fewer, nobody should expect a classifier to be right."""
 
 
-class Autoencoder(Maps, Draws, Scores, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Parameters):
+class Autoencoder(Moves, Draws, Scores, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Parameters):
     """A variational autoencoder as a scikit-learn estimator: raw things in, raw things out.
 
     `transform` gives latent means, `inverse_transform` brings latents back, `score_samples` ranks examples by

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -43,9 +44,12 @@ def batches(
     device = next(model.parameters()).device
     place = "cpu" if device.type == "mps" else device
     for batch in Resident(encoded.x, conditions, time=encoded.time).epoch(at_a_time(schema.spec, copies)):
-        batch = batch.to(place)
-        c = None if batch.given is None else batch.given.double()
-        yield Batch(batch.x.double(), c, batch.mask, batch.time)
+        yield widened(batch.to(place))
+
+
+def widened(batch: Batch) -> Batch:
+    """A batch for `exact(model)`, in double precision."""
+    return replace(batch, x=batch.x.double(), given=None if batch.given is None else batch.given.double())
 
 
 def replaced(schema: Schema, own: Tensor | None, given: Mapping[str, Any] | None, n: int) -> Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -88,7 +89,7 @@ def stretch_lengths(decode: Decoder, codes: Tensor, parts: int = PARTS) -> Tenso
         parts: pieces of a stretch.
     """
     with torch.no_grad():
-        whole = torch.cat([straight(*ends, parts + 1)[:-1] for ends in zip(codes, codes[1:], strict=False)])
+        whole = torch.cat([straight(*ends, parts + 1)[:-1] for ends in pairwise(codes)])
         whole = torch.cat([whole, codes[-1:]])
         return decode(whole).features().diff(dim=0).norm(dim=1).view(-1, parts).sum(1)
 

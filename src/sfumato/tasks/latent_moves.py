@@ -1,4 +1,4 @@
-"""Codes moved for a reason: one latent across the values it takes, an attribute put on; and the codes nearest to one."""
+"""Codes moved for a reason, one latent across its values or an attribute put on, and the codes nearest to one."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def sample(
             sampler=sampler,
             complete=complete,
         )
-        _deliver(auto, raw, n, "samples", out, say, seed)
+        deliver(auto, raw, n, "samples", out, say, seed)
 
 
 def reconstruct(
@@ -114,7 +114,7 @@ def reconstruct(
             complete=complete,
             seed=seed,
         )
-        _deliver(auto, made, len(made), "reconstructions", out, say, seed, beside=(examples, file))
+        deliver(auto, made, len(made), "reconstructions", out, say, seed, beside=(examples, file))
 
 
 def encode(
@@ -233,7 +233,7 @@ def forecast(
         _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()}, seed)
 
 
-def _deliver(
+def deliver(
     auto: Autoencoder,
     raw: Any,
     n: int,

@@ -12,9 +12,10 @@ from sfumato.cli.output import Device
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
+    import pyarrow as pa
 
     from sfumato.estimator import Autoencoder
 
@@ -46,6 +47,31 @@ def read(auto: Autoencoder, source: str) -> Any:
 def named_by(auto: Autoencoder, examples: Any, source: str) -> dict[str, list[Any]]:
     """What the examples of a source are called there: name of a column → a name for each."""
     return auto.schema_.named(examples, source)
+
+
+def chosen_rows(auto: Autoencoder, examples: Any, rows: Sequence[int], source: str, flag: str = "--rows") -> list[int]:
+    """Rows as they were typed, counted from 1, as numbers from 0.
+
+    Raises:
+        SfumatoError: if there is no such row.
+    """
+    total = len(auto.schema_.encode(examples).x)
+    for row in rows:
+        if not 1 <= row <= total:
+            raise SfumatoError(f"{flag} {row}: {source} has {total} examples; give numbers from 1 to {total}")
+    return [row - 1 for row in rows]
+
+
+def with_keys(keys: Mapping[str, list[Any]], table: pa.Table | None = None) -> pa.Table:
+    """What rows are of, before the columns of a table; a key gives way to a column of its name."""
+    import pyarrow as pa
+
+    if table is None:
+        return pa.table(dict(keys))
+    for name, values in reversed(list(keys.items())):
+        if name not in table.column_names:
+            table = table.add_column(0, name, [values])
+    return table
 
 
 def save(columns: dict[str, np.ndarray], path: Path, named: Mapping[str, Any]) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from sfumato.data.core.labels import LABEL, Label, condition, conditioned, examples
+from sfumato.data.core.labels import LABEL, Examples, Label, as_names, condition, conditioned, examples
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema, remember, rows_from_json
+from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
 
 
@@ -54,6 +57,25 @@ class LabelledSchema(Schema):
     def with_labels(self, x: np.ndarray, labels: np.ndarray | None) -> Any:
         """What `read` gives: the examples, with their labels where these are conditions."""
         return examples(x, labels, self.label) if self.given_names else x
+
+    def take(self, raw: Any, rows: Sequence[int]) -> Any:
+        index = np.asarray(rows, int)
+        if not isinstance(raw, tuple):
+            return raw[index]
+        x, labels = raw
+        return Examples(x[index], None if labels is None else labels[index])
+
+    @abstractmethod
+    def labels_of(self, source: Any) -> np.ndarray | None:
+        """The labels that come with a source, whether they are conditions or not; None if there are none."""
+
+    def column(self, source: Any, name: str) -> list[Any]:
+        if name != LABEL:
+            raise SfumatoError(f"column {name!r}: the one thing beside these examples is {LABEL!r}")
+        labels = self.labels_of(source)
+        if labels is None:
+            raise SfumatoError(f"{source if isinstance(source, str | Path) else 'X'}: comes without labels")
+        return [label or None for label in as_names(labels).tolist()]
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         assert self.label is not None, "a schema with conditions has a label"

@@ -23,6 +23,8 @@ from sfumato.formatting import count
 from sfumato.spec import DataSpec
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sfumato.data.core.labels import Label
 
 logger = logging.getLogger("sfumato.data")
@@ -163,6 +165,34 @@ class Schema(ABC):
             SfumatoError: as `write` does.
         """
         self.write(values, path)
+
+    def take(self, raw: Any, rows: Sequence[int]) -> Any:
+        """Some of the examples that `read` gives, by their numbers from 0, in this order."""
+        return raw[np.asarray(rows, int)]
+
+    def column(self, source: Any, name: str) -> list[Any]:
+        """What stands beside each example of a source under a name, modelled or not; None where missing.
+
+        Args:
+            source: a path, frame or array.
+            name: of a column, or of the label.
+
+        Raises:
+            SfumatoError: if there is no such column.
+        """
+        raise SfumatoError(f"{name!r}: a {self.kind} has no columns beside its examples")
+
+    def as_table(self, raw: Any) -> pa.Table | None:
+        """Raw examples as rows of a table, for kinds where an example is one; None for all others."""
+        return None
+
+    def write_strips(self, raw: Any, path: str | Path, across: int) -> None:
+        """`write` examples of which `across` in a row belong together; images side by side.
+
+        Raises:
+            SfumatoError: as `write` does.
+        """
+        self.write(raw, path)
 
     @property
     def stdout_suffix(self) -> str:

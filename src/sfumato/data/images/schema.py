@@ -157,6 +157,14 @@ class ImageSchema(LabelledSchema):
             pixels.check_scale(x, name, self.pixels)
         return self.with_labels(x, labels)
 
+    def labels_of(self, source: Any) -> np.ndarray | None:
+        path = Path(source) if isinstance(source, str | Path) else None
+        if path is not None and path.is_dir():
+            return image_files.labels_of(image_files.find(path), path)
+        if path is not None and path.suffix.lower() in image_files.IMAGE_SUFFIXES:
+            return None
+        return arrays.load(source).labels
+
     def _file_shape(self, name: str) -> tuple[int, int, int]:
         channels, height, width = self.spec.shape
         if channels not in (1, 3):
@@ -187,14 +195,30 @@ class ImageSchema(LabelledSchema):
     def write(self, raw: Any, path: str | Path) -> None:
         self._write(raw, path, None)
 
+    def write_strips(self, raw: Any, path: str | Path, across: int) -> None:
+        """As `write`, a sheet with a row for each strip; .gif shows the strips beside each other, there and back."""
+        target = Path(path)
+        if target.suffix not in (".png", ".gif"):
+            self.write(raw, target)
+            return
+        shown = self._as_shown(raw)
+        with replacing(target) as temporary:
+            if target.suffix == ".png":
+                image_files.grid(shown, across).save(temporary, format="PNG")
+            else:
+                image_files.save_moving(shown, temporary, across)
+
+    def _as_shown(self, raw: Any) -> np.ndarray:
+        """Raw images as (N, H, W, C) uint8 from 0 to 255."""
+        shown = np.moveaxis(self.levels(raw[0] if isinstance(raw, tuple) else raw).numpy(), 1, 3)
+        return np.asarray(np.round(shown * (255.0 / (self.pixels.levels - 1))), np.uint8)
+
     def _write(self, raw: Any, path: str | Path, names: Sequence[str] | None) -> None:
         target = Path(path)
         if target.suffix in (".npy", ".npz"):
             arrays.write(raw, target)
             return
-        x = raw[0] if isinstance(raw, tuple) else raw
-        shown = np.moveaxis(self.levels(x).numpy(), 1, 3)
-        shown = np.round(shown * (255.0 / (self.pixels.levels - 1))).astype(np.uint8)
+        shown = self._as_shown(raw)
         if target.suffix == ".png":
             with replacing(target) as temporary:
                 image_files.grid(shown).save(temporary)

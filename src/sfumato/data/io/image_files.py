@@ -29,6 +29,8 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".ti
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MOST_PIXELS = 50_000_000
 LARGEST_DEFAULT = 64
+MOVING_SIDE, MOVING_PACE = 96, 120
+"""Pixels that the longer side of an image in a GIF has at least, and milliseconds that each is shown."""
 _GREY = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -250,10 +252,19 @@ def as_image(shown: np.ndarray) -> Image.Image:
     return Image.fromarray(shown[..., 0] if shown.shape[-1] == 1 else shown)
 
 
-def grid(shown: np.ndarray) -> Image.Image:
-    """(N, H, W, C) uint8 as one image, in as many columns as rows or a few more, on white."""
+def save_moving(shown: np.ndarray, path: Path, across: int) -> None:
+    """Write strips of `across` of (N, H, W, C) uint8 as one GIF: all strips beside each other, there and back."""
+    size = max(-(-MOVING_SIDE // max(shown.shape[1:3])), 1)
+    large = shown.repeat(size, 1).repeat(size, 2)
+    frames = [grid(large[step::across], len(large[step::across])).convert("RGB") for step in range(across)]
+    first, *others = frames + frames[-2:0:-1]
+    first.save(path, format="GIF", save_all=True, append_images=others, duration=MOVING_PACE, loop=0)
+
+
+def grid(shown: np.ndarray, columns: int | None = None) -> Image.Image:
+    """(N, H, W, C) uint8 as one image on white; with as many columns as rows or a few more unless `columns` says."""
     total, height, width, channels = shown.shape
-    columns = max(int(np.ceil(np.sqrt(total))), 1)
+    columns = columns or max(int(np.ceil(np.sqrt(total))), 1)
     rows = max(-(-total // columns), 1)
     gap = 0 if total == 1 else 2
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)

@@ -222,6 +222,11 @@ class SequenceSchema(Schema):
             _check_range(self._likelihood, series.x.reshape(-1, channels), series.name)
         return series
 
+    def take(self, raw: Series, rows: Sequence[int]) -> Series:
+        index = np.asarray(rows, int)
+        time, labels = (None if part is None else part[index] for part in (raw.time, raw.labels))
+        return replace(raw, x=raw.x[index], time=time, labels=labels, keys=None)
+
     def write(self, raw: Any, path: str | Path) -> None:
         self._write(raw.x if isinstance(raw, Series) else raw, path, raw if isinstance(raw, Series) else None)
 

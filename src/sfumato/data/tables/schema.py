@@ -360,6 +360,16 @@ class TableSchema(Schema):
             frame.index = source.index
         return frame
 
+    def take(self, raw: pa.Table, rows: Sequence[int]) -> pa.Table:
+        return raw.take(pa.array(rows, pa.int64()))
+
+    def column(self, source: Any, name: str) -> list[Any]:
+        table, _ = frames.read(self._named(source), reading=self.reading)
+        if name not in table.column_names:
+            raise SfumatoError(f"column {name!r} is not there; {did_you_mean(name, table.column_names)}")
+        listed: list[Any] = plain(table[name]).to_pylist()
+        return listed
+
     def write(self, raw: Any, path: str | Path) -> None:
         """Write rows as .csv, .tsv or .parquet, each also with .gz.
 
@@ -367,12 +377,16 @@ class TableSchema(Schema):
             SfumatoError: if the ending is another, or the place cannot be written to.
         """
         frames.suffix(path)
+        frames.write(self.as_table(raw), path)
+
+    def as_table(self, raw: Any) -> pa.Table:
+        """Rows as an arrow table whose fields say how they are spelled in text."""
         table, _ = frames.read(raw)
         forms = {column.name: column.form.field(column.name) for column in self.columns}
         fields = [
             field.with_metadata(forms[field.name].metadata) if field.name in forms else field for field in table.schema
         ]
-        frames.write(pa.table(table.columns, schema=pa.schema(fields)), path)
+        return pa.table(table.columns, schema=pa.schema(fields))
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         """Values of one condition as floats, shape (len(values),); NaN where None.

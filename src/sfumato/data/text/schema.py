@@ -136,13 +136,20 @@ class SymbolSchema(LabelledSchema):
         self._tell_unknown(content)
         return self.with_labels(content.x, content.labels)
 
+    def labels_of(self, source: Any) -> np.ndarray | None:
+        return lines.load(source).labels
+
     def write(self, raw: Any, path: str | Path) -> None:
         if not self.is_text:
             arrays.write(raw, path)
         elif lines.is_text(path):
             lines.write(raw, path)
         else:
-            frames.write(pa.table({lines.TEXT_COLUMN: pa.array(list(raw), pa.string())}), path)
+            frames.write(self.as_table(raw), path)
+
+    def as_table(self, raw: Any) -> pa.Table | None:
+        text = raw[0] if isinstance(raw, tuple) else raw
+        return pa.table({lines.TEXT_COLUMN: pa.array(list(text), pa.string())}) if self.is_text else None
 
     def describe(self) -> list[dict[str, str]]:
         what = "characters" if self.is_text else "symbols"

@@ -175,6 +175,9 @@ class VectorSchema(LabelledSchema):
             arrays.check_whole(loaded.x, name)
         return self.with_labels(loaded.x, loaded.labels)
 
+    def labels_of(self, source: Any) -> np.ndarray | None:
+        return arrays.load(source).labels
+
     def write(self, raw: Any, path: str | Path) -> None:
         arrays.write(raw, path)
 

@@ -73,3 +73,13 @@ class Held:
         """
         self._model()
         return self.schema_.read(named_set(self.config_, self.schema_, X))
+
+    @isolated
+    def column(self, X: Any, name: str) -> list[Any]:
+        """The values of a column of X, modelled or not, or its labels, as `label`; None where missing.
+
+        Raises:
+            SfumatoError: if there is no such column.
+        """
+        self._model()
+        return self.schema_.column(named_set(self.config_, self.schema_, X), name)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array
+from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
@@ -57,19 +58,24 @@ class Maps(Held):
         Conditions not named are left out; rows of a table hold the likeliest value for each of them.
         """
         model = inference.exact(self._model())
-        encodes = require(model, Encodes, "decode")
+        require(model, Encodes, "decode")
         z = check_array(z, dtype=np.float64)
         like = next(model.parameters())
         if z.shape[1] != self._n_features_out:
             raise SfumatoError(f"z has {z.shape[1]} columns, but the model has {self._n_features_out} latents")
         conditions = self.schema_.conditions(given or {}, len(z), marginal=True)
+        return self._decoded(model, torch.as_tensor(z).to(like), conditions, given or {})
+
+    def _decoded(self, model: Any, z: Tensor, conditions: Tensor | None, given: Mapping[str, Any]) -> Any:
+        """The modes of p(x | z, c) for codes (N, L) as examples; conditions that are missing are told from x."""
+        conditions = None if conditions is None else conditions.cpu().float()
         parts = []
-        for rows in inference.slices(len(z), self.schema_.spec):
-            c = None if conditions is None else conditions[rows].to(like)
-            parts.append(encodes.decode(torch.as_tensor(z[rows]).to(like), c).mode())
-        x = torch.cat(parts)
-        with seeded(like.device, 0), torch.inference_mode():
-            conditions = filled(model, self.schema_, x, conditions, given or {}, likeliest=True)
+        with seeded(z.device, 0), torch.inference_mode():
+            for rows in inference.slices(len(z), self.schema_.spec):
+                c = None if conditions is None else conditions[rows].to(z)
+                parts.append(model.decode(z[rows], c).mode())
+            x = torch.cat(parts)
+            conditions = filled(model, self.schema_, x, conditions, given, likeliest=True)
         return self.schema_.decode(x.cpu(), conditions)
 
     @available_if(_can_classify)

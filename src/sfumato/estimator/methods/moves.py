@@ -1,0 +1,361 @@
+"""From example to example by way of their codes: paths, single latents, attributes, conditions, neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from numbers import Integral
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.batch import Batch
+from sfumato.distributions import StandardNormal
+from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.estimator import inference
+from sfumato.estimator.evaluation_data import judged
+from sfumato.estimator.methods.transforms import Maps
+from sfumato.evaluation.subject import Subject, frozen_eval, rows
+from sfumato.isolation import isolated
+from sfumato.models.base import Model
+from sfumato.models.protocols import Classifies, Codebooks, Encodes, LatentSpace, require
+from sfumato.tasks import (
+    attribute_direction,
+    geodesic,
+    mixed_conditions,
+    nearest_codes,
+    spherical,
+    straight,
+    usual_values,
+    with_latent_at,
+)
+
+PathKind = Literal["straight", "spherical", "geodesic"]
+MIN_RATE = 0.01
+"""Nats below which a latent carries nothing worth a row of its own."""
+MOST_LATENTS = 10
+"""Latents that are moved unless they are named."""
+FEWEST_EXAMPLES = 10
+"""Examples that must be there to say which values latents take."""
+
+
+class Traversal(NamedTuple):
+    """Single latents moved across the values they take.
+
+    Attributes:
+        examples: latents × steps decoded examples, those of one latent in a row.
+        latents: which were moved, counted from 0.
+        quantiles: of the latents' aggregated posteriors, (steps,).
+        values: of each latent there, (latents, steps).
+    """
+
+    examples: Any
+    latents: list[int]
+    quantiles: np.ndarray
+    values: np.ndarray
+
+
+class NearestExamples(NamedTuple):
+    """The examples whose codes are nearest.
+
+    Attributes:
+        distances: ‖z − z′‖ of latent means, (N, k), the nearest first.
+        rows: which examples they are, counted from 0, (N, k).
+    """
+
+    distances: np.ndarray
+    rows: np.ndarray
+
+
+class Moves(Maps):
+    """What `Autoencoder` makes of examples by moving their codes; see there."""
+
+    @isolated
+    def interpolate(
+        self,
+        a: Any,
+        b: Any = None,
+        *,
+        steps: int = 9,
+        path: PathKind = "straight",
+        add: Any = None,
+        given: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Decode even steps on a path from the code of each example of `a` to that of `b`, or to its own plus `add`.
+
+        >>> from sfumato import Autoencoder
+        >>> X = np.random.default_rng(0).normal(size=(100, 3))
+        >>> auto = Autoencoder(latent_dim=2, steps=20).fit(X)
+        >>> auto.interpolate(X[:2], X[2:4], steps=5, path="geodesic").shape
+        (10, 3)
+
+        Numeric conditions go evenly from those of `a` to those of `b`, and categories change in the middle.
+
+        Args:
+            a: N examples.
+            b: as many; None where there is `add`.
+            steps: how many on each path, both ends among them.
+            path: straight; spherical, at even angles around the middle of a standard normal prior
+                (`sfumato.tasks.spherical`); or geodesic, the shortest as measured in data, at constant speed there
+                (`sfumato.tasks.geodesic`).
+            add: a direction of (L,) latents, such as `direction` gives.
+            given: conditions that replace those of the examples, name → value or N values.
+
+        Returns:
+            N · steps examples of the kind the model was trained on, those of one path in a row.
+
+        Raises:
+            SfumatoError: if the model's codes are no points of a space, `a` and `b` differ in number, or the path is
+                not one for this prior, this decoder or these conditions.
+        """
+        model = inference.exact(self._model())
+        space = self._space(model)
+        _check_steps(steps)
+        if path not in get_args(PathKind):
+            raise SfumatoError(f"path {path!r} is not known; {did_you_mean(path, get_args(PathKind))}")
+        if (b is None) == (add is None):
+            raise SfumatoError("give either b, examples to end at, or add, a direction to move in")
+        starts, first = _codes(space, self._batches(self.read(a), given))
+        ends, last = (starts, first) if b is None else _codes(space, self._batches(self.read(b), given))
+        ends = ends if add is None else _moved(ends, add)
+        if len(starts) != len(ends):
+            raise SfumatoError(f"a has {len(starts)} examples, but b has {len(ends)}; give as many of each")
+        codes, conditions = [], []
+        for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            c = None
+            if first is not None and last is not None:
+                c = mixed_conditions(first[place], last[place], self.schema_.spec.given, steps)
+                conditions.append(c)
+            codes.append(_path(space, path, start, end, c, steps))
+        mixed = torch.cat(conditions) if conditions else None
+        return self._decoded(model, torch.cat(codes), mixed, given or {})
+
+    @isolated
+    def direction(self, X: Any, has: Any, given: Mapping[str, Any] | None = None) -> np.ndarray:
+        """The direction of an attribute among the codes: the mean of those with it minus the mean of those without.
+
+        >>> from sfumato import Autoencoder
+        >>> X = np.random.default_rng(0).normal(size=(100, 3))
+        >>> auto = Autoencoder(latent_dim=2, steps=20).fit(X)
+        >>> auto.interpolate(X[:1], add=2 * auto.direction(X, X[:, 0] > 0), steps=3).shape
+        (3, 3)
+
+        Args:
+            X: N examples.
+            has: whether each has the attribute, (N,).
+            given: conditions that replace those in X, name → value or N values.
+
+        Returns:
+            (L,), what to add to a code so that its example has the attribute.
+
+        Raises:
+            SfumatoError: if the model's codes are no points of a space, or all of X, or none, has the attribute.
+        """
+        codes, _ = _codes(self._space(inference.exact(self._model())), self._batches(self.read(X), given))
+        chosen = torch.as_tensor(np.asarray(has, bool))
+        if chosen.shape != (len(codes),):
+            raise SfumatoError(f"has has shape {tuple(chosen.shape)}; give one value for each of {len(codes)} examples")
+        return np.asarray(attribute_direction(codes.cpu(), chosen))
+
+    @isolated
+    def traverse(
+        self,
+        X: Any = None,
+        *,
+        start: Any = None,
+        latents: Sequence[int] | None = None,
+        steps: int = 11,
+        given: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> Traversal:
+        """Decode one example with one latent at a time moved across the values it takes, all others held.
+
+        The values are quantiles of the latent's aggregated posterior, (1/N) Σ q(z | x), from 2.3% to 97.7%.
+
+        >>> from sfumato import Autoencoder
+        >>> X = np.random.default_rng(0).normal(size=(100, 3))
+        >>> auto = Autoencoder(latent_dim=2, steps=20).fit(X)
+        >>> auto.traverse(latents=[1], steps=5).examples.shape
+        (5, 3)
+
+        Args:
+            X: the examples whose codes say which values latents take; None takes the test split of the data it was
+                trained on, which are opened again where the model was loaded.
+            start: the example that is moved, one of them; None takes that whose code has the median distance from the
+                prior's mean.
+            latents: which are moved, counted from 0; None takes those that carry something, at most 10, the most active
+                first.
+            steps: values of each latent.
+            given: conditions that replace those of the example, name → value.
+            seed: of the draws from q(z | x).
+
+        Raises:
+            SfumatoError: if the model's codes are no points of a space, there are no such latents, or no examples.
+        """
+        model = inference.exact(self._model())
+        space = self._space(model)
+        _check_steps(steps)
+        data, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
+        shown = Subject.of(model, self.schema_, data, seed, part=part)
+        shown.batch = inference.widened(shown.batch)
+        if len(shown) < FEWEST_EXAMPLES:
+            raise SfumatoError(
+                f"{len(shown)} examples do not say which values latents take; give at least {FEWEST_EXAMPLES}"
+            )
+        with frozen_eval(model, seed):
+            draws = shown.chunked(lambda batch: space.encode(batch).sample())
+            chosen = _checked_latents(latents, draws.shape[1]) if latents is not None else _active(shown.rates())
+            typical = rows(shown.batch, np.array([shown.typical()]))
+        if start is None:
+            kept = None if typical.given is None else typical.given.cpu()
+            batches = [replace(typical, given=inference.replaced(self.schema_, kept, given, 1)).to(draws.device)]
+        else:
+            batches = list(self._batches(self.read(start), given))
+        codes, own = _codes(space, batches)
+        if len(codes) != 1:
+            raise SfumatoError(f"start has {len(codes)} examples; give one")
+        levels, values = usual_values(draws, steps)
+        z = with_latent_at(codes[0], chosen, values.to(codes))
+        conditions = None if own is None else own.expand(len(z), -1)
+        examples = self._decoded(model, z, conditions, given or {})
+        return Traversal(examples, chosen, np.asarray(levels.cpu()), np.asarray(values.T[chosen].cpu()))
+
+    @isolated
+    def neighbours(self, X: Any, among: Any = None, *, k: int = 5) -> NearestExamples:
+        """The examples whose latent means are nearest to those of X, by Euclidean distance.
+
+        Latents that carry nothing have the same mean for all, and do not count.
+
+        >>> from sfumato import Autoencoder
+        >>> X = np.random.default_rng(0).normal(size=(100, 3))
+        >>> Autoencoder(latent_dim=2, steps=20).fit(X).neighbours(X[:2], X, k=1).rows
+        array([[0],
+               [1]])
+
+        Args:
+            X: N examples.
+            among: those that neighbours are looked for among; None for X itself, where no example is its own
+                neighbour.
+            k: how many of each.
+
+        Raises:
+            SfumatoError: if codes are numbers of entries of a codebook, which have no distances, or there are too few
+                examples.
+        """
+        model = self._model()
+        if isinstance(model, Codebooks):
+            raise SfumatoError(f"codes of a {self.config_.model} have no distances; {self._instead()}")
+        require(model, Encodes, "encode")
+        means = torch.from_numpy(self.encode(X))
+        own = torch.arange(len(means)) if among is None else None
+        others = means if among is None else torch.from_numpy(self.encode(among))
+        most = len(others) - (among is None)
+        if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k <= most:
+            raise SfumatoError(f"k is {k!r}: give a whole number from 1 to {most}, the number of examples there are")
+        return NearestExamples(*(np.asarray(part) for part in nearest_codes(means, others, int(k), own=own)))
+
+    @isolated
+    def transfer(self, X: Any, given: Mapping[str, Any], *, encode_given: Mapping[str, Any] | None = None) -> Any:
+        """The examples under other conditions: what their codes hold is kept, what the conditions say is changed.
+
+        It is `reconstruct` with conditions that must be there. How much is kept and how much is changed is a matter of
+        what codes hold; see `cvae`.
+
+        Args:
+            X: the examples.
+            given: conditions that are changed, name → value or N values.
+            encode_given: conditions of the encoder that replace those in X, name → value or N values.
+
+        Returns:
+            The examples, of the kind the model was trained on.
+
+        Raises:
+            SfumatoError: if the model has no conditions, none is named, or one does not take its value.
+        """
+        if not self.schema_.given_names:
+            raise SfumatoError(
+                f"this {self.config_.model} was trained without conditions, so there is none to change; "
+                "train a cvae with given"
+            )
+        if not given:
+            raise SfumatoError(f"name a condition to change: {' or '.join(self.schema_.given_names)}")
+        return self.reconstruct(X, given, encode_given=encode_given)
+
+    def _space(self, model: Model) -> LatentSpace:
+        if isinstance(model, LatentSpace):
+            return model
+        raise SfumatoError(f"codes of a {self.config_.model} are no points that can be moved; {self._instead()}")
+
+    def _instead(self) -> str:
+        spec = self.schema_.spec
+        series = spec.is_sequence and not spec.is_symbols
+        return "choose vae, and give it the series as rows of an array" if series else "choose vae or another model"
+
+
+def _path(space: LatentSpace, path: str, start: Tensor, end: Tensor, c: Tensor | None, steps: int) -> Tensor:
+    """Codes on a path, (steps, L), under the conditions `c` of its steps, (steps, G)."""
+    if path == "straight":
+        return straight(start, end, steps)
+    if path == "spherical":
+        prior = space.prior(1, None if c is None else c[:1])
+        if not isinstance(prior, StandardNormal):
+            raise SfumatoError(
+                "a spherical path goes around the middle of a standard normal prior, which this model has not; "
+                "choose the path straight or geodesic"
+            )
+        return spherical(start, end, steps)
+    if c is not None and not torch.equal(c[0].nan_to_num(torch.inf), c[-1].nan_to_num(torch.inf)):
+        raise SfumatoError(
+            "a geodesic needs one decoder from end to end, but the two have different conditions; "
+            "set them with given, or choose the path straight or spherical"
+        )
+    return geodesic(partial(_decode, space, c), start, end, steps)
+
+
+def _codes(space: LatentSpace, batches: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
+    """Latent means (N, L) of examples, and their conditions (N, G) with the likeliest class where it is missing."""
+    codes, conditions = [], []
+    with torch.no_grad():
+        for batch in batches:
+            known = space.labelled(batch) if isinstance(space, Classifies) else batch
+            codes.append(space.encode(known).mode())
+            if known.given is not None:
+                conditions.append(known.given)
+    return torch.cat(codes), torch.cat(conditions) if conditions else None
+
+
+def _moved(codes: Tensor, direction: Any) -> Tensor:
+    by = torch.as_tensor(np.asarray(direction, float)).to(codes)
+    if by.shape != codes.shape[1:]:
+        raise SfumatoError(f"add has shape {tuple(by.shape)}; give a direction of {codes.shape[1]} latents")
+    return codes + by
+
+
+def _decode(space: LatentSpace, conditions: Tensor | None, z: Tensor) -> Any:
+    return space.decode(z, None if conditions is None else conditions[:1].expand(len(z), -1))
+
+
+def _check_steps(steps: Any) -> None:
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 2:
+        raise SfumatoError(f"steps is {steps!r}: give a whole number of at least 2, both ends among them")
+
+
+def _checked_latents(latents: Sequence[int], size: int) -> list[int]:
+    for latent in latents:
+        if isinstance(latent, bool) or not isinstance(latent, Integral) or not 0 <= latent < size:
+            raise SfumatoError(f"latent {latent!r} is not there; they are counted from 0 to {size - 1}")
+    if not len(latents):
+        raise SfumatoError("latents is empty; name at least one")
+    return [int(latent) for latent in latents]
+
+
+def _active(rates: np.ndarray) -> list[int]:
+    """The latents that carry something, the most active first."""
+    order = np.argsort(-rates, kind="stable")[:MOST_LATENTS]
+    active: list[int] = order[rates[order] > MIN_RATE].tolist()
+    if not active:
+        raise SfumatoError("no latent carries anything, so there is nothing to see; ask the doctor, or name latents")
+    return active
