@@ -33,7 +33,7 @@ def direction_of(auto: Autoencoder, examples: Any, source: str, words: Sequence[
     """
     import numpy as np
 
-    total = np.zeros(auto._n_features_out)
+    total = np.zeros(auto.n_latents)
     for word in words:
         name, equals, value = word.partition("=")
         if name in auto.schema_.given_names:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from sfumato.cli.commands.apply import deliver
 from sfumato.cli.commands.attributes import direction_of
-from sfumato.cli.commands.run_io import Given, chosen_rows, conditions, load_run, named_by, read, with_keys
+from sfumato.cli.commands.run_io import Given, chosen_rows, conditions, counted, load_run, named_by, read, with_keys
 from sfumato.cli.flags import WHOLE_NUMBER, pairs, whole
 from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, as_text
 from sfumato.errors import SfumatoError
@@ -96,8 +96,8 @@ def traverse(
 ) -> None:
     """Show what each latent does: one example, with one latent at a time moved across the values it takes.
 
-    The values are quantiles from 2.3% to 97.7% of the codes of FILE, or of the test split of the data that the model
-    was trained on. The most active latent comes first. Images come as a sheet with a row for each latent (.png), moving
+    The values are quantiles from 2.3% to 97.7% of the codes of FILE, or of the training split. The most active latent
+    comes first. Images come as a sheet with a row for each latent (.png), moving
     (.gif) or in a folder.
 
     Args:
@@ -116,9 +116,7 @@ def traverse(
     start = None
     if row is not None and file is not None:
         start = auto.schema_.take(examples, chosen_rows(auto, examples, [row], file, "--row"))
-    if latents is not None and min(latents) < 1:
-        raise SfumatoError(f"--latents {min(latents)}: latents are counted from 1")
-    chosen = None if latents is None else [latent - 1 for latent in latents]
+    chosen = None if latents is None else counted(latents, auto.n_latents, "--latents", "the model has {} latents")
     moved = auto.traverse(examples, start=start, latents=chosen, steps=steps, given=conditions(auto, given), seed=seed)
     keys = {
         "latent": [f"z{latent + 1}" for latent in moved.latents for _ in range(steps)],

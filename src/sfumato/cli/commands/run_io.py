@@ -55,11 +55,19 @@ def chosen_rows(auto: Autoencoder, examples: Any, rows: Sequence[int], source: s
     Raises:
         SfumatoError: if there is no such row.
     """
-    total = len(auto.schema_.encode(examples).x)
-    for row in rows:
-        if not 1 <= row <= total:
-            raise SfumatoError(f"{flag} {row}: {source} has {total} examples; give numbers from 1 to {total}")
-    return [row - 1 for row in rows]
+    return counted(rows, len(auto.schema_.encode(examples).x), flag, f"{source} has {{}} examples")
+
+
+def counted(numbers: Sequence[int], total: int, flag: str, there: str) -> list[int]:
+    """Numbers from 1 to `total`, as they were typed, as numbers from 0; `there` says of what there are `total`.
+
+    Raises:
+        SfumatoError: if one is another.
+    """
+    for number in numbers:
+        if not 1 <= number <= total:
+            raise SfumatoError(f"{flag} {number}: {there.format(total)}; give numbers from 1 to {total}")
+    return [number - 1 for number in numbers]
 
 
 def with_keys(keys: Mapping[str, list[Any]], table: pa.Table | None = None) -> pa.Table:

@@ -73,6 +73,15 @@ class NearestExamples(NamedTuple):
 class Moves(Maps):
     """What `Autoencoder` makes of examples by moving their codes; see there."""
 
+    @property
+    def n_latents(self) -> int:
+        """Numbers in the code of an example, L.
+
+        Raises:
+            SfumatoError: if the model has no codes that can be moved.
+        """
+        return self._space(self._model()).code_size
+
     @isolated
     def interpolate(
         self,
@@ -182,8 +191,8 @@ class Moves(Maps):
         (5, 3)
 
         Args:
-            X: the examples whose codes say which values latents take; None takes the test split of the data it was
-                trained on, which are opened again where the model was loaded.
+            X: the examples whose codes say which values latents take; None takes the training split, which is
+                opened again where the model was loaded.
             start: the example that is moved, one of them; None takes that whose code has the median distance from the
                 prior's mean.
             latents: which are moved, counted from 0; None takes those that carry something, at most 10, the most active
@@ -199,6 +208,9 @@ class Moves(Maps):
         space = self._space(model)
         _check_steps(steps)
         data, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
+        if X is None:
+            # The decoder has been where the codes of the training split are.
+            data, part = replace(data, test=data.train), "training split"
         shown = Subject.of(model, self.schema_, data, seed, part=part)
         shown.batch = inference.widened(shown.batch)
         if len(shown) < FEWEST_EXAMPLES:
