@@ -17,7 +17,7 @@ SEGMENTS, WAVES = 32, 16
 MOST_ROUNDS = 150
 TIE = 1e-4
 """Weight of the length in latents beside that in data, which alone says how latents move that no decoder hears."""
-PARTS = 8
+PIECES = 8
 """Pieces that each segment is cut into to measure lengths."""
 
 Decoder = Callable[[Tensor], Distribution]
@@ -80,7 +80,7 @@ def geodesic(decode: Decoder, start: Tensor, end: Tensor, steps: int) -> Tensor:
         return _evenly(decode, a, b, weights.detach(), tie, steps)
 
 
-def stretch_lengths(decode: Decoder, codes: Tensor, parts: int = PARTS) -> Tensor:
+def stretch_lengths(decode: Decoder, codes: Tensor, parts: int = PIECES) -> Tensor:
     """How far apart codes are along a path, in data: ‖f(z′) − f(z)‖ summed over the parts of each stretch, (N − 1,).
 
     Args:
@@ -128,7 +128,7 @@ def _curve(a: Tensor, b: Tensor, weights: Tensor, points: int) -> Tensor:
 
 def _evenly(decode: Decoder, a: Tensor, b: Tensor, weights: Tensor, tie: float, steps: int) -> Tensor:
     """Codes at even distances along a curve, (steps, L)."""
-    z = _curve(a, b, weights, SEGMENTS * PARTS + 1)
+    z = _curve(a, b, weights, SEGMENTS * PIECES + 1)
     squares = decode(z).features().diff(dim=0).square().sum(1) + tie * z.diff(dim=0).square().sum(1)
     reached = torch.cat([squares.new_zeros(1), squares.sqrt().cumsum(0)])
     wanted = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[1:-1] * reached[-1]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sfumato.estimator import Autoencoder
 
 YES, NO = ("true", "yes", "y", "1"), ("false", "no", "n", "0")
-MOST_VALUES = 8
+NAMED_VALUES = 8
 """Values of a column that a message names."""
 
 
@@ -64,10 +64,10 @@ def has_value(values: Sequence[Any], wanted: str | None, flag: str) -> list[bool
     there = sorted({name for name in names if name is not None})
     if wanted is not None:
         if wanted not in there:
-            raise SfumatoError(f"{flag}: no example has {wanted!r}; {did_you_mean(wanted, there[:MOST_VALUES])}")
+            raise SfumatoError(f"{flag}: no example has {wanted!r}; {did_you_mean(wanted, there[:NAMED_VALUES])}")
         return [None if name is None else name == wanted for name in names]
     if not {name.lower() for name in there} <= {*YES, *NO}:
-        listed = ", ".join(there[:MOST_VALUES]) + (", …" if len(there) > MOST_VALUES else "")
+        listed = ", ".join(there[:NAMED_VALUES]) + (", …" if len(there) > NAMED_VALUES else "")
         raise SfumatoError(f"{flag}: the column holds {listed}; say which value, as {flag}={there[0]}")
     return [None if name is None else name.lower() in YES for name in names]
 
