@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from sfumato.cli.commands.run_io import Given, conditions, load_run, named_by, read, save
-from sfumato.cli.flags import WHOLE_NUMBER
+from sfumato.cli.flags import WHOLE_NUMBER, pairs
 from sfumato.cli.output import DEVICE, FRESH, NOWHERE, TALK, Device, Out, Say, as_text
 from sfumato.errors import SfumatoError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sfumato.estimator import Autoencoder
 
 Draw = Annotated[bool, Parameter(negative="", show_default=False)]
+Repeated = Annotated[list[str] | None, Parameter(negative="", allow_leading_hyphen=True)]
 
 
 def sample(
@@ -33,6 +34,9 @@ def sample(
     sampler: Literal["prior", "mixture", "flow"] = "prior",
     noise: Annotated[bool | None, Parameter(show_default=False)] = None,
     complete: Draw = False,
+    ranges: Annotated[Repeated, Parameter(name="--range", metavar="NAME=LOW..HIGH")] = None,
+    rules: Annotated[Repeated, Parameter(name="--rule", metavar="RULE")] = None,
+    unique: Annotated[Repeated, Parameter(metavar="NAME")] = None,
     seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -56,6 +60,11 @@ def sample(
             likeliest). Images are without noise unless asked, all else is with it
         complete: fill the missing cells of a table, which samples have as the data have, with what the model draws for
             them
+        ranges: least and largest value of a column of a table, as age=18..99; either may be left out. Rows out of range
+            are drawn again, up to a limit
+        rules: comparison of columns that rows keep, as "start <= end" or "not (age < 18 and married == 'yes')", with
+            + - * / and or not; a missing cell breaks none
+        unique: column no value of which stands twice
     """
     if n < 1:
         raise SfumatoError(f"-n {n}: ask for at least one example")
@@ -71,6 +80,9 @@ def sample(
             noise=noise,
             sampler=sampler,
             complete=complete,
+            ranges=pairs("--range", ranges),
+            rules=rules or (),
+            unique=unique or (),
         )
         deliver(auto, raw, n, "samples", out, say, seed)
 

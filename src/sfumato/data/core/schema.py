@@ -296,7 +296,7 @@ class Schema(ABC):
         if not self.given_names:
             return None
         columns = {
-            self.given_names.index(name): self.encode_condition(name, _repeated(name, value, n))
+            self.given_names.index(name): self.encode_condition(name, repeated(name, value, n))
             for name, value in given.items()
         }
         if marginal or self.given_rows is None or not len(self.given_rows):
@@ -340,7 +340,7 @@ def _unknown_condition(name: str, known: tuple[str, ...]) -> str:
     return f"condition {name!r} is not one of this model; {did_you_mean(name, known)}"
 
 
-def _repeated(name: str, value: Any, n: int) -> list[Any]:
+def repeated(name: str, value: Any, n: int) -> list[Any]:
     """One value for all, or n values, as n of Python's own; None where missing.
 
     Raises:

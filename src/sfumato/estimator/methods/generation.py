@@ -9,13 +9,19 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from sfumato.data.core.schema import repeated
+from sfumato.data.io import frames
 from sfumato.data.sequences.schema import SequenceSchema
+from sfumato.data.tables.constraints import Constraints, RangeOf
+from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference, samplers
 from sfumato.estimator.conditions.missing import filled
 from sfumato.estimator.evaluation_data import reopened
 from sfumato.estimator.methods.fitted import Held
+from sfumato.estimator.rejection import constrained
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.models.protocols import Classifies, Forecasts, LatentSpace, Samples, require
@@ -36,6 +42,9 @@ class Draws(Held):
         noise: bool | None = None,
         sampler: samplers.Name = "prior",
         complete: bool = False,
+        ranges: Mapping[str, RangeOf] | None = None,
+        rules: Sequence[str] = (),
+        unique: Sequence[str] = (),
     ) -> Any:
         """Draw n new examples x ~ p(x | c), of the kind the model was trained on.
 
@@ -54,18 +63,54 @@ class Draws(Held):
                 mixture of normals, or a flow), which is fitted when it is first asked for.
             complete: rows of a table without missing cells: what the model draws for a cell stands there also where it
                 says that the cell is missing.
+            ranges: columns of a table → least and largest value, either None for no end, or as text: "18..99".
+            rules: comparisons between columns of a table, as "start <= end"; see `sfumato.data.tables.expressions`.
+            unique: columns of a table in which no value stands twice. Rows that break a range, a rule or this are
+                drawn again, up to a limit; the share of them is logged. A missing cell breaks nothing.
 
         Raises:
-            SfumatoError: if a condition is unknown or does not take this value, n is no whole number, or n or
-                temperature is too small.
+            SfumatoError: if a condition is unknown or does not take this value, n is no whole number, n or
+                temperature is too small, or too few of the rows that are drawn keep ranges and rules.
         """
-        model = self._model()
-        samples, seed = require(model, Samples, "sample"), chosen_seed(seed)
+        seed = chosen_seed(seed)
         _check_number(n, "example")
         if not 0 <= temperature < math.inf:
             raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
+        self._model()
+        schema, given = self.schema_, given or {}
+        how: dict[str, Any] = {"temperature": temperature, "marginal": marginal, "noise": noise, "sampler": sampler}
+        if not (ranges or rules or unique):
+            x, conditions = self._drawn(n, given, seed, **how)
+            return schema.decode_complete(x, conditions) if complete else schema.decode(x, conditions)
+        if not isinstance(schema, TableSchema):
+            raise SfumatoError("ranges, rules and unique are for the columns of tables; leave them out")
+        listed = {name: repeated(name, value, n) for name, value in given.items()}
+
+        def draw(rows: np.ndarray, round_: int) -> tuple[Tensor, Tensor | None]:
+            some = {name: [values[row] for row in rows] for name, values in listed.items()}
+            return self._drawn(len(rows), some, (seed + round_) % 2**63, **how)
+
+        constraints = Constraints(schema, ranges, rules, unique)
+        absent: dict[str, np.ndarray] | None = {} if complete else None
+        table = constrained(draw, lambda x, c: schema.decode_table(x, c, absent), constraints, n)
+        return frames.give(table, schema.frame_kind)
+
+    def _drawn(
+        self,
+        n: int,
+        given: Mapping[str, Any],
+        seed: int,
+        *,
+        temperature: float,
+        marginal: bool,
+        noise: bool | None,
+        sampler: samplers.Name,
+    ) -> tuple[Tensor, Tensor | None]:
+        """n examples in the units of the spec and their conditions, as `sample` takes them."""
+        model = self._model()
+        samples = require(model, Samples, "sample")
         drawn = None if sampler == "prior" else self._sampler(sampler)
-        conditions = self.schema_.conditions(given or {}, n, seed=seed, marginal=marginal)
+        conditions = self.schema_.conditions(given, n, seed=seed, marginal=marginal)
         if noise is None:
             noise = not self.schema_.spec.is_image
         like = next(model.parameters())
@@ -84,8 +129,8 @@ class Draws(Held):
                     parts.append((p.sample() if noise else p.mode()).cpu())
             x = torch.cat(parts)
             if marginal:
-                conditions = filled(model, self.schema_, x.to(like), conditions, given or {}, seed=seed)
-        return self.schema_.decode_complete(x, conditions) if complete else self.schema_.decode(x, conditions)
+                conditions = filled(model, self.schema_, x.to(like), conditions, given, seed=seed)
+        return x, conditions
 
     @isolated
     def fit_sampler(
