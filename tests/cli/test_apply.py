@@ -40,6 +40,23 @@ def test_samples_go_to_stdout_as_csv_when_no_file_is_named(cli, birds):
     assert list(rows(said.out)[0]) == HEADER.split(",")
 
 
+def test_samples_keep_what_is_stated_or_the_error_says_what_few_rows_keep(cli, birds, monkeypatch, caplog):
+    rule = "bill_length_mm > 40 and sex != 'female'"
+    said = cli("sample", birds, "-n", 20, "--range", "body_mass_g=3500..", "--rule", rule, "--seed", 1)
+    assert said.code == 0, said.err
+    for row in rows(said.out):
+        assert not row["body_mass_g"] or int(row["body_mass_g"]) >= 3500
+        assert not row["bill_length_mm"] or float(row["bill_length_mm"]) > 40
+        assert row["sex"] != "female"
+    assert "drawn rows were rejected" in caplog.text
+    for wrong, words in (("body_mass_g=1..2", "range body_mass_g=1..2: 0.00% of"), ("mass=1..2", "did you mean")):
+        monkeypatch.setattr("sfumato.estimator.rejection.EXTRA_DRAWS", 200)
+        refused = cli("sample", birds, "-n", 2, "--range", wrong)
+        assert refused.code == 2
+        assert words in refused.err
+        assert "Traceback" not in refused.err
+
+
 def test_samples_as_json(cli, birds):
     told = json.loads(cli("sample", birds, "-n", 3, "--given", "species=Adelie", "--json").out)
     assert len(told["samples"]) == 3
