@@ -32,6 +32,9 @@ class Field:
             entries are missing.
         counts: how many different numbers each cell holds, 1 for an atom and 0 for a stretch of real numbers; without
             counts nothing is known of them.
+        starts: of a column that an `Order` is about, the number at which each cell begins, or that an atom is.
+        widths: how far each of these cells reaches: its width, of whole numbers how many it holds that are no atoms; 0
+            of an atom.
     """
 
     kind: Kind
@@ -39,11 +42,33 @@ class Field:
     missing: bool = False
     counts: tuple[int, ...] = field(default=(), repr=False)
     flag: int | None = field(default=None, repr=False)
+    starts: tuple[float, ...] = field(default=(), repr=False)
+    widths: tuple[float, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Field:
         """Back from `dataclasses.asdict`, by way of JSON."""
-        return cls(**{**values, "counts": tuple(values.get("counts", ()))})
+        lists = {name: tuple(values.get(name, ())) for name in ("counts", "starts", "widths")}
+        return cls(**{**values, **lists})
+
+
+@dataclass(frozen=True)
+class Order:
+    """One number of a row is never above another.
+
+    Attributes:
+        earlier: place of the entry that comes first in an example.
+        later: place of the other.
+        above: whether the later one is the larger of the two.
+        strict: whether the two are never equal.
+        slip: how often the order does not hold all the same.
+    """
+
+    earlier: int
+    later: int
+    above: bool
+    strict: bool
+    slip: float
 
 
 @dataclass(frozen=True)
@@ -91,6 +116,7 @@ class DataSpec:
         likelihood: name of the likelihood p(x | z), from `sfumato.likelihoods.LIKELIHOODS`.
         examples: number of training examples; default sizes of networks follow it.
         ends: whether the last category of a sequence of symbols is its end, which also stands in all places behind it.
+        orders: which numbers of a table's row are never above others; their fields have `starts` and `widths`.
     """
 
     shape: tuple[int, ...]
@@ -99,6 +125,7 @@ class DataSpec:
     likelihood: str = "gaussian"
     examples: int = 0
     ends: bool = False
+    orders: tuple[Order, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.fields) not in (1, self.shape[-1] if self.is_sequence else self.entries):
@@ -157,4 +184,5 @@ class DataSpec:
             likelihood=values["likelihood"],
             examples=values["examples"],
             ends=values.get("ends", False),
+            orders=tuple(Order(**order) for order in values.get("orders", ())),
         )

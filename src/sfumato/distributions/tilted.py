@@ -92,11 +92,48 @@ def _log_sinhc(slope: Tensor) -> Tensor:
     return torch.where(size < SMALL_SLOPE, slope.square() / 24, safe / 2 + torch.log(-torch.expm1(-safe)) - safe.log())
 
 
-def draw_tilted(slope: Tensor, count: Tensor) -> Tensor:
-    """Places drawn with these slopes, of a cell of c numbers one of (k + ½)/c; below 1 also in single precision."""
+def log_share(slope: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """log of the share of a cell between two places, log ∫ f(u) du from `low` to `high`; −∞ where that is empty.
+
+    Of a cell of c numbers likewise, if both places are where one of its numbers ends and the next begins.
+
+    >>> low, high = torch.tensor(0.25), torch.tensor(0.5)
+    >>> place = torch.linspace(0.25, 0.5, 1001)
+    >>> density = log_tilt(place, torch.tensor(-4.0), torch.tensor(0.0)).exp()
+    >>> bool((log_share(torch.tensor(-4.0), low, high).exp() - torch.trapezoid(density, place)).abs() < 1e-6)
+    True
+    """
+    low, width = _from_the_thick_end(slope, low, high)
+    size = slope.abs()
+    safe = size.clamp(min=SMALL_SLOPE)
+    steep = torch.log(-torch.expm1(-safe * width.clamp(min=1e-12))) - torch.log(-torch.expm1(-safe)) - safe * low
+    flat = width.clamp(min=1e-12).log() + size * (0.5 - low - width / 2)
+    return torch.where(size < SMALL_SLOPE, flat, steep).masked_fill(width <= 0, -torch.inf)
+
+
+def draw_tilted(slope: Tensor, count: Tensor, low: Tensor | float = 0.0, high: Tensor | float = 1.0) -> Tensor:
+    """Places drawn with these slopes, of a cell of c numbers one of (k + ½)/c; below 1 also in single precision.
+
+    Args:
+        slope: of the log-density.
+        count: how many numbers the cell holds, 0 of a stretch of real numbers.
+        low, high: places between which all draws are.
+    """
+    low, high = torch.as_tensor(low).to(slope), torch.as_tensor(high).to(slope)
+    start, width = _from_the_thick_end(slope, low, high)
     uniform = noise.uniform(slope)
     size = slope.abs()
     safe = size.clamp(min=SMALL_SLOPE)
-    down = torch.where(size < SMALL_SLOPE, uniform, -torch.log1p(uniform * torch.expm1(-safe)) / safe)
+    steep = -torch.log1p(uniform * torch.expm1(-safe * width)) / safe
+    down = start + torch.where(size < SMALL_SLOPE, uniform * width, steep)
     place = torch.where(slope > 0, 1 - down, down).clamp(0, 1 - 2**-10)
-    return torch.where(count > 0, ((place * count).floor() + 0.5) / count.clamp(min=1), place)
+    place = torch.maximum(place, low.clamp(max=1 - 2**-16))
+    numbers = count.clamp(min=1)
+    first, last = torch.round(low * numbers), torch.round(high * numbers) - 1
+    step = torch.maximum(torch.minimum((place * numbers).floor(), last), first)
+    return torch.where(count > 0, (step + 0.5) / numbers, place)
+
+
+def _from_the_thick_end(slope: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Where a stretch begins, seen from the end at which the density is highest, and its width."""
+    return torch.where(slope > 0, 1 - high, low), high - low

@@ -187,6 +187,15 @@ class Cells:
         free = start - np.searchsorted(self.atoms, start) + rank
         return free + np.searchsorted(gaps, free, "right")
 
+    def line(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each cell begins, or the number that an atom is, and how far it reaches, as `spec.Field` has them."""
+        starts, widths = np.zeros(len(self)), np.zeros(len(self))
+        starts[self._is_atom] = self.atoms[self._part[self._is_atom]]
+        others = self._part[~self._is_atom]
+        starts[~self._is_atom] = self.edges[others]
+        widths[~self._is_atom] = (self.counts() if self.whole else np.diff(self.edges))[others]
+        return starts, widths
+
     def volumes(self) -> np.ndarray:
         """log volume of each cell."""
         widths = self.counts() if self.whole else np.diff(self.edges)

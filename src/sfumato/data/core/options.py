@@ -47,6 +47,11 @@ class DataOptions:
     missing_cells: bool = _option(
         True, "tables: model which cells are missing, so that samples have missing cells as the data have"
     )
+    orders: bool = _option(
+        True,
+        "tables: find numbers that are never above others of their row, such as a start and its end, and keep to that "
+        "in samples",
+    )
     header: str = _option(
         "auto",
         f"text files: whether the first line holds the names of the columns: {', '.join(HEADER)}; auto refuses a "

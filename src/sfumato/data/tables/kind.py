@@ -32,6 +32,7 @@ KIND = Kind(
     options={
         "missing_values": OptionUse("tables"),
         "missing_cells": OptionUse("tables"),
+        "orders": OptionUse("tables with the likelihood autoregressive", ("autoregressive",)),
         "header": OptionUse("text files of tables"),
         "cells": OptionUse(f"tables with the likelihood {any_of(IN_CELLS)}", IN_CELLS),
     },

@@ -21,6 +21,7 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import TRIED, Encoded, Schema, Varied, remember, rows_from_json
 from sfumato.data.io import frames
 from sfumato.data.io.reading import USUAL, Reading
+from sfumato.data.tables import orders
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec, Field
 
@@ -170,7 +171,8 @@ class TableSchema(Schema):
         fields = {column.name: column.field for column in learned}
         others = [column for column in learned if column.name not in options.given]
         together = missing_together(others, frame) if options.missing_cells else []
-        x = _fields(with_flags(others, together))
+        entries = with_flags(others, together)
+        x = _fields(entries)
         if all(column.field is None for column in others):
             raise SfumatoError(
                 "no column is left to model: all are constants, identifiers, conditions or dropped; keep one"
@@ -180,7 +182,10 @@ class TableSchema(Schema):
             raise SfumatoError(f"given={hollow!r} has no value in the training rows and cannot be a condition; drop it")
         given = [field for name in options.given if (field := fields[name]) is not None]
         total = frame.num_rows if examples is None else examples
-        spec = DataSpec((len(x),), tuple(x), tuple(given), likelihood.name, total)
+        found = orders.find(entries, frame) if options.orders and likelihood.name == "autoregressive" else []
+        spec = DataSpec(
+            (len(x),), orders.on_lines(x, entries, found), tuple(given), likelihood.name, total, orders=tuple(found)
+        )
         schema = cls(
             learned,
             spec,
@@ -414,9 +419,11 @@ class TableSchema(Schema):
     def describe(self) -> list[dict[str, str]]:
         """Rows to show before training: column, kind, modelled, missing, note."""
         lines = []
+        kept = orders.described(self.spec.orders, self._entries)
         for column in self.columns:
             modelled, note = column.described()
             note = self.hints.get(column.name, note)
+            note = ", ".join(filter(None, (note, kept.get(column.name))))
             share = f"{column.missing:.1%}" if column.missing else ""
             if column in self._given:
                 modelled = f"condition, {modelled}"

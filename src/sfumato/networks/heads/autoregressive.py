@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +14,7 @@ from sfumato.distributions.columns import draw_entry
 from sfumato.distributions.tilted import Neighbours
 from sfumato.networks.features import CATEGORY_EMBEDDING, normal_scores
 from sfumato.networks.heads.base import COLUMNS, Head, LearnedScale, register
+from sfumato.networks.heads.orders import Limits, limits
 from sfumato.spec import DataSpec
 
 HIDDEN = 128
@@ -48,12 +51,15 @@ class AutoregressiveColumns(Distribution):
         """log p(x_d | x_<d) of each column, shape (B, D)."""
         x = observed(x, mask)
         if not self.apart:
-            return self.head.columns(self.raw, self.head.shifts(self.raw, x, mask)).log_density(x)
+            columns = self.head.columns(self.raw, self.head.shifts(self.raw, x, mask))
+            return columns.log_density(x) + self.head.log_factors(columns.logits, x, mask)
         seen = noise.uniform(x) >= COLUMN_DROPOUT
-        shifts = self.head.shifts(self.raw, x, seen if mask is None else seen & mask)
+        seen = seen if mask is None else seen & mask
+        shifts = self.head.shifts(self.raw, x, seen)
         raw = torch.cat([self.raw.detach(), self.raw])
         both = self.head.columns(raw, torch.cat([shifts, torch.zeros_like(shifts)]))
         dependent, independent = both.log_density(x.repeat(2, 1)).chunk(2)
+        dependent = dependent + self.head.log_factors(both.logits[: len(x)], x, seen)
         return dependent + (independent - independent.detach())
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -169,6 +175,7 @@ class AutoregressiveHead(Head):
         beside = Neighbours.of([spec.columns[column] for column in self._discrete])
         for name in ("below", "above", "counts"):
             self.register_buffer(name, getattr(beside, name), persistent=False)
+        self.limits = limits(spec)
         self._mask(entries)
 
     def _mask(self, entries: int) -> None:
@@ -212,6 +219,25 @@ class AutoregressiveHead(Head):
         seen = torch.cat([F.leaky_relu(before), features[:, :, 0]], 1)
         return seen @ (self.write * self.writes)
 
+    def log_factors(self, logits: Tensor, x: Tensor, there: Tensor | None) -> Tensor | float:
+        """What orders between columns add to the log-density of each, (B, D)."""
+        if not len(self.limits):
+            return 0.0
+        factors = torch.zeros_like(x)
+        for name, module in self.limits.items():
+            column, limit = int(name), cast(Limits, module)
+            start, end = self._span(column)
+            low, high = limit(x, there)
+            factors[:, column] = limit.log_factor(
+                x[:, column], logits[:, start:end], self.neighbours.between(start, end), low, high
+            )
+        return factors
+
+    def _span(self, column: int) -> tuple[int, int]:
+        """Where the logits of a column begin and end."""
+        place = self._discrete.index(column)
+        return sum(self._sizes[:place]), sum(self._sizes[: place + 1])
+
     def sample(self, raw: Tensor) -> Tensor:
         """One draw for each example, column by column.
 
@@ -223,22 +249,21 @@ class AutoregressiveHead(Head):
         rows = [_Row(self, raw) for _ in range(1 + bool(self._flags))]
         flags = set(self._flags.values())
         for column, places in enumerate(self._outputs_of):
-            x = self._draw(column, parameters[:, places] + rows[0].shift(places))
+            x = self._draw(column, parameters[:, places] + rows[0].shift(places), rows[0])
             there = None
             if column in self._flags:
                 there = rows[0].x[:, self._flags[column]] < 0.5
-                x = torch.where(there, x, self._draw(column, parameters[:, places] + rows[1].shift(places)))
+                x = torch.where(there, x, self._draw(column, parameters[:, places] + rows[1].shift(places), rows[1]))
             rows[0].put(column, x, there)
             for full in rows[1:]:
                 full.put(column, torch.zeros_like(x) if column in flags else x)
         return rows[0].x
 
-    def _draw(self, column: int, parameters: Tensor) -> Tensor:
-        """One entry of `column` for each example, from its own parameters; shape (B,)."""
+    def _draw(self, column: int, parameters: Tensor, rows: _Row) -> Tensor:
+        """One entry of `column` for each example, from its own parameters and the columns so far; shape (B,)."""
         if column in self._real:
             return Normal(parameters, self.scale()[self._real.index(column)]).sample()[:, 0]
-        place = self._discrete.index(column)
-        kind, start, end = self._kinds[place], sum(self._sizes[:place]), sum(self._sizes[: place + 1])
+        kind, (start, end) = self._kinds[self._discrete.index(column)], self._span(column)
         if kind != "cells":
             return draw_entry(kind, parameters)
         bell = self._ordered.index(column)
@@ -246,7 +271,11 @@ class AutoregressiveHead(Head):
         slope, bend = self.bells[[bell, bell + len(self._ordered)], start:end]
         squared = _squared(SHARPNESS_PACE * self.sharpness[bell] + sharpness)
         logits = logits + squared * centre * slope + (squared - 1) * bend
-        return draw_entry(kind, logits, self.neighbours.between(start, end))
+        neighbours = self.neighbours.between(start, end)
+        if str(column) not in self.limits:
+            return draw_entry(kind, logits, neighbours)
+        limit = cast(Limits, self.limits[str(column)])
+        return limit.draw(logits, neighbours, *limit(rows.x, rows.there))
 
 
 class _Row:
@@ -259,6 +288,7 @@ class _Row:
         self._write = head.write * head.writes
         self._before, self._scores = raw[:, head.outputs :], raw.new_zeros(len(raw), entries)
         self.x = raw.new_zeros(len(raw), entries)
+        self.there = torch.ones_like(self.x, dtype=torch.bool)
 
     def shift(self, places: list[int]) -> Tensor:
         """What is added to the parameters at `places`."""
@@ -268,6 +298,8 @@ class _Row:
         """Set a column of all rows; where it is not `there`, those after it see that it is missing."""
         self.x[:, column] = x
         mask = None if there is None else there[:, None]
+        if there is not None:
+            self.there[:, column] = there
         features = self.line(x[:, None], mask, at=slice(column, column + 1))[:, 0]
         self._scores[:, column] = features[:, 0]
         self._before = self._before + features @ self._read[column]
