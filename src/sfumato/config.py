@@ -106,7 +106,7 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """The tables of `config.toml`; what is None is left out.
 
-        `origin` says where a model of another package came from, for whoever loads the run where that is not there.
+        `origin` names the package of a model from elsewhere, for errors where that package is not installed.
         """
         origin = registry.origin(self.model)
         return {

@@ -24,7 +24,7 @@ DEFAULTS = DataOptions()
 
 @isolated
 def open_source(source: Any, options: DataOptions) -> Dataset:
-    """Open whatever `source` is; see `sfumato.data.open`.
+    """Open a source of any kind; see `sfumato.data.open`.
 
     Raises:
         SfumatoError: if the source is not usable, or an option has nothing to act on in it.
@@ -50,7 +50,7 @@ def _kind(source: Source, options: DataOptions) -> Kind:
     kind = accepting(source, options)
     if kind is not None:
         return kind
-    assert source.path is not None, "the kind of tables accepts whatever is held in memory"
+    assert source.path is not None, "tables accept any object in memory"
     if not source.path.exists():
         name = str(source.value)
         if source.path.suffix or "/" in name or not name:

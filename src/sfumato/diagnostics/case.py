@@ -45,7 +45,7 @@ POSTERIOR_DRAWS = 4
 class Case:
     """A run on the couch.
 
-    Arguments:
+    Args:
         subject: the model with its data.
         lines: of `metrics.jsonl`.
         told: the tables of `config.toml`.

@@ -28,7 +28,7 @@ class Vectors:
     Pixels are intensities. Of any other number there is its standardised value and the square of that, so that circles
     show too; categories are one number each. Missing values are the mean.
 
-    Arguments:
+    Args:
         spec: of the data.
         x, mask: the real examples, as in a `Batch`.
 

@@ -43,7 +43,7 @@ class Latent(Distribution):
     def sample(self, temperature: float = 1.0) -> Tensor:
         """One draw for each example, shape (B, *event).
 
-        Arguments:
+        Args:
             temperature: factor on the standard normal noise that the draw is made from. What is chosen (the component
                 of a mixture, spike or slab) is chosen by its weight at every temperature.
         """

@@ -57,15 +57,15 @@ class Columns(Distribution):
         log p(x) = Σ_real log N(x_d; μ_d, σ_d²) + Σ_category log π_d[x_d] + Σ_cells log π_d[⌊x_d⌋]
 
     The density inside a cell is one per unit of position, so the last term is a density in the space of `Batch.x`. With
-    `neighbours` it follows the cells beside it: half the difference of their logits is its slope, plus an offset
+    `neighbours` it follows the adjacent cells: half the difference of their logits is its slope, plus an offset
     (`distributions.tilted`).
 
-    Arguments:
+    Args:
         layout: the kinds of the columns.
         means: μ of the real columns, shape (B, R).
         log_scales: log σ of the real columns, broadcastable to `means`.
         logits: all other columns' log-probabilities side by side in column order, shape (B, Σ sizes).
-        neighbours: of each logit the cells beside it; None for a uniform density in each cell.
+        neighbours: the adjacent cells of each logit; None for a uniform density in each cell.
     """
 
     def __init__(

@@ -46,7 +46,7 @@ class Bernoulli(Distribution):
 class Categorical(Distribution):
     """Independent entries, each an index 0 … K − 1.
 
-    Arguments:
+    Args:
         logits: log-probabilities up to a constant, shape (B, *event, K).
     """
 

@@ -49,7 +49,7 @@ class LogisticMixture(Distribution):
     PixelCNN++, eq. 2–3). The difference of sigmoids is computed in log space without cancellation, so the
     probabilities of all values add up to one.
 
-    Arguments:
+    Args:
         logits: log π up to a constant, shape (B, M, H, W).
         means: μ, shape (B, M, C, H, W).
         log_scales: log s, shape of `means`; bounded from below by the caller.

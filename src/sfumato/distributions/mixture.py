@@ -16,7 +16,7 @@ class NormalMixture(Latent):
 
     The K densities of a batch are two matrix products, (B, L) × (L, K), never a (B, K, L) array.
 
-    Arguments:
+    Args:
         logits: log π up to a constant, shape (K,).
         means: m, shape (K, L).
         log_scales: log s, shape (K, L).

@@ -1,7 +1,7 @@
 """The one source of noise: drawn for the joint batch, of which each process keeps its own rows.
 
 With data parallelism every process draws the noise of the whole batch from the same generator state and takes the
-rows it holds. So N processes compute what one process would on the joint batch, whatever the model does with noise.
+rows it holds. So N processes compute what one process would on the joint batch, however the model uses noise.
 A tensor that holds every example k times in a row takes k rows of noise for each. Noise for anything that is not a
 multiple of the local batch, and all noise outside `rows`, is a plain draw.
 

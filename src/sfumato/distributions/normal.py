@@ -20,7 +20,7 @@ class Normal(Posterior):
 
     log p(x) = −Σ_d [ ½((x_d − μ_d)/σ_d)² + log σ_d + ½ log 2π ]
 
-    Arguments:
+    Args:
         mean: shape (B, *event).
         log_scale: log σ, broadcastable to `mean`.
 
@@ -105,7 +105,7 @@ class Normal(Posterior):
 class StandardNormal(Latent):
     """N(0, 1) over (n, dim): the standard prior; a class of its own because its KL is cheaper.
 
-    Arguments:
+    Args:
         n: number of examples B.
         dim: number of dimensions.
         like: a tensor whose device and dtype samples take (default: float32 on the CPU).

@@ -13,7 +13,7 @@ class Point(Distribution):
 
     log p(x) = 0 where x is `value`, −∞ elsewhere
 
-    Arguments:
+    Args:
         value: shape (B, *event).
 
     >>> Point(torch.tensor([[3, 1]])).log_prob(torch.tensor([[3, 2]]))

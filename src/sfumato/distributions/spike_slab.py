@@ -21,7 +21,7 @@ class SpikeSlab(Posterior):
     1 − γ_j of the spike, anywhere else γ_j N(z_j; μ_j, σ_j²). So log-ratios of two of them are what they should be,
     but no density of this kind can be compared with one of a normal.
 
-    Arguments:
+    Args:
         slab: N(μ, σ²), shape (B, L).
         gamma: γ, shape (B, L); clamped to [1e-6, 1 − 1e-6].
 
@@ -98,7 +98,7 @@ class SpikeSlabMixture(Latent):
 
     The densities of all components are four matrix products, never a (B, U, L) array.
 
-    Arguments:
+    Args:
         logits: log π up to a constant, shape (U,).
         components: p_u, over (U, L).
         n: number of examples B.

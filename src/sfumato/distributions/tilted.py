@@ -75,7 +75,7 @@ def log_tilt(place: Tensor, slope: Tensor, count: Tensor) -> Tensor:
         f(u) = e^{s(u − ½)} / [sinh(s/2) / (s/2)]                              ∫ f = 1           real numbers
         f(u) = e^{s(u − ½)} / [sinh(s/2) / (c sinh(s/2c))]                     1/c Σ_k f = 1     u = (k + ½)/c, k < c
 
-    For c = 1 it is 1, whatever the slope.
+    For c = 1 it is 1 for every slope.
 
     >>> place = (torch.arange(4) + 0.5) / 4
     >>> float(log_tilt(place, torch.tensor(3.0), torch.tensor(4.0)).exp().mean().round(decimals=5))

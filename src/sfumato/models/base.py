@@ -63,7 +63,7 @@ class Model(nn.Module, ABC):
     remedies: ClassVar[Mapping[str, str]] = {}
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters each player moves; together they partition those of the model that require a gradient."""
+        """The parameters of each player; together they partition those of the model that require a gradient."""
         return {"model": trainable(self)}
 
     @abstractmethod

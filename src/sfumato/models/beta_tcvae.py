@@ -30,7 +30,7 @@ class BetaTCVAE(LatentModel):
     the narrower the posteriors are. β > 1 would pay for that β times over, and does in the paper's objective: here β
     weighs only an estimate above 0, in the mean over the batch.
 
-    Arguments:
+    Args:
         encoder: encoder(x, given, mask) → q(z | x), a `Normal`.
         decoder: decoder(z, given) → p(x | z).
         prior: prior(given, n) → p(z), or the number of latents of a standard normal.

@@ -24,7 +24,7 @@ class BetaVAE(LatentModel):
     Distortion and rate are sums over all dimensions in nats per example, so β means the same on every data set and
     β = 1 is the VAE. C is compared with the mean rate of the batch and grows linearly from 0 to its end.
 
-    Arguments:
+    Args:
         encoder: encoder(x, given, mask) → q(z | x), a `Normal`.
         decoder: decoder(z, given) → p(x | z).
         prior: prior(given, n) → p(z), or the number of latents of a standard normal.

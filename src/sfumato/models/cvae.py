@@ -37,15 +37,15 @@ class CVAE(LatentModel):
 
     With a standard normal for p(z|c), the default, the codes of all examples with the same c should look like N(0, 1),
     so z says nothing of c, and an example can be decoded under another c: what z holds stays, what c says changes. How
-    far that is so is a matter of β, and of how many latents there are: separate codes for each of K classes cost
-    log K nats at most, little beside what an image's code says. A prior learned from c (Sohn, Lee and Yan) does not
+    far that is so depends on β and on how many latents there are: separate codes for each of K classes cost
+    log K nats at most, little compared with the rate of an image. A prior learned from c (Sohn, Lee and Yan) does not
     ask for it: codes may say all of c again, and do. It gives the better likelihood, and a decoder that listens to z
     alone.
 
     During training each condition of each example is left out with probability `condition_dropout`, so that one model
     holds p(x), p(x | a) and p(x | a, b): leave out (NaN) what is not to be conditioned on.
 
-    Arguments:
+    Args:
         encoder: encoder(x, given, mask) → q(z | x, c), a `Normal`.
         decoder: decoder(z, given) → p(x | z, c).
         prior: prior(given, n) → p(z | c), or the number of latents of a standard normal that no condition moves.

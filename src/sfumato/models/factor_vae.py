@@ -26,14 +26,14 @@ class FactorVAE(LatentModel):
         discriminator:  ½[−log D₀(z) − log D₁(z′)]
 
     D₀ is the probability that z was drawn from q(z), D₁ = 1 − D₀ that it was drawn from Π_d q(z_d), so the mean of
-    log D₀ − log D₁ estimates the total correlation KL(q(z) ‖ Π_d q(z_d)). The discriminator tells the codes z of the
-    first half of the batch from the z′ that permuting each dimension of the codes of the second half makes. It has one
-    output, the log ratio. The encoder is called once for the whole batch.
+    log D₀ − log D₁ estimates the total correlation KL(q(z) ‖ Π_d q(z_d)). The discriminator separates the codes z of
+    the first half of the batch from z′, the codes of the second half with each dimension permuted. It has one output,
+    the log ratio. The encoder is called once for the whole batch.
 
     What early stopping watches is distortion + rate: an estimate of the total correlation means another thing with
     every state of the discriminator, and is 0 before that has learned anything.
 
-    Arguments:
+    Args:
         encoder: encoder(x, given, mask) → q(z | x).
         decoder: decoder(z, given) → p(x | z).
         prior: prior(given, n) → p(z), or the number of latents of a standard normal.

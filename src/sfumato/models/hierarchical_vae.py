@@ -51,7 +51,7 @@ class HierarchicalVAE(LatentModel):
     `log_weight` are those of a `LatentModel`. The code that stands for an example holds each layer's posterior mean
     given the means above it.
 
-    Arguments:
+    Args:
         net: the networks, a `Ladder`, a `TopDown` or any other `Hierarchy`.
         free_bits: λ in nats, for each layer; 0 is the negative ELBO.
         condition_dropout: probability of leaving a condition out in training.
@@ -122,7 +122,7 @@ class HierarchicalVAE(LatentModel):
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
         """Draw z_L, …, z_1 from their priors, then x ~ p(x | z, c); shape (n, *shape).
 
-        Arguments:
+        Args:
             temperature: factor on the deviation of every layer's prior.
             noise: draw x from p(x | z, c); False gives its `mode`.
         """
@@ -134,7 +134,7 @@ class HierarchicalVAE(LatentModel):
     ) -> Tensor:
         """x → z → x, shape (B, *shape): the mode of p(x | z, c), with the top layers from q and the others from p.
 
-        Arguments:
+        Args:
             given: conditions of the way down to x, (B, G); those of the batch when None.
             noise: draw each layer, and x, instead of taking the mean of each and the mode of p(x | z, c).
             layers: how many layers from the top take their posterior; those below have their prior alone to go by.

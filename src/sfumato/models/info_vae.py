@@ -24,7 +24,7 @@ class InfoVAE(LatentModel):
     (`wae`). The distortion is a sum over the entries of x, so λ has to be on that scale. MMD² is the unbiased estimate
     from the draws of the batch, the prior's part of it exact; it is negative at times.
 
-    Arguments:
+    Args:
         encoder: encoder(x, given, mask) → q(z | x).
         decoder: decoder(z, given) → p(x | z).
         prior: prior(given, n) → p(z), or the number of latents of a standard normal.

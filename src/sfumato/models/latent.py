@@ -18,7 +18,7 @@ __all__ = ["LatentModel"]
 class LatentModel(Model):
     """x ← z: an encoder q(z | x, c), a prior p(z | c) and a decoder p(x | z, c).
 
-    Arguments:
+    Args:
         encoder: called as encoder(x, given, mask); returns a `Posterior` over z, shape (B, L), mostly a `Normal`.
         decoder: called as decoder(z, given); returns the distribution of x.
         prior: called as prior(given, n); returns a `Latent` distribution over (n, L). Needs an attribute `latent_dim`
@@ -59,7 +59,7 @@ class LatentModel(Model):
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
         """Draw z ~ p(z | c), then x ~ p(x | z, c); shape (n, *shape).
 
-        Arguments:
+        Args:
             temperature: factor on the noise of z inside the component, slab or flow of the prior; components are
                 chosen by their weights at every temperature. 0 gives the middle of the one chosen.
             noise: draw x from p(x | z, c); False gives its `mode`, as is usual for showing images.
@@ -70,7 +70,7 @@ class LatentModel(Model):
     def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
         """x → z → x, shape (B, *shape): the mode of p(x | z, c′) at the mode of q(z | x, c).
 
-        Arguments:
+        Args:
             given: c′, the conditions of the decoder, (B, G); those of the batch, c, when None.
             noise: draw z from q and x from p instead.
         """
@@ -83,7 +83,7 @@ class LatentModel(Model):
 
         Its mean over k estimates the ELBO, `importance_bound` of it the bound of k samples.
 
-        Arguments:
+        Args:
             noise: standard normal noise of shape (k, L) that every example shares, so that the result of one example
                 does not depend on its neighbours, or (B·k, L) with k rows for each; drawn afresh when None.
         """

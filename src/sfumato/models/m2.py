@@ -57,7 +57,7 @@ class M2(LatentModel):
     The one condition is the label; it is missing (NaN) where it is not known. `sample` draws it from p(y) then, and
     `encode`, `reconstruct` and `decode` take the most likely class.
 
-    Arguments:
+    Args:
         encoder: q(z | x, y) in two steps: seen(x, mask), once an example, and posterior(that, given), once a class.
         decoder: decoder(z, given) → p(x | z, y).
         prior: number of latents of a standard normal, or prior(given, n) → p(z).

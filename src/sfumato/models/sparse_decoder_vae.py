@@ -46,7 +46,7 @@ class SparseDecoderVAE(LatentModel):
     "elbo" is the bound itself. With a thousand examples its prior of W is too faint to clear what leaks from one latent
     into another's columns; s = 10, that prior to the tenth power, clears it (our choice, not the paper's).
 
-    Arguments:
+    Args:
         encoder: encoder(x, given, mask) → q(z | x), a `Normal`.
         decoder: a `SparseDecoder`.
         prior: prior(given, n) → p(z), or the number of latents of a standard normal.
@@ -114,7 +114,7 @@ class SparseDecoderVAE(LatentModel):
         if self.scaling == "elbo":
             of_rate, of_penalties = self.warmup(step), 1 / self.examples
         else:
-            # What is validated is the loss that is trained, whatever the batches of validation.
+            # Validation uses the training loss, independent of the size of validation batches.
             rows = torch.where(self.rows > 0, self.rows, float(len(batch)))
             of_rate, of_penalties = self.warmup(step) / w.shape[1], 1 / rows
         terms = {

@@ -44,7 +44,7 @@ class SparseVAE(LatentModel):
 
     Densities of z are with respect to the mixed measure of `SpikeSlab`, for q and p alike: `log_weight` is right.
 
-    Arguments:
+    Args:
         encoder: encoder(x, given, mask) → q(z | x); its parts `features` and `of` are called one after the other.
         decoder: decoder(z, given) → p(x | z).
         prior: the pseudo-inputs, with this same encoder.
@@ -165,8 +165,8 @@ def scaled(q: SpikeSlab, grown: float) -> SpikeSlab:
 def sparsity(gamma: Tensor, alpha: float) -> Tensor:
     """Σ_j KL(γ̄_j ‖ α) with γ̄ the mean over the batch, shared out so that its mean is that; shape (B, L) to (B,).
 
-    An example pays log γ̄_j/α for a latent that is on: nothing where α of the examples use it, a bonus where fewer do.
-    The gradient is that of Σ_j KL(γ̄_j ‖ α) too.
+    The cost of a latent that is on is log γ̄_j/α for each example: 0 where a share α of the examples use it, negative
+    where fewer do. The gradient is that of Σ_j KL(γ̄_j ‖ α) too.
 
     >>> gamma = torch.tensor([[0.9, 0.5], [0.1, 0.5]])
     >>> sparsity(gamma, 0.5)

@@ -33,8 +33,8 @@ class TDVAE(Model):
         loss = −log p(x₂|z₂)                                                                  (`distortion`)
              + log q_S(z₁|z₂, b₁, b₂, δ) − log p_B(z₁|b₁) + log p_B(z₂|b₂) − log p_T(z₂|z₁, δ)   (`rate`)
 
-    Its expectation is at least −log p(x₂ | x up to t₁), where p(x₂ | …) = ∫∫ p_B(z₁|b₁) p_T(z₂|z₁, δ) p(x₂|z₂). What is
-    between the two is all that z₂ holds beside x₂: this loss alone keeps out of a state what only later steps need. So
+    Its expectation is at least −log p(x₂ | x up to t₁), where p(x₂ | …) = ∫∫ p_B(z₁|b₁) p_T(z₂|z₁, δ) p(x₂|z₂). The gap
+    grows with all that z₂ holds besides x₂, so this loss alone removes from a state what only later steps need. Hence
     λ times the energy score of K forecasts is added (Gneiting and Raftery 2007, section 4.3), which in the mean is
     least where they are distributed as x₂ is:
 
@@ -43,12 +43,12 @@ class TDVAE(Model):
 
     Where the likelihood is no normal it is −log (1/K) Σ_k p(x₂|z₂ₖ) in place of the score. λ = 0 is the paper's loss.
 
-    t₂ is drawn among the observed steps and t₂ − t₁ in 1 … `jump`, for each example by itself. Step 0 lies before
+    t₂ is drawn among the observed steps and t₂ − t₁ in 1 … `jump`, independently for each example. Step 0 lies before
     the first: its belief is that of knowing nothing. Steps that are missing, and padding, are never t₂.
 
     The two parts of the rate are measured as `smoothing_rate` (z₁) and `transition_rate` (z₂).
 
-    Arguments:
+    Args:
         past: past(x, mask, passed) → b of shape (B, T + 1, width); `passed` (B, T) is the time since the step before.
         belief: belief(b) → p_B(z | b) over (B, Z).
         transition: transition(z₁, δ) → p_T(z₂ | z₁, δ); δ has shape (B,). With a clock transition(z₁, clock(t₂), δ).
@@ -198,7 +198,7 @@ class TDVAE(Model):
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
         """Sequences of `steps` even steps from the belief of knowing nothing, (n, T, D).
 
-        Arguments:
+        Args:
             temperature: factor on the noise of the states.
             noise: draw x from p(x | z); False gives its `mode`.
         """
@@ -214,7 +214,7 @@ class TDVAE(Model):
         z ~ p_B(z | b), then z ← p_T(z | z, δ) for each δ in `jumps`, each from where the one before ended. Only where
         a jump lands is x made; nothing is, of the steps between.
 
-        Arguments:
+        Args:
             jumps: lengths in time, in the units of `Batch.time`.
             noise: draw x from p(x | z); False gives its `mode`.
         """
@@ -311,7 +311,7 @@ class TDVAE(Model):
             jump: longest jump that is learned, in steps; half of the longest sequence unless given
             pairs: pairs of steps drawn for each sequence at each training step
             sigma: deviation of an observation around what its state says, in deviations of its channel; 0 learns it
-            waves: waves of the clock that tells the time since a sequence began; 0 for no clock
+            waves: waves of the clock for the time since a sequence began; 0 for no clock
             prediction: weight of the score of forecasts from the belief in the loss; 0 is the paper's loss
             warmup: steps over which the weight of the rate rises from 0; 2500 are half of the shortest training
         """

@@ -25,7 +25,7 @@ class VAE(LatentModel):
     from the draw of z, and its gradient reaches the encoder by way of z alone (Roeder et al. 2017); so does that of the
     bound of several samples (Tucker et al. 2019). Both are unbiased.
 
-    Arguments:
+    Args:
         encoder: encoder(x, given, mask) → q(z | x), a `Normal`.
         decoder: decoder(z, given) → p(x | z).
         prior: prior(given, n) → p(z), or the number of latents of a standard normal.

@@ -46,21 +46,21 @@ class VAEGAN(LatentModel):
 
     Where conditions are given, the encoder, the decoder and the discriminator see them.
 
-    The adversary's objective says nothing of the spread of p(x|z), so the decoder's loss has one more term,
+    The adversary's objective does not depend on the spread of p(x|z), so the decoder's loss has one more term,
     `distortion` = −log p(x|z), which reaches the scale of a normal likelihood and nothing else.
 
-    Adversarial losses say nothing of progress while both players move, and the negative ELBO, `distortion` + `rate`,
-    judges entry by entry, which an adversary is there to improve upon. So in eval mode there is also
+    Adversarial losses do not measure progress while both players change, and the negative ELBO, `distortion` + `rate`,
+    compares entry by entry, which the adversary replaces. So in eval mode there is also
 
         energy_distance = 2 E‖φ(x) − φ(x_p)‖ − E‖φ(x) − φ(x′)‖ − E‖φ(x_p) − φ(x_p′)‖
 
-    between examples and as many samples, beside the conditions of both, with φ fixed random features of what the
+    between examples and as many samples, each joined with its conditions, with φ fixed random features of what the
     discriminator sees (`RandomFeatures`). It is estimated without bias within each batch; early stopping and the choice
     of weights go by it.
 
-    Missing entries of x are filled from the reconstruction, so that they tell the discriminator nothing.
+    Missing entries of x are filled from the reconstruction, so that they carry no information for the discriminator.
 
-    Arguments:
+    Args:
         encoder: encoder(x, given, mask) → q(z | x, c), a `Normal`.
         decoder: decoder(z, given) → p(x | z, c), in two parts: `raw` and `head`.
         prior: prior(given, n) → p(z), or the number of latents of a standard normal; it has nothing to learn.

@@ -37,25 +37,25 @@ class VQVAE(Model):
 
     with vectors z_e(x), one at each place of a grid (images), along time (sequences) or of a row (anything else), k
     the codes that the quantizer gives them and e_k the vectors those stand for. The gradient with respect to e_k is
-    handed to z_e (straight-through); the codebook follows the vectors by running means, so it has no loss. All terms
+    passed to z_e (straight-through); the codebook follows the vectors by running means, so it has no loss. All terms
     are sums over places and entries. `perplexity` (exp of the entropy of the codes) and `usage` (the share of entries
     taken) are those of the joint batch.
 
-    The prior is trained beside the model on codes that it does not move: two-stage training with a target that moves
-    until the codes stand still. From step `still_after` on they do, and the prior alone has a loss: the second stage.
+    The prior is trained at the same time as the model, on codes that it does not change. From step `still_after` on the
+    codes are fixed and the prior alone is trained: the second stage.
     Conditions are seen by the prior alone: p(x|c) = Σ_k p(k|c) p(x|k).
 
     `distortion` + `rate` is a description length of x in nats: log p(x|c) is at least its negative, as k is a function
     of x. Early stopping watches it, and `score` gives it exactly: nothing is drawn.
 
-    Arguments:
+    Args:
         encoder: encoder(x, mask) → vectors (B, P, D).
         quantizer: vectors → codes, values; a `Codebook` or `FiniteScalar`.
         decoder: decoder(values) → p(x | k).
         code_prior: p(k | c).
         beta: β.
         condition_dropout: probability of leaving a condition out.
-        still_after: the step from which on encoder, quantizer and decoder are kept as they are; None is never.
+        still_after: the step from which on encoder, quantizer and decoder are fixed; None is never.
 
     >>> import torch
     >>> from sfumato.models import build
@@ -167,7 +167,7 @@ class VQVAE(Model):
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
         """Draw k ~ p(k | c), then x ~ p(x | k); shape (n, *shape).
 
-        Arguments:
+        Args:
             temperature: the logits of the codes are divided by it; 0 takes the most likely code at each place.
             noise: draw x from p(x | k); False gives its `mode`.
         """

@@ -22,7 +22,7 @@ class WAE(LatentModel):
     The cost of the paper is the distortion here, a sum over the entries of x. The encoder may be random; nothing but
     the distortion says how much, so `rate` is measured, not minimised, and `score` is a looser bound than a VAE's.
 
-    Arguments:
+    Args:
         encoder: encoder(x, given, mask) → q(z | x).
         decoder: decoder(z, given) → p(x | z).
         prior: prior(given, n) → p(z), or the number of latents of a standard normal.

@@ -10,7 +10,7 @@ from sfumato.networks.gaussian import Encoder, full
 class Classifier(nn.Module):
     """Logits of q(y | x), one linear layer on an encoder's features.
 
-    Arguments:
+    Args:
         encoder: whose features and body it takes over.
         classes: K.
 

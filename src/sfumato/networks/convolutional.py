@@ -60,7 +60,7 @@ def _blocks(size: tuple[int, int], depth: int) -> int:
 class ConvEncoder(nn.Module):
     """An image to flat features: strided convolutions, with residual blocks at the smaller sizes.
 
-    Arguments:
+    Args:
         shape: (C, H, W).
         width: channels at the largest size of features; doubled with each halving, up to four times.
         depth: residual blocks at each size of at most 16 pixels.
@@ -95,7 +95,7 @@ class ConvEncoder(nn.Module):
 class ConvDecoder(nn.Module):
     """Flat features to raw outputs at every pixel: the encoder's way back, with nearest-neighbour upsampling.
 
-    Arguments:
+    Args:
         inputs: number of input features.
         raw: (channels, H, W) of the outputs.
         width: channels at the largest size of features; doubled with each halving, up to four times.

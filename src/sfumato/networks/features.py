@@ -79,7 +79,7 @@ class ColumnFeatures(nn.Module):
 
 
 class VectorFeatures(nn.Module):
-    """Entries that are real, or 0 to 1, as they are, flat; flags of missing entries beside them if there may be any.
+    """Entries that are real, or 0 to 1, as they are, flat; then flags of missing entries if there may be any.
 
     Shapes: (B, *shape) to (B, `outputs`).
     """
@@ -125,7 +125,7 @@ class GivenFeatures(nn.Module):
         self.outputs = self.columns.outputs
 
     def forward(self, given: Tensor | None, like: Tensor) -> Tensor:
-        """Features of `given`; `like` tells batch size, device and dtype when nothing is given."""
+        """Features of `given`; `like` gives batch size, device and dtype when there are no conditions."""
         if given is None:
             given = like.new_full((len(like), self.count), float("nan"))
         present = ~torch.isnan(given)

@@ -36,7 +36,7 @@ class NormalLayer(nn.Module):
 class Encoder(nn.Module):
     """q(z | x, c) = N(μ(x, c), σ(x, c)²).
 
-    Arguments:
+    Args:
         features: entries to numbers, `(x, mask) → tensor`.
         body: numbers to features, `.outputs` of them per example.
         latent_dim: number of latents L.
@@ -77,7 +77,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """p(x | z, c): a trunk, then the head of the likelihood.
 
-    Arguments:
+    Args:
         trunk: (B, L + features of c) to raw outputs (B, *head.raw).
         head: raw outputs to the distribution of x.
         given: features of the conditions, or None.
@@ -100,7 +100,7 @@ class Decoder(nn.Module):
 
 
 class StandardPrior(nn.Module):
-    """p(z) = N(0, 1), whatever is given."""
+    """p(z) = N(0, 1), independent of conditions."""
 
     like: Tensor
 
@@ -134,7 +134,7 @@ class MixturePrior(nn.Module):
     The components start close together, as N(0, 1) in all: apart, they would pull codes in all directions before
     codes have any.
 
-    Arguments:
+    Args:
         latent_dim: number of latents L.
         components: number of components K.
     """

@@ -13,7 +13,7 @@ LEAKY = partial(nn.LeakyReLU, inplace=True)
 class MLP(nn.Sequential):
     """Linear layers with an activation after each: features of the last hidden width.
 
-    Arguments:
+    Args:
         inputs: number of input features.
         width: hidden width.
         depth: number of hidden layers.

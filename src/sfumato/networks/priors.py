@@ -20,7 +20,7 @@ class VampPrior(nn.Module):
     of an example before its first layer (pixels from −1 to 1, standardised numbers, embedded categories), so that they
     need not be examples that could exist.
 
-    Arguments:
+    Args:
         encoder: that of the model, whose posteriors the components are. It belongs to the model, not to the prior.
         shape: of one example.
         components: K.
@@ -51,7 +51,7 @@ class Flowing(Latent):
 
     log p(z) = log N(f(z); 0, 1) + log |det ∂f/∂z|
 
-    Arguments:
+    Args:
         transform: f, a torch transform from z to ε.
         like: a tensor of shape (L,) whose device and dtype samples take.
         n: number of examples B.
@@ -85,7 +85,7 @@ class Flowing(Latent):
 class FlowPrior(nn.Module):
     """p(z) by a neural spline flow (Durkan et al. 2019) of coupling layers, learned with the rest.
 
-    Arguments:
+    Args:
         latent_dim: number of latents L.
         transforms: coupling layers.
         width: hidden width of their networks.

@@ -18,7 +18,7 @@ class RandomFeatures(nn.Module):
 
     The filters are drawn from N(0, 1/fan-in) once and for all: the same in every model, not in the `state_dict`, and
     deaf to the generator that the weights come from. Each stage's features are divided by the root of their number, so
-    that all stages weigh alike: detail is compared beside the layout that pixels tell.
+    that all stages have equal weight: detail is compared as well as the layout of pixels.
 
     Shapes: (B, *`shape`) to (B, F).
 

@@ -86,7 +86,7 @@ class Spelled(Distribution):
     Missing symbols add nothing, and those after them are given that they are missing. Of a sequence that is shorter
     than T, `log_prob` is the probability of beginning so.
 
-    Arguments:
+    Args:
         read: symbols so far and a state to the logits of what follows, and the state after them.
         state: before the first symbol.
         length: T.
@@ -141,7 +141,7 @@ class Spelled(Distribution):
 class RecurrentDecoder(nn.Module):
     """p(x | z, c) = Π_t p(x_t | x_<t, z, c): an LSTM that starts from z and c and sees them again at every place.
 
-    Arguments:
+    Args:
         spec: of the sequences.
         latent_dim: number of latents L.
         width: of the LSTM.

@@ -24,7 +24,7 @@ class SpikeSlabEncoder(nn.Module):
 
     The paper's log γ = −ReLU(−v) is this from afar, but has no gradient where v > 0: a gate once open stays so.
 
-    Arguments:
+    Args:
         normal: the encoder of a normal, whose features, body and layers for μ and log σ it takes over.
         contrast: how decided the gates start. At 0 all are about ⅓ open. Otherwise v's weights w are so many times what
             torch would give them, less their mean, which leaves out what all inputs have in common: each latent starts
@@ -63,7 +63,7 @@ class PseudoInputs(nn.Module):
     The inputs are learned as features (an image's intensities from −1 to 1, a column's embedding), which is what
     the encoder sees of data of any kind.
 
-    Arguments:
+    Args:
         encoder: the model's own; it is not a part of this module, and its parameters stay the encoder's.
         shape: of one example.
         count: number of pseudo-inputs U.

@@ -17,7 +17,7 @@ from sfumato.networks.heads.base import SCALE_PACE, SCALE_START, bounded_log_sca
 class TwoLayerNormal(Distribution):
     """p(z) = p(u) p(l | u) over z = (u, l): the upper layer is drawn first, and the lower one given it.
 
-    Arguments:
+    Args:
         upper: p(u) over (B, L).
         lower: u ↦ p(l | u).
     """
@@ -31,7 +31,7 @@ class TwoLayerNormal(Distribution):
         return self.upper.log_prob(upper) + self._lower(upper).log_prob(lower)
 
     def moved(self, by: Tensor) -> TwoLayerNormal:
-        """The distribution with means that are (B, 2L) higher, whatever the upper layer's draw."""
+        """The distribution with means shifted by `by` (B, 2L), for every draw of the upper layer."""
         first, second = by.chunk(2, 1)
 
         def lower(upper: Tensor) -> Normal:
@@ -45,7 +45,7 @@ class TwoLayerNormal(Distribution):
         return self.draw_and_log_prob(noise)[0]
 
     def draw_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """`draw`, and the log-density of what was drawn, (B,): the lower layer is asked once for both."""
+        """`draw`, and the log-density of what was drawn, (B,): the lower layer is evaluated once."""
         first, second = noise.chunk(2, 1)
         upper, log_upper = self.upper.draw_and_log_prob(first)
         lower, log_lower = self._lower(upper).draw_and_log_prob(second)
@@ -101,7 +101,7 @@ class Clock(nn.Module):
 
     With it a network need not count steps to know where in a day, or in a cycle that all sequences share, it is.
 
-    Arguments:
+    Args:
         length: T, the greatest length of a sequence in units of its times.
 
     Shapes: (…) to (…, `outputs`).
@@ -142,15 +142,15 @@ class LayeredNormal(nn.Module):
         self.upper = Gated(inputs, width, latent_dim)
         self.lower = Gated(inputs + latent_dim, width, latent_dim)
 
-    def forward(self, *given: Tensor) -> TwoLayerNormal:
-        joined = given[0] if len(given) == 1 else torch.cat(given, 1)
+    def forward(self, *inputs: Tensor) -> TwoLayerNormal:
+        joined = inputs[0] if len(inputs) == 1 else torch.cat(inputs, 1)
         return TwoLayerNormal(self.upper(joined), lambda upper: self.lower(torch.cat([joined, upper], 1)))
 
 
 class After(nn.Module):
     """A `LayeredNormal` of states, clock features of the later one, and how much time passes between them.
 
-    Arguments:
+    Args:
         stays: whether means are those of the first state, plus what the network adds: without time, all stays.
 
     Shapes: states (B, …), the clock (B, …), and last the time that passes (B,) in typical steps; to (B, 2L).
@@ -161,8 +161,8 @@ class After(nn.Module):
         self.layers = LayeredNormal(inputs + 2, width, latent_dim)
         self.stays = stays
 
-    def forward(self, *given: Tensor) -> TwoLayerNormal:
-        *states, passed = given
+    def forward(self, *inputs: Tensor) -> TwoLayerNormal:
+        *states, passed = inputs
         p = self.layers(*states, torch.stack([passed, passed.log1p()], 1))
         return p.moved(states[0]) if self.stays else p
 
@@ -170,7 +170,7 @@ class After(nn.Module):
 class Past(nn.Module):
     """The belief state b_t: an LSTM over all that was seen up to t, how long apart it was, and the clock.
 
-    Arguments:
+    Args:
         features: entries of one step to numbers, `(x, mask) → (B, outputs)`.
         outputs: how many.
         width: of what the LSTM gives.
@@ -199,7 +199,7 @@ class Past(nn.Module):
 class StepNormal(nn.Module):
     """p(x_t | z_t) = N(μ, σ²) with one σ for each channel: fixed, or learned and never below `floor`.
 
-    A σ free to shrink was seen to collapse onto a few observations, while the states said nothing.
+    An unbounded σ collapsed onto a few observations, with uninformative states.
     """
 
     log_scale: Tensor

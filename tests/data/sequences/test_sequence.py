@@ -190,7 +190,7 @@ def test_a_table_of_dates_counts_seconds() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (DataOptions(time="when"), "which column tells the sequences apart"),
+        (DataOptions(time="when"), "which column identifies the sequences"),
         (DataOptions(id="whom", time="when"), "did you mean who"),
         (DataOptions(id="who", time="when"), r"'group' holds .*; leave it out \(--drop group\)"),
         (DataOptions(id="who", time="group", drop=("when",)), "'group' holds"),
@@ -348,7 +348,7 @@ def test_one_long_series_is_answered_with_windows() -> None:
             data.open(source, options=DataOptions(**options))
         assert "\n" not in str(caught.value)
     twice = pa.table({"when": np.arange(700) % 350, "a": long, "who": np.arange(700) // 350})
-    with pytest.raises(SfumatoError, match=r"which column tells the sequences apart \(--id who"):
+    with pytest.raises(SfumatoError, match=r"which column identifies the sequences \(--id who"):
         data.open(twice, options=DataOptions(time="when"))
     assert len(sequence_io.load(long, id=None, time=None, label=None)) == 1
 

@@ -1,7 +1,7 @@
 """The built-in set of symbols: sequences of eight Markov chains, whose exact likelihood is known.
 
 Each of 8 classes has a transition matrix P_c over 10 symbols, drawn once for all from a Dirichlet distribution. A
-sequence starts at any symbol alike and walks for 20 places:
+sequence starts at a uniformly drawn symbol and takes 20 steps:
 
     p(x | c) = 1/10 · Π_{t > 1} P_c[x_{t−1}, x_t]        p(x) = 1/8 Σ_c p(x | c)
 

@@ -62,7 +62,7 @@ def make(name: str, *, rows: int | None = None, seed: int = 0, size: int | None 
     """The built-in set `name`; `rows` and `seed` are of the toy sets, which are drawn, `size` of the sprites.
 
     Raises:
-        SfumatoError: if there is no set of this name, or `rows` is asked of a set that is not drawn.
+        SfumatoError: if there is no set of this name, or `rows` is given for a set that is not generated.
 
     >>> make("moons", rows=4).values.shape
     (4, 2)
@@ -97,7 +97,7 @@ def _drawn(name: str, rows: int, seed: int) -> BuiltIn:
     elif name == "circles":
         values, labels = datasets.make_circles(rows, noise=0.05, factor=0.5, random_state=seed % 2**32)
     else:
-        # The centres stay where they are whatever the seed, so that two draws are of the same distribution.
+        # The centres do not depend on the seed, so that two draws are of the same distribution.
         centers = np.array([[-2.0, -1.2], [2.0, -1.2], [0.0, 2.2]])
         values, labels = datasets.make_blobs(rows, centers=centers, cluster_std=0.6, random_state=seed % 2**32)
     names = tuple(str(number) for number in range(int(labels.max()) + 1))

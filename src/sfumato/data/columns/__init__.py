@@ -30,7 +30,7 @@ def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
     * whole numbers 1 apart, each once, in at least 20 rows: identifier; other whole numbers, in whatever type: integer
     * other numbers: continuous
     * text of which a value is that of at most two rows on average, in at least 20 rows: identifier; other text, and
-      whatever came with a list of its categories: categorical
+      any column that came with a list of its categories: categorical
 
     Raises:
         SfumatoError: if the column holds values of a type that is no column of a table.

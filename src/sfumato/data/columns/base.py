@@ -23,7 +23,7 @@ LARGEST_WHOLE = 2**62
 
 
 def plain(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """One array without dictionary; text as `string`, whatever width or view it came in; half floats as floats.
+    """One array without dictionary; text of any Arrow type as `string`; half floats as floats.
 
     >>> plain(pa.chunked_array([pa.array(["a", "b", "a"]).dictionary_encode()])).type
     DataType(string)

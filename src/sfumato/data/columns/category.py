@@ -120,7 +120,7 @@ class Category(Column):
             values = pc.if_else(number, values, pa.scalar(None, pa.string())).cast(pa.float64())
         try:
             if pa.types.is_floating(values.type) and is_text(kind):
-                # 1.0 is the label "1"; a fraction is a label nobody has seen.
+                # 1.0 is the label "1"; a fraction is an unknown label.
                 whole = pc.equal(values, pc.round(values))
                 return pc.if_else(whole, values, pa.scalar(None, values.type)).cast(pa.int64()).cast(kind)
             return values.cast(kind)

@@ -131,7 +131,7 @@ class Cells:
         return inside
 
     def out_of_range_penalty(self, numbers: np.ndarray, seen: int) -> np.ndarray:
-        """Nats that numbers outside all cells cost beside what the nearest one inside does: d/s; 0 inside.
+        """Penalty in nats of numbers outside all cells, added to that of the nearest number inside: d/s; 0 inside.
 
         So densities go on as exp(−d/s) where the cells end, d away from the nearest number inside. s is the width of
         the outermost cell on that side, or where there are atoms alone the mean distance between them. If the nearest

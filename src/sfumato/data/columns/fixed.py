@@ -22,7 +22,7 @@ MISREAD = (
     ),
     (r"^\s*\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}(\s.*)?$", r"[/.-]", "dates, if written as 2020-12-31"),
 )
-"""What numbers and dates look like that are read as text, a sign that tells them, and how they would be read."""
+"""Numbers and dates that are read as text: their pattern, a sign of them, and how they would be read."""
 
 
 @dataclass(frozen=True)

@@ -284,7 +284,7 @@ def _check_times(name: str, values: pa.Array) -> None:
     """Refuse what is neither a type of time nor text that may spell one.
 
     Raises:
-        SfumatoError: naming the column, what it holds, and how dates are told.
+        SfumatoError: naming the column, what it holds, and how dates are written.
     """
     if pa.types.is_temporal(values.type) or is_text(values.type):
         return

@@ -200,7 +200,7 @@ def spelled(values: pa.Array) -> str | None:
 
 
 def as_words(values: pa.Array) -> pa.Array:
-    """Values as text: whole numbers, of whatever type, by their digits."""
+    """Values as text; whole numbers of any type by their digits."""
     if is_text(values.type):
         return values
     whole = values if pa.types.is_integer(values.type) else pc.round(values.cast(pa.float64())).cast(pa.int64())

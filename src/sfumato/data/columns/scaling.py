@@ -19,7 +19,7 @@ def standardised(x: np.ndarray, mean: np.ndarray | float, scale: np.ndarray | fl
 
 
 def far_cost(x: np.ndarray, mean: np.ndarray | float, scale: np.ndarray | float) -> np.ndarray:
-    """Nats that numbers beyond `FAR` cost beside what one at `FAR` does; 0 for all others and NaN; float64, as x.
+    """Penalty in nats of numbers beyond `FAR`, added to that of one at `FAR`; 0 for all others and NaN; float64, as x.
 
     A normal density costs t²/2 nats t scales out. Beyond it goes on with the same slope but as a logarithm,
     FAR² log(t / FAR), so that what lies farther out always costs more and no number that can be stored overflows.

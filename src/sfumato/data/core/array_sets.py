@@ -101,7 +101,7 @@ def _parts(loaded: Arrays, options: DataOptions, where: str) -> tuple[Parts, np.
 
 
 def _unknown(labels: np.ndarray | None, total: int) -> np.ndarray:
-    """Labels that are not known, which can stand beside these."""
+    """Unknown labels of the same dtype as these."""
     return np.full(total, "") if labels is not None and labels.dtype.kind in "US" else np.full(total, np.nan)
 
 

@@ -64,7 +64,7 @@ class Batches(ABC):
             seed: the order is a function of it alone; None keeps the order of the source.
             skip: joint batches passed over without reading them, to resume inside a pass.
             drop_last: leave out a last batch that is shorter than `size`.
-            rank: which of `world` processes this is. Each is handed its contiguous rows of every joint batch (sizes
+            rank: which of `world` processes this is. Each gets its contiguous rows of every joint batch (sizes
                 as `torch.tensor_split`; a short last batch can leave a process none), so that the processes'
                 batches joined in order are the single process's batch.
             world: number of processes.

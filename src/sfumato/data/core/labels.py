@@ -204,7 +204,7 @@ def condition(label: Label | None, labels: np.ndarray | None, total: int) -> Ten
 
 
 def examples(x: np.ndarray, labels: np.ndarray | None, label: Label | None) -> Examples:
-    """What is read by a schema with the label as condition; labels unlike any in training are said to be so."""
+    """What is read by a schema with the label as condition; labels never seen in training are reported."""
     if labels is not None and label is not None:
         for note in label.notes(labels):
             logger.warning("%s", note)

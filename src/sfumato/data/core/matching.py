@@ -26,7 +26,7 @@ def matching(rows: Tensor, wanted: Tensor, ordered: Sequence[bool], seed: int) -
 
     Args:
         rows: (M, K) encoded conditions, NaN where missing.
-        wanted: (n, K); NaN wants anything.
+        wanted: (n, K); NaN matches anything.
         ordered: which of the K columns are numbers or points in time; the others are categories.
         seed: of the draw.
     """

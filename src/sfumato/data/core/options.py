@@ -80,7 +80,7 @@ class DataOptions:
         "and lists of strings are so without it",
     )
     longest: int = _option(256, "sequences of symbols: at most so many symbols; longer ones are refused")
-    id: str | None = _option(None, "tables of sequences: column that tells the sequences apart, one row for each step")
+    id: str | None = _option(None, "tables of sequences: column that identifies the sequences, one row for each step")
     time: str | None = _option(None, "tables of sequences: column of the time of each step; even steps without it")
     streaming: str = _option("auto", "read from disk while training: auto does when the data is too large")
 
@@ -115,7 +115,7 @@ class DataOptions:
 
     @property
     def reading(self) -> Reading:
-        """What is said of how tables are read."""
+        """Options of how tables are read."""
         return Reading(self.missing_values, self.header)
 
     @classmethod

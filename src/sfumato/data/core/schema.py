@@ -171,7 +171,7 @@ class Schema(ABC):
         return raw[np.asarray(rows, int)]
 
     def column(self, source: Any, name: str) -> list[Any]:
-        """What stands beside each example of a source under a name, modelled or not; None where missing.
+        """A named column of a source for each example, modelled or not; None where missing.
 
         Args:
             source: a path, frame or array.
@@ -255,7 +255,7 @@ class Schema(ABC):
         """As JSON-ready values, with `kind`, `spec`, `given_names`, `given_rows` and `label_names` among them."""
 
     def shared_entries(self) -> dict[str, Any]:
-        """What `to_dict` has in it whatever the kind of schema."""
+        """The part of `to_dict` that all schemas share."""
         return {
             "kind": self.kind,
             "spec": self.spec.to_dict(),

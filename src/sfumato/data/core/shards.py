@@ -17,14 +17,14 @@ def shard(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """A new memory-mapped `.npy` file in the temporary folder (TMPDIR chooses where).
 
     Raises:
-        SfumatoError: if there is no room for it.
+        SfumatoError: if there is not enough disk space.
     """
     need = int(np.prod(shape)) * dtype.itemsize
     free = shutil.disk_usage(_folder()).free
     if need > free:
         raise SfumatoError(
             f"{_folder()}: {need / 2**30:.1f} GiB are needed to stream this data and {free / 2**30:.1f} are free; "
-            "set TMPDIR to a folder with more room"
+            "set TMPDIR to a folder with more space"
         )
     with tempfile.NamedTemporaryFile(dir=_folder(), suffix=".npy", delete=False) as file:
         path = file.name

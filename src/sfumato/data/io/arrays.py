@@ -139,7 +139,7 @@ def from_file(path: Path, most: int = 4) -> Arrays:
     of its own (x_train, train_images, trainX). A sparse matrix saved by scipy is read too.
 
     Raises:
-        SfumatoError: if the file is damaged, holds Python objects, or does not tell which array is the examples.
+        SfumatoError: if the file is damaged, holds Python objects, or it is unclear which array holds the examples.
     """
     if path.stat().st_size == 0:
         raise SfumatoError(f"{path}: the file is empty (0 bytes); write it again")

@@ -34,7 +34,7 @@ def column(name: str, values: Any) -> tuple[pa.Array, dict[str, str]]:
     """Values of one column as an arrow array, missing ones null, and the marks of its field.
 
     Where they are not of one type, all numbers become floats, dates among times become times, and all else becomes
-    words, which `objects` reads back. Half a character (a lone surrogate) becomes `�`, which is said.
+    words, which `objects` reads back. Half a character (a lone surrogate) becomes `�`, with a warning.
 
     >>> array, marks = column("n", [1, "a", None])
     >>> array.to_pylist(), objects(array.to_pylist(), marks)

@@ -15,7 +15,7 @@ from sfumato.errors import SfumatoError
 DTYPE = "sfumato.dtype"
 NAME_FIELD = "sfumato.name"
 ARROW = "ArrowDtype"
-"""Mark of a column that pandas holds as arrow does, in whatever type that is."""
+"""Mark of a column with an Arrow dtype in pandas."""
 
 
 def read(frame: Any) -> pa.Table:

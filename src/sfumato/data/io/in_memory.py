@@ -131,7 +131,7 @@ def _stacked(values: list[Any]) -> Any:
 
 
 def _labelled(x: Any, y: Any) -> Any:
-    """(X, y) if y has one value for each example, else X alone, which is said."""
+    """(X, y) if y has one value for each example, else X alone, with a warning."""
     shape = tuple(np.shape(y))
     if shape in ((len(x),), (len(x), 1)):
         return x, y

@@ -48,7 +48,7 @@ class NpzArrays:
 
 
 def role(name: str) -> tuple[str, str]:
-    """(x, y, or nothing; the split) that the name of an array tells.
+    """(x, y, or nothing; the split) from the name of an array.
 
     >>> [role(name) for name in ("x", "X_test", "train_images", "valLabels", "arr_1", "mask")]
     [('x', 'train'), ('x', 'test'), ('x', 'train'), ('y', 'valid'), ('y', 'train'), ('', 'train')]
@@ -62,7 +62,7 @@ def role(name: str) -> tuple[str, str]:
 
 
 def _words(name: str) -> tuple[list[str], list[str]]:
-    """The words of a name that tell no split, and the splits that the others tell."""
+    """The words of a name that are not a split, and the splits that the others name."""
     if name in POSITIONS:
         return [POSITIONS[name]], []
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
@@ -131,7 +131,7 @@ def _chosen(path: Path, names: Iterable[str], shapes: dict[str, tuple[int, ...]]
 
 
 def _rank(name: str) -> tuple[bool, int]:
-    """What to look at first: names that tell a split, then the words in their order."""
+    """Sort key: names with a split first, then the words in their order."""
     rest, splits = _words(name)
     known = (*EXAMPLE_NAMES, *LABELS)
     return not splits, known.index(rest[0]) if rest and rest[0] in known else len(known)

@@ -260,16 +260,16 @@ def from_table(
 
 
 def _no_id(table: pa.Table, name: str, time: str | None, others: Collection[str | None]) -> SfumatoError:
-    """What to say where no column tells the sequences apart: which could, or that there is but one."""
+    """The error where no column identifies the sequences: it names candidates, or says that there is one sequence."""
     rows = len(table)
     if time is not None and pc.count_distinct(table[time]).as_py() == rows:
-        named = f"{WINDOW_COLUMN}, in time order, and name it (--id window); or name the column that tells them apart"
+        named = f"{WINDOW_COLUMN}, in time order, and name it (--id window); or name the column that identifies them"
         return _windows(name, rows, named)
     free = [column for column in table.column_names if column != time and column not in others]
     could = next(
         (column for column in free if 1 < pc.count_distinct(plain(table[column])).as_py() <= rows // 2), free[0]
     )
-    return SfumatoError(f"{name}: say which column tells the sequences apart (--id {could})")
+    return SfumatoError(f"{name}: say which column identifies the sequences (--id {could})")
 
 
 def from_ts(path: Path) -> Series:
@@ -400,7 +400,7 @@ def _channel(column: pa.ChunkedArray, name: str, column_name: str) -> np.ndarray
     if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
         raise SfumatoError(
             f"{name}: column {column_name!r} holds dates or times ({column.type}), and a channel is numbers; "
-            f"say that it tells the times (--time {column_name}), or leave it out (--drop {column_name})"
+            f"say that it holds the times (--time {column_name}), or leave it out (--drop {column_name})"
         )
     return _numbers(column, name, column_name)
 

@@ -15,7 +15,7 @@ from sfumato.data.columns.times import MONTHS, find, parse
 MIN_REPEAT_SHARE = 0.002
 """Share of the rows that hold a value which stands far off, at least…"""
 MIN_REPEATS, MIN_OTHER_VALUES = 5, 10
-"""… and so many rows, beside so many different other values."""
+"""… and so many rows, besides so many different other values."""
 
 
 def of_frame(frame: pa.Table, kinds: Mapping[str, str], but: Collection[str] = ()) -> dict[str, str]:

@@ -49,7 +49,7 @@ def open_table(source: Source, options: DataOptions) -> Dataset:
 
 
 def _estimate(path: Path) -> int:
-    """Bytes of the encoded rows of a file, without reading it; a damaged file is said so when it is read."""
+    """Bytes of the encoded rows of a file, without reading it; damage is reported when it is read."""
     if path.is_dir():
         return int(frames.parts(path).count_rows() * len(frames.parts(path).schema) * 4)
     if path.suffix in (".parquet", ".pq"):

@@ -231,7 +231,7 @@ class TableSchema(Schema):
         return table
 
     def select(self, source: Any, *, need_x: bool = True) -> pa.Table:
-        """This schema's columns of a table, whatever values they hold; see `read`.
+        """This schema's columns of a table, with values unchecked; see `read`.
 
         Raises:
             SfumatoError: if a column is missing, or there are no rows.

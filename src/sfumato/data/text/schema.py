@@ -225,7 +225,7 @@ def check_length(content: Lines, options: DataOptions) -> int:
         row = int(np.argmax(_lengths(content.x))) + 1
         where = f"line {row}" if _is_text(content.x) else f"row {row}"
         raise SfumatoError(
-            f"{content.name}: {where} has {length} symbols, and every sequence takes the room of the longest; "
+            f"{content.name}: {where} has {length} symbols, and every sequence takes the space of the longest; "
             f"allow it (--longest {length}), or cut what is over {options.longest}"
         )
     return length

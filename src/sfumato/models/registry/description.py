@@ -93,10 +93,10 @@ class Description:
     """What a model says of itself; see `Model` for its attributes.
 
     Attributes:
-        name: by which it is asked for.
+        name: name or reference by which it is requested.
         summary: one line.
         own_options: the keyword arguments of its `build`.
-        classifies: whether it tells the class of an example, which is its one condition.
+        classifies: whether it predicts the class of an example, its one condition.
         is_built: whether it is a module that was passed as an instance, which has no options.
     """
 
@@ -124,7 +124,7 @@ class Description:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether the model is made to draw under whatever conditions there are, and has no more to do with them."""
+        """Whether the conditions of the data set apply to the model with no further options."""
         return self.needs_conditions and not self.classifies
 
     @property
@@ -138,7 +138,7 @@ def describe_class(model: type[Model], name: str, summary: str = "", *, is_built
 
     Args:
         model: the class.
-        name: by which it is asked for.
+        name: name or reference by which it is requested.
         summary: one line; the first of the class's docstring unless given.
         is_built: describe a module of this class that was passed as an instance.
 

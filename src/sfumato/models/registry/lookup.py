@@ -1,4 +1,4 @@
-"""From a name to a class: models that ship, models of installed packages, and classes or modules handed over.
+"""From a name to a class: models that ship, models of installed packages, and classes or modules passed by the user.
 
 A model is requested by a *reference*, a string that is also saved in `config.toml`:
 
@@ -100,7 +100,7 @@ def handed_over(name: str) -> type[Model] | Model | None:
 
 
 def resolve(name: str) -> type[Model] | Model:
-    """The class, or the module handed over, that a reference names.
+    """The class, or the passed module, that a reference names.
 
     Raises:
         SfumatoError: if there is none, or it cannot be imported.
@@ -115,8 +115,7 @@ def resolve(name: str) -> type[Model] | Model:
         raise SfumatoError(f"no model is called {name!r}: {did_you_mean(name, names())}")
     if "()" in name:
         raise SfumatoError(
-            f"model {name} was handed over as a module that was built already: hand it over again, as in "
-            f"sfumato.load(run, model=module)"
+            f"model {name} was passed as a built module: pass it again, as in sfumato.load(run, model=module)"
         )
     module_name, _, path = name.partition(":")
     if "<locals>" in path or (module_name == SCRIPT and not hasattr(sys.modules[SCRIPT], path)):
@@ -270,7 +269,7 @@ def _is_part(missing: str | None, module_name: str) -> bool:
 
 
 def _checked(model: Any, *, needs_build: bool) -> type[Model]:
-    """What was handed over or imported, as the class of a model.
+    """A passed or imported object, checked to be the class of a model.
 
     Raises:
         SfumatoError: if not.

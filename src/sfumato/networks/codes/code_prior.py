@@ -72,7 +72,7 @@ class CodePrior(nn.Module):
     neighbours, and which of them mean nearly the same, it would otherwise have to find out: on MNIST's 7×7 codes of
     256, after the same 300 steps, −log p(k) of held-out digits was 157 nats with that and 185 without.
 
-    Arguments:
+    Args:
         places: codes of one level, P.
         levels: number of levels.
         size: values K of each code.

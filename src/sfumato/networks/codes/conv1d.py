@@ -54,9 +54,9 @@ class TimeEncoder(nn.Module):
     """A sequence to vectors along its time, each of 2^`halvings` steps and what lies around them.
 
     Each entry is seen with a flag of its own that says whether it was observed: gaps and the padding behind a shorter
-    sequence are 0 with the flag down. Steps are taken as even, whatever their time stamps.
+    sequence are 0 with the flag down. Steps count as evenly spaced; time stamps are not used.
 
-    Arguments:
+    Args:
         spec: of sequences, shape (T, D).
         dim: numbers of a vector.
         width: channels.

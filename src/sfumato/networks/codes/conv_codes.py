@@ -41,7 +41,7 @@ def grid(height: int, width: int) -> tuple[int, int]:
 class GridEncoder(nn.Module):
     """An image to vectors on a grid: strided convolutions, then residual blocks.
 
-    Arguments:
+    Args:
         spec: of images.
         dim: D.
         width: the grid has four times as many channels.

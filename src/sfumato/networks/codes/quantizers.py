@@ -56,7 +56,7 @@ class Quantizer(nn.Module, ABC):
     @property
     @abstractmethod
     def vectors(self) -> Tensor:
-        """What tells of the likeness of codes, shape (levels, K, numbers): those that mean the same are close."""
+        """Vectors of the codes, shape (levels, K, numbers): similar codes are close."""
 
 
 class Codebook(Quantizer):
@@ -73,7 +73,7 @@ class Codebook(Quantizer):
     batch starts the entries, N and m by k-means. An entry whose N falls below a twentieth of the mean is moved to a
     random vector of the batch, with the mean count.
 
-    Arguments:
+    Args:
         dim: D.
         size: entries K of each codebook.
         levels: number of codebooks.
@@ -171,7 +171,7 @@ class FiniteScalar(Quantizer):
     with u a linear map of z to d numbers; the value is a linear map of round(v) / ⌊L/2⌋ back to D. Rounding hands its
     gradient through. There is no codebook to learn, and none that could be left unused.
 
-    Arguments:
+    Args:
         dim: D.
         steps: L_1, …, L_d.
     """

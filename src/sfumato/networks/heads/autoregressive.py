@@ -20,7 +20,7 @@ from sfumato.spec import DataSpec
 HIDDEN = 128
 """Hidden units through which columns see those before them."""
 SMOOTH = 0.1
-"""How large the embeddings of cells start beside those of categories: at first a number is seen by its place alone."""
+"""Initial scale of the embeddings of cells relative to categories: at first a number is seen by its position only."""
 COLUMN_DROPOUT = 0.1
 """How often, in training, a column is hidden from those after it, as if it was missing. Without it dependence of a few
 thousand rows is memorised."""
@@ -37,7 +37,7 @@ class AutoregressiveColumns(Distribution):
     whether they are missing, is a column as any other. Samples have a value for every entry, where the flag says that
     there is none one that would be likely if nothing was missing.
 
-    Arguments:
+    Args:
         head: turns raw outputs, and the columns so far, into parameters.
         raw: raw outputs of the decoder, shape (B, *head.raw).
         apart: as in training: outputs of columns taken apart get the gradient of log Π_d p(x_d | z), all else that of
@@ -84,7 +84,7 @@ class AutoregressiveColumns(Distribution):
 class Line(nn.Module):
     """Entries as features for the columns after them: where on the line they lie, and an embedding.
 
-    The place of a cell number is told twice, as its normal score and as its share of the line; a real number is its
+    The position of a cell number is given twice, as its normal score and as its share of the line; a real number is its
     own score. A missing entry takes an embedding row that means *missing*.
 
     Shapes: columns `at` of x and mask, each (B, d), to (B, d, `OUTPUTS`), the score first.
@@ -209,7 +209,7 @@ class AutoregressiveHead(Head):
 
     @property
     def neighbours(self) -> Neighbours:
-        """The cells beside each cell, and its learned offset."""
+        """The adjacent cells of each cell, and its learned offset."""
         return Neighbours(self.below, self.above, self.counts, self.tilts)
 
     def shifts(self, raw: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:

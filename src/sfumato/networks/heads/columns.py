@@ -14,7 +14,7 @@ from sfumato.spec import DataSpec
 class ColumnsHead(Head):
     """Tables and vectors: μ and a learned σ for each real column, logits for every other.
 
-    Arguments:
+    Args:
         unit_scale: fix σ = 1 for the real columns, so that −log p is half the squared error plus a constant.
     """
 

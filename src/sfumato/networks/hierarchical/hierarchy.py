@@ -29,7 +29,7 @@ class Hierarchy(nn.Module, ABC):
     """The networks of q(z_1 … z_L | x, c) and p(x, z_1 … z_L | c), both from the top layer z_L down to z_1.
 
     Attributes:
-        shapes: shape of one example's latents in each layer. Everything here is in the order of the walk: top first.
+        shapes: shape of one example's latents in each layer. Everything is ordered top first.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -44,7 +44,7 @@ class Hierarchy(nn.Module, ABC):
 
     @abstractmethod
     def prior(self, at: int, state: LayerState) -> tuple[Normal, LayerState]:
-        """p(z_l | z_>l, c) of layer number `at` of the walk, and the state with what is known before z_l is."""
+        """p(z_l | z_>l, c) of layer number `at` from the top, and the state before z_l is known."""
 
     @abstractmethod
     def posterior(self, at: int, state: LayerState, evidence: Tensor, prior: Normal) -> Normal:

@@ -85,9 +85,9 @@ class Ladder(Hierarchy):
         q(z_L | x) = N(μ̂_L, σ̂_L²),  q(z_l | z_{l+1}, x) = `merge` of N(μ̂_l, σ̂_l²) and p(z_l | z_{l+1})
         p(x | z_1) = head(MLP(z_1))
 
-    Conditions are seen at every layer on the way down, and by the encoder beside x.
+    Conditions are seen at every layer on the way down, and by the encoder together with x.
 
-    Arguments:
+    Args:
         features: entries to numbers, (x, mask) → tensor; flattened here.
         inputs: how many those are.
         head: raw outputs to the distribution of x; what `trunk_end` makes of the last width is its input.

@@ -21,7 +21,7 @@ from sfumato.networks.hierarchical.hierarchy import Hierarchy, LayerState
 class Block(nn.Sequential):
     """1×1, 3×3, 3×3, 1×1 convolutions with an activation before each; 1×1 throughout where an image is 1×1.
 
-    Arguments:
+    Args:
         scale: factor on the weights of the last convolution at the start.
     """
 
@@ -89,7 +89,7 @@ class TopDown(Hierarchy):
     at 1×1.
     Conditions enter the encoder and the state at the top, which all that follows can read.
 
-    Arguments:
+    Args:
         features: pixels to numbers, (x, mask) → tensor of the same shape.
         shape: (C, H, W).
         head: raw outputs to the distribution of x.

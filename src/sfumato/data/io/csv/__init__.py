@@ -207,7 +207,7 @@ def _unclosed(path: Path, delimiter: str) -> SfumatoError | None:
 
 
 def _ends_its_line(path: Path) -> bool:
-    """Whether the last line ends as it should; of a compressed file nobody knows."""
+    """Whether the last line is complete; True for a compressed file, where it is unknown."""
     if is_gzip(path):
         return True
     with path.open("rb") as file:

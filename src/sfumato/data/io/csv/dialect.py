@@ -59,7 +59,7 @@ class Dialect:
 
 
 def is_gzip(path: Path) -> bool:
-    """Whether it is a gzip file, whatever it is called."""
+    """Whether it is a gzip file, by its content."""
     with path.open("rb") as probe:
         return probe.read(2) == b"\x1f\x8b"
 
@@ -224,7 +224,7 @@ def _first_row(cells: Sequence[tuple[int, int, list[str]]], usual: int) -> int:
     """The place of the header: the first line that is no comment, title or empty line above the table."""
     rows = [row for _, _, row in cells[:PREAMBLE]]
     for place, row in enumerate(rows):
-        # A line of words above numbers is the header, whatever stands before it that is no row of as many cells.
+        # A line of words above numbers is the header, even below other lines with fewer cells.
         named = len(row) == usual > 1 and _names(row, cells[place + 1 :])
         if named and all(_is_above(earlier, usual) for earlier in rows[:place]):
             return place

@@ -27,7 +27,7 @@ TEXT_TIMES = {(" ", 16, False), ("T", 16, False), ("T", 19, False), ("T", 17, Tr
 """Times that come back as they are only if they stay text: those of `columns.times` that arrow spells otherwise."""
 
 MAX_STRAY_WORDS = 20
-"""Words that are no numbers are stray if there are at most so many, beside at least so many different numbers."""
+"""Words among numbers are stray if there are at most so many, and at least so many different numbers."""
 
 
 @dataclass(frozen=True)
