@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import sources
+from machine import describe
 
 
 @dataclass(frozen=True)
@@ -101,3 +105,33 @@ def rows(entry: System, found: list[Mapping[str, float]], seconds: list[float]) 
         )
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def main(description: str) -> None:
+    """Run those that the command line names, and print their table; the exit code is 1 if a median misses its band."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(SYSTEMS)}")
+    parser.add_argument("--all", action="store_true", help="all of them")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default 3)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default cpu)")
+    parser.add_argument("--data", type=Path, help="folder of data sets (default $SFUMATO_DATA or ../shared/data)")
+    parser.add_argument("--peers", type=Path, help="folder of the peers' environments, made if absent")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "sfumato-benchmarks")
+    options = parser.parse_args()
+    names = list(SYSTEMS) if options.all else options.names
+    unknown = [name for name in names if name not in SYSTEMS]
+    if unknown or not names:
+        parser.error(f"name some of {', '.join(SYSTEMS)}" + (f", not {unknown[0]}" if unknown else ""))
+    print(describe(options.device) + "\n\n" + HEADER, flush=True)
+    missed = False
+    for name in names:
+        entry, found, seconds = SYSTEMS[name], [], []
+        for seed in range(options.seeds):
+            setting = Setting(seed, options.device, sources.folder(options.data), options.peers, options.cache)
+            result, took = timed(entry.run, setting)
+            found.append(result)
+            seconds.append(took)
+        lines = rows(entry, found, seconds)
+        missed |= any("| missed |" in line for line in lines)
+        print("\n".join(lines), flush=True)
+    raise SystemExit(int(missed))

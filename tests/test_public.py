@@ -16,7 +16,7 @@ PUBLIC = (
     *("sfumato", "sfumato.distributions", "sfumato.objectives", "sfumato.networks", "sfumato.models"),
     *("sfumato.models.base", "sfumato.models.latent", "sfumato.models.protocols", "sfumato.models.registry"),
     *("sfumato.data", "sfumato.training", "sfumato.evaluation", "sfumato.diagnostics", "sfumato.artifacts"),
-    *("sfumato.estimator", "sfumato.studies", "sfumato.report", "sfumato.cli"),
+    *("sfumato.estimator", "sfumato.tasks", "sfumato.studies", "sfumato.report", "sfumato.cli"),
 )
 
 

@@ -67,6 +67,19 @@ def test_images_come_as_a_sheet_as_a_gif_and_in_a_folder(cli, shapes, tmp_path):
     assert len(list((tmp_path / "folder").iterdir())) == 10
 
 
+def test_rows_of_numbers_come_as_they_are_or_drawn(cli, tmp_path):
+    x = np.sin(np.arange(12) + np.random.default_rng(0).uniform(0, 6, (40, 1)))
+    np.save(tmp_path / "x.npy", x)
+    auto = Autoencoder(**QUICK).fit(x)
+    auto.save(tmp_path / "run")
+    arguments = ("interpolate", "run", "x.npy", "--rows", 1, 2, 3, "--steps", 4)
+    assert cli(*arguments, "-o", "path.npy").code == 0
+    assert np.array_equal(np.load("path.npy"), auto.interpolate(x[:2], x[1:3], steps=4))
+    assert cli(*arguments, "-o", "path.png").out == "8 steps written to path.png\n"
+    with Image.open("path.png") as drawn:
+        assert drawn.size == (1800, 640), "two charts"
+
+
 def test_an_attribute_is_the_difference_of_mean_codes(cli, shapes):
     run, file, x = shapes
     said = cli("interpolate", run, file, "--rows", 2, "--add", "label=3", "--strength", 2, "--steps", 3, "-o", "a.npy")

@@ -43,7 +43,7 @@ def interpolate(
 
     From the first row to the second, from the second to the third, and so on; with --add from each row to itself with
     the attribute. Tables come as rows with their step, images as a sheet (.png), moving (.gif) or in a folder, text as
-    lines.
+    lines, rows of numbers as such or drawn (.png).
 
     Args:
         run: folder of a run, or its name under runs/
@@ -228,7 +228,11 @@ def _strips(
     table, count = schema.as_table(raw), len(next(iter(keys.values())))
 
     def write(place: Path) -> None:
-        if table is None or place.suffix == schema.stdout_suffix != ".csv":
+        if table is None and not schema.spec.is_image and place.suffix == ".png":
+            from sfumato.report.figures.step_lines import save_step_lines
+
+            save_step_lines(raw, place, across, _names(keys, across))
+        elif table is None or place.suffix == schema.stdout_suffix != ".csv":
             schema.write_strips(raw, place, across)
         else:
             frames.write(with_keys(keys, table), place)
@@ -254,3 +258,11 @@ def _sheet(auto: Autoencoder, examples: Any, others: Any, index: list[int], near
     queries = schema.encode(schema.take(examples, index)).x
     neighbours = schema.encode(schema.take(others, near.ravel().tolist())).x.unflatten(0, near.shape)
     return schema.decode(torch.cat([queries[:, None], neighbours], 1).flatten(0, 1))
+
+
+def _names(keys: dict[str, list[Any]], across: int) -> list[str]:
+    """What each strip is of: the rows it goes from and to, or its latent."""
+    firsts = [dict(zip(keys, values, strict=True)) for values in zip(*keys.values(), strict=True)][::across]
+    if "latent" in keys:
+        return [str(first["latent"]) for first in firsts]
+    return [f"from row {first['from']}" + (f" to {first['to']}" if "to" in first else "") for first in firsts]
