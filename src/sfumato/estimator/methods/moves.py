@@ -1,4 +1,4 @@
-"""From example to example by way of their codes: paths, single latents, attributes, conditions, neighbours."""
+"""From example to example by way of their codes: paths, attributes, single latents, neighbours."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class Moves(Maps):
             SfumatoError: if the model's codes are no points of a space, or all of X, or none, has the attribute.
         """
         codes, _ = _codes(self._space(inference.exact(self._model())), self._batches(self.read(X), given))
-        chosen = torch.as_tensor(np.asarray(has, bool))
+        chosen = torch.tensor(np.asarray(has, bool))
         if chosen.shape != (len(codes),):
             raise SfumatoError(f"has has shape {tuple(chosen.shape)}; give one value for each of {len(codes)} examples")
         return np.asarray(attribute_direction(codes.cpu(), chosen))
@@ -269,33 +269,6 @@ class Moves(Maps):
             raise SfumatoError(f"k is {k!r}: give a whole number from 1 to {most}, the number of examples there are")
         return NearestExamples(*(np.asarray(part) for part in nearest_codes(means, others, int(k), own=own)))
 
-    @isolated
-    def transfer(self, X: Any, given: Mapping[str, Any], *, encode_given: Mapping[str, Any] | None = None) -> Any:
-        """The examples under other conditions: what their codes hold is kept, what the conditions say is changed.
-
-        It is `reconstruct` with conditions that must be there. How much is kept and how much is changed is a matter of
-        what codes hold; see `cvae`.
-
-        Args:
-            X: the examples.
-            given: conditions that are changed, name → value or N values.
-            encode_given: conditions of the encoder that replace those in X, name → value or N values.
-
-        Returns:
-            The examples, of the kind the model was trained on.
-
-        Raises:
-            SfumatoError: if the model has no conditions, none is named, or one does not take its value.
-        """
-        if not self.schema_.given_names:
-            raise SfumatoError(
-                f"this {self.config_.model} was trained without conditions, so there is none to change; "
-                "train a cvae with given"
-            )
-        if not given:
-            raise SfumatoError(f"name a condition to change: {' or '.join(self.schema_.given_names)}")
-        return self.reconstruct(X, given, encode_given=encode_given)
-
     def _space(self, model: Model) -> LatentSpace:
         if isinstance(model, LatentSpace):
             return model
@@ -340,7 +313,7 @@ def _codes(space: LatentSpace, batches: Iterable[Batch]) -> tuple[Tensor, Tensor
 
 
 def _moved(codes: Tensor, direction: Any) -> Tensor:
-    by = torch.as_tensor(np.asarray(direction, float)).to(codes)
+    by = torch.tensor(np.asarray(direction, float)).to(codes)
     if by.shape != codes.shape[1:]:
         raise SfumatoError(f"add has shape {tuple(by.shape)}; give a direction of {codes.shape[1]} latents")
     return codes + by

@@ -164,6 +164,33 @@ class Maps(Held):
             made.index = X.index
         return made
 
+    @isolated
+    def transfer(self, X: Any, given: Mapping[str, Any], *, encode_given: Mapping[str, Any] | None = None) -> Any:
+        """The examples under other conditions: what their codes hold is kept, what the conditions say is changed.
+
+        It is `reconstruct` with conditions that must be there. How much is kept and how much is changed is a matter of
+        what codes hold; see `cvae`.
+
+        Args:
+            X: the examples.
+            given: conditions that are changed, name → value or N values.
+            encode_given: conditions of the encoder that replace those in X, name → value or N values.
+
+        Returns:
+            The examples, of the kind the model was trained on.
+
+        Raises:
+            SfumatoError: if the model has no conditions, none is named, or one does not take its value.
+        """
+        if not self.schema_.given_names:
+            raise SfumatoError(
+                f"this {self.config_.model} was trained without conditions, so there is none to change; "
+                "train a cvae with given"
+            )
+        if not given:
+            raise SfumatoError(f"name a condition to change: {' or '.join(self.schema_.given_names)}")
+        return self.reconstruct(X, given, encode_given=encode_given)
+
     def _known_conditions(self, model: Any, batch: Batch, given: Mapping[str, Any]) -> Batch:
         """The batch with the likeliest values of what it comes without and is to be changed."""
         if not isinstance(model, Bounds):
