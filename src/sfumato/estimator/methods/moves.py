@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from numbers import Integral
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.batch import Batch
-from sfumato.distributions import StandardNormal
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import inference
 from sfumato.estimator.evaluation_data import judged
@@ -21,19 +18,18 @@ from sfumato.estimator.methods.transforms import Maps
 from sfumato.evaluation.subject import Subject, frozen_eval, rows
 from sfumato.isolation import isolated
 from sfumato.models.base import Model
-from sfumato.models.protocols import Classifies, Codebooks, Encodes, LatentSpace, require
+from sfumato.models.protocols import Codebooks, Encodes, LatentSpace, require
 from sfumato.tasks import (
+    PathKind,
     attribute_direction,
-    geodesic,
+    known_codes,
     mixed_conditions,
     nearest_codes,
-    spherical,
-    straight,
+    path_between,
     usual_values,
     with_latent_at,
 )
 
-PathKind = Literal["straight", "spherical", "geodesic"]
 MIN_RATE = 0.01
 """Nats below which a latent carries nothing worth a row of its own."""
 MOST_LATENTS = 10
@@ -127,8 +123,8 @@ class Moves(Maps):
             raise SfumatoError(f"path {path!r} is not known; {did_you_mean(path, get_args(PathKind))}")
         if (b is None) == (add is None):
             raise SfumatoError("give either b, examples to end at, or add, a direction to move in")
-        starts, first = _codes(space, self._batches(self.read(a), given))
-        ends, last = (starts, first) if b is None else _codes(space, self._batches(self.read(b), given))
+        starts, first = known_codes(space, self._batches(self.read(a), given))
+        ends, last = (starts, first) if b is None else known_codes(space, self._batches(self.read(b), given))
         ends = ends if add is None else _moved(ends, add)
         if len(starts) != len(ends):
             raise SfumatoError(f"a has {len(starts)} examples, but b has {len(ends)}; give as many of each")
@@ -138,7 +134,7 @@ class Moves(Maps):
             if first is not None and last is not None:
                 c = mixed_conditions(first[place], last[place], self.schema_.spec.given, steps)
                 conditions.append(c)
-            codes.append(_path(space, path, start, end, c, steps))
+            codes.append(path_between(space, path, start, end, c, steps))
         mixed = torch.cat(conditions) if conditions else None
         return self._decoded(model, torch.cat(codes), mixed, given or {})
 
@@ -163,7 +159,7 @@ class Moves(Maps):
         Raises:
             SfumatoError: if the model's codes are no points of a space, or all of X, or none, has the attribute.
         """
-        codes, _ = _codes(self._space(inference.exact(self._model())), self._batches(self.read(X), given))
+        codes, _ = known_codes(self._space(inference.exact(self._model())), self._batches(self.read(X), given))
         chosen = torch.tensor(np.asarray(has, bool))
         if chosen.shape != (len(codes),):
             raise SfumatoError(f"has has shape {tuple(chosen.shape)}; give one value for each of {len(codes)} examples")
@@ -226,7 +222,7 @@ class Moves(Maps):
             batches = [replace(typical, given=inference.replaced(self.schema_, kept, given, 1)).to(draws.device)]
         else:
             batches = list(self._batches(self.read(start), given))
-        codes, own = _codes(space, batches)
+        codes, own = known_codes(space, batches)
         if len(codes) != 1:
             raise SfumatoError(f"start has {len(codes)} examples; give one")
         levels, values = usual_values(draws, steps)
@@ -280,47 +276,11 @@ class Moves(Maps):
         return "choose vae, and give it the series as rows of an array" if series else "choose vae or another model"
 
 
-def _path(space: LatentSpace, path: str, start: Tensor, end: Tensor, c: Tensor | None, steps: int) -> Tensor:
-    """Codes on a path, (steps, L), under the conditions `c` of its steps, (steps, G)."""
-    if path == "straight":
-        return straight(start, end, steps)
-    if path == "spherical":
-        prior = space.prior(1, None if c is None else c[:1])
-        if not isinstance(prior, StandardNormal):
-            raise SfumatoError(
-                "a spherical path goes around the middle of a standard normal prior, which this model has not; "
-                "choose the path straight or geodesic"
-            )
-        return spherical(start, end, steps)
-    if c is not None and not torch.equal(c[0].nan_to_num(torch.inf), c[-1].nan_to_num(torch.inf)):
-        raise SfumatoError(
-            "a geodesic needs one decoder from end to end, but the two have different conditions; "
-            "set them with given, or choose the path straight or spherical"
-        )
-    return geodesic(partial(_decode, space, c), start, end, steps)
-
-
-def _codes(space: LatentSpace, batches: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
-    """Latent means (N, L) of examples, and their conditions (N, G) with the likeliest class where it is missing."""
-    codes, conditions = [], []
-    with torch.no_grad():
-        for batch in batches:
-            known = space.labelled(batch) if isinstance(space, Classifies) else batch
-            codes.append(space.encode(known).mode())
-            if known.given is not None:
-                conditions.append(known.given)
-    return torch.cat(codes), torch.cat(conditions) if conditions else None
-
-
 def _moved(codes: Tensor, direction: Any) -> Tensor:
     by = torch.tensor(np.asarray(direction, float)).to(codes)
     if by.shape != codes.shape[1:]:
         raise SfumatoError(f"add has shape {tuple(by.shape)}; give a direction of {codes.shape[1]} latents")
     return codes + by
-
-
-def _decode(space: LatentSpace, conditions: Tensor | None, z: Tensor) -> Any:
-    return space.decode(z, None if conditions is None else conditions[:1].expand(len(z), -1))
 
 
 def _check_steps(steps: Any) -> None:
