@@ -25,7 +25,7 @@ def main() -> None:
     for a, b in PAIRS:
         for path in ("straight", "geodesic"):
             cells.append(list(auto.interpolate(first[a], first[b], steps=STEPS, path=path)))
-            names.append(f"{path} {a} to {b}")
+            names.append(path)
     seven = 1.5 * auto.direction(images, y == 7)
     for label in (0, 4):
         cells.append(list(auto.interpolate(first[label], add=seven, steps=STEPS)))
