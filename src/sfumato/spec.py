@@ -168,7 +168,7 @@ class DataSpec:
         >>> DataSpec((2,), (Field("category", 2), Field("cells", 4, missing=True, flag=0))).flags
         {1: 0}
         """
-        return {place: one.flag for place, one in enumerate(self.fields) if one.flag is not None}
+        return {place: field.flag for place, field in enumerate(self.fields) if field.flag is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

@@ -99,10 +99,10 @@ def with_flags(columns: Sequence[Column], groups: Sequence[Sequence[str]]) -> li
     """
     by_name: Mapping[str, Column] = {column.name: column for column in columns}
     first = {group[0]: Flag(tuple(by_name[name] for name in group)) for group in groups}
-    found: list[Column | Flag] = []
+    entries: list[Column | Flag] = []
     for column in columns:
         if column.name in first:
-            found.append(first[column.name])
+            entries.append(first[column.name])
         if column.field is not None:
-            found.append(column)
-    return found
+            entries.append(column)
+    return entries

@@ -54,8 +54,8 @@ def find(entries: Sequence[Column | Flag], table: pa.Table) -> list[Order]:
         for above, low, high in ((True, x, y), (False, y, x)):
             if (order := _order(first, second, above, low, high)) is not None:
                 kept.append(order)
-    kept.sort(key=lambda one: -one[0])
-    return sorted(_needed([order for _, order in kept[:MOST_ORDERS]]), key=lambda one: (one.later, one.earlier))
+    kept.sort(key=lambda candidate: -candidate[0])
+    return sorted(_needed([order for _, order in kept[:MOST_ORDERS]]), key=lambda order: (order.later, order.earlier))
 
 
 def _comparable(a: Number, b: Number) -> bool:
@@ -89,11 +89,11 @@ def _order(earlier: int, later: int, above: bool, low: np.ndarray, high: np.ndar
 
 def _needed(orders: Sequence[Order]) -> list[Order]:
     """Those that do not follow from two others: a ≤ c from a ≤ b and b ≤ c."""
-    pairs = {(one.earlier, one.later) if one.above else (one.later, one.earlier): one for one in orders}
+    pairs = {(order.earlier, order.later) if order.above else (order.later, order.earlier): order for order in orders}
     middle = {place for pair in pairs for place in pair}
     return [
-        one
-        for (low, high), one in pairs.items()
+        order
+        for (low, high), order in pairs.items()
         if not any((low, via) in pairs and (via, high) in pairs for via in middle - {low, high})
     ]
 

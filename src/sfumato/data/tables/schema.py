@@ -182,9 +182,14 @@ class TableSchema(Schema):
             raise SfumatoError(f"given={hollow!r} has no value in the training rows and cannot be a condition; drop it")
         given = [field for name in options.given if (field := fields[name]) is not None]
         total = frame.num_rows if examples is None else examples
-        found = orders.find(entries, frame) if options.orders and likelihood.name == "autoregressive" else []
+        kept_orders = orders.find(entries, frame) if options.orders and likelihood.name == "autoregressive" else []
         spec = DataSpec(
-            (len(x),), orders.on_lines(x, entries, found), tuple(given), likelihood.name, total, orders=tuple(found)
+            (len(x),),
+            orders.on_lines(x, entries, kept_orders),
+            tuple(given),
+            likelihood.name,
+            total,
+            orders=tuple(kept_orders),
         )
         schema = cls(
             learned,
@@ -355,7 +360,7 @@ class TableSchema(Schema):
         Cells are missing where those of `raw` are, if it is modelled that cells of their columns are.
         """
         flagged = [column for column in self._x if column.name in self._flags and not complete]
-        table = self.decode_table(x, given, {one.name: one.absent(plain(raw[one.name])) for one in flagged})
+        table = self.decode_table(x, given, {entry.name: entry.absent(plain(raw[entry.name])) for entry in flagged})
         for place, column in enumerate(self.columns):
             if column.field is None and column.name in raw.column_names:
                 kept = column.form.dress(plain(raw[column.name]))
@@ -525,12 +530,12 @@ def _flag_places(entries: Sequence[Column | Flag]) -> dict[str, int]:
 
 def _fields(entries: Sequence[Column | Flag]) -> list[Field]:
     """The fields of x, those of columns with the place of their flag."""
-    flags, found = _flag_places(entries), []
+    flags, fields = _flag_places(entries), []
     for entry in entries:
         field = entry.field
         assert field is not None, "what is not modelled has no entry"
-        found.append(field if isinstance(entry, Flag) else replace(field, flag=flags.get(entry.name)))
-    return found
+        fields.append(field if isinstance(entry, Flag) else replace(field, flag=flags.get(entry.name)))
+    return fields
 
 
 def _missing(missing: Sequence[str], names: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ def accepts(source: Source, options: DataOptions) -> bool:
     """Whether it holds strings or lines of text, or an option says that it holds symbols."""
     if isinstance(source.value, Lines):
         return True
-    return not source.builtin and lines.asked(source.value, options)
+    return not source.builtin and lines.is_requested(source.value, options)
 
 
 def load(source: Source, options: DataOptions) -> Dataset:

@@ -45,7 +45,7 @@ class Lines:
         return len(self.x)
 
 
-def asked(source: Any, options: DataOptions) -> bool:
+def is_requested(source: Any, options: DataOptions) -> bool:
     """Whether a source is to be read as sequences of symbols: an option says so, it holds strings, or lines of text."""
     if options.symbols or strings(source[0] if _is_pair(source) else source) is not None:
         return True

@@ -136,8 +136,10 @@ def batches(path: Path, rows: int, known: Mapping[str, pa.DataType], reading: Re
 def marked(table: pa.Table, missing: Mapping[str, str]) -> pa.Table:
     """A table whose fields remember how `FileLayout.missing` says that their missing cells are spelt."""
     fields = [
-        one.with_metadata({**(one.metadata or {}), MISSING_MARK: missing[one.name]}) if one.name in missing else one
-        for one in table.schema
+        field.with_metadata({**(field.metadata or {}), MISSING_MARK: missing[field.name]})
+        if field.name in missing
+        else field
+        for field in table.schema
     ]
     return table.cast(pa.schema(fields))
 
