@@ -81,7 +81,7 @@ class AutoregressiveColumns(Distribution):
         return self.independent().features()
 
 
-class Line(nn.Module):
+class LineFeatures(nn.Module):
     """Entries as features for the columns after them: where on the line they lie, and an embedding.
 
     The position of a cell number is given twice, as its normal score and as its share of the line; a real number is its
@@ -131,7 +131,7 @@ class AutoregressiveHead(Head):
         θ_d = θ_d(z) + W_d h                                    of the units that see columns before d alone
         logit of cell i of column d = f_di + τ_d² m_d ν_i − (τ_d² − 1) ν_i²/2,    θ_d = (f_d1 …, m_d, log τ_d)
 
-    φ are features of an entry (`Line`) and ν the normal score of its place on the line. The last part of the logit is
+    φ are features of an entry (`LineFeatures`) and ν the normal score of its place on the line. The last part of the logit is
     a bell over the cells in their order, N(ν; m, 1/τ²)/N(ν; 0, 1) up to a constant: mean and sharpness of a number
     follow the latents and the numbers before it as those of a normal do, and the free logits f make it any shape.
     Cells hold about as many rows each, so that flat logits, τ = 1 and m = 0, are N(0, 1) on that scale. Categories have
@@ -166,8 +166,8 @@ class AutoregressiveHead(Head):
         self.outputs = sum(self.split)
         self.raw = (self.outputs + HIDDEN,)
         self.scale = LearnedScale(len(layout.real), fixed=not len(layout.real))
-        self.line = Line(spec)
-        inputs = entries * Line.OUTPUTS
+        self.line = LineFeatures(spec)
+        inputs = entries * LineFeatures.OUTPUTS
         self.read = nn.Parameter(torch.randn(inputs, HIDDEN) * (2 / inputs) ** 0.5)
         self.write = nn.Parameter(torch.zeros(HIDDEN + entries, self.outputs + len(self._ordered)))
         self.sharpness = nn.Parameter(torch.full((len(self._ordered),), SHARPNESS_START / SHARPNESS_PACE))
@@ -183,7 +183,7 @@ class AutoregressiveHead(Head):
         columns, ordered = torch.arange(entries), torch.tensor(self._ordered, dtype=torch.long)
         owner = self.discrete.repeat_interleave(torch.tensor(self._sizes, dtype=torch.long))
         of_output = torch.cat([self.real, owner, ordered, ordered])
-        of_input = columns.repeat_interleave(Line.OUTPUTS)
+        of_input = columns.repeat_interleave(LineFeatures.OUTPUTS)
         seen = torch.linspace(1, max(entries - 1, 1), HIDDEN).round()
         self.register_buffer("reads", (of_input[:, None] < seen).float(), persistent=False)
         self.register_buffer("writes", (torch.cat([seen, columns + 1])[:, None] <= of_output).float(), persistent=False)
@@ -284,7 +284,7 @@ class _Row:
     def __init__(self, head: AutoregressiveHead, raw: Tensor) -> None:
         entries = len(head.order)
         self.line = head.line
-        self._read = (head.read * head.reads).view(entries, Line.OUTPUTS, HIDDEN)
+        self._read = (head.read * head.reads).view(entries, LineFeatures.OUTPUTS, HIDDEN)
         self._write = head.write * head.writes
         self._before, self._scores = raw[:, head.outputs :], raw.new_zeros(len(raw), entries)
         self.x = raw.new_zeros(len(raw), entries)

@@ -17,7 +17,7 @@ TOLERANCE = 1e-5
 """Places in a cell that are so close are the same: what single precision leaves of a place on a line of many cells."""
 
 
-class Line(nn.Module):
+class NumberLine(nn.Module):
     """Between entries of a column and its numbers, each cell with its place.
 
     Arguments:
@@ -72,7 +72,7 @@ class Line(nn.Module):
 class Limits(nn.Module):
     """What the columns before a column leave of each of its cells."""
 
-    def __init__(self, spec: DataSpec, orders: list[Order], lines: dict[int, Line]) -> None:
+    def __init__(self, spec: DataSpec, orders: list[Order], lines: dict[int, NumberLine]) -> None:
         super().__init__()
         self.orders = orders
         self.slip = min(sum(order.slip for order in orders), 0.5)
@@ -88,7 +88,7 @@ class Limits(nn.Module):
         """
         low, high = x.new_zeros(len(x), len(self.line.starts)), x.new_ones(len(x), len(self.line.starts))
         for order in self.orders:
-            line = cast(Line, self.lines[str(order.earlier)])
+            line = cast(NumberLine, self.lines[str(order.earlier)])
             numbers = line.numbers(x[:, order.earlier])
             edge = self.line.places(numbers, after=order.strict == order.above)
             known = torch.ones_like(numbers, dtype=torch.bool) if there is None else there[:, order.earlier]
@@ -132,7 +132,7 @@ def all_slopes(neighbours: Neighbours, logits: Tensor) -> Tensor:
 def limits(spec: DataSpec) -> nn.ModuleDict:
     """`Limits` of each column that has some, under the place of its entry."""
     about = sorted({place for order in spec.orders for place in (order.earlier, order.later)})
-    lines = {place: Line(spec.columns[place]) for place in about}
+    lines = {place: NumberLine(spec.columns[place]) for place in about}
     by_column: dict[int, list[Order]] = {}
     for order in spec.orders:
         by_column.setdefault(order.later, []).append(order)
