@@ -132,10 +132,11 @@ class AutoregressiveHead(Head):
         logit of cell i of column d = f_di + τ_d² m_d ν_i − (τ_d² − 1) ν_i²/2,    θ_d = (f_d1 …, m_d, log τ_d)
 
     φ are features of an entry (`LineFeatures`) and ν the normal score of its place on the line. The last part of the
-    logit is a bell over the cells in their order, N(ν; m, 1/τ²)/N(ν; 0, 1) up to a constant: mean and sharpness of a number
-    follow the latents and the numbers before it as those of a normal do, and the free logits f make it any shape.
-    Cells hold about as many rows each, so that flat logits, τ = 1 and m = 0, are N(0, 1) on that scale. Categories have
-    no bell. Real columns have a mean μ_d = θ_d and a learned σ_d. θ(z) and c(z) are the raw outputs; τ_d(z) is τ_d.
+    logit is a bell over the cells in their order, N(ν; m, 1/τ²)/N(ν; 0, 1) up to a constant: mean and sharpness of a
+    number follow the latents and the numbers before it as those of a normal do, and the free logits f make it any
+    shape. Cells hold about as many rows each, so that flat logits, τ = 1 and m = 0, are N(0, 1) on that scale.
+    Categories have no bell. Real columns have a mean μ_d = θ_d and a learned σ_d. θ(z) and c(z) are the raw outputs;
+    τ_d(z) is τ_d.
 
     Columns that see each other have no need of latents, and such a decoder leaves them out. So in training z learns to
     say what it can of every column alone: θ(z) learns from log Π_d p(x_d | z), R, W and c(z) from log p(x | z), τ_d and
