@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from sfumato.batch import Batch, Loss
 from sfumato.objectives import Ramp
 
-__all__ = ["END", "Model", "trainable"]
+__all__ = ["END", "Model", "adam", "trainable"]
 
 END = sys.maxsize
 """The step at which every schedule has ended."""
@@ -79,10 +79,35 @@ class Model(nn.Module, ABC):
         return all(step >= ramp.end for ramp in vars(self).values() if isinstance(ramp, Ramp))
 
     def optimizer(self, player: str, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:
-        """The optimizer of one player; Adam (AdamW when there is weight decay) unless a paper says otherwise."""
-        kind = torch.optim.AdamW if weight_decay else torch.optim.Adam
-        return kind(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+        """The optimizer of one player; Adam (AdamW when there is weight decay) unless a paper says otherwise.
+
+        Weights of layers and embeddings decay; biases, scales and all else of one dimension do not.
+        """
+        return adam(parameters, lr, weight_decay)
 
     def monitor(self, batch: Batch) -> Tensor:
         """What early stopping watches, lower is better, shape (B,): the first player's loss with all schedules run."""
         return next(iter(self.losses(batch, END).values())).per_example
+
+
+def adam(
+    parameters: list[nn.Parameter], lr: float, weight_decay: float, betas: tuple[float, float] = (0.9, 0.999)
+) -> Optimizer:
+    """Adam, or AdamW where there is weight decay, of what has two dimensions and more: no bias or scale decays.
+
+    >>> [len(group["params"]) for group in adam(list(nn.Linear(2, 3).parameters()), 1e-3, 0.1).param_groups]
+    [1, 1]
+
+    Args:
+        parameters: of one player.
+        lr: highest learning rate.
+        weight_decay: decoupled weight decay (Loshchilov and Hutter 2019); 0 is none.
+        betas: decay rates of the two moments.
+    """
+    if not weight_decay:
+        return torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True)
+    groups = [
+        {"params": [one for one in parameters if one.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, fused=True)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from sfumato.batch import Batch, Loss
-from sfumato.models.base import trainable
+from sfumato.models.base import adam, trainable
 from sfumato.models.latent import LatentModel
 from sfumato.networks import Decoder, decoder_for, encoder_for, sizes_for
 from sfumato.networks.discriminator import Discriminator, ImageDiscriminator, View
@@ -181,8 +181,7 @@ class VAEGAN(LatentModel):
         Without momentum a player left out of a step stands still (but for weight decay, if there is any); a third of
         the usual 1e-3 is the paper's rate.
         """
-        kind = torch.optim.AdamW if weight_decay else torch.optim.Adam
-        return kind(parameters, lr=lr / 3, betas=(0.0, 0.99), weight_decay=weight_decay, fused=True)
+        return adam(parameters, lr / 3, weight_decay, betas=(0.0, 0.99))
 
     def monitor(self, batch: Batch) -> Tensor:
         q = self.encode(batch)

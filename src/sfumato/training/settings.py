@@ -37,7 +37,12 @@ class Settings:
     lr_warmup: int = field(
         default=0, metadata={"help": "steps over which the learning rate rises from 0 (constant and cosine)"}
     )
-    weight_decay: float = field(default=0.0, metadata={"help": "decoupled weight decay; 0 is none"})
+    weight_decay: float | None = field(
+        default=None,
+        metadata={
+            "help": "decoupled weight decay, not of biases; 0 is none (default: 0, tables that are soon memorised 1)"
+        },
+    )
     clip: float = field(default=0.0, metadata={"help": "longest gradient of a player; longer ones are cut; 0 is off"})
     skip_above: float = field(
         default=0.0, metadata={"help": "a step with a gradient longer than this is counted and not applied; 0 is off"}
@@ -125,6 +130,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, short:
     * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for pictures).
     * `epochs`: 30, or as many as make 5000 steps (1000 at most), or as few as keep to 60,000 (3 at least). If `short`
       (`models.short_training`), 15, or as many as make 500 steps: with more the rows would be memorised.
+    * `weight_decay`: 0. If `short`, 1, or 0.3 of 4000 examples and more.
     * `lr`: 0.002 under one_cycle, else 0.001.
     * `validate_every`: one epoch; several when an epoch is shorter than 50 steps; 2000 steps when it is longer.
     * `patience`: half of the planned validations, 10 at least. The bound often rests while the rate is high and falls
@@ -155,4 +161,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, short:
     lr = settings.lr
     if lr is None:
         lr = 2e-3 if settings.schedule == "one_cycle" else 1e-3
-    return replace(chosen, lr=lr, validate_every=every, patience=patience)
+    decay = settings.weight_decay
+    if decay is None:
+        decay = (1.0 if examples < 4000 else 0.3) if short else 0.0
+    return replace(chosen, lr=lr, weight_decay=decay, validate_every=every, patience=patience)

@@ -17,6 +17,9 @@ ATOM = 0.005
 FULL = 20
 """… if at least this many rows have it; quantile cells hold as many. In tables of less than 280 rows it is a fourteenth
 of them, 5 at least: cells too empty to learn from cost a small table the dependence between its columns."""
+SPIKE = 10
+"""A value that so many times more rows have than is usual has a cell of its own as well, if `FULL` rows have it: a zero
+among amounts, a limit that many reach."""
 MIN_TAIL_ROWS = 5
 """Rows in the outermost cell of a tail, where there are rows enough for all requested cells."""
 
@@ -70,6 +73,7 @@ class Cells:
         frequent = (counts > ATOM * len(numbers)) & (counts >= fewest)
         filling = ~frequent & (counts >= max(counts[~frequent].sum() / cells, fewest))
         frequent |= filling
+        frequent |= _spikes(np.where(frequent, 0, counts), cells)
         if (~frequent).sum() < 2 or len(values) <= 3:
             return cls._counted(values, np.array([]), whole, numbers)
         others = np.repeat(values[~frequent], counts[~frequent])
@@ -298,6 +302,18 @@ def cut_from_dict(values: dict[str, Any]) -> Cells | Standardisation:
     if values["style"] == "cells":
         return Cells(np.array(values["atoms"]), np.array(values["edges"]), values["whole"], np.array(values["shares"]))
     return Standardisation(values["mean"], values["scale"])
+
+
+def _spikes(counts: np.ndarray, most: int) -> np.ndarray:
+    """Which values stand out by how many rows have them, `most` at most.
+
+    >>> _spikes(np.array([1, 2, 40, 1, 19]), 4).tolist()
+    [False, False, True, False, False]
+    """
+    least = max(SPIKE * float(np.median(counts[counts > 0])) if (counts > 0).any() else 0.0, FULL)
+    if (counts >= least).sum() > most:
+        least = np.sort(counts)[-most]
+    return np.asarray(counts >= least)
 
 
 def _shares(cells: int, rows: int, fewest: int) -> np.ndarray:

@@ -17,8 +17,9 @@ from sfumato.networks.heads.base import COLUMNS, Head, LearnedScale, register
 from sfumato.networks.heads.orders import Limits, limits
 from sfumato.spec import DataSpec
 
-HIDDEN = 128
-"""Hidden units through which columns see those before them."""
+FEW_ROWS, HIDDEN = 4000, (128, 512)
+"""Hidden units through which columns see those before them: of less than so many training rows, and of more. A few
+thousand rows are memorised by more units, and ten thousand show more than fewer units can hold."""
 SMOOTH = 0.1
 """Initial scale of the embeddings of cells relative to categories: at first a number is seen by its position only."""
 COLUMN_DROPOUT = 0.1
@@ -165,12 +166,13 @@ class AutoregressiveHead(Head):
             self.register_buffer(name, getattr(layout, name), persistent=False)
         self.split = [len(layout.real), sum(layout.sizes), len(self._ordered)]
         self.outputs = sum(self.split)
-        self.raw = (self.outputs + HIDDEN,)
+        hidden = HIDDEN[spec.examples >= FEW_ROWS]
+        self.raw = (self.outputs + hidden,)
         self.scale = LearnedScale(len(layout.real), fixed=not len(layout.real))
         self.line = LineFeatures(spec)
         inputs = entries * LineFeatures.OUTPUTS
-        self.read = nn.Parameter(torch.randn(inputs, HIDDEN) * (2 / inputs) ** 0.5)
-        self.write = nn.Parameter(torch.zeros(HIDDEN + entries, self.outputs + len(self._ordered)))
+        self.read = nn.Parameter(torch.randn(inputs, hidden) * (2 / inputs) ** 0.5)
+        self.write = nn.Parameter(torch.zeros(hidden + entries, self.outputs + len(self._ordered)))
         self.sharpness = nn.Parameter(torch.full((len(self._ordered),), SHARPNESS_START / SHARPNESS_PACE))
         self.tilts = nn.Parameter(torch.zeros(sum(layout.sizes)))
         beside = Neighbours.of([spec.columns[column] for column in self._discrete])
@@ -185,7 +187,7 @@ class AutoregressiveHead(Head):
         owner = self.discrete.repeat_interleave(torch.tensor(self._sizes, dtype=torch.long))
         of_output = torch.cat([self.real, owner, ordered, ordered])
         of_input = columns.repeat_interleave(LineFeatures.OUTPUTS)
-        seen = torch.linspace(1, max(entries - 1, 1), HIDDEN).round()
+        seen = torch.linspace(1, max(entries - 1, 1), self.read.shape[1]).round()
         self.register_buffer("reads", (of_input[:, None] < seen).float(), persistent=False)
         self.register_buffer("writes", (torch.cat([seen, columns + 1])[:, None] <= of_output).float(), persistent=False)
         self._outputs_of = [torch.nonzero(of_output == column)[:, 0].tolist() for column in range(entries)]
@@ -285,7 +287,7 @@ class _Row:
     def __init__(self, head: AutoregressiveHead, raw: Tensor) -> None:
         entries = len(head.order)
         self.line = head.line
-        self._read = (head.read * head.reads).view(entries, LineFeatures.OUTPUTS, HIDDEN)
+        self._read = (head.read * head.reads).view(entries, LineFeatures.OUTPUTS, -1)
         self._write = head.write * head.writes
         self._before, self._scores = raw[:, head.outputs :], raw.new_zeros(len(raw), entries)
         self.x = raw.new_zeros(len(raw), entries)

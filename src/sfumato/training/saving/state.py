@@ -56,7 +56,7 @@ class TrainingState:
             raise SfumatoError("nothing to train: no parameter of the model requires a gradient")
         assert plan.lr is not None
         self.optimizers: dict[str, Optimizer] = {
-            name: model.optimizer(name, parameters, plan.lr, plan.weight_decay)
+            name: model.optimizer(name, parameters, plan.lr, plan.weight_decay or 0.0)
             for name, parameters in self.players.items()
             if parameters
         }
