@@ -39,7 +39,7 @@ def test_what_is_chosen_makes_a_sensible_number_of_steps(examples: int, shape: t
 
 
 def test_what_is_said_is_kept() -> None:
-    said = Settings(epochs=7, batch_size=100, lr=0.01, patience=0, validate_every=3)
+    said = Settings(epochs=7, batch_size=100, lr=0.01, weight_decay=0.1, patience=0, validate_every=3)
     assert resolve(said, 1000, (2,)) == said
     only_steps = resolve(Settings(steps=50), 1000, (2,))
     assert only_steps.epochs is None
@@ -109,8 +109,15 @@ def test_devices() -> None:
         resolve_device("cuda2")
 
 
-def test_short_trainings_take_15_passes_and_500_steps_at_least() -> None:
-    for examples, steps in ((50, 500), (1000, 512), (2000, 945), (10_000, 600)):
+def test_weight_decay_is_for_short_trainings_alone_and_less_the_more_examples_there_are() -> None:
+    assert resolve(Settings(), 1000, (8,)).weight_decay == 0
+    for examples, decay in ((10, 2.0), (2000, 1.5), (10**6, 0.3)):
+        assert resolve(Settings(), examples, (8,), short=True).weight_decay == decay
+    assert resolve(Settings(weight_decay=0.0), 1000, (8,), short=True).weight_decay == 0
+
+
+def test_short_trainings_take_15_passes_and_1000_steps_at_least() -> None:
+    for examples, steps in ((50, 1000), (1000, 1024), (2000, 1008), (10_000, 1000), (30_000, 1003)):
         plan = resolve(Settings(), examples, (8,), short=True)
         assert total_steps(plan, steps_per_epoch(examples, plan.batch_size or 1)) == steps
     assert resolve(Settings(epochs=40), 2000, (8,), short=True).epochs == 40

@@ -39,9 +39,7 @@ class Settings:
     )
     weight_decay: float | None = field(
         default=None,
-        metadata={
-            "help": "decoupled weight decay, not of biases; 0 is none (default: 0, tables that are soon memorised 1)"
-        },
+        metadata={"help": "decoupled weight decay, not of biases; 0 is none (default: 0; for small tables 0.3 to 2)"},
     )
     clip: float = field(default=0.0, metadata={"help": "longest gradient of a player; longer ones are cut; 0 is off"})
     skip_above: float = field(
@@ -129,8 +127,8 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, short:
 
     * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for pictures).
     * `epochs`: 30, or as many as make 5000 steps (1000 at most), or as few as keep to 60,000 (3 at least). If `short`
-      (`models.short_training`), 15, or as many as make 500 steps: with more the rows would be memorised.
-    * `weight_decay`: 0. If `short`, 1, or 0.3 of 4000 examples and more.
+      (`models.short_training`), 15, or as many as make 1000 steps: with more the rows would be memorised.
+    * `weight_decay`: 0. If `short`, 3000 / examples, within 0.3 to 2.
     * `lr`: 0.002 under one_cycle, else 0.001.
     * `validate_every`: one epoch; several when an epoch is shorter than 50 steps; 2000 steps when it is longer.
     * `patience`: half of the planned validations, 10 at least. The bound often rests while the rate is high and falls
@@ -148,7 +146,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, short:
     per_epoch = steps_per_epoch(examples, size)
     epochs = settings.epochs
     if epochs is None and settings.steps is None:
-        passes, steps = (15, 500) if short else (30, 5000)
+        passes, steps = (15, 1000) if short else (30, 5000)
         epochs = min(max(passes, math.ceil(steps / per_epoch)), 1000, max(3, 60_000 // per_epoch))
     chosen = replace(settings, batch_size=size, epochs=epochs)
     planned = total_steps(chosen, per_epoch)
@@ -163,5 +161,5 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, short:
         lr = 2e-3 if settings.schedule == "one_cycle" else 1e-3
     decay = settings.weight_decay
     if decay is None:
-        decay = (1.0 if examples < 4000 else 0.3) if short else 0.0
+        decay = min(max(3000 / max(examples, 1), 0.3), 2.0) if short else 0.0
     return replace(chosen, lr=lr, weight_decay=decay, validate_every=every, patience=patience)
