@@ -24,49 +24,46 @@ REAL = 0.05
 """Share of real examples that are less sure, or farther out, than what is taken as valid."""
 NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
 
+KINDS = ("straight", "geodesic", "geodesic near data")
 PATHS = (
-    Measure("geodesic: longest stretch / shortest, median path", high=1.1),
-    Measure("geodesic: the same, worst path", high=1.1),
-    Measure("straight: the same, median path"),
+    *(Measure(f"{kind}: longest stretch / shortest, worst path", high=1.1) for kind in KINDS[1:]),
+    Measure("straight: longest stretch / shortest, median path"),
     Measure("length in data, geodesic / straight", high=1.0),
 )
 """What is measured of paths of all kinds."""
+VALID = tuple(Measure(f"valid middles: {kind}") for kind in KINDS)
 
 
-def paths(auto: sfumato.Autoencoder, starts: np.ndarray, ends: np.ndarray) -> tuple[dict[str, float], dict[str, Any]]:
+def paths(
+    auto: sfumato.Autoencoder, starts: np.ndarray, ends: np.ndarray, train: np.ndarray
+) -> tuple[dict[str, float], dict[str, Any]]:
     """The measures of `PATHS`, and the decoded middles of each kind of path."""
-    model = exact(auto.model_)
-    decode = model.decode
-    ratios: dict[str, list[float]] = {"straight": [], "geodesic": []}
-    totals: dict[str, list[float]] = {"straight": [], "geodesic": []}
-    middles: dict[str, list[np.ndarray]] = {"straight": [], "geodesic": []}
+    decode = exact(auto.model_).decode
+    walks = (straight, partial(geodesic, decode), partial(geodesic, decode, near=torch.from_numpy(train)))
     steps = STRETCHES * FINE + 1
-    for start, end in zip(torch.from_numpy(starts), torch.from_numpy(ends), strict=True):
-        for kind, path in (("straight", straight), ("geodesic", partial(geodesic, decode))):
-            codes = path(start, end, steps)
-            lengths = stretch_lengths(decode, codes, 1).view(STRETCHES, FINE).sum(1)
-            ratios[kind].append(float(lengths.max() / lengths.min()))
-            totals[kind].append(float(lengths.sum()))
-            middles[kind].append(codes[steps // 2].numpy())
+    lengths, middles = {}, {}
+    for kind, walk in zip(KINDS, walks, strict=True):
+        codes = [
+            walk(start, end, steps) for start, end in zip(torch.from_numpy(starts), torch.from_numpy(ends), strict=True)
+        ]
+        lengths[kind] = torch.stack([stretch_lengths(decode, path, 1).view(STRETCHES, FINE).sum(1) for path in codes])
+        middles[kind] = auto.decode(torch.stack(codes)[:, steps // 2].numpy())
+    ratios = {kind: values.amax(1) / values.amin(1) for kind, values in lengths.items()}
+    shorter = lengths["geodesic"].sum(1) / lengths["straight"].sum(1)
     values = (
-        np.median(ratios["geodesic"]),
-        max(ratios["geodesic"]),
-        np.median(ratios["straight"]),
-        np.median(np.divide(totals["geodesic"], totals["straight"])),
+        ratios["geodesic"].max(),
+        ratios["geodesic near data"].max(),
+        ratios["straight"].median(),
+        shorter.median(),
     )
-    told = {measure.name: float(value) for measure, value in zip(PATHS, values, strict=True)}
-    return told, {kind: auto.decode(np.stack(codes)) for kind, codes in middles.items()}
+    return {measure.name: float(value) for measure, value in zip(PATHS, values, strict=True)}, middles
 
 
 @system(
     "interpolation",
-    *(Measure(f"digits, {m.name}", m.reference, m.low, m.high) for m in PATHS),
-    Measure("digits, valid middles: geodesic"),
-    Measure("digits, valid middles: straight"),
+    *(Measure(f"digits, {m.name}", m.reference, m.low, m.high) for m in (*PATHS, *VALID)),
     Measure("digits, valid: blends of pixels", "the mean of both images"),
-    *(Measure(f"penguins, {m.name}", m.reference, m.low, m.high) for m in PATHS),
-    Measure("penguins, valid middles: geodesic"),
-    Measure("penguins, valid middles: straight"),
+    *(Measure(f"penguins, {m.name}", m.reference, m.low, m.high) for m in (*PATHS, *VALID)),
     Measure("penguins, valid: means of rows", "the mean of both rows, of the species of one"),
 )
 def interpolation(setting: Setting) -> dict[str, float]:
@@ -98,14 +95,13 @@ def digits(setting: Setting) -> dict[str, float]:
     auto = sfumato.fit(images[HELD_OUT:], model="vae", steps=2000, seed=setting.seed, device=setting.device)
     index = pairs(labels, setting.seed)
     codes = auto.encode(held_out)
-    told, middles = paths(auto, codes[index[:, 0]], codes[index[:, 1]])
+    told, middles = paths(auto, codes[index[:, 0]], codes[index[:, 1]], auto.encode(images[HELD_OUT:]))
     middles["blends"] = held_out[index].mean(1)
     valid = {kind: float((judge.predict_proba(flat(made)).max(1) >= least).mean()) for kind, made in middles.items()}
-    return told | {
-        "valid middles: geodesic": valid["geodesic"],
-        "valid middles: straight": valid["straight"],
-        "valid: blends of pixels": valid["blends"],
-    }
+    blends = valid.pop("blends")
+    return (
+        told | {f"valid middles: {kind}": share for kind, share in valid.items()} | {"valid: blends of pixels": blends}
+    )
 
 
 def flat(images: object) -> np.ndarray:
@@ -120,7 +116,7 @@ def penguins(setting: Setting) -> dict[str, float]:
     auto = sfumato.fit(frame, model="vae", steps=2000, seed=setting.seed, device=setting.device)
     index = pairs(frame["species"].to_numpy(), setting.seed)
     codes = auto.encode(frame)
-    told, middles = paths(auto, codes[index[:, 0]], codes[index[:, 1]])
+    told, middles = paths(auto, codes[index[:, 0]], codes[index[:, 1]], codes)
     both = [frame.iloc[index[:, side]].reset_index(drop=True) for side in (0, 1)]
     means = both[0].assign(**((both[0][NUMBERS] + both[1][NUMBERS]) / 2))
     low, high = (frame.groupby("species")[NUMBERS].quantile(level) for level in (REAL / 2, 1 - REAL / 2))
@@ -130,8 +126,5 @@ def penguins(setting: Setting) -> dict[str, float]:
         inside = (values >= low.loc[species].to_numpy()) & (values <= high.loc[species].to_numpy())
         return float(inside.all(1).mean())
 
-    return told | {
-        "valid middles: geodesic": valid(middles["geodesic"]),
-        "valid middles: straight": valid(middles["straight"]),
-        "valid: means of rows": valid(means),
-    }
+    shares = {f"valid middles: {kind}": valid(rows) for kind, rows in middles.items()}
+    return told | shares | {"valid: means of rows": valid(means)}

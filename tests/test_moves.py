@@ -54,6 +54,14 @@ def test_a_spherical_path_needs_a_prior_around_zero(X):
         mixture.interpolate(X[:1], X[1:2], path="spherical")
 
 
+def test_a_geodesic_can_keep_near_to_examples(auto, X):
+    plain, near = (auto.interpolate(X[:1], X[1:2], path="geodesic", steps=5, near=some) for some in (None, X[2:]))
+    assert plain[[0, -1]] == pytest.approx(near[[0, -1]])
+    assert not np.allclose(plain, near)
+    with pytest.raises(SfumatoError, match="near is for the path geodesic, not straight"):
+        auto.interpolate(X[:1], X[1:2], near=X)
+
+
 def test_a_traversal_starts_at_a_typical_example_and_has_the_quantiles_of_the_codes(auto, X):
     moved = auto.traverse(X, latents=[1], steps=3)
     typical = np.argsort((auto.encode(X) ** 2).sum(1))[len(X) // 2]

@@ -135,6 +135,7 @@ def test_transfer_changes_the_condition_alone(cli, birds, table):
         ("interpolate RUN FILE --rows 1 900", "--rows 900: FILE has 40 examples; give numbers from 1 to 40"),
         ("interpolate RUN FILE --rows 1 2 --steps 1", "steps is 1: give a whole number of at least 2"),
         ("interpolate RUN FILE --rows 1 2 --strength 2", "--strength is for --add"),
+        ("interpolate RUN FILE --rows 1 2 --near FILE", "near is for the path geodesic, not straight"),
         ("interpolate RUN FILE --rows 1 --add smile", "column 'smile' is not there"),
         ("interpolate RUN FILE --rows 1 --add sex", "the column holds female, male; say which value"),
         ("interpolate RUN FILE --rows 1 --add sex=f", "no example has 'f'"),

@@ -128,3 +128,18 @@ def test_a_missing_condition_stays_missing():
     mixed = mixed_conditions(torch.tensor([torch.nan, 1.0]), torch.tensor([2.0, torch.nan]), fields, 4)
     assert mixed[:, 0].isnan().tolist() == [True, True, False, False]
     assert mixed[:, 1].isnan().all()
+
+
+def test_near_examples_it_goes_around_where_there_are_none():
+    # Examples on half a circle, of which the chord between its ends leads away.
+    angles = torch.linspace(0, torch.pi, 60, dtype=torch.float64)
+    circle = torch.stack([angles.cos(), angles.sin()], 1)
+    plane_itself = onto(lambda z: z * 1.0)
+    plain = geodesic(plane_itself, circle[0], circle[-1] + torch.tensor([0.0, 0.2]), 9)
+    around = geodesic(plane_itself, circle[0], circle[-1] + torch.tensor([0.0, 0.2]), 129, near=circle)
+    assert plain.norm(dim=1).min() < 0.2
+    assert around.norm(dim=1).min() > 0.8
+    lengths = stretch_lengths(plane_itself, around).view(8, 16).sum(1)
+    assert lengths.max() / lengths.min() < 1.05
+    same = circle[:1].expand(5, -1)
+    assert torch.allclose(geodesic(plane_itself, circle[0], circle[9], 5, near=same), straight(circle[0], circle[9], 5))

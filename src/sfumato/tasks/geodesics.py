@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,11 +21,35 @@ TIE = 1e-4
 PIECES = 8
 """Pieces that each segment is cut into to measure lengths."""
 
+MOST_NEAR = 1000
+"""Examples that a path keeps near to, at most."""
+SOFTNESS = 0.5
+"""Width, in reaches, of the kernels that the distance to the nearest example is smooth by."""
+
 Decoder = Callable[[Tensor], Distribution]
 """Codes (B, L) to p(x | z)."""
 
 
-def geodesic(decode: Decoder, start: Tensor, end: Tensor, steps: int) -> Tensor:
+class Surroundings(NamedTuple):
+    """What the decoder makes of examples, whose surroundings a path keeps to.
+
+    Attributes:
+        features: of the decoded codes of examples, (M, F).
+        reach: the median distance from one to the nearest other, above 0.
+    """
+
+    features: Tensor
+    reach: Tensor
+
+    def weight(self, points: Tensor) -> Tensor:
+        """1 + (d / reach)², d the distance of each of (B, F) to the nearest example, smoothly, (B,)."""
+        width = 2 * (SOFTNESS * self.reach).square()
+        squares = torch.cdist(points, self.features, compute_mode="donot_use_mm_for_euclid_dist").square()
+        nearest = -width * torch.logsumexp(-squares / width, 1)
+        return 1 + nearest.clamp_min(0) / self.reach.square()
+
+
+def geodesic(decode: Decoder, start: Tensor, end: Tensor, steps: int, *, near: Tensor | None = None) -> Tensor:
     """Even steps along the shortest path between two codes under the metric that the decoder pulls back from data.
 
     With f(z) = E[φ(x) | z] (`Distribution.features`), a step dz is ‖J dz‖ long, J = ∂f/∂z, so the metric is JᵀJ. Of
@@ -36,6 +61,11 @@ def geodesic(decode: Decoder, start: Tensor, end: Tensor, steps: int) -> Tensor:
     then put at even distances along it. A ten thousandth of the energy is that of the latents themselves, so that
     latents that the decoder does not hear go straight.
 
+    That metric does not know where there are no data. With `near` a step is longer the farther it is from what the
+    decoder makes of these codes, ‖J dz‖²·(1 + d²/r²) with d the distance to the nearest and r the median of theirs, and
+    the path goes around or quickly across. Its steps are at even distances in data all the same. Arvanitidis, Hauberg
+    and Schölkopf 2021, Geometrically enriched latent spaces, with a weight of our own.
+
     Shao, Kumar and Fletcher 2018, The Riemannian geometry of deep generative models; Arvanitidis, Hansen and Hauberg
     2018, Latent space oddity, with the decoder's mean alone: its noise is the same at all codes here.
 
@@ -43,6 +73,7 @@ def geodesic(decode: Decoder, start: Tensor, end: Tensor, steps: int) -> Tensor:
         decode: codes (B, L) to p(x | z), under one condition.
         start, end: codes a and b, (L,).
         steps: how many, 2 at least, both ends among them.
+        near: codes of examples, (M, L), of which the first 1,000 are looked at; None for the plain metric.
 
     Returns:
         Codes, (steps, L).
@@ -63,15 +94,15 @@ def geodesic(decode: Decoder, start: Tensor, end: Tensor, steps: int) -> Tensor:
         tie = _tie(decode, a, b)
         if tie is None:
             return straight(a, b, steps)
-        unit = _energy(decode, straight(a, b, SEGMENTS + 1), tie).detach()
-        # Sums of squares of single precision stop a line search long before it is at the bottom.
+        around = None if near is None else _surroundings(decode, near)
+        unit = _energy(decode, straight(a, b, SEGMENTS + 1), tie, around).detach()
         optimizer = torch.optim.LBFGS(
             [weights], max_iter=MOST_ROUNDS, tolerance_grad=1e-6, tolerance_change=1e-9, line_search_fn="strong_wolfe"
         )
 
         def closure() -> Tensor:
             optimizer.zero_grad()
-            energy = _energy(decode, _curve(a, b, weights, SEGMENTS + 1), tie) / unit
+            energy = _energy(decode, _curve(a, b, weights, SEGMENTS + 1), tie, around) / unit
             energy.backward()
             return energy
 
@@ -111,9 +142,20 @@ def _tie(decode: Decoder, a: Tensor, b: Tensor) -> float | None:
     return float(TIE * lengths[0] / lengths[1]) if lengths[0] > 0 and lengths[1] > 0 else None
 
 
-def _energy(decode: Decoder, z: Tensor, tie: float) -> Tensor:
-    """Σ over segments of their squared lengths."""
-    return decode(z).features().diff(dim=0).square().sum() + tie * z.diff(dim=0).square().sum()
+def _surroundings(decode: Decoder, near: Tensor) -> Surroundings | None:
+    """Those of codes; None where all decode to the same."""
+    with torch.no_grad():
+        features = decode(near[:MOST_NEAR]).features()
+        distances = torch.cdist(features, features).fill_diagonal_(torch.inf).amin(1)
+        apart = distances[(distances > 0) & distances.isfinite()]
+        return Surroundings(features, apart.median()) if len(apart) else None
+
+
+def _energy(decode: Decoder, z: Tensor, tie: float, around: Surroundings | None = None) -> Tensor:
+    """Σ over segments of their squared lengths, in data as `around` weighs them."""
+    features = decode(z).features()
+    squares = features.diff(dim=0).square().sum(1) + tie * z.diff(dim=0).square().sum(1)
+    return squares.sum() if around is None else (squares * around.weight((features[1:] + features[:-1]) / 2)).sum()
 
 
 def _curve(a: Tensor, b: Tensor, weights: Tensor, points: int) -> Tensor:

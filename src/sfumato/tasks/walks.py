@@ -39,7 +39,13 @@ def known_codes(space: LatentSpace, batches: Iterable[Batch]) -> tuple[Tensor, T
 
 
 def path_between(
-    space: LatentSpace, kind: PathKind, start: Tensor, end: Tensor, conditions: Tensor | None, steps: int
+    space: LatentSpace,
+    kind: PathKind,
+    start: Tensor,
+    end: Tensor,
+    conditions: Tensor | None,
+    steps: int,
+    near: Tensor | None = None,
 ) -> Tensor:
     """Codes on a path of a model, see `straight`, `spherical` and `geodesic`.
 
@@ -49,6 +55,7 @@ def path_between(
         start, end: codes, (L,).
         conditions: of the steps, (steps, G), as `mixed_conditions` gives them; None where there are none.
         steps: how many, 2 at least, both ends among them.
+        near: codes that a geodesic keeps near to, (M, L).
 
     Returns:
         Codes, (steps, L).
@@ -76,4 +83,4 @@ def path_between(
     def decode(z: Tensor) -> Distribution:
         return space.decode(z, None if c is None else c.expand(len(z), -1))
 
-    return geodesic(decode, start, end, steps)
+    return geodesic(decode, start, end, steps, near=near)

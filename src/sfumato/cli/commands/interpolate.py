@@ -33,6 +33,7 @@ def interpolate(
     steps: Annotated[int, WHOLE_NUMBER] = 9,
     path: Literal["straight", "spherical", "geodesic"] = "straight",
     add: Annotated[list[str] | None, Parameter(negative="", metavar="NAME[=VALUE]")] = None,
+    near: Annotated[str | None, Parameter(metavar="FILE", show_default="no")] = None,
     strength: Annotated[float, Parameter(metavar="X")] = 1.0,
     given: Given = None,
     device: Annotated[Device, DEVICE] = "auto",
@@ -55,6 +56,7 @@ def interpolate(
         add: attribute to put on, a column of the file (or the label) with the value that has it, as species=Gentoo; the
             value may be left out where it is yes or no. Repeat it for more
         strength: how much of it
+        near: examples, such as those of the training, that a geodesic keeps near to
         given: value of a condition that replaces those of the examples, as species=Adelie; repeat it for more
     """
     out.check()
@@ -68,6 +70,8 @@ def interpolate(
     schema, typed = auto.schema_, conditions(auto, given)
     starts = index if add else index[:-1]
     how: dict[str, Any] = {"steps": steps, "path": path, "given": typed}
+    if near is not None:
+        how["near"] = read(auto, near)
     if add:
         how["add"] = strength * direction_of(auto, examples, file, add)
     else:

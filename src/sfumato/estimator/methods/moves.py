@@ -87,6 +87,7 @@ class Moves(Maps):
         steps: int = 9,
         path: PathKind = "straight",
         add: Any = None,
+        near: Any = None,
         given: Mapping[str, Any] | None = None,
     ) -> Any:
         """Decode even steps on a path from the code of each example of `a` to that of `b`, or to its own plus `add`.
@@ -107,6 +108,8 @@ class Moves(Maps):
                 (`sfumato.tasks.spherical`); or geodesic, the shortest as measured in data, at constant speed there
                 (`sfumato.tasks.geodesic`).
             add: a direction of (L,) latents, such as `direction` gives.
+            near: examples that a geodesic keeps near to, so that it does not lead across where there are no data;
+                some 100 to 1,000 of those the model was trained on.
             given: conditions that replace those of the examples, name → value or N values.
 
         Returns:
@@ -123,18 +126,21 @@ class Moves(Maps):
             raise SfumatoError(f"path {path!r} is not known; {did_you_mean(path, get_args(PathKind))}")
         if (b is None) == (add is None):
             raise SfumatoError("give either b, examples to end at, or add, a direction to move in")
+        if near is not None and path != "geodesic":
+            raise SfumatoError(f"near is for the path geodesic, not {path}; leave it out")
         starts, first = known_codes(space, self._batches(self.read(a), given))
         ends, last = (starts, first) if b is None else known_codes(space, self._batches(self.read(b), given))
         ends = ends if add is None else _moved(ends, add)
         if len(starts) != len(ends):
             raise SfumatoError(f"a has {len(starts)} examples, but b has {len(ends)}; give as many of each")
+        around = None if near is None else known_codes(space, self._batches(self.read(near), None))[0]
         codes, conditions = [], []
         for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
             c = None
             if first is not None and last is not None:
                 c = mixed_conditions(first[place], last[place], self.schema_.spec.given, steps)
                 conditions.append(c)
-            codes.append(path_between(space, path, start, end, c, steps))
+            codes.append(path_between(space, path, start, end, c, steps, around))
         mixed = torch.cat(conditions) if conditions else None
         return self._decoded(model, torch.cat(codes), mixed, given or {})
 
