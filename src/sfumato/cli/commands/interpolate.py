@@ -101,8 +101,7 @@ def traverse(
     """Show what each latent does: one example, with one latent at a time moved across the values it takes.
 
     The values are quantiles from 2.3% to 97.7% of the codes of FILE, or of the training split. The most active latent
-    comes first. Images come as a sheet with a row for each latent (.png), moving
-    (.gif) or in a folder.
+    comes first. Images come as a sheet with a row for each latent (.png), moving (.gif) or in a folder.
 
     Args:
         run: folder of a run, or its name under runs/
@@ -163,10 +162,10 @@ def neighbours(
     others = examples if among is None else read(auto, among)
     nearest = auto.neighbours(examples, None if among is None else others, k=k)
     index = list(range(len(nearest.rows))) if rows is None else chosen_rows(auto, examples, rows, file)
-    found, distances = nearest.rows[index], nearest.distances[index]
-    schema, flat = auto.schema_, found.ravel().tolist()
+    near, distances = nearest.rows[index], nearest.distances[index]
+    schema, flat = auto.schema_, near.ravel().tolist()
     if out.out is not None and (not out.out.suffix or out.out.suffix in STRIPS):
-        schema.write_strips(_sheet(auto, examples, others, index, found), out.out, k + 1)
+        schema.write_strips(_sheet(auto, examples, others, index, near), out.out, k + 1)
         say.written({"out": out.out, "examples": len(index)}, lambda: f"neighbours of {len(index)} in {out.out}")
         return
     keys: dict[str, list[Any]] = {
@@ -227,6 +226,7 @@ def _strips(
     """Write decoded examples, `across` in a row that belong together; rows of a table with what each is."""
     from sfumato.data.io import frames
     from sfumato.data.registry import kind_of
+    from sfumato.data.text import lines
 
     schema, target = auto.schema_, out.out
     table, count = schema.as_table(raw), len(next(iter(keys.values())))
@@ -236,7 +236,7 @@ def _strips(
             from sfumato.report.figures.step_lines import save_step_lines
 
             save_step_lines(raw, place, across, _names(keys, across))
-        elif table is None or place.suffix == schema.stdout_suffix != ".csv":
+        elif table is None or (schema.stdout_suffix != ".csv" and lines.is_text(place)):
             schema.write_strips(raw, place, across)
         else:
             frames.write(with_keys(keys, table), place)
