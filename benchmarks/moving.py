@@ -87,8 +87,7 @@ def pairs(labels: np.ndarray, seed: int) -> np.ndarray:
 
 def digits(setting: Setting) -> dict[str, float]:
     """scikit-learn's digits; pairs are of those that neither model nor judge has seen."""
-    x, y = load_digits(return_X_y=True)
-    images = (x.reshape(-1, 8, 8) / 16 * 255).astype(np.uint8)
+    images, y = eight_by_eight()
     judge = CalibratedClassifierCV(SVC(C=10), ensemble=False).fit(flat(images[HELD_OUT:]), y[HELD_OUT:])
     held_out, labels = images[:HELD_OUT], y[:HELD_OUT]
     least = np.quantile(judge.predict_proba(flat(held_out)).max(1), REAL)
@@ -102,6 +101,12 @@ def digits(setting: Setting) -> dict[str, float]:
     return (
         told | {f"valid middles: {kind}": share for kind, share in valid.items()} | {"valid: blends of pixels": blends}
     )
+
+
+def eight_by_eight() -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's digits as images of 8 × 8, and their labels."""
+    x, y = load_digits(return_X_y=True)
+    return (x.reshape(-1, 8, 8) / 16 * 255).astype(np.uint8), y
 
 
 def flat(images: object) -> np.ndarray:

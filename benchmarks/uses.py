@@ -1,16 +1,17 @@
 """What people do with a fitted model, beside what they would do without it.
 
-    python benchmarks/uses.py interpolation              # three seeds, medians against bands
+    python benchmarks/uses.py interpolation transfer     # three seeds, medians against bands
 
 Prints one Markdown table; a use whose median falls outside its band is told as missed, and the exit code is 1.
 """
 
 from __future__ import annotations
 
+import hands
 import moving
 import registry
 
-KNOWN = (moving,)
+KNOWN = (moving, hands)
 """Importing a module enters its uses in the registry."""
 
 
