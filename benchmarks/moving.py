@@ -16,6 +16,7 @@ import sfumato
 from registry import Measure, Setting, system
 from sfumato.estimator.inference import exact
 from sfumato.tasks import geodesic, straight, stretch_lengths
+from sfumato.tasks.geodesics import MOST_NEAR
 
 PAIRS, STRETCHES, FINE = 30, 8, 16
 """Paths for each seed, stretches whose lengths are compared, and pieces that each is measured in."""
@@ -94,7 +95,7 @@ def digits(setting: Setting) -> dict[str, float]:
     auto = sfumato.fit(images[HELD_OUT:], model="vae", steps=2000, seed=setting.seed, device=setting.device)
     index = pairs(labels, setting.seed)
     codes = auto.encode(held_out)
-    told, middles = paths(auto, codes[index[:, 0]], codes[index[:, 1]], auto.encode(images[HELD_OUT:]))
+    told, middles = paths(auto, codes[index[:, 0]], codes[index[:, 1]], auto.encode(images[HELD_OUT:])[:MOST_NEAR])
     middles["blends"] = held_out[index].mean(1)
     valid = {kind: float((judge.predict_proba(flat(made)).max(1) >= least).mean()) for kind, made in middles.items()}
     blends = valid.pop("blends")

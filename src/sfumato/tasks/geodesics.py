@@ -73,7 +73,7 @@ def geodesic(decode: Decoder, start: Tensor, end: Tensor, steps: int, *, near: T
         decode: codes (B, L) to p(x | z), under one condition.
         start, end: codes a and b, (L,).
         steps: how many, 2 at least, both ends among them.
-        near: codes of examples, (M, L), of which the first 1,000 are looked at; None for the plain metric.
+        near: codes of examples, (M, L), of which 1,000 are looked at, evenly spread; None for the plain metric.
 
     Returns:
         Codes, (steps, L).
@@ -145,7 +145,9 @@ def _tie(decode: Decoder, a: Tensor, b: Tensor) -> float | None:
 def _surroundings(decode: Decoder, near: Tensor) -> Surroundings | None:
     """Those of codes; None where all decode to the same."""
     with torch.no_grad():
-        features = decode(near[:MOST_NEAR]).features()
+        # Spread over all of them: files are often sorted.
+        chosen = torch.linspace(0, len(near) - 1, min(len(near), MOST_NEAR)).long()
+        features = decode(near[chosen]).features()
         distances = torch.cdist(features, features).fill_diagonal_(torch.inf).amin(1)
         apart = distances[(distances > 0) & distances.isfinite()]
         return Surroundings(features, apart.median()) if len(apart) else None
