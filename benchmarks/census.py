@@ -18,7 +18,7 @@ from peers import python_of
 from registry import Measure, Setting, system
 from sfumato import data
 from sfumato.data.core.options import DataOptions
-from sfumato.evaluation.metrics.classifiers import auc, inputs, told
+from sfumato.evaluation.metrics.classifiers import auc, inputs, predict
 from sfumato.evaluation.metrics.columns import Aligned, aligned, trends
 from sfumato.models import build
 from sfumato.training import Settings, fit
@@ -91,7 +91,7 @@ def income_auc(table: Sequence[Aligned], side: int, test: int = -1) -> float:
     income = next(column for column in table if column.name == "income")
     rows = inputs([column for column in table if column is not income], [test])
     earns = [values == income.levels.index(">50K") for values in income.values]
-    said = told(rows.sets[side], earns[side].astype(int), rows.sets[test], 2, categories=rows.categories)
+    said = predict(rows.sets[side], earns[side].astype(int), rows.sets[test], 2, categories=rows.categories)
     return auc(earns[test].astype(int), said)
 
 
@@ -110,10 +110,10 @@ PILOT = {"column shapes": ".839", "pair trends": ".868", "train-on-made AUC": ".
     Measure("fit, processor seconds: ours over TVAE", high=1 / 3),
 )
 def adult(setting: Setting) -> dict[str, float]:
-    """Adult's training part to as many made rows; the test part for the classifier."""
+    """Adult's training split to as many made rows; the test split for the classifier."""
     real, test = table(setting.data / "adult_train.csv"), table(setting.data / "adult_test.csv")
     peer, own = tvae(setting), ours(setting)
-    theirs, mine = scores(real, peer.made, test), scores(real, own.made, test)
+    theirs, mine = scores(real, peer.sampled, test), scores(real, own.sampled, test)
     return {
         **{f"{name}: ours": value for name, value in zip(SCORES, mine, strict=True)},
         **{f"{name}: TVAE": value for name, value in zip(SCORES, theirs, strict=True)},

@@ -50,7 +50,7 @@ def trained(data: Path, device: str, seed: int, quantizer: str) -> VQVAE:
 
 @torch.no_grad()
 def nmse(model: VQVAE, test: Batches) -> float:
-    """Squared error over the variance of all pixels, as in the CIFAR-10 reference, on the test part."""
+    """Squared error over the variance of all pixels, as in the CIFAR-10 reference, on the test split."""
     pairs = [(batch.x.double(), model.reconstruct(batch).double()) for batch in test.epoch(500)]
     x, again = (torch.cat(part) for part in zip(*pairs, strict=True))
     return float((again - x).square().mean() / x.var())
@@ -58,7 +58,7 @@ def nmse(model: VQVAE, test: Batches) -> float:
 
 @torch.no_grad()
 def shares(model: VQVAE, test: Batches) -> Tensor:
-    """How often each code stands in the lists of the test part, as shares of 1."""
+    """How often each code stands in the lists of the test split, as shares of 1."""
     found = torch.cat([model.encode(batch).mode().flatten() for batch in test.epoch(500)])
     return torch.bincount(found, minlength=model.quantizer.size) / len(found)
 
@@ -67,7 +67,7 @@ def shares(model: VQVAE, test: Batches) -> Tensor:
 def recognised(data: Path, x: Tensor) -> tuple[Tensor, Tensor]:
     """Which pictures get a class with probability 0.9 or more, and the likeliest class of each.
 
-    The judge is a small convolutional classifier of the training part.
+    The judge is a small convolutional classifier of the training split.
     """
     judge, _ = classifier(data / "mnist.npz")
     probability, label = torch.from_numpy(features(judge, x, last=True)).softmax(1).max(1)

@@ -27,7 +27,7 @@ SPARSE = {"alpha": 0.01, "contrast": 25.0, "sparsity": 5.0, "warmup": EPOCHS * 4
 
 
 class Scores(NamedTuple):
-    """Of one model, on the test part.
+    """Of one model, on the test split.
 
     Attributes:
         drawn: accuracy from draws z ~ q(z | x), which is what the authors' code calls codes: they hold what the model

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sfumato
-from sfumato.report import pictures
+from sfumato.report import draw_figures
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "images"
 PANELS = "data-reconstructions-samples"
@@ -24,7 +24,7 @@ def make(source: str, model: str, wanted: dict[str, str], **options: Any) -> Non
     """Fit and copy: `wanted` is name in the report → name in the docs."""
     auto = sfumato.fit(source, model=model, progress=True, **options)
     with tempfile.TemporaryDirectory() as folder:
-        made = {picture.path.stem: picture.path for picture in pictures(auto, auto.data_, Path(folder))}
+        made = {picture.path.stem: picture.path for picture in draw_figures(auto, auto.data_, Path(folder))}
         for name, target in wanted.items():
             shutil.copyfile(made[name], DOCS / f"{target}.png")
             print(DOCS / f"{target}.png")

@@ -142,23 +142,23 @@ def _look(case: Case, data: Path, seed: int) -> str:
     also = "" if [one.name for one in quick] == names else f"; quick: {', '.join(one.name for one in quick)}"
     seconds = f"{fitted - begun:.0f}, {looked - fitted:.1f}, {time.process_time() - looked:.1f}"
     row = f"| {case.name} | {case.expected} | {', '.join(names)} | {verdict}{also} | {seconds} |"
-    print(f"\n{row}\n{text(case.name, found, offer=False)}", flush=True)
+    print(f"\n{row}\n{text(case.name, found)}", flush=True)
     return row
 
 
 def _cure(case: Case, data: Path, seed: int) -> None:
     auto = sfumato.fit(case.source(data), seed=seed, **case.options)
-    found: Cured = cure(auto, case.source(data), seed=seed)
-    first, second = (", ".join(one.name for one in side) for side in found.found)
-    print(f"\n### {case.name}: {found.changed}\n\n| measure | before | after |\n|---|---|---|")
+    cured: Cured = cure(auto, case.source(data), seed=seed)
+    first, second = (", ".join(one.name for one in side) for side in cured.findings)
+    print(f"\n### {case.name}: {cured.changed}\n\n| measure | before | after |\n|---|---|---|")
     print(f"| doctor | {first} | {second} |")
-    for change in found.changes:
+    for change in cured.changes:
         before, after = (
             f"{one.value:.4g}" + ("" if one.error is None else f" ± {one.error:.2g}")
             for one in (change.before, change.after)
         )
         print(f"| {change.after.name} | {before} | {after} |")
-    print(f"\n{found.words}", flush=True)
+    print(f"\n{cured.words}", flush=True)
 
 
 if __name__ == "__main__":

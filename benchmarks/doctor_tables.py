@@ -20,7 +20,7 @@ import torch
 
 import sfumato
 from machine import describe
-from sfumato.evaluation.metrics.classifiers import told_apart
+from sfumato.evaluation.metrics.classifiers import two_sample_auc
 
 LOST = ("dependence_lost", "rare_class_lost")
 FILES = {"adult": "adult_train.csv", "alarm": "alarm.csv.gz", "asia": "asia.csv.gz"}
@@ -173,7 +173,7 @@ def coverage(draws: int = 40) -> None:
         for seed in range(draws):
             random = np.random.default_rng(seed)
             parts = rows(test, 0, random), rows(train, lost, random), rows(train, 0, random)
-            found.append(told_apart(*parts[:2], more=parts[2], rows=800, seed=seed))
+            found.append(two_sample_auc(*parts[:2], more=parts[2], rows=800, seed=seed))
         values, errors = np.array([one[:2] for one in found]).T
         held = (np.abs(values - values.mean()) < 1.96 * errors).mean()
         print(f"{test} held-out rows, {lost:.0%} shuffled: AUC {values.mean():.3f}, held {held:.0%}", flush=True)

@@ -68,10 +68,10 @@ def line(name: str, seed: int, data: Path | None, options: dict[str, Any]) -> st
     if name == "ar2":
         against.append(law(subject.batch.x.numpy().astype(float), float(source.std())))
     best = min(against, key=lambda reference: float(reference.crps(found.came).mean()))
-    crps = float(measures.crps(found.made, found.came).mean())
+    crps = float(measures.crps(found.draws, found.came).mean())
     other = float(best.crps(found.came).mean())
-    energy = float(measures.energy_score(found.made, found.came).mean())
-    inside = [float(np.nanmean(measures.covered(found.made, found.came, share))) for share in (0.5, 0.9)]
+    energy = float(measures.energy_score(found.draws, found.came).mean())
+    inside = [float(np.nanmean(measures.covered(found.draws, found.came, share))) for share in (0.5, 0.9)]
     return (
         f"| {name} | {seed} | {auto.history_.lines[-1]['step']:,} | {crps:.3f} | {other:.3f} ({best.name}) "
         f"| {crps / other - 1:+.1%} | {energy:.2f} | {inside[0]:.0%} | {inside[1]:.0%} | {seconds:.0f} |"

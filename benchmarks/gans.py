@@ -35,7 +35,7 @@ def trained(name: str, setting: Setting) -> LatentModel:
 
 
 def distances(model: LatentModel, setting: Setting) -> dict[str, float]:
-    """Fréchet distances of 10,000 samples and of reconstructions of the test part, both shown as means."""
+    """Fréchet distances of 10,000 samples and of reconstructions of the test split, both shown as means."""
     path = setting.data / "fashion_mnist.npz"
     net, _ = classifier(path)
     _, _, test = grey(path)

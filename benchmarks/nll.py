@@ -1,11 +1,11 @@
-"""The importance-weighted NLL of MNIST's test part: how long `evaluate` takes, and pythae's `get_nll` beside it.
+"""The importance-weighted NLL of MNIST's test split: how long `evaluate` takes, and pythae's `get_nll` beside it.
 
     python benchmarks/nll.py --peers ~/peers              # a 200-200-50 net, k = 5000, 10,000 pictures
     python benchmarks/nll.py --peers ~/peers --part       # the comparison alone: a minute
 
 Both sides judge the same weights and pictures with the same k on the same threads, by turns. pythae judges a few
 pictures, as it takes each by itself, and its time is told for each picture; ours is told for the same few, and for the
-whole test part. The answers agree if they differ by less than three errors of the draws, Σ 1/effective draws.
+whole test split. The answers agree if they differ by less than three errors of the draws, Σ 1/effective draws.
 Exit code 1 if a target is missed.
 """
 
@@ -84,7 +84,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--part", action="store_true", help="leave out the whole test part")
+    parser.add_argument("--part", action="store_true", help="leave out the whole test split")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(describe())

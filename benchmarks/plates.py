@@ -49,32 +49,34 @@ def keep(name: str, draw: Callable[[Theme], Figure]) -> None:
     print(DOCS / f"{name}.png")
 
 
-def bars(panels: Sequence[tuple[str, np.ndarray]], look: Theme) -> Figure:
+def bars(panels: Sequence[tuple[str, np.ndarray]], theme: Theme) -> Figure:
     """For each panel, the share of each code, the most frequent first; dashed, the share if all were equal."""
     height = 1.5
-    sheet = figure(FIGURE_WIDTH, height + 0.95, look)
+    sheet = figure(FIGURE_WIDTH, height + 0.95, theme)
     width = (FIGURE_WIDTH - 0.4) / len(panels)
     for at, (title, share) in enumerate(panels):
         axes = place(sheet, 0.55 + at * width, 0.4, width - 0.6, height)
         falling = np.sort(share)[::-1]
-        axes.fill_between(np.arange(len(share) + 1), [*falling, falling[-1]], step="post", color=look.made, linewidth=0)
-        axes.axhline(1 / len(share), color=look.quiet, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.fill_between(
+            np.arange(len(share) + 1), [*falling, falling[-1]], step="post", color=theme.model, linewidth=0
+        )
+        axes.axhline(1 / len(share), color=theme.quiet, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.set_xlim(0, len(share))
         perplexity = float(np.exp(-(share[share > 0] * np.log(share[share > 0])).sum()))
         used = int((share > 0).sum())
         tidy(
-            axes, look, title=f"{title}: {used} of {len(share)} used, perplexity {perplexity:.0f}", x="code", y="share"
+            axes, theme, title=f"{title}: {used} of {len(share)} used, perplexity {perplexity:.0f}", x="code", y="share"
         )
     return sheet
 
 
 def of_codes(setting: Setting) -> None:
-    """How often each code is used on the test part; and samples through the prior beside codes drawn without it."""
+    """How often each code is used on the test split; and samples through the prior beside codes drawn without it."""
     names = {"codebook": "EMA codebook", "fsq": "finite scalars"}
     models = {name: codes.trained(setting.data, setting.device, setting.seed, name) for name in names}
     test = sources.grey(setting.data / "mnist.npz")[2]
     share = {name: codes.shares(model, test) for name, model in models.items()}
-    keep("vq_vae-codebook", lambda look: bars([(names[name], share[name].double().numpy()) for name in names], look))
+    keep("vq_vae-codebook", lambda theme: bars([(names[name], share[name].double().numpy()) for name in names], theme))
     torch.manual_seed(setting.seed)
     batch = test.take(slice(0, ACROSS))
     with torch.no_grad():
@@ -86,7 +88,7 @@ def of_codes(setting: Setting) -> None:
         loose = share["codebook"].multinomial(ACROSS * 49, replacement=True).view(ACROSS, 49)
         cells.append(grey(models["codebook"].decode(loose).mode()))
     titles.append("no prior")
-    keep("vq_vae-samples", lambda look: sheet_of(cells, look, rows=titles, breaks=[1, 3, 5, 7]))
+    keep("vq_vae-samples", lambda theme: sheet_of(cells, theme, rows=titles, breaks=[1, 3, 5, 7]))
 
 
 def of_levels(setting: Setting) -> None:
@@ -97,11 +99,11 @@ def of_levels(setting: Setting) -> None:
     with torch.no_grad():
         columns = [batch.x, *(model.reconstruct(batch, layers=count) for count in counts)]
     cells = [grey(255 * column) for column in columns]
-    keep("hierarchical_vae-levels", lambda look: sheet_of(cells, look, rows=["data", *map(str, counts)]))
+    keep("hierarchical_vae-levels", lambda theme: sheet_of(cells, theme, rows=["data", *map(str, counts)]))
 
 
 def of_sharpness(setting: Setting) -> None:
-    """Clothes of the test part, their reconstructions by both models, and samples of both."""
+    """Clothes of the test split, their reconstructions by both models, and samples of both."""
     plain, sharp = (gans.trained(name, setting) for name in ("vae", "vae_gan"))
     batch = sources.grey(setting.data / "fashion_mnist.npz")[2].take(slice(0, ACROSS))
     torch.manual_seed(setting.seed)
@@ -111,7 +113,7 @@ def of_sharpness(setting: Setting) -> None:
         for name, model in (("VAE", plain), ("VAE-GAN", sharp)):
             cells += halves(grey(model.sample(2 * ACROSS, noise=False)))
             titles += [f"{name}, drawn", ""]
-    keep("vae_gan-sharp", lambda look: sheet_of(cells, look, rows=titles, breaks=[1, 3, 5]))
+    keep("vae_gan-sharp", lambda theme: sheet_of(cells, theme, rows=titles, breaks=[1, 3, 5]))
 
 
 PLATES = {"codes": of_codes, "levels": of_levels, "sharp": of_sharpness}

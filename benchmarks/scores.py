@@ -22,7 +22,7 @@ def importance_nll(
 
     Args:
         log_weight: the model's own: (batch, k) → log p(x, z_i) − log q(z_i | x), shape (B, k).
-        batches: the test part.
+        batches: the test split.
         samples: k, drawn `chunk` at a time.
     """
     total, seen = 0.0, 0

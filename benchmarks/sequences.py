@@ -24,7 +24,7 @@ LENGTH, DECAY, ANGLE, NOISE = 20, 0.95, 0.5, 0.25
 
 
 def ring(setting: Setting) -> tuple[TDVAE, Batches]:
-    """A TD-VAE after 16,000 steps on 8,000 sequences of the ring, and the 1,000 of the test part."""
+    """A TD-VAE after 16,000 steps on 8,000 sequences of the ring, and the 1,000 of the test split."""
     found = data.open("ring", options=DataOptions(seed=setting.seed))
     torch.manual_seed(setting.seed)
     model = build("td_vae", found.schema.spec, warmup=2400)

@@ -106,13 +106,13 @@ def test_the_manifest_has_hashes_sizes_and_versions(run):
     assert manifest["created"].endswith("+00:00")
 
 
-def test_images_are_sealed_and_checkpoints_are_not(run):
-    for name in ("pictures/latent.png", "checkpoints/step.safetensors", "report.html"):
+def test_figures_are_sealed_and_checkpoints_are_not(run):
+    for name in ("figures/latent.png", "checkpoints/step.safetensors", "report.html"):
         (run.path / name).parent.mkdir(exist_ok=True)
         (run.path / name).write_bytes(b"x")
     run.seal()
     files = json.loads((run.path / "manifest.json").read_text())["files"]
-    assert {"pictures/latent.png", "report.html"} < set(files)
+    assert {"figures/latent.png", "report.html"} < set(files)
     assert not [name for name in files if name.startswith("checkpoints")]
     (run.path / "report.html").write_bytes(b"y")
     Run.open(run.path)

@@ -11,7 +11,7 @@ from sfumato import Autoencoder
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
 from sfumato.errors import SfumatoError
-from sfumato.estimator.conditions.inferred import likeliest
+from sfumato.estimator.conditions.inferred import most_likely
 from sfumato.models import build, chosen_by_data
 from sfumato.networks.gaussian import GivenPrior
 from sfumato.spec import DataSpec, Field
@@ -122,7 +122,7 @@ def test_a_class_that_an_example_comes_without_is_told_from_it(rows) -> None:
     spec = auto.schema_.spec
     batch = Batch(torch.as_tensor((x - x.mean(0)) / x.std(0)), torch.as_tensor(y[:, None]).float())
     batch.given[::2] = torch.nan
-    found = likeliest(auto.model_, batch, spec.given, [0]).given
+    found = most_likely(auto.model_, batch, spec.given, [0]).given
     assert torch.equal(found[1::2], batch.given[1::2])
     assert (found[::2, 0].numpy() == y[::2]).mean() > 0.95
 

@@ -172,7 +172,7 @@ def test_mistakes_with_conditions_are_one_line(rows, auto):
         Autoencoder(given=["label"], **QUICK).fit(rows, np.arange(160) % 2)
     with pytest.raises(SfumatoError, match="without conditions"):
         auto.sample(3, {"species": "Adelie"}, seed=0)
-    with pytest.raises(SfumatoError, match="ask for at least 1"):
+    with pytest.raises(SfumatoError, match="give at least 1"):
         auto.sample(0, seed=0)
     with pytest.raises(SfumatoError, match="temperature is -1"):
         auto.sample(2, temperature=-1, seed=0)
@@ -201,8 +201,8 @@ def test_set_output_names_the_latents(rows):
 
 def test_html_says_what_was_fitted(auto):
     assert "Not fitted yet" in Autoencoder()._repr_html_()
-    assert "vae of 2 latents on 128 examples of data in memory" in auto._repr_html_()
-    assert "vae of 2 latents" in auto._repr_mimebundle_()["text/html"]
+    assert "vae with 2 latents, trained on 128 examples of data in memory" in auto._repr_html_()
+    assert "vae with 2 latents" in auto._repr_mimebundle_()["text/html"]
 
 
 @pytest.fixture(scope="module")
@@ -351,13 +351,13 @@ def test_what_cannot_be_resumed_is_said(rows, tmp_path, monkeypatch):
     with pytest.raises(SfumatoError, match="lr cannot change when a run is resumed"):
         sfumato.fit(resume="p", lr=1.0)
     assert sfumato.load("p").config_.training.lr != 1.0
-    with pytest.raises(SfumatoError, match="model cannot be given together with resume"):
+    with pytest.raises(SfumatoError, match="model cannot be combined with resume"):
         sfumato.fit(resume="p", model="vae")
     np.save("rows.npy", rows + 1)
-    with pytest.raises(SfumatoError, match="not what runs/p was trained on"):
+    with pytest.raises(SfumatoError, match="not the data that runs/p was trained on"):
         sfumato.fit(resume="p")
     sfumato.fit(rows, run="q", **QUICK)
-    with pytest.raises(SfumatoError, match="held in memory"):
+    with pytest.raises(SfumatoError, match="data in memory"):
         sfumato.fit(resume="q")
     assert sfumato.fit(rows, resume="q").config_.training.steps == 15
 

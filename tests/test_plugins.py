@@ -1,4 +1,4 @@
-"""Models of other packages: found by name, by where they are, or handed over; used as those that ship are."""
+"""Models of other packages: found by name, by where they are, or handed over; used like those that ship."""
 
 from __future__ import annotations
 

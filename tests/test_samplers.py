@@ -40,7 +40,7 @@ def test_a_sampler_has_the_mean_and_the_spread_of_the_codes_and_both_their_clust
     codes = _two_clusters(4000)
     torch.manual_seed(0)
     monkeypatch.setattr(samplers, "FLOW_STEPS", 200)
-    drawn = samplers.fitted(name, model, Resident(codes), components=2)(8000).float()
+    drawn = samplers.fit(name, model, Resident(codes), components=2)(8000).float()
     assert drawn.mean(0).numpy() == pytest.approx(codes.mean(0).numpy(), abs=0.25)
     assert np.cov(drawn.T.numpy()) == pytest.approx(np.cov(codes.T.numpy()), rel=0.1, abs=0.3)
     assert (
@@ -52,7 +52,7 @@ def test_temperature_narrows_each_component_of_a_mixture_and_leaves_their_weight
     model = build("vae", DataSpec((2,), (Field("real"),)), latent_dim=2, width=8)
     model.encoder = Plain()
     codes = _two_clusters(3000)
-    sampler = samplers.fitted("mixture", model, Resident(codes), components=2)
+    sampler = samplers.fit("mixture", model, Resident(codes), components=2)
     whole, half = sampler(6000, 1.0), sampler(6000, 0.25)
     for drawn, factor in ((whole, 1.0), (half, 0.25)):
         for side in (codes.sum(1) > 0, codes.sum(1) <= 0):
@@ -62,7 +62,7 @@ def test_temperature_narrows_each_component_of_a_mixture_and_leaves_their_weight
             assert near.mean(0).tolist() == pytest.approx(centre.tolist(), abs=0.15)
             assert near.std(0).tolist() == pytest.approx((factor * codes[side].std(0)).tolist(), rel=0.12)
     monkeypatch.setattr(samplers, "FLOW_STEPS", 20)
-    flow = samplers.fitted("flow", model, Resident(codes))
+    flow = samplers.fit("flow", model, Resident(codes))
     assert float(flow(50, 0.0).std(0).max()) == pytest.approx(0.0, abs=1e-5)
 
 
@@ -92,7 +92,7 @@ def test_what_cannot_be_fitted_is_told_in_one_line(tmp_path):
     with pytest.raises(SfumatoError, match="too few for 1000 components"):
         auto.fit_sampler("mixture", components=1000)
     auto.save(tmp_path / "run")
-    with pytest.raises(SfumatoError, match="held in memory"):
+    with pytest.raises(SfumatoError, match="data in memory"):
         Autoencoder.load(tmp_path / "run").sample(3, sampler="mixture")
     codes = Autoencoder("vq_vae", steps=5).fit(X)
     with pytest.raises(SfumatoError, match="cannot take a mixture"):

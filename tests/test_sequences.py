@@ -79,7 +79,7 @@ def test_the_command_line_trains_forecasts_and_reports(
     assert "sfumato forecast ring-td_vae ring --jumps 1,4,8" in capsys.readouterr().out
     run = Path("runs/ring-td_vae")
     assert (run / "report.html").exists()
-    assert (run / "pictures/futures.png").exists()
+    assert (run / "figures/futures.png").exists()
     assert main(["forecast", "ring-td_vae", "ring", "--jumps", "1,4,8", "-n", "3", "-o", "out.csv"]) == 0
     frame = pd.read_csv("out.csv")
     assert len(frame) == 60 * 3 * 3
@@ -104,7 +104,7 @@ def test_sequences_of_images_go_in_and_come_out_as_such(tmp_path: Path) -> None:
     assert film.forecast(x[:2, :3], (1, 2), n=5, seed=0).shape == (2, 5, 2, 1, 4, 4)
     assert film.reconstruct(x[:2]).shape == (2, 6, 1, 4, 4)
     assert main(["report", str(tmp_path / "run")]) == 0
-    assert (tmp_path / "run/pictures/futures.png").exists()
+    assert (tmp_path / "run/figures/futures.png").exists()
     assert main(["sample", str(tmp_path / "run"), "-n", "2", "-o", str(tmp_path / "made.npy")]) == 0
     assert np.load(tmp_path / "made.npy").shape == (2, 6, 1, 4, 4)
 

@@ -68,7 +68,7 @@ def test_mistakes_are_told_in_a_line(cli, text: Path, run: Path) -> None:
         (("fit", "moons", "--word-dropout", "0.1"), "word_dropout=0.1"),
         (("score", run, "long.txt"), "at most 10"),
         (("score", run, "markov"), "markov: this model was trained on text"),
-        (("score", run, "moons"), "give it a set of symbols"),
+        (("score", run, "moons"), "pass a set of symbols"),
     ):
         found = cli(*arguments)
         assert found.code == 2, found.err

@@ -171,7 +171,7 @@ def test_a_built_in_set_is_taken_by_name(cli, moons):
     assert cli("evaluate", moons, "moons", "--families", "bounds", "--quick").code == 0
     said = cli("score", moons, "digits")
     assert said.code == 2
-    assert said.err == "sfumato: digits: not of the kind this model was trained on; give it a table\n"
+    assert said.err == "sfumato: digits: not of the kind this model was trained on; pass a table\n"
 
 
 def test_pictures_are_told_by_their_files(cli):

@@ -34,7 +34,7 @@ def judge(cli, *told):
 def test_the_same_twice_and_kept_in_the_run_which_stays_whole(cli, copy):
     first, second = (judge(cli, copy, "--families", "bounds,codes", "--k", "32") for _ in range(2))
     assert first == second
-    assert first["part"] == "test part"
+    assert first["part"] == "test split"
     assert [one["name"] for one in first["measures"]] == BOUNDS
     kept = evaluation.read(copy)
     assert [one.to_dict() for one in kept or ()] == first["measures"]
@@ -62,7 +62,7 @@ def test_all_families_of_a_run_as_a_table_with_meanings(cli, birds, tmp_path):
     said = cli("evaluate", copied, "--quick", "--explain")
     assert said.code == 0, said.err
     assert "Bounds\n  distortion" in said.out
-    assert "What is lost: how surprising" in said.out
+    assert "Reconstruction error: the negative" in said.out
     assert "Representation" in said.out
     assert "Codes" not in said.out
 
@@ -101,11 +101,11 @@ def test_known_factors_are_columns_of_the_data_or_of_the_file(cli, copy, monkeyp
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        (["--families", "boundz"], "--families boundz: no measures are called so; did you mean bounds?"),
+        (["--families", "boundz"], "--families boundz: no such family of measures; did you mean bounds?"),
         (["--k", "0"], "--k 0: give 1 or more"),
         (["--annealing", "-1"], "--annealing -1: give 0 or more"),
         (["none.csv"], "none.csv: no such file; check the spelling of its path"),
-        (["-o", "out.txt"], "out.txt: give it an ending .json or .csv"),
+        (["-o", "out.txt"], "out.txt: use the extension .json or .csv"),
         (["--factor", "x9"], "--factor x9: not among the columns of the model; choose one of x1, x2"),
     ],
 )
@@ -121,7 +121,7 @@ def test_data_that_were_in_memory_have_to_be_given(cli, tmp_path):
     auto.save(tmp_path / "held")
     found = cli("evaluate", tmp_path / "held")
     assert found.code == 2
-    assert found.err.splitlines()[-1].endswith("trained on data held in memory; give the data to judge it by")
+    assert found.err.splitlines()[-1].endswith("trained on data in memory; pass data to evaluate it on")
     np.save(tmp_path / "new.npy", X[:20])
     assert judge(cli, tmp_path / "held", "new.npy", "--families", "bounds", "--quick")["examples"] == 20
     with pytest.raises(sfumato.SfumatoError, match=r"factor 'f' has shape \(3,\); give one value for each of 6"):
@@ -135,14 +135,14 @@ def test_data_that_changed_are_not_taken_for_those_of_the_run(cli, tmp_path):
     path.write_text("a,b\n" + "\n".join(f"{row * 2},{row % 5}" for row in range(60)) + "\n")
     found = cli("evaluate", tmp_path / "run")
     assert found.code == 2
-    assert "not what this model was trained on; give a file to judge it by" in found.err
+    assert "not the data that this model was trained on; pass a file to evaluate it on" in found.err
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--quick", "--k", "64"), "--k takes more than the seconds of --quick"),
-        (("--quick", "--annealing", "50"), "--annealing takes more than the seconds of --quick"),
+        (("--quick", "--k", "64"), "--k cannot be combined with --quick"),
+        (("--quick", "--annealing", "50"), "--annealing cannot be combined with --quick"),
         (("--families", "bounds", "--factor", "x1"), "--factor is for the measures of disentanglement"),
         (("--families", "codes", "--samples", "50"), "--samples is for the measures of samples"),
     ],
@@ -159,7 +159,7 @@ def test_few_examples_and_better_measures_are_pointed_out(cli, copy):
     assert "they need 50 examples whose factors are known" in said.err
     whole = judge(cli, copy, "--families", "bounds", "--k", "32")["measures"]
     said = cli("evaluate", copy, "--families", "bounds", "--quick")
-    assert "The full measures of bounds that the run has stay in it" in said.err
+    assert "The run already has full measures of bounds" in said.err
     assert [one.to_dict() for one in evaluation.read(copy) or ()] == whole
 
 
@@ -176,7 +176,7 @@ def test_samples_that_somebody_else_made_are_judged_without_a_run(cli, tmp_path)
     assert "column shapes" in said.out
     assert "--holdout" in said.err
     for told, words in (
-        (files[:2], "nothing to judge"),
+        (files[:2], "nothing to evaluate"),
         ((*files, "--k", 5), "--k needs a model"),
         (("run", *files), "leave out the run"),
         ((*files[:3], tmp_path / "none.csv"), "no such file"),

@@ -22,12 +22,12 @@ def test_a_run_folder_with_pictures_and_report_is_written(cli):
     said = cli("fit", "moons", "--rows", 200, "--steps", 20, "--json")
     assert said.code == 0, said.err
     told = json.loads(said.out)
-    assert all(Path(picture).is_file() for picture in told["pictures"])
+    assert all(Path(picture).is_file() for picture in told["figures"])
     assert told["measures"]["−ELBO"] == pytest.approx(told["measures"]["rate"] + told["measures"]["distortion"])
     run = Path("runs/moons-vae")
     for name in ("config.toml", "schema.json", "model.safetensors", "manifest.json", "metrics.jsonl", "report.html"):
         assert (run / name).is_file(), name
-    assert list((run / "pictures").glob("*.png"))
+    assert list((run / "figures").glob("*.png"))
 
 
 def test_columns_are_shown_before_training_and_the_end_says_what_to_type_next(cli, table):

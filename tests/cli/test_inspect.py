@@ -21,10 +21,10 @@ def test_show_tells_data_model_numbers_files_and_what_next(cli, birds, table):
 
 def test_numbers_are_said_to_be_of_the_part_they_are_of(cli):
     how = ("--rows", 60, "--steps", 5, "--no-report")
-    assert "on the validation part;" in cli("fit", "moons", *how, "--run", "some").out
+    assert "on the validation split;" in cli("fit", "moons", *how, "--run", "some").out
     for said in (cli("fit", "moons", *how, "--split", 1, 0, 0, "--run", "all"), cli("show", "all")):
-        assert "on the training part at the end;" in said.out
-        assert "validation part" not in said.out
+        assert "on the training split at the end;" in said.out
+        assert "validation split" not in said.out
 
 
 def test_show_as_json(cli, birds):
@@ -42,7 +42,7 @@ def test_report_is_made_again_and_the_run_stays_whole(cli, moons, tmp_path):
     assert said.code == 0, said.err
     assert str(tmp_path / "copy" / "report.html") in said.out
     assert (tmp_path / "copy" / "report.html").is_file()
-    assert list((tmp_path / "copy" / "pictures").glob("*.png"))
+    assert list((tmp_path / "copy" / "figures").glob("*.png"))
     Run.open(tmp_path / "copy").verify()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import sfumato
-from sfumato.cli.commands.doctor import _unit, in_short, text
-from sfumato.diagnostics import HEALTHY, Finding, Well
+from sfumato.cli.commands.doctor import _unit, summary, text
+from sfumato.diagnostics import HEALTHY, Finding, Passed
 from sfumato.diagnostics.remedies import command, free
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure
@@ -52,7 +52,7 @@ def test_the_cured_run_takes_a_name_that_nothing_has(tmp_path):
 
 
 def test_a_run_that_no_option_cures_says_so():
-    found = Finding("shifted_parts", "serious", "The test part is not like the training part.")
+    found = Finding("shifted_parts", "serious", "The test split differs from the training split.")
     assert "No option" in text("a", [found])
     assert "--apply" not in text("a", [found])
     with pytest.raises(SfumatoError, match="no option"):
@@ -67,20 +67,20 @@ class Named:
 
 
 def test_what_is_said_fits_a_terminal_and_names_what_comes_after():
-    words = "Posterior collapse: none of the 16 latents is in use, and the code says 0.01 nats of an example. " * 2
+    words = "Posterior collapse: none of the 16 latents is in use, and the code carries 0.01 nats per example. " * 2
     found = [
         Finding("posterior_collapse", "serious", words, cure={"beta": 1.0}, command="sfumato fit --beta 1"),
-        Finding("too_short", "minor", "Too short a training."),
+        Finding("too_short", "minor", "Training was too short."),
     ]
-    short = in_short("a", found)
-    assert "and too short: sfumato doctor a" in short
+    short = summary("a", found)
+    assert "Also: too short; see sfumato doctor a" in short
     assert all(len(line) <= 100 for line in (short + text("a", found)).splitlines())
     assert "1 serious and 1 minor findings" in text("a", found)
-    well = [Finding(HEALTHY, "healthy", "Looks well: no step exploded; training ran its course.")]
-    assert in_short("a", well) == "Doctor: looks well: no step exploded; training ran its course."
-    assert text("a", well).startswith("a looks well.")
-    greek = [Finding(HEALTHY, "healthy", "Looks well: σ is 0.46 or more; all of Class A come up.")]
-    assert text("a", greek) == "a looks well.\n  σ is 0.46 or more; all of Class A come up."
+    well = [Finding(HEALTHY, "healthy", "Healthy: no exploding steps; training ran to its end.")]
+    assert summary("a", well) == "Doctor: healthy: no exploding steps; training ran to its end."
+    assert text("a", well).startswith("a is healthy.")
+    greek = [Finding(HEALTHY, "healthy", "Healthy: σ is at least 0.46; all of Class A occur.")]
+    assert text("a", greek) == "a is healthy.\n  σ is at least 0.46; all of Class A occur."
 
 
 def test_what_is_offered_can_be_typed_wherever_the_run_lies(cli, tmp_path):
@@ -119,7 +119,7 @@ def test_what_was_changed_in_number_is_told_with_both_units():
 
 @pytest.mark.parametrize(
     ("after", "words"),
-    [(11.8, "It did not help: too short is there still. The −ELBO came from 12.8"), (12.8, "It did")],
+    [(11.8, "It did not help: too short is still reported. The −ELBO went from 12.8"), (12.8, "It did")],
 )
 def test_a_better_bound_is_said_though_the_finding_stays_but_is_not_what_was_to_be_cured(after, words):
     found = [Finding("too_short", "serious", "Too short.")]
@@ -128,39 +128,39 @@ def test_a_better_bound_is_said_though_the_finding_stays_but_is_not_what_was_to_
 
 
 LOST = Finding("dependence_lost", "serious", "Lost.", {"kept": 0.3, "error": 0.02}, number="kept")
-WELL = Finding(HEALTHY, "healthy", "Looks well.")
+WELL = Finding(HEALTHY, "healthy", "Healthy.")
 
 
 @pytest.mark.parametrize(
-    ("after", "again", "helped", "words"),
+    ("after", "recheck", "helped", "words"),
     [
-        ([WELL], Well("", {"kept": 0.9}), True, "It helped: dependence lost is gone (kept: 0.3, then 0.9)."),
+        ([WELL], Passed("", {"kept": 0.9}), True, "It helped: dependence lost is gone (kept: 0.3, then 0.9)."),
         (
             [LOST],
-            Well("", {"kept": 0.45}),
+            Passed("", {"kept": 0.45}),
             False,
-            "It helped in part: dependence lost is less (kept: 0.3, then 0.45), and",
+            "It helped in part: dependence lost has improved (kept: 0.3, then 0.45), and",
         ),
-        # Another finding explains it, so that it is not told: that is no cure.
+        # Another finding explains it, so that it is not reported: that is no cure.
         (
             [Finding("too_short", "minor", "")],
             LOST,
             False,
-            "It did not help: dependence lost is not found any more, but",
+            "It did not help: dependence lost is no longer reported, but",
         ),
-        ([WELL], Well("", {"kept": 0.31}), False, "It did not help: dependence lost is not found any more, but"),
+        ([WELL], Passed("", {"kept": 0.31}), False, "It did not help: dependence lost is no longer reported, but"),
         # Of a condition there is nothing to lose.
         ([WELL], None, True, "It helped: dependence lost is gone."),
         (
             [Finding("memorising", "serious", "")],
-            Well("", {"kept": 0.9}),
+            Passed("", {"kept": 0.9}),
             False,
-            "It helped in part: dependence lost is less (kept: 0.3, then 0.9), and memorising is there now.",
+            "It helped in part: dependence lost has improved (kept: 0.3, then 0.9), and memorising is new.",
         ),
     ],
 )
-def test_a_cure_helped_only_if_the_number_it_was_for_became_better(after, again, helped, words):
-    found = Cured({}, None, None, ([LOST], after), [], again)
+def test_a_cure_helped_only_if_the_number_it_was_for_became_better(after, recheck, helped, words):
+    found = Cured({}, None, None, ([LOST], after), [], recheck)
     assert found.helped is helped
     assert found.words.startswith(words)
 

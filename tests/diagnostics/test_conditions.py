@@ -8,7 +8,7 @@ from tests.test_change_condition import classes, made
 
 from sfumato.diagnostics.case import Case
 from sfumato.diagnostics.condition_checks import latents_carry_condition
-from sfumato.diagnostics.finding import Finding, Well
+from sfumato.diagnostics.finding import Finding, Passed
 from sfumato.evaluation.subject import Subject
 
 
@@ -19,8 +19,8 @@ def test_the_doctor_names_codes_that_carry_the_condition(apart: bool) -> None:
     with torch.no_grad():
         answer = latents_carry_condition(Case(subject, auto.history_.lines, auto.config_.to_dict()))
     if apart:
-        assert isinstance(answer, Well)
-        assert answer.words == "examples can be shown under other conditions (label 100%)"
+        assert isinstance(answer, Passed)
+        assert answer.words == "examples can be decoded under other conditions (label 100%)"
     else:
         assert isinstance(answer, Finding)
         assert answer.name == "latents_carry_condition"

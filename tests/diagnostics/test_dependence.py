@@ -14,7 +14,7 @@ from sfumato import data
 from sfumato.data.core.options import DataOptions
 from sfumato.diagnostics.case import Case
 from sfumato.diagnostics.dependence_checks import dependence_lost, rare_class_lost
-from sfumato.diagnostics.finding import Finding, Well
+from sfumato.diagnostics.finding import Finding, Passed
 from sfumato.evaluation import Subject
 from sfumato.evaluation.metrics.columns import ColumnPair
 from sfumato.evaluation.metrics.dependence import pairs, share_kept, with_real_shapes
@@ -77,10 +77,10 @@ def test_other_rows_of_the_same_source_are_well(look):
     for quick in (True, False):
         case = look(rows(3000, 1), quick=quick)
         found = dependence_lost(case)
-        assert isinstance(found, Well), found
+        assert isinstance(found, Passed), found
         assert found.numbers["kept"] > 0.9
-        assert abs(found.numbers["told_apart"] - 0.5) < 4 * found.numbers["error"]
-        assert isinstance(rare_class_lost(case), Well)
+        assert abs(found.numbers["distinguished"] - 0.5) < 4 * found.numbers["error"]
+        assert isinstance(rare_class_lost(case), Passed)
 
 
 def test_one_strong_pair_that_is_shuffled_is_named(look):
@@ -95,7 +95,7 @@ def test_one_strong_pair_that_is_shuffled_is_named(look):
 def test_a_ring_that_no_correlation_sees_is_lost_by_its_bins(look):
     found = dependence_lost(look(shuffled(rows(3000, 1), "x", "y"), quick=False))
     assert isinstance(found, Finding), found
-    assert "1 is for sure less than half as strong in samples (x and y 0.0" in found.words
+    assert "1 is clearly less than half as strong in samples (x and y 0.0" in found.words
     assert found.number == "x × y"
 
 
@@ -113,15 +113,15 @@ def test_what_no_pair_shows_is_lost_by_trees():
         x = dataset.schema.encode(dataset.schema.read(cube(3000, whole))).x
         subject = Subject.of(Source(x), dataset.schema, dataset, 0)  # type: ignore[arg-type]
         found = dependence_lost(Case(subject, [], {"model": {"name": "vae"}}, quick=True))
-        assert isinstance(found, Well) is whole, found
-    assert (found.number, found.better) == ("told_apart", "lower")
-    assert found.numbers["told_apart"] > 0.7
+        assert isinstance(found, Passed) is whole, found
+    assert (found.number, found.better) == ("distinguished", "lower")
+    assert found.numbers["distinguished"] > 0.7
     assert abs(found.numbers["real"] - 0.5) < 0.12
 
 
 def test_columns_of_another_shape_that_hang_together_as_they_should_lose_no_dependence(look):
     bent = rows(3000, 1).assign(alone=lambda x: x["alone"] ** 3, weight=lambda x: x["weight"] ** 2)
-    assert isinstance(dependence_lost(look(bent, quick=False)), Well)
+    assert isinstance(dependence_lost(look(bent, quick=False)), Passed)
 
 
 def test_a_rare_class_that_hardly_comes_up_is_named_and_a_cvae_offered(look):
@@ -165,4 +165,4 @@ def test_samples_with_real_shapes_have_them_and_keep_their_order():
     codes = ColumnPair("c", np.repeat([0.0, 1.0, 2.0], [50, 30, 20]), np.repeat([0.0, 1.0], [80, 20]), ("x", "y", "z"))
     moved = with_real_shapes(codes)
     assert np.bincount(moved.astype(int)).tolist() == [50, 30, 20]
-    assert (moved != codes.made).sum() == 30, "no more than must be"
+    assert (moved != codes.sampled).sum() == 30, "no more than must be"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato.diagnostics.vectors import beside, structure
+from sfumato.diagnostics.vectors import residuals, structure
 from sfumato.models.registry import describe, shipped
 from sfumato.spec import Field
 
@@ -54,6 +54,6 @@ def test_what_the_condition_says_does_not_hang_together_a_second_time():
     vectors = rng.normal(size=(400, 2)) + 4.0 * y[:, None]
     given, owner = torch.from_numpy(y).float()[:, None], np.arange(2)
     assert structure(vectors, owner, 0).directions == 1
-    left = beside(vectors, given, [Field("category", 2)])
+    left = residuals(vectors, given, [Field("category", 2)])
     assert structure(left, owner, 0).directions == 0
     assert np.abs(left[y == 1].mean(0)).max() < 1e-9

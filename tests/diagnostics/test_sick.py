@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from sfumato import Autoencoder
@@ -96,6 +97,17 @@ def test_too_short(fitted):
     few = first(fitted("moons", steps=20))
     assert few.name == "too_short"
     assert few.severity == "serious"
+    assert few.cure["steps"] >= few.numbers["default"]
+
+
+@pytest.mark.parametrize("length", [{"steps": 60}, {"epochs": 4}])
+def test_a_longer_training_is_at_least_as_long_as_the_schedules(fitted, length):
+    auto = fitted("moons", model="beta_vae", warmup=1500, **length)
+    found = first(auto)
+    assert "its schedules take 1,500 steps" in found.words
+    batches = auto.config_.training
+    per_epoch = -(-len(auto.data_.train) // batches.batch_size)
+    assert found.cure.get("steps", found.cure.get("epochs", 0) * per_epoch) >= 1500
 
 
 def test_time_that_was_up_long_before_the_end(fitted):
@@ -103,7 +115,7 @@ def test_time_that_was_up_long_before_the_end(fitted):
     found = {one.name: one for one in look(auto)}["too_short"]
     assert found.severity == "serious"
     assert found.numbers["planned"] == 60_000
-    assert "its time was up after" in found.words
+    assert "it reached max_time after" in found.words
     assert float(found.cure["max_time"].removesuffix("s")) > 2
     auto.history_.stop = ""  # as after loading
     assert "too_short" in {one.name for one in look(auto)}

@@ -11,7 +11,7 @@ import pytest
 
 import sfumato
 from sfumato.evaluation import EvaluationSettings, Family, Measure, Subject, families, register, registered_families
-from sfumato.report import compared, html
+from sfumato.report import write_comparison, write_report
 from sfumato.studies import compare
 
 TITLE = "How smooth its reconstructions are"
@@ -42,17 +42,19 @@ def test_a_registered_family_is_in_evaluation_report_and_comparison(
             "in the order of families"
         )
         runs.append(auto.run_)
-    page = html(runs[0], [], measures).read_text(encoding="utf-8")
+    page = write_report(runs[0], [], measures).read_text(encoding="utf-8")
     assert TITLE in page
     assert "smoothness" in page
     comparison = compare([str(run.path) for run in runs])
     assert np.isfinite(comparison.row("smoothness").cells[0].value)
-    assert TITLE in compared(comparison, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert TITLE in write_comparison(comparison, tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_measures_of_a_family_that_is_not_registered_are_shown_all_the_same(tmp_path: Path) -> None:
     auto = sfumato.fit("moons", rows=60, steps=2, run=tmp_path / "run")
-    page = html(auto.run_, [], [Measure("roughness", 1.0, "", "How rough.", "roughness")]).read_text(encoding="utf-8")
+    page = write_report(auto.run_, [], [Measure("roughness", 1.0, "", "How rough.", "roughness")]).read_text(
+        encoding="utf-8"
+    )
     assert "Roughness" in page
 
 

@@ -33,9 +33,9 @@ def run(tmp_path: Path) -> Path:
 
 def test_measures_come_back_as_they_were_and_nan_is_no_word_of_json(run: Path) -> None:
     assert evaluation.read(run) is None
-    evaluation.write(run, [BOUND, CODE], part="test part", seed=3)
+    evaluation.write(run, [BOUND, CODE], part="test split", seed=3)
     told = json.loads((run / "evaluation.json").read_text())
-    assert told["how"]["bounds"] == {"part": "test part", "seed": 3}
+    assert told["how"]["bounds"] == {"part": "test split", "seed": 3}
     assert told["measures"][1]["value"] is None
     bound, code = evaluation.read(run) or ()
     assert bound == BOUND

@@ -321,8 +321,8 @@ def test_a_fit_keeps_and_names_the_weights_with_the_best_samples(tmp_path: Path)
     lowest = min(valid, key=lambda line: line["energy_distance"])
     assert (auto.history_.best, auto.history_.best_step) == (lowest["energy_distance"], lowest["step"])
     assert "energy_distance" not in auto.history_.of("train")[0]
-    assert "energy distance of samples" in auto._said()
+    assert "energy distance of samples" in auto._summary()
     auto.save(tmp_path / "run")
     again = sfumato.load(tmp_path / "run")
     assert again.history_.best_step == lowest["step"]
-    assert again._said().endswith(auto.history_.told_best())
+    assert again._summary().endswith(auto.history_.best_summary())

@@ -244,7 +244,7 @@ def test_images_get_a_grid_and_a_report_of_their_codebook(tmp_path: Path) -> Non
     assert auto.config_.options["network"] == "conv"
     assert auto.encode(x[:3]).shape == (3, 16)
     assert auto.sample(3).shape == (3, 8, 8)
-    found = [image.path.stem for image in report.pictures(auto, auto.data_, tmp_path)]
+    found = [image.path.stem for image in report.draw_figures(auto, auto.data_, tmp_path)]
     assert found == ["reconstructions", "samples", "codebook", "curves"]
     measured = {measure.name: measure for measure in auto.evaluate(quick=True)}
     assert list(measured) == ["distortion", "rate", "−ELBO", "codes in use", "perplexity", "bits a code"]

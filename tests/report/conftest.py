@@ -10,7 +10,7 @@ import pytest
 
 import sfumato.estimator
 from sfumato.estimator import Autoencoder
-from sfumato.report import Picture, pictures
+from sfumato.report import ReportFigure, draw_figures
 
 NASTY = "<script>alert(1)</script> $x_1^ 漢 & \"'"
 
@@ -43,9 +43,9 @@ def plane_run(tmp_path_factory, fitted: Fit) -> Autoencoder:
 def picture_run(tmp_path_factory, fitted: Fit) -> Autoencoder:
     chooser = np.random.default_rng(0)
     x = chooser.integers(0, 256, (120, 6, 6, 4), np.uint8)
-    return fitted((x, np.arange(120) % 3), tmp_path_factory.mktemp("pictures"), "rgba", model="cvae", latent_dim=3)
+    return fitted((x, np.arange(120) % 3), tmp_path_factory.mktemp("figures"), "rgba", model="cvae", latent_dim=3)
 
 
 @pytest.fixture(scope="session")
-def plane_pictures(plane_run) -> list[Picture]:
-    return pictures(plane_run, plane_run.data_, plane_run.run_.path / "pictures")
+def plane_pictures(plane_run) -> list[ReportFigure]:
+    return draw_figures(plane_run, plane_run.data_, plane_run.run_.path / "figures")

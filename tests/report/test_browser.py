@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sfumato.diagnostics import Finding
-from sfumato.report import html
+from sfumato.report import write_report
 from sfumato.report.figures.style import figure, save
 from sfumato.studies import compare
 
@@ -23,20 +23,20 @@ def report(plane_run, plane_pictures) -> Path:
         Finding("too_short", "minor", "Training was too short."),
         Finding("healthy", "healthy", "Looks well."),
     ]
-    return html(plane_run.run_, plane_pictures, plane_run.evaluate(quick=True), findings, whole=False)
+    return write_report(plane_run.run_, plane_pictures, plane_run.evaluate(quick=True), findings, complete=False)
 
 
 @pytest.fixture(scope="module")
 def comparison(fitted, tmp_path_factory) -> Path:
     """A comparison of more configurations than fit beside each other on a screen."""
-    from sfumato.report import compared
+    from sfumato.report import write_comparison
 
     folder = tmp_path_factory.mktemp("compared")
     np.save(folder / f"{LONG}.npy", np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32))
     for place in range(5):
         fitted(folder / f"{LONG}.npy", folder, f"{LONG}-{place}", model="beta_vae", beta=place + 1)
     found = compare([str(folder / f"{LONG}-{place}") for place in range(5)])
-    return compared(found, folder / "compare.html")
+    return write_comparison(found, folder / "compare.html")
 
 
 @pytest.mark.parametrize("page", ["report", "comparison"])
@@ -81,7 +81,7 @@ def test_a_sheet_as_wide_as_it_is_high_is_swiped_on_a_phone_and_not_shrunk(brows
     small = sheet_of(3.3, 3.3)
     context = browser.new_context(viewport={"width": 390, "height": 800})
     sheet = context.new_page()
-    sheet.goto(html(picture_run.run_, [*found, small]).as_uri())
+    sheet.goto(write_report(picture_run.run_, [*found, small]).as_uri())
     widths = sheet.evaluate("[...document.images].map(one => one.getBoundingClientRect().width)")
     assert widths[:3] == [640, 640, 640]
     assert widths[3] <= 360

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sfumato.report import compared
+from sfumato.report import write_comparison
 from sfumato.report.figures import comparison_figures
 from sfumato.studies import compare
 
@@ -54,7 +54,7 @@ def test_words_of_a_user_are_never_markup_and_nothing_is_asked_of_the_network(fi
     for beta in (1, 2):
         fitted(frame, tmp_path, f"<b>{beta}", model="beta_vae", beta=beta, steps=3)
     found = compare([str(tmp_path / "<b>1"), str(tmp_path / "<b>2")], frame)
-    text = compared(found, tmp_path / "c.html").read_text(encoding="utf-8")
+    text = write_comparison(found, tmp_path / "c.html").read_text(encoding="utf-8")
     assert not re.search(r"<(script|b|i)\b", text)
     assert not re.search(r"(src|href|srcset)=\"(?!data:|#)", text)
     assert "&lt;b&gt;1" in text
@@ -69,10 +69,10 @@ def test_bounds_that_are_not_compared_keep_their_unit(fitted, tmp_path):
     found = compare([str(tmp_path / "gaussian"), str(tmp_path / "bernoulli")])
     bound = found.row("−ELBO")
     assert bound is not None
-    assert bound.unlike
-    text = compared(found, tmp_path / "c.html").read_text(encoding="utf-8")
+    assert bound.not_comparable
+    text = write_comparison(found, tmp_path / "c.html").read_text(encoding="utf-8")
     for name in ("distortion", "−ELBO"):
-        assert f"{name} <small>nats per example, lower is better</small> <small>not compared" in text
+        assert f"{name} <small>nats per example, lower is better</small> <small>not comparable" in text
     told = [replace(row, one_unit=False) for row in found.rows]
-    text = compared(replace(found, rows=tuple(told)), tmp_path / "c.html").read_text(encoding="utf-8")
+    text = write_comparison(replace(found, rows=tuple(told)), tmp_path / "c.html").read_text(encoding="utf-8")
     assert "nats per example" not in text.partition("What they mean")[0].partition('id="measures"')[2]

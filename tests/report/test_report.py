@@ -20,7 +20,7 @@ from sfumato.artifacts import Run
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import Measure
 from sfumato.evaluation.metrics.columns import ColumnPair, associations, columns
-from sfumato.report import Picture, html, pictures
+from sfumato.report import ReportFigure, draw_figures, write_report
 from sfumato.report.figures.curves import curves, series
 from sfumato.report.figures.image_grids import coloured, sheet_of
 from sfumato.report.figures.scatter import Prior, decoder_map, latents, limits, panels, shape_of
@@ -32,7 +32,7 @@ from sfumato.report.rendering import measured
 NASTY = "<script>alert(1)</script> $x_1^ 漢 & \"'"
 
 
-def all_drawn(found: list[Picture]) -> dict[str, Picture]:
+def all_drawn(found: list[ReportFigure]) -> dict[str, ReportFigure]:
     for picture in found:
         for path in (picture.path, picture.dark):
             with Image.open(path) as image:
@@ -52,7 +52,7 @@ def test_two_numeric_columns_get_panels_map_latents_and_curves(plane_pictures):
 
 
 def test_pictures_get_pairs_samples_by_class_traversals_and_interpolations(picture_run, tmp_path):
-    found = all_drawn(pictures(picture_run, picture_run.data_, tmp_path))
+    found = all_drawn(draw_figures(picture_run, picture_run.data_, tmp_path))
     assert list(found) == ["reconstructions", "samples", "traversals", "interpolations", "latent-space", "curves"]
     assert "a row for each of 0, 1, 2" in found["samples"].alt
 
@@ -62,7 +62,7 @@ def test_wider_data_get_columns_compared_and_constant_ones_are_left_out(tmp_path
     x = np.random.default_rng(0).normal(size=(200, 4))
     x[:, constant] = 5.0
     auto = fitted(x, tmp_path, "wide")
-    found = all_drawn(pictures(auto, auto.data_, tmp_path / "drawn"))
+    found = all_drawn(draw_figures(auto, auto.data_, tmp_path / "drawn"))
     assert list(found)[:3] == ["distances", "marginals", "associations"]
     assert f"{4 - len(constant)} columns" in found["marginals"].alt
 
@@ -70,7 +70,7 @@ def test_wider_data_get_columns_compared_and_constant_ones_are_left_out(tmp_path
 def test_drawing_again_gives_the_same_files_and_leaves_noise_and_model_alone(plane_run, plane_pictures, tmp_path):
     plane_run.model_.train()
     before = torch.get_rng_state()
-    again = pictures(plane_run, plane_run.data_, tmp_path)
+    again = draw_figures(plane_run, plane_run.data_, tmp_path)
     assert torch.equal(before, torch.get_rng_state())
     assert plane_run.model_.training
     plane_run.model_.eval()
@@ -113,7 +113,7 @@ class Page(HTMLParser):
 
 def test_report_is_one_file_with_everything_in_it(plane_run, plane_pictures):
     found = plane_pictures
-    path = html(plane_run.run_, found, plane_run.evaluate(quick=True))
+    path = write_report(plane_run.run_, found, plane_run.evaluate(quick=True))
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert path.stat().st_size < 5_000_000
@@ -133,7 +133,7 @@ def test_report_is_one_file_with_everything_in_it(plane_run, plane_pictures):
 
 def test_words_of_a_user_are_never_markup(plane_run):
     found = Measure(NASTY, 1.0, "<i>", "<u>")
-    text = html(plane_run.run_, [], [found]).read_text(encoding="utf-8")
+    text = write_report(plane_run.run_, [], [found]).read_text(encoding="utf-8")
     tags = {tag for tag, _ in Page(text).tags}
     assert not tags & {"script", "i", "u", "b"}
     assert "two <b> lumps" in Page(text).words
@@ -168,7 +168,7 @@ def test_report_stands_or_is_not_there(plane_run, tmp_path):
     (copied.path / "config.toml").write_text("[model", encoding="utf-8")
     (copied.path / "report.html").unlink(missing_ok=True)
     with pytest.raises(SfumatoError, match=r"config\.toml"):
-        html(copied, [])
+        write_report(copied, [])
     assert not (copied.path / "report.html").exists()
 
 
@@ -312,7 +312,7 @@ def test_one_example_is_enough_to_draw_and_measure(tmp_path, fitted):
     x = np.random.default_rng(0).normal(size=(40, 2))
     auto = fitted(x, tmp_path, "few", split=(0.9, 0.075, 0.025))
     assert len(auto.data_.test) == 1
-    assert len(all_drawn(pictures(auto, auto.data_, tmp_path / "drawn"))) == 4
+    assert len(all_drawn(draw_figures(auto, auto.data_, tmp_path / "drawn"))) == 4
     assert {measure.name: measure.value for measure in auto.evaluate(quick=True)}["active units"] == 0
 
 

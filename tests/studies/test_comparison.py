@@ -64,7 +64,7 @@ def test_runs_that_differ_in_their_seeds_alone_are_one_group(runs):
     assert bound.cells[0].value == pytest.approx(np.mean(values))
     assert (bound.cells[0].low, bound.cells[0].high) == (min(values), max(values))
     assert bound.cells[1].value == load(runs["beta"]).evaluate(quick=True)[2].value
-    assert any("split differently" in note for note in found.notes)
+    assert any("use different splits" in note for note in found.notes)
     told = json.loads(json.dumps(found.to_dict()))
     assert told["groups"][0]["measures"]["−ELBO"]["runs"] == 2
     assert told["groups"][1]["runs"][0]["seed"] == 0
@@ -98,11 +98,11 @@ def test_bounds_of_different_things_are_shown_and_not_compared(fitted, tmp_path)
     names = [str(tmp_path / name) for name in ("gaussian", "mse", "bernoulli")]
     unlike = compare(names).row("−ELBO")
     assert unlike is not None
-    assert "bernoulli" in unlike.unlike
+    assert "bernoulli" in unlike.not_comparable
     assert not any(found.best for found in unlike.cells)
     alike = compare(names[:2]).row("−ELBO")
     assert alike is not None
-    assert not alike.unlike
+    assert not alike.not_comparable
 
 
 def test_measures_that_some_runs_lack_are_left_out_and_named(runs, tmp_path):
@@ -130,7 +130,7 @@ def test_measures_made_in_unlike_ways_are_made_anew_for_all(runs, tmp_path):
     assert row is not None
     assert alone is not None
     assert [cell.value for cell in row.cells] == [cell.value for cell in alone.cells]
-    assert any("of which not all were judged alike" in note for note in found.notes)
+    assert any("as runs were evaluated differently" in note for note in found.notes)
     assert found.row("NLL") is not None, "judged alike, and kept"
     assert "train on samples, test on real" in found.left_out
 
@@ -147,7 +147,7 @@ def test_measures_made_in_unlike_ways_are_not_ranked_where_the_data_are_gone(run
     data.unlink()
     row = compare(names).row("precision")
     assert row is not None
-    assert "not all runs were evaluated alike" in row.unlike
+    assert "the runs were evaluated with different settings" in row.not_comparable
     assert not any(cell.best for cell in row.cells)
 
 

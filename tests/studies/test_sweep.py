@@ -15,11 +15,11 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import fit_config, load
 from sfumato.files import read_json, read_tensors
 from sfumato.studies import plan, sweep, sweep_run
-from sfumato.studies.compared_run import held_out
+from sfumato.studies.compared_run import validation_only
 from sfumato.studies.plan import SearchRange, read_grid, trials
 from sfumato.studies.search import Search
 from sfumato.studies.sweep_run import Outcome
-from sfumato.studies.sweep_state import Ledger
+from sfumato.studies.sweep_state import SweepState
 from sfumato.training import Callback
 
 SMALL = {"steps": 20, "width": 8, "depth": 1}
@@ -69,29 +69,29 @@ def test_options_and_models_that_there_are_not_are_refused():
     ):
         with pytest.raises(SfumatoError, match=line):
             plan.check(models, grid, options)
-    with pytest.raises(SfumatoError, match="a range is for --search"):
+    with pytest.raises(SfumatoError, match="a range needs --search"):
         trials(["vae"], [0], {"lr": SearchRange(0.1, 0.2)}, {})
 
 
 def test_the_best_is_the_best_run_of_the_configuration_with_the_best_median(tmp_path):
     values = {"a-seed0": 1.0, "a-seed1": 9.0, "a-seed2": 9.0, "b-seed0": 3.0, "b-seed1": 2.0, "b-seed2": 4.0}
-    ledger = Ledger(tmp_path, {}, {name: Outcome(value) for name, value in values.items()})
-    assert ledger.best() == "b-seed1"
-    ledger.lower = False
-    assert ledger.best() == "a-seed1"
-    assert Ledger(tmp_path, {}, {"a-seed0": Outcome(float("nan"))}).best() is None
+    state = SweepState(tmp_path, {}, {name: Outcome(value) for name, value in values.items()})
+    assert state.best() == "b-seed1"
+    state.lower = False
+    assert state.best() == "a-seed1"
+    assert SweepState(tmp_path, {}, {"a-seed0": Outcome(float("nan"))}).best() is None
 
 
 def test_a_sweep_trains_what_is_missing_and_nothing_else(points, tmp_path):
     said: list[str] = []
-    asked = {"by": "distortion", "run": str(tmp_path / "s"), "told": said.append, **SMALL}
+    asked = {"by": "distortion", "run": str(tmp_path / "s"), "log": said.append, **SMALL}
     first = sweep(points, ["beta_vae"], grid={"beta": [1, 50]}, seeds=1, **asked)
     assert first.comparison is not None
     assert [group.name for group in first.comparison.groups] == ["beta_vae, beta=1", "beta_vae, beta=50"]
     before = {name: (first.folder / name / "model.safetensors").stat().st_mtime_ns for name in first.outcomes}
     second = sweep(points, ["beta_vae"], grid={"beta": [1, 50]}, seeds=2, **asked)
     assert len(second.outcomes) == 4
-    assert "2 of 4 runs are done already" in said
+    assert "2 of 4 runs are already done" in said
     assert all((first.folder / name / "model.safetensors").stat().st_mtime_ns == when for name, when in before.items())
     assert second.best is not None
     assert (second.folder / "best").resolve() == (second.folder / second.best).resolve()
@@ -101,7 +101,7 @@ def test_a_sweep_trains_what_is_missing_and_nothing_else(points, tmp_path):
     from sfumato import data
 
     dataset = data.open(str(points), options=auto.config_.data)
-    measure = next(one for one in auto.evaluate(held_out(dataset), quick=True) if one.name == "distortion")
+    measure = next(one for one in auto.evaluate(validation_only(dataset), quick=True) if one.name == "distortion")
     assert record["runs"][second.best]["value"] == pytest.approx(measure.value)
     with pytest.raises(SfumatoError, match="a sweep with another by"):
         sweep(points, ["vae"], run=str(tmp_path / "s"), seeds=1, **SMALL)
@@ -172,7 +172,7 @@ def test_wrong_options_are_said_before_anything_is_trained(points, tmp_path):
     (tmp_path / "s" / "mine.txt").write_text("")
     with pytest.raises(SfumatoError, match="not a sweep"):
         sweep(points, ["vae"], run=str(tmp_path / "s"), seeds=1, **SMALL)
-    with pytest.raises(SfumatoError, match="held in memory"):
+    with pytest.raises(SfumatoError, match="data in memory"):
         sweep(np.zeros((9, 2)), ["vae"], jobs=2, run=str(tmp_path / "s"))
 
 

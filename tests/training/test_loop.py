@@ -141,7 +141,7 @@ def test_measured_samples_choose_the_weights_and_not_the_loss(tmp_path: Path) ->
     assert history.best_step == history.of("valid")[0]["step"]
     assert same(model, keep.models[history.best_step])
     assert history.stop == "patience"
-    assert history.told_best() == f"energy distance of samples 1 at step {history.best_step}"
+    assert history.best_summary() == f"energy distance of samples 1 at step {history.best_step}"
     assert best_line(history.lines) == history.of("valid")[0]
 
 

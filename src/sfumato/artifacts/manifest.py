@@ -63,14 +63,14 @@ def check_format(path: Path, values: Any) -> None:
     Raises:
         SfumatoError: if so; a file that names no format is of an earlier one.
     """
-    number = values.get("format", 0) if isinstance(values, dict) else None
-    if not isinstance(number, int):
+    written = values.get("format", 0) if isinstance(values, dict) else None
+    if not isinstance(written, int):
         raise SfumatoError(f"{path}: damaged, it does not say its format; restore it from a copy, or fit again")
-    if number > RUN_FORMAT:
+    if written > RUN_FORMAT:
         raise SfumatoError(f"{path}: written by a later version of sfumato; upgrade: pip install -U sfumato")
-    if number < RUN_FORMAT:
+    if written < RUN_FORMAT:
         raise SfumatoError(
-            f"{path}: written by an earlier version of sfumato, whose runs this one cannot read (format {number}, not "
+            f"{path}: written by an earlier version of sfumato, whose runs this one cannot read (format {written}, not "
             f"{RUN_FORMAT}); fit again"
         )
 

@@ -39,7 +39,7 @@ class Run:
     """A folder that holds a model and all there is to know of how it came to be.
 
         config.toml  schema.json  model.safetensors  metrics.jsonl  manifest.json
-        checkpoints/  pictures/  report.html
+        checkpoints/  figures/  report.html
 
     A folder appears under its name only once config, schema and weights are in it; `model.safetensors` is the
     best so far at any moment; `manifest.json` closes a finished run. Nothing in it is pickled.

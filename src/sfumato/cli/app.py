@@ -1,4 +1,4 @@
-"""The commands put together, and the one place where errors become lines."""
+"""The application with all commands, and the conversion of errors to one-line messages."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 ABOUT = """Variational autoencoders for your own data.
 
-Begin with: sfumato fit moons
-Then:       sfumato show moons-vae
+Start with:  sfumato fit moons
+Then:        sfumato show moons-vae
 
-RUN is the folder of a run, or its name under runs/. Every command has --help."""
+RUN is the folder of a run, or its name under runs/. For the options of a command: sfumato COMMAND --help"""
 
 HELP = {"--help", "-h"}
 
@@ -48,7 +48,7 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
     """The application with all its commands.
 
     Args:
-        model: the model whose options `fit --help` tells.
+        model: the model whose options `fit --help` shows.
         models: those whose options are flags of `TRAINING_COMMANDS`.
     """
     app = App(
@@ -88,7 +88,7 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Parse, do, and return the exit code; see `sfumato.cli.main`."""
+    """Parse the arguments, run the command and return the exit code; see `sfumato.cli.main`."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         app = make(*(_models(words) if words and words[0] in TRAINING_COMMANDS else ()))
@@ -97,7 +97,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("sfumato").setLevel(logging.ERROR if "--quiet" in words else logging.WARNING)
     try:
         if words and words[0] in app and HELP & set(words[1:]):
-            # Parsing would put the arguments of the command together once more.
+            # Printing the help directly avoids building the command's arguments twice.
             app.help_print(words[:1])
             code = 0
         else:
@@ -112,33 +112,33 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print("sfumato: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Python flushes stdout once more as it ends; there is nobody left to read it.
+        # Python flushes stdout again at exit, although its reader is gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def _models(words: Sequence[str]) -> tuple[str, list[str]]:
-    """The model that is spoken of, or the default, and all whose options are flags.
+    """The model named by the arguments, or the default, and all models whose options are flags.
 
-    They are needed before the words are parsed. Of models that do not ship, those that are named are imported.
+    They are needed before the arguments are parsed. Models from other packages are imported if they are named.
 
     Raises:
-        SfumatoError: if one that does not ship cannot be imported.
+        SfumatoError: if one from another package cannot be imported.
     """
     after = dict(pairwise([part for word in words for part in word.split("=", 1)]))
-    one = after.get("--model") or _model_of(after.get("--config", ""))
-    named = [name.strip() for name in (one, *after.get("--models", "").split(","))]
+    typed = after.get("--model") or _model_of(after.get("--config", ""))
+    named = [name.strip() for name in (typed, *after.get("--models", "").split(","))]
     more = [
         name for name in named if name and name not in registry.shipped() and (":" in name or name in registry.names())
     ]
     for name in more:
         registry.describe(name)
-    shown = one if one in (*registry.shipped(), *more) else (*more, "vae")[0]
+    shown = typed if typed in (*registry.shipped(), *more) else (*more, "vae")[0]
     return shown, [*registry.shipped(), *more]
 
 
 def _model_of(config: str) -> str:
-    """The model that a `config.toml` names, if it can be read; what is wrong with it is said by who reads all of it."""
+    """The model that a `config.toml` names; "" if it cannot be read, which is reported when it is read in full."""
     try:
         name = read_toml(config)["model"]["name"]
     except (SfumatoError, LookupError, TypeError):
@@ -152,44 +152,44 @@ def _fail(line: str) -> int:
 
 
 def _line(app: App, error: CycloptsError) -> str:
-    """What was wrong with the arguments, and what to type instead, in one line."""
+    """One line on what is wrong with the arguments and how to fix it."""
     command = " ".join(["sfumato", *(error.command_chain or ())])
-    cure = f"see {command} --help"
+    hint = f"see {command} --help"
     if isinstance(error, UnknownCommandError) and error.unused_tokens:
         word = error.unused_tokens[0]
         known = [name for name in app if not name.startswith("-")]
-        return f"no command is called {word!r}: {did_you_mean(word, known)}"
+        return f"no command {word!r}: {did_you_mean(word, known)}"
     if isinstance(error, UnknownOptionError):
         word = error.token.keyword or error.token.value
-        return f"{command} has no option {word}: {_closest(word, error.argument_collection, cure)}"
+        return f"{command} has no option {word}: {_closest(word, error.argument_collection, hint)}"
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         word = error.unused_tokens[0]
-        return f"{command} does not know what to do with {word!r}; {cure}"
+        return f"{command}: unexpected argument {word!r}; {hint}"
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.keyword or error.argument.name
         count, _ = error.argument.token_count()
         if not error.argument.field_info.is_keyword:
-            return f"{command} needs {name.upper()}; {cure}"
-        return f"{name} needs {'a value' if count == 1 else f'{count} values'}; {cure}"
+            return f"{command} needs {name.upper()}; {hint}"
+        return f"{name} needs {'a value' if count == 1 else f'{count} values'}; {hint}"
     if isinstance(error, CoercionError) and error.token is not None:
         name = error.token.keyword or (error.argument.name if error.argument else "")
-        return f"{name}: {_wanted(error)}"
+        return f"{name}: {_expected(error)}"
     return " ".join(str(error).split())
 
 
-def _closest(word: str, arguments: ArgumentCollection, cure: str) -> str:
+def _closest(word: str, arguments: ArgumentCollection, hint: str) -> str:
     names = [name for argument in arguments if argument.show for name in argument.names if name.startswith("--")]
     guess = did_you_mean(word.partition("=")[0], names)
-    return guess if guess.startswith("did you mean") else cure
+    return guess if guess.startswith("did you mean") else hint
 
 
-def _wanted(error: CoercionError) -> str:
-    said = " ".join(str(error).split())
+def _expected(error: CoercionError) -> str:
+    message = " ".join(str(error).split())
     value = error.token.value if error.token else ""
     if get_origin(error.target_type) is Literal:
-        return f"{value!r} is not known; {did_you_mean(value, get_args(error.target_type))}"
+        return f"{value!r} is not a valid choice; {did_you_mean(value, get_args(error.target_type))}"
     kinds = {int: "a whole number", float: "a number", bool: "yes or no"}
-    wanted = kinds.get(error.target_type) if isinstance(error.target_type, type) else None
-    if wanted:
-        return f"{value!r} is not {wanted}"
-    return said.partition(": ")[2] or said
+    expected = kinds.get(error.target_type) if isinstance(error.target_type, type) else None
+    if expected:
+        return f"{value!r} is not {expected}"
+    return message.partition(": ")[2] or message

@@ -1,4 +1,4 @@
-"""Flags made from the options there are (`sfumato.config.settings`), without importing torch."""
+"""Command-line flags generated from the declared options (`sfumato.config.settings`), without importing torch."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ PANELS = {name: Group.create_ordered(name.capitalize()) for name in ("data", "mo
 OUTPUT = Group.create_ordered("Output")
 
 COMMON = ("seed", "device")
-"""Options that every command has, told in the panel of the output."""
+"""Options that every command has, shown in the output panel."""
 
 SINGULAR = {"kinds": "kind"}
-"""Options whose flag is given once for each entry."""
+"""Options whose flag is repeated for each entry."""
 
 
 METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
 def whole(kind: Any, tokens: Sequence[Token]) -> int:
-    """A whole number as it is typed; 10.5 is none."""
+    """Convert a typed whole number; 10.5 is an error."""
     try:
         return int(tokens[0].value)
     except ValueError:
@@ -39,7 +39,7 @@ WHOLE_NUMBER = Parameter(metavar="N", converter=whole)
 
 
 def spelling(name: str) -> str:
-    """An option as it is typed.
+    """The flag of an option.
 
     >>> spelling("latent_dim"), spelling("kinds")
     ('--latent-dim', '--kind')
@@ -49,7 +49,7 @@ def spelling(name: str) -> str:
 
 @cache
 def options_class(*models: str) -> type:
-    """A dataclass with one field for every option of the data, of some models, and of the training; None: not given."""
+    """A dataclass with one field for every option of the data, of some models, and of the training; None: not set."""
     columns = [_field(setting) for setting in settings(*models).values() if setting.name not in COMMON]
     return make_dataclass("Options", columns, kw_only=True, namespace={"__module__": __name__, "MODELS": models})
 
@@ -57,67 +57,69 @@ def options_class(*models: str) -> type:
 def with_options(command: Callable[..., int], models: Sequence[str]) -> Callable[..., int]:
     """A command whose parameter `options` has a flag for every option of the data, of some models, and of the training.
 
-    The flags are made when a command is put together and not when its module is imported, because which models there
-    are may depend on what was typed.
+    The flags are generated when the application is built and not when the module is imported, because the available
+    models may depend on the arguments.
     """
     kind = options_class(*models) if models else make_dataclass("Options", [], namespace={"__module__": __name__})
     assert isinstance(command, FunctionType)
     code, names = command.__code__, command.__globals__
-    made = FunctionType(code, names, command.__name__, command.__defaults__, command.__closure__)
-    made.__doc__, made.__module__ = command.__doc__, command.__module__
-    made.__kwdefaults__ = {**(command.__kwdefaults__ or {}), "options": kind()}
+    function = FunctionType(code, names, command.__name__, command.__defaults__, command.__closure__)
+    function.__doc__, function.__module__ = command.__doc__, command.__module__
+    function.__kwdefaults__ = {**(command.__kwdefaults__ or {}), "options": kind()}
     hints = get_type_hints(command, include_extras=True)
-    made.__annotations__ = {**hints, "options": Annotated[kind, Parameter(name="*")]}
-    return made
+    function.__annotations__ = {**hints, "options": Annotated[kind, Parameter(name="*")]}
+    return function
 
 
 def chosen(options: Any) -> dict[str, Any]:
-    """The options that were given, by name, as `sfumato.config.resolve` takes them."""
+    """The options that are set, by name, as `sfumato.config.resolve` takes them."""
     known = settings(*options.MODELS)
-    found = {}
-    for one in fields(options):
-        value = getattr(options, one.name)
+    values = {}
+    for option in fields(options):
+        value = getattr(options, option.name)
         if value is not None:
-            entries = get_origin(known[one.name].annotation) is dict
-            found[one.name] = kinds_of(spelling(one.name), value) if entries else _value(known[one.name], value)
-    return found
+            entries = get_origin(known[option.name].annotation) is dict
+            values[option.name] = (
+                kinds_of(spelling(option.name), value) if entries else _value(known[option.name], value)
+            )
+    return values
 
 
 def kinds_of(flag: str, words: Sequence[str]) -> dict[str, str]:
-    """`name=value` words as a mapping, cut at the last `=`: names may have one, what they are set to has none.
+    """`name=value` arguments as a mapping, split at the last `=`: names may contain one, values may not.
 
     >>> kinds_of("--kind", ["a=b=integer"])
     {'a=b': 'integer'}
 
     Raises:
-        SfumatoError: if a word is not of that form, or a name is given twice.
+        SfumatoError: if an argument is not of that form, or a name is repeated.
     """
     return pairs(flag, words, [word.rpartition("=")[0] for word in words])
 
 
 def pairs(flag: str, words: Sequence[str] | None, names: Sequence[str] = ()) -> dict[str, str]:
-    """`name=value` words as a mapping, cut at the first `=` behind one of the `names`, the longest, if there is one.
+    """`name=value` arguments as a mapping, split at the first `=` after the longest matching one of `names`, if any.
 
     >>> pairs("--given", ["species=Adelie"]), pairs("--given", ["a=b=c"], ["a", "a=b"])
     ({'species': 'Adelie'}, {'a=b': 'c'})
 
     Raises:
-        SfumatoError: if a word is not of that form, or a name is given twice.
+        SfumatoError: if an argument is not of that form, or a name is repeated.
     """
-    found: dict[str, str] = {}
+    mapping: dict[str, str] = {}
     for word in words or ():
         known = max((name for name in names if word.startswith(f"{name}=")), key=len, default="")
         name, equals, value = (known, "=", word[len(known) + 1 :]) if known else word.partition("=")
         if not equals or not name:
             raise SfumatoError(f"{flag} {word}: write it as name=value, as in {flag} {name or 'name'}=…")
-        if name in found:
+        if name in mapping:
             raise SfumatoError(f"{flag} {name} is given twice; keep one of them")
-        found[name] = value
-    return found
+        mapping[name] = value
+    return mapping
 
 
 def shown(default: Any) -> str:
-    """A default as a person would type it; nothing for None, for a switch that is off, and for what is empty.
+    """A default as it would be typed; "" for None, for a switch that is off, and for empty values.
 
     >>> shown((0.8, 0.1, 0.1)), shown(4.0), shown(None)
     ('0.8 0.1 0.1', '4', '')
@@ -147,9 +149,9 @@ def _field(setting: Setting) -> tuple[str, Any, Any]:
 
 
 def _read_as(setting: Setting) -> tuple[Any, str | None]:
-    """What a flag reads, and how it is shown.
+    """The type of a flag and its metavar.
 
-    A choice is read as a word, for the models may offer different ones; so is what may be a word or a number.
+    A choice is read as a string, because models may offer different ones; so is a string or a number.
     """
     annotation = setting.annotation
     if get_origin(annotation) is dict:
@@ -171,13 +173,13 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 
 def choices(setting: Setting) -> list[str]:
-    """The words an option offers, if it offers some."""
+    """The choices of an option, if it has any."""
     literals = (part for part in _parts(setting.annotation) if get_origin(part) is Literal)
     return [str(word) for literal in literals for word in get_args(literal)]
 
 
 def _value(setting: Setting, value: Any) -> Any:
-    """A word as the number it spells, where the option takes numbers too."""
+    """Convert a string to a number if the option accepts numbers too."""
     if not isinstance(value, str):
         return value
     for kind in (int, float):

@@ -1,4 +1,4 @@
-"""How `--help` looks: two columns of plain text, the same on a terminal and in a file."""
+"""The format of `--help`: two columns of plain text, the same on a terminal and in a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions
 
 NAME_WIDTH = 30
-"""Width of the column of names; longer ones stand on a line of their own."""
+"""Width of the column of names; longer ones take a line of their own."""
 
 MAX_HELP_WIDTH = 110
 
@@ -27,7 +27,7 @@ class OptionColumns:
     """A formatter for `cyclopts.App(help_formatter=…)`.
 
     Args:
-        model: the model whose options are told; each model has its own.
+        model: the model whose options are shown.
     """
 
     def __init__(self, model: str) -> None:
@@ -47,12 +47,12 @@ class OptionColumns:
         _write(console, "\n".join([f"{title}:", *lines, ""]))
 
     def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:
-        """The line that says how the command is typed."""
+        """Print the usage line."""
         if usage:
             _write(console, f"Usage: {str(usage).removeprefix('Usage:').strip()}\n")
 
     def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:
-        """What the command does."""
+        """Print the description of the command."""
         paragraphs = _plain(description).strip().split("\n\n")
         width = min(console.width, MAX_HELP_WIDTH)
         filled = [text if "\n" in text else textwrap.fill(text, width) for text in paragraphs]
@@ -60,14 +60,16 @@ class OptionColumns:
 
 
 def _of_model(entries: list[HelpEntry], model: str) -> list[HelpEntry]:
-    """The options this model has, with what they take and mean and their defaults there."""
+    """The options of this model, with its choices, help and defaults."""
     own = {spelling(name): setting for name, setting in settings(model).items()}
-    told = [(entry, own[name]) for entry in entries for name in entry.positive_names if name in own]
+    known = [(entry, own[name]) for entry in entries for name in entry.positive_names if name in own]
     return [
         entry.copy(
-            description=one.help, default=shown(one.default) or None, metavar="|".join(choices(one)) or entry.metavar
+            description=setting.help,
+            default=shown(setting.default) or None,
+            metavar="|".join(choices(setting)) or entry.metavar,
         )
-        for entry, one in told
+        for entry, setting in known
     ]
 
 
@@ -87,7 +89,7 @@ def _lines(entry: HelpEntry, names: int, width: int) -> list[str]:
 
 
 def _plain(text: Any) -> str:
-    """A rich renderable as it was written, neither styled nor wrapped."""
+    """A rich renderable as plain text, neither styled nor wrapped."""
     if text is None:
         return ""
     with _SHEET.capture() as capture:

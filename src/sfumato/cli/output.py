@@ -1,4 +1,4 @@
-"""What is said and where: results on stdout, all else on stderr, machine-readable on request."""
+"""Output of commands: results on stdout, everything else on stderr, JSON on request."""
 
 from __future__ import annotations
 
@@ -21,29 +21,25 @@ from sfumato.files import finite
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DEVICE = Parameter(group=OUTPUT, help="where to compute", metavar="auto|cpu|cuda|mps", show_choices=False)
-SEED_FLAG = Parameter(group=OUTPUT, help="seed of all that is drawn", metavar="N", converter=whole)
-FRESH = Parameter(
-    group=OUTPUT, help="seed of all that is drawn", metavar="N", converter=whole, show_default="a new one each time"
-)
+SEED_FLAG = Parameter(group=OUTPUT, help="random seed", metavar="N", converter=whole)
+FRESH = Parameter(group=OUTPUT, help="random seed", metavar="N", converter=whole, show_default="a new one each time")
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Say:
-    """How a command speaks."""
+    """How a command prints its output."""
 
-    quiet: Annotated[
-        bool, Parameter(negative="", group=OUTPUT, help="say nothing but the result", show_default=False)
-    ] = False
+    quiet: Annotated[bool, Parameter(negative="", group=OUTPUT, help="print only the result", show_default=False)] = (
+        False
+    )
     json: Annotated[
         bool,
-        Parameter(
-            negative="", group=OUTPUT, help="the result as JSON on stdout, nothing else there", show_default=False
-        ),
+        Parameter(negative="", group=OUTPUT, help="print the result as JSON on stdout", show_default=False),
     ] = False
 
     def note(self, text: str) -> None:
-        """A word to the person, beside the result."""
+        """Print a message to the user on stderr."""
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
@@ -58,11 +54,11 @@ class Say:
             self.note(f"Drawn with --seed {chosen}")
 
     def result(self, values: Mapping[str, Any], text: Callable[[], str]) -> None:
-        """The result: as JSON if asked for, otherwise as text."""
+        """Print the result, as JSON with `--json`, otherwise as text."""
         print(json.dumps(finite(values), ensure_ascii=False, default=str) if self.json else text())
 
     def written(self, values: Mapping[str, Any], text: Callable[[], str]) -> None:
-        """A result that is in a file, of which there is nothing more to say when quiet."""
+        """Print the result of a command that wrote a file; nothing with `--quiet`."""
         if self.json or not self.quiet:
             self.result(values, text)
 
@@ -70,12 +66,12 @@ class Say:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Out:
-    """Where a command writes."""
+    """The output file of a command."""
 
     out: Annotated[
         Path | None,
         Parameter(
-            name=("--out", "-o"), metavar="FILE", group=OUTPUT, help="file to write; its ending decides the format"
+            name=("--out", "-o"), metavar="FILE", group=OUTPUT, help="output file; its extension sets the format"
         ),
     ] = None
     overwrite: Annotated[
@@ -83,7 +79,7 @@ class Out:
     ] = False
 
     def check(self) -> None:
-        """Refuse, before any work is done, to write over what exists or where no folder is.
+        """Refuse, before any work is done, to overwrite a file or to write to a missing folder.
 
         Raises:
             SfumatoError: if so.
@@ -93,7 +89,7 @@ class Out:
         if self.out.exists() and not self.overwrite:
             raise SfumatoError(f"{self.out}: exists already; choose another name or add --overwrite")
         if not self.out.parent.is_dir():
-            raise SfumatoError(f"{self.out}: there is no folder {self.out.parent}; make it first")
+            raise SfumatoError(f"{self.out}: there is no folder {self.out.parent}; create it first")
 
 
 TALK = Say()
@@ -101,7 +97,7 @@ NOWHERE = Out()
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), indent: str = "") -> str:
-    """Columns one under the other; the last one is wrapped to the width of the terminal.
+    """Aligned columns; the last one is wrapped to the width of the terminal.
 
     >>> print(table([["a", "1"], ["bc", "2"]], ["name", "n"]))
     name  n
@@ -117,7 +113,7 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), indent: str
     out = []
     for line in lines:
         first = indent + "".join(cell.ljust(width + 2) for cell, width in zip(line, widths, strict=False))
-        # A path is copied whole, so no word is broken.
+        # Paths are copied and pasted, so no word is broken.
         last, *more = textwrap.wrap(line[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
         out.append((first + last).rstrip())
         out += [" " * start + part for part in more]
@@ -125,7 +121,7 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), indent: str
 
 
 def as_text(write: Callable[[Path], None], ending: str = ".csv") -> str:
-    """What `write` puts into the file it is given, whose name has this ending."""
+    """The text that `write` writes to a file with this extension."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"out{ending}"
         write(path)

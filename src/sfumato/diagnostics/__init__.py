@@ -1,4 +1,4 @@
-"""A diagnosis in plain words: what is wrong with a run, the numbers behind it, and the option that cures it."""
+"""Diagnosis of a run: what is wrong, the numbers behind it, and the option that fixes it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from sfumato.diagnostics import (
     training_checks,
 )
 from sfumato.diagnostics.case import Case
-from sfumato.diagnostics.finding import HEALTHY, Finding, Well
+from sfumato.diagnostics.finding import HEALTHY, Finding, Passed
 from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.files import named
 from sfumato.isolation import isolated
 
-__all__ = ["CHECKS", "HEALTHY", "Case", "Finding", "Well", "diagnose", "look_for"]
+__all__ = ["CHECKS", "HEALTHY", "Case", "Finding", "Passed", "diagnose", "run_check"]
 
-Check = Callable[[Case], Finding | Well | None]
-"""One sickness: a finding if it is there, words on how well it looks if not, None where it cannot be."""
+Check = Callable[[Case], Finding | Passed | None]
+"""Checks for one problem: a `Finding` if it is there, `Passed` if not, None where it does not apply."""
 
 CHECKS: tuple[Check, ...] = (
     training_checks.exploding_steps,
@@ -54,11 +54,11 @@ CHECKS: tuple[Check, ...] = (
     codebook_checks.dead_codes,
     likelihood_checks.not_binary,
 )
-"""The most basic first: what comes before may be the cause of what comes after."""
+"""In order of cause: an earlier problem may cause a later one."""
 
 _LOST = ("dependence_lost", "rare_class_lost")
-_NOT_MADE = ("low_variety", "classes_missing", "conditions_ignored", *_LOST)
-_WITHOUT_CODE = ("decoder_ignores_code", "over_regularised", *_NOT_MADE, "latents_carry_condition")
+_SAMPLES = ("low_variety", "classes_missing", "conditions_ignored", *_LOST)
+_WITHOUT_CODE = ("decoder_ignores_code", "over_regularised", *_SAMPLES, "latents_carry_condition")
 CAUSES: dict[str, tuple[str, ...]] = {
     "exploding_steps": tuple(check.__name__ for check in CHECKS[1:]),
     "scale_mismatched": ("posterior_collapse", *_WITHOUT_CODE),
@@ -67,42 +67,42 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "too_short": _LOST,
     "posterior_collapse": _WITHOUT_CODE,
     "decoder_ignores_code": _WITHOUT_CODE[1:],
-    "under_regularised": _NOT_MADE,
-    "code_prior_lost": _NOT_MADE,
+    "under_regularised": _SAMPLES,
+    "code_prior_lost": _SAMPLES,
     "over_regularised": ("low_variety", "classes_missing", *_LOST),
     "conditions_ignored": ("latents_carry_condition", "dependence_lost"),
     "memorising": ("copies",),
     "classes_missing": ("low_variety", "rare_class_lost"),
     "low_variety": _LOST,
 }
-"""What one sickness brings with it is not told beside it."""
+"""Problem → its consequences, which are not reported besides it."""
 
 
 @isolated
 def diagnose(
     subject: Subject,
     lines: Sequence[Mapping[str, Any]],
-    told: Mapping[str, Any],
+    config: Mapping[str, Any],
     *,
     run: str = "",
     stop: str = "",
     skipped: int = 0,
     quick: bool = False,
 ) -> list[Finding]:
-    """What is wrong with a run, the worst first; one finding called "healthy" if nothing is.
+    """The problems of a run, the worst first; a single finding named "healthy" if there are none.
 
     Args:
         subject: the model with its data.
         lines: of `metrics.jsonl`.
-        told: the tables of `config.toml`.
+        config: the tables of `config.toml`.
         run: path of the run folder, for the commands; empty if there is none.
-        stop: why training ended, as in `History`; empty if it is not known.
+        stop: why training ended, as in `History`; empty if unknown.
         skipped: steps that were not applied.
-        quick: look at 400 examples instead of 2000, as at the end of a training.
+        quick: use 400 examples instead of 2000, as at the end of a training.
     """
-    case = Case(subject, lines, told, stop, skipped, quick)
-    found: list[Finding] = []
-    well: list[str] = []
+    case = Case(subject, lines, config, stop, skipped, quick)
+    findings: list[Finding] = []
+    passed: list[str] = []
     explained: set[str] = set()
     with frozen_eval(cast(nn.Module, subject.model), subject.seed):
         for check in CHECKS:
@@ -110,36 +110,41 @@ def diagnose(
                 continue
             answer = check(case)
             if isinstance(answer, Finding):
-                found.append(answer)
+                findings.append(answer)
                 explained.update(CAUSES.get(answer.name, ()))
             elif answer is not None:
-                well.append(answer.words)
-    if not found:
-        return [Finding(HEALTHY, "healthy", f"Looks well: {'; '.join(well)}.")]
-    ordered = sorted(found, key=lambda finding: finding.severity != "serious")
+                passed.append(answer.words)
+    if not findings:
+        return [Finding(HEALTHY, "healthy", f"Healthy: {'; '.join(passed)}.")]
+    ordered = sorted(findings, key=lambda finding: finding.severity != "serious")
     names = map(named, remedies.free(Path(run or "model")))
     return [
-        replace(one, command=remedies.command(one.cure, run, next(names), one.model) if one.cure else "")
-        for one in ordered
+        replace(
+            finding, command=remedies.command(finding.cure, run, next(names), finding.model) if finding.cure else ""
+        )
+        for finding in ordered
     ]
 
 
 @isolated
-def look_for(
+def run_check(
     name: str,
     subject: Subject,
     lines: Sequence[Mapping[str, Any]],
-    told: Mapping[str, Any],
+    config: Mapping[str, Any],
     *,
     stop: str = "",
     skipped: int = 0,
-) -> Finding | Well | None:
-    """One sickness alone, whatever else may be wrong: a finding, how well it looks, or None where it cannot be.
+) -> Finding | Passed | None:
+    """Run a single check, whatever else may be wrong.
 
     Args:
         name: of one of `CHECKS`.
-        subject, lines, told, stop, skipped: as `diagnose` takes them.
+        subject, lines, config, stop, skipped: as in `diagnose`.
+
+    Returns:
+        A finding, `Passed` with the numbers, or None where the check does not apply.
     """
     check = next(check for check in CHECKS if check.__name__ == name)
     with frozen_eval(cast(nn.Module, subject.model), subject.seed):
-        return check(Case(subject, lines, told, stop, skipped))
+        return check(Case(subject, lines, config, stop, skipped))

@@ -1,4 +1,4 @@
-"""What the doctor looks at: a model, its data, its training and what it was told; measured once, on demand."""
+"""What the doctor examines: a model, its data, training and config; each quantity computed once, on demand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from sfumato import models
 from sfumato.batch import Batch
 from sfumato.data.core.batches import Batches
 from sfumato.data.core.options import DataOptions
-from sfumato.diagnostics.vectors import Ground, Met, Structure, Vectors, beside, explained, structure
+from sfumato.diagnostics.vectors import (
+    Overlap,
+    RealVectors,
+    Structure,
+    Vectors,
+    explained_variance,
+    residuals,
+    structure,
+)
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.representation.measures import ACTIVE
 from sfumato.evaluation.samples.sample_sets import Drawn
@@ -30,33 +38,33 @@ from sfumato.spec import DataSpec
 from sfumato.training.settings import Settings
 
 QUICK, THOROUGH = 400, 2000
-"""Examples that are looked at, at the end of a training and when asked."""
+"""Number of examples, at the end of a training and in the full diagnosis."""
 SAMPLED_ROWS_QUICK, SAMPLED_ROWS = 2000, 4000
-"""Samples of tables, beside as many real rows: a class of one in 200 is expected ten times."""
+"""Number of samples of tables, and of real rows: a class with a share of 1/200 is expected at least ten times."""
 PAIRED_COLUMNS_QUICK, PAIRED_COLUMNS = 30, 60
-"""Columns of which all pairs are looked at, at most."""
+"""Largest number of columns whose pairs are all checked."""
 SURE = 3.0
-"""Standard errors that are no chance any more."""
-LINE_UP = 10
+"""Standard errors above which a difference is not chance."""
+LINEUP = 10
 POSTERIOR_DRAWS = 4
 
 
 @dataclass
 class Case:
-    """A run on the couch.
+    """The run under diagnosis.
 
     Args:
         subject: the model with its data.
         lines: of `metrics.jsonl`.
-        told: the tables of `config.toml`.
+        config: the tables of `config.toml`.
         stop: why training ended, as in `History`; empty if unknown.
         skipped: steps that were not applied.
-        quick: look at fewer examples.
+        quick: use fewer examples.
     """
 
     subject: Subject
     lines: Sequence[Mapping[str, Any]]
-    told: Mapping[str, Any]
+    config: Mapping[str, Any]
     stop: str = ""
     skipped: int = 0
     quick: bool = False
@@ -73,38 +81,38 @@ class Case:
 
     @property
     def most(self) -> int:
-        """Examples that are looked at."""
+        """Number of examples to use."""
         return QUICK if self.quick else THOROUGH
 
     @property
     def name(self) -> str:
         """The model's name."""
-        return str(self.told["model"]["name"])
+        return str(self.config["model"]["name"])
 
     @cached_property
     def options(self) -> dict[str, Any]:
-        """Every option of this model, of the data and of the training by name, as it was told or by default."""
-        found = {one.name: one.default for part in (DataOptions, Settings) for one in fields(part)}
-        found |= {option.name: option.default for option in models.options(self.name)}
-        found |= models.chosen_by_data(self.name, self.spec, found | self.told.get("model", {}))
+        """Every option of this model, of the data and of the training by name, as set or by default."""
+        values = {option.name: option.default for part in (DataOptions, Settings) for option in fields(part)}
+        values |= {option.name: option.default for option in models.options(self.name)}
+        values |= models.chosen_by_data(self.name, self.spec, values | self.config.get("model", {}))
         for table in ("data", "model", "training"):
-            found |= {name: value for name, value in self.told.get(table, {}).items() if name in found}
-        return found
+            values |= {name: value for name, value in self.config.get(table, {}).items() if name in values}
+        return values
 
     @cached_property
     def described(self) -> models.Description:
-        """What the model's class says of itself."""
+        """What the model's class declares."""
         return models.describe(self.name)
 
     def remedy(self, **changes: Any) -> dict[str, Any]:
-        """Options to change, named by what they do, see `Model.remedies`; none if the model does not declare one."""
+        """Options to change, named by their effect (see `Model.remedies`); {} if the model does not declare one."""
         declared = self.described.remedies
         return {declared[what]: value for what, value in changes.items()} if changes.keys() <= declared.keys() else {}
 
     def setting(self, what: str, default: Any = None) -> Any:
         """The value of the option that the model declares for this; `default` if it declares none.
 
-        One that was left to the model is read from the attribute of its name.
+        An option that the model chose itself is read from the attribute of that name.
         """
         name = self.described.remedies.get(what)
         if name is None:
@@ -113,7 +121,7 @@ class Case:
         return getattr(self.model, name, default) if value is None else value
 
     def first(self, *cures: Mapping[str, Any]) -> dict[str, Any]:
-        """The first of `cures` whose options are all there for this model and that changes something."""
+        """The first of `cures` whose options all exist for this model and that changes something."""
         for cure in cures:
             if cure and all(name in self.options for name in cure):
                 changed = {name: value for name, value in cure.items() if self.options[name] != value}
@@ -123,18 +131,18 @@ class Case:
 
     @property
     def joint_likelihood(self) -> dict[str, Any]:
-        """The likelihood under which entries depend on each other given the code; {} if the data have none."""
+        """The likelihood under which entries depend on each other given the code; {} if these data have none."""
         joint = (name for name in for_kind(self.subject.schema.kind) if LIKELIHOODS[name].joint)
         return next(({"likelihood": name} for name in joint), {})
 
     @property
-    def smaller(self) -> dict[str, Any]:
-        """The cure of a net that learns by heart."""
+    def smaller_network(self) -> dict[str, Any]:
+        """The options of a smaller network, against memorising."""
         return {"width": max((self.options.get("width") or 128) // 4, 16), "depth": 1}
 
     @property
-    def freed(self) -> list[dict[str, Any]]:
-        """Cures of codes that say what conditions do: the prior that no condition moves; costlier codes; fewer."""
+    def less_condition_in_code(self) -> list[dict[str, Any]]:
+        """Cures for codes that contain the conditions: an unconditional prior; a higher rate weight; fewer latents."""
         weight, latents = self.setting("rate_weight", 1.0), self.options.get("latent_dim") or 0
         standard = self.remedy(standard_prior="standard")
         return [
@@ -147,19 +155,19 @@ class Case:
 
     @cached_property
     def held_out(self) -> Batch:
-        """Examples that were not learned from, where there are any."""
+        """Examples that the model was not trained on, if there are any."""
         return self._labelled(rows(self.subject.batch, slice(0, self.most)))
 
     @cached_property
     def trained_on(self) -> Batch:
-        """As many of the training part, at most."""
+        """At most as many examples of the training split."""
         return self._take(self.subject.data.train, self.most)
 
     @cached_property
     def pool(self) -> Batch:
-        """Examples of both kinds, in no order."""
+        """Held-out and training examples, shuffled."""
         joined = self.held_out
-        if self.subject.part != "training part" and len(joined) < self.most:
+        if self.subject.part != "training split" and len(joined) < self.most:
             joined = _joined(joined, rows(self.trained_on, slice(0, self.most - len(joined))))
         return rows(joined, self._random().permutation(len(joined)))
 
@@ -169,7 +177,7 @@ class Case:
 
     @torch.no_grad()
     def _labelled(self, batch: Batch) -> Batch:
-        """With classes guessed where they are missing, by a model that needs them."""
+        """The batch with missing classes predicted, for models that need them."""
         return self.model.labelled(batch) if isinstance(self.model, Classifies) else batch
 
     def _random(self) -> np.random.Generator:
@@ -198,18 +206,18 @@ class Case:
     def bound_parts(self, batch: Batch) -> np.ndarray:
         """Distortion and rate of each example, (N, 2)."""
         subject = replace(self.subject, batch=batch)
-        parts = subject.chunked(lambda one: torch.stack(self.model.log_weight_parts(one, POSTERIOR_DRAWS), 1))
+        parts = subject.chunked(lambda chunk: torch.stack(self.model.log_weight_parts(chunk, POSTERIOR_DRAWS), 1))
         return -array(parts.reshape(*parts.shape[:3], -1).sum(3)).mean(2, dtype=np.float64)
 
     @cached_property
-    def line_up(self) -> tuple[float, float]:
-        """How often the decoder's likelihood picks an example's own code among those of ten, and the standard error.
+    def lineup(self) -> tuple[float, float]:
+        """How often the decoder's likelihood picks an example's own code among ten, and the standard error.
 
         For each example, log p(x | z) at a draw of its own code and at those of nine others; ties are shared.
         """
         batch = self.pool
-        count = min(LINE_UP, len(batch))
-        z = replace(self.subject, batch=batch).chunked(lambda one: self.model.encode(one).sample())
+        count = min(LINEUP, len(batch))
+        z = replace(self.subject, batch=batch).chunked(lambda chunk: self.model.encode(chunk).sample())
         x, mask = self._decoded_part(batch)
         each = []
         for shift in range(count):
@@ -221,24 +229,24 @@ class Case:
                 p = self.model.decode(other[part], given)
                 pieces.append(p.log_prob(x[part], None if mask is None else mask[part]))
             each.append(torch.cat(pieces))
-        told = torch.stack(each, 1).double()
-        best = told == told.amax(1, keepdim=True)
-        found = array(best[:, 0] / best.sum(1))
-        return float(found.mean()), float(np.sqrt(1 / count * (1 - 1 / count) / len(found)))
+        log_probs = torch.stack(each, 1).double()
+        best = log_probs == log_probs.amax(1, keepdim=True)
+        picked = array(best[:, 0] / best.sum(1))
+        return float(picked.mean()), float(np.sqrt(1 / count * (1 - 1 / count) / len(picked)))
 
     @property
-    def guess(self) -> float:
-        """What guessing would give in the line-up."""
-        return 1 / min(LINE_UP, len(self.pool))
+    def chance(self) -> float:
+        """The accuracy of guessing in the lineup."""
+        return 1 / min(LINEUP, len(self.pool))
 
     @property
-    def read(self) -> bool:
-        """Whether the decoder tells the right code from others, by more than chance would."""
-        picked, error = self.line_up
-        return picked > self.guess + SURE * error
+    def decoder_uses_code(self) -> bool:
+        """Whether the decoder recognises the right code more often than by chance."""
+        picked, error = self.lineup
+        return picked > self.chance + SURE * error
 
     def _decoded_part(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """The part of x that one code is of: all of it, or where the model goes from step to step the last seen."""
+        """The part of x that one code describes: all of it, or the last observed step where each step has a code."""
         if not isinstance(self.model, Forecasts):
             return batch.x, batch.mask
         seen = torch.ones(batch.x.shape[:2], device=batch.x.device) if batch.mask is None else batch.mask.any(2)
@@ -247,37 +255,37 @@ class Case:
         mask = None if batch.mask is None else batch.mask[index, last][:, None]
         return batch.x[index, last][:, None], mask
 
-    # What hangs together in the data, and in what the model makes of them.
+    # Dependence in the data and in reconstructions.
 
     @cached_property
     def vectors(self) -> Vectors:
-        """How examples become vectors."""
+        """The map from examples to vectors."""
         return Vectors(self.spec, self.pool.x, self.pool.mask)
 
     @cached_property
     def structure(self) -> Structure:
-        """What hangs together in the data beyond what the conditions say already."""
-        vectors = beside(self.vectors.of(self.pool.x, self.pool.mask), self.pool.given, self.spec.given)
+        """The structure of the data that the conditions do not explain."""
+        vectors = residuals(self.vectors.of(self.pool.x, self.pool.mask), self.pool.given, self.spec.given)
         return structure(vectors, self.vectors.owner, self.subject.seed)
 
     @cached_property
-    def told_by_reconstructions(self) -> float:
-        """The share of the variance of the data that their reconstructions tell."""
-        made = replace(self.subject, batch=self.pool).chunked(lambda one: self.model.reconstruct(one))
+    def explained_by_reconstructions(self) -> float:
+        """The share of the variance of the data that reconstructions explain."""
+        reconstructions = replace(self.subject, batch=self.pool).chunked(lambda chunk: self.model.reconstruct(chunk))
         kept = ~self.vectors.square
-        real, again = self.vectors.of(self.pool.x, self.pool.mask), self.vectors.of(made, self.pool.mask)
-        return max(explained(real[:, kept], again[:, kept], self.vectors.category[kept]), 0.0)
+        real, restored = self.vectors.of(self.pool.x, self.pool.mask), self.vectors.of(reconstructions, self.pool.mask)
+        return max(explained_variance(real[:, kept], restored[:, kept], self.vectors.category[kept]), 0.0)
 
-    # What is made.
+    # Samples.
 
     @property
     def noisy(self) -> bool:
-        """Whether x is drawn where examples are compared: not where noise only hides what was meant."""
+        """Whether x is drawn when examples are compared; not where the noise would hide the signal."""
         return not self.spec.is_image and (not self.spec.is_sequence or self.spec.is_symbols)
 
     @cached_property
     def halves(self) -> tuple[Batch, Batch]:
-        """The pool in two of the same size."""
+        """The pool in two halves of the same size."""
         middle = len(self.pool) // 2
         return rows(self.pool, slice(0, middle)), rows(self.pool, slice(middle, 2 * middle))
 
@@ -288,32 +296,32 @@ class Case:
         return self.subject.draw(other.given, len(other), noise=self.noisy)
 
     @cached_property
-    def again(self) -> Tensor:
-        """The second half, encoded and decoded with a drawn code."""
+    def reconstructed(self) -> Tensor:
+        """Reconstructions of the second half, each from a drawn code."""
 
-        def one(batch: Batch) -> Tensor:
+        def decode_draw(batch: Batch) -> Tensor:
             model = self.model
             if isinstance(model, Forecasts):
                 return self.subject.model.reconstruct(batch, noise=self.noisy)
             p = model.decode(model.encode(batch).sample(), batch.given)
             return p.sample() if self.noisy else p.mode()
 
-        return replace(self.subject, batch=self.halves[1]).chunked(one)
+        return replace(self.subject, batch=self.halves[1]).chunked(decode_draw)
 
     @cached_property
-    def met(self) -> dict[str, Met]:
-        """What share of real examples is reached by as many others: real, reconstructions, samples."""
+    def coverage(self) -> dict[str, Overlap]:
+        """What share of real examples is covered by as many others: real ones, reconstructions, samples."""
         first, second = self.halves
-        ground = Ground(self.vectors.of(first.x, first.mask))
+        reference = RealVectors(self.vectors.of(first.x, first.mask))
         return {
-            "real": ground.met(self.vectors.of(second.x, second.mask)),
-            "reconstructions": ground.met(self.vectors.of(self.again)),
-            "samples": ground.met(self.vectors.of(self.samples)),
+            "real": reference.overlap(self.vectors.of(second.x, second.mask)),
+            "reconstructions": reference.overlap(self.vectors.of(self.reconstructed)),
+            "samples": reference.overlap(self.vectors.of(self.samples)),
         }
 
     @cached_property
     def drawn(self) -> Drawn:
-        """Real rows and samples side by side, as the measures of samples have them."""
+        """Real rows and as many samples, as for the measures of samples."""
         return Drawn.of(
             self.subject,
             EvaluationSettings(samples=SAMPLED_ROWS_QUICK if self.quick else SAMPLED_ROWS, seed=self.subject.seed),
@@ -321,41 +329,43 @@ class Case:
 
     @cached_property
     def columns(self) -> list[Aligned]:
-        """The columns of tables and vectors, of (train, test, samples); of very many some, chosen by the seed."""
-        found = self.drawn.columns
+        """The columns of tables and vectors, of (train, test, samples); a random subset if there are very many."""
+        columns = self.drawn.columns
         most = PAIRED_COLUMNS_QUICK if self.quick else PAIRED_COLUMNS
         return (
-            found if len(found) <= most else [found[at] for at in sorted(self._random().permutation(len(found))[:most])]
+            columns
+            if len(columns) <= most
+            else [columns[at] for at in sorted(self._random().permutation(len(columns))[:most])]
         )
 
-    # The course.
+    # The training.
 
     @cached_property
     def learned(self) -> tuple[float, float]:
-        """By how much training lowered what early stopping watches, on held-out examples, and its standard error."""
+        """How much training lowered the early-stopping metric on held-out examples, and the standard error."""
         return self._gain(self.held_out)
 
     @cached_property
-    def learned_by_heart(self) -> bool:
-        """Whether training lowered it on the examples that were learned from."""
+    def improved_on_training(self) -> bool:
+        """Whether training lowered it on the training examples."""
         gain, error = self._gain(self.trained_on)
         return gain > SURE * error
 
     def _gain(self, batch: Batch) -> tuple[float, float]:
         device = batch.x.device
-        options = {name: value for name, value in self.told["model"].items() if name != "name"}
+        options = {name: value for name, value in self.config["model"].items() if name != "name"}
         with seeded(device, self.subject.seed), redirected():
             before = models.build(self.name, self.spec, **options).to(device).eval()
         subject = replace(self.subject, batch=batch)
-        gains = array(subject.chunked(lambda one: before.monitor(one) - self.model.monitor(one)).double())
+        gains = array(subject.chunked(lambda chunk: before.monitor(chunk) - self.model.monitor(chunk)).double())
         return float(gains.mean()), spread(gains) / float(np.sqrt(len(gains)))
 
-    def course(self, split: str = "valid", *, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and totals of the validations, or of the training where nothing was validated.
+    def loss_curve(self, split: str = "valid", *, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and total losses of the validations, or of the training if nothing was validated.
 
         Args:
-            split: "train" for those of the training.
-            whole: also of those before all warm-ups had run their course.
+            split: "train" for the training loss.
+            whole: include those before the end of all warm-ups.
         """
         split = split if any(line["split"] == split for line in self.lines) else "train"
         kept = [
@@ -365,10 +375,10 @@ class Case:
 
 
 def spread(values: np.ndarray) -> float:
-    """The standard deviation of what values come from, so wide that few of them make nobody sure of anything.
+    """The standard deviation of the distribution of values, widened when there are few of them.
 
-    It is that of the values times t₀.₉₉(N − 1)/z₀.₉₉, the quantiles of Student's and of the normal distribution; a
-    single value may be wrong by all of it.
+    That of the values times t₀.₉₉(N − 1)/z₀.₉₉, the quantiles of Student's and of the normal distribution; for a
+    single value, its magnitude.
 
     >>> round(spread(np.array([0.0, 1.0])), 1), spread(np.array([-3.0])), round(spread(np.tile([-1.0, 1.0], 500)), 2)
     (9.7, 3.0, 1.0)
@@ -379,10 +389,12 @@ def spread(values: np.ndarray) -> float:
     return float(values.std(ddof=1) * student.ppf(0.99, count - 1) / normal.ppf(0.99))
 
 
-def _joined(one: Batch, two: Batch) -> Batch:
-    pairs = ((one.given, two.given), (one.time, two.time))
+def _joined(first: Batch, second: Batch) -> Batch:
+    pairs = ((first.given, second.given), (first.time, second.time))
     given, time = (None if a is None or b is None else torch.cat([a, b]) for a, b in pairs)
     mask = None
-    if one.mask is not None or two.mask is not None:
-        mask = torch.cat([torch.ones_like(b.x, dtype=torch.bool) if b.mask is None else b.mask for b in (one, two)])
-    return Batch(torch.cat([one.x, two.x]), given, mask, time)
+    if first.mask is not None or second.mask is not None:
+        mask = torch.cat(
+            [torch.ones_like(b.x, dtype=torch.bool) if b.mask is None else b.mask for b in (first, second)]
+        )
+    return Batch(torch.cat([first.x, second.x]), given, mask, time)

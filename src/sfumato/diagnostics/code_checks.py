@@ -1,4 +1,4 @@
-"""Sicknesses of the code: nobody reads it, it says too little, or it lies where the prior does not."""
+"""Checks of the code: the decoder ignores it, it carries too little, or it does not match the prior."""
 
 from __future__ import annotations
 
@@ -6,126 +6,128 @@ import math
 from typing import Any
 
 from sfumato.diagnostics.case import Case
-from sfumato.diagnostics.finding import Finding, Well
+from sfumato.diagnostics.finding import Finding, Passed
 from sfumato.evaluation.metrics.set_distances import neighbourhoods
 from sfumato.evaluation.subject import array
 from sfumato.formatting import count, figure, percent
 from sfumato.likelihoods import named
 
 
-def posterior_collapse(case: Case) -> Finding | Well | None:
-    """No latent is active, or the code says less than log 2 nats and is not read, though the data hang together.
+def posterior_collapse(case: Case) -> Finding | Passed | None:
+    """No latent is active, or the code carries less than log 2 nats and is ignored, although the data have structure.
 
-    A latent is active if the variance of its mean exceeds 0.01 (Burda et al. 2016). log 2 nats tell one half of the
-    data from the other. Latents to spare are no sickness: a VAE that has use for 19 of 50 leaves 31 alone. Where
-    shuffling the entries among the examples changes nothing, there is nothing to encode, and an empty code is right.
+    A latent is active if the variance of its mean exceeds 0.01 (Burda et al. 2016). log 2 nats separate
+    one half of the data from the other. Unused latents are not a problem: a VAE that needs 19 of 50 leaves 31 unused.
+    Where shuffling the entries among the examples changes nothing, there is nothing to encode, and an empty code is
+    right.
     """
     if case.active is None:
         return None
-    latents, hangs = case.model.code_size, case.structure
-    if case.active and (case.rate >= math.log(2) or case.read):
-        return Well(
+    latents, structure = case.model.code_size, case.structure
+    if case.active and (case.rate >= math.log(2) or case.decoder_uses_code):
+        return Passed(
             f"{case.active} of {count(latents, 'latent')} in use, {figure(case.rate)} nats", {"rate": case.rate}
         )
-    if not hangs.directions:
-        beyond = " beyond what is given" if case.spec.given else ""
-        words = f"the code is empty, and may be: values do not hang together{beyond}"
-        return Well(words, {"rate": case.rate})
+    if not structure.directions:
+        beyond = " beyond the conditions" if case.spec.given else ""
+        words = f"the code is empty, as it should be: the data have no structure{beyond}"
+        return Passed(words, {"rate": case.rate})
     if case.active:
-        used = f"the decoder cannot tell one code from another, and the code says but {figure(case.rate)} nats"
+        used = f"the decoder ignores the code, which carries only {figure(case.rate)} nats per example"
     else:
-        used = f"none of the {count(latents, 'latent')} is in use, and the code says {figure(case.rate)} nats"
+        unused = f"none of the {count(latents, 'latent')} is in use"
+        used = f"{unused}, and the code carries {figure(case.rate)} nats per example"
     return Finding(
         "posterior_collapse",
         "serious",
-        f"Posterior collapse: {used} of an example. Reconstructions are all alike, though the data hang together in "
-        f"{count(hangs.directions, 'direction')} beyond chance.",
-        {"active": case.active, "latents": latents, "rate": case.rate, "directions": hangs.directions},
+        f"Posterior collapse: {used}. All reconstructions look alike, although the data have structure in "
+        f"{count(structure.directions, 'direction')} beyond chance.",
+        {"active": case.active, "latents": latents, "rate": case.rate, "directions": structure.directions},
         number="rate",
-        cure=louder(case),
+        cure=stronger_code(case),
     )
 
 
-def decoder_ignores_code(case: Case) -> Finding | Well | None:
-    """Shown the codes of ten examples, the decoder's likelihood does not tell which one is the example's own.
+def decoder_ignores_code(case: Case) -> Finding | Passed | None:
+    """Among the codes of ten examples, the decoder's likelihood does not recognise the example's own.
 
-    Told from guessing by three standard errors.
+    It must beat guessing by three standard errors.
     """
-    picked, error = case.line_up
-    if case.read:
-        words = f"the decoder picks the right of ten codes {percent(picked)} of the time"
-        return Well(words, {"picked": picked, "error": error})
+    picked, error = case.lineup
+    if case.decoder_uses_code:
+        words = f"the decoder recognises the right code among ten {percent(picked)} of the time"
+        return Passed(words, {"picked": picked, "error": error})
     if not case.structure.directions:
         return None
     return Finding(
         "decoder_ignores_code",
         "serious",
-        f"The decoder ignores the code: shown the codes of ten examples, it holds the right one for the likeliest "
-        f"{percent(picked)} of the time, and guessing gives {percent(case.guess)}. The code costs {figure(case.rate)} "
-        "nats for nothing.",
-        {"picked": picked, "error": error, "guessing": case.guess, "rate": case.rate},
+        f"The decoder ignores the code: among the codes of ten examples, it gives the right one the highest likelihood "
+        f"{percent(picked)} of the time, and guessing gives {percent(case.chance)}. The code costs {figure(case.rate)} "
+        "nats without any benefit.",
+        {"picked": picked, "error": error, "guessing": case.chance, "rate": case.rate},
         number="picked",
-        cure=_heard(case),
+        cure=_code_needed(case),
     )
 
 
-def over_regularised(case: Case) -> Finding | Well | None:
-    """Reconstructions tell less than half of what hangs together in the data.
+def over_regularised(case: Case) -> Finding | Passed | None:
+    """Reconstructions explain less than half of the structure of the data.
 
-    What they tell is the share of the variance that their errors leave; what there is, the share that the leading
-    directions of the data hold beyond chance, for as many directions as there are latents.
+    What they explain is the share of the variance that their errors leave. The structure is the share of the variance
+    in the leading directions of the data beyond chance, for as many directions as there are latents.
     """
-    # A decoder that reads its own symbols, or columns, leaves to them what they say of each other.
+    # An autoregressive decoder models what entries say of each other without the code.
     if case.spec.is_symbols or named(case.spec.likelihood).joint:
         return None
-    told = case.told_by_reconstructions
-    there = case.structure.beyond_chance(case.model.code_size)
-    if not there:
+    explained = case.explained_by_reconstructions
+    available = case.structure.beyond_chance(case.model.code_size)
+    if not available:
         return None
-    if told >= there / 2:
-        return Well(f"reconstructions tell {percent(told)} of the variance", {"told": told})
+    if explained >= available / 2:
+        return Passed(f"reconstructions explain {percent(explained)} of the variance", {"explained": explained})
     return Finding(
         "over_regularised",
         "serious",
-        f"Over-regularised: reconstructions tell {percent(told)} of the variance of the data, where straight lines "
-        f"through them hold {percent(there)} beyond chance. The code costs {figure(case.rate)} nats, and more would "
-        "pay.",
-        {"told": told, "there": there, "rate": case.rate},
-        number="told",
-        cure=louder(case),
+        f"Over-regularised: reconstructions explain {percent(explained)} of the variance of the data, although linear "
+        f"structure beyond chance accounts for {percent(available)}. The code costs {figure(case.rate)} nats, and a "
+        "higher rate would pay off.",
+        {"explained": explained, "available": available, "rate": case.rate},
+        number="explained",
+        cure=stronger_code(case),
     )
 
 
-def under_regularised(case: Case) -> Finding | Well | None:
-    """Less than half of what draws of the prior lie near to has a code of an example near.
+def under_regularised(case: Case) -> Finding | Passed | None:
+    """Less than half of the draws of the prior have the code of an example nearby.
 
-    Near is the distance of a draw to its fifth neighbour among other draws; as many draws of the prior come near to
-    nearly all of it. Samples are made from the places between.
+    Nearby is within the distance of a draw to its fifth neighbour among other draws; as many draws of the prior would
+    cover nearly all of it. Samples are decoded from the gaps between codes.
     """
     if case.subject.space is None or not case.active:
         return None
     space, pool = case.subject.space, case.pool
     codes = array(space.encode(pool).sample())
     first, second = (array(space.prior(len(pool), pool.given).sample()) for _ in range(2))
-    near, others = (float(neighbourhoods(first, one, error=False)[0][3]) for one in (codes, second))
+    near, others = (float(neighbourhoods(first, other, error=False)[0][3]) for other in (codes, second))
     if near >= others / 2:
-        return Well(f"codes lie where the prior draws ({percent(near)})", {"near": near})
-    made, again = case.met["samples"].coverage, case.met["reconstructions"].coverage
+        return Passed(f"codes cover the prior ({percent(near)})", {"near": near})
+    sampled, reconstructed = case.coverage["samples"].coverage, case.coverage["reconstructions"].coverage
     return Finding(
         "under_regularised",
         "serious",
-        f"Under-regularised: the codes do not lie where the prior draws. {percent(near)} of its draws have one near, "
-        f"and of draws like it {percent(others)} would. New samples come from places no example taught: they cover "
-        f"{percent(made)} of the data, reconstructions {percent(again)}.",
-        {"near": near, "of_prior": others, "rate": case.rate, "samples": made, "reconstructions": again},
+        f"Under-regularised: the codes do not cover the prior. {percent(near)} of its draws have a code nearby, where "
+        f"draws of the prior would give {percent(others)}. New samples come from regions without training codes: they "
+        f"cover {percent(sampled)} of the data, reconstructions {percent(reconstructed)}.",
+        {"near": near, "of_prior": others, "rate": case.rate, "samples": sampled, "reconstructions": reconstructed},
         number="near",
-        cure=_quieter(case),
+        cure=_weaker_code(case),
     )
 
 
-def louder(case: Case) -> dict[str, Any]:
-    """What lets the code say more."""
-    told = case.options
+def stronger_code(case: Case) -> dict[str, Any]:
+    """Options that let the code carry more."""
+    options = case.options
     capacity, weight, free = case.setting("capacity"), case.setting("rate_weight", 1.0), case.setting("free_bits", 0.0)
     adversarial = bool(case.remedy(equilibrium=True))
     return case.first(
@@ -140,12 +142,12 @@ def louder(case: Case) -> dict[str, Any]:
         case.remedy(warmup=warming(case), cycles=4),
         {"latent_dim": 2 * case.model.code_size} if case.active == case.model.code_size else {},
         {"split": (0.9, 0.0, 0.1)} if adversarial and len(case.subject.data.valid) else {},
-        {"lr": told["lr"] / 4} if told["lr"] else {},
+        {"lr": options["lr"] / 4} if options["lr"] else {},
     )
 
 
-def _heard(case: Case) -> dict[str, Any]:
-    """What makes the decoder need the code: symbols that it cannot read for itself, or a code that is free at first."""
+def _code_needed(case: Case) -> dict[str, Any]:
+    """Options that make the decoder need the code: dropped symbols, or a code that is free at first."""
     return case.first(
         {"word_dropout": 0.3} if case.spec.is_symbols and not case.options.get("word_dropout") else {},
         case.remedy(warmup=warming(case), cycles=4),
@@ -155,12 +157,12 @@ def _heard(case: Case) -> dict[str, Any]:
 
 
 def warming(case: Case) -> int:
-    """Steps of warm-up that are a third of the training, so that the code is of use before it costs."""
+    """A warm-up of a third of the training, so that the code becomes useful before it costs anything."""
     last = max((int(line["step"]) for line in case.lines), default=0)
     return max(case.setting("warmup") or 0, last // 3)
 
 
-def _quieter(case: Case) -> dict[str, Any]:
+def _weaker_code(case: Case) -> dict[str, Any]:
     discrepancy = case.setting("discrepancy_weight")
     return case.first(
         case.remedy(rate_weight=1.0) if case.setting("rate_weight", 1.0) < 1 else {},

@@ -1,4 +1,4 @@
-"""Sicknesses of discrete codes: entries that nobody takes, and a prior that has learned nothing of them."""
+"""Checks of discrete codes: unused entries, and a prior that has learned nothing."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from sfumato.diagnostics.case import SURE, Case
-from sfumato.diagnostics.finding import Finding, Well
+from sfumato.diagnostics.finding import Finding, Passed
 from sfumato.evaluation.codebooks.usage import used
 from sfumato.formatting import figure
 from sfumato.models.protocols import Codebooks
 
 
-def dead_codes(case: Case) -> Finding | Well | None:
-    """Of a codebook less than half of the entries are taken that even use would take.
+def dead_codes(case: Case) -> Finding | Passed | None:
+    """A codebook has less than half of the entries in use that uniform use would reach.
 
-    M codes that take each of K entries alike leave about K·e^(−M/K) of them out.
+    M codes drawn uniformly from K entries leave about K·e^(−M/K) of them unused.
     """
     books = used(replace(case.subject, batch=case.trained_on))
     if not books:
@@ -26,13 +26,13 @@ def dead_codes(case: Case) -> Finding | Well | None:
     drawn = int(worst.counts.sum())
     even = worst.size * (1 - math.exp(-drawn / worst.size))
     if worst.used >= even / 2:
-        return Well(f"{worst.used} of {worst.size} codes in use", {"share": worst.used / worst.size})
+        return Passed(f"{worst.used} of {worst.size} codes in use", {"share": worst.used / worst.size})
     fit = 2 ** math.ceil(math.log2(max(2 * worst.perplexity, 4)))
     return Finding(
         "dead_codes",
         "minor",
-        f"Dead codes{worst.name}: {drawn:,} codes of training examples take {worst.used} of {worst.size} entries, as "
-        f"varied as {figure(worst.perplexity)} in even use; even use would take {even:.0f}.",
+        f"Dead codes{worst.name}: {drawn:,} codes of training examples use {worst.used} of {worst.size} entries "
+        f"(perplexity {figure(worst.perplexity)}); uniform use would reach {even:.0f}.",
         {
             "share": worst.used / worst.size,
             "used": worst.used,
@@ -45,27 +45,27 @@ def dead_codes(case: Case) -> Finding | Well | None:
     )
 
 
-def code_prior_lost(case: Case) -> Finding | Well | None:
-    """The prior of codes gives them as much as a uniform one would, to a hundredth: Σ log K nats for each example."""
+def code_prior_lost(case: Case) -> Finding | Passed | None:
+    """The prior of codes is no better than a uniform one, to within 1%: Σ log K nats per example."""
     if not isinstance(case.model, Codebooks):
         return None
     uniform = float(np.log(case.model.code_sizes).sum())
     rates = case.parts[:, 1]
     error = float(rates.std() / math.sqrt(len(rates)))
     if rates.mean() < uniform - max(SURE * error, 0.01 * uniform):
-        words = f"the prior of codes has learned them ({figure(case.rate)} of {figure(uniform)} nats)"
-        return Well(words, {"rate": case.rate, "error": error})
-    told = case.options
+        words = f"the prior of codes is better than uniform ({figure(case.rate)} of {figure(uniform)} nats)"
+        return Passed(words, {"rate": case.rate, "error": error})
+    options = case.options
     return Finding(
         "code_prior_lost",
         "serious",
-        f"The prior of codes has learned nothing: it gives them {figure(case.rate)} nats per example, and a uniform "
-        f"one {figure(uniform)}. Samples are put together at random.",
+        f"The prior of codes has learned nothing: codes cost {figure(case.rate)} nats per example under it, and "
+        f"{figure(uniform)} under a uniform prior. Samples combine codes at random.",
         {"rate": case.rate, "error": error, "uniform": uniform},
         number="rate",
         better="lower",
         cure=case.first(
-            {"epochs": 3 * told["epochs"]} if told.get("epochs") else {},
-            {"steps": max(3 * told["steps"], 1000)} if told.get("steps") else {},
+            {"epochs": 3 * options["epochs"]} if options.get("epochs") else {},
+            {"steps": max(3 * options["steps"], 1000)} if options.get("steps") else {},
         ),
     )

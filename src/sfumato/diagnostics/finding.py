@@ -1,4 +1,4 @@
-"""What the doctor says of a run."""
+"""The results of the doctor's checks."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ HEALTHY = "healthy"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a run, or, under the name "healthy", that nothing was found.
+    """A problem of a run; or, with the name "healthy", that there are none.
 
     Attributes:
-        name: what it is called; stable, so that runs can be compared by it.
-        severity: "serious" if the model should not be used before it is cured, "minor" if it can be.
-        words: one or two sentences for a person, with the numbers.
-        numbers: what the sentences rest on, name → value.
-        number: which of them a cure is judged by; empty where there is no cure.
-        better: which way is better for it.
-        cure: options to change, by name; empty where no option cures it.
+        name: identifier; stable, so that runs can be compared by it.
+        severity: "serious" if the model should not be used as it is, "minor" if it can be.
+        words: one or two sentences for the user, with the numbers.
+        numbers: the values behind the sentences, name → value.
+        number: which of them measures whether a cure helped; empty where there is no cure.
+        better: the better direction of that number.
+        cure: options to change, by name; empty if no option fixes it.
         model: the other model that `cure` is for; empty where it is for the same one.
-        command: what to type to fit again with the cure; empty where there is none.
+        command: the command that fits again with the cure; empty if there is none.
     """
 
     name: str
@@ -36,21 +36,21 @@ class Finding:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether this says that nothing was found."""
+        """Whether there are no problems."""
         return self.name == HEALTHY
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values, without what is not there."""
+        """As JSON-ready values, without empty ones."""
         return {name: value for name, value in vars(self).items() if value not in ("", {})}
 
 
 @dataclass(frozen=True)
-class Well:
-    """What the doctor says where a sickness is not there.
+class Passed:
+    """The result of a check that found no problem.
 
     Attributes:
-        words: how well it looks, in a few.
-        numbers: those that a finding of it would rest on, name → value.
+        words: a short clause on what was measured.
+        numbers: the values that a finding would have, name → value.
     """
 
     words: str

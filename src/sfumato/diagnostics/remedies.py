@@ -1,4 +1,4 @@
-"""What to type so that the next run is well."""
+"""Commands that fit a run again with other options."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ def command(cure: Mapping[str, Any], run: str, name: str, model: str = "") -> st
 
     Args:
         cure: options by name.
-        run: path of the folder of the run; empty where it was never written, and the line is one of Python.
+        run: path of the run folder; empty if it was never written, and the line is Python code.
         name: of the new run.
-        model: another model, if the cure is for that one.
+        model: another model, if the cure needs one.
     """
     if not run:
-        told = ", ".join(f"{option}={value!r}" for option, value in cure.items())
-        return f"sfumato.fit(X, model={model!r}, {told})" if model else f"model.set_params({told}).fit(X)"
+        arguments = ", ".join(f"{option}={value!r}" for option, value in cure.items())
+        return f"sfumato.fit(X, model={model!r}, {arguments})" if model else f"model.set_params({arguments}).fit(X)"
     words = ["--model", model] if model else []
     words += [word for option, value in cure.items() for word in typed(option, value)]
     return shlex.join(["sfumato", "fit", "--config", f"{run}/config.toml", *words, "--run", name])
 
 
 def free(path: Path) -> Iterator[Path]:
-    """Names for cured runs beside a run, which nothing has.
+    """Unused names for cured runs next to a run.
 
     >>> names = free(Path("runs/a"))
     >>> next(names).as_posix(), next(names).as_posix()
     ('runs/a-cured', 'runs/a-cured-2')
     """
     for number in count(1):
-        found = path.with_name(f"{path.name}-cured" + (f"-{number}" if number > 1 else ""))
-        if not found.exists():
-            yield found
+        candidate = path.with_name(f"{path.name}-cured" + (f"-{number}" if number > 1 else ""))
+        if not candidate.exists():
+            yield candidate
 
 
 def typed(option: str, value: Any) -> list[str]:
-    """An option and its value as words of a command."""
+    """An option and its value as command-line arguments."""
     flag = option.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]

@@ -1,4 +1,4 @@
-"""Sicknesses between the parts of the data: learned by heart, or tested on something else."""
+"""Checks across the splits of the data: memorised training examples, or a test split that differs."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ from sklearn.ensemble import ExtraTreesClassifier
 from torch import Tensor
 
 from sfumato.diagnostics.case import SURE, Case
-from sfumato.diagnostics.finding import Finding, Well
+from sfumato.diagnostics.finding import Finding, Passed
 from sfumato.formatting import figure, percent
 
 HALFWAY = 0.75
-"""Between telling two things apart by chance (0.5) and always (1)."""
+"""Halfway between separating two sets by chance (0.5) and always (1)."""
 NEARLY = 0.9
-"""As good as always: a training example is known for one."""
+"""Nearly always: training examples are recognised as such."""
 SPLIT_TREES = 100
 MAX_FREQUENT_CATEGORIES = 20
-"""A column of at most so many categories hardly has one of a single example."""
+"""Categories of a column up to which hardly any belongs to a single example."""
 MAX_COMPARED_ROWS = 1 << 16
 
 
-def memorising(case: Case) -> Finding | Well | None:
-    """The bound alone tells training examples from held-out ones, in three of four pairs.
+def memorising(case: Case) -> Finding | Passed | None:
+    """The bound alone separates training examples from held-out ones, in three of four pairs.
 
     The share of pairs, one of each, in which the training example has the better bound (Mann and Whitney 1947): one
-    half if the model has learned nothing by heart.
+    half if the model has memorised nothing.
     """
-    if case.subject.part == "training part":
+    if case.subject.part == "training split":
         return None
     train, test = case.bound_parts(case.trained_on).sum(1), case.parts.sum(1)
-    share, error = _apart(test, train)
+    share, error = _separation(test, train)
     gap = float(test.mean() - train.mean())
     if share < HALFWAY or share - SURE * error < 0.5:
-        words = f"nothing was learned by heart (told apart in {percent(share)} of pairs)"
-        return Well(words, {"pairs": share, "error": error})
+        words = f"nothing was memorised (training and held-out examples separate in {percent(share)} of pairs)"
+        return Passed(words, {"pairs": share, "error": error})
     return Finding(
         "memorising",
         "serious" if share > NEARLY else "minor",
-        f"Memorising: training examples score {figure(gap)} nats better than held-out ones, and the score alone tells "
-        f"one from the other in {percent(share)} of pairs (chance: 50%).",
+        f"Memorising: training examples score {figure(gap)} nats better than held-out ones, and the score alone "
+        f"separates the two in {percent(share)} of pairs (chance: 50%).",
         {"pairs": share, "error": error, "gap": gap},
         number="pairs",
         better="lower",
         cure=case.first(
             {"split": (0.8, 0.1, 0.1)} if not len(case.subject.data.valid) else {},
-            case.smaller,
+            case.smaller_network,
         ),
     )
 
 
-def shifted_parts(case: Case) -> Finding | Well | None:
-    """Held-out examples are of another distribution than training ones: trees tell them apart in three of four pairs.
+def shifted_parts(case: Case) -> Finding | Passed | None:
+    """Held-out and training examples differ in distribution: trees separate them in three of four pairs.
 
-    Trees are grown on half of each, and asked of the other half. A category that no other training example has is
-    missing to them, as are those of held-out examples that no training example has: a name, which each example has for
-    itself, tells nothing of how they are distributed.
+    Trees are trained on half of each and evaluated on the other half. A category of a single training example counts as
+    missing, as does one of held-out examples that no training example has: an identifier, unique to each example, says
+    nothing about the distribution.
     """
-    if case.subject.part == "training part" or len(case.held_out) < 20:
+    if case.subject.part == "training split" or len(case.held_out) < 20:
         return None
     test = case.vectors.of(case.held_out.x, case.held_out.mask)
     train = case.vectors.of(case.trained_on.x, _seen_elsewhere(case))
@@ -71,21 +71,21 @@ def shifted_parts(case: Case) -> Finding | Well | None:
         SPLIT_TREES if not case.quick else SPLIT_TREES // 4, class_weight="balanced", random_state=0
     )
     trees.fit(x, y)
-    share, error = _apart(*(trees.predict_proba(one[1::2])[:, 1] for one in (test, train)))
+    share, error = _separation(*(trees.predict_proba(part[1::2])[:, 1] for part in (test, train)))
     if share < HALFWAY or share - SURE * error < 0.5:
-        return Well(f"the {case.subject.part} is like the training part", {"pairs": share, "error": error})
+        return Passed(f"the {case.subject.part} resembles the training split", {"pairs": share, "error": error})
     return Finding(
         "shifted_parts",
         "serious",
-        f"The {case.subject.part} is not like the training part: trees that saw half of each tell the rest apart in "
-        f"{percent(share)} of pairs (chance: 50%). Its scores are of other data than were learned; no option cures "
-        "that. Mix the rows, or keep in mind what is tested.",
+        f"The {case.subject.part} differs from the training split: trees trained on half of each separate the rest in "
+        f"{percent(share)} of pairs (chance: 50%). Scores on it describe other data than the model was trained on. No "
+        "option fixes that: shuffle the rows, or keep the difference in mind.",
         {"pairs": share, "error": error},
     )
 
 
 def _seen_elsewhere(case: Case) -> Tensor | None:
-    """The mask of the training examples without the categories that are those of one example of the training part."""
+    """The mask of the training examples without categories that occur in a single example of the training split."""
     data, batch = case.subject.data.train, case.trained_on
     many = [
         place
@@ -106,8 +106,8 @@ def _seen_elsewhere(case: Case) -> Tensor | None:
     return mask
 
 
-def _apart(one: np.ndarray, two: np.ndarray) -> tuple[float, float]:
-    """The share of pairs in which `one` is the larger, and its standard error if both were alike."""
-    n, m = len(one), len(two)
-    share = float(mannwhitneyu(one, two).statistic / (n * m))
+def _separation(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """The share of pairs in which `one` is the larger, and its standard error if both have one distribution."""
+    n, m = len(first), len(second)
+    share = float(mannwhitneyu(first, second).statistic / (n * m))
     return share, math.sqrt((n + m + 1) / (12 * n * m))

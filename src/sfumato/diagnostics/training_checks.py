@@ -1,4 +1,4 @@
-"""Sicknesses of the training: too short, exploding, or won by one player."""
+"""Checks of the training: too short, exploding, or won by the discriminator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sfumato.diagnostics.case import SURE, Case, spread
-from sfumato.diagnostics.finding import Finding, Well
+from sfumato.diagnostics.finding import Finding, Passed
 from sfumato.formatting import count, figure, percent
 from sfumato.models import short_training
 from sfumato.models.base import END
@@ -17,15 +17,15 @@ from sfumato.training.optim import schedules
 from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
 
 MIN_VALIDATIONS = 4
-"""Validations that are too few to see a course in."""
+"""With fewer validations there is no curve to judge."""
 LATE = 0.25
-"""Of a gain that dies away exponentially, what the second half brings while a tenth is still to come."""
+"""The share that the second half contributes to an exponentially decaying gain of which a tenth is still to come."""
 
 
-def exploding_steps(case: Case) -> Finding | Well | None:
+def exploding_steps(case: Case) -> Finding | Passed | None:
     """Losses that are not finite, a model worse than untrained, or a validation that lost all that had been gained.
 
-    Worse also on what it learned from, or it was learned by heart.
+    Worse on training examples too; otherwise the model memorised them.
     """
     if not case.lines:
         return None
@@ -35,7 +35,7 @@ def exploding_steps(case: Case) -> Finding | Well | None:
     lr = case.options["lr"] or 1e-3
     cure = case.first({"lr": min(lr / 10, 1e-3), "clip": 100.0})
     if broken or share > 0.01:
-        happened = f"{count(case.skipped, 'step')} of {last:,} had a loss or gradient that is not finite or too long"
+        happened = f"{count(case.skipped, 'step')} of {last:,} had a loss or gradient that was not finite or too large"
         if broken:
             happened = f"a loss was not finite around step {broken[0]:,}"
         return Finding(
@@ -48,23 +48,23 @@ def exploding_steps(case: Case) -> Finding | Well | None:
             cure=cure,
         )
     learned, error = case.learned
-    if learned < -SURE * error and not case.learned_by_heart:
+    if learned < -SURE * error and not case.improved_on_training:
         return Finding(
             "exploding_steps",
             "serious",
-            f"Exploding steps: training for {count(last, 'step')} at a learning rate of {figure(lr)} left the model "
-            f"worse than it was before the first, by {figure(-learned)} nats per example.",
+            f"Exploding steps: after {count(last, 'step')} at a learning rate of {figure(lr)} the model is worse than "
+            f"an untrained one, by {figure(-learned)} nats per example.",
             {"learned": learned, "error": error, "steps": last, "lr": lr},
             number="learned",
             cure=cure,
         )
     numbers = {"skipped": float(case.skipped), "learned": learned, "error": error, "lost": 0.0}
-    if _adversarial(case):  # the loss of each player moves with the other
-        return Well("no step exploded", numbers)
-    steps, lost, gained = _lost(case, "valid")
+    if _adversarial(case):  # The loss of each player depends on the other.
+        return Passed("no exploding steps", numbers)
+    steps, lost, gained = _above_best(case, "valid")
     looks = len(steps)
-    _, lost_in_training, gained_in_training = (one[:looks] for one in _lost(case, "train"))
-    # What is learned by heart also raises the validation loss, while the training loss falls.
+    _, lost_in_training, gained_in_training = (values[:looks] for values in _above_best(case, "train"))
+    # Memorising also raises the validation loss, but the training loss falls.
     both = (lost > np.maximum(gained, _spread(case))) & (lost_in_training > gained_in_training)
     if both.any():
         worst = int(np.argmax(np.where(both, lost, -np.inf)))
@@ -72,33 +72,33 @@ def exploding_steps(case: Case) -> Finding | Well | None:
             "exploding_steps",
             "serious",
             f"Exploding steps: at step {int(steps[worst]):,} the validation loss was {figure(lost[worst])} nats above "
-            f"its best so far, more than all that training had gained by then ({figure(gained[worst])}), at a "
-            f"learning rate of {figure(lr)}.",
+            f"its best so far, more than training had gained by then ({figure(gained[worst])}), at a learning rate of "
+            f"{figure(lr)}.",
             {"lost": float(lost[worst]), "gained": float(gained[worst]), "step": float(steps[worst]), "lr": lr},
             number="lost",
             better="lower",
             cure=cure,
         )
-    return Well("no step exploded", numbers)
+    return Passed("no exploding steps", numbers)
 
 
-def adversary_wins(case: Case) -> Finding | Well | None:
-    """The discriminator's error is below what the VAE-GAN's authors let it fall to: it teaches the decoder nothing.
+def adversary_wins(case: Case) -> Finding | Passed | None:
+    """The discriminator's loss is below the limit of the VAE-GAN's authors: the decoder learns nothing from it.
 
-    The mean of the three costs −log Dis(x), −log(1 − Dis(x̃)), −log(1 − Dis(x_p)) over the last tenth of training. At
-    log 2 the discriminator guesses; below 0.68 − 0.4 the authors leave it out of a step.
+    The mean of the three losses −log Dis(x), −log(1 − Dis(x̃)), −log(1 − Dis(x_p)) over the last tenth of training. At
+    log 2 the discriminator guesses; below 0.68 − 0.4 the authors skip its step.
     """
     costs = [line.get("gan", line.get("discriminator_gan")) for line in case.lines if line["split"] == "train"]
     if not costs or any(cost is None for cost in costs):
         return None
     cost = float(np.mean(costs[-max(1, len(costs) // 10) :])) / 3
     if cost >= 0.28:
-        return Well(f"the discriminator can be fooled (cost {figure(cost)})", {"cost": cost})
+        return Passed(f"the discriminator can be fooled (loss {figure(cost)})", {"cost": cost})
     return Finding(
         "adversary_wins",
         "serious",
-        f"The discriminator wins: its cost is {figure(cost)} for each picture, where guessing costs "
-        f"{figure(math.log(2))} and below 0.28 there is nothing for the decoder to learn from it.",
+        f"The discriminator wins: its loss is {figure(cost)} per image. Guessing gives {figure(math.log(2))}; below "
+        "0.28 the decoder learns nothing from it.",
         {"cost": cost, "guessing": math.log(2)},
         number="cost",
         cure=case.first(
@@ -109,69 +109,74 @@ def adversary_wins(case: Case) -> Finding | Well | None:
     )
 
 
-def too_short(case: Case) -> Finding | Well | None:
-    """The second half of the training, by the learning rate spent, still brought a quarter of all that it brought.
+def too_short(case: Case) -> Finding | Passed | None:
+    """The second half of the training, by learning rate spent, still contributed a quarter of the whole gain.
 
-    Of what dies away exponentially, that leaves a tenth to come. The gain must also exceed two standard errors of the
-    bound, or nobody could measure it. Against an adversary the bound says nothing of progress.
+    If the gain decays exponentially, a tenth is still to come. It must also exceed two standard errors of the bound, or
+    it could not be measured. In adversarial training the bound does not measure progress.
     """
     if not case.lines:
         return None
     if case.stop == "patience":
-        return Well("training ended as validation got no better", {"late": 0.0, "steps": case.lines[-1]["step"]})
+        return Passed(
+            "training stopped when validation no longer improved", {"late": 0.0, "steps": case.lines[-1]["step"]}
+        )
     last = int(case.lines[-1]["step"])
-    settings = Settings(**case.told["training"])
+    settings = Settings(**case.config["training"])
     total = total_steps(settings, steps_per_epoch(len(case.subject.data.train), settings.batch_size or 1))
-    if (found := _out_of_time(case, settings, last, total)) is not None:
-        return found
-    if _adversarial(case) and len(case.course()[0]) >= MIN_VALIDATIONS:
+    if (out_of_time := _out_of_time(case, settings, last, total)) is not None:
+        return out_of_time
+    if _adversarial(case) and len(case.loss_curve()[0]) >= MIN_VALIDATIONS:
         return None
     examples = len(case.subject.data.train)
-    short = short_training(case.name, case.spec, case.told["model"])
+    short = short_training(case.name, case.spec, case.config["model"])
     usual = resolve(Settings(batch_size=settings.batch_size), examples, case.spec.shape, short=short)
     planned = total_steps(usual, steps_per_epoch(examples, usual.batch_size or 1))
-    cure = case.first(_longer(case, settings))
-    steps, totals = case.course()
+    steps, totals = case.loss_curve()
     if len(steps) < MIN_VALIDATIONS:
         if not case.model.schedules_done(last):
-            why = f"its schedules take {count(_settles(case.model), 'step')}, and it took {last:,}"
+            needed = _end_of_schedules(case.model)
+            why = f"its schedules take {count(needed, 'step')}, and it took {last:,}"
         elif last < planned / 10:
-            why = f"it took {count(last, 'step')}, where the default for these data is {planned:,}"
+            needed = planned
+            why = f"it took {count(last, 'step')}, and the default for these data is {planned:,}"
         else:
             return None
         return Finding(
             "too_short",
             "serious",
-            f"Too short a training: {why}.",
+            f"Training was too short: {why}.",
             {"steps": last, "default": planned},
             number="steps",
-            cure=cure,
+            cure=case.first(_longer(case, settings, needed)),
         )
     spent = np.cumsum([schedules.factor(settings.schedule, step, total, settings.lr_warmup) for step in range(last)])
-    if case.stop == "" and last < total:  # loaded, and ended by patience, time or a hand: nobody knows which
+    if (
+        case.stop == "" and last < total
+    ):  # Loaded, and stopped by patience, time or the user: the reason is not recorded.
         return None
     half = int(np.searchsorted(spent, spent[-1] / 2))
     middle = float(np.interp(half, steps, totals))
     best = float(np.nanmin(totals))
-    late, gained = middle - best, case.course(whole=True)[1][0] - best
+    late, gained = middle - best, case.loss_curve(whole=True)[1][0] - best
     noise = _spread(case) / math.sqrt(len(case.held_out))
     if late < LATE * gained or late < 2 * noise:
-        return Well(_ended(case, settings, last, total), {"late": late, "error": noise, "steps": last})
+        return Passed(_ended(case, settings, last, total), {"late": late, "error": noise, "steps": last})
     share = late / gained if gained > late else 1.0
     return Finding(
         "too_short",
         "minor",
-        f"Too short a training: the second half still brought {figure(late)} nats, {percent(share)} of all that "
-        f"{count(last, 'step')} brought.",
+        f"Training was too short: its second half still gained {figure(late)} nats, {percent(share)} of the gain of "
+        f"all {count(last, 'step')}.",
         {"late": late, "error": noise, "gained": gained, "steps": last, "default": planned},
         number="late",
         better="lower",
-        cure=cure,
+        cure=case.first(_longer(case, settings)),
     )
 
 
 def _out_of_time(case: Case, settings: Settings, last: int, total: int) -> Finding | None:
-    """Less than half of what was planned was done when the time was up: the learning rate never came down."""
+    """The time limit was reached before half of the planned steps: the learning rate never decayed."""
     allowed, taken = seconds(settings.max_time), float(case.lines[-1]["seconds"])
     if case.stop not in ("", "max_time") or last >= total / 2 or taken < 0.9 * allowed:
         return None
@@ -179,7 +184,7 @@ def _out_of_time(case: Case, settings: Settings, last: int, total: int) -> Findi
     return Finding(
         "too_short",
         "serious",
-        f"Too short a training: its time was up after {last:,} of the {total:,} steps planned.",
+        f"Training was too short: it reached max_time after {last:,} of {total:,} planned steps.",
         {"steps": last, "planned": total},
         number="steps",
         cure=case.first({"max_time": wanted}),
@@ -187,16 +192,16 @@ def _out_of_time(case: Case, settings: Settings, last: int, total: int) -> Findi
 
 
 def _ended(case: Case, settings: Settings, last: int, total: int) -> str:
-    """What ended a training after which little was to come."""
+    """Why a training ended that had little left to gain."""
     if last >= total:
-        return "training ran its course"
+        return "training ran to its end"
     timely = float(case.lines[-1]["seconds"]) >= 0.9 * seconds(settings.max_time)
-    why = "its time was up" if case.stop == "max_time" or timely else "it was stopped"
-    return f"{why} after {last:,} of {total:,} steps, when little was still to come"
+    why = "training reached max_time" if case.stop == "max_time" or timely else "training was stopped"
+    return f"{why} after {last:,} of {total:,} steps, with little left to gain"
 
 
-def _settles(model: Any) -> int:
-    """The first step at which all schedules have run their course."""
+def _end_of_schedules(model: Any) -> int:
+    """The first step at which all schedules have ended."""
     late = 1
     while late < END and not model.schedules_done(late):
         late *= 2
@@ -207,21 +212,22 @@ def _adversarial(case: Case) -> bool:
     return any("gan" in line or "discriminator_gan" in line for line in case.lines)
 
 
-def _lost(case: Case, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Steps of the looks, by how much the loss stood above its best so far, and how much it had gained until then."""
-    steps, totals = case.course(split)
+def _above_best(case: Case, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps of the validations, the loss above its best so far, and the gain until then."""
+    steps, totals = case.loss_curve(split)
     best = np.minimum.accumulate(totals)
     return steps, totals - best, totals[:1] - best
 
 
-def _longer(case: Case, settings: Settings) -> dict[str, int]:
-    """Three times as long."""
-    found = {}
+def _longer(case: Case, settings: Settings, needed: int = 0) -> dict[str, int]:
+    """Options for a training three times as long, and of at least `needed` steps."""
+    longer = {}
     if settings.epochs is not None:
-        found["epochs"] = 3 * settings.epochs
+        per_epoch = steps_per_epoch(len(case.subject.data.train), settings.batch_size or 1)
+        longer["epochs"] = max(3 * settings.epochs, math.ceil(needed / per_epoch))
     if settings.steps is not None:
-        found["steps"] = max(3 * settings.steps, 1000)
-    return found
+        longer["steps"] = max(3 * settings.steps, 1000, needed)
+    return longer
 
 
 def _spread(case: Case) -> float:

@@ -1,4 +1,4 @@
-"""Examples as vectors of numbers, of whatever kind they are, and how such vectors lie together."""
+"""Examples of any kind as vectors, and the structure and overlap of sets of vectors."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from sfumato.evaluation.metrics.set_distances import neighbourhoods
 from sfumato.spec import DataSpec, Field
 
 POOLED = 1024
-"""Pictures of more values than this are looked at in less detail."""
+"""Images with more values than this are pooled."""
 CHANCE_SHUFFLES = 10
-"""Shuffles of the data that say what chance alone would show."""
+"""Permutations of the data that estimate what chance alone gives."""
 DIRECTIONS = 32
 
 
 class Vectors:
-    """Examples to vectors (N, F), by what was seen of some real ones.
+    """Maps examples to vectors (N, F), standardised by some real ones.
 
-    Pixels are intensities. Of any other number there is its standardised value and the square of that, so that circles
-    show too; categories are one number each. Missing values are the mean.
+    Pixels are intensities. Any other number gives its standardised value and the square of that, so that circles are
+    seen too; categories are one-hot. Missing values are the mean.
 
     Args:
         spec: of the data.
         x, mask: the real examples, as in a `Batch`.
 
     Attributes:
-        owner: which entry of an example each of the F numbers is of, (F,).
-        category: whether it is of a category, (F,); square: whether it is the square of another.
+        owner: the entry of an example that each of the F numbers belongs to, (F,).
+        category: whether it belongs to a category, (F,); square: whether it is the square of another.
     """
 
     def __init__(self, spec: DataSpec, x: Tensor, mask: Tensor | None) -> None:
@@ -54,7 +54,7 @@ class Vectors:
     def of(self, x: Tensor, mask: Tensor | None = None) -> np.ndarray:
         """Examples in the units of the spec as vectors, (N, F)."""
         scaled = (self._raw(x, mask) - self._mean) * self._factor
-        # One value far out must not be all there is to see.
+        # One outlier must not dominate.
         return np.nan_to_num(scaled).clip(-10, 10)
 
     def _raw(self, x: Tensor, mask: Tensor | None) -> np.ndarray:
@@ -91,32 +91,32 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Structure:
-    """What hangs together in vectors, by parallel analysis (Horn 1965).
+    """Structure of vectors by parallel analysis (Horn 1965).
 
     Attributes:
-        found: eigenvalues of the covariance over their sum, (K,), descending.
-        chance: the largest that shuffling each entry among the examples gave, (K,).
+        eigenvalues: eigenvalues of the covariance over their sum, (K,), descending.
+        chance: the largest obtained by shuffling each entry among the examples, (K,).
     """
 
-    found: np.ndarray
+    eigenvalues: np.ndarray
     chance: np.ndarray
 
     @property
     def directions(self) -> int:
-        """How many leading directions hold more variance than chance gives."""
-        above = self.found > self.chance
+        """Number of leading directions with more variance than by chance."""
+        above = self.eigenvalues > self.chance
         return int(above.argmin()) if not above.all() else len(above)
 
     def beyond_chance(self, directions: int) -> float:
-        """The share of the variance that so many directions hold, less what chance gives them."""
+        """The share of the variance in so many leading directions, minus that by chance."""
         count = min(directions, self.directions)
-        return float((self.found - self.chance)[:count].sum())
+        return float((self.eigenvalues - self.chance)[:count].sum())
 
 
-def beside(vectors: np.ndarray, given: Tensor | None, fields: Sequence[Field]) -> np.ndarray:
-    """What is left of vectors (N, F) once the conditions (N, G) have told their part: residuals of least squares.
+def residuals(vectors: np.ndarray, given: Tensor | None, fields: Sequence[Field]) -> np.ndarray:
+    """Residuals of vectors (N, F) after linear regression on the conditions (N, G).
 
-    Of a category there is one column for each value, and one for missing; of a number itself, its square, and a flag.
+    A category enters as one column for each value and one for missing; a number as itself, its square, and a flag.
     """
     if given is None:
         return vectors
@@ -125,8 +125,8 @@ def beside(vectors: np.ndarray, given: Tensor | None, fields: Sequence[Field]) -
         missing = column.isnan()
         known = column.nan_to_num(0.0)
         if field.kind == "category":
-            told = (known[:, None] == torch.arange(field.size)) & ~missing[:, None]
-            columns.append(torch.cat([told, missing[:, None]], 1).double().numpy())
+            indicators = (known[:, None] == torch.arange(field.size)) & ~missing[:, None]
+            columns.append(torch.cat([indicators, missing[:, None]], 1).double().numpy())
         else:
             columns.append(torch.stack([known, known.square(), missing.double()], 1).numpy())
     design = np.concatenate(columns, 1)
@@ -135,7 +135,7 @@ def beside(vectors: np.ndarray, given: Tensor | None, fields: Sequence[Field]) -
 
 
 def structure(vectors: np.ndarray, owner: np.ndarray, seed: int) -> Structure:
-    """The structure of vectors (N, F), of which `owner` says what is shuffled together."""
+    """The structure of vectors (N, F); columns with the same `owner` are shuffled together."""
     random = np.random.default_rng(seed)
     chance = []
     for _ in range(CHANCE_SHUFFLES):
@@ -151,47 +151,47 @@ def _spectrum(vectors: np.ndarray) -> np.ndarray:
     return values / max(values.sum(), 1e-12)
 
 
-def explained(vectors: np.ndarray, again: np.ndarray, category: np.ndarray) -> float:
-    """The share of the variance of vectors (N, F) that reconstructions `again` account for.
+def explained_variance(vectors: np.ndarray, reconstructions: np.ndarray, category: np.ndarray) -> float:
+    """The share of the variance of vectors (N, F) that reconstructions explain.
 
-    Of numbers, 1 − mean squared error / variance, so that what is drawn to the mean tells little; of categories, which
-    are shown by their mode, the squared correlation.
+    For numbers, 1 − mean squared error / variance, so that shrinkage to the mean is penalised; for categories, which
+    are reconstructed as their mode, the squared correlation.
     """
-    one, two = vectors - vectors.mean(0), again - again.mean(0)
-    variance, spread = (one**2).mean(0), (two**2).mean(0)
+    real, restored = vectors - vectors.mean(0), reconstructions - reconstructions.mean(0)
+    variance, spread = (real**2).mean(0), (restored**2).mean(0)
     product = variance * spread
-    shared = np.divide((one * two).mean(0) ** 2, product, out=np.zeros_like(product), where=product > 1e-12)
-    error = ((vectors - again) ** 2).mean(0)
+    shared = np.divide((real * restored).mean(0) ** 2, product, out=np.zeros_like(product), where=product > 1e-12)
+    error = ((vectors - reconstructions) ** 2).mean(0)
     left = 1 - np.divide(error, variance, out=np.ones_like(error), where=variance > 1e-12)
     return float((np.where(category, shared, left) * variance).sum() / max(variance.sum(), 1e-12))
 
 
-class Met(NamedTuple):
-    """What share of real examples others reach, by the neighbourhoods of either.
+class Overlap(NamedTuple):
+    """What share of real examples others reach, by neighbourhoods.
 
     See `sfumato.evaluation.metrics.set_distances`.
 
     Attributes:
-        coverage: that have one of the others near. Low where those are scattered too wide, or are too few kinds.
-        recall: that are near to one of the others. Low where those are blurred, or are too few kinds.
+        coverage: share that has one of the others nearby. Low if those scatter too widely or are of too few kinds.
+        recall: share that is near one of the others. Low if those are blurred or of too few kinds.
     """
 
     coverage: float
     recall: float
 
 
-class Ground:
-    """Real vectors (N, F) that others are laid beside, all in the main directions of the real ones."""
+class RealVectors:
+    """Real vectors (N, F) to compare others with, all projected to the main directions of the real ones."""
 
     def __init__(self, real: np.ndarray) -> None:
         self._mean = real.mean(0)
         self._axes = np.linalg.svd(real - self._mean, full_matrices=False)[2][:DIRECTIONS].T
-        self._real = self._seen(real)
+        self._real = self._projected(real)
 
-    def met(self, vectors: np.ndarray) -> Met:
-        """How far `vectors` reach the real ones."""
-        _, recall, _, coverage = neighbourhoods(self._real, self._seen(vectors), error=False)[0]
-        return Met(float(coverage), float(recall))
+    def overlap(self, vectors: np.ndarray) -> Overlap:
+        """Coverage and recall of the real vectors by `vectors`."""
+        _, recall, _, coverage = neighbourhoods(self._real, self._projected(vectors), error=False)[0]
+        return Overlap(float(coverage), float(recall))
 
-    def _seen(self, vectors: np.ndarray) -> np.ndarray:
+    def _projected(self, vectors: np.ndarray) -> np.ndarray:
         return np.asarray((vectors - self._mean) @ self._axes)

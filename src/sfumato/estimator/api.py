@@ -41,16 +41,16 @@ def fit(
     Args:
         source: a built-in set, a path, an array, a tensor, (X, y), or a frame; see `sfumato.data.open`.
         model: the model's name, see `sfumato.models.names`; a class of your own with a `build`, or where it can be
-            imported from, as `mypackage.module:MyModel`; or a module that is built. vae if None. See `Autoencoder`.
+            imported from, as `mypackage.module:MyModel`; or a built module. vae if None. See `Autoencoder`.
         run: name (under `runs/`) or path of the run folder to write; True for an automatic name; None writes nothing.
-        resume: a run that was stopped, to be continued bit for bit; its own config holds. How long to train, and
-            where, may be given anew.
-        config: a `config.toml` to repeat; what is given beside it replaces what it says, and another model takes
-            over its options of data and training alone.
-        callbacks: told of what happens while training.
+        resume: a stopped run to continue with its own config; the result is bit-equal to an uninterrupted run. How long
+            and where to train may change.
+        config: a `config.toml` to start from; other arguments override it, and another model keeps only its options
+            of data and training.
+        callbacks: called during training.
         progress: show a progress bar.
-        opened: called with the `Dataset` before training starts, to show what was understood of it.
-        options: of the data, the model and the training, by name. As in scikit-learn `random_state` may be given for
+        opened: called with the `Dataset` before training starts, for example to show its schema.
+        options: of the data, the model and the training, by name. As in scikit-learn, `random_state` is accepted for
             `seed`, and `verbose` for `progress`.
 
     Raises:
@@ -59,12 +59,12 @@ def fit(
     progress = progress or bool(options.pop("verbose", False))
     if (state := options.pop("random_state", None)) is not None:
         if options.get("seed") is not None:
-            raise SfumatoError("random_state and seed are both given; they are one thing, so leave one out")
+            raise SfumatoError("random_state and seed are both given and mean the same; leave one out")
         options["seed"] = chosen_seed(state)
     if resume is not None:
         for name, value in (("model", model), ("run", run), ("config", config)):
             if value is not None:
-                raise SfumatoError(f"{name} cannot be given together with resume; the run's own config holds")
+                raise SfumatoError(f"{name} cannot be combined with resume, which uses the run's own config")
         stopped = Run.open(resume)
         return Autoencoder.of(
             fitting.resume(stopped, source, options=options, callbacks=callbacks, progress=progress, opened=opened)
@@ -86,13 +86,13 @@ def fit_config(
     progress: bool = False,
     opened: fitting.Opened | None = None,
 ) -> Autoencoder:
-    """Train what a config says, on its own source unless another is given.
+    """Train according to a config, on its own source unless another is passed.
 
     Args:
-        config: what data, model and training are told.
+        config: the options of data, model and training.
         source: see `fit`; None takes `config.source`.
         run: see `fit`.
-        callbacks: told of what happens while training.
+        callbacks: called during training.
         progress: show a progress bar.
         opened: see `fit`.
 
@@ -101,7 +101,7 @@ def fit_config(
     """
     source = config.source if source is None else source
     if isinstance(source, str) and not source:
-        raise SfumatoError("no source: give the name of a data set, a path, an array or a frame")
+        raise SfumatoError("no source: pass the name of a data set, a path, an array or a frame")
     return Autoencoder.trained(config, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
 
 
@@ -112,10 +112,10 @@ def load(run: Name, *, device: str = "auto", model: Any = None) -> Autoencoder:
     Args:
         run: its name or path.
         device: where to compute.
-        model: the class of the model, or the module that was handed over built: for runs of a class that was defined in
-            a script or notebook, or is not where it was.
+        model: the class of the model, or the built module, for runs whose model was defined in a script or notebook or
+            has moved.
 
     Raises:
-        SfumatoError: if there is no such run, it is damaged, or its model is not here.
+        SfumatoError: if there is no such run, it is damaged, or its model cannot be imported.
     """
     return Autoencoder.load(run, device=device, model=model)

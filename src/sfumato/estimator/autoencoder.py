@@ -23,14 +23,14 @@ from sfumato.data.io.in_memory import unpacked
 from sfumato.data.registry import kind_of
 from sfumato.data.sequences.sequence_io import Series
 from sfumato.data.text import lines
-from sfumato.diagnostics import Finding, Well, diagnose, look_for
+from sfumato.diagnostics import Finding, Passed, diagnose, run_check
 from sfumato.errors import SfumatoError
 from sfumato.estimator import fitting, samplers
-from sfumato.estimator.evaluation_data import factors_at, judged
+from sfumato.estimator.evaluation_data import evaluation_data, factors_at
 from sfumato.estimator.fitting import Fitted
-from sfumato.estimator.methods.generation import Draws
-from sfumato.estimator.methods.moves import Moves
-from sfumato.estimator.methods.scoring import Scores
+from sfumato.estimator.methods.generation import GenerationMixin
+from sfumato.estimator.methods.moves import LatentMovesMixin
+from sfumato.estimator.methods.scoring import ScoringMixin
 from sfumato.estimator.parameters import Parameters
 from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import EvaluationSettings, Measure, Subject
@@ -40,38 +40,46 @@ from sfumato.isolation import isolated
 from sfumato.models import registry
 
 FEW_STEPS = 100
-"""With fewer, nobody should expect a classifier to be right."""
+"""A classifier trained for fewer steps is expected to score poorly."""
 
 
-class Autoencoder(Moves, Draws, Scores, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Parameters):
-    """A variational autoencoder as a scikit-learn estimator: raw things in, raw things out.
+class Autoencoder(
+    LatentMovesMixin,
+    GenerationMixin,
+    ScoringMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    Parameters,
+):
+    """A variational autoencoder as a scikit-learn estimator: raw data in, raw data out.
 
     `transform` gives latent means, `inverse_transform` brings latents back, `score_samples` ranks examples by
     a bound on their log-density, `sample` draws new ones. X may be an array of numbers (NaN where missing), an array of
-    pictures, a pandas, polars or arrow frame, or anything else that `sfumato.fit` takes; what comes out is of the kind
-    that went in.
+    images, a pandas, polars or arrow frame, or anything else that `sfumato.fit` takes; the output has the type
+    of the input.
 
-    Maps from example to result are computed in double precision with noise that is the same for each example, so that
-    a result does not depend on which other examples were asked for with it.
+    Results are computed in double precision, with the same noise for each example, so that the result for an example
+    does not depend on the others in the same call.
 
-    With a model that tells classes (m2) it is a scikit-learn classifier: `fit(X, y)` with labels for all rows or some,
-    `predict`, `predict_proba`, and `score` is the accuracy.
+    With a model that predicts classes (m2) it is a scikit-learn classifier: `fit(X, y)` with labels for all rows or
+    some, `predict`, `predict_proba`, and `score` is the accuracy.
 
     Args:
         model: the model's name, see `sfumato.models.names`; a class of your own with a `build` (see
-            `sfumato.models.base.Model`), or where it can be imported from, as `mypackage.module:MyModel`; or a module
-            that is built, of which `fit` trains a copy.
+            `sfumato.models.base.Model`), or where it can be imported from, as `mypackage.module:MyModel`; or a built
+            module, of which `fit` trains a copy.
         random_state: as in scikit-learn, in place of `seed`: a whole number is the seed, and numpy's generators give
             one for each `fit`. None leaves it to `seed`, whose default is 0, so that `fit` repeats itself.
-        verbose: show how the training goes.
-        **options: every option of the data, of any model and of the training, by name. None is *not said*: chosen
-            from the data, or the default. Options of another model than `model` are refused by `fit`.
+        verbose: show the progress of the training.
+        **options: every option of the data, of any model and of the training, by name. None means *not set*: chosen
+            from the data, or the default. `fit` rejects options of other models than `model`.
 
     Attributes:
         model_: the trained `sfumato.models` module.
-        schema_: what was learned of the data, `sfumato.data.core.schema.Schema`.
-        history_: the course of the training.
-        config_: the options with all that was chosen filled in.
+        schema_: the schema learned from the data, `sfumato.data.core.schema.Schema`.
+        history_: the metrics of the training.
+        config_: all options, with those that were chosen automatically filled in.
         data_: the opened `Dataset`; None after `load`.
         run_: the run folder; None if none was written.
         n_features_in_: number of columns of X, when fitted on an array or frame.
@@ -85,19 +93,19 @@ class Autoencoder(Moves, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfo
 
     @classmethod
     def of(cls, fitted: Fitted) -> Self:
-        """The estimator of what was already trained."""
+        """The estimator of a model that is already trained."""
         return cls._of_config(fitted.config)._adopt(fitted)
 
     @classmethod
     def _of_config(cls, config: Config) -> Self:
-        """The estimator of these options, not fitted yet; it holds the class or module that was handed over."""
+        """The estimator of these options, not fitted yet; it holds the class or module that was passed."""
         handed_over = registry.handed_over(config.model)
         return cls(model=config.model if handed_over is None else handed_over, **config.non_default_options())
 
     @classmethod
     @isolated
     def trained(cls, config: Config, source: Any, **how: Unpack[fitting.TrainOptions]) -> Self:
-        """Train what a config says; `how` as `sfumato.estimator.fitting.train` takes it."""
+        """Train according to a config; `how` as `sfumato.estimator.fitting.train` takes it."""
         auto = cls._of_config(config)
         return auto._adopt(fitting.train(config, auto._recorded(source), **how))
 
@@ -114,11 +122,11 @@ class Autoencoder(Moves, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfo
         Raises:
             SfumatoError: if an option or the data cannot be used.
         """
-        options = {name: value for name, value in self._options.given.items() if value is not None}
+        options = {name: value for name, value in self._options.values.items() if value is not None}
         config = resolve(registry.reference(self.model), options)
         if self.random_state is not None:
             if self._options.get("seed") is not None:
-                raise SfumatoError("random_state and seed are both given; they are one thing, so leave one out")
+                raise SfumatoError("random_state and seed are both given and mean the same; leave one out")
             config = config.with_options({"seed": chosen_seed(self.random_state)})
         X = self._checked(X, reset=True)
         if y is None and self.is_classifier and not config.data.given and isinstance(X, np.ndarray):
@@ -152,68 +160,69 @@ class Autoencoder(Moves, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfo
 
     @isolated
     def evaluate(self, X: Any = None, **how: Unpack[evaluation.EvaluationOptions]) -> list[Measure]:
-        """Whether the model is any good: every measure that applies to it and to the data, on held-out examples.
+        """Every measure that applies to the model and to the data, on held-out examples.
 
         >>> auto = Autoencoder(latent_dim=2, steps=20).fit(np.random.default_rng(0).normal(size=(100, 3)))
         >>> [measure.name for measure in auto.evaluate(families=("bounds",), k=64)]
         ['distortion', 'rate', '−ELBO', 'NLL', 'effective draws']
 
         Args:
-            X: the examples to judge by, as `score_samples` takes them, or a `Dataset`, whose test part is. None takes
-                the test part of the data it was trained on, which are opened again where the model was loaded.
-            how: see `sfumato.evaluation.How`; `factors` have one value for each of the examples.
+            X: the examples to evaluate on, as `score_samples` takes them, or a `Dataset`, whose test split is used.
+                None takes the test split of the data it was trained on, which are opened again where the model was
+                loaded.
+            how: see `sfumato.evaluation.EvaluationSettings`; `factors` have one value for each of the examples.
 
         Raises:
-            SfumatoError: if there are no data to judge by, or they do not fit.
+            SfumatoError: if there are no data to evaluate on, or they do not match the schema.
         """
-        told = EvaluationSettings(**how)
-        data, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
-        most = MAX_QUICK_EXAMPLES if told.quick else MAX_EXAMPLES
-        subject = Subject.of(self._model(), self.schema_, data, told.seed, most=most, part=part)
-        told = replace(told, factors=factors_at(told.factors, subject.index, len(held_out(data)[1])))
-        return evaluation.evaluate(subject, told)
+        settings = EvaluationSettings(**how)
+        data, part = evaluation_data(self.config_, self.schema_, getattr(self, "data_", None), X)
+        most = MAX_QUICK_EXAMPLES if settings.quick else MAX_EXAMPLES
+        subject = Subject.of(self._model(), self.schema_, data, settings.seed, most=most, part=part)
+        settings = replace(settings, factors=factors_at(settings.factors, subject.index, len(held_out(data)[1])))
+        return evaluation.evaluate(subject, settings)
 
     @isolated
     def diagnose(self, X: Any = None, *, quick: bool = False, seed: int = 0) -> list[Finding]:
-        """What is wrong with the model, the worst first, and what cures it; one finding "healthy" if nothing is.
+        """The problems of the model, the worst first, and how to fix them; one finding "healthy" if there are none.
 
         >>> auto = Autoencoder(latent_dim=2, steps=20).fit(np.random.default_rng(0).normal(size=(100, 3)))
         >>> auto.diagnose()[0].name
         'too_short'
 
         Args:
-            X: the examples to judge by, as `evaluate` takes them.
-            quick: look at fewer examples.
+            X: the examples to use, as `evaluate` takes them.
+            quick: use fewer examples.
             seed: of every choice and draw.
 
         Raises:
-            SfumatoError: if there are no data to look at.
+            SfumatoError: if there are no data to use.
         """
-        # What another process cannot import is fitted again from Python.
+        # A model that another process cannot import is fitted again from Python.
         typed = self.run_ is not None and registry.is_importable(self.config_.model)
         run = str(self.run_.path) if self.run_ is not None and typed else ""
         return diagnose(**self._examined(X, seed), run=run, quick=quick)
 
-    def look_for(self, sickness: str, X: Any = None, *, seed: int = 0) -> Finding | Well | None:
-        """One sickness of `diagnose` alone, whatever else may be wrong: a finding, or by what numbers it is well.
+    def run_check(self, name: str, X: Any = None, *, seed: int = 0) -> Finding | Passed | None:
+        """A single check of `diagnose`, whatever else may be wrong: a finding, or the numbers of a check that passed.
 
         Args:
             sickness: its name, as findings have it.
-            X: the examples to judge by, as `evaluate` takes them.
+            X: the examples to use, as `evaluate` takes them.
             seed: of every choice and draw.
 
         Returns:
-            None where there can be no such sickness.
+            None where the check does not apply.
         """
-        return look_for(sickness, **self._examined(X, seed))
+        return run_check(name, **self._examined(X, seed))
 
     def _examined(self, X: Any, seed: int) -> dict[str, Any]:
-        """What the doctor looks at."""
-        found, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
+        """The arguments of the doctor's checks."""
+        dataset, part = evaluation_data(self.config_, self.schema_, getattr(self, "data_", None), X)
         return {
-            "subject": Subject.of(self._model(), self.schema_, found, seed, part=part),
+            "subject": Subject.of(self._model(), self.schema_, dataset, seed, part=part),
             "lines": self.history_.lines,
-            "told": self.config_.to_dict(),
+            "config": self.config_.to_dict(),
             "stop": self.history_.stop,
             "skipped": self.history_.skipped,
         }
@@ -234,7 +243,7 @@ class Autoencoder(Moves, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfo
             metrics=self.history_.lines,
             overwrite=overwrite,
         )
-        fitting.say_how_to_load(self.config_.model, run)
+        fitting.warn_how_to_load(self.config_.model, run)
         self.run_ = run
         return run
 
@@ -249,7 +258,7 @@ class Autoencoder(Moves, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfo
             model: see `sfumato.load`.
 
         Raises:
-            SfumatoError: if there is no such run, it is damaged, or its model is not here.
+            SfumatoError: if there is no such run, it is damaged, or its model cannot be imported.
         """
         return cls.of(fitting.load(Run.open(run), device, model))
 
@@ -263,23 +272,23 @@ class Autoencoder(Moves, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfo
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if not isinstance(self.model, str):  # this process has to know by name what was handed over in another
+        if not isinstance(self.model, str):  # Register here the class or module that was passed in another process.
             name = registry.reference(self.model)
             if "config_" in vars(self):
                 self.config_ = replace(self.config_, model=name)
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        """scikit-learn's checks of arrays and frames; all else is for the data room to judge."""
+        """scikit-learn's checks of arrays and frames; all else is left to the data package."""
         X = unpacked(X)
         if X is None or type(X) is dict or isinstance(X, str | os.PathLike | tuple | Tensor | Number | Series):
             return X
         if (text := lines.strings(X)) is not None:
             return text
-        # To scikit-learn a frame without names is an array, whose classifier must not hang on how it was held.
+        # To scikit-learn a frame without names is an array, whose classifier must not depend on the container.
         if self.is_classifier and not self._options.get("given") and unnamed(X):
             X = X.to_numpy()
         if not reset and kind_of(self.schema_).named_columns:
-            # Columns of a table are found by their names, wherever they stand; of an array by their places.
+            # Columns of a table are matched by name, in any order; those of an array by position.
             if isinstance(X, np.ndarray) and "n_features_in_" in vars(self):
                 validate_data(self, X, reset=False, skip_check_array=True)
             return X
@@ -291,7 +300,7 @@ class Autoencoder(Moves, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfo
         return validate_data(self, X, reset=reset, allow_nd=True, ensure_all_finite="allow-nan", ensure_min_samples=few)
 
     def _recorded(self, X: Any) -> Any:
-        """X, its number of features and their names kept for later calls; the data room judges it."""
+        """X, its number of features and their names kept for later calls; the data package checks it."""
         X = unpacked(X)
         if is_frame(X) or (isinstance(X, np.ndarray) and X.ndim > 1):
             validate_data(self, X, skip_check_array=True)
@@ -303,19 +312,20 @@ class Autoencoder(Moves, Draws, Scores, ClassNamePrefixFeaturesOutMixin, Transfo
         return self._checked(X, reset=False)
 
     def _repr_html_(self) -> str:
-        return estimator_html_repr(self) + f"<p>{html.escape(self._said())}</p>"
+        return estimator_html_repr(self) + f"<p>{html.escape(self._summary())}</p>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
-    def _said(self) -> str:
+    def _summary(self) -> str:
         if "model_" not in vars(self):
             return "Not fitted yet."
         spec = self.schema_.spec
         source = self.config_.source or "data in memory"
-        said = f"{self.config_.model} of {self._n_features_out} latents on {spec.examples:,} examples of {source}"
-        best = self.history_.told_best()
-        return f"{said}: {best}" if best else said
+        trained = f"trained on {spec.examples:,} examples of {source}"
+        summary = f"{self.config_.model} with {self._n_features_out} latents, {trained}"
+        best = self.history_.best_summary()
+        return f"{summary}: {best}" if best else summary
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -29,17 +29,17 @@ from sfumato.training.saving.history import best_line, judged_by
 from sfumato.training.settings import steps_per_epoch, total_steps
 
 LONGER = ("epochs", "steps", "max_time", "patience", "device", "checkpoint_every", "tensorboard")
-"""Options that may be given anew when a run is resumed: how long it is trained, where, and what is told of it."""
+"""Options that may change when a run is resumed: how long and where it is trained, and what is logged."""
 
 logger = logging.getLogger("sfumato.data")
-_SAID: set[str] = set()
+_SHOWN_NOTES: set[str] = set()
 
 Opened = Callable[[Dataset], None]
-"""Told of the data once they are open and before training starts."""
+"""Called with the data once they are open and before training starts."""
 
 
 class TrainOptions(TypedDict, total=False):
-    """What `train` may be told beside config and source."""
+    """Keyword arguments of `train` besides config and source."""
 
     run: str | os.PathLike[str] | bool | None
     callbacks: Sequence[Callback]
@@ -49,13 +49,13 @@ class TrainOptions(TypedDict, total=False):
 
 @dataclass
 class Fitted:
-    """A trained model and all that belongs to it.
+    """A trained model with its config, schema, history, data and run.
 
     Attributes:
-        config: what it was told, with what was chosen filled in.
-        schema: what was learned of the data.
+        config: all options, with those that were chosen automatically filled in.
+        schema: learned from the data.
         model: in evaluation mode.
-        history: the course of its training.
+        history: the metrics of its training.
         data: the data it was trained on; None when it was loaded.
         run: its folder; None when it was never written, or another of several processes wrote it.
     """
@@ -80,22 +80,22 @@ def train(
     """Open the source, build the model and train it.
 
     Args:
-        config: what data, model and training are told.
+        config: the options of data, model and training.
         source: what `sfumato.data.open` takes.
         run: name or path of the run folder; True for an automatic name, None for no folder.
-        callbacks: told of what happens while training.
+        callbacks: called during training.
         progress: show a progress bar.
-        opened: told of the data before training starts.
+        opened: called with the data before training starts.
 
     Raises:
-        SfumatoError: if source or config are not usable, or the folder is there already or cannot be written.
+        SfumatoError: if source or config are not usable, or the folder exists or cannot be written.
     """
     first = parallel.is_first()
     write = first and run is not None and run is not False
     name = None if isinstance(run, bool) else run
     if write:
         check_free(name)
-    # Before anything is written: the variables of another program may be around, and nobody else.
+    # Before anything is written: the variables of a launcher may be set although no other process exists.
     parallel.join(resolve_device(config.training.device))
     dataset = open_data(source, config)
     spec = dataset.schema.spec
@@ -103,7 +103,7 @@ def train(
     chosen = training.resolve(config.training, len(dataset.train), spec.shape, short=short)
     planned = total_steps(chosen, steps_per_epoch(len(dataset.train), chosen.batch_size or 1))
     options = filled_in(config, spec, planned)
-    config = replace(config, data=dataset.options, options=options, training=chosen, source=said(source))
+    config = replace(config, data=dataset.options, options=options, training=chosen, source=source_name(source))
     tables = config.to_dict()
     folder = None
     if write:
@@ -111,7 +111,7 @@ def train(
         stem = f"{Path(dataset.name).name or 'data'}-{registry.label(config.model)}"
         folder = Run.create(name, tables, dataset.schema, model, stem=stem)
     if first:
-        (_say if opened is None else opened)(dataset)
+        (_warn_of_notes if opened is None else opened)(dataset)
     return _trained(config, dataset, folder, callbacks, progress, resume=False)
 
 
@@ -124,15 +124,15 @@ def resume(
     progress: bool = False,
     opened: Opened | None = None,
 ) -> Fitted:
-    """Continue a run that was stopped, bit for bit as if it had not been.
+    """Continue a stopped run; the result is bit-equal to an uninterrupted one.
 
     Args:
         run: the run.
         source: the data, if they were not a built-in set or a file.
-        options: `LONGER` ones given anew, such as `epochs` to go on for longer.
-        callbacks: told of what happens while training.
+        options: those of `LONGER` that change, such as `epochs` to train for longer.
+        callbacks: called during training.
         progress: show a progress bar.
-        opened: told of the data before training starts.
+        opened: called with the data before training starts.
 
     Raises:
         SfumatoError: if the data are not those of the run, or an option is another one.
@@ -142,17 +142,19 @@ def resume(
     for name in options or {}:
         if name in known and name not in LONGER:
             raise SfumatoError(
-                f"{name} cannot change when a run is resumed; leave it out, or fit anew with --config (what can: "
-                f"{', '.join(LONGER)})"
+                f"{name} cannot change when a run is resumed; leave it out, or fit again with --config (what can "
+                f"change: {', '.join(LONGER)})"
             )
     if options:
         config = config.with_options(options)
     source = config.source if source is None else source
     if isinstance(source, str) and not source:
-        raise SfumatoError(f"{run.path}: was trained on data held in memory; give the data again to resume it")
+        raise SfumatoError(f"{run.path}: was trained on data in memory; pass the same data to resume it")
     dataset = open_data(source, config)
     if not dataset.schema.equivalent(run.schema()):
-        raise SfumatoError(f"{said(source) or 'the data'}: not what {run.path} was trained on; fit anew")
+        raise SfumatoError(
+            f"{source_name(source) or 'the data'}: not the data that {run.path} was trained on; fit again"
+        )
     if opened is not None and parallel.is_first():
         opened(dataset)
     if parallel.is_first():
@@ -162,15 +164,15 @@ def resume(
 
 
 def load(run: Run, device: str = "auto", model: Any = None) -> Fitted:
-    """What a run folder holds.
+    """Load the contents of a run folder.
 
     Args:
         run: the run.
         device: where the model is to be.
-        model: the class, or the module that was handed over built, where `config.toml` cannot say how to get it.
+        model: the class or the built module, where it cannot be imported from what `config.toml` says.
 
     Raises:
-        SfumatoError: if it is damaged, has no weights yet, or its model is not here.
+        SfumatoError: if it is damaged, has no weights yet, or its model cannot be imported.
     """
     name = None if model is None else registry.reference(model)
     config = Config.from_dict(run.config(), where=str(run.path / "config.toml"), model=name)
@@ -182,10 +184,10 @@ def load(run: Run, device: str = "auto", model: Any = None) -> Fitted:
 
 
 def open_data(source: Any, config: Config) -> Dataset:
-    """Open the source; a model that needs conditions and is told none takes the labels the data come with.
+    """Open the source; a model that needs conditions and has none takes the labels of the data.
 
     Raises:
-        SfumatoError: if the source is not usable, or there is nothing to be conditioned on, or the model takes none.
+        SfumatoError: if the source is not usable, there is nothing to condition on, or the model takes no conditions.
     """
     options = config.data
     described = models.describe(config.model)
@@ -199,41 +201,43 @@ def open_data(source: Any, config: Config) -> Dataset:
     if described.independent_columns and likelihood.joint:
         if options.likelihood != "auto":
             others = likelihoods.any_of(likelihoods.for_kind(dataset.schema.kind, joint=False))
-            raise SfumatoError(f"likelihood={options.likelihood}: {config.model} takes columns apart; choose {others}")
+            raise SfumatoError(
+                f"likelihood={options.likelihood}: {config.model} needs independent columns; use {others}"
+            )
         dataset.schema.spec = replace(dataset.schema.spec, likelihood=likelihood.apart)
     if not described.needs_conditions or options.given:
         return dataset
     if dataset.has_label or options.label is not None:
         name = LABEL if dataset.has_label else str(options.label)
         return data.open(source, options=replace(options, given=(name,)))
-    could = "give labels with the data, as in (X, y)"
+    could = "pass labels with the data, as in (X, y)"
     if kind_of(dataset.schema).named_columns:
         could = "name columns with given: " + ", ".join(row["column"] for row in dataset.schema.describe()[:12])
     raise SfumatoError(f"{config.model} needs conditions and {dataset.name} has no label of its own; {could}")
 
 
 def filled_in(config: Config, spec: DataSpec, planned: int) -> dict[str, Any]:
-    """The model's options with defaults and sizes filled in, so that the run loads alike when defaults change.
+    """The model's options with defaults and sizes filled in, so that the run loads the same when defaults change.
 
     Args:
-        config: what was asked for.
+        config: the options that were set.
         spec: of the data.
-        planned: steps of the training.
+        planned: number of training steps.
     """
     if models.describe(config.model).is_built:
         return {}
     known = {name: setting for name, setting in settings(config.model).items() if setting.tables == ("model",)}
     options = {name: setting.default for name, setting in known.items()} | dict(config.options)
-    told = Size(**{name: options[name] for name in ("latent_dim", "width", "depth", "network")})
-    sizes = sizes_for(spec, models.sized(config.model, spec, told))
+    requested = Size(**{name: options[name] for name in ("latent_dim", "width", "depth", "network")})
+    sizes = sizes_for(spec, models.sized(config.model, spec, requested))
     chosen = models.chosen_by_data(config.model, spec, options | {"planned": planned})
     options |= {name: value for name, value in chosen.items() if options[name] is None}
     options |= {"network": sizes.kind, **{name: getattr(sizes, name) for name in ("latent_dim", "width", "depth")}}
     return {name: value for name, value in options.items() if value is not None}
 
 
-def said(source: Any) -> str:
-    """A source as `config.toml` has it: a name, an absolute path, or "" for what is held in memory."""
+def source_name(source: Any) -> str:
+    """A source as written to `config.toml`: a name, an absolute path, or "" for data in memory."""
     if not isinstance(source, str | os.PathLike):
         return ""
     path = Path(source)
@@ -249,9 +253,9 @@ def _trained(
     *,
     resume: bool,
 ) -> Fitted:
-    told = config.to_dict()["model"]
+    table = config.to_dict()["model"]
     model, history = multistart.train(
-        lambda seed: build(told, dataset.schema, seed),
+        lambda seed: build(table, dataset.schema, seed),
         dataset,
         config.training,
         folder=None if run is None else run.path,
@@ -263,27 +267,27 @@ def _trained(
     mine = run if parallel.is_first() else None
     if mine is not None:
         mine.seal()
-        say_how_to_load(config.model, mine)
+        warn_how_to_load(config.model, mine)
     return Fitted(config, dataset.schema, model.eval(), history, dataset, mine)
 
 
-def say_how_to_load(model: str, run: Run) -> None:
-    """Warn where a run names a class or a module that no other process can find by itself."""
+def warn_how_to_load(model: str, run: Run) -> None:
+    """Warn if the model's class or module cannot be imported by another process."""
     if registry.is_importable(model):
         return
     is_built = models.describe(model).is_built
     logging.getLogger("sfumato.models").warning(
-        "%s: its model is %s; to load it in another process, hand that over: sfumato.load(%r, model=%s)",
+        "%s: its model is %s; to load it in another process, pass it: sfumato.load(%r, model=%s)",
         run.path,
-        "a module that was handed over built" if is_built else registry.origin(model),
+        "a module that was passed already built" if is_built else registry.origin(model),
         str(run.path),
         "module" if is_built else registry.label(model),
     )
 
 
-def _say(dataset: Dataset) -> None:
-    """Warn of what should be known before training; of each note once in a process."""
+def _warn_of_notes(dataset: Dataset) -> None:
+    """Log the notes of a dataset as warnings, each once per process."""
     for note in dataset.notes:
-        if note not in _SAID:
-            _SAID.add(note)
+        if note not in _SHOWN_NOTES:
+            _SHOWN_NOTES.add(note)
             logger.warning("%s", note)

@@ -1,4 +1,4 @@
-"""Examples through a trained model, some at a time, in double precision."""
+"""Batched inference with a trained model in double precision."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sfumato.models.base import Model
 from sfumato.spec import DataSpec
 
 NUMBERS_AT_A_TIME = 1 << 22
-"""At most about this many numbers stand side by side in a layer of the model at a time."""
+"""About the largest number of values in one layer of the model at a time."""
 
 
 def exact(model: Model) -> Model:
@@ -33,11 +33,11 @@ def batches(
     """A source as batches for `exact(model)`.
 
     Args:
-        model: the model, whose device they are handed out on.
+        model: the model, whose device the batches are on.
         schema: how the source is read and encoded.
         source: what `schema.read` takes.
         given: conditions that replace those of the source, name → value or N values.
-        copies: how often each example stands beside itself.
+        copies: how often each example is repeated.
     """
     encoded = schema.encode(schema.read(source))
     conditions = replaced(schema, encoded.given, given, len(encoded.x))
@@ -53,11 +53,11 @@ def widened(batch: Batch) -> Batch:
 
 
 def replaced(schema: Schema, own: Tensor | None, given: Mapping[str, Any] | None, n: int) -> Tensor | None:
-    """Conditions of n examples, (n, G): their own, but those that are given instead.
+    """Conditions of n examples, (n, G): their own, with those in `given` replaced.
 
     Args:
         schema: how conditions are encoded.
-        own: those of the examples; None where they come with none.
+        own: those of the examples; None without any.
         given: name → value or n values.
     """
     if not given:

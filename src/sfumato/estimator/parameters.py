@@ -13,43 +13,43 @@ from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.models import registry
 
 OWN = {"model": "vae", "random_state": None, "verbose": False}
-"""Parameters that are no options, and their defaults."""
+"""Parameters that are not options, and their defaults."""
 
 
 class Options:
-    """The options that an estimator was given, of all that are declared by data, models and training.
+    """The options set on an estimator, out of all that data, models and training declare.
 
-    Every option of the data, of the training, of the models that ship, and of the estimator's own model may be given;
-    None means *not given*. So a search may go over models, each with options of its own.
+    Every option of the data, of the training, of the models that ship, and of the estimator's own model may be set;
+    None means *not set*. So a search may go over models, each with options of its own.
     """
 
     def __init__(self, model: Any, values: Mapping[str, Any]) -> None:
-        self.given: dict[str, Any] = {}
+        self.values: dict[str, Any] = {}
         for name, value in values.items():
             self.set(model, name, value)
 
     @staticmethod
     def declared(model: Any) -> Iterable[str]:
-        """The names of all options that may be given."""
+        """The names of all options that may be set."""
         try:
             return {**settings(), **settings(registry.reference(model))}
-        except SfumatoError:  # of no model that there is; `fit` says so
+        except SfumatoError:  # The model does not exist; `fit` raises the error.
             return settings()
 
     def get(self, name: str) -> Any:
-        """The value of an option; None if it was not given."""
-        return self.given.get(name)
+        """The value of an option; None if it is not set."""
+        return self.values.get(name)
 
     def set(self, model: Any, name: str, value: Any) -> None:
-        """Give an option; None is as if it had not been given.
+        """Set an option; None unsets it.
 
         Raises:
-            SfumatoError: if there is no such option, or the model that might have it is none.
+            SfumatoError: if there is no such option, or no such model.
         """
         if name in settings() or name in settings(registry.reference(model)):
-            self.given[name] = value
-        elif value is None and name in self.given:  # an option of the model before this one
-            del self.given[name]
+            self.values[name] = value
+        elif value is None and name in self.values:  # an option of the previous model
+            del self.values[name]
         else:
             raise SfumatoError(f"there is no option {name!r}: {did_you_mean(name, (*self.declared(model), *OWN))}")
 
@@ -74,7 +74,7 @@ class Parameters(BaseEstimator):
             ),
         ]
     )
-    """What `help` and editors show; options of models that do not ship may be given too."""
+    """What `help` and editors show; options of models from other packages may be set too."""
     _options: Options
 
     def __init__(
@@ -89,15 +89,15 @@ class Parameters(BaseEstimator):
         """The parameters by name.
 
         Args:
-            deep: with every option that may be given, as None where it is not; otherwise with those given alone, which
-                make the same estimator again.
+            deep: include every option that may be set, as None if it is not; otherwise only those set, which are
+                enough to build the same estimator.
         """
-        names = self._options.declared(self.model) if deep else self._options.given
+        names = self._options.declared(self.model) if deep else self._options.values
         values = {name: self._options.get(name) for name in names}
         return dict(sorted({**values, **{name: getattr(self, name) for name in OWN}}.items()))
 
     def set_params(self, **params: Any) -> Self:
-        """Give parameters anew; an option that is None is as if it had not been given.
+        """Set parameters; None unsets an option.
 
         Raises:
             SfumatoError: if there is no such parameter.
@@ -110,7 +110,7 @@ class Parameters(BaseEstimator):
         return self
 
     def __getattr__(self, name: str) -> Any:
-        """An option is an attribute, as scikit-learn has it."""
+        """An option is an attribute, as in scikit-learn."""
         if name[:1] != "_" and "_options" in vars(self) and name in self._options.declared(self.model):
             return self._options.get(name)
         if hasattr(type(self), name):  # a property whose own error says more

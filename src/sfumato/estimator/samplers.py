@@ -1,4 +1,4 @@
-"""Where new codes come from, fitted to the codes of the training part after training: ex-post density estimation.
+"""Where new codes come from, fitted to the codes of the training split after training: ex-post density estimation.
 
 A decoder has seen the codes of the training examples, which need not fill the prior. A density fitted to them
 (Ghosh et al. 2020, From variational to deterministic autoencoders, section 4) draws codes where the decoder has been.
@@ -62,7 +62,7 @@ class Flow:
         return self.shift + self.scale * self.flow(None, n).sample(temperature)
 
 
-def fitted(name: str, model: Model, train: Batches, *, components: int = COMPONENTS, seed: int = 0) -> Sampler:
+def fit(name: str, model: Model, train: Batches, *, components: int = COMPONENTS, seed: int = 0) -> Sampler:
     """A sampler of the codes of `train`; what it draws goes through `placed` before it is decoded.
 
     "mixture" is a mixture of normals with full covariances by expectation maximisation; "flow" a neural spline flow
@@ -77,7 +77,7 @@ def fitted(name: str, model: Model, train: Batches, *, components: int = COMPONE
         seed: of the choice, the draws and the fit.
 
     Raises:
-        SfumatoError: if the name is unknown, the codes are no points of a space, or there are too few examples.
+        SfumatoError: if the name is unknown, the codes are discrete, or there are too few examples.
     """
     if name not in SAMPLERS[1:]:
         raise SfumatoError(f"no sampler is called {name!r}: {did_you_mean(name, SAMPLERS)}")
@@ -87,7 +87,9 @@ def fitted(name: str, model: Model, train: Batches, *, components: int = COMPONE
     with seeded(device, seed, model):
         codes = _codes(require(model, LatentSpace, f"take a {name} fitted to its codes"), train, device, seed)
         if len(codes) <= components:
-            raise SfumatoError(f"{len(codes)} training rows are too few for {components} components; ask for fewer")
+            raise SfumatoError(
+                f"{len(codes)} training rows are too few for {components} components; use fewer components"
+            )
         return _mixture(codes, components, seed) if name == "mixture" else _flow(codes)
 
 
@@ -99,27 +101,27 @@ def placed(model: LatentSpace, codes: Tensor, given: Tensor | None) -> Tensor:
 
 def _codes(model: LatentSpace, train: Batches, device: torch.device, seed: int) -> Tensor:
     index = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:MAX_FITTED_CODES]
-    found = []
+    codes = []
     with torch.no_grad():
         for part in index.split(FLOW_BATCH):
             batch = train.take(part).to(device)
-            found.append(_shifted(model, batch).float().cpu())
-    return torch.cat(found)
+            codes.append(_shifted(model, batch).float().cpu())
+    return torch.cat(codes)
 
 
 def _shifted(model: LatentSpace, batch: Batch) -> Tensor:
     z, prior = model.encode(batch).sample(), model.prior(len(batch), batch.given)
     if batch.given is not None and not isinstance(prior, Normal | StandardNormal):
         raise SfumatoError(
-            "the prior depends on the conditions in a way that no sampler follows; leave the sampler out"
+            "no sampler is available: the prior depends on the conditions and is not a normal distribution"
         )
     return (z - prior.mean) / prior.scale if isinstance(prior, Normal) else z
 
 
 def _mixture(codes: Tensor, components: int, seed: int) -> Sampler:
-    found = GaussianMixture(components, random_state=seed, reg_covar=1e-6).fit(codes.double().numpy())
-    roots = np.linalg.cholesky(found.covariances_)
-    return Mixture(*map(torch.as_tensor, (found.weights_, found.means_, roots)))
+    mixture = GaussianMixture(components, random_state=seed, reg_covar=1e-6).fit(codes.double().numpy())
+    roots = np.linalg.cholesky(mixture.covariances_)
+    return Mixture(*map(torch.as_tensor, (mixture.weights_, mixture.means_, roots)))
 
 
 def _flow(codes: Tensor) -> Sampler:

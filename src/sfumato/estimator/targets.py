@@ -1,4 +1,4 @@
-"""The labels beside an array or a frame, as scikit-learn's users give them: `fit(X, y)`."""
+"""Labels passed with an array or a frame, as in scikit-learn: `fit(X, y)`."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from sfumato.errors import SfumatoError
 logger = logging.getLogger("sfumato.data")
 
 UNLABELLED = -1
-"""What stands for *no label* among whole numbers from 0 on, as in scikit-learn's semi-supervised models."""
+"""Marks *no label* among the classes 0, 1, …, as in scikit-learn's semi-supervised models."""
 
 
 class Targets(NamedTuple):
-    """Labels, some of which may not be known.
+    """Labels, some of which may be missing.
 
     Attributes:
-        values: one for each row; NaN, or "" among strings, where it is not known.
-        dtype: of those that are known.
+        values: one for each row; NaN, or "" among strings, where it is missing.
+        dtype: of those that are present.
     """
 
     values: np.ndarray
@@ -44,16 +44,20 @@ def classified(y: Any) -> Targets:
     array([-1,  1,  1])
 
     Raises:
-        ValueError: if y is not one class a row: numbers on a line, several columns, none at all.
+        ValueError: if y is not one class a row: continuous values, several columns, or empty.
     """
     values = column_or_1d(as_array(y, "y"), warn=True)
-    # NaN is what does not equal itself, and pandas' NA what answers neither.
-    missing = np.array([value is None or value is not value or not _same(value) for value in values.tolist()], bool)
+    # NaN does not equal itself, and comparing pandas' NA raises.
+    missing = np.array(
+        [value is None or value is not value or not _equals_itself(value) for value in values.tolist()], bool
+    )
     known = values[~missing]
     if known.dtype.kind == "O":
         known = np.array(known.tolist())
     if known.dtype.kind in "iu" and len(known) and _marks_unlabelled(np.unique(known)):
-        logger.warning("y: %d of %d rows are −1, which is read as: no label", (known == UNLABELLED).sum(), len(values))
+        logger.warning(
+            "y: %d of %d rows are −1, which are read as unlabelled", (known == UNLABELLED).sum(), len(values)
+        )
         missing[~missing] = known == UNLABELLED
         known = known[known != UNLABELLED]
     if not len(known):
@@ -85,14 +89,14 @@ def unnamed(X: Any) -> bool:
 def joined(X: Any, y: Any, config: Config, dtype: np.dtype | None = None) -> tuple[Any, Config]:
     """X and y as one source, and the config that says which of it is the label.
 
-    A frame gets y as a column, which is the condition of a model that needs one and is not told another; other models
-    leave the y of a frame aside.
+    A frame gets y as a column, which is the condition of a model that needs one and has no other; other models
+    ignore the y of a frame.
 
     Args:
         X: an array or a frame.
         y: (N,), checked.
-        config: as it was asked for.
-        dtype: of the labels that are known, where others are missing.
+        config: the options that were set.
+        dtype: of the labels that are present, where others are missing.
 
     Raises:
         SfumatoError: if the frame has a column of that name.
@@ -102,8 +106,8 @@ def joined(X: Any, y: Any, config: Config, dtype: np.dtype | None = None) -> tup
     if config.data.given or not models.describe(config.model).needs_conditions:
         return X, config
     check_consistent_length(X, y)
-    made = nw.from_native(X)
-    frame = made.collect() if isinstance(made, nw.LazyFrame) else made
+    narwhal = nw.from_native(X)
+    frame = narwhal.collect() if isinstance(narwhal, nw.LazyFrame) else narwhal
     if LABEL in frame.columns:
         raise SfumatoError(f"X has a column {LABEL!r}, and y is given too; drop that column, or leave out y")
     options: dict[str, Any] = {"given": (LABEL,)}
@@ -118,7 +122,7 @@ def joined(X: Any, y: Any, config: Config, dtype: np.dtype | None = None) -> tup
     return frame.with_columns(nw.new_series(LABEL, values, backend=frame.implementation)).to_native(), config
 
 
-def _same(value: Any) -> bool:
+def _equals_itself(value: Any) -> bool:
     try:
         return bool(value == value)
     except TypeError:
@@ -126,5 +130,5 @@ def _same(value: Any) -> bool:
 
 
 def _marks_unlabelled(values: np.ndarray) -> bool:
-    """Whether −1 is no class: the others are whole numbers from 0 on, and more than one."""
+    """Whether −1 means unlabelled: the others are whole numbers from 0 on, and more than one."""
     return bool(values[0] == UNLABELLED and len(values) > 2 and values[1] == 0)

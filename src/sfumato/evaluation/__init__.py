@@ -1,4 +1,4 @@
-"""Whether a model is any good: measures by family, everything that applies and nothing that does not."""
+"""Evaluation of models: families of measures, each computed where it applies."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from sfumato.isolation import isolated
 
 @isolated
 def evaluate(subject: Subject, how: EvaluationSettings | None = None) -> list[Measure]:
-    """All measures of the families asked for, in the order families are shown; a function of `how.seed`.
+    """All measures of the selected families, in display order; a function of `how.seed`.
 
     Raises:
         ValueError: if a family gives a measure under the name of another family.

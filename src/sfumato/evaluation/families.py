@@ -25,9 +25,9 @@ class Family:
 
     Attributes:
         name: as options, `Measure.family` and `evaluation.json` have it.
-        title: the question it answers, as reports and comparisons have it.
+        title: its heading in reports and comparisons.
         help: what it measures, in one line for the command line.
-        reference: what the values stand beside, in one line; "" where there is nothing known.
+        reference: what values are compared with, in one line; "" if there is none.
         measures: a model with its examples and the settings to measures; none where they do not apply.
         order: families are shown in ascending order.
         settings: fields of `EvaluationSettings` on which the values depend, besides `quick`. Values of different
@@ -46,14 +46,14 @@ class Family:
 
 
 def measures_of(*modules: str) -> Callable[[Subject, EvaluationSettings], list[Measure]]:
-    """What functions called `measures` of modules of `sfumato.evaluation` give together.
+    """The measures of several modules of `sfumato.evaluation`, each from its function `measures`.
 
-    The modules are imported once they are asked, as they need torch and the list of families does not.
+    The modules are imported on first use, as they need torch and the list of families does not.
     """
 
     def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
-        found = [import_module(f"sfumato.evaluation.{module}").measures(subject, how) for module in modules]
-        return [measure for family in found for measure in family]
+        results = [import_module(f"sfumato.evaluation.{module}").measures(subject, how) for module in modules]
+        return [measure for family in results for measure in family]
 
     return measures
 
@@ -65,8 +65,10 @@ _REGISTERED: dict[str, Family] = {}
 def _shipped() -> tuple[Family, ...]:
     """The `FAMILY` of every subpackage that has a module `family`."""
     package = import_module("sfumato.evaluation")
-    found = [f"{package.__name__}.{item.name}.family" for item in pkgutil.iter_modules(package.__path__) if item.ispkg]
-    return tuple(import_module(name).FAMILY for name in found if find_spec(name) is not None)
+    modules = [
+        f"{package.__name__}.{item.name}.family" for item in pkgutil.iter_modules(package.__path__) if item.ispkg
+    ]
+    return tuple(import_module(name).FAMILY for name in modules if find_spec(name) is not None)
 
 
 def registered_families() -> dict[str, Family]:

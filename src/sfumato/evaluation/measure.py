@@ -1,4 +1,4 @@
-"""One number that says how good a model is, with all that a person needs to read it."""
+"""One measure of a model, with everything needed to read it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Measure:
     """One number of a run.
 
     Attributes:
-        name: what it is called; unique in a run, and stable, so that runs can be compared by it.
+        name: unique in a run, and stable, so that runs can be compared by it.
         value: the number, NaN if it could not be computed.
         unit: "nats per example", "bits", "of 16 latents"; "" for shares and scores from 0 to 1.
-        meaning: one sentence for a person.
+        meaning: one sentence for the user.
         family: name of its `Family`.
         error: standard error of the value; None where nothing was drawn.
-        reference: what the value would be for something known, such as one half of the real data against the other.
-        reference_is: what that something is, "real data", "chance", "N(0, 1)"; empty without a reference.
-        better: which way is better; None where neither is.
+        reference: the value in a known case, such as for one half of the real data against the other.
+        reference_is: what that case is, "real data", "chance", "N(0, 1)"; empty without a reference.
+        better: the better direction; None if neither is.
         parts: the same measure for each latent, column, class, layer or horizon; empty where there are none.
     """
 
@@ -38,7 +38,7 @@ class Measure:
     parts: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values, without what is not there."""
+        """As JSON-ready values, without empty ones."""
         return {name: value for name, value in vars(self).items() if value not in (None, "", {})}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""How thoroughly a model is judged, and against what."""
+"""The settings of an evaluation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Extractor = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What an evaluation is told.
+    """The settings of an evaluation.
 
     Attributes:
         families: names of the families of measures; all unless given.
@@ -41,12 +41,13 @@ class EvaluationSettings:
         samples: examples drawn from the model for the measures of samples; None as many as there are to learn from,
             at most 5000.
         annealing: steps of annealed importance sampling, the check of the bound; 0 leaves it out.
-        factors: known factors of variation of the examples judged by, name → (N,) values; besides those the data know.
-        extractor: the user's own features of examples; None trains a small network on the training part.
-        target: column of a table that is learned on samples and told on real rows; None takes the label, a condition
-            that is a category, the last category column, or the last column, the first of these that there is.
-        seed: of everything that is drawn.
-        quick: leave out what takes more than seconds, as at the end of a training.
+        factors: known factors of variation of the examples, name → (N,) values; in addition to those of the data.
+        extractor: the user's own features of examples; None trains a small network on the training split.
+        target: column of a table that a model trained on samples predicts on real rows; None takes the label, a
+            condition that is a category, the last category column, or the last column, the first of these that there
+            is.
+        seed: of all random draws.
+        quick: leave out measures that take more than seconds, as at the end of a training.
     """
 
     families: tuple[str, ...] = field(default_factory=lambda: tuple(registered_families()))

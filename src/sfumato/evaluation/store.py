@@ -1,4 +1,4 @@
-"""`evaluation.json`: the measures of a run, beside its model."""
+"""`evaluation.json`: the measures of a run."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ WEIGHTS_FILE = "model.safetensors"
 
 @dataclass(frozen=True)
 class Kept:
-    """What a run holds of its evaluations.
+    """The stored evaluations of a run.
 
     Attributes:
         measures: of all families.
-        how: family → how it was judged (part, examples, seed, quick, …); the families that were asked for.
+        how: family → its settings (part, examples, seed, quick, …), for the families that were evaluated.
     """
 
     measures: list[Measure]
     how: dict[str, dict[str, Any]]
 
     def settings(self, family: str) -> dict[str, Any] | None:
-        """What must be equal for the measures of a family to be compared; None where it was not asked for."""
+        """The settings that must be equal for measures of a family to be comparable; None if it was not evaluated."""
         if family not in self.how:
             return None
         known = registered_families().get(family)
@@ -38,38 +38,36 @@ class Kept:
         return {name: self.how[family].get(name) or None for name in names}
 
 
-def write(
-    run: Path, measures: Sequence[Measure], families: Sequence[str] | None = None, **told: Any
-) -> tuple[str, ...]:
-    """Write the measures into the folder of a run, whole or not at all; where there are none, there is no file.
+def write(run: Path, measures: Sequence[Measure], families: Sequence[str] | None = None, **how: Any) -> tuple[str, ...]:
+    """Write the measures into the folder of a run, atomically; without measures there is no file.
 
-    Measures of other families than those judged now stay as they were, if they are of the same weights. So do those
-    that were made in full where these are quick.
+    Stored measures of other families are kept if the weights are the same, and full measures are kept if the new ones
+    are quick.
 
     Args:
         run: the folder.
-        measures: what was found.
-        families: those that were asked for; all unless given.
-        told: how it was judged (part, examples, seed, quick, …), written beside each family.
+        measures: the new measures.
+        families: those that were evaluated; all if None.
+        how: its settings (part, examples, seed, quick, …), stored for each family.
 
     Returns:
-        The families of which full measures stayed.
+        The families of which full measures were kept.
     """
     families = tuple(registered_families()) if families is None else families
     try:
         before = kept(run)
-    except SfumatoError:  # damaged, and made anew
+    except SfumatoError:  # Damaged, so it is written again.
         before = None
     before = before or Kept([], {})
-    full = {one.family for one in before.measures if not before.how.get(one.family, {}).get("quick")}
-    stayed = tuple(family for family in families if told.get("quick") and family in full)
+    full = {measure.family for measure in before.measures if not before.how.get(measure.family, {}).get("quick")}
+    stayed = tuple(family for family in families if how.get("quick") and family in full)
     now = [family for family in families if family not in stayed]
-    found = [one for one in before.measures if one.family not in now]
-    found += [one for one in measures if one.family in now]
-    found = in_order(found)
-    if found:
-        values = {"format": 1, "weights": fingerprint(run), "how": before.how | dict.fromkeys(now, told)}
-        write_json(run / EVALUATION_FILE, values | {"measures": [finite(one.to_dict()) for one in found]})
+    merged = [measure for measure in before.measures if measure.family not in now]
+    merged += [measure for measure in measures if measure.family in now]
+    merged = in_order(merged)
+    if merged:
+        values = {"format": 1, "weights": fingerprint(run), "how": before.how | dict.fromkeys(now, how)}
+        write_json(run / EVALUATION_FILE, values | {"measures": [finite(measure.to_dict()) for measure in merged]})
     else:
         (run / EVALUATION_FILE).unlink(missing_ok=True)
     return stayed
@@ -78,7 +76,7 @@ def write(
 def in_order(measures: Sequence[Measure]) -> list[Measure]:
     """Measures in the order their families are shown; those of families that are not registered here come last."""
     order = list(registered_families())
-    return sorted(measures, key=lambda one: order.index(one.family) if one.family in order else len(order))
+    return sorted(measures, key=lambda measure: order.index(measure.family) if measure.family in order else len(order))
 
 
 def kept(run: Path) -> Kept | None:
@@ -99,10 +97,12 @@ def kept(run: Path) -> Kept | None:
     try:
         if values["weights"] != fingerprint(run):
             return None
-        measures = [Measure.from_dict({**one, "value": _number(one.get("value"))}) for one in values["measures"]]
-        told = {name: value for name, value in values.items() if name not in ("format", "weights", "measures")}
-        # Older runs say it once for all families.
-        how = told["how"] if "how" in told else dict.fromkeys(registered_families(), told)
+        measures = [
+            Measure.from_dict({**values_, "value": _number(values_.get("value"))}) for values_ in values["measures"]
+        ]
+        details = {name: value for name, value in values.items() if name not in ("format", "weights", "measures")}
+        # Older runs store the settings once for all families.
+        how = details["how"] if "how" in details else dict.fromkeys(registered_families(), details)
         return Kept(measures, {str(family): dict(settings) for family, settings in how.items()})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SfumatoError(f"{path}: damaged ({error}); evaluate the run again, or delete the file") from None
@@ -110,8 +110,8 @@ def kept(run: Path) -> Kept | None:
 
 def read(run: Path) -> list[Measure] | None:
     """The measures alone of what is `kept`."""
-    found = kept(run)
-    return None if found is None else found.measures
+    stored = kept(run)
+    return None if stored is None else stored.measures
 
 
 def fingerprint(run: Path) -> str:

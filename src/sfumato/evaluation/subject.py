@@ -1,4 +1,4 @@
-"""A fitted model beside the examples it is judged by: what all measures and pictures are made from."""
+"""A fitted model with the examples it is evaluated on: the input of all measures and figures."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from sfumato.spec import DataSpec
 from sfumato.training.validation import evaluating
 
 MAX_QUICK_EXAMPLES, MAX_EXAMPLES = 5000, 10_000
-"""Examples that pictures, and measures in haste, are made from at most; and measures with all the time they need."""
+"""Largest number of examples for figures and quick measures, and for full measures."""
 EXAMPLES_AT_A_TIME = 500
 ENTRIES = 20_000_000
-"""Values in those examples, at most, so that large pictures do not take minutes."""
+"""Largest number of values in those examples, so that large images do not take minutes."""
 
 
 @contextmanager
@@ -44,7 +44,7 @@ class Subject:
     """A model with held-out examples, all on one device.
 
     Attributes:
-        part: which part the examples are from, in words.
+        part: the split that the examples are from, such as "test split".
         batch: the examples, with at most `ENTRIES` values; labels: theirs, or None.
         seed: of every choice made among examples and conditions.
         index: which examples of the part they are, ascending, (N,).
@@ -71,17 +71,17 @@ class Subject:
         most: int = MAX_QUICK_EXAMPLES,
         part: str | None = None,
     ) -> Subject:
-        """With at most `most` examples of the test part, or of another where that is empty.
+        """With at most `most` examples of the test split, or of another where that is empty.
 
         Args:
-            part: what to call it; "test part" and the like unless given.
+            part: what to call it; "test split" and the like unless given.
         """
         device = next(model.parameters()).device
         name, batches = held_out(data)
         index = some(len(batches), most_of(schema.spec, most), seed)
-        judged = require(model, Autoencoding, "be judged")
+        evaluated = require(model, Autoencoding, "be evaluated")
         batch, labels = batches.take(index).to(device), labels_at(batches, index)
-        return cls(judged, schema, data, part or name, batch, labels, seed, index.numpy())
+        return cls(evaluated, schema, data, part or name, batch, labels, seed, index.numpy())
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -103,7 +103,7 @@ class Subject:
     @property
     def latent_space(self) -> LatentSpace:
         """`space`, where there must be one."""
-        return require(self.model, LatentSpace, "be walked through between its codes")
+        return require(self.model, LatentSpace, "interpolate between its codes")
 
     def means(self) -> np.ndarray:
         """The codes that stand for the examples, (N, L): means of q(z|x, c), or whole numbers."""
@@ -151,11 +151,11 @@ class Subject:
         return torch.cat(pieces)
 
     def raw(self, batch: Batch) -> Any:
-        """Examples as the user's own kind of thing, missing values as missing."""
+        """Examples in the user's own format, with missing values."""
         return self.decoded(missing_again(batch), batch.given)
 
     def decoded(self, x: Tensor, given: Tensor | None) -> Any:
-        """Tensors in the units of the spec as the user's own kind of thing."""
+        """Tensors in the units of the spec, converted to the user's own format."""
         return self.schema.decode(x.cpu(), None if given is None else given.cpu())
 
     def drawn(self, given: Tensor | None, n: int) -> Batch:
@@ -164,7 +164,7 @@ class Subject:
         return Batch(x, given, flagged_mask(x, self.schema.spec))
 
     def conditions(self, n: int) -> Tensor | None:
-        """Conditions as they came in the training part, (n, G)."""
+        """Conditions as they came in the training split, (n, G)."""
         given = self.schema.conditions({}, n, seed=self.seed)
         return None if given is None else given.to(self.batch.x.device)
 
@@ -178,13 +178,13 @@ class Subject:
 
 
 def held_out(data: Dataset) -> tuple[str, Batches]:
-    """The part that models are judged by, and what it is called: the first of test, validation, training not empty."""
-    parts = (("test part", data.test), ("validation part", data.valid), ("training part", data.train))
-    return next(((name, one) for name, one in parts if len(one)), parts[-1])
+    """The split that models are evaluated on, and its name: the first non-empty of test, validation, training."""
+    parts = (("test split", data.test), ("validation split", data.valid), ("training split", data.train))
+    return next(((name, batches) for name, batches in parts if len(batches)), parts[-1])
 
 
 def most_of(spec: DataSpec, most: int = MAX_QUICK_EXAMPLES) -> int:
-    """Examples that are looked at, at most, of data of this size.
+    """Largest number of examples to use, for data of this size.
 
     >>> from sfumato.spec import Field
     >>> most_of(DataSpec((3, 64, 64), (Field("level", 256),)))
@@ -227,7 +227,7 @@ def array(values: Tensor) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Classes:
-    """A condition made of categories, seen through the labels that pictures are coloured by.
+    """A condition made of categories, as labels that figures are coloured by.
 
     Attributes:
         place: which column of `Batch.given` it is.
@@ -242,10 +242,10 @@ class Classes:
     def labels(self, given: Tensor) -> np.ndarray:
         """The label of each row of conditions, −1 where it has none."""
         values = array(given[:, self.place])
-        found = np.full(len(values), -1)
+        labels = np.full(len(values), -1)
         for label, code in enumerate(self.codes):
-            found[(values == code) & (code >= 0)] = label
-        return found
+            labels[(values == code) & (code >= 0)] = label
+        return labels
 
 
 def classes(shown: Subject) -> Classes | None:

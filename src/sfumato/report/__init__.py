@@ -1,8 +1,8 @@
-"""Pictures of a fitted model, a report of one file that shows them, and the page of a comparison."""
+"""Figures of a fitted model, the report of a run, and the page of a comparison."""
 
-from sfumato.report.comparison_page import compared
-from sfumato.report.figures.style import Picture
-from sfumato.report.gallery import pictures
-from sfumato.report.page import html
+from sfumato.report.comparison_page import write_comparison
+from sfumato.report.figures.style import ReportFigure
+from sfumato.report.gallery import draw_figures
+from sfumato.report.page import write_report
 
-__all__ = ["Picture", "compared", "html", "pictures"]
+__all__ = ["ReportFigure", "draw_figures", "write_comparison", "write_report"]

@@ -1,4 +1,4 @@
-"""The page of a comparison: one HTML file that needs nothing else."""
+"""The page of a comparison: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -16,59 +16,59 @@ from sfumato.studies import Comparison
 from sfumato.studies.comparison import RunGroup
 
 NUMBERED = 10
-"""More configurations than this are told apart by numbers, and folded away where each has a place of its own."""
+"""With more configurations than this, they are numbered, and the list of runs is folded."""
 
 
 @isolated
-def compared(found: Comparison, path: Path, *, seed: int = 0) -> Path:
-    """Write a comparison as a page: what is best, pictures, measures, runs, what to type next.
+def write_comparison(comparison: Comparison, path: Path, *, seed: int = 0) -> Path:
+    """Write a comparison as an HTML page: the best, figures, measures, runs, next commands.
 
-    Everything a user named is escaped.
+    All names from the user are escaped.
 
     Args:
-        found: the comparison.
-        path: of the file.
+        comparison: the comparison.
+        path: path of the file.
         seed: of the samples, the same for all runs.
 
     Raises:
         SfumatoError: if the file cannot be written.
     """
     with tempfile.TemporaryDirectory() as folder:
-        pictures = [embedded(picture) for picture in comparison_figures.draw(found, Path(folder), seed=seed)]
+        figures = [embedded(figure) for figure in comparison_figures.draw(comparison, Path(folder), seed=seed)]
     return write(
         "comparison.html.jinja",
         path,
-        runs=len(found.runs),
-        data=Path(found.data).name,
-        made=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
-        seeds=any(len(group.members) > 1 for group in found.groups),
-        best=_best(found),
-        pictures=pictures,
-        families=by_family(found.rows, lambda row: row.measure.family),
-        notes=[*found.notes, *_left_out(found)],
-        numbered=len(found.groups) > NUMBERED,
-        groups=[_told(group) for group in found.groups],
-        commands=_commands(found),
+        runs=len(comparison.runs),
+        data=Path(comparison.data).name,
+        created=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
+        seeds=any(len(group.members) > 1 for group in comparison.groups),
+        best=_best(comparison),
+        figures=figures,
+        families=by_family(comparison.rows, lambda row: row.measure.family),
+        notes=[*comparison.notes, *_left_out(comparison)],
+        numbered=len(comparison.groups) > NUMBERED,
+        groups=[_group_values(group) for group in comparison.groups],
+        commands=_commands(comparison),
     )
 
 
-def _best(found: Comparison) -> list[tuple[str, str]]:
-    """Which configuration each measure is best for, where one can be told."""
+def _best(comparison: Comparison) -> list[tuple[str, str]]:
+    """The best configurations by each measure, where there is a clear one."""
     named = [
-        (row.measure.name, [group.name for group, cell in zip(found.groups, row.cells, strict=True) if cell.best])
-        for row in found.rows
+        (row.measure.name, [group.name for group, cell in zip(comparison.groups, row.cells, strict=True) if cell.best])
+        for row in comparison.rows
     ]
     return [(name, "; ".join(best)) for name, best in named if best]
 
 
-def _left_out(found: Comparison) -> list[str]:
-    if not found.left_out:
+def _left_out(comparison: Comparison) -> list[str]:
+    if not comparison.left_out:
         return []
-    return [f"Measured for some of the runs only, and so left out: {', '.join(found.left_out)}."]
+    return [f"Left out, as not all runs have them: {', '.join(comparison.left_out)}."]
 
 
-def _told(group: RunGroup) -> dict[str, str]:
-    """What a person wants to know of a configuration."""
+def _group_values(group: RunGroup) -> dict[str, str]:
+    """The values shown for a configuration."""
     first = group.members[0]
     model = first.auto.config_.to_dict()["model"]
     seconds = [run.seconds for run in group.members if run.seconds is not None]
@@ -84,12 +84,12 @@ def _told(group: RunGroup) -> dict[str, str]:
     }
 
 
-def _commands(found: Comparison) -> list[tuple[str, str]]:
-    runs = [shlex.quote(run.name) for run in found.runs]
+def _commands(comparison: Comparison) -> list[tuple[str, str]]:
+    runs = [shlex.quote(run.name) for run in comparison.runs]
     first = runs[0]
-    again = [("This comparison again", f"sfumato compare {' '.join(runs)} -o compare.html")]
+    again = [("Repeat this comparison", f"sfumato compare {' '.join(runs)} -o compare.html")]
     return [
         *(again if len(runs) <= NUMBERED else []),
-        ("Everything that can be measured of a run, for a fuller table", f"sfumato evaluate {first}"),
-        ("The report of a run", f"sfumato report {first}"),
+        ("Compute all measures of a run, for a fuller table", f"sfumato evaluate {first}"),
+        ("Write the report of a run", f"sfumato report {first}"),
     ]

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing else."""
+"""The report of a run: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sfumato.evaluation import Measure, registered_families
 from sfumato.formatting import time_taken
 from sfumato.models.protocols import Forecasts
 from sfumato.networks import sizes_for
-from sfumato.report.figures.style import Picture
+from sfumato.report.figures.style import ReportFigure
 from sfumato.report.rendering import embedded, write
 from sfumato.spec import Size
 from sfumato.studies.compared_run import UNCOMPARED_OPTIONS
@@ -38,24 +38,24 @@ REPORT_FILE = "report.html"
 T = TypeVar("T")
 
 
-def html(
+def write_report(
     run: Run,
-    pictures: Sequence[Picture],
+    figures: Sequence[ReportFigure],
     measures: Sequence[Measure] = (),
     findings: Sequence[Finding] = (),
     *,
-    whole: bool = True,
+    complete: bool = True,
 ) -> Path:
-    """Write `report.html` into the run folder, whole or not at all.
+    """Write `report.html` into the run folder, atomically.
 
-    Everything a user named (run, columns, labels, paths) is escaped.
+    All names from the user (run, columns, labels, paths) are escaped.
 
     Args:
-        run: the run; its config, schema and metrics are told in the report.
-        pictures: in the order they are shown.
-        measures: the final ones.
-        findings: what the doctor says, which is told first.
-        whole: whether these are all measures there are, not only the quick ones.
+        run: the run; its config, schema and metrics are part of the report.
+        figures: in the order they are shown.
+        measures: the final measures.
+        findings: the doctor's findings, which come first.
+        complete: whether these are all measures that apply, not only the quick ones.
 
     Raises:
         SfumatoError: if the run is damaged or the folder cannot be written.
@@ -68,9 +68,9 @@ def html(
         summary=summary(config, schema),
         findings=findings,
         facts=facts(config, schema, metrics),
-        pictures=[embedded(picture) for picture in pictures],
+        figures=[embedded(figure) for figure in figures],
         families=by_family(measures, lambda measure: measure.family),
-        more="" if whole else f"sfumato evaluate {run.called} && sfumato report {run.called}",
+        more="" if complete else f"sfumato evaluate {run.called} && sfumato report {run.called}",
         columns=_columns(schema),
         commands=commands(run, config, schema),
         config=shlex.quote(str(run.path / CONFIG_FILE)),
@@ -79,92 +79,95 @@ def html(
 
 
 def by_family(items: Sequence[T], family_of: Callable[[T], str]) -> list[tuple[str, list[T]]]:
-    """Measures, or rows of them, under the question their family answers, in the order families are shown.
+    """Measures, or rows of them, grouped under the title of their family, in display order.
 
-    A family that is not registered, as of a run of another installation, goes by its name.
+    A family that is not registered, as in a run of another installation, is titled by its name.
     """
     titles = {name: family.title for name, family in registered_families().items()}
     titles |= {name: name.capitalize() for name in map(family_of, items) if name not in titles}
-    found = [(title, [one for one in items if family_of(one) == name]) for name, title in titles.items()]
-    return [(title, ones) for title, ones in found if ones]
+    grouped = [(title, [item for item in items if family_of(item) == name]) for name, title in titles.items()]
+    return [(title, ones) for title, ones in grouped if ones]
 
 
 def summary(config: dict[str, Any], schema: Schema) -> str:
-    """What was trained on what, in one line."""
-    source = Path(str(config.get("source") or "data held in memory")).name
-    given = f", given {', '.join(schema.given_names)}" if schema.given_names else ""
+    """The model and its data in one line."""
+    source = Path(str(config.get("source") or "data in memory")).name
+    given = f", conditioned on {', '.join(schema.given_names)}" if schema.given_names else ""
     return f"{config['model']['name']} on {schema.spec.examples:,} examples of {source}{given}"
 
 
 def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    """What was trained on what, when, for how long, with which versions: (name, value)."""
-    told = config["model"]
-    found = [
-        ("Data", Path(str(config.get("source") or "held in memory")).name),
-        ("Examples", f"{schema.spec.examples:,} to learn from, each of {schema.example_size}"),
+    """Data, model, training time and versions as (name, value)."""
+    model = config["model"]
+    rows = [
+        ("Data", Path(str(config.get("source") or "in memory")).name),
+        ("Examples", f"{schema.spec.examples:,} in training, each of {schema.example_size}"),
         (
             "Model",
-            " · ".join([told["name"], *(f"{name} {plain(value)}" for name, value in told.items() if name != "name")]),
+            " · ".join([model["name"], *(f"{name} {plain(value)}" for name, value in model.items() if name != "name")]),
         ),
         ("Likelihood", schema.spec.likelihood),
-        ("Given", ", ".join(schema.given_names) or "nothing"),
+        ("Conditions", ", ".join(schema.given_names) or "none"),
     ]
     if metrics:
         last = metrics[-1]
         steps = (
             f"{last['step']:,} steps, {last['epoch']:.4g} epochs" if last.get("epoch") else f"{last['step']:,} steps"
         )
-        found.append(("Trained", f"{time_taken(float(last.get('seconds') or 0))} · {steps}"))
+        rows.append(("Trained", f"{time_taken(float(last.get('seconds') or 0))} · {steps}"))
     versions = f"sfumato {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
-    found += [
+    rows += [
         ("Seed", str(config.get("training", {}).get("seed", 0))),
-        ("Report made", datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC")),
+        ("Report written", datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC")),
         ("Versions", versions),
     ]
-    return found
+    return rows
 
 
 def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str, str]]:
-    """What to type next, (what it does, the line), with the run's own names and values filled in."""
+    """Next commands as (purpose, command), with the run's own names and values filled in."""
     name = run.called
     source = shlex.quote(str(config.get("source") or "FILE"))
     kind = kind_of(schema)
     out = kind.file_suffix or schema.stdout_suffix
     given = condition(schema)
-    asked = f" --given {shlex.quote(f'{given[0]}={given[1]}')}" if given else ""
-    wanted = f", given={{{given[0]!r}: {given[1]!r}}}" if given else ""
-    told = config["model"]["name"]
+    condition_flag = f" --given {shlex.quote(f'{given[0]}={given[1]}')}" if given else ""
+    condition_argument = f", given={{{given[0]!r}: {given[1]!r}}}" if given else ""
+    model = config["model"]["name"]
     every = "".join(f" --given {shlex.quote(name)}" for name in schema.given_names)
     count = kind.examples_suggested
     ahead = []
     if isinstance(schema, SequenceSchema) and isinstance(run.model(), Forecasts):
         jumps = ",".join(schema.steps((1, 4, 8)))
-        ahead = [("See what may come next", f"sfumato forecast {name} {source} --jumps {jumps} -n 100 -o futures.csv")]
+        ahead = [("Forecast the sequences", f"sfumato forecast {name} {source} --jumps {jumps} -n 100 -o futures.csv")]
     flags = f"{every}{_data_flags(config['data'])}{_model_flags(config, schema)}"
-    again = f"sfumato sweep {source} --models {shlex.quote(told)}{flags} --seeds 5"
+    again = f"sfumato sweep {source} --models {shlex.quote(model)}{flags} --seeds 5"
     return [
         *ahead,
-        ("Draw new examples", f"sfumato sample {name} -n {count}{asked} -o new{out}"),
-        ("See what the model makes of yours", f"sfumato reconstruct {name} {source} -o reconstructed{out}"),
-        ("Get the latents of each example", f"sfumato encode {name} {source} -o latents.parquet"),
-        ("Find the unusual ones", f"sfumato score {name} {source}"),
-        ("Measure all that applies to it", f"sfumato evaluate {name}"),
-        ("Ask what is wrong with it, and what would cure it", f"sfumato doctor {name}"),
-        ("Put another run of the same data beside it", f"sfumato compare {name} OTHER -o compare.html"),
-        ("Train it with several seeds, to see what is chance; add --grid for other options", again),
-        ("The same in Python", f"import sfumato\nm = sfumato.load({str(run.path)!r})\nm.sample({count}{wanted})"),
+        ("Draw new examples", f"sfumato sample {name} -n {count}{condition_flag} -o new{out}"),
+        ("Reconstruct your examples", f"sfumato reconstruct {name} {source} -o reconstructed{out}"),
+        ("Encode your examples", f"sfumato encode {name} {source} -o latents.parquet"),
+        ("Find unusual examples", f"sfumato score {name} {source}"),
+        ("Evaluate the model by all measures", f"sfumato evaluate {name}"),
+        ("Diagnose problems and get remedies", f"sfumato doctor {name}"),
+        ("Compare with another run of the same data", f"sfumato compare {name} OTHER -o compare.html"),
+        ("Train with several seeds, to measure the spread; add --grid to vary options", again),
+        (
+            "Use it from Python",
+            f"import sfumato\nm = sfumato.load({str(run.path)!r})\nm.sample({count}{condition_argument})",
+        ),
     ]
 
 
-def _data_flags(told: dict[str, Any]) -> str:
-    """The flags by which the data were read, but for conditions and seed.
+def _data_flags(options: dict[str, Any]) -> str:
+    """The flags of the data, except for conditions and seed.
 
     >>> _data_flags({"rows": 500, "likelihood": "auto", "drop": ["a b"], "sequences": True, "seed": 3})
     " --rows 500 --drop 'a b' --sequences"
     """
     usual = asdict(DataOptions())
     flags = []
-    for name, value in told.items():
+    for name, value in options.items():
         plain = tuple(value) if isinstance(value, list) else value
         if name in ("given", "seed") or plain == usual[name]:
             continue
@@ -179,7 +182,7 @@ def _data_flags(told: dict[str, Any]) -> str:
 
 
 def _model_flags(config: dict[str, Any], schema: Schema) -> str:
-    """The flags of model and training that are not what would be chosen without them."""
+    """The flags of model and training that differ from what would be chosen by default."""
     usual: dict[str, Any] = {option.name: option.default for option in models.options(config["model"]["name"])}
     sizes = sizes_for(schema.spec, Size())
     usual |= asdict(sizes) | {"network": sizes.kind}
@@ -187,7 +190,7 @@ def _model_flags(config: dict[str, Any], schema: Schema) -> str:
     length = {name: training.get(name) for name in ("epochs", "steps", "batch_size")}
     how = {"schedule": training.get("schedule", Settings().schedule)}
     spec, short = schema.spec, models.short_training(config["model"]["name"], schema.spec, config["model"])
-    plans = [resolve(Settings(**how, **told), spec.examples, spec.shape, short=short) for told in (length, {})]
+    plans = [resolve(Settings(**how, **length_), spec.examples, spec.shape, short=short) for length_ in (length, {})]
     usual |= asdict(plans[0]) | {name: getattr(plans[1], name) for name in length} | {"schedule": Settings().schedule}
     words = []
     for name, value in (config["model"] | training).items():
@@ -198,7 +201,7 @@ def _model_flags(config: dict[str, Any], schema: Schema) -> str:
 
 
 def condition(schema: Schema) -> tuple[str, str] | None:
-    """The first condition and a value it can take, as a person writes it; None if there are no conditions."""
+    """The first condition and one of its values, as typed; None if there are no conditions."""
     if not schema.given_names:
         return None
     name = schema.given_names[0]

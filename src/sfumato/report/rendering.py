@@ -1,4 +1,4 @@
-"""From a template and values to one HTML file that needs nothing else."""
+"""Rendering of templates to self-contained HTML files."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from PIL import Image, features
 from sfumato._version import __version__
 from sfumato.files import write_text
 from sfumato.formatting import rounded
-from sfumato.report.figures.style import DOTS, Picture
+from sfumato.report.figures.style import DOTS, ReportFigure
 
 LARGE = 200_000
-"""Bytes of a PNG above which the page holds a WebP in its place."""
+"""Size of a PNG in bytes above which the page embeds a WebP instead."""
 
 NARROW = 480
-"""Width on the page up to which a picture is still read when it is shrunk to a telephone; a wider one is swiped."""
+"""Widest figure on the page that is still readable when shrunk to a phone; a wider one scrolls sideways."""
 
 
 def write(template: str, path: Path, **values: Any) -> Path:
-    """Fill a template and write it, whole or not at all; everything that is not markup of the template is escaped.
+    """Render a template and write it atomically; all values are escaped.
 
     Raises:
         SfumatoError: if it cannot be written.
@@ -47,7 +47,7 @@ def _environment() -> Environment:
 
 
 def measured(value: float | None, error: float | None = None) -> str:
-    """A number with as many digits as a person reads, or as its standard error leaves.
+    """A number rounded for display, or to the precision of its standard error.
 
     >>> measured(103.4567), measured(-0.012345), measured(7), measured(None), measured(-103.4567, 1.2)
     ('103.46', '−0.01235', '7', '–', '−103.5')
@@ -62,7 +62,7 @@ def measured(value: float | None, error: float | None = None) -> str:
 
 
 def plus_minus(error: float | None, value: float) -> str:
-    """The standard error behind its number; empty where there is none to tell.
+    """The standard error for display; empty if there is none.
 
     >>> plus_minus(0.01234, 0.5), plus_minus(123.0, 1000.0), plus_minus(1e-17, 1.0)
     ('± 0.012', '± 120', '')
@@ -71,17 +71,17 @@ def plus_minus(error: float | None, value: float) -> str:
     return f"± {both[1]}" if both is not None else ""
 
 
-def embedded(picture: Picture) -> dict[str, Any]:
-    """A picture as the templates show it, its file inside it."""
-    with Image.open(picture.path) as image:
+def embedded(figure: ReportFigure) -> dict[str, Any]:
+    """A figure as the templates use it, with its file embedded."""
+    with Image.open(figure.path) as image:
         width, height = image.size
     return {
-        "title": picture.title,
-        "alt": picture.alt,
-        "caption": picture.caption,
-        "anchor": picture.path.stem,
-        "light": _data(picture.path),
-        "dark": _data(picture.dark) if picture.dark.exists() else None,
+        "title": figure.title,
+        "alt": figure.alt,
+        "caption": figure.caption,
+        "anchor": figure.path.stem,
+        "light": _data(figure.path),
+        "dark": _data(figure.dark) if figure.dark.exists() else None,
         "width": round(width * 100 / DOTS),
         "height": round(height * 100 / DOTS),
         "wide": width * 100 > NARROW * DOTS,
@@ -89,7 +89,7 @@ def embedded(picture: Picture) -> dict[str, Any]:
 
 
 def _data(path: Path) -> str:
-    """The picture as a data URL; a large one (photographs) as WebP at a quality that hides what is lost."""
+    """The figure as a data URL; a large one (photographs) as WebP of high quality."""
     kind, content = "png", path.read_bytes()
     if len(content) > LARGE and features.check("webp"):
         buffer = BytesIO()

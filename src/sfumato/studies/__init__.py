@@ -1,4 +1,4 @@
-"""What takes several fits: runs compared, and sweeps over models, options and seeds."""
+"""Studies of several fits: comparison of runs, remedies, and sweeps over models, options and seeds."""
 
 from sfumato.studies.comparison import Comparison, compare
 from sfumato.studies.refit import Cured, cure

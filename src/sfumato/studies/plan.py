@@ -1,4 +1,4 @@
-"""What a sweep is to train: models × options × seeds, each with a config and a folder of its own."""
+"""The runs of a sweep: models × options × seeds, each with its own config and folder."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.models import describe, registry
 
 LOG_FROM = 10
-"""A range whose ends are so many times apart is searched evenly in its logarithm."""
+"""A range whose ends have at least this ratio is searched on a log scale."""
 
 
 @dataclass(frozen=True)
 class SearchRange:
-    """Numbers from `low` to `high` to search in; whole ones if both ends are."""
+    """Numbers from `low` to `high` to search in; integers if both ends are."""
 
     low: float
     high: float
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are meant."""
+        """Whether only integers are searched."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
     def log(self) -> bool:
-        """Whether it is searched evenly in its logarithm."""
+        """Whether it is searched on a log scale."""
         return self.low > 0 and self.high / self.low >= LOG_FROM
 
 
 Values = Sequence[Any] | SearchRange
-"""What one option may be in a sweep."""
+"""The values of one option in a sweep."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Trial:
     """One run of a sweep.
 
     Attributes:
-        name: of its folder.
-        config: what it is trained by.
+        name: name of its folder.
+        config: its config.
     """
 
     name: str
@@ -56,32 +56,32 @@ def read_grid(words: Sequence[str]) -> dict[str, Values]:
     """`name=a,b` and `name=low..high` as option → values.
 
     >>> read_grid(["beta=1,4", "latent-dim=2..32"])
-    {'beta': [1, 4], 'latent_dim': Range(low=2, high=32)}
+    {'beta': [1, 4], 'latent_dim': SearchRange(low=2, high=32)}
 
     Raises:
-        SfumatoError: if a word is not of that form, or an option is named twice.
+        SfumatoError: if an argument is not of that form, or an option is repeated.
     """
-    found: dict[str, Values] = {}
+    grid: dict[str, Values] = {}
     for word in words:
         name, equals, value = word.partition("=")
         name = name.lstrip("-").replace("-", "_")
         if not equals or not name or not value:
             raise SfumatoError(f"--grid {word}: write it as NAME=VALUE,VALUE, as in --grid beta=1,4 latent-dim=2,8")
-        if name in found:
-            raise SfumatoError(f"--grid {name} is given twice; put all its values into one, as {name}=1,4")
+        if name in grid:
+            raise SfumatoError(f"--grid {name} is given twice; put all values into one, as {name}=1,4")
         low, dots, high = value.partition("..")
         if dots:
             ends = [_value(low), _value(high)]
             if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends) or ends[0] >= ends[1]:
                 raise SfumatoError(f"--grid {word}: write a range as LOW..HIGH, as in lr=0.0003..0.01")
-            found[name] = SearchRange(*ends)
+            grid[name] = SearchRange(*ends)
         else:
-            found[name] = [_value(part) for part in value.split(",")]
-    return found
+            grid[name] = [_value(part) for part in value.split(",")]
+    return grid
 
 
 def check(models: Sequence[str], grid: Mapping[str, Values], options: Mapping[str, Any]) -> None:
-    """Refuse models that there are not, and options that none of them has.
+    """Refuse unknown models, and options that none of the models has.
 
     Raises:
         SfumatoError: if so.
@@ -99,9 +99,9 @@ def check(models: Sequence[str], grid: Mapping[str, Values], options: Mapping[st
             raise SfumatoError(f"no model of {', '.join(models)} has an option {name!r}: {did_you_mean(name, known)}")
     both = sorted(set(grid) & set(options))
     if both:
-        raise SfumatoError(f"{both[0]} is given both by itself and in --grid; keep one of them")
+        raise SfumatoError(f"{both[0]} is given both as an option and in --grid; keep one of them")
     if "seed" in grid:
-        raise SfumatoError("--grid seed: seeds are told by --seeds N and --seed FIRST")
+        raise SfumatoError("--grid seed: set seeds with --seeds N and --seed FIRST")
 
 
 def trials(
@@ -112,25 +112,25 @@ def trials(
     *,
     source: str = "",
 ) -> list[Trial]:
-    """Every model with every choice of its options and every seed; a model is given only the options it has.
+    """Every model with every choice of its options and every seed; a model gets only the options it has.
 
-    All runs share one split of the data, drawn by the first seed: the seeds are those of weights and training.
+    All runs share one split of the data, drawn with the first seed; seeds vary the weights and the training.
 
-    >>> [one.name for one in trials(["vae", "beta_vae"], [0], {"beta": [1, 4]}, {})]
+    >>> [trial.name for trial in trials(["vae", "beta_vae"], [0], {"beta": [1, 4]}, {})]
     ['vae-seed0', 'beta_vae-beta=1-seed0', 'beta_vae-beta=4-seed0']
     """
-    found = []
+    planned = []
     for model in models:
         own = {name: values for name, values in grid.items() if name in settings(model)}
         for name, values in own.items():
             if isinstance(values, SearchRange):
                 raise SfumatoError(
-                    f"--grid {name}={values.low:g}..{values.high:g}: a range is for --search N; list values"
+                    f"--grid {name}={values.low:g}..{values.high:g}: a range needs --search N; list values instead"
                 )
         for chosen in itertools.product(*(values for values in own.values() if not isinstance(values, SearchRange))):
             choice = dict(zip(own, chosen, strict=True))
-            found += [trial(model, choice, seed, seeds[0], options, source) for seed in seeds]
-    return found
+            planned += [trial(model, choice, seed, seeds[0], options, source) for seed in seeds]
+    return planned
 
 
 def trial(
@@ -140,8 +140,8 @@ def trial(
     own = {name: value for name, value in options.items() if name in settings(model)}
     config = resolve(model, {**own, **choice, "seed": split}, source=source)
     config = replace(config, training=replace(config.training, seed=seed))
-    said = [model, *(f"{name}={_said(value)}" for name, value in choice.items()), f"seed{seed}"]
-    return Trial(re.sub(r"[^\w.=+-]", "_", "-".join(said)), config)
+    parts = [model, *(f"{name}={_text(value)}" for name, value in choice.items()), f"seed{seed}"]
+    return Trial(re.sub(r"[^\w.=+-]", "_", "-".join(parts)), config)
 
 
 def _value(word: str) -> Any:
@@ -156,5 +156,5 @@ def _value(word: str) -> Any:
     return word
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)

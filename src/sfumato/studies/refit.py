@@ -1,4 +1,4 @@
-"""A run fitted again with the doctor's cures, and what that changed."""
+"""A run fitted again with the doctor's remedies, and what that changed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sfumato.diagnostics import Finding, Well
+from sfumato.diagnostics import Finding, Passed
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fit_config
 from sfumato.evaluation import Measure
@@ -26,7 +26,7 @@ class Change:
     Attributes:
         before, after: the measure of each.
         better: whether it became better by more than `DIFFERENT_ERRORS` times the errors of both; None if it did not
-            change by so much, or neither way is better.
+            change by so much, or neither direction is better.
     """
 
     before: Measure
@@ -49,32 +49,31 @@ class Cured:
 
     Attributes:
         changed: the options that were changed, by name.
-        before, after: the two.
-        found: what the doctor said of each.
+        before, after: the two fitted models.
+        findings: the doctor's findings for each.
         changes: the measures that both have.
-        again: what the doctor says after it of the first thing found before, whatever else it found; None where that
-            cannot be any more.
+        recheck: the check of the first finding, run on the new model; None where it does not apply.
     """
 
     changed: dict[str, Any]
     before: Autoencoder
     after: Autoencoder
-    found: tuple[list[Finding], list[Finding]]
+    findings: tuple[list[Finding], list[Finding]]
     changes: list[Change]
-    again: Finding | Well | None = None
+    recheck: Finding | Passed | None = None
 
     @property
     def numbers(self) -> tuple[float, float] | None:
-        """The number that the first thing found is judged by, before and after; None where it is not there any more."""
-        first = self.found[0][0]
-        if self.again is None or first.number not in self.again.numbers:
+        """The number that the first finding is measured by, before and after; None if it no longer applies."""
+        first = self.findings[0][0]
+        if self.recheck is None or first.number not in self.recheck.numbers:
             return None
-        return first.numbers[first.number], self.again.numbers[first.number]
+        return first.numbers[first.number], self.recheck.numbers[first.number]
 
     @property
     def better(self) -> bool:
-        """Whether that number became better by more than its error, or is not there as the thing cannot be any more."""
-        first, numbers = self.found[0][0], self.numbers
+        """Whether that number improved by more than its error, or no longer applies."""
+        first, numbers = self.findings[0][0], self.numbers
         if numbers is None:
             return first.name in self.gone
         gained = numbers[1] - numbers[0] if first.better == "higher" else numbers[0] - numbers[1]
@@ -82,69 +81,76 @@ class Cured:
 
     @property
     def gone(self) -> list[str]:
-        """What was found before and is not any more."""
-        return [one.name for one in self.found[0] if one.name not in {other.name for other in self.found[1]}]
+        """Findings of before that are gone."""
+        return [
+            finding.name
+            for finding in self.findings[0]
+            if finding.name not in {other.name for other in self.findings[1]}
+        ]
 
     @property
     def new(self) -> list[str]:
-        """What was not found before."""
-        had = {one.name for one in self.found[0]}
-        return [one.name for one in self.found[1] if one.name not in had and not one.is_healthy]
+        """Findings that are new."""
+        had = {finding.name for finding in self.findings[0]}
+        return [finding.name for finding in self.findings[1] if finding.name not in had and not finding.is_healthy]
 
     @property
     def helped(self) -> bool:
-        """Whether the number of the first thing found became better, that thing is gone, and nothing serious is new."""
-        worse = [one for one in self.found[1] if one.name in self.new and one.severity == "serious"]
-        return self.better and self.found[0][0].name in self.gone and not worse
+        """Whether the number of the first finding improved, that finding is gone, and no serious one is new."""
+        worse = [finding for finding in self.findings[1] if finding.name in self.new and finding.severity == "serious"]
+        return self.better and self.findings[0][0].name in self.gone and not worse
 
     @property
     def words(self) -> str:
         """Whether it helped, in a sentence or two."""
-        first = self.found[0][0]
-        main, number = _said([first.name]), self._number()
+        first = self.findings[0][0]
+        main, number = _listed([first.name]), self._number()
         if self.helped:
-            left = [one.name for one in self.found[1] if not one.is_healthy]
-            return f"It helped: {_said(self.gone)} gone{number}" + (
-                f"; left to do: {_said(left, '')}." if left else "."
+            left = [item.name for item in self.findings[1] if not item.is_healthy]
+            return f"It helped: {_listed(self.gone)} gone{number}" + (
+                f"; still to fix: {_listed(left, '')}." if left else "."
             )
         if self.better:
-            rest = f"{main} there still" if first.name not in self.gone else f"{_said(self.new)} there now"
-            return f"It helped in part: {_said([first.name], '')} is less{number}, and {rest}."
-        bound = next((one for one in self.changes if one.after.name == BOUND and one.better), None)
+            rest = f"{main} still reported" if first.name not in self.gone else f"{_listed(self.new)} new"
+            return f"It helped in part: {_listed([first.name], '')} has improved{number}, and {rest}."
+        bound = next((item for item in self.changes if item.after.name == BOUND and item.better), None)
         gained = ""
         if bound is not None:
-            gained = f" The {BOUND} came from {bound.before.value:.4g} to {bound.after.value:.4g} nats."
+            gained = f" The {BOUND} went from {bound.before.value:.4g} to {bound.after.value:.4g} nats."
         if first.name in self.gone:
-            return f"It did not help: {_said([first.name], '')} is not found any more, but is no less{number}.{gained}"
-        return f"It did not help: {main} there still{number}.{gained}"
+            name = _listed([first.name], "")
+            return f"It did not help: {name} is no longer reported, but has not improved{number}.{gained}"
+        return f"It did not help: {main} still reported{number}.{gained}"
 
     def _number(self) -> str:
-        """The number of the first thing found, before and after, in brackets."""
+        """The number of the first finding, before and after, in brackets."""
         if self.numbers is None:
             return ""
         before, after = map(figure, self.numbers)
-        return f" ({self.found[0][0].number.replace('_', ' ')}: {before}, then {after})"
+        return f" ({self.findings[0][0].number.replace('_', ' ')}: {before}, then {after})"
 
 
 def model_of(findings: Sequence[Finding]) -> str:
-    """The other model that the worst finding asks for; empty if it is cured by the same one."""
+    """The other model that the worst finding needs; empty if the same one will do."""
     return findings[0].model
 
 
 def cures_of(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The options that all cures for the worst finding's model change; where two change the same, the worse finding's.
+    """The options that the cures change, for the model of the worst finding; the worse finding wins a conflict.
 
     >>> first, second = Finding("a", "serious", "", cure={"beta": 1.0}), Finding("b", "minor", "", cure={"beta": 2.0})
     >>> cures_of([first, second])
     {'beta': 1.0}
     """
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for finding in findings:
         if finding.model == model_of(findings):
-            found = {**finding.cure, **found}
-    if "warmup" in found and "steps" in found and "cycles" not in found:  # a third of the training, longer now
-        found["warmup"] = max(found["warmup"], found["steps"] // 3)
-    return found
+            options = {**finding.cure, **options}
+    if (
+        "warmup" in options and "steps" in options and "cycles" not in options
+    ):  # A third of the training, which is longer now.
+        options["warmup"] = max(options["warmup"], options["steps"] // 3)
+    return options
 
 
 @isolated
@@ -157,47 +163,47 @@ def cure(
     seed: int = 0,
     progress: bool = False,
 ) -> Cured:
-    """Fit again with the cures, and look at both.
+    """Fit again with the cures of all findings, and compare both.
 
     >>> import sfumato
-    >>> sick = sfumato.fit("moons", rows=200, model="beta_vae", beta=50, steps=200)
-    >>> cured = cure(sick, "moons")
-    >>> sick.diagnose()[0].name in cured.gone
+    >>> collapsed = sfumato.fit("moons", rows=200, model="beta_vae", beta=50, steps=200)
+    >>> cured = cure(collapsed, "moons")
+    >>> collapsed.diagnose()[0].name in cured.gone
     True
 
     Args:
-        auto: the run, which stays as it is.
-        X: what it was fitted on; None if `config_.source` says so.
-        findings: of its doctor; asked anew unless given.
+        auto: the fitted model, which does not change.
+        X: the data it was fitted on; None for `config_.source`.
+        findings: of `auto.diagnose`, which is run unless they are passed.
         run: name or path of the new run folder; None writes none.
-        seed: of the looks.
+        seed: of the diagnoses and measures.
         progress: show a progress bar.
 
     Raises:
-        SfumatoError: if nothing is to be cured, no option cures it, or the data are not there.
+        SfumatoError: if there is nothing to cure, no option cures it, or the data are missing.
     """
-    found = list(findings or auto.diagnose(seed=seed))
-    changed = cures_of(found)
+    findings = list(findings or auto.diagnose(seed=seed))
+    changed = cures_of(findings)
     if not changed:
-        raise SfumatoError(f"{found[0].name}: no option of {auto.config_.model} cures that; {found[0].words}")
+        raise SfumatoError(f"{findings[0].name}: no option of {auto.config_.model} fixes that; {findings[0].words}")
     source = auto.config_.source if X is None else X
     if isinstance(source, str) and not source:
-        raise SfumatoError("this model was trained on data held in memory; give the data to fit again")
-    model = model_of(found)
+        raise SfumatoError("this model was trained on data in memory; pass the data to fit again")
+    model = model_of(findings)
     config = auto.config_.with_model(model) if model else auto.config_
     config = config.with_options(changed)
     after = fit_config(config, source, run=run, progress=progress)
-    told = [_measures(one, seed) for one in (auto, after)]
-    changes = [Change(told[0][name], told[1][name]) for name in told[1] if name in told[0]]
-    again = after.look_for(found[0].name, seed=seed)
+    measures = [_measures(each, seed) for each in (auto, after)]
+    changes = [Change(measures[0][name], measures[1][name]) for name in measures[1] if name in measures[0]]
+    recheck = after.run_check(findings[0].name, seed=seed)
     changed = {"model": model, **changed} if model else changed
-    return Cured(changed, auto, after, (found, after.diagnose(seed=seed)), changes, again)
+    return Cured(changed, auto, after, (findings, after.diagnose(seed=seed)), changes, recheck)
 
 
 def _measures(auto: Autoencoder, seed: int) -> dict[str, Measure]:
-    return {one.name: one for one in auto.evaluate(families=REFIT_FAMILIES, quick=True, seed=seed)}
+    return {measure.name: measure for measure in auto.evaluate(families=REFIT_FAMILIES, quick=True, seed=seed)}
 
 
-def _said(names: Sequence[str], verb: str | None = None) -> str:
+def _listed(names: Sequence[str], verb: str | None = None) -> str:
     words = " and ".join(name.replace("_", " ") for name in names)
     return words + (f" {'is' if len(names) == 1 else 'are'}" if verb is None else verb)

@@ -1,4 +1,4 @@
-"""The next configuration to try, chosen by what the earlier ones gave: optuna, with a journal that survives a kill."""
+"""Hyperparameter search with optuna, with a journal that survives a kill."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfumato.studies.sweep_run import Outcome
 
 JOURNAL = "journal.log"
 SIGNIFICANT_DIGITS = 4
-"""Digits of a number that is tried, so that the folder's name says all of it."""
+"""Significant digits of a suggested number, so that the folder name gives it in full."""
 
 
 class Search:
@@ -26,8 +26,8 @@ class Search:
         grid: option → values to choose from, or a range.
         seeds: of the runs of each configuration.
         options: that are not searched.
-        source: what the data are, for the config.
-        count: configurations in all, with those of earlier calls.
+        source: of the data, for the config.
+        count: total number of configurations, including those of earlier calls.
 
     Raises:
         SfumatoError: if optuna is not installed, or there is nothing to search in.
@@ -52,21 +52,23 @@ class Search:
         self.options, self.source, self.count = options, source, count
 
     def first(self) -> list[Trial]:
-        """One run of each model, at the lowest of all its options: what shows whether they can be used at all."""
-        lowest = {name: one.low if isinstance(one, SearchRange) else one[0] for name, one in self.grid.items()}
+        """One run of each model with the lowest values of all options, to check that these are usable."""
+        lowest = {
+            name: values.low if isinstance(values, SearchRange) else values[0] for name, values in self.grid.items()
+        }
         return [trial for model in self.models for trial in self._trials(model, lowest)[:1]]
 
     def rounds(self, folder: Path, lower: bool, together: int) -> Iterator[dict[int, list[Trial]]]:
-        """Number of the study's trial → its runs, `together` configurations at a time, until there are enough.
+        """Trial number → its runs, `together` configurations at a time, until there are enough.
 
-        What was asked for and never told, because the sweep was killed, is asked for again.
+        A trial that was suggested but never finished, because the sweep was killed, is suggested again.
         """
         optuna = self.optuna
         storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL)))
         direction = "minimize" if lower else "maximize"
         states = optuna.trial.TrialState
         self.study = optuna.create_study(storage=storage, study_name="sweep", load_if_exists=True, direction=direction)
-        # A seed that was used would begin with the same draws again.
+        # Reusing a seed would repeat the same draws.
         used = len(self.study.get_trials(deepcopy=False))
         self.study.sampler = optuna.samplers.TPESampler(seed=self.seeds[0] + used)
         for old in self.study.get_trials(deepcopy=False, states=[states.RUNNING]):
@@ -74,30 +76,32 @@ class Search:
             self.study.enqueue_trial(old.params)
         over = [states.COMPLETE, states.PRUNED]
         while (done := len(self.study.get_trials(deepcopy=False, states=over))) < self.count:
-            asked = [self.study.ask() for _ in range(min(together, self.count - done))]
-            yield {one.number: self._suggested(one) for one in asked}
+            suggestions = [self.study.ask() for _ in range(min(together, self.count - done))]
+            yield {suggestion.number: self._suggested(suggestion) for suggestion in suggestions}
 
-    def tell(self, found: Mapping[int, Sequence[Outcome]]) -> None:
-        """What came of the runs of each trial: the median of their values; without any it counts as given up."""
-        for number, outcomes in found.items():
-            values = [one.value for one in outcomes if one.value is not None and math.isfinite(one.value)]
+    def tell(self, results: Mapping[int, Sequence[Outcome]]) -> None:
+        """Report the median value of the runs of each trial; a trial without values is pruned."""
+        for number, outcomes in results.items():
+            values = [
+                outcome.value for outcome in outcomes if outcome.value is not None and math.isfinite(outcome.value)
+            ]
             if values:
                 self.study.tell(number, median(values))
             else:
                 self.study.tell(number, state=self.optuna.trial.TrialState.PRUNED)
 
-    def _suggested(self, asked: Any) -> list[Trial]:
-        model = asked.suggest_categorical("model", list(self.models)) if len(self.models) > 1 else self.models[0]
+    def _suggested(self, suggestion: Any) -> list[Trial]:
+        model = suggestion.suggest_categorical("model", list(self.models)) if len(self.models) > 1 else self.models[0]
         chosen: dict[str, Any] = {}
         for name, values in self.grid.items():
             if name not in settings(model):
                 continue
             if not isinstance(values, SearchRange):
-                chosen[name] = asked.suggest_categorical(name, list(values))
+                chosen[name] = suggestion.suggest_categorical(name, list(values))
             elif values.whole:
-                chosen[name] = asked.suggest_int(name, int(values.low), int(values.high), log=values.log)
+                chosen[name] = suggestion.suggest_int(name, int(values.low), int(values.high), log=values.log)
             else:
-                drawn = asked.suggest_float(name, values.low, values.high, log=values.log)
+                drawn = suggestion.suggest_float(name, values.low, values.high, log=values.log)
                 chosen[name] = float(f"{drawn:.{SIGNIFICANT_DIGITS}g}")
         return self._trials(model, chosen)
 

@@ -1,4 +1,4 @@
-"""One run of a sweep: trained or gone on with, and measured on the validation part; here or in its own process."""
+"""One run of a sweep: trained or resumed, and measured on the validation split; in this or its own process."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fit_config
 from sfumato.estimator import fit as fit_or_resume
 from sfumato.evaluation import Measure, registered_families
-from sfumato.studies.compared_run import held_out
+from sfumato.studies.compared_run import validation_only
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one run.
+    """The outcome of one run.
 
     Attributes:
-        value: of the measure on the validation part; None if there is none.
+        value: of the measure on the validation split; None if there is none.
         error: its standard error.
         stop: why the training ended.
-        failed: what went wrong, in one line; empty if nothing did.
+        failed: the error in one line; empty if there was none.
     """
 
     value: float | None = None
@@ -38,15 +38,15 @@ class Outcome:
 
     @property
     def done(self) -> bool:
-        """Whether it is not to be trained again."""
+        """Whether it is finished."""
         return self.value is not None and self.stop != "interrupted"
 
 
 def train(config: Config, source: Any, path: Path, by: str, *, progress: bool = False) -> Outcome:
-    """Train one run, or go on with what is there of it, and measure it.
+    """Train one run, or resume it, and measure it.
 
     Raises:
-        SfumatoError: if data, options or the measure asked for are not usable.
+        SfumatoError: if the data, the options or the measure are not usable.
     """
     if (path / "config.toml").exists():
         auto = fit_or_resume(None if isinstance(source, str | os.PathLike) else source, resume=path, progress=progress)
@@ -58,83 +58,83 @@ def train(config: Config, source: Any, path: Path, by: str, *, progress: bool = 
 
 
 def validated(auto: Autoencoder, by: str) -> Measure:
-    """One quick measure on the validation part.
+    """One quick measure on the validation split.
 
     Raises:
-        SfumatoError: if there is no such measure, or neither way of it is better.
+        SfumatoError: if there is no such measure, or neither direction of it is better.
     """
-    assert auto.data_ is not None, "what was just trained has its data"
-    data = held_out(auto.data_)
+    assert auto.data_ is not None, "a model that was just trained has its data"
+    data = validation_only(auto.data_)
     usable: list[Measure] = []
     for family in registered_families():
-        found = auto.evaluate(data, quick=True, families=(family,))
-        usable += [measure for measure in found if measure.better is not None]
+        measures = auto.evaluate(data, quick=True, families=(family,))
+        usable += [measure for measure in measures if measure.better is not None]
         for measure in usable:
             if _plain(measure.name) == _plain(by):
                 return measure
     names = ", ".join(_plain(measure.name) for measure in usable)
-    raise SfumatoError(f"--by {by}: no measure to choose by; choose one of {names}")
+    raise SfumatoError(f"--by {by}: not a measure to choose by; use one of {names}")
 
 
-def told(by: str) -> str:
-    """A measure that was typed, as it is called everywhere: what is typed as elbo is −ELBO.
+def label(by: str) -> str:
+    """The display name of a measure as typed: elbo is −ELBO.
 
-    >>> told("elbo"), told("distortion")
+    >>> label("elbo"), label("distortion")
     ('−ELBO', 'distortion')
     """
     return "−ELBO" if _plain(by) == "elbo" else by
 
 
 def _plain(name: str) -> str:
-    """A measure as it is typed: −ELBO is elbo."""
+    """A measure as typed: −ELBO is elbo."""
     return name.replace("−", "-").strip("- ").casefold()
 
 
 class Worker:
-    """`train` in a process of its own, which Ctrl-C reaches only through `stop`."""
+    """`train` in its own process, which Ctrl-C reaches only through `stop`."""
 
     def __init__(self, config: Config, source: Any, path: Path, by: str, threads: int) -> None:
         self.path = path
         job = {"config": config.to_dict(), "source": source, "path": str(path), "by": by}
-        # Files, because a pipe that nobody reads before the end stops its writer when it is full.
-        self.said, self.complained = (tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2))  # noqa: SIM115
+        # Files, because a full pipe that is not read would block the process.
+        self.stdout, self.stderr = (tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2))  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sfumato.studies.sweep_run"],
             stdin=subprocess.PIPE,
-            stdout=self.said,
-            stderr=self.complained,
+            stdout=self.stdout,
+            stderr=self.stderr,
             start_new_session=True,
             text=True,
             env={"OMP_NUM_THREADS": str(threads), **os.environ},
         )
-        assert self.process.stdin is not None, "it was asked for"
+        assert self.process.stdin is not None, "stdin is a pipe"
         self.process.stdin.write(json.dumps(job))
         self.process.stdin.close()
 
     def outcome(self) -> Outcome:
-        """Wait for it to end."""
+        """Wait for the process to end, and return the outcome."""
         code = self.process.wait()
-        said, complained = (_read(file) for file in (self.said, self.complained))
+        output, errors = (_read(file) for file in (self.stdout, self.stderr))
         if code == 0:
-            return Outcome(**json.loads(said[-1]))
-        last = (complained or ["it was killed"])[-1]
+            return Outcome(**json.loads(output[-1]))
+        last = (errors or ["the process was killed"])[-1]
         return Outcome(stop="interrupted" if "KeyboardInterrupt" in last else "", failed=last)
 
     def stop(self) -> None:
-        """Ask it to end after the step it is in."""
+        """Ask the process to stop after the current step."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
 
 
 def _read(file: IO[str]) -> list[str]:
-    """The lines of a file that was written, which is closed."""
+    """The lines of a temporary file, which is then closed."""
     with file:
         file.seek(0)
         return file.read().strip().splitlines()
 
 
 def main() -> None:
-    """Train what is said on stdin; say on stdout what came of it."""
+    """Train the run described on stdin; print the outcome on stdout."""
     job = json.load(sys.stdin)
     config = Config.from_dict(job["config"])
     try:

@@ -85,7 +85,7 @@ def fit(
     if settings.restarts > 1:
         raise SfumatoError(f"restarts is {settings.restarts}: a made model starts once; use sfumato.fit")
     if not len(train):
-        raise SfumatoError("the training part has no rows: give more data, or a larger first part of --split")
+        raise SfumatoError("the training split has no rows: give more data, or a larger first part of --split")
     if train.given is not None and (rows := model.resample_indices(train.given)) is not None:
         train = train.with_resampling(rows)
     device = resolve_device(settings.device)

@@ -23,7 +23,9 @@ class Settings:
     '5m'
     """
 
-    epochs: int | None = field(default=None, metadata={"help": "passes over the training part (default: by data size)"})
+    epochs: int | None = field(
+        default=None, metadata={"help": "passes over the training split (default: by data size)"}
+    )
     steps: int | None = field(default=None, metadata={"help": "stop after this many steps, whatever epochs says"})
     batch_size: int | None = field(
         default=None, metadata={"help": "examples in a step, over all processes (default: by data size)"}

@@ -89,7 +89,7 @@ def judged(batch: Batch) -> tuple[dict[str, Measure], Walk]:
     model = Walk()
     spec = DataSpec(tuple(batch.x.shape[1:]), (Field("real"),))
     schema = cast(Any, SimpleNamespace(spec=spec))
-    of = Subject(cast(Any, model), schema, cast(Any, None), "test part", batch, None, 0, np.arange(len(batch)))
+    of = Subject(cast(Any, model), schema, cast(Any, None), "test split", batch, None, 0, np.arange(len(batch)))
     torch.manual_seed(0)
     return {one.name: one for one in measures.measures(of, EvaluationSettings())}, model
 

@@ -73,7 +73,7 @@ def linear(sigma: float = 0.5, moved: float = 0.0, widened: float = 1.2, n: int 
 
 def subject(model: nn.Module, batch: Batch, spec: DataSpec, volume: float = 0.0) -> Subject:
     schema = SimpleNamespace(spec=spec, log_jacobian=lambda x: torch.full((len(x),), volume))
-    return Subject(cast(Any, model), cast(Any, schema), cast(Any, None), "test part", batch, None, 0, np.arange(0))
+    return Subject(cast(Any, model), cast(Any, schema), cast(Any, None), "test split", batch, None, 0, np.arange(0))
 
 
 def named(model: nn.Module, batch: Batch, spec: DataSpec, how: EvaluationSettings) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def test_a_channel_of_known_capacity_is_told_between_its_bounds() -> None:
     opened = gaussian()
     found = judged(opened, 0.5)
     known = math.log(1 + 1 / 0.25)
-    least, most = found["mutual information"], found["mutual information at most"]
+    least, most = found["mutual information"], found["mutual information, upper bound"]
     assert least.value - 3 * (least.error or 0) < known < most.value + 3 * (most.error or 0)
     assert most.value - least.value < 0.1
     assert least.reference == pytest.approx(math.log(1500))
@@ -84,7 +84,7 @@ def test_what_a_still_code_says_lies_between_nothing_and_the_rate() -> None:
                 EvaluationSettings(("representation",), quick=True, seed=seed),
             )
         }
-        least, most = found["mutual information"], found["mutual information at most"]
+        least, most = found["mutual information"], found["mutual information, upper bound"]
         assert 0 <= least <= most <= rate * 1.001
         assert found["divergence of codes from prior"] >= 0
 

@@ -24,7 +24,7 @@ def by_name(found: list[Measure]) -> dict[str, Measure]:
 def judged(*sets: np.ndarray, asked: bool = False, levels: tuple[str, ...] = ()) -> dict[str, Measure]:
     """What is said of training rows, test rows and samples."""
     table = [Aligned(str(place), tuple(x[:, place] for x in sets), levels) for place in range(sets[0].shape[1])]
-    return by_name(privacy.by_distance(Records.of_columns(table, asked=asked), seed=0))
+    return by_name(privacy.by_distance(Records.of_columns(table, conditional=asked), seed=0))
 
 
 def nobody_is_given_away(found: dict[str, Measure]) -> None:
@@ -108,7 +108,7 @@ def test_nothing_is_said_of_privacy_where_nothing_was_kept_out_or_in_haste(drawn
 
 def test_where_nothing_was_kept_out_the_rows_are_halved(drawn, people):
     whole = drawn(people(100, 0), split=(1.0, 0.0, 0.0))
-    assert (len(whole.train), len(whole.test), len(whole.made)) == (50, 50, 50)
+    assert (len(whole.train), len(whole.test), len(whole.samples)) == (50, 50, 50)
     both = {row.numpy().tobytes() for row in whole.train.x} & {row.numpy().tobytes() for row in whole.test.x}
     assert not both
 
@@ -120,7 +120,7 @@ def test_nobody_is_known_by_their_missing_values(drawn):
     x[random.random(x.shape) < 0.4] = np.nan
     found = drawn(x, lambda n, given: torch.randn(n, 12), split=(0.5, 0.0, 0.5))
     records = Records.of(found)
-    assert not np.isnan(records.made.values).any()
+    assert not np.isnan(records.samples.values).any()
     nobody_is_given_away(by_name(privacy.measures(found, features(found))))
 
 
@@ -201,8 +201,8 @@ def test_a_perfect_model_of_x_given_c_has_learned_nothing_by_heart(drawn, many):
 def test_half_of_the_samples_are_asked_for_the_conditions_of_rows_held_out(drawn, people):
     records = Records.of(drawn(people(300, 0), given=("kind",), split=(0.6, 0.0, 0.4)))
     assert records.asked
-    assert len(records.made) == 2 * len(records.test) == 240
-    assert records.made.values.shape[1] == 3, "the condition is no column to be close in"
+    assert len(records.samples) == 2 * len(records.test) == 240
+    assert records.samples.values.shape[1] == 3, "the condition is no column to be close in"
 
 
 def test_copies_are_equal_in_the_columns_themselves_however_rare_a_category_is():

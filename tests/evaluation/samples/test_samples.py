@@ -148,4 +148,4 @@ def test_features_of_unlabelled_pictures_say_so_and_symbols_are_counted(drawn):
     turned = drawn(bars(60, 0)[0])
     assert "turned" in features(turned).space
     walk = drawn("markov", rows=100)
-    assert features(walk).train.shape[1] == features(walk).made.shape[1] <= 110
+    assert features(walk).train.shape[1] == features(walk).samples.shape[1] <= 110

@@ -11,7 +11,7 @@ from sfumato import data
 from sfumato.data.core.options import DataOptions
 from sfumato.errors import SfumatoError
 from sfumato.evaluation import EvaluationSettings, Measure
-from sfumato.evaluation.metrics.classifiers import auc, explained, inputs, ranked, told, told_apart
+from sfumato.evaluation.metrics.classifiers import auc, explained, inputs, predict, ranked, two_sample_auc
 from sfumato.evaluation.metrics.columns import Aligned, ColumnPair, aligned, columns, schema_columns, trends
 from sfumato.evaluation.samples import tables
 from sfumato.evaluation.samples.features import encoded, narrowed, normal_scores
@@ -67,7 +67,7 @@ def test_shuffled_columns_keep_their_shapes_and_lose_everything_else(drawn, peop
 
 def test_learning_from_the_real_rows_themselves_is_the_reference_itself(drawn, people):
     found = drawn(people(300, 0), label="kind")
-    found.made = found.train
+    found.samples = found.train
     fit = tables.Fit(found, 0)
     assert fit.score(2) == fit.score(0) > 0.8
 
@@ -127,7 +127,7 @@ def test_missing_values_are_no_difference_to_a_model_that_knows_of_none(drawn, p
     found = drawn(dataset, fresh(people(1500, 1))(dataset))
     assert np.isnan(found.columns[2].values[2]).mean() == pytest.approx(0.4, abs=0.05), "samples got the same holes"
     rows = inputs(found.columns, [0, 1, 2])
-    assert told_apart(rows.sets[0], rows.sets[2], categories=rows.categories)[0] < 0.56
+    assert two_sample_auc(rows.sets[0], rows.sets[2], categories=rows.categories)[0] < 0.56
 
 
 def test_columns_that_the_model_was_given_are_not_counted_as_its_own(drawn, people):
@@ -149,11 +149,11 @@ def test_vectors_are_tables_without_names_and_their_label_counts_as_a_column(dra
 
 def test_a_judge_cannot_tell_the_same_and_is_sure_of_what_lies_apart():
     a, b = np.random.default_rng(0).normal(size=(2, 200, 3))
-    value, error, rows = told_apart(a, b)
+    value, error, rows = two_sample_auc(a, b)
     assert rows == 160
     assert abs(value - 0.5) < 4 * error < 0.3
-    assert told_apart(a, b + 10.0).value > 0.99
-    assert told_apart(a[:30], b[:40] + 3.0).value > 0.9, "few rows are told apart too"
+    assert two_sample_auc(a, b + 10.0).value > 0.99
+    assert two_sample_auc(a[:30], b[:40] + 3.0).value > 0.9, "few rows are told apart too"
 
 
 def test_how_well_samples_are_told_apart_does_not_hang_on_the_size_of_the_test_part():
@@ -161,8 +161,8 @@ def test_how_well_samples_are_told_apart_does_not_hang_on_the_size_of_the_test_p
     mixed = random.normal(size=(4000, 4)) @ (np.eye(4) + 0.7)
     apart = np.stack([random.permutation(column) for column in mixed[:1500].T], 1)
     train, test = mixed[1500:2700], mixed[2700:]
-    alone = [told_apart(test[:size], apart).value for size in (100, 1000)]
-    assert alone[0] < alone[1] - 0.05, "as it would be without rows of the training part"
+    alone = [two_sample_auc(test[:size], apart).value for size in (100, 1000)]
+    assert alone[0] < alone[1] - 0.05, "as it would be without rows of the training split"
     found = [tables.two_sample(test[:size], apart, train, "rows")[0] for size in (100, 1000)]
     assert found[0].value == pytest.approx(found[1].value, abs=2.5 * found[0].error)
     for one in found:
@@ -186,7 +186,7 @@ def test_the_area_under_the_curve_is_that_of_scikit_learn():
 
 
 def test_a_learner_of_one_class_knows_that_class_alone():
-    said = told(np.ones((5, 1)), np.ones(5), np.ones((2, 1)), 3)
+    said = predict(np.ones((5, 1)), np.ones(5), np.ones((2, 1)), 3)
     assert said.tolist() == [[0, 1, 0], [0, 1, 0]]
 
 
@@ -357,5 +357,5 @@ def test_times_of_day_are_numbers_but_no_dates():
 
 def test_the_error_of_telling_apart_is_that_of_fresh_rows_not_of_folds_that_share_theirs():
     random = np.random.default_rng(0)
-    found = np.array([told_apart(*random.normal(size=(2, 100, 2)), seed=seed)[:2] for seed in range(30)])
+    found = np.array([two_sample_auc(*random.normal(size=(2, 100, 2)), seed=seed)[:2] for seed in range(30)])
     assert 0.75 < np.sqrt((found[:, 1] ** 2).mean()) / found[:, 0].std(ddof=1) < 1.6

@@ -1,4 +1,4 @@
-"""The commands that use a trained run: sample, reconstruct, encode, predict, forecast."""
+"""The commands that apply a trained model: sample, reconstruct, encode, predict, forecast."""
 
 from __future__ import annotations
 
@@ -44,30 +44,30 @@ def sample(
 ) -> None:
     """Draw new examples from a trained model.
 
-    They come back as the data went in: the same columns and types, pictures, vectors.
+    They have the format of the training data: the same columns and types, images or vectors.
 
     Args:
         run: folder of a run, or its name under runs/
-        n: how many to draw
-        given: value of a condition, as species=Adelie; repeat it for more. Conditions that are not named are drawn
+        n: number of examples
+        given: condition as NAME=VALUE, such as species=Adelie; can be repeated. Conditions that are not set are drawn
             from the training data
-        marginal: leave out the conditions that are not named, instead of drawing them first; rows of a table still
-            hold a value for each, drawn to suit the row
-        temperature: spread of the latent draws inside each component of the prior; below 1 samples are more typical,
+        marginal: marginalise over the conditions that are not set, instead of drawing them first; rows of a table still
+            contain a value for each, drawn to match the row
+        temperature: scale of the latent noise within each component of the prior; below 1 samples are more typical,
             above 1 more varied
-        sampler: where codes are drawn: the prior, or a mixture of normals or a flow fitted to the training codes
-        noise: draw each value from its distribution given the code; without noise its mean (categories: the
-            likeliest). Images are without noise unless asked, all else is with it
-        complete: fill the missing cells of a table, which samples have as the data have, with what the model draws for
-            them
-        ranges: least and largest value of a column of a table, as age=18..99; either may be left out. Rows out of range
+        sampler: distribution to draw codes from: the prior, or a mixture of normals or a flow fitted to the training
+            codes
+        noise: draw each value from its distribution given the code, instead of its mean (for categories, its mode); off
+            by default for images only
+        complete: fill the missing cells of a table, which samples have like the data, with values drawn by the model
+        ranges: least and largest value of a column of a table, as age=18..99; either can be left out. Rows out of range
             are drawn again, up to a limit
-        rules: comparison of columns that rows keep, as "start <= end" or "not (age < 18 and married == 'yes')", with
-            + - * / and or not; a missing cell breaks none
-        unique: column no value of which stands twice
+        rules: condition on columns that rows must satisfy, as "start <= end" or "not (age < 18 and married == 'yes')",
+            with + - * / and or not; a missing cell violates none
+        unique: column in which no value may occur twice
     """
     if n < 1:
-        raise SfumatoError(f"-n {n}: ask for at least one example")
+        raise SfumatoError(f"-n {n}: give at least 1")
     out.check()
     auto = load_run(run, device)
     with say.drawing(seed) as seed:
@@ -101,24 +101,24 @@ def reconstruct(
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Encode the examples of a file and decode them again, under other conditions if some are given.
+    """Encode the examples of a file and decode them again, optionally under other conditions.
 
-    Pictures keep the names of their files, sequences their ids and times, tables their missing cells.
+    Images keep their file names, sequences their ids and times, tables their missing cells.
 
     Args:
         run: folder of a run, or its name under runs/
         file: file or folder of the kind the model was trained on, or a built-in set
-        given: value of a condition to decode under, as species=Adelie; repeat it for more. Those not named are the
-            ones that the example is encoded under
-        encode_given: value of a condition to encode under, instead of the one in the file; repeat it for more
-        draw: draw code and example, instead of taking the mean of the one and the likeliest value of the other
-        complete: fill the missing cells of a table with what the decoder says
+        given: condition to decode under, such as species=Adelie; can be repeated. Those not set are the ones that the
+            example is encoded under
+        encode_given: condition to encode under, instead of the one in the file; can be repeated
+        draw: draw the code and the example, instead of taking the mean of the code and the mode of the example
+        complete: fill the missing cells of a table with the predictions of the decoder
     """
     out.check()
     auto = load_run(run, device)
     examples = read(auto, file)
     with say.drawing(seed) if draw else nullcontext() as seed:
-        made = auto.reconstruct(
+        reconstructions = auto.reconstruct(
             examples,
             conditions(auto, given),
             encode_given=conditions(auto, encode_given, "--encode-given"),
@@ -126,7 +126,7 @@ def reconstruct(
             complete=complete,
             seed=seed,
         )
-        deliver(auto, made, len(made), "reconstructions", out, say, seed, beside=(examples, file))
+        deliver(auto, reconstructions, len(reconstructions), "reconstructions", out, say, seed, source=(examples, file))
 
 
 def encode(
@@ -143,14 +143,13 @@ def encode(
 ) -> None:
     """Write the latent code of every example of a file, in columns z1, z2, …
 
-    Before them stands the file of a picture, or the id of a sequence.
-
-    The code is the mean of q(z|x), or the numbers of its entries where codes are discrete.
+    The code is the mean of q(z|x), or the indices of its entries if codes are discrete. The first column is the file
+    name of an image, or the id of a sequence.
 
     Args:
         run: folder of a run, or its name under runs/
         file: file or folder of the kind the model was trained on, or a built-in set
-        given: value of a condition that replaces the one in the file, as species=Adelie; repeat it for more
+        given: condition that replaces the one in the file, such as species=Adelie; can be repeated
         draw: draw the code from q(z|x) instead of taking its mean
     """
     out.check()
@@ -171,16 +170,16 @@ def predict(
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Tell the class of every example of a file, with the probability of each class (model m2).
+    """Predict the class of every example of a file, with the probability of each class (model m2).
 
     Args:
         run: folder of a run, or its name under runs/
-        file: file or folder of the kind the model was trained on, or a built-in set; its labels are not looked at
+        file: file or folder of the kind the model was trained on, or a built-in set; its labels are ignored
     """
     out.check()
     auto = load_run(run, device)
     if not hasattr(auto, "predict_proba"):
-        raise SfumatoError(f"{run}: a {auto.config_.model} cannot tell classes; fit with --model m2")
+        raise SfumatoError(f"{run}: {auto.config_.model} cannot predict classes; fit with --model m2")
     examples = read(auto, file)
     probability = auto.predict_proba(examples)
     classes = auto.classes_
@@ -201,18 +200,18 @@ def forecast(
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Draw what may come after every sequence of a file.
+    """Draw possible continuations of every sequence of a file.
 
-    A row for each sequence, future and jump: the id of the sequence (counted from 0 where it has none), how far ahead
-    it is, when that is where the data have times, and the values there. As .npy an array of (sequences, futures, jumps,
-    channels).
+    The output has a row for each sequence, future and jump: the id of the sequence (numbered from 0 if it has none),
+    how far ahead it is, the time if the data have times, and the values. As .npy it is an array of (sequences, futures,
+    jumps, channels).
 
     Args:
         run: folder of a run, or its name under runs/
-        file: file of sequences such as the model was trained on, or of their beginnings, or a built-in set
-        jumps: lengths of the jumps, each from where the one before ended, in the units of the times of the data;
-            such as 6h,1d,2w where those are dates
-        n: how many futures of each sequence
+        file: file of sequences like those the model was trained on, or of their beginnings, or a built-in set
+        jumps: lengths of the jumps, each from the end of the previous one, in the units of the times of the data; such
+            as 6h,1d,2w if those are dates
+        n: number of futures for each sequence
     """
     import numpy as np
 
@@ -221,28 +220,28 @@ def forecast(
     out.check()
     auto = load_run(run, device)
     examples = read(auto, file)
-    asked = None if jumps is None else jumps.split(",")
+    requested = None if jumps is None else jumps.split(",")
     with say.drawing(seed) as seed:
-        found = auto.forecast(examples, asked, n, seed=seed)
+        futures = auto.forecast(examples, requested, n, seed=seed)
         if out.out is not None and out.out.suffix == ".npy":
             from sfumato.data.io import arrays
 
-            arrays.write(found, out.out)
-            told = {"out": out.out, "examples": len(found), "seed": seed}
-            say.written(told, lambda: f"{len(found)} × {n} futures in {out.out}")
+            arrays.write(futures, out.out)
+            names = {"out": out.out, "examples": len(futures), "seed": seed}
+            say.written(names, lambda: f"{len(futures)} × {n} futures in {out.out}")
             return
-        values = found.reshape(*found.shape[:3], -1)
-        index = np.indices(found.shape[:3]).reshape(3, -1)
+        values = futures.reshape(*futures.shape[:3], -1)
+        index = np.indices(futures.shape[:3]).reshape(3, -1)
         schema = auto.schema_
         assert isinstance(schema, SequenceSchema), "only models of sequences forecast"
-        lengths = schema.lengths(asked)
+        lengths = schema.lengths(requested)
         ends = schema.after(examples, lengths)
         when = {name: each.take(index[0] * len(lengths) + index[2]) for name, each in ends.items()}
-        # First, and under its own name whatever that is.
+        # The time comes first, and keeps its own name.
         columns: dict[str, Any] = when | {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]} | when
         columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(schema.names)}
-        ids = named_by(auto, examples, file) or {"id": list(range(len(found)))}
-        _columns(columns, out, say, {key: [told[place] for place in index[0]] for key, told in ids.items()}, seed)
+        ids = named_by(auto, examples, file) or {"id": list(range(len(futures)))}
+        _columns(columns, out, say, {key: [names[place] for place in index[0]] for key, names in ids.items()}, seed)
 
 
 def deliver(
@@ -253,21 +252,21 @@ def deliver(
     out: Out,
     say: Say,
     seed: int | None,
-    beside: tuple[Any, str] | None = None,
+    source: tuple[Any, str] | None = None,
 ) -> None:
-    """Write `raw` where it was asked to go; without a file, text goes to stdout as it is, all but pictures as CSV.
+    """Write `raw` to the output file, or to stdout as CSV or text if there is none.
 
-    What was made of examples is written under their names: `beside` are these examples and their source.
+    Results for examples are written under the names of these: `source` holds the examples and their source.
     """
     from sfumato.data.registry import kind_of
 
     schema, path = auto.schema_, out.out
 
     def write(place: Path) -> None:
-        if beside is None:
+        if source is None:
             schema.write(raw, place)
         else:
-            schema.write_beside(raw, place, *beside)
+            schema.write_beside(raw, place, *source)
 
     if path is None and (reason := kind_of(schema).needs_file):
         raise SfumatoError(reason)
@@ -275,14 +274,14 @@ def deliver(
         write(path)
         say.written({"out": path, "examples": n} | _drawn(seed), lambda: f"{n} {what} written to {path}")
     elif say.json:
-        named = {} if beside is None else named_by(auto, *beside)
+        named = {} if source is None else named_by(auto, *source)
         say.result(_drawn(seed) | named | {what: _records(raw)}, str)
     else:
         sys.stdout.write(as_text(write, schema.stdout_suffix))
 
 
 def _records(raw: Any) -> list[Any]:
-    """A frame as one mapping a row, an array as lists."""
+    """A frame as one mapping per row, an array as lists."""
     import narwhals as nw
 
     if nw.dependencies.is_into_dataframe(raw):
@@ -292,7 +291,7 @@ def _records(raw: Any) -> list[Any]:
 
 
 def _drawn(seed: int | None) -> dict[str, int]:
-    """The seed beside a result in JSON; nothing where nothing was drawn."""
+    """The seed, for the JSON result; empty if nothing was drawn."""
     return {} if seed is None else {"seed": seed}
 
 

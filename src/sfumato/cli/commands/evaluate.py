@@ -1,4 +1,4 @@
-"""The command that says whether a run is any good."""
+"""The command that evaluates a run, or samples from elsewhere."""
 
 from __future__ import annotations
 
@@ -51,30 +51,30 @@ def evaluate(
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Say whether a model is any good, by all measures that apply to it and to its data.
+    """Evaluate a model by all measures that apply to it and to its data.
 
-    Judged by the test part of its own data, opened again from where they were, or by the rows of FILE. Without FILE
-    the result is also kept in the run, as evaluation.json.
+    It is evaluated on the test split of its own data, opened again from their source, or on FILE. Without FILE the
+    result is also written to the run, as evaluation.json.
 
-    Without a run, --real and --made say how samples that somebody else made stand to real data, by all measures of
-    samples that need no model.
+    Without a run, --real and --made compare samples from any other source with real data, by all measures of samples
+    that need no model.
 
     Args:
         run: folder of a run, or its name under runs/
-        file: file or folder of the kind the model was trained on, to be judged by instead
-        real: without a run, real data
-        made: without a run, samples of the same kind as the real data
-        holdout: real data that were kept from whoever made the samples; then also what samples give away of the others
-        k: weighted draws of the code for the likelihood of each example; up to 5000 is usual in papers
+        file: file or folder of the kind the model was trained on, to evaluate on instead
+        real: real data, without a run
+        made: samples of the same kind as the real data, without a run
+        holdout: real data that the source of the samples has not seen; adds the measures of privacy
+        k: importance-weighted draws of the code for the likelihood of each example; papers use up to 5000
         samples: examples drawn from the model for the measures of samples
-        annealing: steps of annealed importance sampling, a slow check of the likelihood; 0 leaves it out
-        target: column that a learner of samples is asked for on real rows
-        factor: column that is a known factor of variation, for the measures of disentanglement; repeat it for more
-        quick: leave out what takes more than seconds
-        explain: a line on what each number means
+        annealing: steps of annealed importance sampling, a slow check of the likelihood; 0 for none
+        target: column that a model trained on samples predicts on real rows
+        factor: column that is a known factor of variation, for the measures of disentanglement; can be repeated
+        quick: leave out measures that take more than seconds
+        explain: add a line on the meaning of each measure
     """
-    asked = _families(families)
-    _act(asked, quick, factor, k, samples, annealing, target)
+    chosen = _families(families)
+    _check_options(chosen, quick, factor, k, samples, annealing, target)
     if run is None or real is not None or made is not None or holdout is not None:
         others = {"--families": families, "--k": k, "--annealing": annealing, "--factor": factor}
         _without_run(run, real, made, others)
@@ -82,29 +82,29 @@ def evaluate(
         if value is not None and value < least:
             raise SfumatoError(f"{flag} {value}: give {least} or more")
     if out.out is not None and out.out.suffix not in ENDINGS:
-        raise SfumatoError(f"{out.out}: give it an ending .json or .csv")
+        raise SfumatoError(f"{out.out}: use the extension .json or .csv")
     out.check()
     if run is None:
-        _against(
+        _evaluate_files(
             real, made, holdout, {"samples": samples, "target": target, "seed": seed, "quick": quick}, explain, out, say
         )
         return
 
     from sfumato.estimator import load
-    from sfumato.estimator.evaluation_data import Judged, judged
+    from sfumato.estimator.evaluation_data import EvaluationData, evaluation_data
     from sfumato.evaluation.disentanglement.measures import MIN_FACTOR_EXAMPLES
     from sfumato.evaluation.subject import MAX_EXAMPLES, MAX_QUICK_EXAMPLES, held_out, most_of
     from sfumato.formatting import count
 
     auto = load(run, device=device)
-    data, name = judged(auto.config_, auto.schema_, None, file)
+    data, name = evaluation_data(auto.config_, auto.schema_, None, file)
     factors = {column: _column(auto, data, file, column) for column in factor or ()}
     part, rows = held_out(data)
     total = min(len(rows), most_of(auto.schema_.spec, MAX_QUICK_EXAMPLES if quick else MAX_EXAMPLES))
-    say.note(f"Judging {run} by {count(total, 'example')}: {name or f'its {part}'}")
-    found = auto.evaluate(
-        Judged(data, name),
-        families=asked,
+    say.note(f"Evaluating {run} on {count(total, 'example')}: {name or f'its {part}'}")
+    measures = auto.evaluate(
+        EvaluationData(data, name),
+        families=chosen,
         k=k,
         samples=samples,
         annealing=annealing,
@@ -113,56 +113,60 @@ def evaluate(
         seed=seed,
         quick=quick,
     )
-    told = {"part": name or part, "examples": total, "seed": seed, "quick": quick}
-    if factor and "disentanglement" in asked and not any(one.family == "disentanglement" for one in found):
+    how = {"part": name or part, "examples": total, "seed": seed, "quick": quick}
+    if factor and "disentanglement" in chosen and not any(measure.family == "disentanglement" for measure in measures):
         say.note(
-            f"No scores of disentanglement: they need {MIN_FACTOR_EXAMPLES} examples whose factors are known and vary, "
-            "and codes that are points of a space"
+            f"No disentanglement scores: they need {MIN_FACTOR_EXAMPLES} examples whose factors are known and vary, "
+            "and continuous codes"
         )
     settings = {"k": k, "samples": samples, "annealing": annealing, "target": target, "factors": sorted(factor or ())}
     if file is None:
-        stayed = _keep(auto, found, asked, told | settings)
+        stayed = _store(auto, measures, chosen, how | settings)
         if stayed:
-            say.note(f"The full measures of {', '.join(stayed)} that the run has stay in it; these are not kept")
-    _tell(found, told, explain, out, say)
+            say.note(
+                f"The run already has full measures of {', '.join(stayed)}; these quick ones are not written to it"
+            )
+    _print(measures, how, explain, out, say)
 
 
 def _without_run(run: str | None, real: str | None, made: str | None, others: dict[str, Any]) -> None:
-    """Refuse to judge a run and files at once, or neither, and options that need a model."""
+    """Refuse a run together with files, neither of them, and options that need a model."""
     if run is not None:
-        raise SfumatoError(f"{run}: a run is judged by itself; leave out the run, or --real, --made and --holdout")
+        raise SfumatoError(
+            f"{run}: a run cannot be combined with --real, --made and --holdout; leave out one or the other"
+        )
     if real is None or made is None:
-        raise SfumatoError("nothing to judge: name a run, or real data and samples as --real FILE --made FILE")
+        raise SfumatoError("nothing to evaluate: pass a run, or real data and samples as --real FILE --made FILE")
     for flag, value in others.items():
         if value:
             raise SfumatoError(f"{flag} needs a model; leave it out with --real and --made")
 
 
-def _against(real: Any, made: Any, holdout: str | None, how: dict[str, Any], explain: bool, out: Out, say: Say) -> None:
-    """Judge samples that somebody else made."""
+def _evaluate_files(
+    real: Any, made: Any, holdout: str | None, how: dict[str, Any], explain: bool, out: Out, say: Say
+) -> None:
+    """Evaluate samples from another source."""
     from sfumato.evaluation.samples.external_samples import evaluate
 
-    say.note(f"Judging {made} by {real if holdout is None else holdout}")
+    say.note(f"Evaluating {made} against {real if holdout is None else holdout}")
     if holdout is None:
-        say.note(
-            "What samples give away of the real data is not judged: that takes --holdout, data kept from their maker"
-        )
-    found = evaluate(real, made, holdout=holdout, **how)
-    told = {"real": real, "made": made, "holdout": holdout, "seed": how["seed"], "quick": how["quick"]}
-    _tell(found, told, explain, out, say)
+        say.note("No measures of privacy: they need --holdout, real data that the source of the samples has not seen")
+    measures = evaluate(real, made, holdout=holdout, **how)
+    summary = {"real": real, "made": made, "holdout": holdout, "seed": how["seed"], "quick": how["quick"]}
+    _print(measures, summary, explain, out, say)
 
 
-def _tell(found: Sequence[Measure], told: dict[str, Any], explain: bool, out: Out, say: Say) -> None:
-    """Write the measures where that is asked for, and say them."""
+def _print(measures: Sequence[Measure], how: dict[str, Any], explain: bool, out: Out, say: Say) -> None:
+    """Write the measures to the output file, if any, and print them."""
     if out.out is not None:
-        _save(found, told, out.out)
-    lines = [_text(found, explain)]
+        _save(measures, how, out.out)
+    lines = [_text(measures, explain)]
     lines += [f"Written to {out.out}"] if out.out is not None else []
-    say.result(told | {"measures": [one.to_dict() for one in found]}, lambda: "\n\n".join(lines))
+    say.result(how | {"measures": [measure.to_dict() for measure in measures]}, lambda: "\n\n".join(lines))
 
 
-def _act(
-    asked: Sequence[str],
+def _check_options(
+    chosen: Sequence[str],
     quick: bool,
     factor: Sequence[str] | None,
     k: int | None,
@@ -180,28 +184,28 @@ def _act(
     ):
         if not value:
             continue
-        family = next(one for one in registered_families().values() if setting in one.settings)
-        if family.name not in asked:
+        family = next(family for family in registered_families().values() if setting in family.settings)
+        if family.name not in chosen:
             raise SfumatoError(f"{flag} is for the measures of {family.name}; add {family.name} to --families")
         if quick and setting in family.thorough:
-            raise SfumatoError(f"{flag} takes more than the seconds of --quick; leave out one of the two")
+            raise SfumatoError(f"{flag} cannot be combined with --quick; leave out one of them")
 
 
 def _families(words: str | None) -> tuple[str, ...]:
     known = tuple(registered_families())
     if words is None:
         return known
-    asked = [word.strip() for word in words.split(",") if word.strip()]
-    for word in asked:
+    chosen = [word.strip() for word in words.split(",") if word.strip()]
+    for word in chosen:
         if word not in known:
-            raise SfumatoError(f"--families {word}: no measures are called so; {did_you_mean(word, known)}")
-    if not asked:
-        raise SfumatoError(f"--families is empty: choose of {', '.join(known)}")
-    return tuple(family for family in known if family in asked)
+            raise SfumatoError(f"--families {word}: no such family of measures; {did_you_mean(word, known)}")
+    if not chosen:
+        raise SfumatoError(f"--families is empty: choose from {', '.join(known)}")
+    return tuple(family for family in known if family in chosen)
 
 
 def _column(auto: Autoencoder, data: Dataset, file: str | None, name: str) -> np.ndarray:
-    """A column of the file, or of the examples the model is judged by; words as the numbers of their kinds.
+    """A column of the file, or of the examples the model is evaluated on; strings as category indices.
 
     Raises:
         SfumatoError: if there is no such column.
@@ -217,7 +221,7 @@ def _column(auto: Autoencoder, data: Dataset, file: str | None, name: str) -> np
     if file is not None:
         if not str(file).lower().endswith(frames.TABLE_SUFFIXES):
             raise SfumatoError(
-                f"--factor {name}: {file} is no table with columns; give one of {frames.TABLE_SUFFIXES[0]}"
+                f"--factor {name}: {file} is not a table with columns; pass one such as {frames.TABLE_SUFFIXES[0]}"
             )
         frame = nw.from_native(frames.read(file)[0], eager_only=True)
     else:
@@ -225,74 +229,74 @@ def _column(auto: Autoencoder, data: Dataset, file: str | None, name: str) -> np
         if name in (LABEL, auto.config_.data.label) and batches.labels is not None:
             return np.asarray(batches.labels)
         everyone = batches.take(slice(0, len(batches)))
-        made = auto.schema_.decode(everyone.x.cpu(), everyone.given)
-        if not nw.dependencies.is_into_dataframe(made):
-            raise SfumatoError(f"--factor {name}: the data have no columns; give a table as FILE, with that column")
-        frame = nw.from_native(made, eager_only=True)
+        decoded = auto.schema_.decode(everyone.x.cpu(), everyone.given)
+        if not nw.dependencies.is_into_dataframe(decoded):
+            raise SfumatoError(f"--factor {name}: the data have no columns; pass a table with that column as FILE")
+        frame = nw.from_native(decoded, eager_only=True)
     if name not in frame.columns:
         raise SfumatoError(f"--factor {name}: not among {where}; {did_you_mean(name, frame.columns)}")
     values = frame[name].to_numpy()
     return values if values.dtype.kind in "biuf" else np.unique(values.astype(str), return_inverse=True)[1]
 
 
-def _keep(
-    auto: Autoencoder, found: Sequence[Measure], families: Sequence[str], told: dict[str, Any]
+def _store(
+    auto: Autoencoder, measures: Sequence[Measure], families: Sequence[str], how: dict[str, Any]
 ) -> tuple[str, ...]:
-    """Write evaluation.json into the run, and record it; the families of which better measures stayed."""
+    """Write evaluation.json into the run; returns the families of which better measures were kept."""
     from sfumato import evaluation
 
     run = auto.run_
-    assert run is not None, "what was loaded has a folder"
+    assert run is not None, "loaded runs have a folder"
     sealed = run.sealed()
     run.unseal()
-    stayed = evaluation.write(run.path, found, families, **told)
+    stayed = evaluation.write(run.path, measures, families, **how)
     if sealed:
         run.seal()
     return stayed
 
 
-def _save(found: Sequence[Measure], told: dict[str, Any], path: Path) -> None:
-    """As JSON, or as a table with a row for each measure and for each of its parts."""
+def _save(measures: Sequence[Measure], how: dict[str, Any], path: Path) -> None:
+    """Write as JSON, or as a table with a row for each measure and each of its parts."""
     from sfumato.data.io import frames
     from sfumato.files import finite, write_json
 
     if path.suffix == ".json":
-        write_json(path, told | {"measures": [finite(one.to_dict()) for one in found]})
+        write_json(path, how | {"measures": [finite(measure.to_dict()) for measure in measures]})
         return
     import pyarrow as pa
 
     names = ("family", "name", "part", "value", "error", "unit", "reference", "reference_is", "better", "meaning")
     rows: list[dict[str, Any]] = []
-    for one in found:
-        rows.append({name: getattr(one, name, None) for name in names} | {"value": float(one.value)})
+    for measure in measures:
+        rows.append({name: getattr(measure, name, None) for name in names} | {"value": float(measure.value)})
         rows += [
-            {"family": one.family, "name": one.name, "part": part, "value": float(value), "unit": one.unit}
-            for part, value in one.parts.items()
+            {"family": measure.family, "name": measure.name, "part": part, "value": float(value), "unit": measure.unit}
+            for part, value in measure.parts.items()
         ]
     frames.write(pa.table({name: [row.get(name) for row in rows] for name in names}), path)
 
 
-def _text(found: Sequence[Measure], explain: bool) -> str:
+def _text(measures: Sequence[Measure], explain: bool) -> str:
     """A table for each family."""
-    if not found:
-        return "Nothing of what was asked for applies to this model and these data."
+    if not measures:
+        return "None of the selected measures applies to this model and these data."
     blocks = []
-    for family in dict.fromkeys(one.family for one in found):
-        mine = [one for one in found if one.family == family]
-        rows = [_row(one) for one in mine]
+    for family in dict.fromkeys(measure.family for measure in measures):
+        mine = [measure for measure in measures if measure.family == family]
+        rows = [_row(measure) for measure in mine]
         lines = table(rows, indent="  ").splitlines()
         if explain:
-            meanings = {row[0]: one.meaning for row, one in zip(rows, mine, strict=True)}
+            meanings = {row[0]: measure.meaning for row, measure in zip(rows, mine, strict=True)}
             lines = table([[name, meaning] for name, meaning in meanings.items()], indent="  ").splitlines()
             lines = [*table(rows, indent="  ").splitlines(), "", *lines]
         blocks.append("\n".join([family.capitalize(), *lines]))
     return "\n\n".join(blocks)
 
 
-def _row(one: Measure) -> list[str]:
-    value = with_error(one.value, one.error)
+def _row(measure: Measure) -> list[str]:
+    value = with_error(measure.value, measure.error)
     known = ""
-    if one.reference is not None:
-        reference = (rounded(one.reference, one.error) or (number(one.reference),))[0]
-        known = f"({reference}: {one.reference_is})"
-    return [one.name, value, " ".join(part for part in (one.unit, known) if part)]
+    if measure.reference is not None:
+        reference = (rounded(measure.reference, measure.error) or (number(measure.reference),))[0]
+        known = f"({reference}: {measure.reference_is})"
+    return [measure.name, value, " ".join(part for part in (measure.unit, known) if part)]

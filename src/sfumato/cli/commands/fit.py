@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato import models
-from sfumato.cli.commands.doctor import in_short
+from sfumato.cli.commands.doctor import summary
 from sfumato.cli.commands.inspect import (
     Report,
     best_values,
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from sfumato.training import Callback
 
 STOPS = {
-    "epochs": "as long as planned",
-    "steps": "as long as planned",
-    "patience": "until validation got no better",
-    "max_time": "until its time was up",
-    "interrupted": "until it was stopped",
-    "callback": "until a callback ended it",
+    "epochs": "as planned",
+    "steps": "as planned",
+    "patience": "stopped early: validation no longer improved",
+    "max_time": "stopped at max_time",
+    "interrupted": "interrupted",
+    "callback": "stopped by a callback",
 }
 
 
@@ -53,23 +53,23 @@ def fit(
     report: Annotated[bool, Parameter(negative="--no-report", group=OUTPUT)] = True,
     say: Say = TALK,
 ) -> int:
-    """Train a model on a file, a folder of pictures or a built-in set.
+    """Train a model on a file, a folder of images or a built-in set.
 
-    The run folder that is written holds the model, its pictures and a report; the other commands work on it.
+    It writes a run folder with the model, figures and a report, which the other commands use.
 
     Args:
-        source: built-in set (see sfumato data), table (.csv .tsv .parquet), folder of pictures, lines of text
+        source: built-in set (see sfumato data), table (.csv .tsv .parquet), folder of images, lines of text
             (.txt), or array (.npy .npz)
-        model: which model; see sfumato models, or mypackage.module:MyModel
-        config: config.toml to train by, such as a run's own; other options given here come before it
-        resume: go on with a run that was stopped, as if it had not been
-        run: name of the new run under runs/, or a path; source-model if not given
-        seed: of the split, the weights and the training
+        model: name of a model (see sfumato models), or mypackage.module:MyModel
+        config: config.toml to start from, such as that of a run; other options override it
+        resume: continue a stopped run; the result is bit-equal to an uninterrupted one
+        run: name of the new run under runs/, or a path; SOURCE-MODEL by default
+        seed: random seed of the split, the weights and the training
         device: where to compute
-        report: draw pictures and write the report; --no-report leaves them out, and sfumato report makes them later
+        report: draw figures and write the report; sfumato report can write it later
     """
-    told = chosen(options)
-    told |= {name: value for name, value in (("seed", seed), ("device", device)) if value is not None}
+    values = chosen(options)
+    values |= {name: value for name, value in (("seed", seed), ("device", device)) if value is not None}
     _check(source, model, config, resume, run)
 
     from sfumato import estimator
@@ -83,18 +83,18 @@ def fit(
         callbacks=[_end_on_ctrl_c()],
         progress=not say.quiet,
         opened=lambda dataset: _announce(dataset, say),
-        **told,
+        **values,
     )
-    if auto.run_ is None or auto.data_ is None:  # one of several processes that train together, and not the first
+    if auto.run_ is None or auto.data_ is None:  # Not the first of several processes that train together.
         return 0
     if report:
-        say.note("Drawing pictures and writing the report")
-    _conclude(auto, remake_report(auto, auto.data_) if report else None, say, told)
+        say.note("Writing figures and report")
+    _conclude(auto, remake_report(auto, auto.data_) if report else None, say, values)
     return 130 if auto.history_.stop == "interrupted" else 0
 
 
 def _end_on_ctrl_c() -> Callback:
-    """What ends training on Ctrl-C with a run that is concluded as usual."""
+    """A callback that ends training on Ctrl-C, so that the run is completed as usual."""
     from sfumato.training import Callback
 
     class End(Callback):
@@ -108,41 +108,44 @@ def _check(source: str | None, model: str | None, config: Path | None, resume: s
     if resume is not None:
         for flag, value in (("--model", model), ("--config", config), ("--run", run)):
             if value is not None:
-                raise SfumatoError(f"{flag} {value}: --resume {resume} goes on with the run as it is; leave {flag} out")
+                raise SfumatoError(f"{flag} {value}: --resume {resume} continues the run as it is; leave out {flag}")
     elif source is None and config is None:
         raise SfumatoError("sfumato fit needs a source: a built-in set, a file or a folder, as in sfumato fit moons")
 
 
 def _announce(data: Dataset, say: Say) -> None:
-    """What was understood of the data, before training starts."""
-    parts = f"{len(data.train):,} to train on, {len(data.valid):,} to validate, {len(data.test):,} to test"
+    """Show the split and the schema before training starts."""
+    parts = f"{len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,} test examples"
     say.note(f"{data.source}: {parts}\n\n{kinds_table(data.schema.describe())}\n")
     for note in data.notes:
         say.note(note)
 
 
-def _conclude(auto: Autoencoder, made: Report | None, say: Say, told: Mapping[str, Any]) -> None:
-    """What was trained, how well it went, where it lies, and what to type next."""
+def _conclude(auto: Autoencoder, report: Report | None, say: Say, options: Mapping[str, Any]) -> None:
+    """Print what was trained, the measures, the paths, and the next commands."""
     history, run, data = auto.history_, auto.run_, auto.data_
     assert run is not None
     assert data is not None
     last = history.lines[-1] if history.lines else {"epoch": 0, "step": 0, "seconds": 0.0}
-    values = best_values(history.lines)
+    best = best_values(history.lines)
     model = auto.config_.model
-    findings = auto.diagnose(quick=True) if made is None else made.findings
+    findings = auto.diagnose(quick=True) if report is None else report.findings
 
     def text() -> str:
         if say.quiet:
             return str(run.path)
         done = f"{last['epoch']:g} epochs, {last['step']:,} steps, {last['seconds']:.0f} s, {STOPS[history.stop]}"
-        rows = [*(values_rows(history.lines) if made is None else measures_rows(made.measures)), ["run", str(run.path)]]
+        rows = [
+            *(values_rows(history.lines) if report is None else measures_rows(report.measures)),
+            ["run", str(run.path)],
+        ]
         for name, value in models.chosen_by_data(model, auto.schema_.spec, auto.config_.options).items():
-            if name not in told and auto.config_.options.get(name) == value:
-                rows.append([name, f"{value:g}, chosen by the data"])
-        if made is not None:
-            rows += [["report", str(made.path)], ["pictures", f"{run.path / 'pictures'} ({len(made.pictures)})"]]
+            if name not in options and auto.config_.options.get(name) == value:
+                rows.append([name, f"{value:g}, chosen from the data"])
+        if report is not None:
+            rows += [["report", str(report.path)], ["figures", f"{run.path / 'figures'} ({len(report.figures)})"]]
         lines = [f"Trained {model} on {data.name}: {done}", table(rows, indent="  ")]
-        lines += [in_short(run.called, findings), next_commands(run)]
+        lines += [summary(run.called, findings), next_commands(run)]
         if history.stop == "interrupted":
             lines.append(f"  sfumato fit --resume {run.called}")
         return "\n".join(lines)
@@ -156,7 +159,7 @@ def _conclude(auto: Autoencoder, made: Report | None, say: Say, told: Mapping[st
         "steps": last["step"],
         "seconds": last["seconds"],
         "best_step": history.best_step,
-        "valid": values,
-        "findings": [one.to_dict() for one in findings],
+        "valid": best,
+        "findings": [finding.to_dict() for finding in findings],
     }
-    say.result(result | ({} if made is None else made.told()), text)
+    say.result(result | ({} if report is None else report.to_dict()), text)

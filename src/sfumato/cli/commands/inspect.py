@@ -1,4 +1,4 @@
-"""The commands that show what is there: runs, models, data sets, reports."""
+"""The commands that show runs, models, data sets and reports."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from sfumato.diagnostics import Finding
     from sfumato.estimator import Autoencoder
     from sfumato.evaluation import Measure
-    from sfumato.report import Picture
+    from sfumato.report import ReportFigure
 
 COUNTS = ("step", "epoch", "split", "seconds")
-"""What a line of metrics.jsonl says beside the terms."""
+"""Keys of a line of metrics.jsonl that are not terms of the loss."""
 
 
 def models(*, say: Say = TALK) -> None:
     """List the models with their options."""
-    from sfumato import models as room
+    from sfumato import models as package
 
     listed, parts = [], []
-    for name in room.names():
+    for name in package.names():
         try:
-            summary, options = room.summary(name), room.options(name)
-        except SfumatoError as error:  # of an installed package: the others are listed all the same
+            summary, options = package.summary(name), package.options(name)
+        except SfumatoError as error:  # A broken model of another package must not hide the others.
             summary, options = str(error), ()
-        told = {option.name: {"default": option.default, "help": option.help} for option in options}
-        listed.append({"name": name, "summary": summary, "options": told})
+        described = {option.name: {"default": option.default, "help": option.help} for option in options}
+        listed.append({"name": name, "summary": summary, "options": described})
         rows = [
             [flags.spelling(option.name), flags.shown(option.default) or "from the data", option.help]
             for option in options
@@ -47,21 +47,20 @@ def models(*, say: Say = TALK) -> None:
 
 def data(*, say: Say = TALK) -> None:
     """List the built-in data sets."""
-    from sfumato import data as room
+    from sfumato import data as package
 
-    rows = [[name, room.summary(name)] for name in room.names()]
+    rows = [[name, package.summary(name)] for name in package.names()]
     text = (
         table(rows)
-        + "\n\nOr your own: a CSV, TSV or Parquet file, a folder of pictures, lines of text (.txt), a .npy or .npz."
+        + "\n\nOr your own: a CSV, TSV or Parquet file, a folder of images, lines of text (.txt), a .npy or .npz."
         + "\nTrain on one with: sfumato fit NAME-OR-PATH"
     )
     say.result({"data": [{"name": name, "summary": summary} for name, summary in rows]}, lambda: text)
 
 
 def show(run: str, /, *, say: Say = TALK) -> None:
-    """Show what a run is, and what to do with it next.
+    """Show a run: data, model, training, metrics and files, and the next commands.
 
-    Data, model, training, numbers, files.
 
     Args:
         run: folder of a run, or its name under runs/
@@ -69,19 +68,19 @@ def show(run: str, /, *, say: Say = TALK) -> None:
     from sfumato.artifacts import Run
 
     opened = Run.open(run)
-    told, schema, lines = opened.config(), opened.schema(), opened.metrics()
-    source = told.get("source", "")
+    config, schema, lines = opened.config(), opened.schema(), opened.metrics()
+    source = config.get("source", "")
     model = opened.model()
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    options = [f"{name}={flags.shown(value)}" for name, value in told["model"].items() if name != "name"]
+    options = [f"{name}={flags.shown(value)}" for name, value in config["model"].items() if name != "name"]
     values = best_values(lines)
     files = sorted(path.name + "/" * path.is_dir() for path in opened.path.iterdir() if path.name[0] != ".")
-    state = "" if opened.sealed() else f" (not finished; go on with: sfumato fit --resume {opened.name})"
+    state = "" if opened.sealed() else f" (not finished; continue with: sfumato fit --resume {opened.name})"
     rows = [
         ["run", f"{opened.path}{state}"],
-        ["data", f"{source or 'handed over in Python'}: {schema.kind}, likelihood {schema.spec.likelihood}"],
-        ["given", ", ".join(schema.given_names) or "nothing"],
-        ["model", " ".join([told["model"]["name"], *options])],
+        ["data", f"{source or 'data in memory'}: {schema.kind}, likelihood {schema.spec.likelihood}"],
+        ["conditions", ", ".join(schema.given_names) or "none"],
+        ["model", " ".join([config["model"]["name"], *options])],
         ["size", f"{parameters:,} parameters"],
         ["trained", _trained(lines)],
         *values_rows(lines),
@@ -93,7 +92,7 @@ def show(run: str, /, *, say: Say = TALK) -> None:
     result = {
         "run": opened.path,
         "finished": opened.sealed(),
-        "config": told,
+        "config": config,
         "parameters": parameters,
         "columns": described,
         "given": schema.given_names,
@@ -106,79 +105,79 @@ def show(run: str, /, *, say: Say = TALK) -> None:
 
 
 def report(run: str, /, *, device: Annotated[Device, DEVICE] = "auto", say: Say = TALK) -> None:
-    """Draw the pictures of a run and write its report again.
+    """Draw the figures of a run and write its report again.
 
-    The data are opened once more, from where they were when the run was trained.
+    The data are opened again from their source.
 
     Args:
         run: folder of a run, or its name under runs/
     """
-    from sfumato import data as room
+    from sfumato import data as package
     from sfumato.estimator import load
 
     auto = load(run, device=device)
     source = auto.config_.source
     if not source:
-        raise SfumatoError(f"{run}: was trained on data held in memory; report on it in Python, where the data are")
-    made = remake_report(auto, room.open(source, options=auto.config_.data))
-    rows = [*measures_rows(made.measures), ["report", str(made.path)], ["pictures", str(made.path.parent / "pictures")]]
-    say.result(made.told(), lambda: table(rows))
+        raise SfumatoError(f"{run}: was trained on data in memory; write its report in Python, where the data are")
+    new = remake_report(auto, package.open(source, options=auto.config_.data))
+    rows = [*measures_rows(new.measures), ["report", str(new.path)], ["figures", str(new.path.parent / "figures")]]
+    say.result(new.to_dict(), lambda: table(rows))
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was made of a run to be looked at."""
+    """The report of a run and what is in it."""
 
     path: Path
-    pictures: list[Picture]
+    figures: list[ReportFigure]
     measures: list[Measure]
     findings: list[Finding]
 
-    def told(self) -> dict[str, Any]:
-        """For a machine."""
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
         return {
             "report": self.path,
-            "pictures": [picture.path for picture in self.pictures],
+            "figures": [figure.path for figure in self.figures],
             "measures": {measure.name: measure.value for measure in self.measures},
         }
 
 
 def remake_report(auto: Autoencoder, data: Dataset) -> Report:
-    """Draw pictures and report into the folder of the run, and record them in its manifest."""
-    from sfumato import report as room
+    """Write figures and report into the run folder, and record them in its manifest."""
+    from sfumato import report as package
     from sfumato.evaluation import registered_families, store
 
     run = auto.run_
-    assert run is not None, "only what has a run folder is reported on"
+    assert run is not None, "a report needs a run folder"
     run.unseal()
-    pictures, findings = room.pictures(auto, data, run.path / "pictures"), auto.diagnose(data, quick=True)
-    had = store.kept(run.path) or store.Kept([], {})
-    missing = tuple(family for family in registered_families() if family not in had.how)
-    measures = [*had.measures, *(auto.evaluate(data, quick=True, families=missing) if missing else ())]
-    whole = not missing and not any(told.get("quick") for told in had.how.values())
-    path = room.html(run, pictures, measures, findings, whole=whole)
+    figures, findings = package.draw_figures(auto, data, run.path / "figures"), auto.diagnose(data, quick=True)
+    stored = store.kept(run.path) or store.Kept([], {})
+    missing = tuple(family for family in registered_families() if family not in stored.how)
+    measures = [*stored.measures, *(auto.evaluate(data, quick=True, families=missing) if missing else ())]
+    complete = not missing and not any(entry.get("quick") for entry in stored.how.values())
+    path = package.write_report(run, figures, measures, findings, complete=complete)
     run.seal()
-    return Report(path, pictures, measures, findings)
+    return Report(path, figures, measures, findings)
 
 
 def kinds_table(described: list[dict[str, str]]) -> str:
-    """What was inferred of every column, to be read before training; columns that say nothing are left out."""
+    """The inferred schema, a row for each column of the data; empty columns of the table are left out."""
     header = [name for name in (described[0] if described else {}) if any(row[name] for row in described)]
     return table([[row[name] for name in header] for row in described], header)
 
 
 def best_values(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The terms of the best validation line, or of the last line where nothing was validated."""
+    """The terms of the best validation line, or of the last line if nothing was validated."""
     return {name: value for name, value in _best(lines).items() if name not in COUNTS}
 
 
 def values_rows(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """`best_values` as rows of a table, in nats per example, and of which part they are.
+    """`best_values` as rows of a table, with the unit and the split.
 
     >>> values_rows([{"split": "train", "total": 2.0}])
-    [['total', '2 nats per example, on the training part at the end; lower is better']]
+    [['total', '2 nats per example, on the training split at the end; lower is better']]
     """
-    part = "validation part" if _best(lines).get("split") == "valid" else "training part at the end"
+    part = "validation split" if _best(lines).get("split") == "valid" else "training split at the end"
     units = f" nats per example, on the {part}; lower is better"
     notes = {
         "total": units,
@@ -199,12 +198,12 @@ def measures_rows(measures: Sequence[Measure]) -> list[list[str]]:
 
 
 def next_commands(run: Run) -> str:
-    """What a person may type now, with the names filled in."""
+    """Commands to run next, with the names filled in."""
     from sfumato.report.page import commands
 
-    # What needs another run is in the report, with more room to say so.
-    told = commands(run, run.config(), run.schema())
-    typed = [line for _, line in told if line.startswith("sfumato ") and line.split()[1] not in ("compare", "sweep")]
+    # Commands that need another run are in the report only.
+    lines = commands(run, run.config(), run.schema())
+    typed = [line for _, line in lines if line.startswith("sfumato ") and line.split()[1] not in ("compare", "sweep")]
     return "\n".join(["Next:", *(f"  {line}" for line in typed)])
 
 

@@ -217,7 +217,7 @@ def transfer(
     examples = read(auto, file)
     changed = pairs("--set", set, auto.schema_.given_names)
     moved = auto.transfer(examples, changed, encode_given=conditions(auto, encode_given, "--encode-given"))
-    deliver(auto, moved, len(moved), "examples", out, say, None, beside=(examples, file))
+    deliver(auto, moved, len(moved), "examples", out, say, None, source=(examples, file))
 
 
 def _strips(

@@ -1,4 +1,4 @@
-"""What a model says of its latents from its weights alone: which are in use, and what they drive."""
+"""What the weights of a model say about its latents: which are in use, and what they drive."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from sfumato.models.base import Model
 
 MIN_SHARE_ON = 0.01
-"""A latent that is on in a smaller share of the examples is not counted as in use."""
+"""A latent that is active in a smaller share of the examples does not count as in use."""
 
 
 def latents_of(model: Model, columns: Sequence[str]) -> dict[str, Any] | None:
-    """How many latents are in use, and for each of these what it drives or how often it is on; None if it says neither.
+    """The latents in use, and what each drives or how often it is active; None if the model says neither.
 
     Args:
-        model: any; only one that tells what drives what, or that switches latents off, has something to say.
-        columns: names of the entries of x, where each entry is a column; otherwise entries are numbered.
+        model: any model; only those with `drives` or `usage` give a result.
+        columns: names of the entries of x, if each entry is a column; otherwise entries are numbered.
     """
     from sfumato.models.protocols import Drives, Switches
 
@@ -42,14 +42,14 @@ def latents_of(model: Model, columns: Sequence[str]) -> dict[str, Any] | None:
     return None
 
 
-def latents_table(found: dict[str, Any], most: int = 12) -> str:
-    """What `latents_of` found, for a person: at most so many names in a line."""
-    head = [["latents", f"{found['in_use']} of {found['of']} in use"]]
-    if "drives" in found:
-        rows = [[latent, "drives " + _some(columns, most)] for latent, columns in found["drives"].items()]
+def latents_table(usage: dict[str, Any], most: int = 12) -> str:
+    """The result of `latents_of` as text, with at most `most` names in a line."""
+    head = [["latents", f"{usage['in_use']} of {usage['of']} in use"]]
+    if "drives" in usage:
+        rows = [[latent, "drives " + _some(columns, most)] for latent, columns in usage["drives"].items()]
     else:
-        said = [f"{latent} {number(100 * share, 2)}%" for latent, share in found["on"].items()]
-        rows = [["on in", _some(said, most) + " of the examples drawn from the prior"]] if said else []
+        shares = [f"{latent} {number(100 * share, 2)}%" for latent, share in usage["on"].items()]
+        rows = [["on in", _some(shares, most) + " of the examples drawn from the prior"]] if shares else []
     return table([*head, *rows])
 
 

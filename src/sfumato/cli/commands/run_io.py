@@ -1,4 +1,4 @@
-"""What commands on a trained run share: its conditions, the examples of a file and their names, and columns written."""
+"""Input and output that commands on a run share: conditions, the examples of a file, and tables of results."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
     from sfumato.estimator import Autoencoder
 
 Given = Annotated[list[str] | None, Parameter(negative="", metavar="NAME=VALUE", allow_leading_hyphen=True)]
-"""Conditions as they are typed."""
+"""Conditions as command-line arguments."""
 
 
 def conditions(auto: Autoencoder, given: list[str] | None, flag: str = "--given") -> dict[str, str]:
-    """The conditions that were typed; a name may hold an = of its own."""
+    """The conditions by name; a name may itself contain an =."""
     return pairs(flag, given, auto.schema_.given_names)
 
 
 def load_run(run: str, device: Device) -> Autoencoder:
-    """The model of a run, on the device that was asked for."""
+    """Load the model of a run on a device."""
     from sfumato.estimator import load
 
     return load(run, device=device)
 
 
 def read(auto: Autoencoder, source: str) -> Any:
-    """The examples of a file, a folder or, as they were drawn for the training, of a built-in set."""
+    """The examples of a file, a folder or a built-in set (as drawn for training)."""
     from sfumato import data
 
     if not Path(source).exists() and source not in data.names():
-        raise SfumatoError(f"{source}: no such file or folder; give one of the kind the model was trained on")
+        raise SfumatoError(f"{source}: no such file or folder; pass one of the kind the model was trained on")
     return auto.read(source)
 
 
 def named_by(auto: Autoencoder, examples: Any, source: str) -> dict[str, list[Any]]:
-    """What the examples of a source are called there: name of a column → a name for each."""
+    """Identifiers of the examples in their source: column name → one identifier for each."""
     return auto.schema_.named(examples, source)
 
 
@@ -83,7 +83,7 @@ def with_keys(keys: Mapping[str, list[Any]], table: pa.Table | None = None) -> p
 
 
 def save(columns: dict[str, np.ndarray], path: Path, named: Mapping[str, Any]) -> None:
-    """Named columns as a table, behind those that say what each row is of; or the numbers alone as .npy."""
+    """Write columns as a table, after those that identify each row; or the numbers alone as .npy."""
     import numpy as np
     import pyarrow as pa
 
@@ -92,5 +92,5 @@ def save(columns: dict[str, np.ndarray], path: Path, named: Mapping[str, Any]) -
     if path.suffix == ".npy":
         arrays.write(np.stack(list(columns.values()), axis=1), path)
     else:
-        # A column that says what a row is of gives way to a result of its name.
+        # A result replaces an identifying column of the same name.
         frames.write(pa.table(dict(named) | columns), path)

@@ -1,4 +1,4 @@
-"""The command that scores examples, and says which are the least likely and why."""
+"""The command that scores examples, and shows the least likely ones with reasons."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from sfumato.estimator.methods.scoring import Reason
 
 DENSITY_UNIT = "in the units of your data"
-"""What log-densities are told in."""
+"""The units of log-densities."""
 LOWEST = 5
-"""How many of the least likely rows are shown."""
+"""Number of least likely rows shown."""
 MAX_REASON_COLUMNS = 200
-"""Columns up to which the reasons are looked for."""
-WHY = "why (nats lost against a usual value)"
+"""Largest number of columns for which reasons are computed."""
+WHY = "why (nats lost against a typical value)"
 MAX_REASONS, MIN_REASON_NATS = 3, 0.5
-"""At most so many reasons are shown of a row, and none that costs fewer nats."""
+"""Most reasons shown for a row, and the fewest nats that a reason must cost."""
 
 
 def score(
@@ -40,34 +40,33 @@ def score(
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Say how likely each example of a file is, and which are the least likely and why.
+    """Score how likely each example of a file is, and show the least likely ones with reasons.
 
-    The score ranks them: higher is more likely, the lowest are the oddest, whatever the units of columns. It is a
-    lower bound on the log-density, in nats, told against how the values of each column are spread in training; a
-    row of usual values that have nothing to do with each other scores about 0. Beside it stands the log-density in the
-    units of the data, as log_density.
+    The score ranks examples: the lower, the more unusual, whatever the units of the columns. It is a lower bound on the
+    log-density in nats, relative to the spread of each column in the training data; a row of typical values that are
+    unrelated scores about 0. The column log_density is the log-density in the units of the data.
 
-    Reasons are the values that cost most nats, against the best usual value in their place. Rows are counted from 1,
-    and pictures also told by their files, sequences by their ids. The table of -o has a row for each example. As
-    JSON, scores and log_densities are those of all rows in turn, and lowest are the oddest ones, each with its row.
+    Reasons are the values that cost the most nats, compared with the best typical value in their place. Rows are
+    numbered from 1; images are also identified by file name, sequences by id. The table of -o has a row for each
+    example. In JSON, scores and log_densities are lists over all rows, and lowest holds the least likely rows.
 
     Args:
         run: folder of a run, or its name under runs/
         file: file or folder of the kind the model was trained on, or a built-in set
-        given: value of a condition that replaces the one in the file, as species=Adelie; repeat it for more
-        samples: draws of z for each example; the bound rises towards the log-density with more
+        given: condition that replaces the one in the file, such as species=Adelie; can be repeated
+        samples: draws of z for each example; the bound gets tighter with more
     """
     import numpy as np
 
     out.check()
     auto = load_run(run, device)
     examples = read(auto, file)
-    asked: dict[str, Any] = {"samples": samples, "seed": seed, "given": conditions(auto, given)}
-    scores, densities = auto.scores_and_densities(examples, **asked)
+    settings: dict[str, Any] = {"samples": samples, "seed": seed, "given": conditions(auto, given)}
+    scores, densities = auto.scores_and_densities(examples, **settings)
     taken = ("row", "score", "log_density", "why")
     named = {key: names for key, names in named_by(auto, examples, file).items() if key not in taken}
     rows = np.argsort(scores, kind="stable")[:LOWEST].tolist()
-    reasons = _reasons(auto, examples, rows, asked)
+    reasons = _reasons(auto, examples, rows, settings)
     lowest: list[dict[str, Any]] = [
         {"row": row + 1}
         | {key: names[row] for key, names in named.items()}
@@ -78,18 +77,18 @@ def score(
     if out.out is not None:
         columns = {"score": scores, "log_density": densities}
         save(columns, out.out, {"row": np.arange(len(scores)) + 1} | named)
-    told = {"score": _mean(scores), "log-density": _mean(densities)}
-    spoken = [f"mean {name} {with_error(mean, error)}" for name, (mean, error) in told.items()]
+    means = {"score": _mean(scores), "log-density": _mean(densities)}
+    summaries = [f"mean {name} {with_error(mean, error)}" for name, (mean, error) in means.items()]
     text = [
-        f"{len(scores)} examples: {', '.join(spoken)} nats (standard error), the log-density {DENSITY_UNIT}",
+        f"{len(scores)} examples: {', '.join(summaries)} nats (standard error), the log-density {DENSITY_UNIT}",
         "Least likely:",
-        table([_line(one, named) for one in lowest], [WHY if key == "why" else key for key in lowest[0]], indent="  "),
+        table([_line(row, named) for row in lowest], [WHY if key == "why" else key for key in lowest[0]], indent="  "),
     ]
     if out.out is not None:
         text.append(f"All scores written to {out.out}")
-    values: dict[str, Any] = {"examples": len(scores), "mean": told["score"][0], "standard_error": told["score"][1]}
+    values: dict[str, Any] = {"examples": len(scores), "mean": means["score"][0], "standard_error": means["score"][1]}
     values |= {
-        "mean_log_density": told["log-density"][0],
+        "mean_log_density": means["log-density"][0],
         "unit": f"nats; log-densities {DENSITY_UNIT}",
         "lowest": lowest,
     }
@@ -107,26 +106,27 @@ def _mean(values: np.ndarray) -> tuple[float, float | None]:
 
 
 def _reasons(
-    auto: Autoencoder, examples: Any, rows: Sequence[int], asked: dict[str, Any]
+    auto: Autoencoder, examples: Any, rows: Sequence[int], settings: dict[str, Any]
 ) -> list[list[dict[str, Any]]]:
-    """What the scores of these rows are due to; nothing where examples have no columns, or too many."""
+    """The reasons for the scores of these rows; empty if examples have no columns, or too many."""
     schema = auto.schema_
     if not schema.of_columns or schema.spec.entries > MAX_REASON_COLUMNS:
         return []
-    found: list[list[Reason]] = auto.explain_scores(examples, rows, **asked)
+    explained: list[list[Reason]] = auto.explain_scores(examples, rows, **settings)
     return [
-        [reason._asdict() for reason in reasons if reason.nats >= MIN_REASON_NATS][:MAX_REASONS] for reasons in found
+        [reason._asdict() for reason in reasons if reason.nats >= MIN_REASON_NATS][:MAX_REASONS]
+        for reasons in explained
     ]
 
 
-def _line(one: dict[str, Any], named: dict[str, Any]) -> list[str]:
-    cells = [str(one["row"]), *(str(one[key]) for key in named), number(one["score"]), number(one["log_density"])]
-    if "why" in one:
-        cells.append(", ".join(map(_told, one["why"])) or "no value alone")
+def _line(row: dict[str, Any], named: dict[str, Any]) -> list[str]:
+    cells = [str(row["row"]), *(str(row[key]) for key in named), number(row["score"]), number(row["log_density"])]
+    if "why" in row:
+        cells.append(", ".join(map(_reason_text, row["why"])) or "no single value")
     return cells
 
 
-def _told(why: dict[str, Any]) -> str:
+def _reason_text(why: dict[str, Any]) -> str:
     value = why["value"]
     shown = "missing" if value is None else f"{value:.6g}" if isinstance(value, float) else value
     return f"{why['column']}={shown} ({number(why['nats'], 2)})"

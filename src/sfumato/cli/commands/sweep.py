@@ -33,30 +33,30 @@ def sweep(
     report: Annotated[bool, Parameter(negative="--no-report", group=OUTPUT)] = True,
     say: Say = TALK,
 ) -> int:
-    """Train models with several options and seeds on one source, compare them, and keep the best.
+    """Train models with several options and seeds on one source, compare them, and select the best.
 
-    The runs lie in runs/NAME/, with the comparison as a page and as JSON, and best, a link to the best run. The same
-    command again goes on where it was stopped; with more models, values or seeds it trains only what is missing.
+    The runs are written to runs/NAME/, with the comparison as HTML and JSON, and best, a link to the best run. The same
+    command continues a stopped sweep; with more models, values or seeds it trains only what is missing.
 
     Args:
-        source: built-in set (see sfumato data), table, folder of pictures, or array
-        models: which models; see sfumato models
-        seeds: runs of each configuration, on one split of the data
+        source: built-in set (see sfumato data), table, folder of images, or array
+        models: names of models; see sfumato models
+        seeds: number of runs of each configuration, all on the same split
         grid: values of an option, as beta=1,4 latent-dim=2,8; a model takes the options it has. With --search also
             ranges, as lr=0.0003..0.01
-        search: try so many configurations, each chosen by what the earlier ones gave; needs sfumato[sweep]
-        by: the measure that chooses the best run, on the validation part, such as elbo or distortion
-        jobs: runs at a time, each in a process of its own
-        run: name of the folder under runs/, or a path; SOURCE-sweep if not given
+        search: number of configurations to try, each chosen from the results of the earlier ones; needs sfumato[sweep]
+        by: the measure that chooses the best run, on the validation split, such as elbo or distortion
+        jobs: number of runs at a time, each in its own process
+        run: name of the folder under runs/, or a path; SOURCE-sweep by default
         seed: the first seed, also that of the split
         device: where to compute
-        report: draw the pages of the comparison and of the best run; --no-report leaves them out
+        report: write the page of the comparison and the report of the best run
     """
     from sfumato import studies
     from sfumato.studies.plan import read_grid
 
-    told = chosen(options) | ({} if device is None else {"device": device})
-    found = studies.sweep(
+    values = chosen(options) | ({} if device is None else {"device": device})
+    outcome = studies.sweep(
         source,
         [name.strip() for name in models.split(",") if name.strip()],
         seeds=seeds,
@@ -67,54 +67,54 @@ def sweep(
         run=run,
         jobs=jobs,
         progress=not say.quiet and jobs == 1,
-        told=say.note,
+        log=say.note,
         partial=True,
-        **told,
+        **values,
     )
-    files = _pages(found, report, seed, say)
+    files = _pages(outcome, report, seed, say)
     result: dict[str, Any] = {
-        "sweep": found.folder,
-        "best": found.best and str(found.folder / found.best),
-        "by": found.by,
-        "stopped": found.stopped,
-        "runs": {name: vars(outcome) for name, outcome in found.outcomes.items()},
+        "sweep": outcome.folder,
+        "best": outcome.best and str(outcome.folder / outcome.best),
+        "by": outcome.by,
+        "stopped": outcome.stopped,
+        "runs": {name: vars(outcome) for name, outcome in outcome.outcomes.items()},
     }
-    say.result(result | files, lambda: str(found.folder) if say.quiet else _conclusion(found, files))
-    return 130 if found.stopped else 0
+    say.result(result | files, lambda: str(outcome.folder) if say.quiet else _conclusion(outcome, files))
+    return 130 if outcome.stopped else 0
 
 
-def _pages(found: Sweep, report: bool, seed: int, say: Say) -> dict[str, str]:
-    """The comparison as a page and as JSON, and the report of the best run."""
+def _pages(result: Sweep, report: bool, seed: int, say: Say) -> dict[str, str]:
+    """Write the comparison as HTML and JSON, and the report of the best run."""
     files: dict[str, str] = {}
-    if found.comparison is not None:
+    if result.comparison is not None:
         for kind in ("json", "html") if report else ("json",):
-            path = found.folder / f"compare.{kind}"
-            write(found.comparison, path, seed)
+            path = result.folder / f"compare.{kind}"
+            write(result.comparison, path, seed)
             files[f"compare.{kind}"] = str(path)
-    if report and found.best is not None and not found.stopped:
+    if report and result.best is not None and not result.stopped:
         from sfumato import data, estimator
 
-        say.note("Drawing the report of the best run")
-        auto = estimator.load(found.folder / found.best)
+        say.note("Writing the report of the best run")
+        auto = estimator.load(result.folder / result.best)
         if auto.config_.source:
             opened = data.open(auto.config_.source, options=auto.config_.data)
             files["report"] = str(remake_report(auto, opened).path)
     return files
 
 
-def _conclusion(found: Sweep, files: dict[str, str]) -> str:
-    done = sum(outcome.done for outcome in found.outcomes.values())
-    failed = [f"{name}: {outcome.failed}" for name, outcome in found.outcomes.items() if outcome.failed]
-    parts = [] if found.comparison is None else [text(found.comparison)]
+def _conclusion(result: Sweep, files: dict[str, str]) -> str:
+    done = sum(outcome.done for outcome in result.outcomes.values())
+    failed = [f"{name}: {outcome.failed}" for name, outcome in result.outcomes.items() if outcome.failed]
+    parts = [] if result.comparison is None else [text(result.comparison)]
     if failed:
         parts.append("\n".join(["Failed:", *(f"  {line}" for line in failed)]))
-    if found.stopped:
-        parts.append(f"Stopped with {done} runs done in {found.folder}; the same command goes on")
-    rows = [["runs", f"{found.folder} ({done})"], *([name, path] for name, path in files.items())]
-    if found.best is not None:
-        from sfumato.studies.sweep_run import told
+    if result.stopped:
+        parts.append(f"Stopped after {done} runs in {result.folder}; the same command continues")
+    rows = [["runs", f"{result.folder} ({done})"], *([name, path] for name, path in files.items())]
+    if result.best is not None:
+        from sfumato.studies.sweep_run import label
 
-        value = found.outcomes[found.best].value
-        said = f"{found.best} ({told(found.by)} {number(value)} on the validation part)"
-        rows += [["best", said], ["linked as", str(found.folder / "best")]]
+        value = result.outcomes[result.best].value
+        best = f"{result.best} ({label(result.by)} {number(value)} on the validation split)"
+        rows += [["best", best], ["link", str(result.folder / "best")]]
     return "\n\n".join([*parts, table(rows)])

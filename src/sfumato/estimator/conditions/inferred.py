@@ -1,4 +1,4 @@
-"""Conditions that an example comes without, told from the example by the model itself."""
+"""Missing conditions of an example, inferred from the example by the model itself."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ MOST_VALUES = 128
 IMPORTANCE_DRAWS = 4
 
 
-def likeliest(model: Bounds, batch: Batch, fields: Sequence[Field], places: Sequence[int]) -> Batch:
-    """The batch with the value that makes x the likeliest in the place of categories that are missing.
+def most_likely(model: Bounds, batch: Batch, fields: Sequence[Field], places: Sequence[int]) -> Batch:
+    """The batch with each missing category replaced by the value under which x is most likely.
 
-    A model that was told a condition while it was trained keeps it out of its codes; encoded without it, the code says
-    it, and goes on saying it whatever the decoder is told. So the encoder is given the c with the highest bound on
-    log p(x | c), each condition by itself with the others as they are. Numbers, categories of more than 128 values and
-    models that tell classes themselves are left as they are.
+    A model that was trained with a condition keeps it out of its codes. Encoded without the condition, the code carries
+    it, and the decoder then ignores the condition it is given. So the encoder gets the c with the highest bound on
+    log p(x | c), each condition by itself with the others unchanged. Numbers, categories of more than 128 values and
+    models that predict classes themselves are left unchanged.
 
     Args:
         model: whose bound is taken, by 4 draws that all values share.
         batch: the examples.
         fields: of the conditions.
-        places: which conditions are looked at.
+        places: indices of the conditions to infer.
     """
     if isinstance(model, Classifies):
         return batch

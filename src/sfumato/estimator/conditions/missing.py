@@ -1,4 +1,4 @@
-"""Values for the conditions that an example was made without."""
+"""Values for the conditions that an example was generated without."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def filled(
     Rubin 1988).
 
     Args:
-        model: which made the examples.
+        model: which generated the examples.
         schema: of the data; where its examples do not show their conditions, nothing is filled in.
-        x: (n, *shape), as the model makes them, on its device.
+        x: (n, *shape), as the model generates them, on its device.
         conditions: (n, G), on the CPU; NaN where left out.
         named: names of conditions that stay as they are.
         likeliest: keep the candidate of the highest bound.
@@ -73,9 +73,9 @@ def _bounds(model: Model, schema: Schema, x: Tensor, candidates: Tensor) -> Tens
         return torch.zeros(candidates.shape[:2])
     drawn = noise.normal(x, WEIGHT_DRAWS, model.noise_size)
     few = max(inference.at_a_time(schema.spec, WEIGHT_DRAWS) // CANDIDATES, 1)
-    found = []
+    bounds = []
     for some, given in zip(x.split(few), candidates.split(few), strict=True):
         rows = some.repeat_interleave(CANDIDATES, 0)
         batch = Batch(rows, given.flatten(0, 1).to(x), flagged_mask(rows, schema.spec))
-        found.append(importance_bound(model.log_weight(batch, WEIGHT_DRAWS, drawn)).view(-1, CANDIDATES).cpu())
-    return torch.cat(found)
+        bounds.append(importance_bound(model.log_weight(batch, WEIGHT_DRAWS, drawn)).view(-1, CANDIDATES).cpu())
+    return torch.cat(bounds)

@@ -1,4 +1,4 @@
-"""What a fitted estimator holds, and its examples in batches."""
+"""The attributes of a fitted estimator, and reading and batching of its examples."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from sfumato.models.protocols import Classifies, Encodes, require
 from sfumato.training import History
 
 
-class Held:
-    """The attributes of `Autoencoder` once it is fitted; its parts are mixed in beside this."""
+class FittedMixin:
+    """The fitted attributes of `Autoencoder`, which the other mixins build on."""
 
     config_: Config
     schema_: Schema
@@ -43,13 +43,13 @@ class Held:
 
     @property
     def is_classifier(self) -> bool:
-        """Whether the model tells classes, or will once it is fitted."""
+        """Whether the model predicts classes, or will once it is fitted."""
         fitted = vars(self).get("model_")
         if fitted is not None:
             return isinstance(fitted, Classifies)
         try:
             return registry.describe(registry.reference(vars(self)["model"])).classifies
-        except SfumatoError:  # of no model that there is; `fit` says so
+        except SfumatoError:  # The model does not exist; `fit` raises the error.
             return False
 
     @property
@@ -66,7 +66,7 @@ class Held:
 
     @isolated
     def read(self, X: Any) -> Any:
-        """Raw examples of a path, an array, a frame or a built-in set, checked against what was learned of the data.
+        """Raw examples of a path, an array, a frame or a built-in set, checked against the schema.
 
         Raises:
             SfumatoError: if they do not fit it.

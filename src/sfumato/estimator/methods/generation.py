@@ -1,4 +1,4 @@
-"""New examples, and what may come after old ones."""
+"""Sampling of new examples, and forecasts of sequences."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import inference, samplers
 from sfumato.estimator.conditions.missing import filled
 from sfumato.estimator.evaluation_data import reopened
-from sfumato.estimator.methods.fitted import Held
+from sfumato.estimator.methods.fitted import FittedMixin
 from sfumato.estimator.rejection import constrained
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.models.protocols import Classifies, Forecasts, LatentSpace, Samples, require
 
 
-class Draws(Held):
-    """What `Autoencoder` draws; see there."""
+class GenerationMixin(FittedMixin):
+    """`sample`, `fit_sampler` and `forecast` of `Autoencoder`."""
 
     @isolated
     def sample(
@@ -56,17 +56,17 @@ class Draws(Held):
                 from; which one it is is drawn by the weights at every temperature. Of discrete codes, what their
                 logits are divided by.
             marginal: leave out the conditions that are not named, instead of drawing them; in rows of a table they
-                are then drawn from p(c | x), see `conditions.filled`.
+                are then drawn from p(c | x), see `sfumato.estimator.conditions.missing`.
             noise: draw x from p(x | z, c); False takes its mean or, for categories, its mode. None draws, except for
                 images, whose pixels are independent given z: a draw adds noise to each, and images are shown as means.
-            sampler: where codes are drawn: the prior, or a density fitted to the codes of the training part (a
-                mixture of normals, or a flow), which is fitted when it is first asked for.
-            complete: rows of a table without missing cells: what the model draws for a cell stands there also where it
-                says that the cell is missing.
-            ranges: columns of a table → least and largest value, either None for no end, or as text: "18..99".
-            rules: comparisons between columns of a table, as "start <= end"; see `sfumato.data.tables.expressions`.
-            unique: columns of a table in which no value stands twice. Rows that break a range, a rule or this are
-                drawn again, up to a limit; the share of them is logged. A missing cell breaks nothing.
+            sampler: where codes are drawn: the prior, or a density fitted to the codes of the training split (a
+                mixture of normals, or a flow), which is fitted on first use.
+            complete: return rows of a table without missing cells: cells that the model draws as missing get the value
+                that it draws for them.
+            ranges: columns of a table → least and largest value, either None for no limit, or as text: "18..99".
+            rules: conditions on columns of a table, as "start <= end"; see `sfumato.data.tables.expressions`.
+            unique: columns of a table in which no value may occur twice. Rows that violate a range, a rule or this are
+                drawn again, up to a limit; their share is logged. A missing cell violates nothing.
 
         Raises:
             SfumatoError: if a condition is unknown or does not take this value, n is no whole number, n or
@@ -124,7 +124,7 @@ class Draws(Held):
                 if drawn is None:
                     parts.append(samples.sample(count, c, temperature=temperature, noise=noise).cpu())
                 else:
-                    space = require(model, LatentSpace, "decode what a sampler draws")
+                    space = require(model, LatentSpace, "decode the draws of a sampler")
                     p = space.decode(samplers.placed(space, drawn(count, temperature).to(like), c), c)
                     parts.append((p.sample() if noise else p.mode()).cpu())
             x = torch.cat(parts)
@@ -136,7 +136,7 @@ class Draws(Held):
     def fit_sampler(
         self, name: samplers.Name = "mixture", *, components: int = samplers.COMPONENTS, seed: int = 0
     ) -> Self:
-        """Fit a density to the codes of the training part, for `sample` to draw from in the prior's place.
+        """Fit a density to the codes of the training split, for `sample` to draw from instead of the prior.
 
         >>> from sfumato import Autoencoder
         >>> auto = Autoencoder(latent_dim=2, steps=20).fit(np.random.default_rng(0).normal(size=(100, 3)))
@@ -149,11 +149,11 @@ class Draws(Held):
             seed: of the fit.
 
         Raises:
-            SfumatoError: if the codes are discrete, there is no such sampler, or the training data are not at hand.
+            SfumatoError: if the codes are discrete, there is no such sampler, or the training data are not available.
         """
         model = self._model()
-        held = getattr(self, "data_", None) or reopened(self.config_, self.schema_)
-        self._samplers[name] = samplers.fitted(name, model, held.train, components=components, seed=seed)
+        dataset = getattr(self, "data_", None) or reopened(self.config_, self.schema_)
+        self._samplers[name] = samplers.fit(name, model, dataset.train, components=components, seed=seed)
         return self
 
     def _sampler(self, name: samplers.Name) -> samplers.Sampler:
@@ -173,7 +173,7 @@ class Draws(Held):
     ) -> np.ndarray:
         """n futures of each sequence after its last observed step, (N, n, len(jumps), D), or (N, n, len(jumps)).
 
-        Each jump starts where the one before ended; the steps between are not made.
+        Each jump starts where the previous one ended; the steps in between are not generated.
 
         >>> from sfumato import Autoencoder
         >>> X = np.sin(np.arange(12) + np.random.default_rng(0).uniform(0, 6, (40, 1)))
@@ -190,7 +190,7 @@ class Draws(Held):
             seed: the same seed gives the same futures; None draws new ones each time.
 
         Raises:
-            SfumatoError: if the model is none of sequences, or n or a jump is not above 0.
+            SfumatoError: if the model is not one of sequences, or n or a jump is not above 0.
         """
         model = inference.exact(self._model())
         forecasts, seed = require(model, Forecasts, "forecast", "td_vae"), chosen_seed(seed)
@@ -200,8 +200,8 @@ class Draws(Held):
             raise SfumatoError("forecast is for models of sequences")
         lengths = [jump / schema.unit for jump in schema.lengths(jumps)]
         with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
-            made = [forecasts.forecast(batch, lengths, n, noise=noise).cpu() for batch in self._batches(X, None)]
-        raw: np.ndarray = self.schema_.decode(torch.cat(made))
+            futures = [forecasts.forecast(batch, lengths, n, noise=noise).cpu() for batch in self._batches(X, None)]
+        raw: np.ndarray = self.schema_.decode(torch.cat(futures))
         return raw
 
 
@@ -209,4 +209,4 @@ def _check_number(n: Any, what: str) -> None:
     if isinstance(n, bool | np.bool) or not isinstance(n, Integral):
         raise SfumatoError(f"n is {n!r}: give a whole number of {what}s")
     if n < 1:
-        raise SfumatoError(f"n is {n}: ask for at least 1 {what}")
+        raise SfumatoError(f"n is {n}: give at least 1 {what}")

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import inference
-from sfumato.estimator.evaluation_data import judged
-from sfumato.estimator.methods.transforms import Maps
+from sfumato.estimator.evaluation_data import evaluation_data
+from sfumato.estimator.methods.transforms import TransformMixin
 from sfumato.evaluation.subject import Subject, frozen_eval, rows
 from sfumato.isolation import isolated
 from sfumato.models.base import Model
@@ -66,7 +66,7 @@ class NearestExamples(NamedTuple):
     rows: np.ndarray
 
 
-class Moves(Maps):
+class LatentMovesMixin(TransformMixin):
     """What `Autoencoder` makes of examples by moving their codes; see there."""
 
     @property
@@ -209,7 +209,7 @@ class Moves(Maps):
         model = inference.exact(self._model())
         space = self._space(model)
         _check_steps(steps)
-        data, part = judged(self.config_, self.schema_, getattr(self, "data_", None), X)
+        data, part = evaluation_data(self.config_, self.schema_, getattr(self, "data_", None), X)
         if X is None:
             # The decoder has been where the codes of the training split are.
             data, part = replace(data, test=data.train), "training split"

@@ -12,7 +12,7 @@ import torch
 from sfumato.batch import Batch, flagged_mask
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
-from sfumato.estimator.methods.fitted import Held
+from sfumato.estimator.methods.fitted import FittedMixin
 from sfumato.generators import seeded
 from sfumato.isolation import isolated
 from sfumato.models.base import Model
@@ -39,8 +39,8 @@ class Reason(NamedTuple):
     nats: float
 
 
-class Scores(Held):
-    """How likely `Autoencoder` finds examples; see there."""
+class ScoringMixin(FittedMixin):
+    """`score_samples`, `log_density` and `explain_scores` of `Autoencoder`."""
 
     @isolated
     def score_samples(
@@ -51,20 +51,20 @@ class Scores(Held):
         The density is with respect to a measure that goes with the training data (`sfumato.data.columns.reference`):
         for each column, Lebesgue measure on the axis where the training values are normal. So no unit of a column
         moves scores, and a monotone change of a column that is cut into cells hardly; values with a probability of
-        their own and values with a density are told alike. A row of typical values that have nothing to do with each
+        their own and values with a density are treated alike. A row of typical values that have nothing to do with each
         other scores about 0; values far out and values that do not go together score lower. Likelihoods
-        that are normal, of tables, arrays and sequences, are told per standard deviation in the same way; pictures
-        and symbols per level and symbol, as by `log_density`. Missing entries add nothing. Lower is odder: rank by it.
+        that are normal, of tables, arrays and sequences, are measured per standard deviation in the same way; images
+        and symbols per level and symbol, as by `log_density`. Missing entries add nothing. The lower, the more unusual.
 
         In a table, values that agree with each other more than is usual do not make up for how far out they lie:
         log p(x) − Σ log m_d(x_d) counts up to its median over rows drawn from the model. A group of outliers that
-        the model has learned is told apart by that. What is left is a lower bound all the more.
+        the model has learned is recognised by that. The result is still a lower bound.
 
         Args:
             X: the examples.
             samples: draws of z for each example, see `log_density`.
             seed: of the draws, which are the same for every example.
-            given: conditions that replace those in X. A model that tells classes (m2) scores by p(x), whatever label
+            given: conditions that replace those in X. A model that predicts classes (m2) scores by p(x), whatever label
                 X comes with; by p(x | y) where labels are given here.
         """
         return self._scored(self.read(self._known(X)), samples, seed, given)[0]
@@ -79,7 +79,7 @@ class Scores(Held):
         rises towards log p with k (Burda et al. 2016). Where codes are discrete and nothing is drawn, it is minus a
         description length, log p(code) + log p(x | code), whatever k. Densities are per unit of X (a column's own unit,
         a pixel's level); probabilities of discrete columns have no unit, so that rows of a table with both
-        are ranked by the unit: rank by `score_samples`. Missing entries add nothing. `evaluate` tells its bounds
+        are ranked by the unit: rank by `score_samples`. Missing entries add nothing. `evaluate` gives its bounds
         in the model's own units, where numbers are standardised.
 
         In a table, a value unlike any in training has no density under cells, and no probability. It is scored as the
@@ -87,7 +87,7 @@ class Scores(Held):
         beyond the cells, whose outermost one is s wide; log(N + 1) for a category, or for a number nearest to
         one with a probability of its own, where N is the number of training values. Normal densities, of tables,
         arrays and sequences, fall with the square of the distance up to a million scales, and as a logarithm from
-        there. So what is told stays finite, and is lower the farther out a value lies.
+        there. So the result stays finite, and is lower the farther out a value lies.
 
         Args:
             X: the examples.
@@ -116,10 +116,10 @@ class Scores(Held):
     ) -> list[list[Reason]]:
         """What the scores of rows of a table or an array are due to: for each row its columns, the costliest first.
 
-        A column costs what the score would rise if a usual value stood there, the best of a few that are spread over
-        the training values: max_v score(x with x_d = v) − score(x). Columns whose value is missing, or as good as
-        any of these, are not named. Costs do not add up to the score: of values that do not go together, each is
-        charged with all of it.
+        The cost of a column is how much the score would rise with a typical value in its place, the best of a few
+        quantiles of the training values: max_v score(x with x_d = v) − score(x). Columns whose value is missing, or as
+        good as any of these, are not named. Costs do not add up to the score: if two values do not go together, each
+        has the whole cost.
 
         Args:
             X: the examples.
@@ -134,14 +134,14 @@ class Scores(Held):
         raw = self.read(self._known(X))
         if rows is None:
             rows = range(len(self.schema_.encode(raw).x))
-        found: list[list[Reason]] = [[] for _ in rows]
-        for one in self.schema_.varied(raw, rows) if len(found) else ():
-            scores = self._scored(one.rows, samples, seed, given)[0].reshape(len(found), 1 + len(one.usual))
+        by_row: list[list[Reason]] = [[] for _ in rows]
+        for column in self.schema_.varied(raw, rows) if len(by_row) else ():
+            scores = self._scored(column.rows, samples, seed, given)[0].reshape(len(by_row), 1 + len(column.usual))
             costs = scores[:, 1:] - scores[:, :1]
             for row, cost in enumerate(costs.max(1).tolist()):
                 if cost > 0:
-                    found[row].append(Reason(one.column, one.own[row], one.usual[costs[row].argmax()], cost))
-        return [sorted(reasons, key=lambda reason: -reason.nats) for reasons in found]
+                    by_row[row].append(Reason(column.column, column.own[row], column.usual[costs[row].argmax()], cost))
+        return [sorted(reasons, key=lambda reason: -reason.nats) for reasons in by_row]
 
     def _scored(
         self, raw: Any, samples: int, seed: int, given: Mapping[str, Any] | None
@@ -174,7 +174,7 @@ class Scores(Held):
         """The median of log p(x) − Σ log m_d(x_d) over rows drawn from the model."""
         if (samples, seed) not in self._agreements:
             bounds, draws = require(model, Bounds, "score"), require(model, Samples, "sample")
-            conditions, found = self.schema_.conditions({}, AGREEMENT_ROWS), []
+            conditions, agreements = self.schema_.conditions({}, AGREEMENT_ROWS), []
             with seeded(noise.device, 0, model):
                 if isinstance(model, Classifies) and conditions is not None:
                     conditions = model.drawn(conditions.to(noise))
@@ -187,6 +187,6 @@ class Scores(Held):
                     assert alone is not None, "a table that keeps how frequent values are keeps it of all rows"
                     shown = Batch(x, None if isinstance(model, Classifies) else c, mask)
                     bound = importance_bound(bounds.log_weight(shown, samples, noise))
-                    found.append((bound - alone).cpu())
-            self._agreements[samples, seed] = float(torch.cat(found).median())
+                    agreements.append((bound - alone).cpu())
+            self._agreements[samples, seed] = float(torch.cat(agreements).median())
         return self._agreements[samples, seed]

@@ -17,21 +17,21 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
 from sfumato.estimator.conditions import inferred
 from sfumato.estimator.conditions.missing import filled
-from sfumato.estimator.methods.fitted import Held
+from sfumato.estimator.methods.fitted import FittedMixin
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.models.protocols import Bounds, Classifies, Encodes, Reconstructs, require
 
 
 def _can_classify(auto: Any) -> bool:
-    """Whether the model tells classes, or will; scikit-learn's own checks take what has `predict` for a classifier."""
+    """Whether the model predicts classes; scikit-learn's checks treat anything with `predict` as a classifier."""
     if auto.is_classifier:
         return True
-    raise AttributeError(f"a model of the kind {auto.model} cannot tell classes; choose m2")
+    raise AttributeError(f"the model {auto.model} cannot predict classes; use m2")
 
 
-class Maps(Held):
-    """What `Autoencoder` makes of examples one by one; see there."""
+class TransformMixin(FittedMixin):
+    """`encode`, `decode`, `predict` and `reconstruct` of `Autoencoder`."""
 
     @isolated
     def encode(
@@ -55,7 +55,7 @@ class Maps(Held):
     def decode(self, z: Any, given: Mapping[str, Any] | None = None) -> Any:
         """Codes as `encode` gives them, (N, L), as examples: the mode of p(x | z, c).
 
-        Conditions not named are left out; rows of a table hold the likeliest value for each of them.
+        Conditions not named are left out; rows of a table hold the most likely value for each of them.
         """
         model = inference.exact(self._model())
         require(model, Encodes, "decode")
@@ -81,20 +81,22 @@ class Maps(Held):
     @available_if(_can_classify)
     @isolated
     def predict_proba(self, X: Any) -> np.ndarray:
-        """q(y | x), (N, K), the classes in the order of `classes_`; only of models that tell classes.
+        """q(y | x), (N, K), the classes in the order of `classes_`; only for models that predict classes.
 
         Args:
-            X: the examples; what label they come with is not looked at.
+            X: the examples; their labels are ignored.
         """
         model = inference.exact(self._model())
-        told = require(model, Classifies, "tell classes", "m2")
+        classifier = require(model, Classifies, "predict classes", "m2")
         with torch.inference_mode():
-            return np.concatenate([told.classify(batch).cpu().numpy() for batch in self._batches(self._known(X), None)])
+            return np.concatenate(
+                [classifier.classify(batch).cpu().numpy() for batch in self._batches(self._known(X), None)]
+            )
 
     @available_if(_can_classify)
     @isolated
     def predict(self, X: Any) -> np.ndarray:
-        """The likeliest class of each example, (N,); only of models that tell classes."""
+        """The most likely class of each example, (N,); only for models that predict classes."""
         return self.classes_[self.predict_proba(X).argmax(1)]
 
     @property
@@ -102,12 +104,12 @@ class Maps(Held):
         """The classes that the first condition can be, as they are in the data.
 
         Raises:
-            AttributeError: if there is no condition, or it is no category.
+            AttributeError: if there is no condition, or it is not a category.
         """
         self._model()
         given = self.schema_.spec.given
         if not given or given[0].kind != "category":
-            raise AttributeError("classes_ are there only where the first condition is a category")
+            raise AttributeError("classes_ exists only if the first condition is a category")
         classes = np.array(self.schema_.classes())
         # Whole numbers are floats where a label is missing.
         return classes if self._label_dtype is None else classes.astype(self._label_dtype)
@@ -150,19 +152,19 @@ class Maps(Held):
         own = [batch.given.cpu() for batch in batches if batch.given is not None]
         sizes = [len(batch) for batch in batches]
         conditions = inference.replaced(self.schema_, torch.cat(own) if own else None, given, sum(sizes))
-        asked = [None] * len(batches) if conditions is None or not given else conditions.split(sizes)
+        targets = [None] * len(batches) if conditions is None or not given else conditions.split(sizes)
         parts = []
         with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
-            for batch, to in zip(batches, asked, strict=True):
+            for batch, target in zip(batches, targets, strict=True):
                 c = None
-                if to is not None:
-                    c = to.to(batch.x)
+                if target is not None:
+                    c = target.to(batch.x)
                     batch = self._known_conditions(model, batch, given or {})
                 parts.append(reconstructs.reconstruct(batch, given=c, noise=noise).cpu())
-        made = self.schema_.decode_beside(torch.cat(parts), conditions, raw, X, complete=complete)
-        if _is_pandas(X) and _is_pandas(made) and len(X) == len(made):
-            made.index = X.index
-        return made
+        reconstructions = self.schema_.decode_beside(torch.cat(parts), conditions, raw, X, complete=complete)
+        if _is_pandas(X) and _is_pandas(reconstructions) and len(X) == len(reconstructions):
+            reconstructions.index = X.index
+        return reconstructions
 
     @isolated
     def transfer(self, X: Any, given: Mapping[str, Any], *, encode_given: Mapping[str, Any] | None = None) -> Any:
@@ -192,11 +194,11 @@ class Maps(Held):
         return self.reconstruct(X, given, encode_given=encode_given)
 
     def _known_conditions(self, model: Any, batch: Batch, given: Mapping[str, Any]) -> Batch:
-        """The batch with the likeliest values of what it comes without and is to be changed."""
+        """The batch with the most likely values of the missing conditions that are to be changed."""
         if not isinstance(model, Bounds):
             return batch
         places = [self.schema_.given_names.index(name) for name in given]
-        return inferred.likeliest(model, batch, self.schema_.spec.given, places)
+        return inferred.most_likely(model, batch, self.schema_.spec.given, places)
 
 
 def _is_pandas(frame: Any) -> bool:

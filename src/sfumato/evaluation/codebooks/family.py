@@ -6,9 +6,9 @@ from sfumato.evaluation.families import Family, measures_of
 
 FAMILY = Family(
     name="codes",
-    title="How its codebooks are used",
-    help="how much of each codebook is used, where codes are discrete",
-    reference="all entries alike",
+    title="Codebooks",
+    help="how much of each codebook is used, for discrete codes",
+    reference="uniform use",
     measures=measures_of("codebooks.usage"),
     order=50,
 )

@@ -14,15 +14,15 @@ from sfumato.models.protocols import Codebooks
 
 
 def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
-    """Entries in use and perplexity of each codebook, and bits a code; none where codes are points of a space."""
-    found = []
+    """Entries in use and perplexity of each codebook, and bits a code; none where codes are continuous."""
+    results = []
     for book in used(subject):
-        found += [
+        results += [
             Measure(
                 f"codes in use{book.name}",
                 book.used,
                 f"of {book.size} entries",
-                f"Entries of the codebook that at least one example of the {subject.part} takes.",
+                f"Entries of the codebook that at least one example of the {subject.part} uses.",
                 "codes",
                 better="higher",
             ),
@@ -30,12 +30,12 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
                 f"perplexity{book.name}",
                 book.perplexity,
                 "entries",
-                "As many entries, all equally frequent, would be as varied as these codes are.",
+                "Number of equally frequent entries that would have the same entropy.",
                 "codes",
                 better="higher",
             ),
         ]
-    return found + ([length(subject)] if found else [])
+    return results + ([length(subject)] if results else [])
 
 
 def length(subject: Subject) -> Measure:
@@ -46,10 +46,11 @@ def length(subject: Subject) -> Measure:
         "bits a code",
         **mean_and_error(array(lengths) / (subject.model.code_size * math.log(2))),
         unit="bits",
-        meaning="The length of one number of a code under the learned prior: lower, the better it knows what follows.",
+        meaning="Code length per discrete code under the learned prior; the lower, the better the prior predicts "
+        "codes.",
         family="codes",
         reference=float(np.mean(np.log2(subject.model.code_sizes))),
-        reference_is="all entries alike",
+        reference_is="uniform prior",
         better="lower",
     )
 
@@ -88,7 +89,7 @@ class Book:
 
 
 def used(subject: Subject) -> list[Book]:
-    """One book for each level of the codes; none where codes are points of a space."""
+    """One book for each level of the codes; none where codes are continuous."""
     if not isinstance(subject.model, Codebooks):
         return []
     levels = subject.model.levels

@@ -6,8 +6,8 @@ from sfumato.evaluation.families import Family, measures_of
 
 FAMILY = Family(
     name="disentanglement",
-    title="How separate its latents are",
-    help="whether each latent means one thing, where factors of variation are known",
+    title="Disentanglement",
+    help="whether each latent represents one factor of variation, if factors are known",
     reference="",
     measures=measures_of("disentanglement.measures"),
     order=40,

@@ -42,29 +42,29 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
         return []
     points = subject.means()[rows]
     draws = array(subject.chunked(lambda batch: subject.latent_space.encode(batch).sample()))[rows]
-    asked = ("MIG",) if how.quick else tuple(SCORES)
-    whole = score(points, draws, factors, how.seed, asked)
+    names = ("MIG",) if how.quick else tuple(SCORES)
+    whole = score(points, draws, factors, how.seed, names)
     errors = dict.fromkeys(whole) if how.quick else _errors(points, draws, factors, how.seed, tuple(whole))
-    found = []
+    results = []
     for name, (value, parts) in whole.items():
         if value != value:
             continue
-        told = SCORES[name]
-        found.append(
+        definition = SCORES[name]
+        results.append(
             Measure(
                 name,
                 value,
                 "",
-                told.meaning,
+                definition.meaning,
                 "disentanglement",
                 error=errors[name],
-                reference=None if told.chance is None else told.chance(len(factors)),
-                reference_is="" if told.chance is None else "chance",
+                reference=None if definition.chance is None else definition.chance(len(factors)),
+                reference_is="" if definition.chance is None else "chance",
                 better="higher",
                 parts=parts,
             )
         )
-    return found
+    return results
 
 
 def factors_of(subject: Subject, how: EvaluationSettings) -> dict[str, np.ndarray]:
@@ -82,9 +82,9 @@ def factors_of(subject: Subject, how: EvaluationSettings) -> dict[str, np.ndarra
 
 
 def _of_the_data(subject: Subject) -> dict[str, np.ndarray]:
-    data, (_, judged) = subject.data, held_out(subject.data)
+    data, (_, held) = subject.data, held_out(subject.data)
     parts = zip((data.train, data.valid, data.test), data.factors, strict=True)
-    factors = next(found for batches, found in parts if batches is judged)
+    factors = next(own for batches, own in parts if batches is held)
     return {name: values[subject.index] for name, values in factors.items()}
 
 
@@ -93,7 +93,7 @@ def score(
     draws: np.ndarray,
     factors: list[Factor],
     seed: int = 0,
-    asked: tuple[str, ...] | None = None,
+    names_: tuple[str, ...] | None = None,
     latents: np.ndarray | None = None,
 ) -> dict[str, Score]:
     """The scores that so many factors allow, by name, of the latents that move.
@@ -108,7 +108,7 @@ def score(
     kept = taking_part(points) if latents is None else latents
     names = [f"z{latent + 1}" for latent in kept]
     evidence = _Evidence(points[:, kept], draws[:, kept], factors, names, seed, points.shape[1])
-    chosen = tuple(SCORES) if asked is None else asked
+    chosen = tuple(SCORES) if names_ is None else names_
     return {name: SCORES[name].of(evidence) for name in chosen if len(factors) >= SCORES[name].fewest}
 
 
@@ -119,20 +119,21 @@ def taking_part(points: np.ndarray) -> np.ndarray:
 
 
 def _errors(
-    points: np.ndarray, draws: np.ndarray, factors: list[Factor], seed: int, asked: tuple[str, ...]
+    points: np.ndarray, draws: np.ndarray, factors: list[Factor], seed: int, names: tuple[str, ...]
 ) -> dict[str, float | None]:
     random = np.random.default_rng(seed)
-    found: dict[str, list[float]] = {name: [] for name in asked}
+    values_by_name: dict[str, list[float]] = {name: [] for name in names}
     latents = taking_part(points)
     for _ in range(RANDOM_HALVES):
         rows = np.sort(random.permutation(len(points))[: len(points) // 2])
         half = [factor.at(rows) for factor in factors]
         if any(factor.count < 2 for factor in half):
-            return dict.fromkeys(asked)
-        for name, (value, _) in score(points[rows], draws[rows], half, seed, asked, latents).items():
-            found[name].append(value)
+            return dict.fromkeys(names)
+        for name, (value, _) in score(points[rows], draws[rows], half, seed, names, latents).items():
+            values_by_name[name].append(value)
     return {
-        name: float(np.std(values, ddof=1)) if np.isfinite(values).all() else None for name, values in found.items()
+        name: float(np.std(values, ddof=1)) if np.isfinite(values).all() else None
+        for name, values in values_by_name.items()
     }
 
 
@@ -147,14 +148,14 @@ class _Evidence:
 
     @functools.cached_property
     def dci(self) -> scores.DCI:
-        found = scores.dci(self.points, self.factors, latents=self.latents, seed=self.seed)
+        result = scores.dci(self.points, self.factors, latents=self.latents, seed=self.seed)
         # A code that does not move is no factor's home, whatever chance a forest finds in it.
-        return found if len(moves(self.points)) else found._replace(completeness=0 * found.completeness)
+        return result if len(moves(self.points)) else result._replace(completeness=0 * result.completeness)
 
     def by_factor(self, values: np.ndarray) -> Score:
-        told = np.isfinite(values)
+        finite = np.isfinite(values)
         each = {factor.name: float(value) for factor, value in zip(self.factors, values, strict=True) if value == value}
-        return Score(float(values[told].mean()) if told.any() else float("nan"), each)
+        return Score(float(values[finite].mean()) if finite.any() else float("nan"), each)
 
     def by_latent(self, values: np.ndarray, weight: np.ndarray | None = None) -> Score:
         each = {name: float(value) for name, value in zip(self.names, values, strict=True)}
@@ -162,7 +163,7 @@ class _Evidence:
         return Score(total, each)
 
 
-class _Told(NamedTuple):
+class _Definition(NamedTuple):
     """How a score is got and what it means.
 
     Attributes:
@@ -176,55 +177,56 @@ class _Told(NamedTuple):
     chance: Callable[[int], float] | None = lambda count: 0.0
 
 
-SCORES: Mapping[str, _Told] = {
-    "BetaVAE score": _Told(
+SCORES: Mapping[str, _Definition] = {
+    "BetaVAE score": _Definition(
         lambda e: Score(beta_vae_score(e.points, e.factors, seed=e.seed), {}),
-        "How often a linear classifier tells, from differences of codes, which factor a set of pairs shares.",
+        "Accuracy of a linear classifier that predicts, from differences of codes, which factor a set of pairs shares.",
         2,
         lambda count: 1 / count,
     ),
-    "FactorVAE score": _Told(
+    "FactorVAE score": _Definition(
         lambda e: Score(factor_vae_score(e.points, e.factors, seed=e.seed), {}),
-        "How often the latent that moves least tells which factor a set of examples shares.",
+        "Accuracy of predicting, from the latent that varies least, which factor a set of examples shares.",
         2,
         lambda count: 1 / count,
     ),
-    "MIG": _Told(
+    "MIG": _Definition(
         lambda e: e.by_factor(scores.gaps(scores.shared(e.draws, e.factors))),
-        "Mutual information gap: how much more the best latent for a factor says of it than the second best.",
+        "Mutual information gap: the difference in information about a factor between its best and second-best latent.",
     ),
-    "DCI disentanglement": _Told(
+    "DCI disentanglement": _Definition(
         lambda e: e.by_latent(e.dci.disentanglement, e.dci.weight),
         "Whether each latent is important for one factor alone.",
         2,
     ),
-    "DCI completeness": _Told(
-        lambda e: e.by_factor(e.dci.completeness), "Whether one latent alone is important for each factor."
+    "DCI completeness": _Definition(
+        lambda e: e.by_factor(e.dci.completeness), "Whether a single latent is important for each factor."
     ),
-    "DCI informativeness": _Told(
-        lambda e: e.by_factor(e.dci.informativeness), "How well random forests tell the factors from the code."
+    "DCI informativeness": _Definition(
+        lambda e: e.by_factor(e.dci.informativeness), "How well random forests predict the factors from the code."
     ),
-    "SAP": _Told(
+    "SAP": _Definition(
         lambda e: e.by_factor(scores.sap(e.points, e.factors, seed=e.seed)),
-        "How much better the best latent for a factor tells it, by itself, than the second best.",
+        "How much better the best latent for a factor predicts it, by itself, than the second best.",
     ),
-    "modularity": _Told(
+    "modularity": _Definition(
         lambda e: e.by_latent(scores.modularity(scores.shared(e.points, e.factors))),
-        "Whether each latent says something of one factor alone; high for latents that say next to nothing too.",
+        "Whether each latent carries information about one factor only; also high for latents with almost no "
+        "information.",
         2,
         None,
     ),
-    "explicitness": _Told(
+    "explicitness": _Definition(
         lambda e: e.by_factor(scores.explicitness(e.points, e.factors, seed=e.seed)),
-        "How well a linear classifier tells each value of a factor from the others; ½ is chance.",
+        "How well a linear classifier separates each value of a factor from the others; ½ is chance.",
         chance=lambda count: 0.5,
     ),
-    "IRS": _Told(
+    "IRS": _Definition(
         lambda e: e.by_latent(*scores.irs(e.points, e.factors)),
-        "Interventional robustness: how little a latent moves while its own factor is held and the others change; "
-        "high by chance where a factor's values have few examples each.",
+        "Interventional robustness: how little a latent changes while its own factor is fixed and the others vary; "
+        "high by chance if a factor's values have few examples each.",
         2,
         None,
     ),
 }
-"""All scores by name, in the order they are told."""
+"""All scores by name, in display order."""

@@ -55,7 +55,7 @@ def shared(codes: np.ndarray, factors: Sequence[Factor]) -> Shared:
     return Shared(np.maximum(information, 0.0), entropy)
 
 
-def gaps(found: Shared) -> np.ndarray:
+def gaps(informations: Shared) -> np.ndarray:
     """Each factor's mutual information gap, (F,); their mean is the MIG of Chen et al. 2018 (eq. 6).
 
         gap_f = [I(z_(1); v_f) − I(z_(2); v_f)] / H(v_f)
@@ -65,10 +65,10 @@ def gaps(found: Shared) -> np.ndarray:
     >>> gaps(Shared(np.array([[1.0, 0.0], [0.2, 0.5]]), np.array([1.0, 1.0])))
     array([0.8, 0.5])
     """
-    return np.asarray(_two_best(found.information / found.entropy))
+    return np.asarray(_two_best(informations.information / informations.entropy))
 
 
-def modularity(found: Shared) -> np.ndarray:
+def modularity(informations: Shared) -> np.ndarray:
     """Each latent's modularity, (L,): 1 if it says something of one factor alone. Ridgeway and Mozer 2018.
 
         1 − Σ_{f ≠ f*} I(z_l; v_f)² / [I(z_l; v_f*)² (F − 1)]          with f* the factor it says most of
@@ -76,7 +76,7 @@ def modularity(found: Shared) -> np.ndarray:
     >>> modularity(Shared(np.array([[1.0, 0.0], [0.5, 0.5]]), np.ones(2)))
     array([1., 0.])
     """
-    squares = found.information**2
+    squares = informations.information**2
     best = squares.max(1)
     rest = squares.sum(1) - best
     return np.asarray(1 - rest / np.maximum(best * (squares.shape[1] - 1), 1e-300))
@@ -152,8 +152,8 @@ def sap(codes: np.ndarray, factors: Sequence[Factor], *, seed: int = 0) -> np.nd
                 continue
             column, classes = codes[:, latent : latent + 1], factor.classes
             tree = DecisionTreeClassifier(max_leaf_nodes=2 * factor.count, class_weight="balanced", random_state=0)
-            told = tree.fit(column[learn], classes[learn]).predict(column[test])
-            right = [float((told[classes[test] == value] == value).mean()) for value in np.unique(classes[test])]
+            predicted = tree.fit(column[learn], classes[learn]).predict(column[test])
+            right = [float((predicted[classes[test] == value] == value).mean()) for value in np.unique(classes[test])]
             scores[latent, place] = max((float(np.mean(right)) - 1 / factor.count) / (1 - 1 / factor.count), 0.0)
     return np.asarray(_two_best(scores))
 
@@ -167,20 +167,20 @@ def explicitness(codes: np.ndarray, factors: Sequence[Factor], *, seed: int = 0)
     """
     order = np.random.default_rng(seed).permutation(len(codes))
     scaled = StandardScaler().fit_transform(codes)
-    found = []
+    areas_by_factor = []
     for factor in factors:
         common = np.bincount(factor.classes)[factor.classes[order]] >= 4
         ordered = order[common][np.argsort(factor.classes[order[common]], kind="stable")]
         learn, test = ordered[::2], ordered[1::2]
         if len(np.unique(factor.classes[ordered])) < 2:
-            found.append(float("nan"))
+            areas_by_factor.append(float("nan"))
             continue
         judge = OneVsRestClassifier(LogisticRegression(max_iter=1000)).fit(scaled[learn], factor.classes[learn])
-        told = judge.decision_function(scaled[test]).reshape(len(test), -1)
+        decisions = judge.decision_function(scaled[test]).reshape(len(test), -1)
         values = judge.classes_ if len(judge.classes_) > 2 else judge.classes_[1:]
-        areas = [roc_auc_score(factor.classes[test] == value, told[:, at]) for at, value in enumerate(values)]
-        found.append(float(np.mean(areas)))
-    return np.array(found)
+        areas = [roc_auc_score(factor.classes[test] == value, decisions[:, at]) for at, value in enumerate(values)]
+        areas_by_factor.append(float(np.mean(areas)))
+    return np.array(areas_by_factor)
 
 
 def irs(codes: np.ndarray, factors: Sequence[Factor]) -> tuple[np.ndarray, np.ndarray]:

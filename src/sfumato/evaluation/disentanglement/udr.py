@@ -32,9 +32,9 @@ def udr(codes: Sequence[np.ndarray], rates: Sequence[np.ndarray] | None = None) 
     array([1., 1.])
     """
     ranked = []
-    for place, one in enumerate(codes):
-        told = np.ptp(one, axis=0) > 0 if rates is None else np.asarray(rates[place]) > INFORMATIVE
-        rank = rankdata(one[:, told], axis=0)
+    for place, means in enumerate(codes):
+        used = np.ptp(means, axis=0) > 0 if rates is None else np.asarray(rates[place]) > INFORMATIVE
+        rank = rankdata(means[:, used], axis=0)
         spread = rank.std(0)
         ranked.append((rank - rank.mean(0)) / np.where(spread > 0, spread, 1.0))
     pairs = np.full((len(codes), len(codes)), np.nan)

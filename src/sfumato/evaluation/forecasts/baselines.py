@@ -60,19 +60,19 @@ def references(before: np.ndarray, horizon: int, last: np.ndarray, train: Batche
         train: the training split, whose steps lie at the same times; None for those alone that need no training.
     """
     certain = np.zeros((horizon, before.shape[2]))
-    found = [Reference("the last value seen", np.repeat(last, horizon, 1), certain)]
+    baselines = [Reference("the last observed value", np.repeat(last, horizon, 1), certain)]
     if train is None or len(train) < 20:
-        return found
+        return baselines
     steps = before.shape[1]
     batch = train.take(some(len(train), MAX_BASELINE_SEQUENCES, 0))
     x = batch.x.float() if batch.mask is None else batch.x.float().masked_fill(~batch.mask, np.nan)
     values = array(x)
     past, future = values[:, :steps], values[:, steps : steps + horizon]
     if (season := _season(past, horizon)) is not None:
-        found.append(_seasonal(season, before, past, future))
+        baselines.append(_seasonal(season, before, past, future))
     if before[0].size <= MAX_REGRESSORS:
-        found.append(_regression(before, past, future))
-    return found
+        baselines.append(_regression(before, past, future))
+    return baselines
 
 
 def _season(past: np.ndarray, horizon: int) -> int | None:
@@ -98,7 +98,7 @@ def _seasonal(season: int, before: np.ndarray, past: np.ndarray, future: np.ndar
         return np.nan_to_num(np.concatenate([cycle] * -(-horizon // season), 1)[:, :horizon])
 
     deviation = np.sqrt(np.nanmean((future - again(past)) ** 2, 0))
-    return Reference(f"the season before ({season} steps)", again(before), deviation)
+    return Reference(f"the previous season ({season} steps)", again(before), deviation)
 
 
 def _regression(before: np.ndarray, past: np.ndarray, future: np.ndarray) -> Reference:

@@ -23,20 +23,20 @@ MAX_FORECAST_SEQUENCES = 1000
 FUTURES = 99
 """Futures of each sequence: with 99, the 5th and the 95th smallest enclose 90% of a known distribution exactly."""
 FORECASTS_AT_A_TIME = 10_000
-CHANNEL_UNIT = "deviations of a channel"
+CHANNEL_UNIT = "standard deviations of a channel"
 
 
 def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """CRPS, energy score, coverage of intervals, error by horizon; none where the model makes no forecasts.
 
-    Each sequence is cut in the middle. Values are in standard deviations of their channel over the training part, and
+    Each sequence is cut in the middle. Values are in standard deviations of their channel over the training split, and
     what is missing is left out. The reference is the best of those of `forecasts.baselines`: the last value seen, the
     season before, and a linear regression on the first half.
     """
     if how.quick or not isinstance(subject.model, Forecasts) or subject.schema.spec.shape[0] < 2:
         return []
-    found = futures(subject, how)
-    return told(found) if len(found.came) else []
+    forecast = futures(subject, how)
+    return forecast_measures(forecast) if len(forecast.came) else []
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Futures:
     """What was forecast and what came, of N sequences at H steps after the cut.
 
     Attributes:
-        made: (N, n, H, D).
+        draws: (N, n, H, D).
         came: (N, H, D), NaN where missing.
         references: what the forecasts are held against, the last value seen first.
     """
 
-    made: np.ndarray
+    draws: np.ndarray
     came: np.ndarray
     references: list[Reference]
 
@@ -62,12 +62,12 @@ def futures(subject: Subject, how: EvaluationSettings) -> Futures:
     cut = (steps + 1) // 2
     mask = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
     past = Batch(batch.x[:, :cut], batch.given, mask[:, :cut], None if batch.time is None else batch.time[:, :cut])
-    made = torch.empty(len(batch), FUTURES, steps - cut, batch.x.shape[2])
+    draws = torch.empty(len(batch), FUTURES, steps - cut, batch.x.shape[2])
     jumps, kinds = torch.unique(_jumps(batch, mask, cut), dim=0, return_inverse=True)
     for kind, jump in enumerate(jumps):
         mine = (kinds == kind).nonzero().squeeze(1)
         for part in mine.split(max(FORECASTS_AT_A_TIME // FUTURES, 1)):
-            made[part.cpu()] = forecast(rows(past, array(part)), jump.tolist(), FUTURES).cpu().float()
+            draws[part.cpu()] = forecast(rows(past, array(part)), jump.tolist(), FUTURES).cpu().float()
     came = batch.x[:, cut:].float().masked_fill(~mask[:, cut:], torch.nan)
     known = array(mask[:, cut:].flatten(1).any(1))
     before = batch.x[:, :cut].float()
@@ -76,7 +76,7 @@ def futures(subject: Subject, how: EvaluationSettings) -> Futures:
     # A regression has no word for uneven times: it is for sequences whose steps all lie alike.
     train = subject.data.train if subject.data is not None and len(jumps) == 1 else None
     against = references(seen, steps - cut, array(last)[known], train)
-    return Futures(array(made)[known], array(came)[known], against)
+    return Futures(array(draws)[known], array(came)[known], against)
 
 
 def _jumps(batch: Batch, mask: Tensor, cut: int) -> Tensor:
@@ -95,31 +95,32 @@ def _last(x: Tensor, mask: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(x[:, :1]), x], 1).gather(1, places)
 
 
-def told(found: Futures) -> list[Measure]:
+def forecast_measures(futures: Futures) -> list[Measure]:
     """The measures of these futures."""
-    made, came = found.made, found.came
-    middle = np.abs(came - np.median(made, 1))
-    squares = (came - made.mean(1)) ** 2
-    scores = crps(made, came)
+    draws, came = futures.draws, futures.came
+    middle = np.abs(came - np.median(draws, 1))
+    squares = (came - draws.mean(1)) ** 2
+    scores = crps(draws, came)
     rmse = mean_and_error(per_sequence(squares))
     root = float(np.sqrt(rmse["value"]))
-    stays = found.references[0]
+    stays = futures.references[0]
     return [
         Measure(
             "CRPS",
             **mean_and_error(per_sequence(scores)),
             unit=CHANNEL_UNIT,
-            meaning="How far the drawn futures are from what came, spread and all; of a single future, its error.",
+            meaning="Distance of the forecast distribution from the observed values; for a single draw, its absolute "
+            "error.",
             family=FAMILY_NAME,
-            **_best(found, lambda one: float(per_sequence(one.crps(came)).mean())),
+            **_best(futures, lambda reference: float(per_sequence(reference.crps(came)).mean())),
             better="lower",
             parts=by_horizon(scores),
         ),
         Measure(
             "energy score",
-            **mean_and_error(energy_score(made, came)),
+            **mean_and_error(energy_score(draws, came)),
             unit=CHANNEL_UNIT,
-            meaning="The same of whole futures at once, so that steps and channels must fit each other too.",
+            meaning="The same for whole sequences, so that the dependence between steps and channels counts too.",
             family=FAMILY_NAME,
             reference=float(np.sqrt(np.nansum((came - stays.mean) ** 2, (1, 2))).mean()),
             reference_is=stays.name,
@@ -129,9 +130,9 @@ def told(found: Futures) -> list[Measure]:
             "mean absolute error",
             **mean_and_error(per_sequence(middle)),
             unit=CHANNEL_UNIT,
-            meaning="The error of the median future.",
+            meaning="The error of the median forecast.",
             family=FAMILY_NAME,
-            **_best(found, lambda one: float(per_sequence(np.abs(came - one.mean)).mean())),
+            **_best(futures, lambda reference: float(per_sequence(np.abs(came - reference.mean)).mean())),
             better="lower",
             parts=by_horizon(middle),
         ),
@@ -139,14 +140,14 @@ def told(found: Futures) -> list[Measure]:
             "root mean squared error",
             root,
             CHANNEL_UNIT,
-            "The error of the mean future; large errors count more.",
+            "The error of the mean forecast; large errors count more.",
             FAMILY_NAME,
             error=None if rmse["error"] is None or not root else rmse["error"] / (2 * root),
-            **_best(found, lambda one: float(np.sqrt(per_sequence((came - one.mean) ** 2).mean()))),
+            **_best(futures, lambda reference: float(np.sqrt(per_sequence((came - reference.mean) ** 2).mean()))),
             better="lower",
             parts={name: float(np.sqrt(value)) for name, value in by_horizon(squares).items()},
         ),
-        *(_coverage(made, came, share) for share in (0.5, 0.9)),
+        *(_coverage(draws, came, share) for share in (0.5, 0.9)),
     ]
 
 
@@ -157,21 +158,22 @@ class Against(TypedDict):
     reference_is: str
 
 
-def _best(found: Futures, score: Callable[[Reference], float]) -> Against:
+def _best(futures: Futures, score: Callable[[Reference], float]) -> Against:
     """The score of the best reference, and behind its name what the others have."""
-    scores = {one.name: score(one) for one in found.references}
+    scores = {reference.name: score(reference) for reference in futures.references}
     best, *others = sorted(scores, key=lambda name: scores[name])
     beside = "".join(f"; {name} {scores[name]:.3g}" for name in others)
     return Against(reference=scores[best], reference_is=best + beside)
 
 
-def _coverage(made: np.ndarray, came: np.ndarray, share: float) -> Measure:
-    inside = covered(made, came, share)
+def _coverage(draws: np.ndarray, came: np.ndarray, share: float) -> Measure:
+    inside = covered(draws, came, share)
     return Measure(
         f"coverage of {share:.0%} intervals",
         **mean_and_error(per_sequence(inside)),
         unit="",
-        meaning=f"How often what came lies in the middle {share:.0%} of the futures: less, and they are too sure.",
+        meaning=f"Share of observed values in the central {share:.0%} interval of the forecasts; lower means "
+        "overconfident.",
         family=FAMILY_NAME,
         reference=share,
         reference_is="well calibrated",
@@ -179,7 +181,7 @@ def _coverage(made: np.ndarray, came: np.ndarray, share: float) -> Measure:
     )
 
 
-def crps(made: np.ndarray, came: np.ndarray) -> np.ndarray:
+def crps(draws: np.ndarray, came: np.ndarray) -> np.ndarray:
     """The continuous ranked probability score of n draws, fair to n: unbiased for that of their distribution.
 
         CRPS = 1/n Σ_i |x_i − y| − 1/(2n(n − 1)) Σ_ij |x_i − x_j|,    Σ_ij |x_i − x_j| = 2 Σ_i (2i − n − 1) x_(i)
@@ -188,20 +190,20 @@ def crps(made: np.ndarray, came: np.ndarray) -> np.ndarray:
     scores for ensemble forecasts.
 
     Args:
-        made: draws, (N, n, …).
+        draws: draws, (N, n, …).
         came: what came, (N, …).
 
     >>> crps(np.array([[0.0, 2.0]]), np.array([1.0]))
     array([0.])
     """
-    n = made.shape[1]
+    n = draws.shape[1]
     ranks = (2 * np.arange(1, n + 1) - n - 1).reshape(-1, *[1] * (came.ndim - 1)) / max(n * (n - 1), 1)
-    away = np.abs(made - came[:, None]).mean(1)
-    apart = (np.sort(made, 1) * ranks).sum(1)
+    away = np.abs(draws - came[:, None]).mean(1)
+    apart = (np.sort(draws, 1) * ranks).sum(1)
     return np.asarray(away - apart)
 
 
-def energy_score(made: np.ndarray, came: np.ndarray) -> np.ndarray:
+def energy_score(draws: np.ndarray, came: np.ndarray) -> np.ndarray:
     """1/n Σ_i ‖x_i − y‖ − 1/(2n(n − 1)) Σ_ij ‖x_i − x_j‖, over all steps and channels together; fair to n, (N,).
 
     Entries that are missing in y are left out of the norms. Gneiting and Raftery 2007, section 4.3.
@@ -209,24 +211,24 @@ def energy_score(made: np.ndarray, came: np.ndarray) -> np.ndarray:
     >>> energy_score(np.array([[[[0.0]], [[2.0]]]]), np.array([[[1.0]]]))
     array([0.])
     """
-    n = made.shape[1]
+    n = draws.shape[1]
     known = ~np.isnan(came)
-    x = torch.from_numpy(np.where(known[:, None], made, 0.0)).double().flatten(2)
+    x = torch.from_numpy(np.where(known[:, None], draws, 0.0)).double().flatten(2)
     y = torch.from_numpy(np.where(known, came, 0.0)).double().flatten(1)
     away = (x - y[:, None]).norm(dim=2).mean(1)
     # A product of matrices would be faster, and lose the small distances of draws that are close together.
-    apart = torch.cat([torch.stack([torch.pdist(one).sum() for one in part]) for part in x.split(100)])
+    apart = torch.cat([torch.stack([torch.pdist(draw).sum() for draw in part]) for part in x.split(100)])
     return array(away - apart / max(n * (n - 1), 1))
 
 
-def covered(made: np.ndarray, came: np.ndarray, share: float) -> np.ndarray:
+def covered(draws: np.ndarray, came: np.ndarray, share: float) -> np.ndarray:
     """1 where y lies in the middle `share` of the draws, 0 where not, NaN where it is missing; (N, …).
 
     Between the i-th and the j-th smallest of n draws lies a further one with probability (j − i)/(n + 1).
     """
-    n = made.shape[1]
+    n = draws.shape[1]
     first = max(round((1 - share) / 2 * (n + 1)), 1)
-    ordered = np.sort(made, 1)
+    ordered = np.sort(draws, 1)
     inside = (came >= ordered[:, first - 1]) & (came <= ordered[:, n - first])
     return np.where(np.isnan(came), np.nan, inside)
 
@@ -239,5 +241,5 @@ def per_sequence(values: np.ndarray) -> np.ndarray:
 def by_horizon(values: np.ndarray) -> dict[str, float]:
     """Means at 1, 2, 4, … steps after the cut, of (N, H, D)."""
     steps = [2**power for power in range(values.shape[1].bit_length()) if 2**power <= values.shape[1]]
-    held = [step for step in steps if not np.isnan(values[:, step - 1]).all()]
-    return {f"step {step}": float(np.nanmean(values[:, step - 1])) for step in held}
+    observed = [step for step in steps if not np.isnan(values[:, step - 1]).all()]
+    return {f"step {step}": float(np.nanmean(values[:, step - 1])) for step in observed}

@@ -82,8 +82,8 @@ def temperatures(steps: int, schedule: Schedule) -> list[float]:
     places = np.linspace(-1, 1, steps + 1)
     if schedule == "sigmoid":
         places = np.tanh(RADIUS / 2 * places)
-    found: list[float] = ((places - places[0]) / (places[-1] - places[0])).tolist()
-    return found
+    grid: list[float] = ((places - places[0]) / (places[-1] - places[0])).tolist()
+    return grid
 
 
 class Energy(NamedTuple):

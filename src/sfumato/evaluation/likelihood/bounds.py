@@ -49,14 +49,14 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     draws = BOUND_DRAWS if how.quick else how.k or cost(subject.model, subject.batch).affordable(len(subject))
     weights = _settled(weigh(subject.model, subject.batch, draws, seed=how.seed), subject)
     volume = _volume(subject)
-    found = _parts(weights, subject, discrete, volume)
+    results = _parts(weights, subject, discrete, volume)
     if not how.quick and not discrete:
-        found += _likelihood(weights, subject, volume)
+        results += _likelihood(weights, subject, volume)
     if counts_levels(subject.schema.spec):
-        found.append(_bits(weights, subject, drawn=not how.quick and not discrete))
+        results.append(_bits(weights, subject, drawn=not how.quick and not discrete))
     if how.annealing and not how.quick and annealed.applies(subject):
-        found += _check(weights, subject, how)
-    return found
+        results += _check(weights, subject, how)
+    return results
 
 
 def counts_levels(spec: DataSpec) -> bool:
@@ -71,8 +71,8 @@ def _settled(weights: Weights, subject: Subject) -> Weights:
     own = isinstance(model, LatentModel) and type(model).log_weight_parts is LatentModel.log_weight_parts
     if weights.rate.mean() >= 0 or not own:
         return weights
-    found = subject.chunked(lambda batch: _closed(subject, batch))
-    return replace(weights, rate=array(found.double())) if len(found) == len(subject) else weights
+    closed = subject.chunked(lambda batch: _closed(subject, batch))
+    return replace(weights, rate=array(closed.double())) if len(closed) == len(subject) else weights
 
 
 def _closed(subject: Subject, batch: Batch) -> Tensor:
@@ -85,30 +85,30 @@ def _closed(subject: Subject, batch: Batch) -> Tensor:
 
 def _volume(subject: Subject) -> float:
     """Mean over examples of Σ log scale: nats that a bound is higher by in the units of the data."""
-    found = subject.chunked(lambda batch: subject.schema.log_jacobian(missing_again(batch)).double().cpu())
-    return float(found.mean())
+    volumes = subject.chunked(lambda batch: subject.schema.log_jacobian(missing_again(batch)).double().cpu())
+    return float(volumes.mean())
 
 
 def _in_units_of_data(value: float, volume: float) -> Units:
     """What a bound is in the units of the data; nothing where there is no density, or those are the model's too."""
     if volume == 0:
         return Units(reference=None, reference_is="")
-    return Units(reference=value + volume, reference_is="−score, in the units of your data")
+    return Units(reference=value + volume, reference_is="in the units of your data")
 
 
 def _parts(weights: Weights, subject: Subject, discrete: bool, volume: float) -> list[Measure]:
     spec = subject.schema.spec
     counted = counts_levels(spec) or all(field.kind == "category" for field in spec.fields)
-    kind = " Numbers have densities, so it may be below zero, and it depends on units: here those of the model, where "
-    kind = "" if counted else kind + "numbers are standardised or lie in cells, and pixels go from 0 to 1."
-    lost, costs = "What is lost: how surprising an example is, given its code; lower is closer.", ""
-    costs = "What the code costs: how much it says about an example."
+    kind = " Numbers have densities, so it may be negative and depends on units: here those of the model, where "
+    kind = "" if counted else kind + "numbers are standardised or binned, and pixels are in [0, 1]."
+    lost, costs = "Reconstruction error: the negative log-likelihood of an example given its code.", ""
+    costs = "The cost of the code: the information it carries about an example."
     if weights.rate.mean() < 0:
-        costs += f" A mean over {weights.draws} draws of each code, which chance brought below 0: no rate is."
-    both = f"Their sum: examples of the {subject.part} are at most this surprising, on average; lower is better."
+        costs += f" This is a mean over {weights.draws} draws, which is negative by chance; the true rate is not."
+    both = f"Distortion + rate: an upper bound on the negative log-likelihood of the {subject.part}."
     if discrete:
-        costs = "What the code costs: its length under the learned prior of codes, exactly."
-        both = "Their sum: the length of a description of an example, its code and then the rest, exactly."
+        costs = "The cost of the code: its exact length under the learned prior of codes."
+        both = "Distortion + rate: the exact length of a description of an example by its code and the rest."
     total = mean_and_error(weights.negative_elbo)
     return [
         Measure(
@@ -131,15 +131,15 @@ def _likelihood(weights: Weights, subject: Subject, volume: float) -> list[Measu
             **evidence,
             **_in_units_of_data(evidence["value"], volume),
             unit=f"{NATS_UNIT}, k = {k}",
-            meaning=f"How surprising examples of the {subject.part} are, by {k} weighted draws of the code: a closer "
-            "bound than the −ELBO, and never too low on average.",
+            meaning=f"Negative log-likelihood of the {subject.part} by {k} importance-weighted draws of the code: an "
+            "upper bound that is tighter than the −ELBO.",
             better="lower",
         ),
         Measure(
             "effective draws",
             float(np.median(effective)),
             f"of {k}",
-            "Of how many equally weighted draws the NLL of a usual example is made; near 1, it is still too high.",
+            "Effective sample size of the NLL of a median example; near 1, the NLL is still too high.",
             better="higher",
             parts={"lowest tenth": float(np.quantile(effective, 0.1)), "lowest": float(effective.min())},
         ),
@@ -149,12 +149,12 @@ def _likelihood(weights: Weights, subject: Subject, volume: float) -> list[Measu
 def _bits(weights: Weights, subject: Subject, drawn: bool) -> Measure:
     """From the −ELBO, as is usual; from the NLL among the parts."""
     nats = subject.schema.spec.entries * math.log(2)
-    parts = {"by the NLL": float(-weights.evidence.mean()) / nats} if drawn else {}
+    parts = {"from the NLL": float(-weights.evidence.mean()) / nats} if drawn else {}
     return Measure(
         "bits per dimension",
         **mean_and_error(weights.negative_elbo / nats),
         unit="bits",
-        meaning="The −ELBO for each value of a picture: its cost if compressed.",
+        meaning="The −ELBO per value of an image: its cost under lossless compression.",
         better="lower",
         parts=parts,
     )
@@ -163,22 +163,22 @@ def _bits(weights: Weights, subject: Subject, drawn: bool) -> Measure:
 def _check(weights: Weights, subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """Annealing on some of the examples, beside importance sampling on the same ones."""
     index = some(len(subject), ANNEALED, how.seed).numpy()
-    found = -annealed.log_evidence(subject.latent_space, rows(subject.batch, index), how.annealing)
-    gap = -weights.evidence[index] - found
+    nll = -annealed.log_evidence(subject.latent_space, rows(subject.batch, index), how.annealing)
+    gap = -weights.evidence[index] - nll
     return [
         Measure(
             "NLL by annealing",
-            **mean_and_error(found),
+            **mean_and_error(nll),
             unit=f"{NATS_UNIT}, {how.annealing} steps",
-            meaning=f"The NLL of {len(index)} examples by annealing from the prior, which does without the encoder.",
+            meaning=f"The NLL of {len(index)} examples by annealing from the prior, which does not use the encoder.",
             reference=float(-weights.evidence[index].mean()),
-            reference_is="by weighted draws",
+            reference_is="by importance sampling",
             better="lower",
         ),
         Measure(
             "gap of the NLL",
             **mean_and_error(gap),
             unit="nats",
-            meaning="How much lower annealing finds it: clearly above 0, the NLL is too high by at least so much.",
+            meaning="How much lower the NLL by annealing is; clearly above 0, the NLL is too high by at least that.",
         ),
     ]

@@ -91,14 +91,14 @@ def _weigh(model: Bounds, batch: Batch, first: int, draws: int, chunk: int, seed
     """Distortion, rate, evidence and effective draws of a few examples, (4, n), in double precision."""
     device = batch.x.device
     streams = [generator(hashed(seed, first + place)) for place in range(len(batch))]
-    found = []
+    parts_ = []
     for done in range(0, draws, chunk):
         k = min(chunk, draws - done)
         whole = -(-k // DRAWS_STEP) * DRAWS_STEP
         noise = torch.cat([torch.randn(whole, model.noise_size, generator=stream)[:k] for stream in streams])
         # Summed on the CPU: not every device has double precision.
-        found.append(torch.stack(model.log_weight_parts(batch, k, noise.to(device))).cpu())
-    log_p, log_ratio = torch.cat(found, 2).double().reshape(2, len(batch), draws, -1)
+        parts_.append(torch.stack(model.log_weight_parts(batch, k, noise.to(device))).cpu())
+    log_p, log_ratio = torch.cat(parts_, 2).double().reshape(2, len(batch), draws, -1)
     weights = log_p + log_ratio
     effective = torch.exp(2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).amin(1)
     return torch.stack([-log_p.mean(1).sum(1), -log_ratio.mean(1).sum(1), importance_bound(weights), effective])

@@ -1,4 +1,4 @@
-"""Learners that judge rows: scikit-learn's boosted trees at fixed settings, on numbers and categories as they are."""
+"""Boosted trees of scikit-learn with fixed settings, on numbers and categories."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from sfumato.evaluation.metrics.columns import Aligned
 
 MAX_TREE_CATEGORIES = 250
-"""Categories of a column that trees can tell apart; the rarer ones are unknown to them."""
+"""Largest number of categories of a column; rarer ones count as missing."""
 ITERATIONS = 100
 FOLDS = 5
 
@@ -44,22 +44,22 @@ def _coded(column: Aligned, known: Sequence[int]) -> list[np.ndarray]:
     return [code[np.where(np.isnan(values), len(column.levels), values).astype(int)] for values in column.values]
 
 
-def told(
+def predict(
     rows: np.ndarray,
     answers: np.ndarray,
-    asked: np.ndarray,
+    targets: np.ndarray,
     classes: int,
     *,
     categories: np.ndarray | None = None,
     iterations: int = ITERATIONS,
     seed: int = 0,
 ) -> np.ndarray:
-    """What boosted trees say of the rows `asked` after learning the others: (N, classes), or numbers (N,).
+    """Predictions of boosted trees for the rows `targets`: probabilities (N, classes), or numbers (N,).
 
     Args:
         rows: to learn from, (M, D), NaN where missing.
         answers: (M,): classes 0 … classes − 1, or numbers.
-        asked: rows to answer for, (N, D).
+        targets: rows to predict for, (N, D).
         classes: how many; 0 for numbers. A class never seen has probability 0.
         categories: which columns are codes.
         iterations: trees, of each class.
@@ -74,17 +74,17 @@ def told(
         "min_samples_leaf": max(1, min(20, len(rows) // 20)),
     }
     if not classes:
-        return np.asarray(HistGradientBoostingRegressor(**how).fit(rows, answers).predict(asked))
-    found = np.zeros((len(asked), classes))
+        return np.asarray(HistGradientBoostingRegressor(**how).fit(rows, answers).predict(targets))
+    probabilities = np.zeros((len(targets), classes))
     seen = np.unique(answers).astype(int)
     if len(seen) == 1:
-        found[:, seen] = 1.0
-        return found
-    found[:, seen] = HistGradientBoostingClassifier(**how).fit(rows, answers).predict_proba(asked)
-    return found
+        probabilities[:, seen] = 1.0
+        return probabilities
+    probabilities[:, seen] = HistGradientBoostingClassifier(**how).fit(rows, answers).predict_proba(targets)
+    return probabilities
 
 
-def auc(answers: np.ndarray, said: np.ndarray) -> float:
+def auc(answers: np.ndarray, scores: np.ndarray) -> float:
     """Area under the ROC curve of class probabilities (N, K); for more than two classes the mean of one against rest.
 
     NaN if the answers are all of one class.
@@ -95,8 +95,8 @@ def auc(answers: np.ndarray, said: np.ndarray) -> float:
     seen = np.unique(answers).astype(int)
     if len(seen) < 2:
         return float("nan")
-    which = seen[-1:] if said.shape[1] == 2 else seen
-    return float(np.mean([ranked(said[answers == one, one], said[answers != one, one]) for one in which]))
+    which = seen[-1:] if scores.shape[1] == 2 else seen
+    return float(np.mean([ranked(scores[answers == label, label], scores[answers != label, label]) for label in which]))
 
 
 def ranked(high: np.ndarray, low: np.ndarray) -> float:
@@ -115,18 +115,18 @@ def _below(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.asarray(below / (2 * len(others)))
 
 
-def explained(answers: np.ndarray, said: np.ndarray) -> float:
-    """R² = 1 − Σ (answer − said)² / Σ (answer − mean)².
+def explained(answers: np.ndarray, predictions: np.ndarray) -> float:
+    """R² = 1 − Σ (answer − prediction)² / Σ (answer − mean)².
 
     >>> explained(np.array([0.0, 2.0]), np.array([1.0, 1.0]))
     0.0
     """
     spread = ((answers - answers.mean()) ** 2).sum()
-    return float(1 - ((answers - said) ** 2).sum() / spread) if spread else float("nan")
+    return float(1 - ((answers - predictions) ** 2).sum() / spread) if spread else float("nan")
 
 
-class Apart(NamedTuple):
-    """How well trees tell two sets of rows apart.
+class TwoSampleAUC(NamedTuple):
+    """How well trees distinguish two sets of rows.
 
     Attributes:
         value: area under the ROC curve, the mean of the folds.
@@ -139,7 +139,7 @@ class Apart(NamedTuple):
     rows: int
 
 
-def told_apart(
+def two_sample_auc(
     a: np.ndarray,
     b: np.ndarray,
     *,
@@ -147,13 +147,13 @@ def told_apart(
     rows: int | None = None,
     categories: np.ndarray | None = None,
     seed: int = 0,
-) -> Apart:
-    """Area under the ROC curve of trees that tell rows of `a` from rows of `b`, in 5 folds.
+) -> TwoSampleAUC:
+    """Area under the ROC curve of trees that distinguish rows of `a` from rows of `b`, in 5 folds.
 
-    Classifier two-sample test (Lopez-Paz and Oquab 2017): 0.5 if the two are alike, 1 if they can be told apart for
-    sure. The trees of a fold learn from the rows of all other folds and are asked of its own. The more rows they learn
-    from, the better they tell, so that values are of one size of `rows` alone; `more` rows like `a`, which are learned
-    from and never asked of, make that size the same however few there are of `a`.
+    Classifier two-sample test (Lopez-Paz and Oquab 2017): 0.5 if the two have one distribution, 1 if they are
+    always distinguished. The trees of a fold are trained on the rows of all other folds and tested on its own. More
+    training rows give higher values, so that values hold for one number of `rows`; `more` rows like `a`, which are used
+    for training only, make that number independent of the size of `a`.
 
     The standard error is the larger of two: what comes of the rows asked, by the placements of their answers (DeLong et
     al. 1988), and of the folds' spread s, s·√(1/5 + r) with the share r of rows asked to rows learned (Nadeau and
@@ -181,20 +181,20 @@ def told_apart(
     for fold in range(folds):
         own = np.concatenate([random.permutation(a[of_a != fold]), random.permutation(more)])[:learned]
         other = random.permutation(b[of_b != fold])[:learned]
-        asked = np.concatenate([a[of_a == fold], b[of_b == fold]])
+        tested = np.concatenate([a[of_a == fold], b[of_b == fold]])
         answers = np.repeat([0, 1], learned)
-        said = told(
+        fold_scores = predict(
             np.concatenate([own, other]),
             answers,
-            asked,
+            tested,
             2,
             categories=categories,
             iterations=ITERATIONS // 2,
             seed=seed,
         )[:, 1]
-        low, high = said[: (of_a == fold).sum()], said[(of_a == fold).sum() :]
+        low, high = fold_scores[: (of_a == fold).sum()], fold_scores[(of_a == fold).sum() :]
         placed[0][of_a == fold], placed[1][of_b == fold] = 1 - _below(low, high), _below(high, low)
         scores.append(ranked(high, low))
-    by_rows = sum(float(one.var(ddof=1)) / len(one) for one in placed)
+    by_rows = sum(float(placements.var(ddof=1)) / len(placements) for placements in placed)
     by_folds = float(np.var(scores, ddof=1)) * (1 / folds + len(a) / folds / learned)
-    return Apart(float(np.mean(scores)), float(np.sqrt(max(by_rows, by_folds))), learned)
+    return TwoSampleAUC(float(np.mean(scores)), float(np.sqrt(max(by_rows, by_folds))), learned)

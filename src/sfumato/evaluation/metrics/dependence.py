@@ -1,4 +1,4 @@
-"""How columns hang together, pair by pair, in real rows and in samples; and samples whose columns are right alone."""
+"""Dependence between columns, pair by pair, in real rows and in samples; and samples with real marginals."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ FEW_ROWS = 0.5
 
 @dataclass(frozen=True)
 class Pair:
-    """Two columns, and how strongly they hang together in real rows and in samples.
+    """Two columns, and their association in real rows and in samples.
 
     Attributes:
         names: of the two.
-        real, made: associations, −1 … 1 of two numbers, else 0 … 1.
-        real_error, made_error: their standard errors.
-        by_chance: how often columns that do not hang together would show as much as real rows do.
+        real, sampled: associations, −1 … 1 of two numbers, else 0 … 1.
+        real_error, sampled_error: their standard errors.
+        by_chance: the probability that independent columns show as much as real rows do.
     """
 
     names: tuple[str, str]
     real: float
-    made: float
+    sampled: float
     real_error: float
-    made_error: float
+    sampled_error: float
     by_chance: float
 
     @property
     def kept(self) -> float:
         """The association in samples, positive if it has the direction of the real one."""
-        return self.made if self.real >= 0 else -self.made
+        return self.sampled if self.real >= 0 else -self.sampled
 
     def is_lost(self, sure: float) -> bool:
         """Whether the association of samples is less than half of the real one, by `sure` standard errors."""
-        error = (self.real_error**2 / 4 + self.made_error**2) ** 0.5
+        error = (self.real_error**2 / 4 + self.sampled_error**2) ** 0.5
         return abs(self.real) / 2 - self.kept > sure * error
 
 
@@ -54,24 +54,28 @@ def pairs(table: Sequence[ColumnPair]) -> list[Pair]:
 
         a² ← (a² − e)/(1 − e),    e = df/N,    N = n, or n·(min(r, c) − 1) of two categories
 
-    with k − 1 or (r − 1)(c − 1) degrees of freedom. N a² is taken to be χ² where columns do not hang together, and the
+    with k − 1 or (r − 1)(c − 1) degrees of freedom. N a² is taken to be χ² for independent columns, and the
     standard error √(1/N + df/2N²a²) is that of the root of a noncentral χ²; for ρ, of one degree of freedom, it is
     1/√n, which is on the safe side. Rows in which either is missing are left out; a column that does not vary in the
-    samples alone hangs together with nothing there.
+    samples alone has no association there.
     """
     real = [_ranks(column, column.real) for column in table]
-    made = [_ranks(column, column.made) for column in table]
-    found = []
+    sampled = [_ranks(column, column.sampled) for column in table]
+    results = []
     for i, j in combinations(range(len(table)), 2):
         kinds = bool(table[i].levels), bool(table[j].levels)
-        one, two = _strength(real[i], real[j], *kinds), _strength(made[i], made[j], *kinds)
-        if one is not None and not any(kinds):
+        in_real, in_samples = _strength(real[i], real[j], *kinds), _strength(sampled[i], sampled[j], *kinds)
+        if in_real is not None and not any(kinds):
             bent = _in_bins(real[i], real[j])
-            one, two = (bent, _in_bins(made[i], made[j])) if bent and bent[0] > abs(one[0]) else (one, two)
-        if one is not None:
-            other = two or (0.0, *one[1:])
-            found.append(Pair((table[i].name, table[j].name), one[0], other[0], one[1], other[1], one[2]))
-    return found
+            in_real, in_samples = (
+                (bent, _in_bins(sampled[i], sampled[j]))
+                if bent and bent[0] > abs(in_real[0])
+                else (in_real, in_samples)
+            )
+        if in_real is not None:
+            other = in_samples or (0.0, *in_real[1:])
+            results.append(Pair((table[i].name, table[j].name), in_real[0], other[0], in_real[1], other[1], in_real[2]))
+    return results
 
 
 def _ranks(column: ColumnPair, values: np.ndarray) -> np.ndarray:
@@ -79,24 +83,28 @@ def _ranks(column: ColumnPair, values: np.ndarray) -> np.ndarray:
     return values if column.levels else rankdata(values, nan_policy="omit")
 
 
-def _in_bins(one: np.ndarray, two: np.ndarray) -> tuple[float, float, float] | None:
+def _in_bins(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float] | None:
     """The strength of two columns of ranks cut into bins of as many rows."""
-    known = ~(np.isnan(one) | np.isnan(two))
-    cut = [np.floor(QUANTILE_BINS * (x[known] - 0.5) / known.sum()) for x in (one, two)] if known.any() else [one, two]
+    known = ~(np.isnan(first) | np.isnan(second))
+    cut = (
+        [np.floor(QUANTILE_BINS * (x[known] - 0.5) / known.sum()) for x in (first, second)]
+        if known.any()
+        else [first, second]
+    )
     return _strength(cut[0], cut[1], True, True)
 
 
 def _strength(
-    one: np.ndarray, two: np.ndarray, one_is_category: bool, two_is_category: bool
+    first: np.ndarray, second: np.ndarray, first_is_category: bool, second_is_category: bool
 ) -> tuple[float, float, float] | None:
     """An association, its standard error, and how often chance shows as much; None where it cannot be told."""
-    both = ~(np.isnan(one) | np.isnan(two))
-    one, two = one[both], two[both]
-    value = association(one, two, one_is_category, two_is_category)
-    if np.isnan(value) or len(one) < 4:
+    both = ~(np.isnan(first) | np.isnan(second))
+    first, second = first[both], second[both]
+    value = association(first, second, first_is_category, second_is_category)
+    if np.isnan(value) or len(first) < 4:
         return None
-    degrees, rows = 1, len(one)
-    levels = [len(np.unique(x)) for x, own in ((one, one_is_category), (two, two_is_category)) if own]
+    degrees, rows = 1, len(first)
+    levels = [len(np.unique(x)) for x, own in ((first, first_is_category), (second, second_is_category)) if own]
     if len(levels) == 2:
         degrees, rows = (levels[0] - 1) * (levels[1] - 1), rows * (min(levels) - 1)
     elif levels:
@@ -112,44 +120,44 @@ def _strength(
     return float(np.sqrt(square)), float(error), chance
 
 
-def share_kept(found: Sequence[Pair]) -> tuple[float, float]:
-    """How much of what pairs hang together in real rows samples show, and its standard error; 1 and 0 of no pairs.
+def share_kept(dependent: Sequence[Pair]) -> tuple[float, float]:
+    """The share of the dependence in real rows that samples keep, and its standard error; 1 and 0 without pairs.
 
         Σ r·m / Σ r², m within 0 … r
 
-    >>> found = [Pair(("a", "b"), 0.8, 0.4, 0.01, 0.01, 0.0), Pair(("a", "c"), -0.1, 0.1, 0.01, 0.01, 0.0)]
-    >>> share, error = share_kept(found)
+    >>> pairs = [Pair(("a", "b"), 0.8, 0.4, 0.01, 0.01, 0.0), Pair(("a", "c"), -0.1, 0.1, 0.01, 0.01, 0.0)]
+    >>> share, error = share_kept(pairs)
     >>> round(share, 3), round(error, 3)
     (0.492, 0.012)
     """
-    whole = sum(pair.real**2 for pair in found)
+    whole = sum(pair.real**2 for pair in dependent)
     if not whole:
         return 1.0, 0.0
-    part = sum(abs(pair.real) * min(max(pair.kept, 0.0), abs(pair.real)) for pair in found)
-    noise = sum((pair.real * pair.made_error) ** 2 for pair in found)
+    part = sum(abs(pair.real) * min(max(pair.kept, 0.0), abs(pair.real)) for pair in dependent)
+    noise = sum((pair.real * pair.sampled_error) ** 2 for pair in dependent)
     return part / whole, noise**0.5 / whole
 
 
 def with_real_shapes(column: ColumnPair, seed: int = 0) -> np.ndarray:
-    """The made values with the distribution of the real ones, in the order of the made ones.
+    """The sampled values mapped to the distribution of the real ones, in the order of the sampled ones.
 
     A number becomes the real number of its rank, ties in random order. Of categories that are too frequent some rows,
     chosen at random, take one of those that are too rare. What is missing stays missing.
     """
     random = np.random.default_rng(seed)
-    real, made = column.real[~np.isnan(column.real)], column.made.copy()
-    known = np.flatnonzero(~np.isnan(made))
+    real, sampled = column.real[~np.isnan(column.real)], column.sampled.copy()
+    known = np.flatnonzero(~np.isnan(sampled))
     if not len(real) or not len(known):
-        return made
+        return sampled
     wanted = np.sort(real)[((np.arange(len(known)) + 0.5) / len(known) * len(real)).astype(int)]
     if not column.levels:
-        made[known[np.lexsort((random.random(len(known)), made[known]))]] = wanted
-        return made
+        sampled[known[np.lexsort((random.random(len(known)), sampled[known]))]] = wanted
+        return sampled
     size = len(column.levels)
     target = np.bincount(wanted.astype(int), minlength=size)
-    surplus = np.bincount(made[known].astype(int), minlength=size) - target
+    surplus = np.bincount(sampled[known].astype(int), minlength=size) - target
     mixed = random.permutation(known)
-    moved = [mixed[made[mixed] == level][:count] for level, count in enumerate(surplus) if count > 0]
+    moved = [mixed[sampled[mixed] == level][:count] for level, count in enumerate(surplus) if count > 0]
     if moved:
-        made[random.permutation(np.concatenate(moved))] = np.repeat(np.arange(size), np.clip(-surplus, 0, None))
-    return made
+        sampled[random.permutation(np.concatenate(moved))] = np.repeat(np.arange(size), np.clip(-surplus, 0, None))
+    return sampled

@@ -20,9 +20,9 @@ Scores = tuple[np.ndarray, list[float | None]]
 
 
 def neighbourhoods(
-    real: np.ndarray, made: np.ndarray, *, k: int = NEAREST, seed: int = 0, error: bool = True
+    real: np.ndarray, sampled: np.ndarray, *, k: int = NEAREST, seed: int = 0, error: bool = True
 ) -> Scores:
-    """Precision, recall, density and coverage of `made` (M, F) against `real` (N, F), and their standard errors.
+    """Precision, recall, density and coverage of `sampled` (M, F) against `real` (N, F), and their standard errors.
 
     With B(x) the ball around x that reaches to its k-th nearest neighbour in its own set:
 
@@ -39,11 +39,11 @@ def neighbourhoods(
     >>> precision, recall, coverage
     (np.float64(1.0), np.float64(1.0), np.float64(1.0))
     """
-    real, made = _numbers(real), _numbers(made)
-    a, b = torch.from_numpy(real), torch.from_numpy(made)
+    real, sampled = _numbers(real), _numbers(sampled)
+    a, b = torch.from_numpy(real), torch.from_numpy(sampled)
     across = _distances(a, b)
     near_a, near_b = _nearest(a, k), _nearest(b, k)
-    every = np.arange(len(real)), np.arange(len(made))
+    every = np.arange(len(real)), np.arange(len(sampled))
 
     def around_real(rows: np.ndarray) -> np.ndarray:
         return np.asarray((across <= _radii(near_a, rows, k)[:, None]).numpy())
@@ -55,15 +55,15 @@ def neighbourhoods(
 
     def scores(rows: np.ndarray, columns: np.ndarray) -> list[float]:
         inside = whole[0] if len(rows) == len(real) else around_real(rows)
-        reached = whole[1] if len(columns) == len(made) else around_made(columns)
-        inside = inside if len(columns) == len(made) else inside[:, columns]
+        reached = whole[1] if len(columns) == len(sampled) else around_made(columns)
+        inside = inside if len(columns) == len(sampled) else inside[:, columns]
         reached = reached if len(rows) == len(real) else reached[rows]
         density = np.count_nonzero(inside) / (max(min(k, len(rows) - 1), 1) * len(columns))
         covered = inside.any(1).sum() / len(rows)
         return [float(inside.any(0).mean()), float(reached.any(1).mean()), float(density), float(covered)]
 
-    found = np.array(scores(*every))
-    return found, jackknife(scores, (len(real), len(made)), seed) if error else [None] * 4
+    values = np.array(scores(*every))
+    return values, jackknife(scores, (len(real), len(sampled)), seed) if error else [None] * 4
 
 
 def closest(a: np.ndarray, b: np.ndarray, at_a_time: int = 1000) -> np.ndarray:
@@ -91,11 +91,11 @@ def _distances(a: Tensor, b: Tensor) -> Tensor:
     """
     centre = a.median(0).values
     a, b = a - centre, b - centre
-    found = torch.cdist(a, b)
+    distances = torch.cdist(a, b)
     longest = 1e-6 * b.norm(dim=1)
-    for part, own in zip(found.split(DISTANCE_ROWS), a.norm(dim=1).split(DISTANCE_ROWS), strict=True):
+    for part, own in zip(distances.split(DISTANCE_ROWS), a.norm(dim=1).split(DISTANCE_ROWS), strict=True):
         part.masked_fill_(part < longest + 1e-6 * own[:, None], 0.0)
-    return found
+    return distances
 
 
 def _numbers(x: np.ndarray) -> np.ndarray:
@@ -104,8 +104,8 @@ def _numbers(x: np.ndarray) -> np.ndarray:
 
 def _nearest(points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The distances of each point to its nearest neighbours in order, and who they are."""
-    found = _distances(points, points).fill_diagonal_(torch.inf)
-    nearest = found.topk(min(k + SPARE, len(points) - 1), largest=False)
+    distances = _distances(points, points).fill_diagonal_(torch.inf)
+    nearest = distances.topk(min(k + SPARE, len(points) - 1), largest=False)
     return nearest.values, nearest.indices
 
 
@@ -125,7 +125,7 @@ def _radii(near: tuple[Tensor, Tensor], kept: np.ndarray, k: int) -> Tensor:
     return distance.gather(1, place[:, None]).squeeze(1).where(here, -1.0)
 
 
-def frechet(real: np.ndarray, made: np.ndarray) -> float:
+def frechet(real: np.ndarray, sampled: np.ndarray) -> float:
     """The Fréchet distance of Gaussians fitted to two sets of features (N, F) and (M, F).
 
         d² = |μ_r − μ_m|² + tr(Σ_r + Σ_m − 2 (Σ_r Σ_m)^½)
@@ -138,17 +138,17 @@ def frechet(real: np.ndarray, made: np.ndarray) -> float:
     >>> round(frechet(x, x + 2.0), 6)
     12.0
     """
-    real, made = _numbers(real), _numbers(made)
-    return _frechet(*_moments(real, np.arange(len(real))), *_moments(made, np.arange(len(made))))
+    real, sampled = _numbers(real), _numbers(sampled)
+    return _frechet(*_moments(real, np.arange(len(real))), *_moments(sampled, np.arange(len(sampled))))
 
 
-def frechet_error(real: np.ndarray, made: np.ndarray, seed: int = 0) -> float | None:
+def frechet_error(real: np.ndarray, sampled: np.ndarray, seed: int = 0) -> float | None:
     """The standard error of `frechet`; None where it cannot be told."""
 
     def one(rows: np.ndarray, columns: np.ndarray) -> list[float]:
-        return [_frechet(*_moments(real, rows), *_moments(made, columns))]
+        return [_frechet(*_moments(real, rows), *_moments(sampled, columns))]
 
-    return jackknife(one, (len(real), len(made)), seed)[0]
+    return jackknife(one, (len(real), len(sampled)), seed)[0]
 
 
 def _moments(x: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +169,7 @@ def _frechet(mean_a: np.ndarray, first: np.ndarray, mean_b: np.ndarray, second: 
     return max(float(gap @ gap + np.trace(first) + np.trace(second) - 2 * shared), 0.0)
 
 
-def kernel_distance(real: np.ndarray, made: np.ndarray, *, seed: int = 0, error: bool = True) -> Scores:
+def kernel_distance(real: np.ndarray, sampled: np.ndarray, *, seed: int = 0, error: bool = True) -> Scores:
     """MMD² of two sets of features (N, F) and (M, F) with a cubic kernel, unbiased, and its standard error.
 
         k(u, v) = (u·v/F + 1)³
@@ -179,20 +179,20 @@ def kernel_distance(real: np.ndarray, made: np.ndarray, *, seed: int = 0, error:
     negative. The sums are kept by blocks of rows, and the error is that of leaving out one block at a time. NaN where
     a set has a single row.
     """
-    if min(len(real), len(made)) < 2:
+    if min(len(real), len(sampled)) < 2:
         return np.array([np.nan]), [None]
-    sets = (_numbers(real), _numbers(made))
+    sets = (_numbers(real), _numbers(sampled))
     cuts = [np.array_split(np.random.default_rng(seed).permutation(len(x)), min(10, len(x))) for x in sets]
     blocks = [[torch.from_numpy(x[rows]) for rows in cut] for x, cut in zip(sets, cuts, strict=True)]
 
     def sums(first: int, second: int) -> np.ndarray:
-        found = np.empty((len(blocks[first]), len(blocks[second])))
+        totals = np.empty((len(blocks[first]), len(blocks[second])))
         for i, u in enumerate(blocks[first]):
             for j, v in enumerate(blocks[second]):
                 kernel = (u @ v.T / real.shape[1] + 1) ** 3
                 same = first == second and i == j
-                found[i, j] = float(kernel.sum() - (kernel.diagonal().sum() if same else 0.0))
-        return found
+                totals[i, j] = float(kernel.sum() - (kernel.diagonal().sum() if same else 0.0))
+        return totals
 
     among_real, among_made, across = sums(0, 0), sums(1, 1), sums(0, 1)
     sizes = [np.array([len(rows) for rows in cut]) for cut in cuts]
@@ -205,5 +205,5 @@ def kernel_distance(real: np.ndarray, made: np.ndarray, *, seed: int = 0, error:
         return [total - 2 * across[np.ix_(rows, columns)].sum() / (n * m)]
 
     count = [len(cut) for cut in cuts]
-    value = np.array(distance(*(np.arange(one) for one in count)))
+    value = np.array(distance(*(np.arange(blocks_) for blocks_ in count)))
     return value, jackknife(distance, count, seed) if error else [None]

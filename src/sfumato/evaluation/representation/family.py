@@ -6,8 +6,8 @@ from sfumato.evaluation.families import Family, measures_of
 
 FAMILY = Family(
     name="representation",
-    title="What its codes hold",
-    help="what codes hold of the examples, and how they match the prior",
+    title="Representation",
+    help="information in the codes, and their match with the prior",
     reference="chance, or draws from the prior",
     measures=measures_of("representation.measures", "representation.layers"),
     order=30,

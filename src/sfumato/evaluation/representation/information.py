@@ -94,6 +94,6 @@ def aggregate_mmd(z: Tensor, drawn: Tensor, again: Tensor) -> Gap:
         blocks = [(first[at : at + size].double(), drawn[at : at + size].double()) for at in starts]
         return np.array([float(mmd(a, b, kernel).mean()) for a, b in blocks])
 
-    found = each(z)
-    error = float(found.std(ddof=1) / math.sqrt(len(found))) if len(found) > 1 else None
-    return Gap(float(found.mean()), error, float(each(again).max()))
+    discrepancies = each(z)
+    error = float(discrepancies.std(ddof=1) / math.sqrt(len(discrepancies))) if len(discrepancies) > 1 else None
+    return Gap(float(discrepancies.mean()), error, float(each(again).max()))

@@ -27,25 +27,25 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """
     if not isinstance(subject.model, Layered):
         return []
-    found = rates(subject)
-    if not found:
+    by_layer = rates(subject)
+    if not by_layer:
         return []
-    each = np.stack([layer.sum(1) for layer in found], 1)
-    active = [int((layer.mean(0) > ACTIVE).sum()) for layer in found]
-    names = [f"layer {place}" for place in range(1, len(found) + 1)]
+    each = np.stack([layer.sum(1) for layer in by_layer], 1)
+    active = [int((layer.mean(0) > ACTIVE).sum()) for layer in by_layer]
+    names = [f"layer {place}" for place in range(1, len(by_layer) + 1)]
     return [
         Measure(
             "rate by layer",
             **mean_and_error(each.sum(1)),
             unit="nats per example",
-            meaning="What each layer of codes says about an example; layer 1 is next to the data.",
+            meaning="Information about an example in each layer of codes; layer 1 is next to the data.",
             family="representation",
             parts=dict(zip(names, each.mean(0).tolist(), strict=True)),
         ),
         Measure(
             "layers in use",
             sum(count > 0 for count in active),
-            f"of {len(found)}",
+            f"of {len(by_layer)}",
             "Layers with an active unit, one whose rate is above 0.01 nats; the parts count those of each layer.",
             "representation",
             better="higher",
@@ -65,9 +65,9 @@ def rates(subject: Subject) -> list[np.ndarray]:
             return torch.empty(len(batch), 0)
         down = q.walk(draw)
         pairs = zip(down.posteriors, down.priors, strict=True)
-        found = [q.kl(p).flatten(1) for q, p in pairs][::-1]
-        sizes[:] = [part.shape[1] for part in found]
-        return torch.cat(found, 1)
+        divergences = [q.kl(p).flatten(1) for q, p in pairs][::-1]
+        sizes[:] = [part.shape[1] for part in divergences]
+        return torch.cat(divergences, 1)
 
     both = array(subject.chunked(one))
     return np.split(both, np.cumsum(sizes)[:-1], 1) if sizes else []

@@ -45,12 +45,12 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
         "active units",
         int((spread > ACTIVE).sum()),
         f"of {len(spread)} latents",
-        "Latents whose mean differs between examples (variance above 0.01); the others carry next to nothing.",
+        "Latents whose mean varies between examples (variance above 0.01); the others carry almost no information.",
         "representation",
         parts={f"z{index}": float(value) for index, value in enumerate(spread, 1)},
     )
-    found = [active, *_rates(subject), *_aggregate(_fewer(subject, QUICKLY if how.quick else PAIRED))]
-    return found if how.quick else [*found, *_probes(subject, how)]
+    results = [active, *_rates(subject), *_aggregate(_fewer(subject, QUICKLY if how.quick else PAIRED))]
+    return results if how.quick else [*results, *_probes(subject, how)]
 
 
 def _fewer(subject: Subject, most: int) -> Subject:
@@ -77,7 +77,8 @@ def _rates(subject: Subject) -> list[Measure]:
             "latents that share the rate",
             float(np.exp(-(share * np.log(share)).sum())),
             f"of {len(each)} latents",
-            "As many latents, all paying the same, would pay as evenly; beside it the rate of each in nats.",
+            "Effective number of latents: so many equal rates would have the same entropy. The parts are the rates in "
+            "nats.",
             "representation",
             parts={f"z{index}": float(value) for index, value in enumerate(each, 1)},
         )
@@ -101,25 +102,25 @@ def _aggregate(subject: Subject) -> list[Measure]:
     q = _joined(subject, posterior)
     z = subject.chunked(lambda batch: posterior(batch).sample()) if q is None else q.sample()
     drawn, again = (subject.chunked(lambda batch: prior(batch).sample()) for _ in range(2))
-    found = []
+    results = []
     if q is not None and len(z) > 1:
-        found = _information(q, z, _joined(subject, prior) or prior(subject.batch))
+        results = _information(q, z, _joined(subject, prior) or prior(subject.batch))
     if len(z) > 3:
         gap = aggregate_mmd(z, drawn, again)
-        found.append(
+        results.append(
             Measure(
                 "MMD² of codes and prior",
                 gap.value,
                 "",
-                "How far the codes of all examples together are from draws of the prior, which new samples start from.",
+                "Discrepancy between the aggregate posterior and the prior, from which new samples are drawn.",
                 "representation",
                 error=gap.error,
                 reference=gap.same,
-                reference_is="draws of the prior against more of them, the largest of five",
+                reference_is="two sets of draws of the prior, the largest of five",
                 better="lower",
             )
         )
-    return found
+    return results
 
 
 def _joined(subject: Subject, of: Callable[[Batch], Latent]) -> Normal | None:
@@ -142,13 +143,13 @@ def _information(q: Normal, z: Tensor, prior: Latent) -> list[Measure]:
         # The prior moves with the conditions: all codes together are held against all priors together.
         log_prior = densities(prior, z).all
         ceiling = math.log(n)
-        above = "how codes stand out from those of others. What conditions say counts in it, but not in the rate."
+        above = "a contrastive estimate. Information in the conditions counts here, but not in the rate."
     else:
         log_prior = prior.log_prob(z).double()
         paid = mean_and_error(array(rate(q, prior, z)).sum(1))
-        most = min(most, paid, key=lambda one: one["value"])
+        most = min(most, paid, key=lambda estimate: estimate["value"])
         ceiling = min(math.log(n), paid["value"])
-        above = "the smaller of the rate, in closed form if it has one, and how codes stand out from those of others."
+        above = "the smaller of the rate, in closed form if it has one, and a contrastive estimate."
     # What is estimated is never below 0, nor above log N and the rate, whatever chance makes of the draws.
     least["value"] = max(min(least["value"], ceiling), 0.0)
     most["value"] = max(most["value"], least["value"])
@@ -158,24 +159,25 @@ def _information(q: Normal, z: Tensor, prior: Latent) -> list[Measure]:
         Measure(
             "mutual information",
             unit=unit,
-            meaning="What the code says of which example it is, at least; N examples can show no more than log N.",
+            meaning="Lower bound on the information in the code about which example it is; at most log N for N "
+            "examples.",
             family="representation",
             reference=math.log(n),
             reference_is=f"log {n}",
             **least,
         ),
         Measure(
-            "mutual information at most",
+            "mutual information, upper bound",
             unit=unit,
-            meaning=f"The same from above: {above}",
+            meaning=f"Upper bound on the same: {above}",
             family="representation",
             **most,
         ),
         Measure(
             "divergence of codes from prior",
             unit=unit,
-            meaning="KL(q(z) ‖ p(z)) of the codes of all examples together: the part of the rate that says nothing of "
-            "the example.",
+            meaning="KL(q(z) ‖ p(z)) of the aggregate posterior: the part of the rate that carries no information "
+            "about the example.",
             family="representation",
             better="lower",
             **apart,
@@ -185,31 +187,31 @@ def _information(q: Normal, z: Tensor, prior: Latent) -> list[Measure]:
 
 def _probes(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """Labels, conditions and factors told from the codes by linear models."""
-    codes, found = subject.means(), []
+    codes, probes = subject.means(), []
     schema, given = subject.schema, subject.batch.given
     if subject.labels is not None and LABEL not in schema.given_names:
         names = dict(enumerate(schema.label_names))
-        found.append((LABEL, tell_category(codes, subject.labels, how.seed), names, True))
-    for place, (name, one) in enumerate(zip(schema.given_names, schema.spec.given, strict=True)):
+        probes.append((LABEL, tell_category(codes, subject.labels, how.seed), names, True))
+    for place, (name, field) in enumerate(zip(schema.given_names, schema.spec.given, strict=True)):
         values = array(given[:, place]).astype(np.float64) if given is not None else np.empty(0)
-        if one.kind == "category":
+        if field.kind == "category":
             classes = np.where(np.isnan(values), -1, values).astype(np.int64)
-            found.append((name, tell_category(codes, classes, how.seed), {}, False))
+            probes.append((name, tell_category(codes, classes, how.seed), {}, False))
         else:
-            found.append((name, tell_number(codes, values, how.seed), {}, False))
+            probes.append((name, tell_number(codes, values, how.seed), {}, False))
     factors, at = known(factors_of(subject, how))
     for factor in factors:
         if factor.numbers is None:
-            found.append((factor.name, tell_category(codes[at], factor.classes, how.seed), {}, True))
+            probes.append((factor.name, tell_category(codes[at], factor.classes, how.seed), {}, True))
         else:
-            found.append((factor.name, tell_number(codes[at], factor.numbers, how.seed), {}, True))
-    return [_told(name, probe, names, wanted) for name, probe, names, wanted in found if probe is not None]
+            probes.append((factor.name, tell_number(codes[at], factor.numbers, how.seed), {}, True))
+    return [_told(name, probe, names, wanted) for name, probe, names, wanted in probes if probe is not None]
 
 
 def _told(name: str, probe: Probe, names: dict[int, str], wanted: bool) -> Measure:
     """A probe as a measure; what the model was given, the code need not say again."""
-    kind = "share told rightly" if probe.parts else "R²"
-    what = f"How well a linear model tells {name} from the code of an example it has not seen: {kind}."
+    kind = "accuracy" if probe.parts else "R²"
+    what = f"How well a linear model predicts {name} from the code of a held-out example: {kind}."
     return Measure(
         f"linear probe: {name}",
         probe.score,

@@ -1,4 +1,4 @@
-"""What samples are compared in: numbers that stand for an example."""
+"""Features in which samples are compared with real examples."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sfumato import likelihoods
 from sfumato.data.registry import kind_of
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.samples import image_features
-from sfumato.evaluation.samples.image_features import Looked, network
-from sfumato.evaluation.samples.sample_sets import MADE, TEST, TRAIN, Drawn
+from sfumato.evaluation.samples.image_features import FeatureNetwork, network
+from sfumato.evaluation.samples.sample_sets import SAMPLED, TEST, TRAIN, Drawn
 from sfumato.evaluation.samples.symbols import counted
 from sfumato.evaluation.subject import array
 
@@ -32,7 +32,7 @@ class Features:
 
     Attributes:
         sets: of training rows, test examples and samples, each (N, F).
-        space: what they are, to stand in a sentence behind "in".
+        space: what they are, to follow "in" in a sentence.
     """
 
     sets: Sequence[np.ndarray]
@@ -49,9 +49,9 @@ class Features:
         return self.sets[TEST]
 
     @property
-    def made(self) -> np.ndarray:
+    def samples(self) -> np.ndarray:
         """Of samples."""
-        return self.sets[MADE]
+        return self.sets[SAMPLED]
 
 
 def features(drawn: Drawn) -> Features | None:
@@ -62,9 +62,9 @@ def features(drawn: Drawn) -> Features | None:
       where missing and a flag for it;
     * sequences: the entries as the model sees them, standardised; 0 where missing and a flag for it;
     * sequences of symbols: how often each symbol and each pair of neighbours occurs, the 256 most frequent of them;
-    * pictures: the last hidden layer of a small network trained on the training part (see
+    * images: the last hidden layer of a small network trained on the training split (see
       `sfumato.evaluation.samples.image_features`), on the scale at which the mean variance of a feature over training
-      pictures is 1.
+      images is 1.
     """
     schema, how = drawn.subject.schema, drawn.how
     spec = schema.spec
@@ -73,9 +73,9 @@ def features(drawn: Drawn) -> Features | None:
     if spec.is_image:
         if how.quick or not len(drawn.subject.data.train):
             return None
-        found = _network(drawn)
-        sets = [seen_by(found, batch.x) for batch in drawn.sets]
-        return Features(sets, f"features of a small network that was taught {found.taught} on the training part")
+        trained_network = _network(drawn)
+        sets = [features_by(trained_network, batch.x) for batch in drawn.sets]
+        return Features(sets, f"features of a small network trained {trained_network.taught} on the training split")
     if spec.is_symbols:
         return Features(counted(drawn), "the counts of symbols and of neighbouring symbols")
     if schema.of_columns:
@@ -85,29 +85,29 @@ def features(drawn: Drawn) -> Features | None:
     return Features(narrowed(drawn.flat), "the entries, standardised")
 
 
-def mean_pictures(drawn: Drawn) -> np.ndarray | None:
-    """Features of as many samples without pixel noise; None where samples have none, or are no pictures."""
+def mean_images(drawn: Drawn) -> np.ndarray | None:
+    """Features of as many samples without pixel noise; None if samples have none, or are not images."""
     subject, how = drawn.subject, drawn.how
     spec = subject.schema.spec
     if not drawn.by_model or not spec.is_image or not likelihoods.named(spec.likelihood).density:
         return None
-    x = subject.draw(drawn.made.given, len(drawn.made), noise=False)
-    return _extracted(drawn, x) if how.extractor is not None else seen_by(_network(drawn), x)
+    x = subject.draw(drawn.samples.given, len(drawn.samples), noise=False)
+    return _extracted(drawn, x) if how.extractor is not None else features_by(_network(drawn), x)
 
 
-def _network(drawn: Drawn) -> Looked:
+def _network(drawn: Drawn) -> FeatureNetwork:
     spec = drawn.subject.schema.spec
-    return network(drawn.subject.data.train, spec.fields[0].size, drawn.made.x.device, drawn.how.seed)
+    return network(drawn.subject.data.train, spec.fields[0].size, drawn.samples.x.device, drawn.how.seed)
 
 
-def seen_by(looked: Looked, x: Tensor) -> np.ndarray:
-    """Features of pictures, over their scale."""
-    return image_features.features(looked.net, x) / looked.scale
+def features_by(trained: FeatureNetwork, x: Tensor) -> np.ndarray:
+    """Features of images, divided by their scale."""
+    return image_features.features(trained.net, x) / trained.scale
 
 
 def encoded(table: Sequence[Aligned], *, flagged: bool = True) -> list[np.ndarray]:
     """Columns of several tables as features, by what the first of them, the training rows, hold."""
-    found: list[list[np.ndarray]] = [[] for _ in table[0].values]
+    encoded_parts: list[list[np.ndarray]] = [[] for _ in table[0].values]
     for column in table:
         first = column.values[0]
         if column.levels:
@@ -119,14 +119,14 @@ def encoded(table: Sequence[Aligned], *, flagged: bool = True) -> list[np.ndarra
                 hot = np.zeros((len(values), len(own) + 1))
                 known = np.flatnonzero(~np.isnan(values))
                 hot[known, place[values[known].astype(int)]] = 1.0
-                found[side].append(hot)
+                encoded_parts[side].append(hot)
         else:
             for side, values in enumerate(column.values):
-                found[side].append(np.nan_to_num(normal_scores(values, first))[:, None])
+                encoded_parts[side].append(np.nan_to_num(normal_scores(values, first))[:, None])
         if flagged and any(np.isnan(values).any() for values in column.values):
             for side, values in enumerate(column.values):
-                found[side].append(np.isnan(values)[:, None].astype(float))
-    return [np.concatenate(parts, 1) for parts in found]
+                encoded_parts[side].append(np.isnan(values)[:, None].astype(float))
+    return [np.concatenate(parts, 1) for parts in encoded_parts]
 
 
 def normal_scores(values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -158,6 +158,6 @@ def narrowed(sets: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
 
 
 def _extracted(drawn: Drawn, x: Tensor) -> np.ndarray:
-    assert drawn.how.extractor is not None, "asked for where there is one"
-    found = torch.cat([drawn.how.extractor(part).flatten(1) for part in x.split(EXTRACTED)])
-    return array(found.double())
+    assert drawn.how.extractor is not None, "called only with an extractor"
+    extracted = torch.cat([drawn.how.extractor(part).flatten(1) for part in x.split(EXTRACTED)])
+    return array(extracted.double())

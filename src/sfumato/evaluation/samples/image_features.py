@@ -1,7 +1,7 @@
-"""Features of pictures: the last hidden layer of a small network that is trained on the training part.
+"""Features of images: the last hidden layer of a small network that is trained on the training split.
 
-Nothing is downloaded, and what the network looks at is what matters in these data. Its distances are on a scale of
-their own: they compare models on the same data with the same seed, and are not comparable with Inception numbers.
+Nothing is downloaded, and the features suit these data. Distances have their own scale: they compare models on the
+same data with the same seed, and are not comparable with Inception numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PASSES = 20
 BATCH = 128
 POSES = 4
 PIXELS = 200_000_000
-"""Values of the pictures that are learned from, at most."""
+"""Largest number of values in the training images."""
 
 
 class Network(nn.Module):
@@ -54,14 +54,14 @@ class Network(nn.Module):
 
 
 def trained(x: Tensor, y: Tensor | None, classes: int, levels: int, *, steps: int, seed: int = 0) -> Network:
-    """A network that tells the classes of pictures; Adam at 2e-3, batches of 128; a function of `seed`.
+    """Train a network to classify images; Adam at 2e-3, batches of 128; a function of `seed`.
 
     Args:
         x: (N, C, H, W) of levels.
-        y: (N,) class of each; None where there are none. It then learns to tell which of four ways a picture was
-            turned (Gidaris et al. 2018, unsupervised representation learning by predicting image rotations); pictures
-            that are not square are mirrored instead.
-        classes: how many.
+        y: (N,) class of each; None without labels. It then learns which of four ways an image was rotated
+            (Gidaris et al. 2018, unsupervised representation learning by predicting image rotations); images that are
+            not square are mirrored instead.
+        classes: number of classes.
         levels: of a pixel.
         steps: of training.
         seed: of weights and order.
@@ -74,8 +74,8 @@ def trained(x: Tensor, y: Tensor | None, classes: int, levels: int, *, steps: in
         done = 0
         while done < steps:
             for index in torch.randperm(len(x), generator=generator).to(x.device).split(BATCH)[: steps - done]:
-                shown, told = posed(x[index]) if y is None else (x[index], y[index])
-                loss = F.cross_entropy(net(shown.float()), told)
+                shown, targets = posed(x[index]) if y is None else (x[index], y[index])
+                loss = F.cross_entropy(net(shown.float()), targets)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -84,7 +84,7 @@ def trained(x: Tensor, y: Tensor | None, classes: int, levels: int, *, steps: in
 
 
 def posed(x: Tensor) -> tuple[Tensor, Tensor]:
-    """A quarter of the pictures as they are, and a quarter in each of three other poses; with the pose of each."""
+    """A quarter of the images unchanged, and a quarter in each of three other poses; with the pose of each."""
     square = x.shape[-1] == x.shape[-2]
     parts = [
         part.rot90(pose, (2, 3)) if square else part.flip([axis + 2 for axis in range(2) if pose >> axis & 1])
@@ -96,18 +96,18 @@ def posed(x: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def features(net: Network, x: Tensor, *, last: bool = False) -> np.ndarray:
-    """Features (N, 64) of pictures of levels, brought inside their range; or the scores of the classes."""
+    """Features (N, 64) of images of levels, clamped to their range; or the scores of the classes."""
     layer = net if last else lambda part: net.features(part / net.top)
     return array(torch.cat([layer(part.float().clamp(0, net.top)) for part in x.split(2000)]).double())
 
 
 @dataclass(frozen=True)
-class Looked:
-    """A network that was trained.
+class FeatureNetwork:
+    """A trained network for features.
 
     Attributes:
-        taught: what, in words.
-        scale: root of the mean variance of its features over training pictures.
+        taught: its training task, in words.
+        scale: root of the mean variance of its features over training images.
     """
 
     net: Network
@@ -115,14 +115,13 @@ class Looked:
     scale: float
 
 
-_KNOWN: WeakKeyDictionary[Batches, dict[int, Looked]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Batches, dict[int, FeatureNetwork]] = WeakKeyDictionary()
 
 
-def network(train: Batches, levels: int, device: torch.device, seed: int) -> Looked:
-    """The network of a training part: taught its labels, or the way a picture is turned where there are none.
+def network(train: Batches, levels: int, device: torch.device, seed: int) -> FeatureNetwork:
+    """The network of a training split: trained on its labels, or on rotations without labels.
 
-    600 steps, or 20 passes over a small part. It is kept as long as the data are, so that one process trains it once
-    for each seed.
+    600 steps, or 20 passes over a small split. It is cached with the data, so that a process trains it once per seed.
     """
     known = _KNOWN.setdefault(train, {})
     if seed not in known:
@@ -131,12 +130,14 @@ def network(train: Batches, levels: int, device: torch.device, seed: int) -> Loo
         index = some(len(train), most, seed)
         x = train.take(index).x.to(device)
         labels = None if train.labels is None else np.asarray(train.labels)[index.numpy()]
-        y, taught = None, "which of four ways a picture was turned"
+        y, taught = None, "to predict rotations"
         if labels is not None and len(np.unique(labels[labels >= 0])) > 1:
             x, y = x[torch.from_numpy(labels >= 0).to(device)], torch.from_numpy(labels[labels >= 0]).to(device)
-            taught = "to tell the labels apart"
+            taught = "to predict the labels"
         steps = min(TRAINING_STEPS, PASSES * math.ceil(len(x) / BATCH))
         classes = 0 if y is None else int(y.max()) + 1
         net = trained(x, y, classes, levels, steps=steps, seed=seed)
-        known[seed] = Looked(net, taught, float(np.sqrt(features(net, x[:MAX_QUICK_EXAMPLES]).var(0).mean())) or 1.0)
+        known[seed] = FeatureNetwork(
+            net, taught, float(np.sqrt(features(net, x[:MAX_QUICK_EXAMPLES]).var(0).mean())) or 1.0
+        )
     return known[seed]

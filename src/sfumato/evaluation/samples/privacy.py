@@ -1,4 +1,4 @@
-"""Whether samples, or the model itself, give away who was in the training part."""
+"""Privacy: whether samples, or the model itself, reveal what was in the training split."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from sfumato.evaluation.subject import ENTRIES, EXAMPLES_AT_A_TIME, array, rows
 from sfumato.objectives import importance_bound
 
 ATTACK_DRAWS = 4
-"""Draws of z for the bound that the attack goes by."""
+"""Draws of z for the bound that the attack uses."""
 
 
-def measures(drawn: Drawn, found: Features | None) -> list[Measure]:
+def measures(drawn: Drawn, features_of_sets: Features | None) -> list[Measure]:
     """Closest records, copies of rows and of values, and membership attacks.
 
     None where nothing was held out or quick is asked for.
     """
     if drawn.how.quick or not drawn.held_out or drawn.size < 4:
         return []
-    records = None if found is None or not drawn.columns else Records.of(drawn)
+    records = None if features_of_sets is None or not drawn.columns else Records.of(drawn)
     near = [] if records is None else by_distance(records, drawn.how.seed)
     single = of_single_rows([drawn.columns[place] for place in drawn.judged], drawn.how.seed)
     return [*near, *single, *([by_score(drawn)] if drawn.by_model else [])]
@@ -44,46 +44,46 @@ def by_distance(records: Records, seed: int) -> list[Measure]:
     samples to training rows is set beside that of test rows, samples have the conditions and the holes of test rows.
     """
     size = min(len(records.train), len(records.test))
-    members, strangers = records.train[:size], records.test[:size]
-    new = records.made[len(records.made) // 2 :] if records.asked else records.made
-    asked = (members, strangers) if records.asked else (records.train, records.test)
-    guess = [-nearest(rows, records.made) for rows in asked]
+    members, others = records.train[:size], records.test[:size]
+    new = records.samples[len(records.samples) // 2 :] if records.conditional else records.samples
+    targets = (members, others) if records.conditional else (records.train, records.test)
+    guess = [-nearest(rows, records.samples) for rows in targets]
     return [
-        *_closer(records.made, members.known(), strangers.known(), seed),
+        *_closer(records.samples, members.known(), others.known(), seed),
         *_far(new.with_holes_of(records.test), records.test, records.train, seed),
         _copies(new, records.test, records.train, seed),
         attack(
             "membership attack by samples",
-            "How well a stranger who has the samples tells training rows from others, by how close a sample is",
+            "How well an attacker with the samples identifies training rows, by their distance to the nearest sample",
             *guess,
             seed=seed,
         ),
     ]
 
 
-def _closer(made: RecordSet, members: RecordSet, strangers: RecordSet, seed: int) -> list[Measure]:
+def _closer(samples: RecordSet, members: RecordSet, others: RecordSet, seed: int) -> list[Measure]:
     """The share of samples closer to training rows than to as many test rows; Platzer and Reutterer 2021, 3.2."""
-    size = min(len(members), len(strangers))
+    size = min(len(members), len(others))
     if not size:
         return []
     random = np.random.default_rng(seed)
     cut = np.array_split(random.permutation(size), min(JACKKNIFE_GROUPS, size))
-    near, far = (np.stack([nearest(made, real[part]) for part in cut], 1) for real in (members, strangers))
+    near, far = (np.stack([nearest(samples, real[part]) for part in cut], 1) for real in (members, others))
 
     def share(kept: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> list[float]:
-        one, two = near[np.ix_(kept, ours)].min(1), far[np.ix_(kept, theirs)].min(1)
-        return [float(((one < two) + (one == two) / 2).mean())]
+        own, other = near[np.ix_(kept, ours)].min(1), far[np.ix_(kept, theirs)].min(1)
+        return [float(((own < other) + (own == other) / 2).mean())]
 
     every = np.arange(len(cut))
     return [
         Measure(
             "closer to training rows",
-            share(np.arange(len(made)), every, every)[0],
+            share(np.arange(len(samples)), every, every)[0],
             "",
-            "Share of samples whose closest real row is a training row, and not one of as many rows kept out of "
-            "training; well above a half, the model repeats what it was shown.",
+            "Share of samples whose closest real row is a training row, and not one of as many held-out rows; well "
+            "above a half, the model repeats its training data.",
             "samples",
-            error=jackknife(share, (len(made), len(cut), len(cut)), seed)[0],
+            error=jackknife(share, (len(samples), len(cut), len(cut)), seed)[0],
             reference=0.5,
             reference_is="nothing memorised",
             better="lower",
@@ -91,45 +91,47 @@ def _closer(made: RecordSet, members: RecordSet, strangers: RecordSet, seed: int
     ]
 
 
-def _far(made: RecordSet, test: RecordSet, train: RecordSet, seed: int) -> list[Measure]:
+def _far(samples: RecordSet, test: RecordSet, train: RecordSet, seed: int) -> list[Measure]:
     """The distance of samples to the closest training row over that of test rows; none where that is 0."""
-    made_near, test_near = (near[np.isfinite(near)] for near in (nearest(made, train), nearest(test, train)))
-    if not len(made_near) or not len(test_near) or not test_near.any():
+    sample_distances, test_distances = (
+        near[np.isfinite(near)] for near in (nearest(samples, train), nearest(test, train))
+    )
+    if not len(sample_distances) or not len(test_distances) or not test_distances.any():
         return []
-    middle = np.median if np.mean(test_near == 0) < 1 / 3 else np.mean
+    middle = np.median if np.mean(test_distances == 0) < 1 / 3 else np.mean
 
     def ratio(a: np.ndarray, b: np.ndarray) -> list[float]:
-        scale = middle(test_near[b])
-        return [float(middle(made_near[a]) / scale) if scale else np.nan]
+        scale = middle(test_distances[b])
+        return [float(middle(sample_distances[a]) / scale) if scale else np.nan]
 
     return [
         Measure(
             "distance to the closest record",
-            ratio(np.arange(len(made_near)), np.arange(len(test_near)))[0],
+            ratio(np.arange(len(sample_distances)), np.arange(len(test_distances)))[0],
             "× that of test rows",
-            "How far samples are from the closest training row, beside how far new real rows are; "
-            "well below 1, they stand suspiciously close to somebody's record.",
+            "Distance of samples to the closest training row, relative to that of new real rows; well below 1, samples "
+            "are suspiciously close to individual records.",
             "samples",
-            error=jackknife(ratio, (len(made_near), len(test_near)), seed)[0],
+            error=jackknife(ratio, (len(sample_distances), len(test_distances)), seed)[0],
             reference=1.0,
             reference_is="test rows",
         )
     ]
 
 
-def _copies(made: RecordSet, test: RecordSet, train: RecordSet, seed: int) -> Measure:
+def _copies(samples: RecordSet, test: RecordSet, train: RecordSet, seed: int) -> Measure:
     """The share of samples equal to a training row, decided on the columns themselves."""
-    copies = copied(made.values, train.values)
-    beside = test.values if np.isnan(made.values).any() else filled(test)
+    copies = copied(samples.values, train.values)
+    reference = test.values if np.isnan(samples.values).any() else filled(test)
     return Measure(
         "copies of training rows",
         float(copies.mean()),
         "",
-        "Share of samples equal to a training row in every column known of it; where rows repeat, some test rows are "
-        "too.",
+        "Share of samples equal to a training row in all its known columns; if rows repeat, this holds for some test "
+        "rows too.",
         "samples",
         error=jackknife(lambda kept: [copies[kept].mean()], (len(copies),), seed)[0],
-        reference=float(copied(beside, train.values).mean()),
+        reference=float(copied(reference, train.values).mean()),
         reference_is="test rows",
         better="lower",
     )
@@ -142,29 +144,29 @@ def of_single_rows(table: Sequence[Aligned], seed: int = 0) -> list[Measure]:
     which the test rows are, some hold one by chance.
 
     Args:
-        table: columns of (train, test, made).
+        table: columns of (train, test, samples).
         seed: of the error.
     """
-    held = [np.zeros(len(values), bool) for values in table[0].values] if table else []
+    flags = [np.zeros(len(values), bool) for values in table[0].values] if table else []
     for column in table:
         if not column.levels:
             continue
         known = column.values[0][~np.isnan(column.values[0])].astype(int)
         single = np.append(np.bincount(known, minlength=len(column.levels)) == 1, False)
-        for rows_of, values in zip(held, column.values, strict=True):
+        for rows_of, values in zip(flags, column.values, strict=True):
             rows_of |= single[np.where(np.isnan(values), len(column.levels), values).astype(int)]
-    if not held or not held[0].any():
+    if not flags or not flags[0].any():
         return []
-    _, test, made = held
+    _, test, samples = flags
     return [
         Measure(
             "values of single rows",
-            float(made.mean()),
+            float(samples.mean()),
             "",
-            "Share of samples with a category that one training row alone has, such as a name or a comment; "
-            "well above the share among test rows, samples repeat what points to somebody.",
+            "Share of samples with a category that only one training row has, such as a name or a comment; well above "
+            "the share among test rows, samples reveal individual records.",
             "samples",
-            error=jackknife(lambda kept: [made[kept].mean()], (len(made),), seed)[0],
+            error=jackknife(lambda kept: [samples[kept].mean()], (len(samples),), seed)[0],
             reference=float(test.mean()),
             reference_is="test rows",
             better="lower",
@@ -174,29 +176,29 @@ def of_single_rows(table: Sequence[Aligned], seed: int = 0) -> list[Measure]:
 
 def by_score(drawn: Drawn) -> Measure:
     """A stranger who has the model: training examples score higher where it has memorised (Yeom et al. 2018)."""
-    members, strangers = _scores(drawn, drawn.train), _scores(drawn, drawn.test)
+    members, others = _scores(drawn, drawn.train), _scores(drawn, drawn.test)
     return attack(
         "membership attack by score",
-        "How well a stranger who has the model tells training examples from others, by their bound on log p(x)",
+        "How well an attacker with the model identifies training examples, by their bound on log p(x)",
         members,
-        strangers,
+        others,
         seed=drawn.how.seed,
     )
 
 
-def attack(name: str, meaning: str, members: np.ndarray, strangers: np.ndarray, *, seed: int = 0) -> Measure:
-    """How well a number tells members from strangers, as an area under the ROC curve.
+def attack(name: str, meaning: str, members: np.ndarray, others: np.ndarray, *, seed: int = 0) -> Measure:
+    """How well a number tells members from others, as an area under the ROC curve.
 
     >>> attack("a", "b", np.array([2.0, 3.0]), np.array([0.0, 1.0])).value
     1.0
     """
     return Measure(
         name,
-        ranked(members, strangers),
+        ranked(members, others),
         "AUC",
         f"{meaning}; 0.5 is guessing.",
         "samples",
-        error=jackknife(lambda a, b: [ranked(members[a], strangers[b])], (len(members), len(strangers)), seed)[0],
+        error=jackknife(lambda a, b: [ranked(members[a], others[b])], (len(members), len(others)), seed)[0],
         reference=0.5,
         reference_is="guessing",
         better="lower",

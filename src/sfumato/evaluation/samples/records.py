@@ -1,4 +1,4 @@
-"""Rows as somebody's records: training rows, held-out rows and samples, by what the model makes of a row."""
+"""Training rows, held-out rows and samples as individual records."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sfumato.batch import Batch
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.metrics.set_distances import closest
 from sfumato.evaluation.samples.features import encoded, features, narrowed
-from sfumato.evaluation.samples.sample_sets import MADE, Drawn
+from sfumato.evaluation.samples.sample_sets import SAMPLED, Drawn
 
 MAX_ROW_FEATURES = 1024
-"""Where values are missing, distances go by columns of at most so many features, chosen by lot."""
+"""Where values are missing, distances go by columns of at most so many features, chosen at random."""
 RECORDS_AT_A_TIME = 1000
 """Rows that are set against all others at a time."""
 NEAR = 3
@@ -75,42 +75,42 @@ class Records:
 
     Attributes:
         train, test: as they are, with their missing values.
-        made: samples, with missing values if the model draws which are missing, else every value filled in.
-        asked: whether samples were drawn under conditions: then the first half of them under those of the first
+        samples: samples, with missing values if the model draws which are missing, else with every value filled in.
+        conditional: whether samples were drawn under conditions: then the first half of them under those of the first
             training rows, the second half under those of the first test rows, each row's once.
     """
 
     train: RecordSet
     test: RecordSet
-    made: RecordSet
-    asked: bool = False
+    samples: RecordSet
+    conditional: bool = False
 
     @classmethod
     def of(cls, drawn: Drawn) -> Records | None:
         """The columns of tables and vectors that are no conditions; None where there are none.
 
-        A model that is asked for the conditions of a training row makes something like that row without having learned
-        it by heart. So it is asked for those of as many held-out rows too.
+        A model conditioned on the conditions of a training row generates something like that row without having
+        memorised it. So samples are drawn under those of as many held-out rows too.
         """
         given = None
         if drawn.train.given is not None and drawn.test.given is not None:
             given = torch.cat([drawn.train.given[: drawn.pairs], drawn.test.given[: drawn.pairs]])
-        drawn = replace(drawn, made=Batch(drawn.made.x)) if given is None else drawn.under(given)
+        drawn = replace(drawn, samples=Batch(drawn.samples.x)) if given is None else drawn.under(given)
         table = [drawn.columns[place] for place in drawn.judged]
         if not table:
             return None
         whole = not any(np.isnan(values).any() for column in table for values in column.values)
         if whole and drawn.how.extractor is not None:
-            found = features(drawn)
-            assert found is not None, "asked for where there is an extractor"
+            features_of_sets = features(drawn)
+            assert features_of_sets is not None, "asked for where there is an extractor"
             sets = [np.stack(values, 1) for values in zip(*(column.values for column in table), strict=True)]
-            train, test, made = map(RecordSet, sets, found.sets)
-            return cls(train, test, made, given is not None)
-        return cls.of_columns(table, asked=given is not None, seed=drawn.how.seed)
+            train, test, samples = map(RecordSet, sets, features_of_sets.sets)
+            return cls(train, test, samples, given is not None)
+        return cls.of_columns(table, conditional=given is not None, seed=drawn.how.seed)
 
     @classmethod
-    def of_columns(cls, table: Sequence[Aligned], *, asked: bool = False, seed: int = 0) -> Records:
-        """From columns of (train, test, made).
+    def of_columns(cls, table: Sequence[Aligned], *, conditional: bool = False, seed: int = 0) -> Records:
+        """From columns of (train, test, samples).
 
         Args:
             table: the columns.
@@ -120,16 +120,16 @@ class Records:
         sets = [np.stack(values, 1) for values in zip(*(column.values for column in table), strict=True)]
         parts = [encoded([column], flagged=False) for column in table]
         if not any(np.isnan(x).any() for x in sets):
-            found = narrowed([np.concatenate(side, 1) for side in zip(*parts, strict=True)])
-            train, test, made = map(RecordSet, sets, found)
-            return cls(train, test, made, asked)
-        width = np.array([side[MADE].shape[1] for side in parts])
+            feature_sets = narrowed([np.concatenate(side, 1) for side in zip(*parts, strict=True)])
+            train, test, samples = map(RecordSet, sets, feature_sets)
+            return cls(train, test, samples, conditional)
+        width = np.array([side[SAMPLED].shape[1] for side in parts])
         order = np.random.default_rng(seed).permutation(len(parts))
         kept = np.sort(order[: max(1, int((np.cumsum(width[order]) <= MAX_ROW_FEATURES).sum()))])
-        found = [np.concatenate(side, 1) for side in zip(*(parts[place] for place in kept), strict=True)]
+        feature_sets = [np.concatenate(side, 1) for side in zip(*(parts[place] for place in kept), strict=True)]
         owner = np.repeat(kept, width[kept])
-        train, test, made = (RecordSet(x, y, owner) for x, y in zip(sets, found, strict=True))
-        return cls(train, test, made, asked)
+        train, test, samples = (RecordSet(x, y, owner) for x, y in zip(sets, feature_sets, strict=True))
+        return cls(train, test, samples, conditional)
 
 
 def nearest(a: RecordSet, b: RecordSet) -> np.ndarray:
@@ -144,7 +144,7 @@ def nearest(a: RecordSet, b: RecordSet) -> np.ndarray:
     if a.owner is None or b.owner is None:
         return closest(a.features, b.features)
     candidates = min(NEAR, len(b))
-    found = np.empty(len(a))
+    squares = np.empty(len(a))
     share = _shares(a.owner)
     for at in range(0, len(a), RECORDS_AT_A_TIME):
         part = a[at : at + RECORDS_AT_A_TIME]
@@ -152,10 +152,10 @@ def nearest(a: RecordSet, b: RecordSet) -> np.ndarray:
         other = b.features[who], b.seen[who]
         both = part.seen[:, None] & other[1]
         gap, common = (both * (part.features[:, None] - other[0]) ** 2).sum(2), both @ share
-        found[at : at + RECORDS_AT_A_TIME] = np.where(common > 0, gap / np.where(common > 0, common, 1.0), np.inf).min(
-            1
-        )
-    return np.sqrt(found * a.values.shape[1])
+        squares[at : at + RECORDS_AT_A_TIME] = np.where(
+            common > 0, gap / np.where(common > 0, common, 1.0), np.inf
+        ).min(1)
+    return np.sqrt(squares * a.values.shape[1])
 
 
 def _shares(owner: np.ndarray) -> np.ndarray:
@@ -180,7 +180,7 @@ def copied(rows: np.ndarray, train: np.ndarray) -> np.ndarray:
     array([ True, False])
     """
     train = train[~np.isnan(train).all(1)]
-    found = np.zeros(len(rows), bool)
+    matches = np.zeros(len(rows), bool)
     # Columns of many values first: they leave few pairs.
     order = np.argsort([-len(np.unique(column)) for column in train.T], kind="stable")
     for at in range(0, len(rows), RECORDS_AT_A_TIME):
@@ -191,8 +191,8 @@ def copied(rows: np.ndarray, train: np.ndarray) -> np.ndarray:
             other = train[j, column]
             same = (part[i, column] == other) | np.isnan(other)
             i, j = i[same], j[same]
-        found[at + np.unique(i)] = True
-    return found
+        matches[at + np.unique(i)] = True
+    return matches
 
 
 def filled(rows: RecordSet) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Real examples and as many samples, side by side: what all measures of samples are made from."""
+"""Real examples and as many samples: the input of all measures of samples."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from sfumato.evaluation.subject import ENTRIES, MAX_QUICK_EXAMPLES, Subject, arr
 from sfumato.spec import DataSpec
 
 MAX_QUICK_SAMPLES = 1000
-"""Samples of a quick evaluation, at most."""
-TRAIN, TEST, MADE = 0, 1, 2
-"""Places of the three sets, wherever there is one thing of each."""
+"""Largest number of samples in a quick evaluation."""
+TRAIN, TEST, SAMPLED = 0, 1, 2
+"""Indices of the three sets."""
 
 
 @dataclass
 class Drawn:
     """Three sets of examples in the units of the spec.
 
-    Samples of tables are missing where the model says so. A model that fills in every value is given the holes of the
-    training rows, so that no measure takes holes for a difference.
+    Samples of tables have missing values if the model draws them. Those of a model that generates every value get the
+    missing values of the training rows, so that no measure takes missing values for a difference.
 
     Attributes:
-        train: rows of the training part, as many as samples, in random order.
-        test: the examples judged by.
-        made: samples, under conditions as they came in the training part.
+        train: rows of the training split, as many as samples, in random order.
+        test: the examples to compare with.
+        samples: samples, under conditions as in the training split.
         held_out: whether `test` was kept from training. Where nothing was, `train` and `test` are two halves of what
             there is.
         tables: the three as tables, where they were given as such and no model made the samples.
@@ -43,7 +43,7 @@ class Drawn:
     how: EvaluationSettings
     train: Batch
     test: Batch
-    made: Batch
+    samples: Batch
     held_out: bool
     tables: tuple[Any, ...] | None = None
 
@@ -57,24 +57,24 @@ class Drawn:
         # Of another seed than the samples, whose noise must not go with the conditions.
         given = subject.schema.conditions({}, count, seed=how.seed + 1)
         given = None if given is None else given.to(train.x.device)
-        made = _with_holes(subject.drawn(given, count), train.mask, subject.schema.spec)
-        return cls(subject, how, train, test, made, held_out)
+        samples = _with_holes(subject.drawn(given, count), train.mask, subject.schema.spec)
+        return cls(subject, how, train, test, samples, held_out)
 
     @property
     def sets(self) -> tuple[Batch, Batch, Batch]:
-        """`train`, `test` and `made`."""
-        return self.train, self.test, self.made
+        """`train`, `test` and `samples`."""
+        return self.train, self.test, self.samples
 
     @cached_property
     def columns(self) -> list[Aligned]:
-        """Columns of rows, of (train, test, made); with them a label that is a condition, where x has no names."""
+        """Columns of rows, of (train, test, samples); with them a label that is a condition, where x has no names."""
         schema = self.subject.schema
         if not schema.of_columns:
             return []
-        found = schema_columns(schema, self.tables or [self.subject.raw(one) for one in self.sets])
+        columns = schema_columns(schema, self.tables or [self.subject.raw(batch) for batch in self.sets])
         if not kind_of(schema).named_columns:
-            found += [self.condition(place) for place in range(len(schema.given_names))]
-        return found
+            columns += [self.condition(place) for place in range(len(schema.given_names))]
+        return columns
 
     @property
     def by_model(self) -> bool:
@@ -91,11 +91,11 @@ class Drawn:
     def flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Examples as rows of numbers, 0 where missing, flags beside them where values may be missing."""
         flagged = any(batch.mask is not None for batch in self.sets)
-        return flat(self.train, flagged=flagged), flat(self.test, flagged=flagged), flat(self.made, flagged=flagged)
+        return flat(self.train, flagged=flagged), flat(self.test, flagged=flagged), flat(self.samples, flagged=flagged)
 
     @property
     def size(self) -> int:
-        """The largest number of rows that `train`, `test` and `made` all have."""
+        """The largest number of rows that `train`, `test` and `samples` all have."""
         return min(map(len, self.sets))
 
     @property
@@ -105,7 +105,7 @@ class Drawn:
 
     def under(self, given: Tensor) -> Drawn:
         """The same with other samples, one under each row of the conditions `given`, as the model draws them."""
-        return replace(self, made=self.subject.drawn(given, len(given)))
+        return replace(self, samples=self.subject.drawn(given, len(given)))
 
     def condition(self, place: int) -> Aligned:
         """One condition as it stands beside each of the three sets."""

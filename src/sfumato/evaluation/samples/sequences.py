@@ -1,4 +1,4 @@
-"""Series: each channel by itself, how it hangs together over time, and whether a judge can tell."""
+"""Series: the values of each channel, autocorrelation, and the two-sample test."""
 
 from __future__ import annotations
 
@@ -26,39 +26,42 @@ def measures(drawn: Drawn) -> list[Measure]:
     spec = drawn.subject.schema.spec
     if not spec.is_sequence or spec.is_symbols:
         return []
-    train, test, made = (array(missing_again(batch)).astype(float) for batch in drawn.sets)
-    found = [*channel_shapes(test, made, train, drawn.how.seed), *autocorrelations(test, made, train, drawn.how.seed)]
+    train, test, samples = (array(missing_again(batch)).astype(float) for batch in drawn.sets)
+    results = [
+        *channel_shapes(test, samples, train, drawn.how.seed),
+        *autocorrelations(test, samples, train, drawn.how.seed),
+    ]
     if drawn.how.quick or drawn.size < 4:
-        return found
+        return results
     flat = [x[:MAX_TEST_SEQUENCES] for x in narrowed(drawn.flat)]
-    return [*found, *two_sample(flat[1], flat[2], flat[0], "sequences", seed=drawn.how.seed)]
+    return [*results, *two_sample(flat[1], flat[2], flat[0], "sequences", seed=drawn.how.seed)]
 
 
-def channel_shapes(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed: int = 0) -> list[Measure]:
+def channel_shapes(test: np.ndarray, samples: np.ndarray, train: np.ndarray, seed: int = 0) -> list[Measure]:
     """1 − Kolmogorov–Smirnov distance of the values of each channel, all steps together; x is (N, T, D)."""
 
-    def scores(one: np.ndarray, other: np.ndarray) -> list[float]:
-        pairs = ((_known(one[..., c]), _known(other[..., c])) for c in range(one.shape[2]))
+    def scores(first: np.ndarray, second: np.ndarray) -> list[float]:
+        pairs = ((_known(first[..., c]), _known(second[..., c])) for c in range(first.shape[2]))
         return [1 - ColumnPair("", *pair).distance for pair in pairs]
 
-    found = scores(test, made)
+    by_channel = scores(test, samples)
     return [
         Measure(
             "channel shapes",
-            float(np.mean(found)),
+            float(np.mean(by_channel)),
             "",
-            "How alike the values of each channel are in samples and real sequences, on average; 1 is the same.",
+            "Similarity of the values of each channel in samples and real sequences, on average; 1 means equal.",
             "samples",
-            error=jackknife(lambda a, b: [np.mean(scores(test[a], made[b]))], (len(test), len(made)), seed)[0],
+            error=jackknife(lambda a, b: [np.mean(scores(test[a], samples[b]))], (len(test), len(samples)), seed)[0],
             reference=float(np.mean(scores(test, train))),
             reference_is="real data",
             better="higher",
-            parts=_channels(found),
+            parts=_channels(by_channel),
         )
     ]
 
 
-def autocorrelations(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed: int = 0) -> list[Measure]:
+def autocorrelations(test: np.ndarray, samples: np.ndarray, train: np.ndarray, seed: int = 0) -> list[Measure]:
     """The mean over lags and channels of |ρ_real(lag) − ρ_made(lag)|; none of sequences of fewer than four steps.
 
     Channels that are constant in the real sequences are left out; ρ_made is 0 where one is in the samples alone.
@@ -66,30 +69,30 @@ def autocorrelations(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed
     if test.shape[1] < 4:
         return []
 
-    def gaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        real, found = autocorrelation(one), autocorrelation(other)
-        found[:, np.isnan(found).all(0)] = 0.0
-        away = np.full(one.shape[2], np.nan)
-        told = ~np.isnan(real).all(0)
-        away[told] = np.nanmean(np.abs(real - found)[:, told], 0)
+    def gaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        real, by_channel = autocorrelation(first), autocorrelation(second)
+        by_channel[:, np.isnan(by_channel).all(0)] = 0.0
+        away = np.full(first.shape[2], np.nan)
+        varying = ~np.isnan(real).all(0)
+        away[varying] = np.nanmean(np.abs(real - by_channel)[:, varying], 0)
         return away
 
-    found = gaps(test, made)
-    if np.isnan(found).all():
+    by_channel = gaps(test, samples)
+    if np.isnan(by_channel).all():
         return []
     return [
         Measure(
             "autocorrelation distance",
-            float(np.nanmean(found)),
+            float(np.nanmean(by_channel)),
             "",
-            "How far samples are from real sequences in how each value goes with those some steps before; "
-            "0 is the same, 1 is as far as noise from a straight line.",
+            "Difference between samples and real sequences in the correlation of values some steps apart; 0 means "
+            "equal, 1 is the difference between noise and a straight line.",
             "samples",
-            error=jackknife(lambda a, b: [np.nanmean(gaps(test[a], made[b]))], (len(test), len(made)), seed)[0],
+            error=jackknife(lambda a, b: [np.nanmean(gaps(test[a], samples[b]))], (len(test), len(samples)), seed)[0],
             reference=float(np.nanmean(gaps(test, train))),
             reference_is="real data",
             better="lower",
-            parts=_channels(found),
+            parts=_channels(by_channel),
         )
     ]
 

@@ -24,20 +24,20 @@ def measures(drawn: Drawn) -> list[Measure]:
     if not spec.is_symbols:
         return []
     size, ends, seed = spec.fields[0].size, spec.ends, drawn.how.seed
-    train, test, made = (written(array(batch.x), size if ends else None) for batch in drawn.sets)
-    found = [
-        frequencies("symbol frequencies", "symbol", test, made, train, 1, size, seed),
-        frequencies("pair frequencies", "pair of neighbouring symbols", test, made, train, 2, size, seed),
+    train, test, samples = (written(array(batch.x), size if ends else None) for batch in drawn.sets)
+    results = [
+        frequencies("symbol frequencies", "symbol", test, samples, train, 1, size, seed),
+        frequencies("pair frequencies", "pair of neighbouring symbols", test, samples, train, 2, size, seed),
     ]
     if ends:
-        found.append(lengths(test, made, train, seed))
-    found.append(unique(made, train, seed))
+        results.append(lengths(test, samples, train, seed))
+    results.append(unique(samples, train, seed))
     whole = drawn.subject.data.train
     if len(whole):
         kept = whole.take(some(len(whole), LOOKED_UP, seed))
         known = set(words(written(array(kept.x), size if ends else None)))
-        found.append(novel(made, test, known, drawn.held_out, seed))
-    return found
+        results.append(novel(samples, test, known, drawn.held_out, seed))
+    return results
 
 
 def written(x: np.ndarray, size: int | None) -> np.ndarray:
@@ -71,53 +71,53 @@ def frequencies(
     name: str,
     what: str,
     test: np.ndarray,
-    made: np.ndarray,
+    samples: np.ndarray,
     train: np.ndarray,
     length: int,
     size: int,
     seed: int = 0,
 ) -> Measure:
     """Total variation ½ Σ |p_real − p_made| between the frequencies of runs of `length` symbols."""
-    runs = [grams(x, length, size) for x in (test, made, train)]
-    every, place = np.unique(np.concatenate([one.ravel() for one in runs]), return_inverse=True)
-    cuts = np.cumsum([one.size for one in runs])[:-1]
-    coded = [part.reshape(one.shape) for part, one in zip(np.split(place, cuts), runs, strict=True)]
+    runs = [grams(x, length, size) for x in (test, samples, train)]
+    every, place = np.unique(np.concatenate([run.ravel() for run in runs]), return_inverse=True)
+    cuts = np.cumsum([run.size for run in runs])[:-1]
+    coded = [part.reshape(run.shape) for part, run in zip(np.split(place, cuts), runs, strict=True)]
     keep = (every >= 0).astype(float)
 
     def shares(x: np.ndarray) -> np.ndarray:
         counts = np.bincount(x.ravel(), minlength=len(every)) * keep
         return counts / max(counts.sum(), 1)
 
-    def distance(one: np.ndarray, other: np.ndarray) -> float:
-        return float(np.abs(shares(one) - shares(other)).sum() / 2)
+    def distance(first: np.ndarray, second: np.ndarray) -> float:
+        return float(np.abs(shares(first) - shares(second)).sum() / 2)
 
     return Measure(
         name,
         distance(coded[0], coded[1]),
         "",
-        f"How far samples are from real sequences in how often each {what} occurs; 0 is the same, 1 nothing in common.",
+        f"Distance between the frequencies of each {what} in samples and real sequences; 0 means equal, 1 disjoint.",
         "samples",
-        error=jackknife(lambda a, b: [distance(coded[0][a], coded[1][b])], (len(test), len(made)), seed)[0],
+        error=jackknife(lambda a, b: [distance(coded[0][a], coded[1][b])], (len(test), len(samples)), seed)[0],
         reference=distance(coded[0], coded[2]),
         reference_is="real data",
         better="lower",
     )
 
 
-def lengths(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed: int = 0) -> Measure:
+def lengths(test: np.ndarray, samples: np.ndarray, train: np.ndarray, seed: int = 0) -> Measure:
     """The Kolmogorov–Smirnov distance of lengths."""
-    long = [(x >= 0).sum(1).astype(float) for x in (test, made, train)]
+    long = [(x >= 0).sum(1).astype(float) for x in (test, samples, train)]
 
-    def distance(one: np.ndarray, other: np.ndarray) -> float:
-        return ColumnPair("", one, other).distance
+    def distance(first: np.ndarray, second: np.ndarray) -> float:
+        return ColumnPair("", first, second).distance
 
     return Measure(
         "length distance",
         distance(long[0], long[1]),
         "",
-        "How far samples are from real sequences in how long they are; 0 is the same, 1 nothing in common.",
+        "Distance between the lengths of samples and real sequences; 0 means equal, 1 disjoint.",
         "samples",
-        error=jackknife(lambda a, b: [distance(long[0][a], long[1][b])], (len(test), len(made)), seed)[0],
+        error=jackknife(lambda a, b: [distance(long[0][a], long[1][b])], (len(test), len(samples)), seed)[0],
         reference=distance(long[0], long[2]),
         reference_is="real data",
         better="lower",
@@ -125,14 +125,14 @@ def lengths(test: np.ndarray, made: np.ndarray, train: np.ndarray, seed: int = 0
     )
 
 
-def unique(made: np.ndarray, train: np.ndarray, seed: int = 0) -> Measure:
+def unique(samples: np.ndarray, train: np.ndarray, seed: int = 0) -> Measure:
     """Different sequences among the samples, as a share."""
-    drawn = np.array(words(made), object)
+    drawn = np.array(words(samples), object)
     return Measure(
         "unique",
         len(set(drawn)) / len(drawn),
         "",
-        "Share of samples that are different; the reference is the same share among as many training sequences.",
+        "Share of distinct samples; the reference is that of as many training sequences.",
         "samples",
         error=jackknife(lambda kept: [len(set(drawn[kept])) / len(kept)], (len(drawn),), seed)[0],
         reference=len(set(words(train))) / len(train),
@@ -141,14 +141,14 @@ def unique(made: np.ndarray, train: np.ndarray, seed: int = 0) -> Measure:
     )
 
 
-def novel(made: np.ndarray, test: np.ndarray, known: set[bytes], held_out: bool, seed: int = 0) -> Measure:
-    """Samples that the training part does not hold, as a share."""
-    new = np.array([word not in known for word in words(made)])
+def novel(samples: np.ndarray, test: np.ndarray, known: set[bytes], held_out: bool, seed: int = 0) -> Measure:
+    """Samples that the training split does not hold, as a share."""
+    new = np.array([word not in known for word in words(samples)])
     return Measure(
         "novel",
         float(new.mean()),
         "",
-        "Share of samples that the training part does not hold; far below that of test sequences, the model memorises.",
+        "Share of samples that are not in the training split; far below that of test sequences, the model memorises.",
         "samples",
         error=jackknife(lambda kept: [new[kept].mean()], (len(new),), seed)[0],
         reference=float(np.mean([word not in known for word in words(test)])) if held_out else None,
@@ -162,8 +162,11 @@ def counted(drawn: Drawn) -> Sequence[np.ndarray]:
     spec = drawn.subject.schema.spec
     size = spec.fields[0].size
     sets = [written(array(batch.x), size if spec.ends else None) for batch in drawn.sets]
-    ones, twos = ([grams(x, length, size) for x in sets] for length in (1, 2))
-    runs = [np.concatenate([one, np.where(two < 0, -1, two + size)], 1) for one, two in zip(ones, twos, strict=True)]
+    singles_, pairs_ = ([grams(x, length, size) for x in sets] for length in (1, 2))
+    runs = [
+        np.concatenate([singles, np.where(pairs < 0, -1, pairs + size)], 1)
+        for singles, pairs in zip(singles_, pairs_, strict=True)
+    ]
     seen, often = np.unique(runs[0][runs[0] >= 0], return_counts=True)
     kept = np.sort(seen[np.argsort(-often, kind="stable")[:MAX_SYMBOL_FEATURES]])
     table = [np.stack([np.bincount(_places(row, kept), minlength=len(kept) + 1)[:-1] for row in x]) for x in runs]

@@ -1,4 +1,4 @@
-"""Tables and vectors: columns, pairs of columns, and what a learner makes of samples."""
+"""Tables and vectors: columns, pairs of columns, training on samples, and the two-sample test."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.evaluation.measure import Measure
-from sfumato.evaluation.metrics.classifiers import Apart, auc, explained, inputs, told, told_apart
+from sfumato.evaluation.metrics.classifiers import TwoSampleAUC, auc, explained, inputs, predict, two_sample_auc
 from sfumato.evaluation.metrics.columns import Aligned, ColumnPair, trends
 from sfumato.evaluation.metrics.jackknife import jackknife
-from sfumato.evaluation.samples.sample_sets import MADE, TEST, TRAIN, Drawn
+from sfumato.evaluation.samples.sample_sets import SAMPLED, TEST, TRAIN, Drawn
 
 MAX_COLUMNS = 60
-"""Columns whose shapes and pairs are looked at; of more, so many are chosen at random."""
+"""Largest number of columns for shapes and pairs; of more, so many are chosen at random."""
 MAX_TARGET_CLASSES = 20
-"""A column of more categories is no target unless it is asked for."""
+"""A column of more categories is not a target by default."""
 
 
 def measures(drawn: Drawn) -> list[Measure]:
@@ -26,10 +26,10 @@ def measures(drawn: Drawn) -> list[Measure]:
         if drawn.how.target is not None:
             raise SfumatoError(f"target {drawn.how.target!r}: these data have no columns; leave it out")
         return []
-    found = [*_shapes(drawn), *_trends(drawn)]
+    results = [*_shapes(drawn), *_trends(drawn)]
     if drawn.how.quick or drawn.size < 4:
-        return found
-    return [*found, *_learned(drawn), *_told_apart(drawn)]
+        return results
+    return [*results, *_learned(drawn), *_two_sample(drawn)]
 
 
 def _chosen(drawn: Drawn, places: Sequence[int]) -> list[Aligned]:
@@ -43,17 +43,17 @@ def _shapes(drawn: Drawn) -> list[Measure]:
     if not table:
         return []
 
-    def scores(made: int) -> list[float]:
-        return [1 - column.pair(TEST, made).distance for column in table]
+    def scores(side: int) -> list[float]:
+        return [1 - column.pair(TEST, side).distance for column in table]
 
-    parts = dict(zip([column.name for column in table], scores(MADE), strict=True))
+    parts = dict(zip([column.name for column in table], scores(SAMPLED), strict=True))
     few = "" if len(table) == len(drawn.judged) else f" ({MAX_COLUMNS} of {len(drawn.judged)} columns)"
     return [
         Measure(
             "column shapes",
             float(np.mean(list(parts.values()))),
             "",
-            f"How alike each column is by itself in samples and real rows, on average{few}; 1 is the same.",
+            f"Similarity of each column in samples and real rows, on average{few}; 1 means equal.",
             "samples",
             error=_error(drawn, table, lambda pairs: [np.mean([1 - pair.distance for pair in pairs])]),
             reference=float(np.mean(scores(TRAIN))),
@@ -71,7 +71,7 @@ def _trends(drawn: Drawn) -> list[Measure]:
     def scores(pairs: Sequence[ColumnPair]) -> dict[str, float]:
         return {" × ".join(two): value for two, value in trends(pairs).items() if not set(two) <= given}
 
-    parts = scores([column.pair(TEST, MADE) for column in table])
+    parts = scores([column.pair(TEST, SAMPLED) for column in table])
     known = {name: value for name, value in parts.items() if np.isfinite(value)}
     if not known:
         return []
@@ -81,7 +81,7 @@ def _trends(drawn: Drawn) -> list[Measure]:
             "pair trends",
             float(np.mean(list(known.values()))),
             "",
-            "How alike each pair of columns hangs together in samples and real rows, on average; 1 is the same.",
+            "Similarity of the dependence of each pair of columns in samples and real rows, on average; 1 means equal.",
             "samples",
             error=_error(drawn, table, lambda pairs: [np.nanmean(list(scores(pairs).values()))]),
             reference=float(np.nanmean(list(real.values()))),
@@ -95,35 +95,35 @@ def _trends(drawn: Drawn) -> list[Measure]:
 def _error(
     drawn: Drawn, table: Sequence[Aligned], statistic: Callable[[Sequence[ColumnPair]], Sequence[Any]]
 ) -> float | None:
-    def one(real: np.ndarray, made: np.ndarray) -> Sequence[Any]:
+    def one(real: np.ndarray, samples: np.ndarray) -> Sequence[Any]:
         return statistic(
             [
-                ColumnPair(column.name, column.values[TEST][real], column.values[MADE][made], column.levels)
+                ColumnPair(column.name, column.values[TEST][real], column.values[SAMPLED][samples], column.levels)
                 for column in table
             ]
         )
 
-    return jackknife(one, (len(drawn.test), len(drawn.made)), drawn.how.seed)[0]
+    return jackknife(one, (len(drawn.test), len(drawn.samples)), drawn.how.seed)[0]
 
 
 def _learned(drawn: Drawn) -> list[Measure]:
-    found = target(drawn)
-    if found is None:
+    chosen = target(drawn)
+    if chosen is None:
         return []
-    place, why = found
+    place, why = chosen
     column = drawn.columns[place]
     fit = Fit(drawn, place)
-    value, reference = fit.score(MADE), fit.score(TRAIN)
+    value, reference = fit.score(SAMPLED), fit.score(TRAIN)
     kind = "AUC" if column.levels else "R²"
     return [
         Measure(
             "train on samples, test on real",
             value,
             f"{kind} of {column.name}, {why}",
-            f"How well {column.name} of real rows is told by trees that learned from samples alone; "
-            "the reference learned from as many real rows.",
+            f"How well trees trained on samples predict {column.name} of real rows; the reference is trained on as "
+            "many real rows.",
             "samples",
-            error=fit.error(MADE),
+            error=fit.error(SAMPLED),
             reference=reference,
             reference_is="trained on real data",
             better="higher",
@@ -132,23 +132,23 @@ def _learned(drawn: Drawn) -> list[Measure]:
 
 
 class Fit:
-    """One column told from all others by boosted trees, which learn from one set and answer for the test rows."""
+    """Boosted trees that predict one column from all others, trained on one set and evaluated on the test rows."""
 
     def __init__(self, drawn: Drawn, place: int) -> None:
         others = [column for other, column in enumerate(drawn.columns) if other != place]
         self.seed = drawn.how.seed
         self.column = drawn.columns[place]
-        held = inputs(others, [TEST])
-        self.categories = held.categories
+        rows = inputs(others, [TEST])
+        self.categories = rows.categories
         known = [~np.isnan(values) for values in self.column.values]
-        self.rows = [x[seen] for x, seen in zip(held.sets, known, strict=True)]
+        self.rows = [x[seen] for x, seen in zip(rows.sets, known, strict=True)]
         self.answers = [y[seen] for y, seen in zip(self.column.values, known, strict=True)]
-        self._said: dict[int, np.ndarray] = {}
+        self._predictions: dict[int, np.ndarray] = {}
 
-    def said(self, side: int) -> np.ndarray:
-        """What is answered for the test rows after learning the rows of one set."""
-        if side not in self._said:
-            self._said[side] = told(
+    def predictions(self, side: int) -> np.ndarray:
+        """Predictions for the test rows after training on one set."""
+        if side not in self._predictions:
+            self._predictions[side] = predict(
                 self.rows[side],
                 self.answers[side],
                 self.rows[TEST],
@@ -156,13 +156,13 @@ class Fit:
                 categories=self.categories,
                 seed=self.seed,
             )
-        return self._said[side]
+        return self._predictions[side]
 
     def score(self, side: int, kept: np.ndarray | slice = slice(None)) -> float:
         """The AUC of a category, the R² of a number, over the test rows that are kept."""
         if not len(self.rows[side]):
             return float("nan")
-        return (auc if self.column.levels else explained)(self.answers[TEST][kept], self.said(side)[kept])
+        return (auc if self.column.levels else explained)(self.answers[TEST][kept], self.predictions(side)[kept])
 
     def error(self, side: int) -> float | None:
         """The standard error that comes of the choice of test rows."""
@@ -170,21 +170,21 @@ class Fit:
 
 
 def target(drawn: Drawn) -> tuple[int, str] | None:
-    """The column that a learner is asked for, and why; None where no column will do.
+    """The column to predict, and why; None if no column is suitable.
 
-    The one asked for; else the label, a condition that is a category, the last category column, the last column.
+    The requested one; else the label, a condition that is a category, the last category column, the last column.
 
     Raises:
-        SfumatoError: if the one asked for is no column, or does not vary.
+        SfumatoError: if the requested one is not a column, or does not vary.
     """
     names = [column.name for column in drawn.columns]
     fit = [place for place, column in enumerate(drawn.columns) if _varies(column)]
-    if (asked := drawn.how.target) is not None:
-        if asked not in names:
-            raise SfumatoError(f"target {asked!r}: not a column that is modelled; {did_you_mean(asked, names)}")
-        if names.index(asked) not in fit:
-            raise SfumatoError(f"target {asked!r}: all rows have the same value; choose another column")
-        return names.index(asked), "as asked"
+    if (requested := drawn.how.target) is not None:
+        if requested not in names:
+            raise SfumatoError(f"target {requested!r}: not a modelled column; {did_you_mean(requested, names)}")
+        if names.index(requested) not in fit:
+            raise SfumatoError(f"target {requested!r}: all rows have the same value; choose another column")
+        return names.index(requested), "as requested"
     fit = [place for place in fit if len(drawn.columns[place].levels) <= MAX_TARGET_CLASSES]
     if len(names) < 2 or not fit:
         return None
@@ -202,15 +202,15 @@ def _varies(column: Aligned) -> bool:
     return all(len(np.unique(values[~np.isnan(values)])) > 1 for values in column.values[:2])
 
 
-def _told_apart(drawn: Drawn) -> list[Measure]:
-    rows = inputs(drawn.columns, [TRAIN, TEST, MADE])
-    train, test, made = rows.sets
-    return two_sample(test, made, train, "rows", categories=rows.categories, seed=drawn.how.seed)
+def _two_sample(drawn: Drawn) -> list[Measure]:
+    rows = inputs(drawn.columns, [TRAIN, TEST, SAMPLED])
+    train, test, samples = rows.sets
+    return two_sample(test, samples, train, "rows", categories=rows.categories, seed=drawn.how.seed)
 
 
 def two_sample(
     test: np.ndarray,
-    made: np.ndarray,
+    sampled: np.ndarray,
     train: np.ndarray,
     what: str,
     *,
@@ -220,21 +220,21 @@ def two_sample(
     """The classifier two-sample test of samples against real examples, beside that of real ones against real ones.
 
     Trees are asked of held-out examples and of samples. They learn from other held-out examples and from training
-    examples, so that there are as many to learn from whatever the size of the test part. For the reference some of the
+    examples, so that there are as many to learn from whatever the size of the test split. For the reference some of the
     training examples are in the place of the samples, and trees learn from as many as for the samples.
     """
-    samples = samples_apart(test, made, train, categories=categories, seed=seed)
+    samples = samples_apart(test, sampled, train, categories=categories, seed=seed)
     real = real_apart(test, train, samples.rows, categories=categories, seed=seed)
     low, high = (float(np.clip(samples.value + side * 1.96 * samples.error, 0, 1)) for side in (-1, 1))
-    score, known = (1 - (2 * max(one.value, 0.5) - 1) for one in (samples, real))
+    score, known = (1 - (2 * max(result.value, 0.5) - 1) for result in (samples, real))
     return [
         Measure(
             "classifier two-sample test",
             samples.value,
             "AUC",
-            f"How well trees that learned from {samples.rows:,} samples and as many real {what} tell others apart: 0.5 "
-            f"if they cannot, 1 if they are never wrong. 95% interval {low:.3f} to {high:.3f}; the more to learn from, "
-            "the higher, so that only values of as many are compared.",
+            f"How well trees trained on {samples.rows:,} samples and as many real {what} distinguish others: 0.5 is "
+            f"chance, 1 is perfect. 95% interval {low:.3f} to {high:.3f}. More training rows give higher values, so "
+            "compare only values with equal numbers.",
             "samples",
             error=samples.error,
             reference=real.value,
@@ -246,7 +246,7 @@ def two_sample(
             score,
             "",
             "1 − (2·max(AUC, ½) − 1) of the classifier two-sample test, as benchmarks of synthetic data publish it: "
-            "1 if samples cannot be told from real ones, 0 if they always can.",
+            "1 if samples are indistinguishable from real ones, 0 if they are always recognised.",
             "samples",
             error=2 * samples.error,
             reference=known,
@@ -257,19 +257,19 @@ def two_sample(
 
 
 def samples_apart(
-    test: np.ndarray, made: np.ndarray, train: np.ndarray, *, categories: np.ndarray | None = None, seed: int = 0
-) -> Apart:
-    """How well trees tell samples from held-out examples; they learn from as many as `real_apart` has to learn from."""
+    test: np.ndarray, samples: np.ndarray, train: np.ndarray, *, categories: np.ndarray | None = None, seed: int = 0
+) -> TwoSampleAUC:
+    """How well trees distinguish samples from held-out examples, trained on as many rows as in `real_apart`."""
     rows = int(0.8 * _in_place_of_samples(test, train))
-    return told_apart(test, made, more=train, rows=rows, categories=categories, seed=seed)
+    return two_sample_auc(test, samples, more=train, rows=rows, categories=categories, seed=seed)
 
 
 def real_apart(
     test: np.ndarray, train: np.ndarray, rows: int, *, categories: np.ndarray | None = None, seed: int = 0
-) -> Apart:
-    """How well trees tell training examples from held-out ones, having learned from `rows` of each."""
+) -> TwoSampleAUC:
+    """How well trees distinguish training examples from held-out ones, trained on `rows` of each."""
     place = _in_place_of_samples(test, train)
-    return told_apart(test, train[:place], more=train[place:], rows=rows, categories=categories, seed=seed)
+    return two_sample_auc(test, train[:place], more=train[place:], rows=rows, categories=categories, seed=seed)
 
 
 def _in_place_of_samples(test: np.ndarray, train: np.ndarray) -> int:

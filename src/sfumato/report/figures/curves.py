@@ -1,4 +1,4 @@
-"""Curves of a run's measures: total, distortion and rate, while training."""
+"""Training curves: total, distortion and rate over steps."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def series(metrics: Rows, split: str, term: str) -> tuple[np.ndarray, np.ndarray
 
 
 def terms(metrics: Rows) -> list[str]:
-    """The terms to draw: the total, then what it is made of, distortion and rate first; and how far off samples are."""
+    """The terms to draw: the total, distortion, rate, and the energy distance of samples."""
     known = {key for row in metrics for key in row}
     return [term for term in (*NATS_TERMS, "energy_distance") if term in known]
 
 
-def curves(metrics: Rows, look: Theme, *, warmup: Sequence[tuple[int, int]] = (), best: int | None = None) -> Figure:
-    """One panel a term, training thin and validation thick, `NATS_TERMS` in nats per example.
+def curves(metrics: Rows, theme: Theme, *, warmup: Sequence[tuple[int, int]] = (), best: int | None = None) -> Figure:
+    """One panel per term, training thin and validation thick, `NATS_TERMS` in nats per example.
 
     Args:
         metrics: rows of metrics.jsonl.
@@ -41,14 +41,14 @@ def curves(metrics: Rows, look: Theme, *, warmup: Sequence[tuple[int, int]] = ()
     count = max(len(shown), 1)
     gap, left, top, height = 0.62, 0.6, 0.66, 2.35
     width = (FIGURE_WIDTH - left - 0.15 - gap * (count - 1)) / count
-    sheet = figure(FIGURE_WIDTH, top + height + 0.5, look)
+    sheet = figure(FIGURE_WIDTH, top + height + 0.5, theme)
     for index, term in enumerate(shown):
         axes = place(sheet, left + index * (width + gap), top, width, height)
-        tidy(axes, look, term, "step", "nats per example" if index == 0 else "")
-        axes.grid(color=look.line, linewidth=0.5, alpha=0.7)
+        tidy(axes, theme, term, "step", "nats per example" if index == 0 else "")
+        axes.grid(color=theme.line, linewidth=0.5, alpha=0.7)
         seen: list[np.ndarray] = []
         last = 0.0
-        for split, colour, thick in (("train", look.real, 1.2), ("valid", look.made, 1.8)):
+        for split, colour, thick in (("train", theme.real, 1.2), ("valid", theme.model, 1.8)):
             steps, values = series(metrics, split, term)
             if not len(steps):
                 continue
@@ -58,29 +58,29 @@ def curves(metrics: Rows, look: Theme, *, warmup: Sequence[tuple[int, int]] = ()
             last = max(last, float(steps[-1]))
             if split == "valid" and best is not None and best in steps:
                 kept = values[np.flatnonzero(steps == best)[-1]]
-                axes.plot([best], [kept], "o", color=colour, markersize=5.5, markeredgecolor=look.paper)
+                axes.plot([best], [kept], "o", color=colour, markersize=5.5, markeredgecolor=theme.paper)
         if seen:
             axes.set_ylim(*_range(seen))
         if last > 0:
             axes.set_xlim(0, last * 1.02)
         for start, end in warmup:
             if start < last:
-                axes.axvspan(start, min(end, last), color=look.line, alpha=0.45, linewidth=0)
+                axes.axvspan(start, min(end, last), color=theme.line, alpha=0.45, linewidth=0)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-    entries = [("training", look.real)]
+    entries = [("training", theme.real)]
     if any(row.get("split") == "valid" for row in metrics):
-        entries.append(("validation", look.made))
+        entries.append(("validation", theme.model))
     if warmup:
-        entries.append(("warm-up: the rate's weight grows", look.line))
+        entries.append(("warm-up of the rate", theme.line))
     if best is not None:
-        entries.append(("dot on the curve: the weights kept", look.made))
-    legend(sheet, entries, look, top=0.12, left=left)
+        entries.append(("dot: weights kept", theme.model))
+    legend(sheet, entries, theme, top=0.12, left=left)
     return sheet
 
 
 def _range(seen: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Limits that leave out the first fall of training, which would flatten all that comes after it."""
+    """Axis limits that cut off the initial drop, which would flatten the rest."""
     everything = np.concatenate(seen)
     later = np.concatenate([values[len(values) // 20 :] for values in seen])
     finite = later[np.isfinite(later)]

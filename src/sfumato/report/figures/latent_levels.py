@@ -1,4 +1,4 @@
-"""What each level of a hierarchy of latents holds."""
+"""Figure of a hierarchy of latents: what each level contributes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sfumato.data.images.schema import ImageSchema
 from sfumato.evaluation.subject import Subject, rows
 from sfumato.models.protocols import Layered
 from sfumato.report.figures.image_grids import sheet_of
-from sfumato.report.figures.style import Picture, save
+from sfumato.report.figures.style import ReportFigure, save
 
 LEVEL_EXAMPLES = 8
 LEVEL_SAMPLES = 9
 
 
-def draw(shown: Subject, folder: Path) -> list[Picture]:
-    """Examples rebuilt from ever more layers; nothing for a model of one layer, or for what is not pictures."""
+def draw(shown: Subject, folder: Path) -> list[ReportFigure]:
+    """Examples reconstructed from more and more layers; only for hierarchical models of images."""
     model, schema = shown.model, shown.schema
     if not isinstance(schema, ImageSchema) or not isinstance(model, Layered) or model.latent_layers < 2:
         return []
@@ -30,13 +30,13 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
         save(
             folder,
             "levels",
-            lambda look: sheet_of(cells, look, columns=["data", *map(str, taken)]),
-            title="What each level holds",
-            alt=f"{len(cells)} rows of pictures: one of the {shown.part}, then the model's reconstructions of it from "
+            lambda theme: sheet_of(cells, theme, columns=["data", *map(str, taken)]),
+            title="Reconstruction by latent level",
+            alt=f"{len(cells)} rows of images: one of the {shown.part}, then the model's reconstructions of it from "
             f"none of its {total} layers of latents, from the top ones, and from all.",
-            caption="Each picture at the left; then what is left of it when only so many layers, counted from the top, "
-            "are taken from it and the others from the prior alone. With 0 all are alike; what a column adds to the "
-            "one before is what those layers hold. Two columns that agree: a layer that is not used.",
+            caption="The original at the left; then its reconstruction from as many layers as the column says, counted "
+            "from the top, with the other layers drawn from the prior. Each column shows what its layers add to the "
+            "previous one. If two columns agree, the layers between them are unused.",
             exact=schema.spec.shape[0] > 1,
         )
     ]

@@ -1,4 +1,4 @@
-"""How every picture looks: two papers (light and dark), one palette that colour-blind eyes can tell apart."""
+"""The style of all figures: a light and a dark theme, with a palette that is safe for colour blindness."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ PETROFF = (
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of one paper.
+    """The colours of a theme.
 
     Attributes:
         paper: background; ink: titles and lines that matter; quiet: ticks and notes; line: grids and frames.
-        real, made: what is given and what the model made of it, wherever the two are compared.
+        real, model: data, and the output of the model, where the two are compared.
         colours: one for each class.
     """
 
@@ -45,16 +45,16 @@ class Theme:
     quiet: str
     line: str
     real: str
-    made: str
+    model: str
     colours: tuple[str, ...]
 
     def of(self, place: int) -> str:
-        """The colour of the thing at a place in a list; after ten they begin again."""
+        """The colour of the item at a place in a list; ten colours repeat."""
         return self.colours[place % len(self.colours)]
 
     @property
     def diverging(self) -> LinearSegmentedColormap:
-        """Amber below zero, paper at zero, blue above."""
+        """Amber below zero, the background at zero, blue above."""
         return LinearSegmentedColormap.from_list("diverging", ["#d9730d", self.paper, "#2f7fd1"])
 
 
@@ -71,14 +71,14 @@ DARK = Theme(
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture with its words.
+class ReportFigure:
+    """A figure with its title, caption and alternative text.
 
     Attributes:
-        path: the PNG on light paper; `dark` is its twin on dark paper.
+        path: the PNG in the light theme; `dark` is the same in the dark theme.
         title: a few words.
-        alt: what is to be seen, for those who do not see it.
-        caption: what it shows and what to look for, in plain words.
+        alt: the alternative text.
+        caption: what it shows and what to look for.
     """
 
     path: Path
@@ -88,13 +88,13 @@ class Picture:
 
     @property
     def dark(self) -> Path:
-        """The same picture on dark paper."""
+        """The same figure in the dark theme."""
         return self.path.parent / "dark" / self.path.name
 
 
-def figure(width: float, height: float, look: Theme) -> Figure:
-    """An empty sheet, sizes in inches, without any of pyplot's global state."""
-    sheet = Figure(figsize=(width, height), dpi=DOTS, facecolor=look.paper)
+def figure(width: float, height: float, theme: Theme) -> Figure:
+    """An empty figure, sizes in inches, without pyplot's global state."""
+    sheet = Figure(figsize=(width, height), dpi=DOTS, facecolor=theme.paper)
     FigureCanvasAgg(sheet)
     return sheet
 
@@ -105,22 +105,22 @@ def place(sheet: Figure, left: float, top: float, width: float, height: float) -
     return sheet.add_axes((left / w, 1 - (top + height) / h, width / w, height / h))
 
 
-def tidy(axes: Axes, look: Theme, title: str = "", x: str = "", y: str = "") -> Axes:
-    """Calm axes: a thin frame below and left, small ticks, the title on the left. Text is never read as TeX."""
+def tidy(axes: Axes, theme: Theme, title: str = "", x: str = "", y: str = "") -> Axes:
+    """Apply the style to axes: a thin frame below and left, small ticks, the title on the left; no TeX parsing."""
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(look.line)
+        spine.set_color(theme.line)
         spine.set_linewidth(0.8)
-    axes.tick_params(colors=look.quiet, labelsize=7.5, length=2.5, width=0.6, color=look.line, pad=2.5)
+    axes.tick_params(colors=theme.quiet, labelsize=7.5, length=2.5, width=0.6, color=theme.line, pad=2.5)
     axes.set_axisbelow(True)
-    axes.set_title(title, loc="left", fontsize=9.5, color=look.ink, pad=6, parse_math=False)
-    axes.set_xlabel(x, fontsize=8, color=look.quiet, parse_math=False)
-    axes.set_ylabel(y, fontsize=8, color=look.quiet, parse_math=False)
+    axes.set_title(title, loc="left", fontsize=9.5, color=theme.ink, pad=6, parse_math=False)
+    axes.set_xlabel(x, fontsize=8, color=theme.quiet, parse_math=False)
+    axes.set_ylabel(y, fontsize=8, color=theme.quiet, parse_math=False)
     return axes
 
 
-def legend(sheet: Figure, entries: Sequence[tuple[str, str]], look: Theme, *, top: float, left: float) -> None:
+def legend(sheet: Figure, entries: Sequence[tuple[str, str]], theme: Theme, *, top: float, left: float) -> None:
     """One row (or more) of coloured dots with their names, `top` and `left` in inches."""
     w, h = sheet.get_size_inches()
     dots = [Line2D([], [], linestyle="", marker="o", markersize=5, color=colour) for _, colour in entries]
@@ -132,7 +132,7 @@ def legend(sheet: Figure, entries: Sequence[tuple[str, str]], look: Theme, *, to
         ncols=min(len(entries), LEGEND_COLUMNS),
         frameon=False,
         fontsize=8,
-        labelcolor=look.ink,
+        labelcolor=theme.ink,
         handletextpad=0.1,
         columnspacing=1.2,
         borderpad=0,
@@ -154,36 +154,36 @@ def short(text: object, length: int) -> str:
 
 @dataclass(frozen=True)
 class LabelGroup:
-    """Examples of one label: its name, its colour and which rows they are."""
+    """The examples of one label: its name, its colour and their rows."""
 
     name: str
     colour: str
     rows: np.ndarray
 
 
-def groups(labels: np.ndarray | None, names: Sequence[str], count: int, look: Theme) -> list[LabelGroup]:
-    """The rows of each label, at most ten groups; rarer labels are joined, unknown ones (−1) are quiet.
+def groups(labels: np.ndarray | None, names: Sequence[str], count: int, theme: Theme) -> list[LabelGroup]:
+    """The rows of each label, at most ten groups; rarer labels are merged, unknown ones (−1) are grey.
 
-    Without labels all `count` rows are one group without a name, in a colour that no label has.
+    Without labels all `count` rows are one unnamed group, in a colour of its own.
     """
     if labels is None:
-        return [LabelGroup("", look.quiet, np.arange(count))]
+        return [LabelGroup("", theme.quiet, np.arange(count))]
     present, sizes = np.unique(labels[labels >= 0], return_counts=True)
-    limit = len(look.colours)
+    limit = len(theme.colours)
     kept = present
     if len(present) > limit:
         kept = np.sort(present[np.argsort(-sizes, kind="stable")[: limit - 1]])
-    found = [
-        LabelGroup(str(names[label]), look.colours[place], np.flatnonzero(labels == label))
+    label_groups = [
+        LabelGroup(str(names[label]), theme.colours[place], np.flatnonzero(labels == label))
         for place, label in enumerate(kept)
     ]
     rest = np.flatnonzero((labels >= 0) & ~np.isin(labels, kept))
     if len(rest):
-        found.append(LabelGroup(f"{len(present) - len(kept)} others", look.colours[-1], rest))
+        label_groups.append(LabelGroup(f"{len(present) - len(kept)} others", theme.colours[-1], rest))
     unknown = np.flatnonzero(labels < 0)
     if len(unknown):
-        found.append(LabelGroup("unknown", look.line, unknown))
-    return found
+        label_groups.append(LabelGroup("unknown", theme.line, unknown))
+    return label_groups
 
 
 def save(
@@ -195,23 +195,23 @@ def save(
     alt: str,
     caption: str,
     exact: bool = False,
-) -> Picture:
-    """Draw on light and on dark paper and write both as PNG, whole or not at all.
+) -> ReportFigure:
+    """Draw a figure in the light and the dark theme and write both as PNG, atomically.
 
     Args:
         exact: keep every colour (for photographs); otherwise 256 of them, a third of the size.
     """
-    picture = Picture(folder / f"{name}.png", title, alt, caption)
-    picture.dark.parent.mkdir(parents=True, exist_ok=True)
-    for look, path in ((LIGHT, picture.path), (DARK, picture.dark)):
+    result = ReportFigure(folder / f"{name}.png", title, alt, caption)
+    result.dark.parent.mkdir(parents=True, exist_ok=True)
+    for theme, path in ((LIGHT, result.path), (DARK, result.dark)):
         with warnings.catch_warnings():
-            # A column's name may hold letters that the font lacks; a small box is drawn for them.
+            # A column's name may contain letters that the font lacks; a box is drawn for them.
             warnings.filterwarnings("ignore", message=r"(?s).*Glyph.*missing from.*")
-            canvas = FigureCanvasAgg(draw(look))
+            canvas = FigureCanvasAgg(draw(theme))
             canvas.draw()
         image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         if not exact:
             image = image.quantize(256, dither=Image.Dither.NONE)
         with files.replacing(path) as temporary:
             image.save(temporary, format="PNG", dpi=(DOTS, DOTS), optimize=not exact)
-    return picture
+    return result

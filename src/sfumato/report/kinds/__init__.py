@@ -1,4 +1,4 @@
-"""Figures of examples, a module for each kind of data, found by `sfumato.data.core.kinds.Kind.figures`."""
+"""Figures of examples, one module for each kind of data, looked up by `sfumato.data.core.kinds.Kind.figures`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Protocol, cast
 
 from sfumato.data.core.kinds import Kind
 from sfumato.evaluation.subject import Subject
-from sfumato.report.figures.style import Picture
+from sfumato.report.figures.style import ReportFigure
 from sfumato.studies.comparison import RunGroup
 
 
 class Figures(Protocol):
-    """What draws the examples of a kind of data: a module of this package, or an object that was registered."""
+    """Draws the examples of a kind of data: a module of this package, or a registered object."""
 
-    def draw(self, shown: Subject, folder: Path) -> list[Picture]:
-        """Figures of one fitted model, for its report."""
+    def draw(self, shown: Subject, folder: Path) -> list[ReportFigure]:
+        """Draw the figures of one fitted model, for its report."""
 
-    def compare(self, groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
-        """Samples of several configurations side by side; `subjects` are their first runs."""
+    def compare(self, groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[ReportFigure]:
+        """Draw samples of several configurations; `subjects` are their first runs."""
 
 
 _REGISTERED: dict[str, Figures] = {}
@@ -33,7 +33,7 @@ def register(name: str, figures: Figures) -> None:
 
 
 def figures_of(kind: Kind) -> Figures | None:
-    """The figures of a kind of data; None where there are none, and a report shows codes and training alone."""
+    """The figures of a kind of data; None if there are none, so that a report shows only codes and training."""
     name = kind.figures or kind.name
     if name in _REGISTERED:
         return _REGISTERED[name]

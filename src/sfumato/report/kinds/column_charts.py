@@ -1,4 +1,4 @@
-"""Pictures of tables: each column real against sampled, how columns hang together, and which match worst."""
+"""Charts of tables: real and sampled columns, dependence between columns, and the columns that match worst."""
 
 from __future__ import annotations
 
@@ -24,48 +24,48 @@ SPIKE = 0.05
 """A single number that so large a share of the rows holds is drawn apart."""
 
 
-def marginals(table: Sequence[ColumnPair], look: Theme, *, real: str = "real") -> Figure:
-    """One small panel a column, real filled and sampled as a line, in the order given; `real` names the first."""
+def marginals(table: Sequence[ColumnPair], theme: Theme, *, real: str = "real") -> Figure:
+    """One small panel per column, real filled and sampled as a line; `real` is the legend of the former."""
     across, left, top, gap, panel = 4, 0.2, 0.5, 0.28, 1.18
     width = (FIGURE_WIDTH - left - 0.1 - gap * (across - 1)) / across
     step = panel + 0.68
     rows = ceil(len(table) / across)
-    sheet = figure(FIGURE_WIDTH, top + rows * step + 0.02, look)
+    sheet = figure(FIGURE_WIDTH, top + rows * step + 0.02, theme)
     for index, column in enumerate(table):
         x = left + (index % across) * (width + gap)
         y = top + (index // across) * step + 0.26
         gutter = 0.82 if column.levels else 0.0
-        axes = tidy(place(sheet, x + gutter, y, width - gutter, panel), look)
-        _heading(sheet, x, y, width, column, look)
+        axes = tidy(place(sheet, x + gutter, y, width - gutter, panel), theme)
+        _heading(sheet, x, y, width, column, theme)
         if column.levels:
-            _bars(axes, column, look)
+            _bars(axes, column, theme)
         else:
-            _histogram(axes, column, look)
-    legend(sheet, [(real, look.real), ("sampled", look.made)], look, top=0.1, left=left)
+            _histogram(axes, column, theme)
+    legend(sheet, [(real, theme.real), ("sampled", theme.model)], theme, top=0.1, left=left)
     return sheet
 
 
-def _heading(sheet: Figure, x: float, y: float, width: float, column: ColumnPair, look: Theme) -> None:
+def _heading(sheet: Figure, x: float, y: float, width: float, column: ColumnPair, theme: Theme) -> None:
     w, h = sheet.get_size_inches()
     style: dict[str, Any] = {"va": "bottom", "parse_math": False}
-    sheet.text(x / w, 1 - (y - 0.07) / h, short(column.name, 21), fontsize=8.5, color=look.ink, **style)
+    sheet.text(x / w, 1 - (y - 0.07) / h, short(column.name, 21), fontsize=8.5, color=theme.ink, **style)
     measure = f"{'TV' if column.levels else 'KS'} {column.distance:.2f}"
-    sheet.text((x + width) / w, 1 - (y - 0.07) / h, measure, fontsize=7.5, color=look.quiet, ha="right", **style)
+    sheet.text((x + width) / w, 1 - (y - 0.07) / h, measure, fontsize=7.5, color=theme.quiet, ha="right", **style)
 
 
-def _bars(axes: Axes, column: ColumnPair, look: Theme) -> None:
-    real, made = column.shares(column.real), column.shares(column.made)
-    order = np.argsort(-np.maximum(real, made), kind="stable")
-    order = order[(order < len(column.levels)) | (real[order] + made[order] > 0)]
+def _bars(axes: Axes, column: ColumnPair, theme: Theme) -> None:
+    real, sampled = column.shares(column.real), column.shares(column.sampled)
+    order = np.argsort(-np.maximum(real, sampled), kind="stable")
+    order = order[(order < len(column.levels)) | (real[order] + sampled[order] > 0)]
     kept = order if len(order) <= CATEGORY_BARS + 1 else order[:CATEGORY_BARS]
     names = [short((*column.levels, MISSING_LABEL)[level], 13) for level in kept]
-    heights = [real[kept], made[kept]]
+    heights = [real[kept], sampled[kept]]
     if len(kept) < len(order):
         names.append(f"{len(order) - len(kept)} other")
         heights = [np.append(part, 1 - part.sum()) for part in heights]
     places = np.arange(len(names))
-    axes.barh(places - 0.2, heights[0], height=0.38, color=look.real)
-    axes.barh(places + 0.2, heights[1], height=0.38, color=look.made)
+    axes.barh(places - 0.2, heights[0], height=0.38, color=theme.real)
+    axes.barh(places + 0.2, heights[1], height=0.38, color=theme.model)
     axes.set_yticks(places, names, parse_math=False)
     axes.set_ylim(max(len(names), 3) - 0.4, -0.6)
     axes.set_xlim(0, max(float(np.max(heights)), 0.01) * 1.05)
@@ -75,49 +75,49 @@ def _bars(axes: Axes, column: ColumnPair, look: Theme) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _histogram(axes: Axes, column: ColumnPair, look: Theme) -> None:
-    real, made = column.real[np.isfinite(column.real)], column.made[np.isfinite(column.made)]
-    both = np.concatenate([real, made])
+def _histogram(axes: Axes, column: ColumnPair, theme: Theme) -> None:
+    real, sampled = column.real[np.isfinite(column.real)], column.sampled[np.isfinite(column.sampled)]
+    both = np.concatenate([real, sampled])
     axes.spines["left"].set_visible(False)
     axes.set_yticks([])
     if not len(both):
-        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", fontsize=8, color=look.quiet)
+        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", fontsize=8, color=theme.quiet)
         axes.set_xticks([])
         return
-    spikes = _spikes(real, made)
+    spikes = _spikes(real, sampled)
     edges = _edges(real[~np.isin(real, spikes)], both[~np.isin(both, spikes)], both)
-    heights = [_shares(part, spikes, edges) for part in (real, made)]
+    heights = [_shares(part, spikes, edges) for part in (real, sampled)]
     top = max(float(np.max(heights)), 1e-9) * (1.35 if len(spikes) else 1.08)
-    axes.stairs(heights[0], edges, fill=True, color=look.real, alpha=0.75, linewidth=0)
-    axes.stairs(heights[1], edges, color=look.made, linewidth=1.3)
+    axes.stairs(heights[0], edges, fill=True, color=theme.real, alpha=0.75, linewidth=0)
+    axes.stairs(heights[1], edges, color=theme.model, linewidth=1.3)
     span = edges[-1] - edges[0]
     low, high = min(edges[0], *spikes, np.inf), max(edges[-1], *spikes, -np.inf)
     if len(spikes):
-        _pins(axes, real, made, spikes, top, span, look)
+        _pins(axes, real, sampled, spikes, top, span, theme)
     axes.set_ylim(0, top)
     axes.set_xlim(low - 0.04 * span, high + 0.04 * span)
     _number_ticks(axes, column.dated, high, low)
-    gone = [float(np.isnan(values).mean()) for values in (column.real, column.made)]
-    if any(gone):
-        said = f"{MISSING_LABEL} {gone[0]:.0%} · {gone[1]:.0%}"
-        axes.text(1, 1, said, transform=axes.transAxes, fontsize=6.5, color=look.quiet, ha="right", va="top")
+    missing = [float(np.isnan(values).mean()) for values in (column.real, column.sampled)]
+    if any(missing):
+        note = f"{MISSING_LABEL} {missing[0]:.0%} · {missing[1]:.0%}"
+        axes.text(1, 1, note, transform=axes.transAxes, fontsize=6.5, color=theme.quiet, ha="right", va="top")
 
 
-def _spikes(real: np.ndarray, made: np.ndarray) -> np.ndarray:
-    """At most two values that many rows share, where most values are otherwise different."""
-    found, counts = np.unique(real, return_counts=True)
-    if len(found) <= 40 or not len(made):
+def _spikes(real: np.ndarray, sampled: np.ndarray) -> np.ndarray:
+    """At most two values that many rows share, in a column whose values are mostly different."""
+    values, counts = np.unique(real, return_counts=True)
+    if len(values) <= 40 or not len(sampled):
         return np.empty(0)
     order = np.argsort(-counts)[:2]
     shares = counts[order] / len(real)
     usual = np.median(counts) / len(real)
-    return np.asarray(found[order[(shares > SPIKE) & (shares > 8 * usual)]])
+    return np.asarray(values[order[(shares > SPIKE) & (shares > 8 * usual)]])
 
 
 def _edges(real: np.ndarray, rest: np.ndarray, both: np.ndarray) -> np.ndarray:
-    """Edges of the bins: one a whole number where few are seen, else up to forty, fewer for few rows.
+    """Bin edges: one per integer if there are few, else up to forty, fewer for few rows.
 
-    Where tails are long, they span all but the farthest half per cent at each end.
+    For long tails, they span all but half a per cent at each end.
     """
     rest = rest if len(rest) else both
     real = real if len(real) else rest
@@ -143,18 +143,18 @@ def _shares(values: np.ndarray, spikes: np.ndarray, edges: np.ndarray) -> np.nda
 
 
 def _pins(
-    axes: Axes, real: np.ndarray, made: np.ndarray, spikes: np.ndarray, top: float, span: float, look: Theme
+    axes: Axes, real: np.ndarray, sampled: np.ndarray, spikes: np.ndarray, top: float, span: float, theme: Theme
 ) -> None:
-    """A pair of pins for each spike, on a scale of their own, with the shares in words."""
-    shares = [[float(np.mean(values == spike)) for values in (real, made)] for spike in spikes]
+    """A pair of pins for each spike, on their own scale, with the shares as text."""
+    shares = [[float(np.mean(values == spike)) for values in (real, sampled)] for spike in spikes]
     highest = max(max(pair) for pair in shares)
     words = []
     for spike, pair in zip(spikes, shares, strict=True):
-        for share, colour, shift in zip(pair, (look.real, look.made), (-0.006, 0.006), strict=True):
+        for share, colour, shift in zip(pair, (theme.real, theme.model), (-0.006, 0.006), strict=True):
             reach = share / highest * top * 0.78
             axes.plot([spike + shift * span] * 2, [0, reach], color=colour, linewidth=2.2, solid_capstyle="butt")
         words.append(f"{spike:g}: {pair[0]:.0%} real, {pair[1]:.0%} sampled")
-    axes.text(0.03, 1.0, "\n".join(words), transform=axes.transAxes, fontsize=6.5, color=look.quiet, va="top")
+    axes.text(0.03, 1.0, "\n".join(words), transform=axes.transAxes, fontsize=6.5, color=theme.quiet, va="top")
 
 
 def _number_ticks(axes: Axes, dated: bool, high: float, low: float) -> None:
@@ -170,18 +170,18 @@ def _number_ticks(axes: Axes, dated: bool, high: float, low: float) -> None:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
 
 
-def pair_associations(names: Sequence[str], real: np.ndarray, made: np.ndarray, look: Theme) -> Figure:
+def pair_associations(names: Sequence[str], real: np.ndarray, sampled: np.ndarray, theme: Theme) -> Figure:
     """Three matrices (D, D): real, sampled, and sampled − real."""
     left, top, gap = 1.15, 0.36, 0.14
     side = (FIGURE_WIDTH - left - 0.75 - 2 * gap) / 3
     labels = [short(name, 16) for name in names]
     size = 7.5 if len(names) <= 14 else 5.6
-    sheet = figure(FIGURE_WIDTH, top + side + 0.2 + max(map(len, labels)) * size * 0.0092, look)
+    sheet = figure(FIGURE_WIDTH, top + side + 0.2 + max(map(len, labels)) * size * 0.0092, theme)
     places = np.arange(len(names))
-    shown = (("real (training part)", real), ("sampled", made), ("difference", made - real))
+    shown = (("real (training split)", real), ("sampled", sampled), ("difference", sampled - real))
     for index, (title, matrix) in enumerate(shown):
-        axes = tidy(place(sheet, left + index * (side + gap), top, side, side), look, title)
-        picture = axes.imshow(matrix, vmin=-1, vmax=1, cmap=look.diverging, interpolation="nearest")
+        axes = tidy(place(sheet, left + index * (side + gap), top, side, side), theme, title)
+        picture = axes.imshow(matrix, vmin=-1, vmax=1, cmap=theme.diverging, interpolation="nearest")
         axes.set_xticks(places, labels, rotation=90, parse_math=False)
         axes.set_yticks(places, labels if index == 0 else [""] * len(names), parse_math=False)
         axes.tick_params(length=0, labelsize=size)
@@ -189,33 +189,33 @@ def pair_associations(names: Sequence[str], real: np.ndarray, made: np.ndarray, 
     scale = place(sheet, FIGURE_WIDTH - 0.62, top, 0.12, side)
     bar = sheet.colorbar(picture, cax=scale, ticks=[-1, -0.5, 0, 0.5, 1])
     bar.outline.set_visible(False)
-    scale.tick_params(colors=look.quiet, labelsize=7, length=0)
+    scale.tick_params(colors=theme.quiet, labelsize=7, length=0)
     return sheet
 
 
-def distances(table: Sequence[ColumnPair], chance: Sequence[float], look: Theme) -> Figure:
-    """A line for each column, in the order given: its distance from the real one, and the distance chance makes."""
+def distances(table: Sequence[ColumnPair], chance: Sequence[float], theme: Theme) -> Figure:
+    """A line for each column: the distance between sampled and real, and the distance by chance."""
     left, top, row = 1.75, 0.5, 0.235
     tall = max(len(table), 3) * row
-    sheet = figure(FIGURE_WIDTH * 0.8, top + tall + 0.5, look)
+    sheet = figure(FIGURE_WIDTH * 0.8, top + tall + 0.5, theme)
     axes = place(sheet, left, top, FIGURE_WIDTH * 0.8 - left - 0.2, tall)
-    tidy(axes, look, "", "distance between sampled and real (0 = the same, 1 = nothing in common)")
+    tidy(axes, theme, "", "distance between sampled and real (0 = the same, 1 = nothing in common)")
     places = np.arange(len(table))
     measured = [column.distance for column in table]
-    axes.hlines(places, 0, measured, color=look.line, linewidth=1.2)
-    axes.scatter(chance, places, s=26, facecolors=look.paper, edgecolors=look.quiet, linewidths=1.1, zorder=3)
-    axes.scatter(measured, places, s=30, color=look.made, linewidths=0, zorder=4)
+    axes.hlines(places, 0, measured, color=theme.line, linewidth=1.2)
+    axes.scatter(chance, places, s=26, facecolors=theme.paper, edgecolors=theme.quiet, linewidths=1.1, zorder=3)
+    axes.scatter(measured, places, s=30, color=theme.model, linewidths=0, zorder=4)
     labels = [f"{short(column.name, 20)}  {'TV' if column.levels else 'KS'}" for column in table]
     axes.set_yticks(places, labels, parse_math=False)
     axes.set_ylim(len(table) - 0.5, -0.5)
     axes.set_xlim(0, min(max([*measured, *chance, 0.1]) * 1.08, 1.02))
-    axes.grid(axis="x", color=look.line, linewidth=0.5)
+    axes.grid(axis="x", color=theme.line, linewidth=0.5)
     axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0, labelsize=8, labelcolor=look.ink)
+    axes.tick_params(axis="y", length=0, labelsize=8, labelcolor=theme.ink)
     legend(
         sheet,
-        [("sampled", look.made), ("the training part (what chance alone makes)", look.quiet)],
-        look,
+        [("sampled", theme.model), ("training split (by chance alone)", theme.quiet)],
+        theme,
         top=0.12,
         left=left,
     )

@@ -1,4 +1,4 @@
-"""Pictures, from a fitted model to grids of them."""
+"""Figures of images: reconstructions, samples, traversals, interpolations."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from sfumato.data.images.schema import ImageSchema
 from sfumato.evaluation.subject import Subject, array, classes, rows
 from sfumato.report.figures import latent_levels
 from sfumato.report.figures.image_grids import pairs, sheet_of
-from sfumato.report.figures.run_samples import drawn_samples, row_names, saved
-from sfumato.report.figures.style import Picture, save
+from sfumato.report.figures.run_samples import drawn_samples, row_names, save_samples
+from sfumato.report.figures.style import ReportFigure, save
 from sfumato.studies.comparison import RunGroup
 
 IMAGE_PAIRS = 36
 ACROSS = 10
-"""New pictures of each configuration."""
+"""Sampled images of each configuration."""
 TICKS = (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 LATENTS = 10
 CLASSES_SHOWN = 12
 
 
-def draw(shown: Subject, folder: Path) -> list[Picture]:
-    """Pairs and samples; the levels, where there are several; traversals and interpolations, if codes are points."""
+def draw(shown: Subject, folder: Path) -> list[ReportFigure]:
+    """Pairs and samples; latent levels if there are several; traversals and interpolations if codes are continuous."""
     exact = shown.schema.spec.shape[0] > 1
     return [
         _pairs(shown, folder, exact),
@@ -37,52 +37,55 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     ]
 
 
-def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
-    """A row of data, then a row of new pictures for each configuration."""
+def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[ReportFigure]:
+    """A row of data, then a row of sampled images for each configuration."""
     first = subjects[0]
-    assert isinstance(first.schema, ImageSchema), "only pictures are drawn as pictures"
+    assert isinstance(first.schema, ImageSchema), "these are figures of images"
     chosen = rows(first.batch, np.unique(np.linspace(0, len(first) - 1, min(ACROSS, len(first))).astype(int)))
     cells = [list(first.schema.shown(chosen.x))]
-    cells += [list(cast(ImageSchema, one.schema).shown(drawn_samples(one, ACROSS, noise=False)[0])) for one in subjects]
+    cells += [
+        list(cast(ImageSchema, subject.schema).shown(drawn_samples(subject, ACROSS, noise=False)[0]))
+        for subject in subjects
+    ]
     names, key = row_names(groups)
-    picture = saved(
+    figure = save_samples(
         folder,
-        lambda look: sheet_of(cells, look, rows=["data", *names], breaks=[1]),
-        alt=f"{len(groups)} rows of {ACROSS} sampled pictures, below a row of data.{key}",
-        caption=f"The first row is data of the {first.part}; then one row of new pictures for each configuration, of "
-        f"its first run.{key}",
+        lambda theme: sheet_of(cells, theme, rows=["data", *names], breaks=[1]),
+        alt=f"{len(groups)} rows of {ACROSS} sampled images, below a row of data.{key}",
+        caption=f"First row: images of the {first.part}. Then one row of samples for each configuration, from its "
+        f"first run.{key}",
         exact=first.schema.spec.shape[0] > 1,
     )
-    return [picture]
+    return [figure]
 
 
 def _decoded(shown: Subject, x: Tensor) -> np.ndarray:
-    assert isinstance(shown.schema, ImageSchema), "only pictures are drawn as pictures"
+    assert isinstance(shown.schema, ImageSchema), "these are figures of images"
     return shown.schema.shown(x)
 
 
-def _pairs(shown: Subject, folder: Path, exact: bool) -> Picture:
+def _pairs(shown: Subject, folder: Path, exact: bool) -> ReportFigure:
     batch = rows(shown.batch, _spread(len(shown), IMAGE_PAIRS))
     data, reconstruction = _decoded(shown, batch.x), _decoded(shown, shown.model.reconstruct(batch))
     return save(
         folder,
         "reconstructions",
-        lambda look: pairs(data, reconstruction, look),
+        lambda theme: pairs(data, reconstruction, theme),
         title="Data and reconstructions",
-        alt=f"{len(data)} pictures of the {shown.part}, each above the model's reconstruction of it.",
-        caption="Each picture above, what the model makes of it from its code alone below. They should agree in "
-        "everything that matters; what is blurred or missing is what the code does not hold.",
+        alt=f"{len(data)} images of the {shown.part}, each above the model's reconstruction of it.",
+        caption="Each image above, and below it the reconstruction from its code. They should agree in everything that "
+        "matters; what is blurred or missing is not in the code.",
         exact=exact,
     )
 
 
-def _samples(shown: Subject, folder: Path, exact: bool) -> Picture:
-    told, known = classes(shown), shown.schema.given_rows
+def _samples(shown: Subject, folder: Path, exact: bool) -> ReportFigure:
+    label_classes, known = classes(shown), shown.schema.given_rows
     names: list[str] = []
     across = 12
-    if told is not None and known is not None:
+    if label_classes is not None and known is not None:
         across = 10
-        labels = told.labels(known)
+        labels = label_classes.labels(known)
         wanted = np.unique(labels[labels >= 0])[:CLASSES_SHOWN]
         chooser = np.random.default_rng(shown.seed)
         picked = [chooser.choice(np.flatnonzero(labels == label), across) for label in wanted]
@@ -94,21 +97,22 @@ def _samples(shown: Subject, folder: Path, exact: bool) -> Picture:
         given = shown.conditions(count)
     drawn = _decoded(shown, shown.draw(given, count, noise=False))
     cells = [list(drawn[at : at + across]) for at in range(0, count, across)]
-    asked = f" Each row was asked for one {told.name}; it should show that and nothing else." if told and names else ""
+    by_class = ""
+    if label_classes and names:
+        by_class = f" Each row is conditioned on one {label_classes.name}, and should show only that."
     return save(
         folder,
         "samples",
-        lambda look: sheet_of(cells, look, rows=names),
-        title="Samples" + (f", by {told.name}" if told and names else ""),
-        alt=f"{count} new pictures drawn from the model"
-        + (f", a row for each of {', '.join(names)}." if names else "."),
-        caption="New pictures: a code drawn from the prior, then the decoder's mean, without pixel noise. Look for "
-        "variety, and for pictures that are nothing in particular." + asked,
+        lambda theme: sheet_of(cells, theme, rows=names),
+        title="Samples" + (f", by {label_classes.name}" if label_classes and names else ""),
+        alt=f"{count} images sampled from the model" + (f", a row for each of {', '.join(names)}." if names else "."),
+        caption="Samples: codes drawn from the prior and decoded to means, without pixel noise. Look for variety, and "
+        "for images that are nothing in particular." + by_class,
         exact=exact,
     )
 
 
-def _traversals(shown: Subject, folder: Path, exact: bool) -> Picture:
+def _traversals(shown: Subject, folder: Path, exact: bool) -> ReportFigure:
     order = np.argsort(-shown.rates(), kind="stable")[:LATENTS]
     batch = rows(shown.batch, np.array([shown.typical()]))
     start = shown.model.encode(batch).mode()
@@ -124,25 +128,24 @@ def _traversals(shown: Subject, folder: Path, exact: bool) -> Picture:
     return save(
         folder,
         "traversals",
-        lambda look: sheet_of(
-            cells, look, rows=[f"z{i + 1}" for i in order], columns=[f"{t:g}".replace("-", "−") for t in TICKS]
+        lambda theme: sheet_of(
+            cells, theme, rows=[f"z{i + 1}" for i in order], columns=[f"{t:g}".replace("-", "−") for t in TICKS]
         ),
-        title="What each latent does",
-        alt=f"A grid of pictures: {len(order)} rows, one for each of the most active latents, which goes from "
-        "−2.5 to 2.5 "
-        "prior deviations from left to right.",
-        caption="One example, with one latent at a time moved across the prior and all others held; the most active "
-        "latent is on top. A row that does not change belongs to a latent that carries nothing; a row that changes one "
-        "thing only is a latent that has a meaning.",
+        title="Latent traversals",
+        alt=f"A grid of images: {len(order)} rows, one for each of the most active latents, which goes from −2.5 to "
+        "2.5 standard deviations of the prior from left to right.",
+        caption="One example, with one latent at a time moved across the prior and the others fixed; the most active "
+        "latent is at the top. A row without change belongs to an unused latent; a row in which only one thing changes "
+        "belongs to an interpretable one.",
         exact=exact,
     )
 
 
-def _interpolations(shown: Subject, folder: Path, exact: bool) -> list[Picture]:
+def _interpolations(shown: Subject, folder: Path, exact: bool) -> list[ReportFigure]:
     ends = _ends(shown)
     if not ends:
         return []
-    same = " Both ends of a row were given the same condition." if shown.batch.given is not None else ""
+    same = " Both ends of a row have the same condition." if shown.batch.given is not None else ""
     steps = torch.linspace(0, 1, 11, device=shown.batch.x.device)[:, None]
     cells = []
     for first, second in ends:
@@ -151,31 +154,30 @@ def _interpolations(shown: Subject, folder: Path, exact: bool) -> list[Picture]:
         z = means[:1] * (1 - steps) + means[1:] * steps
         given = None if batch.given is None else batch.given[:1].expand(len(z), -1)
         between = list(_decoded(shown, shown.points(z, given)))
-        one, two = _decoded(shown, batch.x)
-        cells.append([one, *between[1:-1], two])
+        first_image, second_image = _decoded(shown, batch.x)
+        cells.append([first_image, *between[1:-1], second_image])
     return [
         save(
             folder,
             "interpolations",
-            lambda look: sheet_of(cells, look, columns=["data", *[""] * 9, "data"]),
-            title="From one picture to another",
-            alt=f"{len(cells)} rows of pictures; in each, two pictures of the {shown.part} at the ends and nine steps "
+            lambda theme: sheet_of(cells, theme, columns=["data", *[""] * 9, "data"]),
+            title="Interpolations",
+            alt=f"{len(cells)} rows of images; in each, two images of the {shown.part} at the ends and nine steps "
             "between them.",
-            caption="The outermost pictures are data; between them the decoder walks the straight line from one "
-            "code to "
-            "the other. Every step should itself look like a picture of the set, without a blend of two." + same,
+            caption="The outermost images are data; between them are decoded codes on the straight line from one code "
+            "to the other. Every step should look like an image of the data set, not like a blend of two." + same,
             exact=exact,
         )
     ]
 
 
 def _ends(shown: Subject, most: int = 5) -> list[tuple[int, int]]:
-    """Pairs of examples: with the same conditions where there are any, else of different labels."""
+    """Pairs of examples: with the same conditions if there are any, else of different labels."""
     count = len(shown)
     chooser = np.random.default_rng(shown.seed)
     order = chooser.permutation(count)
     given = None if shown.batch.given is None else array(shown.batch.given)
-    found: list[tuple[int, int]] = []
+    ends: list[tuple[int, int]] = []
     used: set[int] = set()
     seen: set[tuple[float, ...]] = set()
     for first in order[:200]:
@@ -191,11 +193,11 @@ def _ends(shown: Subject, most: int = 5) -> list[tuple[int, int]]:
             fits = np.arange(count)
         free = [int(other) for other in chooser.permutation(fits) if other != first and other not in used]
         if free:
-            found.append((int(first), free[0]))
+            ends.append((int(first), free[0]))
             used |= {int(first), free[0]}
-        if len(found) == most:
+        if len(ends) == most:
             break
-    return found
+    return ends
 
 
 def _spread(total: int, most: int) -> np.ndarray:

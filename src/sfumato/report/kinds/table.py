@@ -1,4 +1,4 @@
-"""Tables and vectors, from a fitted model to comparisons of what is real with what is sampled."""
+"""Figures of tables and vectors: real and sampled columns, dependence, distances."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from matplotlib.figure import Figure
 from sfumato.evaluation.metrics.columns import ColumnPair, associations, schema_columns
 from sfumato.evaluation.subject import Subject, some
 from sfumato.report.figures import planes
-from sfumato.report.figures.run_samples import drawn_samples, saved
-from sfumato.report.figures.style import FIGURE_WIDTH, Picture, Theme, figure, legend, place, save, short, tidy
+from sfumato.report.figures.run_samples import drawn_samples, save_samples
+from sfumato.report.figures.style import FIGURE_WIDTH, ReportFigure, Theme, figure, legend, place, save, short, tidy
 from sfumato.report.kinds.column_charts import MAX_COLUMN_PANELS, distances, marginals, pair_associations
 from sfumato.studies.comparison import RunGroup
 
 MIN_SAMPLES = 2000
-"""Samples that are compared, at least, so that the noise is that of the real rows alone."""
+"""Least number of samples, so that the noise is that of the real rows."""
 MOST_ROWS = 5000
-"""Rows whose associations are compared, at most."""
+"""Largest number of rows for associations."""
 RESAMPLES = 5
 
 
-def draw(shown: Subject, folder: Path) -> list[Picture]:
-    """Of two numeric columns their plane; else marginals, associations and distances, nothing if no column varies."""
+def draw(shown: Subject, folder: Path) -> list[ReportFigure]:
+    """For two numeric columns their plane; else marginals, associations and distances, nothing if no column varies."""
     if (plane := planes.find(shown)) is not None:
         return planes.draw(shown, plane, folder)
     train = shown.data.train
@@ -35,8 +35,8 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     real = shown.raw(shown.batch)
     index = some(len(train), count, shown.seed + 1)
     seen = shown.raw(train.take(index))
-    found = schema_columns(shown.schema, [real, sampled, seen])
-    table, chance = [one.pair(0, 1) for one in found], [one.pair(0, 2) for one in found]
+    aligned = schema_columns(shown.schema, [real, sampled, seen])
+    table, chance = [column.pair(0, 1) for column in aligned], [column.pair(0, 2) for column in aligned]
     if not table:
         return []
     order = np.argsort([-column.distance for column in table], kind="stable")[:MAX_COLUMN_PANELS]
@@ -58,27 +58,27 @@ def draw(shown: Subject, folder: Path) -> list[Picture]:
     ]
 
 
-def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[ReportFigure]:
     """Samples in the plane of two numeric columns; else how far the samples of each column are from the real ones."""
     if all(planes.find(subject) is not None for subject in subjects):
         return [planes.compare(groups, subjects, folder)]
     return _compare_columns(groups, subjects, folder)
 
 
-def _compare_columns(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[Picture]:
+def _compare_columns(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[ReportFigure]:
     """How far the samples of each column are from the real ones, a dot for each configuration."""
     count = max(len(subjects[0]), MIN_SAMPLES)
-    made = [drawn_samples(subject, count, noise=True)[1] for subject in subjects]
-    found = schema_columns(subjects[0].schema, [subjects[0].raw(subjects[0].batch), *made])
-    if not found:
+    samples = [drawn_samples(subject, count, noise=True)[1] for subject in subjects]
+    aligned = schema_columns(subjects[0].schema, [subjects[0].raw(subjects[0].batch), *samples])
+    if not aligned:
         return []
-    pairs = [[column.pair(0, place_) for place_ in range(1, len(made) + 1)] for column in found]
-    pairs.sort(key=lambda column: -max(one.distance for one in column))
+    pairs = [[column.pair(0, place_) for place_ in range(1, len(samples) + 1)] for column in aligned]
+    pairs.sort(key=lambda column: -max(cell.distance for cell in column))
     worst = pairs[:MAX_COLUMN_PANELS]
     return [
-        saved(
+        save_samples(
             folder,
-            lambda look: _distances_of(groups, worst, look),
+            lambda theme: _distances_of(groups, worst, theme),
             alt=f"Dots for {len(worst)} columns: the distance of {len(groups)} configurations' samples from real "
             "values.",
             caption="How far the samples of each column are from the real ones, for the first run of each "
@@ -89,74 +89,71 @@ def _compare_columns(groups: Sequence[RunGroup], subjects: Sequence[Subject], fo
     ]
 
 
-def _distances_of(groups: Sequence[RunGroup], worst: Sequence[Sequence[ColumnPair]], look: Theme) -> Figure:
+def _distances_of(groups: Sequence[RunGroup], worst: Sequence[Sequence[ColumnPair]], theme: Theme) -> Figure:
     row, top, left = 0.235, 0.2 + 0.22 * len(groups), 1.75
     tall = max(len(worst), 3) * row
-    sheet = figure(FIGURE_WIDTH * 0.8, top + tall + 0.5, look)
+    sheet = figure(FIGURE_WIDTH * 0.8, top + tall + 0.5, theme)
     axes = place(sheet, left, top, FIGURE_WIDTH * 0.8 - left - 0.2, tall)
-    tidy(axes, look, "", "distance between sampled and real")
+    tidy(axes, theme, "", "distance between sampled and real")
     places = np.arange(len(worst))
     for number, group in enumerate(groups):
-        colour = look.of(number)
+        colour = theme.of(number)
         axes.scatter([column[number].distance for column in worst], places, s=26, color=colour, linewidths=0, alpha=0.9)
-        legend(sheet, [(group.name, colour)], look, top=0.1 + 0.22 * number, left=left)
+        legend(sheet, [(group.name, colour)], theme, top=0.1 + 0.22 * number, left=left)
     labels = [f"{short(column[0].name, 20)}  {'TV' if column[0].levels else 'KS'}" for column in worst]
     axes.set_yticks(places, labels, parse_math=False)
     axes.set_ylim(len(places) - 0.5, -0.5)
     axes.set_xlim(left=0)
-    axes.grid(color=look.line, linewidth=0.5)
-    axes.tick_params(axis="y", length=0, labelsize=8, labelcolor=look.ink)
+    axes.grid(color=theme.line, linewidth=0.5)
+    axes.tick_params(axis="y", length=0, labelsize=8, labelcolor=theme.ink)
     return sheet
 
 
-def _distances(worst: list[ColumnPair], chance: list[float], few: str, count: int, folder: Path) -> Picture:
+def _distances(worst: list[ColumnPair], chance: list[float], few: str, count: int, folder: Path) -> ReportFigure:
     first = worst[0]
     return save(
         folder,
         "distances",
-        lambda look: distances(worst, chance, look),
-        title="Which columns match worst",
+        lambda theme: distances(worst, chance, theme),
+        title="Distance of each column",
         alt=f"A dot for each of {len(worst)} columns at its distance between sampled and real values. The largest is "
         f"{first.distance:.2f}, of {first.name}.",
-        caption="How far the samples of each column are from the real ones. KS (numbers): the largest gap "
-        "between the two "
-        "cumulative distributions. TV (categories): the share of rows that would have to change. The hollow dot is the "
-        f"same distance for {count:,} rows of the training part: so far apart are even real rows, by chance alone."
-        + few,
+        caption="The distance between sampled and real values of each column, the largest first. KS (numbers): the "
+        "largest gap between the two cumulative distributions. TV (categories): the share of rows that would have to "
+        f"change. The hollow dot is the distance of {count:,} real training rows, which is due to chance alone." + few,
     )
 
 
-def _marginals(worst: list[ColumnPair], few: str, part: str, folder: Path) -> Picture:
+def _marginals(worst: list[ColumnPair], few: str, part: str, folder: Path) -> ReportFigure:
     return save(
         folder,
         "marginals",
-        lambda look: marginals(worst, look, real=f"real ({part})"),
-        title="Each column, real and sampled",
+        lambda theme: marginals(worst, theme, real=f"real ({part})"),
+        title="Real and sampled columns",
         alt=f"Small charts of {len(worst)} columns, real values of the {part} filled and sampled values as a line.",
-        caption="Grey is real, blue is sampled; the column that matches worst comes first. Outlines should follow "
-        "the grey. Pins stand for single values that many rows share, on a scale of their own, with their "
-        "shares in words; "
-        "values beyond the axis are gathered in its last bars." + few,
+        caption="Grey is real, blue is sampled; the column that matches worst comes first. Outlines should follow the "
+        "grey. Pins mark single values that many rows share, on their own scale, with the shares as text. Values "
+        "outside the axis are counted in the outermost bars." + few,
     )
 
 
-def _associations(kept: list[ColumnPair], few: str, seed: int, folder: Path) -> Picture:
-    real, made = associations(kept), associations(kept, made=True)
-    gap = np.abs(np.nan_to_num(made - real))
+def _associations(kept: list[ColumnPair], few: str, seed: int, folder: Path) -> ReportFigure:
+    real, sampled = associations(kept), associations(kept, of_samples=True)
+    gap = np.abs(np.nan_to_num(sampled - real))
     i, j = np.unravel_index(int(gap.argmax()), gap.shape)
-    widest = f"{kept[i].name} and {kept[j].name}, {real[i, j]:.2f} real against {made[i, j]:.2f} sampled"
+    widest = f"{kept[i].name} and {kept[j].name}, {real[i, j]:.2f} real against {sampled[i, j]:.2f} sampled"
     count = len(kept[0].real)
     return save(
         folder,
         "associations",
-        lambda look: pair_associations([column.name for column in kept], real, made, look),
-        title="How columns hang together",
+        lambda theme: pair_associations([column.name for column in kept], real, sampled, theme),
+        title="Dependence between columns",
         alt=f"Three matrices of {len(kept)} columns: association of each pair in real rows, in sampled rows, and the "
         f"difference. The widest difference is {widest}.",
-        caption="Pearson's correlation for two numbers (−1 to 1), Cramér's V for two categories, the "
-        f"correlation ratio for one of each (0 to 1), of {count:,} rows of the training part and as many samples. The "
-        f"right panel should be empty; its strongest cell is {widest}. By chance alone the strongest cell would be "
-        f"about {_by_chance(kept, seed):.2f}: so much do two draws of {count:,} of the real rows differ." + few,
+        caption="Pearson's correlation for two numbers (−1 to 1), Cramér's V for two categories, and the correlation "
+        f"ratio for one of each (0 to 1), over {count:,} training rows and as many samples. The right panel should be "
+        f"empty; its strongest cell is {widest}. By chance alone, for two draws of {count:,} real rows, the strongest "
+        f"cell would be about {_by_chance(kept, seed):.2f}." + few,
     )
 
 
@@ -166,8 +163,8 @@ def _by_chance(kept: list[ColumnPair], seed: int) -> float:
     count = len(kept[0].real)
     strongest = []
     for _ in range(RESAMPLES):
-        one, two = chooser.integers(0, count, (2, count))
-        drawn = [replace(column, real=column.real[one], made=column.real[two]) for column in kept]
-        gap = associations(drawn) - associations(drawn, made=True)
+        first, second = chooser.integers(0, count, (2, count))
+        drawn = [replace(column, real=column.real[first], sampled=column.real[second]) for column in kept]
+        gap = associations(drawn) - associations(drawn, of_samples=True)
         strongest.append(float(np.abs(np.nan_to_num(gap)).max()))
     return float(np.median(strongest))

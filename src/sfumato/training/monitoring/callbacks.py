@@ -25,7 +25,7 @@ class Callback:
         """A line of means over the training batches since the last one."""
 
     def on_validation(self, model: Model, line: Mapping[str, Any]) -> bool | None:
-        """A line of means over the validation part; the model holds the weights that were validated."""
+        """A line of means over the validation split; the model holds the weights that were validated."""
 
     def on_interrupt(self, model: Model) -> bool | None:
         """After Ctrl-C, with the step finished and the run saved; True ends training, and `fit` returns.

@@ -26,7 +26,7 @@ class History:
         lines: one dict for each line of `metrics.jsonl`: step, epoch, split ("train" or "valid"), seconds, one key for
             each term in nats per example, and total.
         best_step: the step whose weights were kept.
-        best: its validation measure, that of `judged_by`; None without a validation part.
+        best: its validation measure, that of `judged_by`; None without a validation split.
         stop: why training ended: "epochs", "patience", "max_time", "interrupted" or "callback".
         skipped: steps that were not applied because a loss or gradient was not finite, or a gradient too long.
     """
@@ -37,10 +37,10 @@ class History:
     stop: str = ""
     skipped: int = 0
 
-    def told_best(self) -> str:
+    def best_summary(self) -> str:
         """The best measure and its step in words; "" where nothing was validated.
 
-        >>> History([{"split": "valid", "total": 1.5}], best_step=20, best=1.5).told_best()
+        >>> History([{"split": "valid", "total": 1.5}], best_step=20, best=1.5).best_summary()
         '1.500 nats per example at step 20'
         """
         if self.best is None:
