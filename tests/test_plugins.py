@@ -182,7 +182,7 @@ def test_the_doctor_changes_the_options_a_model_declares_and_no_others() -> None
         auto = sfumato.fit(X, model=model, lam=8.0, **QUICK)
         case = Case(**auto._examined(None, 0))
         # An option called `lam` is λ of a discrepancy elsewhere, and an attribute `lam` this model has not.
-        assert {name: value for name, value in code_checks.louder(case).items() if name == "lam"} == louder
+        assert {name: value for name, value in code_checks.stronger_code(case).items() if name == "lam"} == louder
         assert code_checks._weaker_code(case) == quieter
         assert auto.diagnose()
 

@@ -130,7 +130,7 @@ def test_measures_made_in_unlike_ways_are_made_anew_for_all(runs, tmp_path):
     assert row is not None
     assert alone is not None
     assert [cell.value for cell in row.cells] == [cell.value for cell in alone.cells]
-    assert any("as runs were evaluated differently" in note for note in found.notes)
+    assert any("not evaluated the same way for all runs" in note for note in found.notes)
     assert found.row("NLL") is not None, "judged alike, and kept"
     assert "train on samples, test on real" in found.left_out
 
@@ -194,5 +194,5 @@ def test_the_command_writes_table_json_and_page(cli, runs, tmp_path):
     assert page.count("<img ") == 2
     assert cli("compare", *runs.values(), "-o", "c.html").code == 2
     assert cli("compare", *runs.values(), "-o", "c.txt").err == (
-        "sfumato: c.txt: a comparison is written as .html or .json; choose one of them\n"
+        "sfumato: c.txt: a comparison is written as .html or .json; use one of these extensions\n"
     )

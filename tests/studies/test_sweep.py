@@ -163,7 +163,7 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_call_goes_on(points, tmp_path, 
 
 
 def test_wrong_options_are_said_before_anything_is_trained(points, tmp_path):
-    with pytest.raises(SfumatoError, match=r"choose one of .*elbo"):
+    with pytest.raises(SfumatoError, match=r"use one of .*elbo"):
         sweep(points, ["vae"], by="beauty", run=str(tmp_path / "s"), seeds=1, **SMALL)
     with pytest.raises(SfumatoError, match="latent_dim"):
         sweep(points, ["vae"], grid={"latent_dim": [2, -1]}, run=str(tmp_path / "s"), seeds=1, steps=5)
