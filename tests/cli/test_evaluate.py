@@ -178,7 +178,7 @@ def test_samples_that_somebody_else_made_are_judged_without_a_run(cli, tmp_path)
     for told, words in (
         (files[:2], "nothing to evaluate"),
         ((*files, "--k", 5), "--k needs a model"),
-        (("run", *files), "leave out the run"),
+        (("run", *files), "leave out one or the other"),
         ((*files[:3], tmp_path / "none.csv"), "no such file"),
     ):
         said = cli("evaluate", *told)

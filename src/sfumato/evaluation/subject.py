@@ -112,11 +112,11 @@ class Subject:
     def shifts(self) -> np.ndarray:
         """How far the means of q(z|x, c) are from the prior's, in its deviations, (N, L)."""
 
-        def one(batch: Batch) -> Tensor:
+        def shift(batch: Batch) -> Tensor:
             mean, deviation = self.prior(batch.given, len(batch))
             return (self.model.encode(batch).mode() - mean) / deviation
 
-        return array(self.chunked(one))
+        return array(self.chunked(shift))
 
     def typical(self) -> int:
         """The example whose code is neither among the simplest nor among the most unusual: that of median length."""
@@ -126,11 +126,11 @@ class Subject:
     def rates(self) -> np.ndarray:
         """The mean rate of each latent in nats, (L,); the variance of its means where the rate has no closed form."""
 
-        def one(batch: Batch) -> Tensor:
+        def latent_rates(batch: Batch) -> Tensor:
             q = self.latent_space.encode(batch)
             return rate(q, self.latent_space.prior(len(batch), batch.given), q.sample())
 
-        measured = array(self.chunked(one)).mean(0)
+        measured = array(self.chunked(latent_rates)).mean(0)
         means = self.means()
         return measured if len(measured) == means.shape[1] else means.var(0)
 

@@ -142,9 +142,9 @@ def fit(
                         store.save(now - begun)
                         saved = now
                     if group.world == 1 or state.step % AGREE == 0:
-                        if group.any(interrupt.asked, device):
+                        if group.any(interrupt.requested, device):
                             store.save(now - begun)
-                            ends = group.any(any(one.on_interrupt(model) for one in watchers), device)
+                            ends = group.any(any(callback.on_interrupt(model) for callback in watchers), device)
                             raised = None if ends else interrupt.deliver()
                             if ends or group.any(raised is not None, device):
                                 stop = "interrupted"
@@ -197,9 +197,9 @@ def _advance(state: TrainingState, batch: Batch, joint: int, total: int) -> None
         means[name].backward(inputs=own, retain_graph=name != moved[-1])
     checked = [mean.detach() for mean in means.values()]
 
-    found = rows(losses, totals)
-    sums = found.values.sum(1)
-    gradients = [[grad for one in state.players[name] if (grad := one.grad) is not None] for name in moved]
+    terms = rows(losses, totals)
+    sums = terms.values.sum(1)
+    gradients = [[grad for parameter in state.players[name] if (grad := parameter.grad) is not None] for name in moved]
     every = [gradient for share in gradients for gradient in share]
     if group.world > 1:
         torch._foreach_mul_(every, local / joint)
@@ -207,16 +207,16 @@ def _advance(state: TrainingState, batch: Batch, joint: int, total: int) -> None
         checked = [sums[: len(losses)]]
     norms = [_length(share) for share in gradients] if plan.clip or plan.skip_above else []
     too_long = torch.stack(norms).max() > plan.skip_above if norms and plan.skip_above else None
-    if state.guard.passes([*every, *checked], state.step, found.names, sums, too_long):
+    if state.guard.passes([*every, *checked], state.step, terms.names, sums, too_long):
         if plan.clip:
             for share, norm in zip(gradients, norms, strict=True):
                 torch._foreach_mul_(share, (plan.clip / (norm + 1e-6)).clamp(max=1.0))
         for name in moved:
-            for held, highest in zip(state.optimizers[name].param_groups, state.highest[name], strict=True):
-                held["lr"] = highest * rate
+            for settings, highest in zip(state.optimizers[name].param_groups, state.highest[name], strict=True):
+                settings["lr"] = highest * rate
             state.steppers[name]()
         state.average.update(state.step)
-        state.meter.add(found.names, sums, joint * state.guard.applied)
+        state.meter.add(terms.names, sums, joint * state.guard.applied)
     state.step += 1
 
 

@@ -50,12 +50,12 @@ class Meter:
 
     def add(self, names: tuple[str, ...], sums: Tensor, count: Tensor | int) -> None:
         """Add the sums over `count` examples of the terms `names`; nothing waits for the device."""
-        held = self.sums.get(names)
-        if held is None:
+        total = self.sums.get(names)
+        if total is None:
             self.sums[names] = sums.to(self._dtype)
             self.counts[names] = count
         else:
-            held.add_(sums)
+            total.add_(sums)
             self.counts[names] = self.counts[names] + count
 
     def means(self) -> dict[str, float]:

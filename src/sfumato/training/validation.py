@@ -68,9 +68,9 @@ def validate(
                 totals = {name: loss.per_example for name, loss in losses.items()}
                 if type(model).monitor is not Model.monitor:
                     totals[next(iter(totals))] = model.monitor(batch)
-            found = rows(losses, totals)
+            terms = rows(losses, totals)
             if joint >= group.world or group.rank == 0:
-                meter.add(found.names, found.values.sum(1), local)
+                meter.add(terms.names, terms.values.sum(1), local)
     return _joint(meter, group, device).means()
 
 

@@ -40,7 +40,7 @@ def interpolate(
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Go from one example of a file to another by way of their codes, or put an attribute on.
+    """Interpolate between two examples of a file through their codes, or add an attribute.
 
     From the first row to the second, from the second to the third, and so on; with --add from each row to itself with
     the attribute. Tables come as rows with their step, images as a sheet (.png), moving (.gif) or in a folder, text as
@@ -98,7 +98,7 @@ def traverse(
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Show what each latent does: one example, with one latent at a time moved across the values it takes.
+    """Show the effect of each latent: one example, with one latent at a time moved across its range.
 
     The values are quantiles from 2.3% to 97.7% of the codes of FILE, or of the training split. The most active latent
     comes first. Images come as a sheet with a row for each latent (.png), moving (.gif) or in a folder.
@@ -141,7 +141,7 @@ def neighbours(
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Find the examples that are nearest to those of a file, by the distance of their codes.
+    """Find the examples nearest to those of a file, by the distance of their codes.
 
     A line for each neighbour: of which row it is, its rank, its own row, the distance, and the example where it is a
     row of a table or a line of text. As .png, .gif, .npy, .npz or a folder the examples themselves, each before its
@@ -197,7 +197,7 @@ def transfer(
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Change a condition of the examples of a file and keep all else that their codes hold.
+    """Change a condition of the examples of a file, keeping everything else in their codes.
 
     Each example is encoded under its own conditions and decoded under those that are set.
 

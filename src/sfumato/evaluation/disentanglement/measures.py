@@ -82,9 +82,9 @@ def factors_of(subject: Subject, how: EvaluationSettings) -> dict[str, np.ndarra
 
 
 def _of_the_data(subject: Subject) -> dict[str, np.ndarray]:
-    data, (_, held) = subject.data, held_out(subject.data)
+    data, (_, used) = subject.data, held_out(subject.data)
     parts = zip((data.train, data.valid, data.test), data.factors, strict=True)
-    factors = next(own for batches, own in parts if batches is held)
+    factors = next(own for batches, own in parts if batches is used)
     return {name: values[subject.index] for name, values in factors.items()}
 
 

@@ -99,7 +99,7 @@ class Target:
 
     def __init__(self, model: LatentSpace, batch: Batch, chains: int) -> None:
         self.model = model
-        self.x, self.given, self.mask = (repeated(one, chains) for one in (batch.x, batch.given, batch.mask))
+        self.x, self.given, self.mask = (repeated(part, chains) for part in (batch.x, batch.given, batch.mask))
         self.prior: Latent = model.prior(len(batch) * chains, self.given)
 
     def at(self, z: Tensor, beta: float) -> Energy:

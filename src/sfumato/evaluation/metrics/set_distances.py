@@ -145,10 +145,10 @@ def frechet(real: np.ndarray, sampled: np.ndarray) -> float:
 def frechet_error(real: np.ndarray, sampled: np.ndarray, seed: int = 0) -> float | None:
     """The standard error of `frechet`; None where it cannot be told."""
 
-    def one(rows: np.ndarray, columns: np.ndarray) -> list[float]:
+    def distance_of(rows: np.ndarray, columns: np.ndarray) -> list[float]:
         return [_frechet(*_moments(real, rows), *_moments(sampled, columns))]
 
-    return jackknife(one, (len(real), len(sampled)), seed)[0]
+    return jackknife(distance_of, (len(real), len(sampled)), seed)[0]
 
 
 def _moments(x: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

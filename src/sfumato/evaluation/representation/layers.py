@@ -58,7 +58,7 @@ def rates(subject: Subject) -> list[np.ndarray]:
     """The rate of each unit of each layer, (N, L_l), from the layer next to the data up."""
     sizes: list[int] = []
 
-    def one(batch: Batch) -> Tensor:
+    def unit_rates(batch: Batch) -> Tensor:
         assert isinstance(subject.model, Encodes)
         q = subject.model.encode(batch)
         if not isinstance(q, HierarchicalPosterior):
@@ -69,5 +69,5 @@ def rates(subject: Subject) -> list[np.ndarray]:
         sizes[:] = [part.shape[1] for part in divergences]
         return torch.cat(divergences, 1)
 
-    both = array(subject.chunked(one))
+    both = array(subject.chunked(unit_rates))
     return np.split(both, np.cumsum(sizes)[:-1], 1) if sizes else []

@@ -64,11 +64,11 @@ def _fewer(subject: Subject, most: int) -> Subject:
 def _rates(subject: Subject) -> list[Measure]:
     """How the rate is shared out; nothing where it is not known of each latent."""
 
-    def one(batch: Batch) -> Tensor:
+    def latent_rates(batch: Batch) -> Tensor:
         q = subject.latent_space.encode(batch)
         return rate(q, subject.latent_space.prior(len(batch), batch.given), q.sample())
 
-    each = array(subject.chunked(one)).mean(0, dtype=np.float64)
+    each = array(subject.chunked(latent_rates)).mean(0, dtype=np.float64)
     if len(each) != subject.means().shape[1] or each.sum() < NO_RATE:
         return []
     share = each[each > 0] / each[each > 0].sum()

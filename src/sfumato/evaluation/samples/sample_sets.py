@@ -118,11 +118,11 @@ class Drawn:
         return Aligned(name, tuple(values), tuple(levels))
 
 
-def _with_holes(made: Batch, mask: Tensor | None, spec: DataSpec) -> Batch:
+def _with_holes(batch: Batch, mask: Tensor | None, spec: DataSpec) -> Batch:
     """Samples with the same missing entries as as many real rows, where the model does not say which are missing."""
     if mask is None or spec.flags:
-        return made
-    return replace(made, mask=mask)
+        return batch
+    return replace(batch, mask=mask)
 
 
 def _real(subject: Subject, seed: int) -> tuple[Batch, Batch, bool]:

@@ -95,7 +95,7 @@ def _trends(drawn: Drawn) -> list[Measure]:
 def _error(
     drawn: Drawn, table: Sequence[Aligned], statistic: Callable[[Sequence[ColumnPair]], Sequence[Any]]
 ) -> float | None:
-    def one(real: np.ndarray, samples: np.ndarray) -> Sequence[Any]:
+    def of_rows(real: np.ndarray, samples: np.ndarray) -> Sequence[Any]:
         return statistic(
             [
                 ColumnPair(column.name, column.values[TEST][real], column.values[SAMPLED][samples], column.levels)
@@ -103,7 +103,7 @@ def _error(
             ]
         )
 
-    return jackknife(one, (len(drawn.test), len(drawn.samples)), drawn.how.seed)[0]
+    return jackknife(of_rows, (len(drawn.test), len(drawn.samples)), drawn.how.seed)[0]
 
 
 def _learned(drawn: Drawn) -> list[Measure]:

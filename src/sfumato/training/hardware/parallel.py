@@ -126,18 +126,18 @@ def _store(rank: int, world: int) -> dist.Store:
 
 def _told() -> tuple[int, int]:
     """RANK and WORLD_SIZE of the environment; a RANK without a WORLD_SIZE above 1 is left over, and means nothing."""
-    found = {}
+    values = {}
     for name, default in (("RANK", ""), ("WORLD_SIZE", "1")):
         value = os.environ.get(name) or default
         if value and not value.isdecimal():
             raise SfumatoError(f"{name}={value} is set, and is no whole number; {ADVICE}")
-        found[name] = value
-    world = int(found["WORLD_SIZE"])
+        values[name] = value
+    world = int(values["WORLD_SIZE"])
     if world <= 1:
         return 0, 1
-    if not found["RANK"]:
+    if not values["RANK"]:
         raise SfumatoError(f"WORLD_SIZE={world} is set, and RANK is not; {ADVICE}")
-    rank = int(found["RANK"])
+    rank = int(values["RANK"])
     if rank >= world:
         raise SfumatoError(f"RANK={rank} is not below WORLD_SIZE={world}; {ADVICE}")
     return rank, world

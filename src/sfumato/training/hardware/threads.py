@@ -54,7 +54,7 @@ class Threads:
     def __init__(self, model: nn.Module, batch: int, device: torch.device, processes: int = 1) -> None:
         self._allowed = torch.get_num_threads()
         self.rounds_alike = all(_rounds_alike(part) for part in model.modules())
-        largest = max((one.numel() for part in model.modules() for one in _matrices(part)), default=0)
+        largest = max((matrix.numel() for part in model.modules() for matrix in _matrices(part)), default=0)
         others = any(isinstance(part, nn.RNNBase) or hasattr(part, "kernel_size") for part in model.modules())
         small = not others and largest * batch <= SMALL_LAYER
         on_cpu = device.type == "cpu"
@@ -126,11 +126,11 @@ class Threads:
         self._queue = [number for number in self._queue if number not in hopeless]
         if self._queue:
             return
-        found = {number: statistics.median(times or [math.inf]) for number, times in self._times.items()}
-        quickest = min(found, key=found.__getitem__)
-        usual = found[self._allowed] <= MIN_SPEEDUP * found[quickest]
+        medians = {number: statistics.median(times or [math.inf]) for number, times in self._times.items()}
+        quickest = min(medians, key=medians.__getitem__)
+        usual = medians[self._allowed] <= MIN_SPEEDUP * medians[quickest]
         self.chosen = self._allowed if usual and not self.rounds_alike else quickest
-        self._reference = found[self.chosen]
+        self._reference = medians[self.chosen]
         self._spent, self._steps = 0.0, 0
         cost = now - self._began
         self._due = now + max(AGAIN, cost / SHARE)
@@ -159,4 +159,4 @@ def _rounds_alike(part: nn.Module) -> bool:
 def _matrices(part: nn.Module) -> list[nn.Parameter]:
     """What a layer multiplies with; an embedding only looks up."""
     own = [] if isinstance(part, nn.Embedding) else part.parameters(recurse=False)
-    return [one for one in own if one.ndim > 1]
+    return [parameter for parameter in own if parameter.ndim > 1]

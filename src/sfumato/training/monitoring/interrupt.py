@@ -16,7 +16,7 @@ class Interrupt:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._before: Any = None
 
     def __enter__(self) -> Interrupt:
@@ -39,7 +39,7 @@ class Interrupt:
         Returns:
             What it raised, which is KeyboardInterrupt for Python's own; None if it did not, and training goes on.
         """
-        self.asked = False
+        self.requested = False
         if self._before is None:
             return KeyboardInterrupt()
         try:
@@ -58,6 +58,6 @@ class Interrupt:
             signal.signal(signal.SIGINT, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.requested:
             self._hand_over()
-        self.asked = True
+        self.requested = True

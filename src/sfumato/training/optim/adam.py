@@ -63,31 +63,33 @@ class _Stepper:
     def __call__(self) -> None:
         if not self._groups:
             self._groups = _gathered(self._optimizer)
-        gradients = [[one.grad for one in group.parameters if one.grad is not None] for group in self._groups]
+        gradients = [
+            [parameter.grad for parameter in group.parameters if parameter.grad is not None] for group in self._groups
+        ]
         if not gradients or any(
-            len(found) < len(group.parameters) for found, group in zip(gradients, self._groups, strict=True)
+            len(own) < len(group.parameters) for own, group in zip(gradients, self._groups, strict=True)
         ):
             self._optimizer.step()
             return
         # A flag of a step that must not be applied, as torch's GradScaler leaves it.
         skipped: Tensor | None = getattr(self._optimizer, "found_inf", None)
         with torch.no_grad():
-            for found, group in zip(gradients, self._groups, strict=True):
-                _update(group, found, skipped)
+            for own, group in zip(gradients, self._groups, strict=True):
+                _update(group, own, skipped)
 
 
 def _gathered(optimizer: Optimizer) -> list[_Gathered]:
     """The groups of an optimizer; none as long as it has no state for some of its parameters."""
-    if any(not optimizer.state.get(one) for group in optimizer.param_groups for one in group["params"]):
+    if any(not optimizer.state.get(parameter) for group in optimizer.param_groups for parameter in group["params"]):
         return []
     groups = []
     for settings in optimizer.param_groups:
-        held = [optimizer.state[one] for one in settings["params"]]
-        count = torch.stack([one["step"] for one in held])
+        states = [optimizer.state[parameter] for parameter in settings["params"]]
+        count = torch.stack([parameter["step"] for parameter in states])
         counts = list(count.unbind())
-        for one, steps in zip(held, counts, strict=True):
-            one["step"] = steps
-        first, second = ([one[name] for one in held] for name in ("exp_avg", "exp_avg_sq"))
+        for parameter, steps in zip(states, counts, strict=True):
+            parameter["step"] = steps
+        first, second = ([parameter[name] for parameter in states] for name in ("exp_avg", "exp_avg_sq"))
         groups.append(_Gathered(settings, settings["params"], first, second, counts, count))
     return groups
 

@@ -44,7 +44,7 @@ class Guard:
         say: Callable[[str], None],
         on_device: bool | None = None,
     ) -> None:
-        fused = all(isinstance(one, Adam) and one.defaults["fused"] for one in optimizers)
+        fused = all(isinstance(optimizer, Adam) and optimizer.defaults["fused"] for optimizer in optimizers)
         self._on_device = fused and (device.type == "cuda" if on_device is None else on_device)
         self._optimizers, self._buffers, self._say = optimizers, buffers, say
         self._saved = [buffer.clone() for buffer in buffers]
@@ -121,9 +121,9 @@ class Guard:
             self._report(step, longest, _culprits(self._names, self._sums))
 
     def _tell(self, step: int, names: tuple[str, ...], sums: Tensor, too_long: Tensor | None) -> None:
-        found, self._found = self._found, torch.zeros_like(self._found)
-        long = torch.zeros_like(found) if too_long is None else (1 - found) * too_long
-        flag = found + long
+        not_finite, self._found = self._found, torch.zeros_like(self._found)
+        long = torch.zeros_like(not_finite) if too_long is None else (1 - not_finite) * too_long
+        flag = not_finite + long
         bad = flag.bool()
         self.applied = 1 - flag
         for optimizer in self._optimizers:
@@ -131,10 +131,10 @@ class Guard:
         for buffer, saved in zip(self._buffers, self._saved, strict=True):
             torch.where(bad, saved, buffer, out=buffer)
         skipped, row, longest, last, longs = self._counts.unbind()
-        row = (row + found) * found
-        last = torch.where(found.bool(), step, last)
-        self._counts = torch.stack([skipped + found, row, torch.maximum(longest, row), last, longs + long])
-        self._sums = torch.where(found.bool(), sums, self._sums if names == self._names else 0.0)
+        row = (row + not_finite) * not_finite
+        last = torch.where(not_finite.bool(), step, last)
+        self._counts = torch.stack([skipped + not_finite, row, torch.maximum(longest, row), last, longs + long])
+        self._sums = torch.where(not_finite.bool(), sums, self._sums if names == self._names else 0.0)
         self._names = names
         sums.masked_fill_(bad, 0.0)
 
@@ -148,13 +148,13 @@ class Guard:
 
     def _report_long(self) -> None:
         if not self._told:
-            self._say("a gradient is longer than skip_above; such steps are counted and not applied (told once)")
+            self._say("a gradient is longer than skip_above; such steps are counted and not applied (shown once)")
         self._told = True
 
 
 def _culprits(names: tuple[str, ...], sums: Tensor) -> str:
-    found = [name for name, value in zip(names, sums.tolist(), strict=True) if not math.isfinite(value)]
-    terms = [name for name in found if not name.endswith("total")] or found
+    culprits = [name for name, value in zip(names, sums.tolist(), strict=True) if not math.isfinite(value)]
+    terms = [name for name in culprits if not name.endswith("total")] or culprits
     if not terms:
         return "the gradient is"
     return f"{', '.join(terms)} {'is' if len(terms) == 1 else 'are'}"

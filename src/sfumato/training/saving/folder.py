@@ -49,11 +49,11 @@ class Folder:
             if checkpoints.paths():
                 raise SfumatoError(f"{path}: holds a training already; resume it, or choose another folder")
             return False
-        found = checkpoints.load()
-        if found is None:
+        saved = checkpoints.load()
+        if saved is None:
             return False
-        self._state.restore(*found)
-        self._state.history.lines = read_lines(path / METRICS_FILE, found[1]["lines"])
+        self._state.restore(*saved)
+        self._state.history.lines = read_lines(path / METRICS_FILE, saved[1]["lines"])
         return True
 
     def add(self, line: dict[str, Any]) -> None:

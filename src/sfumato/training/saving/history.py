@@ -38,7 +38,7 @@ class History:
     skipped: int = 0
 
     def best_summary(self) -> str:
-        """The best measure and its step in words; "" where nothing was validated.
+        """The best measure and its step as text; "" if nothing was validated.
 
         >>> History([{"split": "valid", "total": 1.5}], best_step=20, best=1.5).best_summary()
         '1.500 nats per example at step 20'
@@ -46,8 +46,8 @@ class History:
         if self.best is None:
             return ""
         by = judged_by(self.of("valid")[-1:])
-        said = f"{self.best:.3f} nats per example" if by == TOTAL else f"{words(by)} of samples {self.best:.3g}"
-        return f"{said} at step {self.best_step}"
+        measure = f"{self.best:.3f} nats per example" if by == TOTAL else f"{words(by)} of samples {self.best:.3g}"
+        return f"{measure} at step {self.best_step}"
 
     def of(self, split: str) -> list[dict[str, Any]]:
         """The lines of one split."""

@@ -92,11 +92,11 @@ class TrainingState:
         with self.average.swapped():
             return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
-    def judge(self, found: float) -> None:
+    def judge(self, value: float) -> None:
         """Keep the weights if validation found the lowest so far; else lose patience, if schedules have run."""
         best = self.history.best
-        if found == found and (best is None or found < best):
-            self.history.best, self.history.best_step = found, self.step
+        if value == value and (best is None or value < best):
+            self.history.best, self.history.best_step = value, self.step
             self.best_weights = self.weights()
             self.stale = 0
         elif self.model.schedules_done(self.step):
@@ -109,14 +109,14 @@ class TrainingState:
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by name."""
-        found = flatten("parameter", dict(self.model.named_parameters()))
-        found |= flatten("buffer", dict(self.model.named_buffers()))
-        found |= flatten("best", self.best_weights)
-        found |= flatten("ema", {str(index): value for index, value in enumerate(self.average.values)})
-        found |= flatten("random", generators.states())
+        tensors = flatten("parameter", dict(self.model.named_parameters()))
+        tensors |= flatten("buffer", dict(self.model.named_buffers()))
+        tensors |= flatten("best", self.best_weights)
+        tensors |= flatten("ema", {str(index): value for index, value in enumerate(self.average.values)})
+        tensors |= flatten("random", generators.states())
         for name, optimizer in self.optimizers.items():
-            found |= flatten(f"optimizer/{name}", optimizer_tensors(optimizer))
-        return found
+            tensors |= flatten(f"optimizer/{name}", optimizer_tensors(optimizer))
+        return tensors
 
     def numbers(self, elapsed: float) -> dict[str, Any]:
         """The rest of the state, ready for JSON."""
@@ -129,7 +129,7 @@ class TrainingState:
             "skipped": self.guard.skipped,
             "lines": len(self.history.lines),
             "meter": self.meter.state(),
-            "optimizers": {name: optimizer_numbers(one) for name, one in self.optimizers.items()},
+            "optimizers": {name: optimizer_numbers(optimizer) for name, optimizer in self.optimizers.items()},
             "course": self.course,
             "threads": self.threads.state(),
         }
@@ -154,8 +154,8 @@ class TrainingState:
             _copy(kind, live, under(kind, tensors))
         self.best_weights = {name: value.to(self.device) for name, value in under("best", tensors).items()}
         for name, optimizer in self.optimizers.items():
-            held = under(f"optimizer/{name}", tensors)
-            restore_optimizer(optimizer, held, numbers["optimizers"].get(name, {}))
+            own = under(f"optimizer/{name}", tensors)
+            restore_optimizer(optimizer, own, numbers["optimizers"].get(name, {}))
         generators.restore(under("random", tensors))
         self.meter.restore(numbers["meter"])
         self.step, self.elapsed, self.stale = numbers["step"], numbers["elapsed"], numbers["stale"]
