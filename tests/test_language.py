@@ -12,7 +12,7 @@ import sfumato
 
 FOLDER = Path(sfumato.__file__).parent
 SAY_NOTHING = {"found", "told", "said", "asked", "made", "held", "one"}
-MOST_OF_BINDINGS = 0.045
+MOST_OF_BINDINGS = 0.01
 SAME_IDEA = {"FAMILY", "KIND"}
 """Constants that each package of its kind has: a family of measures, a kind of data."""
 
