@@ -31,13 +31,13 @@ def save_step_lines(values: np.ndarray, path: Path, across: int, names: Sequence
         drawn_steps(strips, names, LIGHT).savefig(temporary, format="png", dpi=DOTS)
 
 
-def drawn_steps(strips: np.ndarray, names: Sequence[str], look: Theme) -> Figure:
+def drawn_steps(strips: np.ndarray, names: Sequence[str], theme: Theme) -> Figure:
     """A chart for each strip (S, across, D), its first line quiet and its last one coloured."""
-    colours = LinearSegmentedColormap.from_list("steps", [look.line, look.made])
-    sheet = figure(FIGURE_WIDTH, STRIP_HEIGHT * len(strips) + 0.2, look)
+    colours = LinearSegmentedColormap.from_list("steps", [theme.line, theme.model])
+    sheet = figure(FIGURE_WIDTH, STRIP_HEIGHT * len(strips) + 0.2, theme)
     for number, (lines, name) in enumerate(zip(strips, names, strict=True)):
         axes = place(sheet, 0.6, 0.3 + number * STRIP_HEIGHT, FIGURE_WIDTH - 0.8, STRIP_HEIGHT - 0.55)
-        tidy(axes, look, name)
+        tidy(axes, theme, name)
         for step, line in enumerate(lines):
             axes.plot(np.arange(len(line)), line, color=colours(step / max(len(lines) - 1, 1)), linewidth=1.0)
     return sheet
