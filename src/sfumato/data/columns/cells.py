@@ -17,7 +17,7 @@ ATOM = 0.005
 FULL = 20
 """… if at least this many rows have it; quantile cells hold as many. In tables of less than 280 rows it is a fourteenth
 of them, 5 at least: cells too empty to learn from cost a small table the dependence between its columns."""
-SPIKE = 10
+SPIKE_FACTOR = 10
 """A value that so many times more rows have than is usual has a cell of its own as well, if `FULL` rows have it: a zero
 among amounts, a limit that many reach."""
 MIN_TAIL_ROWS = 5
@@ -310,7 +310,7 @@ def _spikes(counts: np.ndarray, most: int) -> np.ndarray:
     >>> _spikes(np.array([1, 2, 40, 1, 19]), 4).tolist()
     [False, False, True, False, False]
     """
-    least = max(SPIKE * float(np.median(counts[counts > 0])) if (counts > 0).any() else 0.0, FULL)
+    least = max(SPIKE_FACTOR * float(np.median(counts[counts > 0])) if (counts > 0).any() else 0.0, FULL)
     if (counts >= least).sum() > most:
         least = np.sort(counts)[-most]
     return np.asarray(counts >= least)

@@ -12,7 +12,7 @@ from scipy.stats import chi2, rankdata
 from sfumato.evaluation.metrics.columns import ColumnPair, association
 
 QUANTILE_BINS = 6
-FEW_ROWS = 0.5
+MAX_CHANCE_ASSOCIATION = 0.5
 """The square of an association that chance alone would give, above which rows are too few for the levels there are."""
 
 
@@ -112,7 +112,7 @@ def _strength(
     usual, chance = degrees / rows, float(chi2.sf(rows * value**2, degrees))
     if not levels:
         return value, float(1 / np.sqrt(rows)), chance
-    if usual > FEW_ROWS:
+    if usual > MAX_CHANCE_ASSOCIATION:
         return None
     square = max(value**2 - usual, 0.0) / (1 - usual)
     # Near 0 the root is steep: there the error is that of a square one deviation of chance away from it.

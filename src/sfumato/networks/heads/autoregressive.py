@@ -17,7 +17,7 @@ from sfumato.networks.heads.base import COLUMNS, Head, LearnedScale, register
 from sfumato.networks.heads.orders import Limits, limits
 from sfumato.spec import DataSpec
 
-FEW_ROWS, HIDDEN = 4000, (128, 512)
+NARROW_BELOW_ROWS, HIDDEN = 4000, (128, 512)
 """Hidden units through which columns see those before them: of less than so many training rows, and of more. A few
 thousand rows are memorised by more units, and ten thousand show more than fewer units can hold."""
 SMOOTH = 0.1
@@ -166,7 +166,7 @@ class AutoregressiveHead(Head):
             self.register_buffer(name, getattr(layout, name), persistent=False)
         self.split = [len(layout.real), sum(layout.sizes), len(self._ordered)]
         self.outputs = sum(self.split)
-        hidden = HIDDEN[spec.examples >= FEW_ROWS]
+        hidden = HIDDEN[spec.examples >= NARROW_BELOW_ROWS]
         self.raw = (self.outputs + hidden,)
         self.scale = LearnedScale(len(layout.real), fixed=not len(layout.real))
         self.line = LineFeatures(spec)

@@ -20,7 +20,7 @@ MAX_COLUMN_PANELS = 24
 CATEGORY_BARS = 6
 """Categories of a column that get bars of their own; the rest are one."""
 MISSING_LABEL = "missing"
-SPIKE = 0.05
+SPIKE_SHARE = 0.05
 """A single number that so large a share of the rows holds is drawn apart."""
 
 
@@ -111,7 +111,7 @@ def _spikes(real: np.ndarray, sampled: np.ndarray) -> np.ndarray:
     order = np.argsort(-counts)[:2]
     shares = counts[order] / len(real)
     usual = np.median(counts) / len(real)
-    return np.asarray(values[order[(shares > SPIKE) & (shares > 8 * usual)]])
+    return np.asarray(values[order[(shares > SPIKE_SHARE) & (shares > 8 * usual)]])
 
 
 def _edges(real: np.ndarray, rest: np.ndarray, both: np.ndarray) -> np.ndarray:
