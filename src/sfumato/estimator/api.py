@@ -14,6 +14,7 @@ from sfumato.estimator.autoencoder import Autoencoder
 from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
 from sfumato.models import registry
+from sfumato.models.base import Model
 from sfumato.training import Callback
 
 Name = str | os.PathLike[str]
@@ -32,7 +33,7 @@ def fit(
     opened: fitting.Opened | None = None,
     **options: Any,
 ) -> Autoencoder:
-    """Train a model on a source.
+    """Train a model on a source; with a run, its second stage too (see `Autoencoder.second_stage`).
 
     >>> m = fit("moons", rows=200, steps=20)
     >>> m.sample(3, seed=1).shape
@@ -66,14 +67,33 @@ def fit(
             if value is not None:
                 raise SfumatoError(f"{name} cannot be combined with resume, which uses the run's own config")
         stopped = Run.open(resume)
-        return Autoencoder.of(
+        auto = Autoencoder.of(
             fitting.resume(stopped, source, options=options, callbacks=callbacks, progress=progress, opened=opened)
         )
+        return _with_second_stage(auto, callbacks, progress)
     read = Config() if config is None else Config.read(config)
     if model is not None and (name := registry.reference(model)) != read.model:
         read = read.with_model(name)
     chosen = read.with_options(options)
-    return fit_config(chosen, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
+    auto = fit_config(chosen, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
+    return _with_second_stage(auto, callbacks, progress)
+
+
+class _OnInterrupt(Callback):
+    """What others do on Ctrl-C, and nothing else of theirs."""
+
+    def __init__(self, others: Sequence[Callback]) -> None:
+        self.others = others
+
+    def on_interrupt(self, model: Model) -> bool:
+        return sum(bool(other.on_interrupt(model)) for other in self.others) > 0
+
+
+def _with_second_stage(auto: Autoencoder, callbacks: Sequence[Callback], progress: bool) -> Autoencoder:
+    """With what its samples are drawn by fitted and kept in the run; without a run, the first sample does so."""
+    if auto.run_ is not None and auto.history_.stop != "interrupted":
+        auto.fit_sampler("auto", callbacks=[_OnInterrupt(callbacks)], progress=progress)
+    return auto
 
 
 @isolated

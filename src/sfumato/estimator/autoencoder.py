@@ -25,7 +25,7 @@ from sfumato.data.sequences.sequence_io import Series
 from sfumato.data.text import lines
 from sfumato.diagnostics import Finding, Passed, diagnose, run_check
 from sfumato.errors import SfumatoError
-from sfumato.estimator import fitting, samplers
+from sfumato.estimator import fitting
 from sfumato.estimator.evaluation_data import evaluation_data, factors_at
 from sfumato.estimator.fitting import Fitted
 from sfumato.estimator.methods.generation import GenerationMixin
@@ -37,6 +37,7 @@ from sfumato.evaluation import EvaluationSettings, Measure, Subject
 from sfumato.evaluation.subject import MAX_EXAMPLES, MAX_QUICK_EXAMPLES, held_out
 from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
+from sfumato.latents import SecondStage, with_prior
 from sfumato.models import registry
 
 FEW_STEPS = 100
@@ -178,7 +179,10 @@ class Autoencoder(
         settings = EvaluationSettings(**how)
         data, part = evaluation_data(self.config_, self.schema_, getattr(self, "data_", None), X)
         most = MAX_QUICK_EXAMPLES if settings.quick else MAX_EXAMPLES
-        subject = Subject.of(self._model(), self.schema_, data, settings.seed, most=most, part=part)
+        sampler = settings.sampler if "samples" in settings.families else "prior"
+        subject = self.subject(data, settings.seed, most=most, part=part, sampler=sampler)
+        if settings.sampler not in ("auto", "prior") and "bounds" in settings.families:
+            subject.with_sampler = with_prior(self._model(), self.sampler(settings.sampler))  # type: ignore[assignment]
         settings = replace(settings, factors=factors_at(settings.factors, subject.index, len(held_out(data)[1])))
         return evaluation.evaluate(subject, settings)
 
@@ -245,6 +249,7 @@ class Autoencoder(
         )
         fitting.warn_how_to_load(self.config_.model, run)
         self.run_ = run
+        self._keep()
         return run
 
     @classmethod
@@ -266,8 +271,8 @@ class Autoencoder(
         self.config_, self.schema_, self.model_ = fitted.config, fitted.schema, fitted.model
         self.history_, self.data_ = fitted.history, fitted.data
         self.run_ = fitted.run
-        self._samplers: dict[str, samplers.Sampler] = {}
-        self._agreements: dict[tuple[int, int], float] = {}
+        self._stage = SecondStage() if fitted.run is None else self._kept_stage(fitted.run)
+        self._agreements: dict[tuple[int, int, str], float] = {}
         return self
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ class EvaluationOptions(TypedDict, total=False):
     families: tuple[str, ...]
     k: int | None
     samples: int | None
+    sampler: str
     annealing: int
     factors: dict[str, np.ndarray] | None
     extractor: Extractor | None
@@ -40,6 +41,8 @@ class EvaluationSettings:
         k: importance samples of the bound on log p(x); None takes 256, or fewer where the model is costly.
         samples: examples drawn from the model for the measures of samples; None as many as there are to learn from,
             at most 5000.
+        sampler: what they are drawn by, as `Autoencoder.sample` takes it; "prior" is the model by itself.
+            Where one is named, bounds have beside them the −ELBO with its density of codes in the prior's place.
         annealing: steps of annealed importance sampling, the check of the bound; 0 leaves it out.
         factors: known factors of variation of the examples, name → (N,) values; in addition to those of the data.
         extractor: the user's own features of examples; None trains a small network on the training split.
@@ -53,6 +56,7 @@ class EvaluationSettings:
     families: tuple[str, ...] = field(default_factory=lambda: tuple(registered_families()))
     k: int | None = None
     samples: int | None = None
+    sampler: str = "auto"
     annealing: int = 0
     factors: dict[str, np.ndarray] | None = None
     extractor: Extractor | None = None

@@ -48,6 +48,8 @@ class Subject:
         batch: the examples, with at most `ENTRIES` values; labels: theirs, or None.
         seed: of every choice made among examples and conditions.
         index: which examples of the part they are, ascending, (N,).
+        draws: called as draws(n, given, noise=…), what samples are drawn by in the place of the model's own prior.
+        with_sampler: the model with a sampler of its codes as its prior, where bounds by that are asked for.
     """
 
     model: Autoencoding
@@ -58,6 +60,8 @@ class Subject:
     labels: np.ndarray | None
     seed: int
     index: np.ndarray
+    draws: Callable[..., Tensor] | None = None
+    with_sampler: Autoencoding | None = None
 
     @classmethod
     @isolated
@@ -70,18 +74,20 @@ class Subject:
         *,
         most: int = MAX_QUICK_EXAMPLES,
         part: str | None = None,
+        draws: Callable[..., Tensor] | None = None,
     ) -> Subject:
         """With at most `most` examples of the test split, or of another where that is empty.
 
         Args:
             part: what to call it; "test split" and the like unless given.
+            draws: see `Subject`.
         """
         device = next(model.parameters()).device
         name, batches = held_out(data)
         index = some(len(batches), most_of(schema.spec, most), seed)
         evaluated = require(model, Autoencoding, "be evaluated")
         batch, labels = batches.take(index).to(device), labels_at(batches, index)
-        return cls(evaluated, schema, data, part or name, batch, labels, seed, index.numpy())
+        return cls(evaluated, schema, data, part or name, batch, labels, seed, index.numpy(), draws)
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -170,10 +176,11 @@ class Subject:
 
     def draw(self, given: Tensor | None, n: int, *, noise: bool) -> Tensor:
         """n new examples in the units of the spec."""
+        sample = self.model.sample if self.draws is None else self.draws
         pieces = []
         for at in range(0, n, EXAMPLES_AT_A_TIME):
             part = None if given is None else given[at : at + EXAMPLES_AT_A_TIME]
-            pieces.append(self.model.sample(min(EXAMPLES_AT_A_TIME, n - at), part, noise=noise))
+            pieces.append(sample(min(EXAMPLES_AT_A_TIME, n - at), part, noise=noise))
         return torch.cat(pieces)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.registry import kind_of
 from sfumato.estimator import Autoencoder
-from sfumato.evaluation.subject import Subject, frozen_eval
+from sfumato.evaluation.subject import frozen_eval
 from sfumato.isolation import isolated
 from sfumato.report.figures import codebooks, planes
 from sfumato.report.figures.curves import curves, terms
@@ -39,8 +39,8 @@ def draw_figures(auto: Autoencoder, data: Dataset, folder: Path, *, seed: int = 
         SfumatoError: if the folder cannot be written.
     """
     folder = Path(folder)
+    subject = auto.subject(data, seed)
     with frozen_eval(auto.model_, seed):
-        subject = Subject.of(auto.model_, auto.schema_, data, seed)
         figures = figures_of(kind_of(auto.schema_))
         drawn = [] if figures is None else figures.draw(subject, folder)
         if subject.space is not None:

@@ -22,7 +22,9 @@ from sfumato.data.registry import kind_of
 from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.diagnostics.remedies import typed
 from sfumato.evaluation import Measure, registered_families
+from sfumato.files import read_json
 from sfumato.formatting import time_taken
+from sfumato.latents.second_stage import CHOICE_FILE, SECOND_STAGE_FOLDER, SecondStage
 from sfumato.models.protocols import Forecasts
 from sfumato.networks import sizes_for
 from sfumato.report.figures.style import ReportFigure
@@ -67,7 +69,7 @@ def write_report(
         name=run.name,
         summary=summary(config, schema),
         findings=findings,
-        facts=facts(config, schema, metrics),
+        facts=[*facts(config, schema, metrics), *_drawn_by(run)],
         figures=[embedded(figure) for figure in figures],
         families=by_family(measures, lambda measure: measure.family),
         more="" if complete else f"sfumato evaluate {run.called} && sfumato report {run.called}",
@@ -122,6 +124,12 @@ def facts(config: dict[str, Any], schema: Schema, metrics: Sequence[dict[str, An
         ("Versions", versions),
     ]
     return rows
+
+
+def _drawn_by(run: Run) -> list[tuple[str, str]]:
+    """What codes of samples are drawn by, and why, where that was chosen: (name, value)."""
+    path = run.path / SECOND_STAGE_FOLDER / CHOICE_FILE
+    return [("Samples", f"codes are drawn by {SecondStage.of_choice(read_json(path))}")] if path.is_file() else []
 
 
 def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str, str]]:

@@ -31,7 +31,8 @@ def sample(
     given: Given = None,
     marginal: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     temperature: Annotated[float, Parameter(metavar="X")] = 1.0,
-    sampler: Literal["prior", "mixture", "flow"] = "prior",
+    sampler: Literal["auto", "prior", "mixture", "flow", "flow-matching"] = "auto",
+    guidance: Annotated[float, Parameter(metavar="X")] = 1.0,
     noise: Annotated[bool | None, Parameter(show_default=False)] = None,
     complete: Draw = False,
     ranges: Annotated[Repeated, Parameter(name="--range", metavar="NAME=LOW..HIGH")] = None,
@@ -55,8 +56,10 @@ def sample(
             contain a value for each, drawn to match the row
         temperature: scale of the latent noise within each component of the prior; below 1 samples are more typical,
             above 1 more varied
-        sampler: distribution to draw codes from: the prior, or a mixture of normals or a flow fitted to the training
-            codes
+        sampler: what codes are drawn from: the model's own prior, or a density fitted to the training codes (mixture
+            of normals, spline flow, flow-matching), which is fitted once and kept in the run; auto: what was chosen
+            after training, the one that a classifier tells from held-out codes the least
+        guidance: with flow-matching under conditions, how much more typical of them codes are; 1 is as they are
         noise: draw each value from its distribution given the code, instead of its mean (for categories, its mode); off
             by default for images only
         complete: fill the missing cells of a table, which samples have like the data, with values drawn by the model
@@ -70,6 +73,8 @@ def sample(
         raise SfumatoError(f"-n {n}: give at least 1")
     out.check()
     auto = load_run(run, device)
+    if sampler == "auto":
+        say.note(f"Codes are drawn by {auto.second_stage()}")
     with say.drawing(seed) as seed:
         raw = auto.sample(
             n,
@@ -83,6 +88,7 @@ def sample(
             ranges=pairs("--range", ranges),
             rules=rules or (),
             unique=unique or (),
+            guidance=guidance,
         )
         deliver(auto, raw, n, "samples", out, say, seed)
 

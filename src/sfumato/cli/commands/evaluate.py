@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -41,6 +41,7 @@ def evaluate(
     families: Annotated[str | None, FAMILIES_FLAG] = None,
     k: Annotated[int | None, WHOLE_NUMBER, Parameter(name="--k", show_default="256 or fewer")] = None,
     samples: Annotated[int | None, WHOLE_NUMBER, Parameter(show_default="as many as learned from, up to 5000")] = None,
+    sampler: Literal["auto", "prior", "mixture", "flow", "flow-matching"] = "auto",
     annealing: Annotated[int, WHOLE_NUMBER, Parameter(metavar="STEPS")] = 0,
     target: Annotated[str | None, Parameter(metavar="COLUMN", show_default="the label or the last category")] = None,
     factor: Annotated[list[str] | None, Parameter(negative="", metavar="COLUMN")] = None,
@@ -67,6 +68,8 @@ def evaluate(
         holdout: real data that the source of the samples has not seen; adds the measures of privacy
         k: importance-weighted draws of the code for the likelihood of each example; papers use up to 5000
         samples: examples drawn from the model for the measures of samples
+        sampler: what they are drawn by, as for sfumato sample; prior judges the model by itself. One that is named
+            also gives the −ELBO with its density of codes in the prior's place
         annealing: steps of annealed importance sampling, a slow check of the likelihood; 0 for none
         target: column that a model trained on samples predicts on real rows
         factor: column that is a known factor of variation, for the measures of disentanglement; can be repeated
@@ -74,9 +77,10 @@ def evaluate(
         explain: add a line on the meaning of each measure
     """
     chosen = _families(families)
-    _check_options(chosen, quick, factor, k, samples, annealing, target)
+    _check_options(chosen, quick, factor, k, samples, None if sampler == "auto" else sampler, annealing, target)
     if run is None or real is not None or made is not None or holdout is not None:
         others = {"--families": families, "--k": k, "--annealing": annealing, "--factor": factor}
+        others["--sampler"] = None if sampler == "auto" else sampler
         _without_run(run, real, made, others)
     for flag, value, least in (("--k", k, 1), ("--samples", samples, 4), ("--annealing", annealing, 0)):
         if value is not None and value < least:
@@ -107,6 +111,7 @@ def evaluate(
         families=chosen,
         k=k,
         samples=samples,
+        sampler=sampler,
         annealing=annealing,
         factors=factors or None,
         target=target,
@@ -114,12 +119,16 @@ def evaluate(
         quick=quick,
     )
     how = {"part": name or part, "examples": total, "seed": seed, "quick": quick}
+    if "samples" in chosen:
+        how["drawn_by"] = str(auto.second_stage()) if sampler == "auto" else sampler
+        say.note(f"Codes of samples are drawn by {how['drawn_by']}")
     if factor and "disentanglement" in chosen and not any(measure.family == "disentanglement" for measure in measures):
         say.note(
             f"No disentanglement scores: they need {MIN_FACTOR_EXAMPLES} examples whose factors are known and vary, "
             "and continuous codes"
         )
-    settings = {"k": k, "samples": samples, "annealing": annealing, "target": target, "factors": sorted(factor or ())}
+    settings: dict[str, Any] = {"k": k, "samples": samples, "sampler": sampler, "annealing": annealing}
+    settings |= {"target": target, "factors": sorted(factor or ())}
     if file is None:
         stayed = _store(auto, measures, chosen, how | settings)
         if stayed:
@@ -171,6 +180,7 @@ def _check_options(
     factor: Sequence[str] | None,
     k: int | None,
     samples: int | None,
+    sampler: str | None,
     annealing: int,
     target: str | None,
 ) -> None:
@@ -180,14 +190,16 @@ def _check_options(
         ("--k", k, "k"),
         ("--annealing", annealing, "annealing"),
         ("--samples", samples, "samples"),
+        ("--sampler", sampler, "sampler"),
         ("--target", target, "target"),
     ):
         if not value:
             continue
-        family = next(family for family in registered_families().values() if setting in family.settings)
-        if family.name not in chosen:
-            raise SfumatoError(f"{flag} is for the measures of {family.name}; add {family.name} to --families")
-        if quick and setting in family.thorough:
+        families = [family for family in registered_families().values() if setting in family.settings]
+        if not any(family.name in chosen for family in families):
+            names = " and ".join(family.name for family in families)
+            raise SfumatoError(f"{flag} is for the measures of {names}; add {families[0].name} to --families")
+        if quick and any(setting in family.thorough for family in families):
             raise SfumatoError(f"{flag} cannot be combined with --quick; leave out one of them")
 
 

@@ -142,6 +142,7 @@ def _conclude(auto: Autoencoder, report: Report | None, say: Say, options: Mappi
         for name, value in models.chosen_by_data(model, auto.schema_.spec, auto.config_.options).items():
             if name not in options and auto.config_.options.get(name) == value:
                 rows.append([name, f"{value:g}, chosen from the data"])
+        rows.append(["samples", f"codes are drawn by {auto.second_stage()}"])
         if report is not None:
             rows += [["report", str(report.path)], ["figures", f"{run.path / 'figures'} ({len(report.figures)})"]]
         lines = [f"Trained {model} on {data.name}: {done}", table(rows, indent="  ")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from sfumato.cli.commands.run_io import Given, conditions, load_run, named_by, read, save
 from sfumato.cli.flags import WHOLE_NUMBER
@@ -35,6 +35,7 @@ def score(
     *,
     given: Given = None,
     samples: Annotated[int, WHOLE_NUMBER] = 16,
+    sampler: Literal["prior", "auto", "mixture", "flow", "flow-matching"] = "prior",
     seed: Annotated[int, SEED_FLAG] = 0,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -55,6 +56,8 @@ def score(
         file: file or folder of the kind the model was trained on, or a built-in set
         given: condition that replaces the one in the file, such as species=Adelie; can be repeated
         samples: draws of z for each example; the bound gets tighter with more
+        sampler: by what density of codes: the model's own prior, or another that samples are drawn by, as for sfumato
+            sample; that of flow-matching takes minutes for a thousand examples
     """
     import numpy as np
 
@@ -62,6 +65,7 @@ def score(
     auto = load_run(run, device)
     examples = read(auto, file)
     settings: dict[str, Any] = {"samples": samples, "seed": seed, "given": conditions(auto, given)}
+    settings["sampler"] = sampler
     scores, densities = auto.scores_and_densities(examples, **settings)
     taken = ("row", "score", "log_density", "why")
     named = {key: names for key, names in named_by(auto, examples, file).items() if key not in taken}

@@ -14,9 +14,10 @@ from sfumato.config import Config
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.schema import Schema
 from sfumato.errors import SfumatoError
-from sfumato.estimator import inference, samplers
+from sfumato.estimator import inference
 from sfumato.estimator.evaluation_data import named_set
 from sfumato.isolation import isolated
+from sfumato.latents.second_stage import SecondStage
 from sfumato.models import registry
 from sfumato.models.base import Model
 from sfumato.models.protocols import Classifies, Encodes, require
@@ -33,8 +34,8 @@ class FittedMixin:
     data_: Dataset | None
     run_: Run | None
     _label_dtype: np.dtype | None = None
-    _samplers: dict[str, samplers.Sampler]
-    _agreements: dict[tuple[int, int], float]
+    _stage: SecondStage
+    _agreements: dict[tuple[int, int, str], float]
 
     if TYPE_CHECKING:
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,18 +17,20 @@ from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.data.tables.constraints import Constraints, RangeOf
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError
-from sfumato.estimator import inference, samplers
+from sfumato.estimator import inference
 from sfumato.estimator.conditions.missing import filled
-from sfumato.estimator.evaluation_data import reopened
-from sfumato.estimator.methods.fitted import FittedMixin
+from sfumato.estimator.methods.second_stage import SecondStageMixin
 from sfumato.estimator.rejection import constrained
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
-from sfumato.models.protocols import Classifies, Forecasts, LatentSpace, Samples, require
+from sfumato.latents.flow_matching import FlowMatching
+from sfumato.latents.samplers import Sampler
+from sfumato.latents.second_stage import sample
+from sfumato.models.protocols import Classifies, Forecasts, Samples, require
 
 
-class GenerationMixin(FittedMixin):
-    """`sample`, `fit_sampler` and `forecast` of `Autoencoder`."""
+class GenerationMixin(SecondStageMixin):
+    """`sample` and `forecast` of `Autoencoder`."""
 
     @isolated
     def sample(
@@ -40,7 +42,8 @@ class GenerationMixin(FittedMixin):
         temperature: float = 1.0,
         marginal: bool = False,
         noise: bool | None = None,
-        sampler: samplers.Name = "prior",
+        sampler: str = "auto",
+        guidance: float = 1.0,
         complete: bool = False,
         ranges: Mapping[str, RangeOf] | None = None,
         rules: Sequence[str] = (),
@@ -59,8 +62,11 @@ class GenerationMixin(FittedMixin):
                 are then drawn from p(c | x), see `sfumato.estimator.conditions.missing`.
             noise: draw x from p(x | z, c); False takes its mean or, for categories, its mode. None draws, except for
                 images, whose pixels are independent given z: a draw adds noise to each, and images are shown as means.
-            sampler: where codes are drawn: the prior, or a density fitted to the codes of the training split (a
-                mixture of normals, or a flow), which is fitted on first use.
+            sampler: what codes are drawn from: "prior", the model's own; a density fitted to the codes of the training
+                split, "mixture" of normals, "flow" (a neural spline flow) or "flow-matching"; or "auto", what was
+                chosen after training, see `second_stage`. What is not fitted yet is fitted now, and kept.
+            guidance: how much more typical of their conditions codes are than by chance, where flow matching draws
+                them under conditions: v(x, t) + g·(v(x, t, c) − v(x, t)); 1 is as they were learned.
             complete: return rows of a table without missing cells: cells that the model draws as missing get the value
                 that it draws for them.
             ranges: columns of a table → least and largest value, either None for no limit, or as text: "18..99".
@@ -70,15 +76,18 @@ class GenerationMixin(FittedMixin):
 
         Raises:
             SfumatoError: if a condition is unknown or does not take this value, n is no whole number, n or
-                temperature is too small, or too few of the rows that are drawn keep ranges and rules.
+                temperature is too small, too few of the rows that are drawn keep ranges and rules, or the sampler is
+                unknown, or cannot be fitted or guided.
         """
         seed = chosen_seed(seed)
         _check_number(n, "example")
         if not 0 <= temperature < math.inf:
             raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
-        self._model()
+        require(self._model(), Samples, "sample")
         schema, given = self.schema_, given or {}
-        how: dict[str, Any] = {"temperature": temperature, "marginal": marginal, "noise": noise, "sampler": sampler}
+        codes = self.sampler(sampler)
+        how: dict[str, Any] = {"temperature": temperature, "marginal": marginal, "noise": noise, "codes": codes}
+        how |= self._guided(guidance, codes)
         if not (ranges or rules or unique):
             x, conditions = self._drawn(n, given, seed, **how)
             return schema.decode_complete(x, conditions) if complete else schema.decode(x, conditions)
@@ -104,12 +113,11 @@ class GenerationMixin(FittedMixin):
         temperature: float,
         marginal: bool,
         noise: bool | None,
-        sampler: samplers.Name,
+        codes: Sampler | None,
+        **guided: float,
     ) -> tuple[Tensor, Tensor | None]:
         """n examples in the units of the spec and their conditions, as `sample` takes them."""
         model = self._model()
-        samples = require(model, Samples, "sample")
-        drawn = None if sampler == "prior" else self._sampler(sampler)
         conditions = self.schema_.conditions(given, n, seed=seed, marginal=marginal)
         if noise is None:
             noise = not self.schema_.spec.is_image
@@ -120,46 +128,25 @@ class GenerationMixin(FittedMixin):
                 conditions = model.drawn(conditions.to(like)).cpu()
             for rows in inference.slices(n, self.schema_.spec):
                 c = None if conditions is None else conditions[rows].to(like)
-                count = rows.stop - rows.start
-                if drawn is None:
-                    parts.append(samples.sample(count, c, temperature=temperature, noise=noise).cpu())
-                else:
-                    space = require(model, LatentSpace, "decode the draws of a sampler")
-                    p = space.decode(samplers.placed(space, drawn(count, temperature).to(like), c), c)
-                    parts.append((p.sample() if noise else p.mode()).cpu())
+                x = sample(model, codes, rows.stop - rows.start, c, temperature=temperature, noise=noise, **guided)
+                parts.append(x.cpu())
             x = torch.cat(parts)
             if marginal:
                 conditions = filled(model, self.schema_, x.to(like), conditions, given, seed=seed)
         return x, conditions
 
-    @isolated
-    def fit_sampler(
-        self, name: samplers.Name = "mixture", *, components: int = samplers.COMPONENTS, seed: int = 0
-    ) -> Self:
-        """Fit a density to the codes of the training split, for `sample` to draw from instead of the prior.
-
-        >>> from sfumato import Autoencoder
-        >>> auto = Autoencoder(latent_dim=2, steps=20).fit(np.random.default_rng(0).normal(size=(100, 3)))
-        >>> auto.fit_sampler("mixture", components=4).sample(5, sampler="mixture").shape
-        (5, 3)
-
-        Args:
-            name: "mixture" of normals, or "flow".
-            components: of the mixture.
-            seed: of the fit.
-
-        Raises:
-            SfumatoError: if the codes are discrete, there is no such sampler, or the training data are not available.
-        """
-        model = self._model()
-        dataset = getattr(self, "data_", None) or reopened(self.config_, self.schema_)
-        self._samplers[name] = samplers.fit(name, model, dataset.train, components=components, seed=seed)
-        return self
-
-    def _sampler(self, name: samplers.Name) -> samplers.Sampler:
-        if name not in self._samplers:
-            self.fit_sampler(name)
-        return self._samplers[name]
+    def _guided(self, guidance: float, codes: Sampler | None) -> dict[str, float]:
+        """The option of a sampler that can be guided; refused where there is nothing to guide."""
+        if guidance == 1.0:
+            return {}
+        if not 0 <= guidance < math.inf:
+            raise SfumatoError(f"guidance is {guidance}: give 0 or more; 1 is the model as it was trained")
+        if not isinstance(codes, FlowMatching) or not self.schema_.spec.given:
+            raise SfumatoError(
+                f"guidance is {guidance}: only flow matching under conditions is guided; choose sampler flow-matching "
+                "with a model that is given conditions, or leave guidance out"
+            )
+        return {"guidance": guidance}
 
     @isolated
     def forecast(

@@ -12,9 +12,10 @@ import torch
 from sfumato.batch import Batch, flagged_mask
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
-from sfumato.estimator.methods.fitted import FittedMixin
+from sfumato.estimator.methods.second_stage import SecondStageMixin
 from sfumato.generators import seeded
 from sfumato.isolation import isolated
+from sfumato.latents import with_prior
 from sfumato.models.base import Model
 from sfumato.models.protocols import Bounds, Classifies, Samples, require
 from sfumato.objectives import importance_bound
@@ -39,12 +40,18 @@ class Reason(NamedTuple):
     nats: float
 
 
-class ScoringMixin(FittedMixin):
+class ScoringMixin(SecondStageMixin):
     """`score_samples`, `log_density` and `explain_scores` of `Autoencoder`."""
 
     @isolated
     def score_samples(
-        self, X: Any, *, samples: int = 16, seed: int = 0, given: Mapping[str, Any] | None = None
+        self,
+        X: Any,
+        *,
+        samples: int = 16,
+        seed: int = 0,
+        given: Mapping[str, Any] | None = None,
+        sampler: str = "prior",
     ) -> np.ndarray:
         """A lower bound on the log-density of each example, whatever the units of X, shape (N,), in nats.
 
@@ -66,12 +73,19 @@ class ScoringMixin(FittedMixin):
             seed: of the draws, which are the same for every example.
             given: conditions that replace those in X. A model that predicts classes (m2) scores by p(x), whatever label
                 X comes with; by p(x | y) where labels are given here.
+            sampler: see `log_density`.
         """
-        return self._scored(self.read(self._known(X)), samples, seed, given)[0]
+        return self._scored(self.read(self._known(X)), samples, seed, given, sampler)[0]
 
     @isolated
     def log_density(
-        self, X: Any, *, samples: int = 16, seed: int = 0, given: Mapping[str, Any] | None = None
+        self,
+        X: Any,
+        *,
+        samples: int = 16,
+        seed: int = 0,
+        given: Mapping[str, Any] | None = None,
+        sampler: str = "prior",
     ) -> np.ndarray:
         """A lower bound on log p(x | c) of each example, shape (N,), in nats, in the units of X.
 
@@ -94,15 +108,24 @@ class ScoringMixin(FittedMixin):
             samples: draws of z for each example.
             seed: of the draws, which are the same for every example.
             given: conditions that replace those in X.
+            sampler: whose log p(z | c) is taken: that of the model's own prior, or of another density that codes of
+                samples are drawn from, as `sample` takes it, so that the bound is on the density of those samples. That
+                of flow-matching takes 40 passes of its net for each draw, and as many gradients for each latent.
         """
-        return self._scored(self.read(self._known(X)), samples, seed, given)[1]
+        return self._scored(self.read(self._known(X)), samples, seed, given, sampler)[1]
 
     @isolated
     def scores_and_densities(
-        self, X: Any, *, samples: int = 16, seed: int = 0, given: Mapping[str, Any] | None = None
+        self,
+        X: Any,
+        *,
+        samples: int = 16,
+        seed: int = 0,
+        given: Mapping[str, Any] | None = None,
+        sampler: str = "prior",
     ) -> tuple[np.ndarray, np.ndarray]:
         """`score_samples` and `log_density`, each (N,), of one pass over the examples."""
-        return self._scored(self.read(self._known(X)), samples, seed, given)
+        return self._scored(self.read(self._known(X)), samples, seed, given, sampler)
 
     @isolated
     def explain_scores(
@@ -113,6 +136,7 @@ class ScoringMixin(FittedMixin):
         samples: int = 16,
         seed: int = 0,
         given: Mapping[str, Any] | None = None,
+        sampler: str = "prior",
     ) -> list[list[Reason]]:
         """What the scores of rows of a table or an array are due to: for each row its columns, the costliest first.
 
@@ -124,7 +148,7 @@ class ScoringMixin(FittedMixin):
         Args:
             X: the examples.
             rows: which of them, all if None. Each takes as long as the scores of 9 rows a column.
-            samples, seed, given: as for `score_samples`; `given` has one value for each condition.
+            samples, seed, given, sampler: as for `score_samples`; `given` has one value for each condition.
 
         Raises:
             SfumatoError: if examples have no columns.
@@ -136,7 +160,9 @@ class ScoringMixin(FittedMixin):
             rows = range(len(self.schema_.encode(raw).x))
         by_row: list[list[Reason]] = [[] for _ in rows]
         for column in self.schema_.varied(raw, rows) if len(by_row) else ():
-            scores = self._scored(column.rows, samples, seed, given)[0].reshape(len(by_row), 1 + len(column.usual))
+            scores = self._scored(column.rows, samples, seed, given, sampler)[0].reshape(
+                len(by_row), 1 + len(column.usual)
+            )
             costs = scores[:, 1:] - scores[:, :1]
             for row, cost in enumerate(costs.max(1).tolist()):
                 if cost > 0:
@@ -144,10 +170,10 @@ class ScoringMixin(FittedMixin):
         return [sorted(reasons, key=lambda reason: -reason.nats) for reasons in by_row]
 
     def _scored(
-        self, raw: Any, samples: int, seed: int, given: Mapping[str, Any] | None
+        self, raw: Any, samples: int, seed: int, given: Mapping[str, Any] | None, sampler: str
     ) -> tuple[np.ndarray, np.ndarray]:
         """Scores and log-densities of what `read` gives, each (N,)."""
-        model = inference.exact(self._model())
+        model = inference.exact(with_prior(self._model(), self.sampler(sampler)))
         bounds = require(model, Bounds, "score")
         if samples < 1:
             raise SfumatoError(f"samples is {samples}: give at least 1 draw")
@@ -164,15 +190,18 @@ class ScoringMixin(FittedMixin):
                 densities.append((bound - self.schema_.log_jacobian(x)).cpu().numpy())
                 alone = self.schema_.log_marginal(x)
                 if alone is not None:
-                    most = self._usual_agreement(model, samples, seed, noise)
+                    most = self._usual_agreement(model, samples, seed, noise, sampler)
                     bound = alone + (bound - alone).clamp(max=most)
                 scores.append((bound - self.schema_.log_reference(x)).cpu().numpy())
         penalty = self.schema_.out_of_range_penalty(raw)
         return np.concatenate(scores) - penalty, np.concatenate(densities) - penalty
 
-    def _usual_agreement(self, model: Model, samples: int, seed: int, noise: torch.Tensor) -> float:
+    def _usual_agreement(
+        self, model: Model, samples: int, seed: int, noise: torch.Tensor, sampler: str = "prior"
+    ) -> float:
         """The median of log p(x) − Σ log m_d(x_d) over rows drawn from the model."""
-        if (samples, seed) not in self._agreements:
+        key = (samples, seed, sampler)
+        if key not in self._agreements:
             bounds, draws = require(model, Bounds, "score"), require(model, Samples, "sample")
             conditions, agreements = self.schema_.conditions({}, AGREEMENT_ROWS), []
             with seeded(noise.device, 0, model):
@@ -188,5 +217,5 @@ class ScoringMixin(FittedMixin):
                     shown = Batch(x, None if isinstance(model, Classifies) else c, mask)
                     bound = importance_bound(bounds.log_weight(shown, samples, noise))
                     agreements.append((bound - alone).cpu())
-            self._agreements[samples, seed] = float(torch.cat(agreements).median())
-        return self._agreements[samples, seed]
+            self._agreements[key] = float(torch.cat(agreements).median())
+        return self._agreements[key]

@@ -18,7 +18,7 @@ from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array, missing_again, rows, some
 from sfumato.models.latent import LatentModel
-from sfumato.models.protocols import Codebooks
+from sfumato.models.protocols import Autoencoding, Codebooks
 from sfumato.objectives import rate
 from sfumato.spec import DataSpec
 
@@ -26,6 +26,9 @@ BOUND_DRAWS = 8
 NATS_UNIT = "nats per example"
 ANNEALED = 100
 """Examples that annealing is asked for: it costs a hundred times what importance sampling does."""
+
+MAX_BY_SAMPLER = 500
+"""Examples whose bound is also taken by a sampler, at most: a flow's density takes many passes."""
 
 
 class Units(TypedDict):
@@ -54,6 +57,8 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
         results += _likelihood(weights, subject, volume)
     if counts_levels(subject.schema.spec):
         results.append(_bits(weights, subject, drawn=not how.quick and not discrete))
+    if subject.with_sampler is not None:
+        results.append(_by_sampler(subject, subject.with_sampler, how))
     if how.annealing and not how.quick and annealed.applies(subject):
         results += _check(weights, subject, how)
     return results
@@ -144,6 +149,22 @@ def _likelihood(weights: Weights, subject: Subject, volume: float) -> list[Measu
             parts={"lowest tenth": float(np.quantile(effective, 0.1)), "lowest": float(effective.min())},
         ),
     ]
+
+
+def _by_sampler(subject: Subject, with_sampler: Autoencoding, how: EvaluationSettings) -> Measure:
+    """The −ELBO of some of the examples where codes are drawn by a sampler, beside that of the prior on the same."""
+    batch = rows(subject.batch, some(len(subject), MAX_BY_SAMPLER, how.seed).numpy())
+    by_sampler, by_prior = (weigh(model, batch, 1, seed=how.seed) for model in (with_sampler, subject.model))
+    return Measure(
+        f"−ELBO by {how.sampler}",
+        **mean_and_error(by_sampler.negative_elbo),
+        unit=NATS_UNIT,
+        meaning=f"The −ELBO of {len(batch)} examples with log p(z) of the density that codes are drawn from by "
+        f"{how.sampler}, in the place of the model's own prior; one draw of each code.",
+        reference=float(by_prior.negative_elbo.mean()),
+        reference_is="by the model's own prior",
+        better="lower",
+    )
 
 
 def _bits(weights: Weights, subject: Subject, drawn: bool) -> Measure:

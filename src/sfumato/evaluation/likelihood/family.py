@@ -11,6 +11,6 @@ FAMILY = Family(
     reference="the same bound in the units of the data",
     measures=measures_of("likelihood.bounds"),
     order=10,
-    settings=("k", "annealing"),
+    settings=("k", "sampler", "annealing"),
     thorough=("k", "annealing"),
 )

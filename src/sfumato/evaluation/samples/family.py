@@ -11,6 +11,6 @@ FAMILY = Family(
     reference="training examples in place of samples, against the same held-out ones",
     measures=measures_of("samples.measures"),
     order=20,
-    settings=("samples", "target"),
+    settings=("samples", "sampler", "target"),
     thorough=("target",),
 )

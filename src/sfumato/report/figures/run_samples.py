@@ -18,7 +18,7 @@ def subject_of(group: RunGroup, seed: int) -> Subject:
     """The first run of a configuration with its test split."""
     run = group.members[0]
     assert run.data is not None, "runs without data are not drawn"
-    return Subject.of(run.auto.model_, run.auto.schema_, run.data, seed)
+    return run.auto.subject(run.data, seed)
 
 
 def drawn_samples(subject: Subject, n: int, *, noise: bool) -> tuple[Tensor, Any]:

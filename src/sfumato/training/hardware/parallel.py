@@ -86,6 +86,13 @@ def is_first() -> bool:
     return _told()[0] == 0
 
 
+def is_alone() -> bool:
+    """Whether no other process trains together with this one."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_world_size() == 1
+    return _told()[1] == 1
+
+
 def join(device: torch.device) -> WorkerGroup:
     """The group this process belongs to, made from torchrun's environment where there is none yet.
 

@@ -1,4 +1,4 @@
-"""Samplers fitted after training: they follow the codes, serve under conditions, and repeat themselves."""
+"""Samplers fitted after training: they follow the codes, have densities, and repeat themselves."""
 
 from __future__ import annotations
 
@@ -10,20 +10,12 @@ import torch
 from sklearn.datasets import load_iris
 
 from sfumato import Autoencoder
-from sfumato.data.core.batches import Resident
 from sfumato.errors import SfumatoError
-from sfumato.estimator import samplers
-from sfumato.models import build
-from sfumato.spec import DataSpec, Field
+from sfumato.generators import seeded
+from sfumato.latents import samplers
+from sfumato.latents.codes import Codes
 
-
-class Plain(torch.nn.Module):
-    """An encoder whose code is the example itself, nearly without noise."""
-
-    def forward(self, x, given=None, mask=None):
-        from sfumato.distributions import Normal
-
-        return Normal(x, torch.full_like(x, -6.0))
+CPU = torch.device("cpu")
 
 
 def _two_clusters(n: int) -> torch.Tensor:
@@ -33,37 +25,54 @@ def _two_clusters(n: int) -> torch.Tensor:
     return side + noise
 
 
+def _codes(z: torch.Tensor) -> Codes:
+    return Codes(z[:, None], torch.full_like(z, 1e-3))
+
+
 @pytest.mark.parametrize("name", ["mixture", "flow"])
 def test_a_sampler_has_the_mean_and_the_spread_of_the_codes_and_both_their_clusters(name, monkeypatch):
-    model = build("vae", DataSpec((2,), (Field("real"),)), latent_dim=2, width=8)
-    model.encoder = Plain()
-    codes = _two_clusters(4000)
-    torch.manual_seed(0)
-    monkeypatch.setattr(samplers, "FLOW_STEPS", 200)
-    drawn = samplers.fit(name, model, Resident(codes), components=2)(8000).float()
-    assert drawn.mean(0).numpy() == pytest.approx(codes.mean(0).numpy(), abs=0.25)
-    assert np.cov(drawn.T.numpy()) == pytest.approx(np.cov(codes.T.numpy()), rel=0.1, abs=0.3)
+    z = _two_clusters(4000)
+    monkeypatch.setattr(samplers, "SPLINE_STEPS", 150)
+    codes = _codes(z)
+    sampler = samplers.fit_mixture(codes, None, 2) if name == "mixture" else samplers.fit_spline_flow(codes)
+    with seeded(CPU, 0):
+        drawn = sampler.sample(8000)
+    assert drawn.mean(0).numpy() == pytest.approx(z.mean(0).numpy(), abs=0.25)
+    assert np.cov(drawn.T.numpy()) == pytest.approx(np.cov(z.T.numpy()), rel=0.1, abs=0.3)
     assert (
         float((drawn.sum(1).abs() < 2).float().mean()) < 0.04
     )  # the prior would put a sixth of its draws there or more
+    grid = torch.cartesian_prod(*2 * [torch.linspace(-8, 8, 81)])
+    with torch.no_grad():
+        assert float(sampler.log_prob(grid).exp().sum() * 0.2**2) == pytest.approx(1.0, abs=0.03)
+    again = samplers.unfitted(name, 2, (), sampler.sizes)
+    again.load_state_dict(sampler.state_dict())
+    with seeded(CPU, 0):
+        assert torch.equal(again.sample(8000), drawn)
 
 
 def test_temperature_narrows_each_component_of_a_mixture_and_leaves_their_weights(monkeypatch):
-    model = build("vae", DataSpec((2,), (Field("real"),)), latent_dim=2, width=8)
-    model.encoder = Plain()
-    codes = _two_clusters(3000)
-    sampler = samplers.fit("mixture", model, Resident(codes), components=2)
-    whole, half = sampler(6000, 1.0), sampler(6000, 0.25)
+    z = _two_clusters(3000)
+    sampler = samplers.fit_mixture(_codes(z), None, 2)
+    with seeded(CPU, 0):
+        whole, half = sampler.sample(6000), sampler.sample(6000, temperature=0.25)
     for drawn, factor in ((whole, 1.0), (half, 0.25)):
-        for side in (codes.sum(1) > 0, codes.sum(1) <= 0):
-            centre = codes[side].mean(0)
-            near = drawn[(drawn - centre).norm(dim=1) < (drawn + centre).norm(dim=1)].float()
+        for side in (z.sum(1) > 0, z.sum(1) <= 0):
+            centre = z[side].mean(0)
+            near = drawn[(drawn - centre).norm(dim=1) < (drawn + centre).norm(dim=1)]
             assert len(near) / 6000 == pytest.approx(float(side.float().mean()), abs=0.03)
             assert near.mean(0).tolist() == pytest.approx(centre.tolist(), abs=0.15)
-            assert near.std(0).tolist() == pytest.approx((factor * codes[side].std(0)).tolist(), rel=0.12)
-    monkeypatch.setattr(samplers, "FLOW_STEPS", 20)
-    flow = samplers.fit("flow", model, Resident(codes))
-    assert float(flow(50, 0.0).std(0).max()) == pytest.approx(0.0, abs=1e-5)
+            assert near.std(0).tolist() == pytest.approx((factor * z[side].std(0)).tolist(), rel=0.12)
+    monkeypatch.setattr(samplers, "SPLINE_STEPS", 20)
+    flow = samplers.fit_spline_flow(_codes(z))
+    assert float(flow.sample(50, temperature=0.0).std(0).max()) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_validation_finds_the_number_of_components():
+    z = _two_clusters(3000)
+    assert samplers.fit_mixture(_codes(z[:2000]), _codes(z[2000:])).sizes["components"] > 1
+    normal = torch.randn(600, 3, generator=torch.Generator().manual_seed(0))
+    assert samplers.fit_mixture(_codes(normal[:400]), _codes(normal[400:])).sizes["components"] == 1
 
 
 def test_draws_of_a_sampler_are_a_function_of_the_seed_and_survive_pickling():
@@ -91,9 +100,12 @@ def test_what_cannot_be_fitted_is_told_in_one_line(tmp_path):
         auto.sample(3, sampler="mixtur", seed=0)
     with pytest.raises(SfumatoError, match="too few for 1000 components"):
         auto.fit_sampler("mixture", components=1000)
+    with pytest.raises(SfumatoError, match=r"guidance is 2\.0: only flow matching under conditions"):
+        auto.sample(3, guidance=2.0)
     auto.save(tmp_path / "run")
-    with pytest.raises(SfumatoError, match="data in memory"):
+    with pytest.raises(SfumatoError, match="held in memory"):
         Autoencoder.load(tmp_path / "run").sample(3, sampler="mixture")
     codes = Autoencoder("vq_vae", steps=5).fit(X)
-    with pytest.raises(SfumatoError, match="cannot take a mixture"):
+    with pytest.raises(SfumatoError, match="cannot fit a sampler"):
         codes.sample(3, sampler="mixture")
+    assert codes.second_stage().chosen == "prior"
