@@ -124,6 +124,8 @@ def choose(model: Model, data: Dataset, fit: SamplerFit) -> SecondStage:
         stage.reason = "whose codes cannot be told from those of held-out examples"
     elif taken is best:
         stage.reason = "whose codes are told the least from those of held-out examples"
+        if len(verdicts) < len(SAMPLER_CANDIDATES) and fit.left <= 0:
+            stage.reason += ", of what there was time to fit"
     else:
         stage.reason = f"the simplest, as {best.name} is no better by more than chance"
     return stage
