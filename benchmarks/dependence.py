@@ -153,8 +153,9 @@ def line(name: str, likelihood: str, seed: int, asked: argparse.Namespace) -> st
     rows = FEW if name == "few" else min(asked.rows, len(table) * 2 // 3)
     train, held = table[:rows], table[rows : rows + asked.rows // 2].reset_index(drop=True)
     start = time.process_time()
-    told = {"model": asked.model, "likelihood": likelihood, "steps": asked.steps, "seed": seed, "beta": asked.beta}
-    auto = sfumato.fit(train, **{key: value for key, value in told.items() if value is not None})
+    options = {"model": asked.model, "likelihood": likelihood, "steps": asked.steps, "seed": seed, "beta": asked.beta}
+    options["weight_decay"] = asked.weight_decay
+    auto = sfumato.fit(train, **{key: value for key, value in options.items() if value is not None})
     seconds = time.process_time() - start
     drawn = auto.sample(len(held), seed=seed)
     shapes, both = overlaps(held, drawn)
@@ -176,6 +177,7 @@ def main() -> None:
     parser.add_argument("--beta", type=float)
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--weight-decay", type=float)
     asked = parser.parse_args()
     print("| set | likelihood | seed | C2ST AUC | columns | pairs | −ELBO | rate | active | CPU s | kept |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
