@@ -25,7 +25,7 @@ from sfumato.evaluation import Measure, registered_families
 from sfumato.files import read_json
 from sfumato.formatting import time_taken
 from sfumato.latents.second_stage import CHOICE_FILE, SECOND_STAGE_FOLDER, SecondStage
-from sfumato.models.protocols import Forecasts
+from sfumato.models.protocols import Forecasts, LatentSpace
 from sfumato.networks import sizes_for
 from sfumato.report.figures.style import ReportFigure
 from sfumato.report.rendering import embedded, write
@@ -148,6 +148,9 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     if isinstance(schema, SequenceSchema) and isinstance(run.model(), Forecasts):
         jumps = ",".join(schema.steps((1, 4, 8)))
         ahead = [("Forecast the sequences", f"sfumato forecast {name} {source} --jumps {jumps} -n 100 -o futures.csv")]
+    moved = []
+    if isinstance(run.model(), LatentSpace):
+        moved = [("See what each latent does", f"sfumato traverse {name} {source} -o latents{out}")]
     flags = f"{every}{_data_flags(config['data'])}{_model_flags(config, schema)}"
     again = f"sfumato sweep {source} --models {shlex.quote(model)}{flags} --seeds 5"
     return [
@@ -155,6 +158,7 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
         ("Draw new examples", f"sfumato sample {name} -n {count}{condition_flag} -o new{out}"),
         ("Reconstruct your examples", f"sfumato reconstruct {name} {source} -o reconstructed{out}"),
         ("Encode your examples", f"sfumato encode {name} {source} -o latents.parquet"),
+        *moved,
         ("Find unusual examples", f"sfumato score {name} {source}"),
         ("Evaluate the model by all measures", f"sfumato evaluate {name}"),
         ("Diagnose problems and get remedies", f"sfumato doctor {name}"),
