@@ -52,6 +52,9 @@ class DataOptions:
         "tables: find numbers that are never above others of their row, such as a start and its end, and keep to that "
         "in samples",
     )
+    dependences: bool = _option(
+        True, "tables: a column that follows from another in every training row is looked up there, and not modelled"
+    )
     header: str = _option(
         "auto",
         f"text files: whether the first line holds the names of the columns: {', '.join(HEADER)}; auto refuses a "

@@ -33,6 +33,7 @@ KIND = Kind(
         "missing_values": OptionUse("tables"),
         "missing_cells": OptionUse("tables"),
         "orders": OptionUse("tables with the likelihood autoregressive", ("autoregressive",)),
+        "dependences": OptionUse("tables"),
         "header": OptionUse("text files of tables"),
         "cells": OptionUse(f"tables with the likelihood {any_of(IN_CELLS)}", IN_CELLS),
     },

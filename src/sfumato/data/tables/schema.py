@@ -22,6 +22,7 @@ from sfumato.data.core.schema import TRIED, Encoded, Schema, Varied, remember, r
 from sfumato.data.io import frames
 from sfumato.data.io.reading import USUAL, Reading
 from sfumato.data.tables import orders
+from sfumato.data.tables.dependence import Dependence, find
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec, Field
 
@@ -44,6 +45,7 @@ class TableSchema(Schema):
         reading: which words are missing values, and whether text files have a header; of new data too.
         dropped: columns that were left out of the training.
         hints: of columns: what the user may want to fix, shown before training.
+        dependences: columns that follow from another, and are looked up instead of being modelled.
         missing_together: names of the columns of which it is modelled which cells are missing, those together that are
             missing in the same training rows.
 
@@ -75,6 +77,7 @@ class TableSchema(Schema):
         hints: Mapping[str, str] | None = None,
         dropped: Sequence[str] = (),
         missing_together: Sequence[Sequence[str]] = (),
+        dependences: Sequence[Dependence] = (),
     ) -> None:
         self.columns = tuple(columns)
         self.spec = spec
@@ -86,10 +89,12 @@ class TableSchema(Schema):
         self.hints = dict(hints or {})
         self.dropped = tuple(dropped)
         self.missing_together = tuple(map(tuple, missing_together))
+        self.dependences = tuple(dependences)
         by_name = {column.name: column for column in columns}
         self._given = [by_name[name] for name in self.given_names]
-        self._x = [column for column in columns if column.field is not None and column.name not in self.given_names]
-        others = [column for column in columns if column.name not in self.given_names]
+        apart = {*self.given_names, *(one.column.name for one in self.dependences)}
+        self._x = [column for column in columns if column.field is not None and column.name not in apart]
+        others = [column for column in columns if column.name not in apart]
         self._entries = with_flags(others, self.missing_together)
         self._flags = _flag_places(self._entries)
 
@@ -169,7 +174,12 @@ class TableSchema(Schema):
             for name, kind in kinds.items()
         ]
         fields = {column.name: column.field for column in learned}
-        others = [column for column in learned if column.name not in options.given]
+        dependences = []
+        if options.dependences:
+            modelled = [column for column in learned if column.field is not None]
+            dependences = find(modelled, frame, keep=(*options.given, *filter(None, [options.label])))
+        apart = {*options.given, *(one.column.name for one in dependences)}
+        others = [column for column in learned if column.name not in apart]
         together = missing_together(others, frame) if options.missing_cells else []
         entries = with_flags(others, together)
         x = _fields(entries)
@@ -200,6 +210,7 @@ class TableSchema(Schema):
             hints={name: hint for name, hint in (hints or {}).items() if name in kinds},
             dropped=options.drop,
             missing_together=together,
+            dependences=dependences,
         )
         if options.given:
             schema.given_rows = remember(schema._matrix(frame, schema._given), options.seed)
@@ -337,7 +348,7 @@ class TableSchema(Schema):
         places = {entry.name: place for place, entry in enumerate(self._entries) if isinstance(entry, Column)}
         conditions = None if given is None else given.detach().cpu().numpy()
         nothing = np.full(len(rows), np.nan)
-        arrays = []
+        plain_values: dict[str, pa.Array] = {}
         for column in self.columns:
             if column in self._given:
                 place = self._given.index(column)
@@ -347,7 +358,10 @@ class TableSchema(Schema):
             values = column.decode(entries)
             if column.name in absent:
                 values = pc.if_else(pa.array(absent[column.name]), pa.scalar(None, values.type), values)
-            arrays.append(column.form.dress(values))
+            plain_values[column.name] = values
+        for one in self.dependences:
+            plain_values[one.column.name] = one.look_up(plain_values[one.determinant.name])
+        arrays = [column.form.dress(plain_values[column.name]) for column in self.columns]
         # Identifiers may have outgrown their type.
         fields = [c.form.field(c.name).with_type(values.type) for c, values in zip(self.columns, arrays, strict=True)]
         return pa.table(arrays, schema=pa.schema(fields))
@@ -423,7 +437,7 @@ class TableSchema(Schema):
 
     def describe(self) -> list[dict[str, str]]:
         """Rows to show before training: column, kind, modelled, missing, note."""
-        lines = []
+        lines, follows = [], {one.column.name: one.determinant.name for one in self.dependences}
         kept = orders.described(self.spec.orders, self._entries)
         for column in self.columns:
             modelled, note = column.described()
@@ -432,6 +446,8 @@ class TableSchema(Schema):
             share = f"{column.missing:.1%}" if column.missing else ""
             if column in self._given:
                 modelled = f"condition, {modelled}"
+            elif column.name in follows:
+                modelled = f"follows from {follows[column.name]}"
             elif column.field is None and column.name in self._flags:
                 modelled = "which cells are missing"
             lines.append(
@@ -476,6 +492,8 @@ class TableSchema(Schema):
         for entry in self._entries:
             if isinstance(entry, Flag):
                 total += entry.out_of_range_penalty(raw, self.spec.examples)
+        for one in self.dependences:
+            total += one.penalty(raw, self.spec.examples)
         return total
 
     def varied(self, raw: pa.Table, rows: Sequence[int]) -> Iterator[Varied]:
@@ -491,7 +509,11 @@ class TableSchema(Schema):
                 stays = pc.or_(stays, pc.is_null(own))
             both = pc.if_else(stays, own, tried)
             listed = stood.to_pylist()[:: 1 + len(values)]
-            yield Varied(column.name, changed.set_column(place, column.name, both), listed, values.to_pylist())
+            changed = changed.set_column(place, column.name, both)
+            for one in self.dependences:
+                if one.determinant is column:
+                    changed = one.followed(changed, raw.take(np.repeat(rows, 1 + len(values))))
+            yield Varied(column.name, changed, listed, values.to_pylist())
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -502,14 +524,16 @@ class TableSchema(Schema):
             "hints": self.hints,
             "dropped": list(self.dropped),
             "missing_together": [list(group) for group in self.missing_together],
+            "dependences": [one.to_dict() for one in self.dependences],
             "columns": [column.to_dict() for column in self.columns],
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Back from `to_dict`."""
+        loaded = [columns.load(column) for column in values["columns"]]
         return cls(
-            [columns.load(column) for column in values["columns"]],
+            loaded,
             DataSpec.from_dict(values["spec"]),
             given_names=values["given_names"],
             frame_kind=values["frame_kind"],
@@ -519,6 +543,7 @@ class TableSchema(Schema):
             hints=values["hints"],
             dropped=values["dropped"],
             missing_together=values["missing_together"],
+            dependences=[Dependence.from_dict(one, loaded) for one in values["dependences"]],
         )
 
 
