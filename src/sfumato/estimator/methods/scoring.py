@@ -61,7 +61,8 @@ class ScoringMixin(SecondStageMixin):
         their own and values with a density are treated alike. A row of typical values that have nothing to do with each
         other scores about 0; values far out and values that do not go together score lower. Likelihoods
         that are normal, of tables, arrays and sequences, are measured per standard deviation in the same way; images
-        and symbols per level and symbol, as by `log_density`. Missing entries add nothing. The lower, the more unusual.
+        and symbols per level and symbol, as by `log_density`. Missing entries add nothing, but in a
+        table that they are missing where that is modelled. The lower, the more unusual.
 
         In a table, values that agree with each other more than is usual do not make up for how far out they lie:
         log p(x) − Σ log m_d(x_d) counts up to its median over rows drawn from the model. A group of outliers that
