@@ -35,7 +35,7 @@ def test_samples_have_the_columns_of_the_table_and_the_value_asked_for(cli, bird
 
 def test_samples_go_to_stdout_as_csv_when_no_file_is_named(cli, birds):
     said = cli("sample", birds, "-n", 3)
-    assert re.fullmatch(r"Drawn with --seed \d+\n", said.err)
+    assert re.fullmatch(r"Codes are drawn by .*\nDrawn with --seed \d+\n", said.err)
     assert len(rows(said.out)) == 3
     assert list(rows(said.out)[0]) == HEADER.split(",")
 

@@ -103,7 +103,7 @@ def test_what_cannot_be_fitted_is_told_in_one_line(tmp_path):
     with pytest.raises(SfumatoError, match=r"guidance is 2\.0: only flow matching under conditions"):
         auto.sample(3, guidance=2.0)
     auto.save(tmp_path / "run")
-    with pytest.raises(SfumatoError, match="held in memory"):
+    with pytest.raises(SfumatoError, match="data in memory"):
         Autoencoder.load(tmp_path / "run").sample(3, sampler="mixture")
     codes = Autoencoder("vq_vae", steps=5).fit(X)
     with pytest.raises(SfumatoError, match="cannot fit a sampler"):

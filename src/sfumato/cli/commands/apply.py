@@ -73,8 +73,6 @@ def sample(
         raise SfumatoError(f"-n {n}: give at least 1")
     out.check()
     auto = load_run(run, device)
-    if sampler == "auto":
-        say.note(f"Codes are drawn by {auto.second_stage()}")
     with say.drawing(seed) as seed:
         raw = auto.sample(
             n,
@@ -90,6 +88,8 @@ def sample(
             unique=unique or (),
             guidance=guidance,
         )
+        if sampler == "auto":
+            say.note(f"Codes are drawn by {auto.second_stage()}")
         deliver(auto, raw, n, "samples", out, say, seed)
 
 
