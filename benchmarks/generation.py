@@ -44,8 +44,8 @@ MEASURES = {
     "membership": "membership attack by samples",
 }
 Rows = pd.DataFrame
-Sample = Callable[[int], Rows]
-"""So many new rows."""
+Sample = Callable[[int, int], Rows]
+"""So many new rows, drawn with a seed."""
 
 
 def relations(rng: np.random.Generator, rows: int) -> Rows:
@@ -86,16 +86,16 @@ def split(name: str, data: Path, rows: int | None) -> tuple[Rows, Rows]:
 def fit_sfumato(train: Rows, seed: int, **options: Any) -> Sample:
     """The default of the product."""
     auto = sfumato.fit(train, seed=seed, **options)
-    return lambda n: auto.sample(n, seed=seed)
+    return lambda n, draw: auto.sample(n, seed=draw)
 
 
 def fit_shuffled(train: Rows, seed: int) -> Sample:
     """Each column by itself."""
 
-    def sample(n: int) -> Rows:
+    def sample(n: int, draw: int) -> Rows:
         return pd.DataFrame(
             {
-                name: train[name].sample(n, replace=True, random_state=seed * 1000 + place).to_numpy()
+                name: train[name].sample(n, replace=True, random_state=draw * 1000 + place).to_numpy()
                 for place, name in enumerate(train)
             }
         )
@@ -105,7 +105,7 @@ def fit_shuffled(train: Rows, seed: int) -> Sample:
 
 def fit_real(train: Rows, seed: int) -> Sample:
     """Training rows as they are."""
-    return lambda n: train.sample(n, replace=n > len(train), random_state=seed).reset_index(drop=True)
+    return lambda n, draw: train.sample(n, replace=n > len(train), random_state=draw).reset_index(drop=True)
 
 
 def fit_cart(train: Rows, seed: int) -> Sample:
@@ -123,8 +123,8 @@ def fit_cart(train: Rows, seed: int) -> Sample:
         leaf = tree.apply(before)
         leaves.append((tree, {int(one): np.flatnonzero(leaf == one) for one in np.unique(leaf)}))
 
-    def sample(n: int) -> Rows:
-        rng = np.random.default_rng(seed)
+    def sample(n: int, draw: int) -> Rows:
+        rng = np.random.default_rng(draw)
         drawn, columns = np.zeros((n, 0)), {}
         for (tree, donors), name in zip(leaves, train, strict=True):
             leaf = np.zeros(n, int) if tree is None else tree.apply(drawn)
@@ -195,14 +195,15 @@ def line(name: str, method: str, seed: int, args: argparse.Namespace) -> str:
     sample = METHODS[method](train, seed, **options)
     fitted = time.perf_counter() - begun
     begun = time.perf_counter()
-    drawn = sample(min(len(held_out), 10_000))
-    sampled = time.perf_counter() - begun
-    values = scores(name, train, held_out, drawn, seed)
+    drawn = [sample(min(len(held_out), 10_000), draw) for draw in range(args.draws)]
+    sampled = (time.perf_counter() - begun) / args.draws
+    each = [scores(name, train, held_out, rows, draw) for draw, rows in enumerate(drawn)]
+    values = {measure: float(np.mean([one[measure] for one in each])) for measure in each[0]}
     shown = " | ".join(f"{value:.3f}" for value in values.values())
-    single, both = missing_off(train, drawn)
+    single, both = missing_off(train, drawn[0])
     return (
         f"| {name} | {method} | {seed} | {shown} | {single:.3f}, {both:.3f} "
-        f"| {fitted:.0f} + {sampled:.1f} | {known(name, drawn)} |"
+        f"| {fitted:.0f} + {sampled:.1f} | {known(name, drawn[0])} |"
     )
 
 
@@ -213,6 +214,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--draws", type=int, default=1, help="sets of samples whose measures are averaged")
     parser.add_argument("--rows", type=int, help="training rows (default: all)")
     parser.add_argument("--options", nargs="*", type=option, default=[], help="of the fit, such as epochs=30")
     args = parser.parse_args()
