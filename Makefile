@@ -18,7 +18,8 @@ TORCH ?= torch==2.13.0
 TORCH_FLAGS ?=
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -qq
+# Without --no-compile pip compiles every file of PyTorch, of which few are ever imported.
+PIP := $(BIN)/python -m pip install -qq --no-compile
 
 # Networks as small as those of the tests and the demo are fastest on one thread each.
 export OMP_NUM_THREADS ?= 1

@@ -82,7 +82,7 @@ def test_what_was_made_in_haste_does_not_take_the_place_of_what_took_its_time(ru
     assert kept is not None
     assert [one.name for one in kept.measures] == ["NLL", "codes in use"]
     assert kept.measures[0] == BOUND
-    assert kept.settings("bounds") == {"quick": None, "k": 5000, "annealing": None}
+    assert kept.settings("bounds") == {"quick": None, "k": 5000, "annealing": None, "sampler": None}
     assert kept.settings("codes") == {"quick": True}
     evaluation.write(run, [hasty], ("bounds",), quick=False, k=8)
     assert (evaluation.read(run) or [])[0].value == 9.0

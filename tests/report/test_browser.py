@@ -95,7 +95,7 @@ def test_a_sheet_as_wide_as_it_is_high_is_swiped_on_a_phone_and_not_shrunk(brows
 def test_the_verdict_is_told_first(report, browser):
     sheet = browser.new_page()
     sheet.goto(report.as_uri())
-    assert sheet.locator("h2").first.inner_text() == "Verdict"
+    assert sheet.locator("h2").first.inner_text() == "Diagnosis"
     assert sheet.locator(".finding").count() == 3
     colours = [sheet.locator(".severity").nth(i).evaluate("one => getComputedStyle(one).color") for i in range(3)]
     assert len(set(colours)) == 3

@@ -182,7 +182,7 @@ class Autoencoder(
         sampler = settings.sampler if "samples" in settings.families else "prior"
         subject = self.subject(data, settings.seed, most=most, part=part, sampler=sampler)
         if settings.sampler not in ("auto", "prior") and "bounds" in settings.families:
-            subject.with_sampler = with_prior(self._model(), self.sampler(settings.sampler))  # type: ignore[assignment]
+            subject.with_sampler = with_prior(self._model(), self.fitted_sampler(settings.sampler))  # type: ignore[assignment]
         settings = replace(settings, factors=factors_at(settings.factors, subject.index, len(held_out(data)[1])))
         return evaluation.evaluate(subject, settings)
 

@@ -51,7 +51,7 @@ def test_missing_entries_add_nothing() -> None:
     x = torch.tensor([[0.0, math.nan], [1.0, 1.0]])
     assert normal_reference(x).tolist() == pytest.approx([NORMAL_REFERENCE, 2 * NORMAL_REFERENCE])
     rows = pa.table({"a": [1.5, 2.5, 3.5, 4.5] * 40, "b": ["x", "y"] * 80})
-    schema = TableSchema.learn(rows, DataOptions())
+    schema = TableSchema.learn(rows, DataOptions(dependences=False))
     known = schema.encode(rows).x[:1]
     lost = known.clone()
     lost[0, 1] = math.nan
@@ -62,7 +62,7 @@ def test_references_are_those_of_the_shares_in_training_also_when_read_back() ->
     generator = np.random.default_rng(0)
     paid = np.where(generator.random(2000) < 0.7, 0.0, generator.lognormal(size=2000))
     rows = pa.table({"paid": paid, "by": generator.choice(["card", "cash"], 2000, p=[0.9, 0.1])})
-    schema = TableSchema.learn(rows, DataOptions())
+    schema = TableSchema.learn(rows, DataOptions(dependences=False))
     x = schema.encode(rows).x
     cell = np.floor(x[:, 0].numpy()).astype(int)
     shares = np.bincount(cell) / 2000

@@ -51,7 +51,7 @@ def test_a_season_is_found_and_repeated_and_noise_has_none() -> None:
     phase = RANDOM(2).uniform(0, 7, (200, 1))
     waves = np.sin(2 * np.pi * (np.arange(32) + phase) / 7)[:, :, None].astype(np.float32)
     found = by_name(waves[:, :16], 16, waves)
-    np.testing.assert_allclose(found["the season before (7 steps)"].mean, waves[:, 16:], atol=1e-5)
+    np.testing.assert_allclose(found["the previous season (7 steps)"].mean, waves[:, 16:], atol=1e-5)
     noise = RANDOM(3).normal(size=(200, 32, 1)).astype(np.float32)
     assert not any("season" in name for name in by_name(noise[:, :16], 16, noise))
 
@@ -63,6 +63,6 @@ def test_missing_values_are_left_out_and_without_a_training_split_only_the_last_
     mask = torch.from_numpy(~np.isnan(holes))
     train = Resident(torch.from_numpy(holes).masked_fill(~mask, torch.nan))
     found = references(holes[:, :6], 6, x[:, 5:6], train)
-    assert [one.name for one in found] == ["the last value seen", "linear regression on the first half"]
+    assert [one.name for one in found] == ["the last observed value", "linear regression on the first half"]
     assert all(np.isfinite(one.mean).all() and np.isfinite(one.deviation).all() for one in found)
-    assert list(by_name(x[:, :6], 6, None)) == ["the last value seen"]
+    assert list(by_name(x[:, :6], 6, None)) == ["the last observed value"]

@@ -43,7 +43,7 @@ def test_like_real_rows_and_shuffled_ones_from_files(tmp_path):
     assert abs(same["classifier two-sample test"].value - 0.5) < 4 * same["classifier two-sample test"].error
     assert lost["classifier two-sample test"].value > 0.8
     assert lost["column shapes"].value > 0.9
-    assert lost["train on samples, test on real"].unit == "R² of b, as asked"
+    assert lost["train on samples, test on real"].unit == "R² of b, as requested"
     assert lost["train on samples, test on real"].value < 0.2 < same["train on samples, test on real"].value
     assert not [name for name in same if "attack" in name or "record" in name]
 
@@ -73,7 +73,7 @@ def test_arrays_pictures_and_series():
     ("made", "words"),
     [
         (lambda real: real.drop(columns="b"), "column 'b' is missing"),
-        (lambda real: real.head(3), "3 made examples; give 10 or more"),
+        (lambda real: real.head(3), "3 sampled examples; at least 10 are needed"),
         (lambda real: real.assign(day="soon"), "column 'day', row 1"),
     ],
 )

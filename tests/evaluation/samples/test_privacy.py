@@ -200,7 +200,7 @@ def test_a_perfect_model_of_x_given_c_has_learned_nothing_by_heart(drawn, many):
 
 def test_half_of_the_samples_are_asked_for_the_conditions_of_rows_held_out(drawn, people):
     records = Records.of(drawn(people(300, 0), given=("kind",), split=(0.6, 0.0, 0.4)))
-    assert records.asked
+    assert records.conditional
     assert len(records.samples) == 2 * len(records.test) == 240
     assert records.samples.values.shape[1] == 3, "the condition is no column to be close in"
 

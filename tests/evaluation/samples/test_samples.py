@@ -73,7 +73,7 @@ def test_a_network_is_kept_as_long_as_its_data_and_no_longer():
     held = len(image_features._KNOWN)
     first, again = (image_features.network(dataset.train, 256, torch.device("cpu"), 0) for _ in range(2))
     assert first is again
-    assert first.taught == "to tell the labels apart"
+    assert first.taught == "to predict the labels"
     assert len(image_features._KNOWN) == held + 1
     del dataset
     gc.collect()
@@ -146,6 +146,6 @@ def test_every_measure_says_what_it_means_beside_a_reference(drawn):
 
 def test_features_of_unlabelled_pictures_say_so_and_symbols_are_counted(drawn):
     turned = drawn(bars(60, 0)[0])
-    assert "turned" in features(turned).space
+    assert "rotations" in features(turned).space
     walk = drawn("markov", rows=100)
     assert features(walk).train.shape[1] == features(walk).samples.shape[1] <= 110

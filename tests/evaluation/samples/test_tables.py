@@ -90,7 +90,7 @@ def test_the_target_is_asked_for_or_the_label_a_condition_the_last_category_the_
         (rows, {"given": ("kind",)}, None, ("kind", "a condition")),
         (rows, {}, None, ("town", "the last category column")),
         (rows[["height", "weight"]], {}, None, ("weight", "the last column")),
-        (rows, {"label": "kind"}, "height", ("height", "as asked")),
+        (rows, {"label": "kind"}, "height", ("height", "as requested")),
     ]
     for table, options, asked, expected in cases:
         one = drawn(table, how=EvaluationSettings(target=asked), **options)

@@ -88,9 +88,9 @@ def sample(
             unique=unique or (),
             guidance=guidance,
         )
+        deliver(auto, raw, n, "samples", out, say, seed)
         if sampler == "auto":
             say.note(f"Codes are drawn by {auto.second_stage()}")
-        deliver(auto, raw, n, "samples", out, say, seed)
 
 
 def reconstruct(

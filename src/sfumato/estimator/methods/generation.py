@@ -85,7 +85,7 @@ class GenerationMixin(SecondStageMixin):
             raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
         require(self._model(), Samples, "sample")
         schema, given = self.schema_, given or {}
-        codes = self.sampler(sampler)
+        codes = self.fitted_sampler(sampler)
         how: dict[str, Any] = {"temperature": temperature, "marginal": marginal, "noise": noise, "codes": codes}
         how |= self._guided(guidance, codes)
         if not (ranges or rules or unique):

@@ -174,7 +174,7 @@ class ScoringMixin(SecondStageMixin):
         self, raw: Any, samples: int, seed: int, given: Mapping[str, Any] | None, sampler: str
     ) -> tuple[np.ndarray, np.ndarray]:
         """Scores and log-densities of what `read` gives, each (N,)."""
-        model = inference.exact(with_prior(self._model(), self.sampler(sampler)))
+        model = inference.exact(with_prior(self._model(), self.fitted_sampler(sampler)))
         bounds = require(model, Bounds, "score")
         if samples < 1:
             raise SfumatoError(f"samples is {samples}: give at least 1 draw")

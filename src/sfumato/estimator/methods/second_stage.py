@@ -43,6 +43,7 @@ class SecondStageMixin(FittedMixin):
 
         It is kept in the run folder, if there is one, and by `save`.
 
+        >>> import numpy as np
         >>> from sfumato import Autoencoder
         >>> auto = Autoencoder(latent_dim=2, steps=20).fit(np.random.default_rng(0).normal(size=(100, 3)))
         >>> auto.fit_sampler("mixture", components=4).sample(5, sampler="mixture").shape
@@ -93,11 +94,11 @@ class SecondStageMixin(FittedMixin):
             sampler: what its samples are drawn by, as for `sample`.
         """
         model = self._model()
-        own = self.sampler(sampler)
+        own = self.fitted_sampler(sampler)
         draws = None if own is None else partial(second_stage.sample, model, own)
         return Subject.of(model, self.schema_, data, seed, most=most, part=part, draws=draws)
 
-    def sampler(self, name: str) -> Sampler | None:
+    def fitted_sampler(self, name: str) -> Sampler | None:
         """The sampler of this name, fitted if it is not yet; None for the model's own prior."""
         if name not in SAMPLERS:
             raise SfumatoError(f"no sampler is called {name!r}: {did_you_mean(name, SAMPLERS)}")
