@@ -70,9 +70,14 @@ class NumberLine(nn.Module):
 
 
 class Limits(nn.Module):
-    """What the columns before a column leave of each of its cells."""
+    """What the columns before a column leave of each of its cells.
 
-    def __init__(self, spec: DataSpec, orders: list[Order], lines: dict[int, NumberLine]) -> None:
+    Arguments:
+        orders: those in which the column comes second.
+        lines: of the columns that orders are about, by the place of their entry.
+    """
+
+    def __init__(self, orders: list[Order], lines: dict[int, NumberLine]) -> None:
         super().__init__()
         self.orders = orders
         self.slip = min(sum(order.slip for order in orders), 0.5)
@@ -136,4 +141,4 @@ def limits(spec: DataSpec) -> nn.ModuleDict:
     by_column: dict[int, list[Order]] = {}
     for order in spec.orders:
         by_column.setdefault(order.later, []).append(order)
-    return nn.ModuleDict({str(place): Limits(spec, orders, lines) for place, orders in by_column.items()})
+    return nn.ModuleDict({str(place): Limits(orders, lines) for place, orders in by_column.items()})
