@@ -14,13 +14,11 @@ from sfumato.spec import Field
 
 RUNS: dict[str, dict[str, Any]] = {
     "beta_vae": {"beta": 0.5},
-    "m2": {"lead": 80},
-    "hierarchical_vae": {"warmup": 60, "steps": 450},
     "beta_tcvae": {"beta": 1.5},
 }
 """Options of models that the short training below needs; all others have none."""
 
-LONG = {"td_vae", "vae_gan", "vq_vae"}
+LONG = {"factor_vae", "hierarchical_vae", "m2", "td_vae", "vae_gan", "vq_vae"}
 """Models whose healthy training takes more than a few seconds; `benchmarks/doctor.py` has them."""
 
 LOSE = ("sparse_decoder_vae", "wae")
