@@ -102,3 +102,12 @@ def test_neighbours_among_others_have_the_least_distances(auto, X):
     every = np.linalg.norm(auto.encode(X[:4])[:, None] - auto.encode(X[10:]), axis=2)
     assert np.array_equal(near.rows, np.argsort(every, 1)[:, :3])
     assert near.distances == pytest.approx(np.sort(every, 1)[:, :3])
+
+
+def test_neighbours_of_some_rows_are_those_they_have_among_all(auto, X):
+    every = auto.neighbours(X, k=2)
+    some = auto.neighbours(X, k=2, rows=[7, 3])
+    assert np.array_equal(some.rows, every.rows[[7, 3]])
+    assert np.array_equal(some.distances, every.distances[[7, 3]])
+    with pytest.raises(SfumatoError, match="row 60 is not there; they are counted from 0 to 59"):
+        auto.neighbours(X, rows=[60])

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from sfumato.errors import SfumatoError
+from sfumato.ranges import is_whole
 
 _CURRENT: ContextVar[Mapping[str, torch.Generator] | None] = ContextVar("generators", default=None)
 _SWAP = threading.RLock()
@@ -50,8 +50,7 @@ def chosen_seed(seed: Any) -> int:
         return int(seed.randint(2**31))
     if isinstance(seed, np.random.Generator):
         return int(seed.integers(2**32))
-    whole = isinstance(seed, Integral) and not isinstance(seed, bool | np.bool)
-    if not whole or not 0 <= int(seed) < 2**63:
+    if not is_whole(seed) or not 0 <= int(seed) < 2**63:
         raise SfumatoError(f"seed is {seed!r}: give a whole number of at least 0, or None for a new one each time")
     return int(seed)
 

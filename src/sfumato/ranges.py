@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Annotated, Any, get_args, get_origin
 
 from sfumato.errors import SfumatoError
@@ -51,6 +52,15 @@ class Range:
         if isinstance(value, int | float) and value not in self:
             kind = "whole number" if isinstance(value, int) else "number"
             raise SfumatoError(f"{name} is {value:g}: give a {kind} {self}")
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, of Python or NumPy, and no boolean.
+
+    >>> is_whole(3), is_whole(3.0), is_whole(True)
+    (True, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 Count = Annotated[int, Range(1)]

@@ -160,13 +160,14 @@ def neighbours(
     auto = load_run(run, device)
     examples = read(auto, file)
     others = examples if among is None else read(auto, among)
-    nearest = auto.neighbours(examples, None if among is None else others, k=k)
-    index = list(range(len(nearest.rows))) if rows is None else chosen_rows(auto, examples, rows, file)
-    near, distances = nearest.rows[index], nearest.distances[index]
+    chosen = None if rows is None else chosen_rows(auto, examples, rows, file)
+    distances, near = auto.neighbours(examples, None if among is None else others, k=k, rows=chosen)
+    index = list(range(len(near))) if chosen is None else chosen
     schema, flat = auto.schema_, near.ravel().tolist()
+    written = {"out": out.out, "examples": len(index)}, lambda: f"neighbours of {len(index)} in {out.out}"
     if out.out is not None and (not out.out.suffix or out.out.suffix in STRIPS):
         schema.write_strips(_sheet(auto, examples, others, index, near), out.out, k + 1)
-        say.written({"out": out.out, "examples": len(index)}, lambda: f"neighbours of {len(index)} in {out.out}")
+        say.written(*written)
         return
     keys: dict[str, list[Any]] = {
         "of": [row + 1 for row in index for _ in range(k)],
@@ -179,7 +180,7 @@ def neighbours(
     table = with_keys(keys, schema.as_table(schema.take(others, flat)))
     if out.out is not None:
         frames.write(table, out.out)
-        say.written({"out": out.out, "examples": len(index)}, lambda: f"neighbours of {len(index)} in {out.out}")
+        say.written(*written)
     elif say.json:
         say.result({"neighbours": table.to_pylist()}, str)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from sfumato.data.io import frames_objects
 from sfumato.errors import SfumatoError
+from sfumato.ranges import is_whole
 
 DTYPE = "sfumato.dtype"
 NAME_FIELD = "sfumato.name"
@@ -78,7 +78,7 @@ def check_labels(labels: Any) -> None:
 
 def check_label(label: Any) -> None:
     """Refuse a label that is neither text nor a whole number."""
-    if isinstance(label, bool) or not isinstance(label, str | Integral):
+    if not (isinstance(label, str) or is_whole(label)):
         raise SfumatoError(
             f"column {label} has a label of type {type(label).__name__}, not text or a whole number; rename it, "
             "as with frame.columns = frame.columns.map(str)"

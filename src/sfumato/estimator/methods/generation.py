@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from sfumato.latents.flow_matching import FlowMatching
 from sfumato.latents.samplers import Sampler
 from sfumato.latents.second_stage import sample
 from sfumato.models.protocols import Classifies, Forecasts, Samples, require
+from sfumato.ranges import is_whole
 
 
 class GenerationMixin(SecondStageMixin):
@@ -193,7 +193,7 @@ class GenerationMixin(SecondStageMixin):
 
 
 def _check_number(n: Any, what: str) -> None:
-    if isinstance(n, bool | np.bool) or not isinstance(n, Integral):
+    if not is_whole(n):
         raise SfumatoError(f"n is {n!r}: give a whole number of {what}s")
     if n < 1:
         raise SfumatoError(f"n is {n}: give at least 1 {what}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -15,10 +14,12 @@ from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import inference
 from sfumato.estimator.evaluation_data import evaluation_data
 from sfumato.estimator.methods.transforms import TransformMixin
-from sfumato.evaluation.subject import Subject, frozen_eval, rows
+from sfumato.evaluation.subject import Subject, frozen_eval
+from sfumato.evaluation.subject import rows as rows_of
 from sfumato.isolation import isolated
 from sfumato.models.base import Model
 from sfumato.models.protocols import Codebooks, Encodes, LatentSpace, require
+from sfumato.ranges import is_whole
 from sfumato.tasks import (
     PathKind,
     attribute_direction,
@@ -221,8 +222,8 @@ class LatentMovesMixin(TransformMixin):
             )
         with frozen_eval(model, seed):
             draws = shown.chunked(lambda batch: space.encode(batch).sample())
-            chosen = _checked_latents(latents, draws.shape[1]) if latents is not None else _active(shown.rates())
-            typical = rows(shown.batch, np.array([shown.typical()]))
+            chosen = _active(shown.rates()) if latents is None else _checked(latents, draws.shape[1], "latent")
+            typical = rows_of(shown.batch, np.array([shown.typical()]))
         if start is None:
             kept = None if typical.given is None else typical.given.cpu()
             batches = [replace(typical, given=inference.replaced(self.schema_, kept, given, 1)).to(draws.device)]
@@ -238,7 +239,9 @@ class LatentMovesMixin(TransformMixin):
         return Traversal(examples, chosen, np.asarray(levels.cpu()), np.asarray(values.T[chosen].cpu()))
 
     @isolated
-    def neighbours(self, X: Any, among: Any = None, *, k: int = 5) -> NearestExamples:
+    def neighbours(
+        self, X: Any, among: Any = None, *, k: int = 5, rows: Sequence[int] | None = None
+    ) -> NearestExamples:
         """The examples whose latent means are nearest to those of X, by Euclidean distance.
 
         Latents that carry nothing have the same mean for all, and do not count.
@@ -254,22 +257,24 @@ class LatentMovesMixin(TransformMixin):
             among: those that neighbours are looked for among; None for X itself, where no example is its own
                 neighbour.
             k: how many of each.
+            rows: which of X to look for neighbours of, counted from 0; all if None.
 
         Raises:
-            SfumatoError: if codes are numbers of entries of a codebook, which have no distances, or there are too few
-                examples.
+            SfumatoError: if codes are numbers of entries of a codebook, which have no distances, there are too few
+                examples, or there is no such row.
         """
         model = self._model()
         if isinstance(model, Codebooks):
             raise SfumatoError(f"codes of a {self.config_.model} have no distances; {self._instead()}")
         require(model, Encodes, "encode")
         means = torch.from_numpy(self.encode(X))
-        own = torch.arange(len(means)) if among is None else None
+        index = torch.arange(len(means)) if rows is None else torch.tensor(_checked(rows, len(means), "row"))
         others = means if among is None else torch.from_numpy(self.encode(among))
         most = len(others) - (among is None)
-        if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k <= most:
+        if not is_whole(k) or not 1 <= k <= most:
             raise SfumatoError(f"k is {k!r}: give a whole number from 1 to {most}, the number of examples there are")
-        return NearestExamples(*(np.asarray(part) for part in nearest_codes(means, others, int(k), own=own)))
+        nearest = nearest_codes(means[index], others, int(k), own=index if among is None else None)
+        return NearestExamples(*map(np.asarray, nearest))
 
     def _space(self, model: Model) -> LatentSpace:
         if isinstance(model, LatentSpace):
@@ -290,17 +295,17 @@ def _moved(codes: Tensor, direction: Any) -> Tensor:
 
 
 def _check_steps(steps: Any) -> None:
-    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 2:
+    if not is_whole(steps) or steps < 2:
         raise SfumatoError(f"steps is {steps!r}: give a whole number of at least 2, both ends among them")
 
 
-def _checked_latents(latents: Sequence[int], size: int) -> list[int]:
-    for latent in latents:
-        if isinstance(latent, bool) or not isinstance(latent, Integral) or not 0 <= latent < size:
-            raise SfumatoError(f"latent {latent!r} is not there; they are counted from 0 to {size - 1}")
-    if not len(latents):
-        raise SfumatoError("latents is empty; name at least one")
-    return [int(latent) for latent in latents]
+def _checked(places: Sequence[int], size: int, what: str) -> list[int]:
+    for place in places:
+        if not is_whole(place) or not 0 <= place < size:
+            raise SfumatoError(f"{what} {place!r} is not there; they are counted from 0 to {size - 1}")
+    if not len(places):
+        raise SfumatoError(f"{what}s is empty; name at least one")
+    return [int(place) for place in places]
 
 
 def _active(rates: np.ndarray) -> list[int]:
