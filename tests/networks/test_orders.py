@@ -11,7 +11,6 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.tables.schema import TableSchema
 from sfumato.distributions.tilted import log_share
 from sfumato.networks import heads
-from sfumato.networks.heads.orders import all_slopes
 
 RNG = np.random.default_rng(0)
 COUNT = 1500
@@ -130,7 +129,7 @@ def test_samples_are_of_the_cells_they_should_be_and_keep_the_order(columns):
     assert broken.mean() < order.slip + 4 * (order.slip / len(x)) ** 0.5 + 1e-3
     start, end = p.head._span(1)
     logits = p.head.columns(p.raw, p.head.shifts(p.raw, x)).logits[:, start:end]
-    slopes = all_slopes(p.head.neighbours.between(start, end), logits)
+    slopes = p.head.neighbours.between(start, end).slopes(logits)
     expected = torch.softmax(logits + log_share(slopes, *p.head.limits["1"](x)), 1).mean(0)
     drawn = torch.bincount(x[:, 1].long(), minlength=end - start) / len(x)
     assert torch.allclose(drawn, expected.detach(), atol=0.012)

@@ -60,12 +60,21 @@ class Neighbours(NamedTuple):
         return cls(torch.tensor(below), torch.tensor(above), torch.tensor(cell_counts), torch.zeros(start))
 
     def slopes(self, logits: Tensor) -> Tensor:
-        """How steep log-densities are in cells (B, D): as from the cell below to the one above, plus the offsets.
+        """How steep log-densities are in cells: as from the cell below to the one above, plus the offsets.
 
         Atoms, and cells of which nothing is known, have no slope.
+
+        Args:
+            logits: of all cells, (B, K).
+
+        Returns:
+            Of the cells that `at` chose for each example, (B, D), or of all, (B, K).
         """
         apart = (self.above - self.below).clamp(min=1)
-        rise = (logits.gather(1, self.above) - logits.gather(1, self.below)) / apart
+        above, below = (
+            logits[:, cells] if cells.ndim == 1 else logits.gather(1, cells) for cells in (self.above, self.below)
+        )
+        rise = (above - below) / apart
         return (rise + self.offsets).clamp(-STEEPEST, STEEPEST).masked_fill(self.counts == 1, 0.0)
 
 

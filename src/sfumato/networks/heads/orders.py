@@ -109,7 +109,7 @@ class Limits(nn.Module):
 
         P is the probability that an entry without limits lies inside, and s how often orders are broken all the same.
         """
-        share = log_share(all_slopes(neighbours, logits), low, high)
+        share = log_share(neighbours.slopes(logits), low, high)
         log_inside = torch.logsumexp(logits + share, 1) - torch.logsumexp(logits, 1)
         cell = x.long().clamp(0, logits.shape[1] - 1)[:, None]
         place = x[:, None] - cell
@@ -122,16 +122,10 @@ class Limits(nn.Module):
         """Draws of the column's entry within the limits, but for slips, (B,)."""
         slips = noise.uniform(logits[:, :1]) < self.slip
         low, high = torch.where(slips, 0.0, low), torch.where(slips, 1.0, high)
-        share = log_share(all_slopes(neighbours, logits), low, high)
+        share = log_share(neighbours.slopes(logits), low, high)
         cell = draw(logits + share)[:, None]
         near = neighbours.at(cell)
         return (cell + draw_tilted(near.slopes(logits), near.counts, low.gather(1, cell), high.gather(1, cell)))[:, 0]
-
-
-def all_slopes(neighbours: Neighbours, logits: Tensor) -> Tensor:
-    """The slope in each cell of a column, (B, K)."""
-    cells = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
-    return neighbours.at(cells).slopes(logits)
 
 
 def limits(spec: DataSpec) -> nn.ModuleDict:
