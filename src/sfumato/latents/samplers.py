@@ -136,12 +136,13 @@ def fit_mixture(train: Codes, valid: Codes | None, components: int | None = None
     codes = _some(train, seed).double().numpy()
     if len(codes) <= counts[0]:
         raise SfumatoError(f"{len(codes)} training rows are too few for {counts[0]} components; ask for fewer")
+    held_out = None if valid is None else valid.draw(seed).x.double().numpy()
     best, highest = None, -np.inf
     for count in counts:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of fits that stop before they have converged, which validation judges
-            fitted = GaussianMixture(count, random_state=seed, reg_covar=MIN_VARIANCE).fit(codes[:MAX_FITTED_CODES])
-        log_likelihood = 0.0 if valid is None else fitted.score(valid.draw(seed).x.double().numpy())
+            fitted = GaussianMixture(count, random_state=seed, reg_covar=MIN_VARIANCE).fit(codes)
+        log_likelihood = 0.0 if held_out is None else fitted.score(held_out)
         if log_likelihood <= highest or len(codes) <= count:
             break
         best, highest = fitted, log_likelihood

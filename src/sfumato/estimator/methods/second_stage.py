@@ -62,9 +62,7 @@ class SecondStageMixin(FittedMixin):
         if name == "auto":
             self._stage = self._choose({"seed": seed, **how})
         elif name != "prior":
-            fit = self._how(name, seed=seed, **how)
-            fitted = choosing.fit_sampler(name, self._model(), self._training_data(), fit, components=components)
-            self._stage.samplers[name] = fitted
+            self._add(name, components, seed=seed, **how)
         self._keep()
         return self
 
@@ -107,12 +105,18 @@ class SecondStageMixin(FittedMixin):
             self.fit_sampler(name)
         return self._stage.sampler(name)
 
+    def _add(self, name: str, components: int | None = None, **fit: Any) -> None:
+        """Fit the sampler called `name`, to be kept later."""
+        model, data = self._model(), self._training_data()
+        fitted = choosing.fit_sampler(name, model, data, self._how(name, **fit), components=components)
+        self._stage.samplers[name] = fitted
+
     def _choose(self, fit: dict[str, Any]) -> SecondStage:
         """What the training was told, or what is best; with a sampler for it."""
         wanted, stage = self.config_.training.sampler, self._stage
         if wanted != "auto":
             if wanted != "prior" and wanted not in stage.samplers:
-                self.fit_sampler(wanted, **fit)
+                self._add(wanted, **fit)
             return SecondStage(stage.samplers, wanted, "as it was told when it was trained")  # type: ignore[arg-type]
         last = self.history_.lines[-1] if self.history_.lines else {}
         reason = choosing.unsuited(self._model())
