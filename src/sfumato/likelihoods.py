@@ -52,6 +52,11 @@ class Likelihood:
     cells: bool = False
 
     @property
+    def joint_cells(self) -> bool:
+        """Whether columns of a table are cut into cells, and depend on each other given the code."""
+        return self.joint and self.cells
+
+    @property
     def bounded(self) -> str:
         """Its range in words, behind "values"."""
         return f"within {self.low:g} and {self.high:g}" if self.high < math.inf else f"of {self.low:g} or more"

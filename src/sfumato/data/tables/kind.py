@@ -12,6 +12,8 @@ from sfumato.likelihoods import LIKELIHOODS, any_of
 
 IN_CELLS = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.cells)
 """Likelihoods for which numbers are cut into cells."""
+IN_JOINT_CELLS = tuple(name for name in IN_CELLS if LIKELIHOODS[name].joint)
+"""Those under which columns depend on each other."""
 
 
 def accepts(source: Source, options: DataOptions) -> bool:
@@ -32,7 +34,7 @@ KIND = Kind(
     options={
         "missing_values": OptionUse("tables"),
         "missing_cells": OptionUse("tables"),
-        "orders": OptionUse("tables with the likelihood autoregressive", ("autoregressive",)),
+        "orders": OptionUse(f"tables with the likelihood {any_of(IN_JOINT_CELLS)}", IN_JOINT_CELLS),
         "dependences": OptionUse("tables"),
         "header": OptionUse("text files of tables"),
         "cells": OptionUse(f"tables with the likelihood {any_of(IN_CELLS)}", IN_CELLS),

@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from sfumato import likelihoods
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.models.registry.description import REMEDIES, Description, Option
 from sfumato.models.registry.index import shipped
@@ -168,8 +169,8 @@ def short_training(name: str, spec: DataSpec, given: Mapping[str, Any]) -> bool:
     >>> [short_training(*case) for case in (("vae", table, {}), ("vae", table, {"warmup": 2000}), ("m2", table, {}))]
     [True, False, False]
     """
-    columns_see_each_other = spec.likelihood == "autoregressive"
-    return columns_see_each_other and describe(name).soon_memorises and not given.get("warmup")
+    likelihood = likelihoods.named(spec.likelihood)
+    return likelihood.joint_cells and describe(name).soon_memorises and not given.get("warmup")
 
 
 def sized(name: str, spec: DataSpec, size: Size) -> Size:
