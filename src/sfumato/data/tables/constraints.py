@@ -60,7 +60,8 @@ class Constraints:
 
     def broken(self, table: pa.Table) -> dict[str, np.ndarray]:
         """Each range and each rule → which rows do not keep it, (N,)."""
-        operands = {name: self._operand(column, table) for name, column in self._columns.items()}
+        named = frozenset(self._ranges).union(*(rule.named for rule in self._rules))
+        operands = {name: self._operand(self._columns[name], table) for name in named}
         broken = {}
         for name, (words, low, high) in self._ranges.items():
             values = operands[name].values

@@ -73,6 +73,11 @@ class Expression:
                 raise self._wrong(f"{word!r} is not a column; {did_you_mean(word, self.columns)}")
         self.broken({name: Operand(np.zeros(1)) for name in self.columns}, try_only=True)
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The columns it names."""
+        return frozenset(word for kind, word in self._tokens if kind == "column")
+
     def broken(self, rows: Mapping[str, Operand], *, try_only: bool = False) -> np.ndarray:
         """Which rows do not keep the rule, (N,); a comparison with a missing cell leaves it open, and is kept.
 

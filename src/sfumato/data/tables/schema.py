@@ -92,9 +92,8 @@ class TableSchema(Schema):
         self.dependences = tuple(dependences)
         by_name = {column.name: column for column in columns}
         self._given = [by_name[name] for name in self.given_names]
-        apart = {*self.given_names, *(one.column.name for one in self.dependences)}
-        self._x = [column for column in columns if column.field is not None and column.name not in apart]
-        others = [column for column in columns if column.name not in apart]
+        others = _unconditional(columns, self.given_names, self.dependences)
+        self._x = [column for column in others if column.field is not None]
         self._entries = with_flags(others, self.missing_together)
         self._flags = _flag_places(self._entries)
 
@@ -178,8 +177,7 @@ class TableSchema(Schema):
         if options.dependences:
             modelled = [column for column in learned if column.field is not None]
             dependences = find(modelled, frame, keep=(*options.given, *filter(None, [options.label])))
-        apart = {*options.given, *(one.column.name for one in dependences)}
-        others = [column for column in learned if column.name not in apart]
+        others = _unconditional(learned, options.given, dependences)
         together = missing_together(others, frame) if options.missing_cells else []
         entries = with_flags(others, together)
         x = _fields(entries)
@@ -192,7 +190,7 @@ class TableSchema(Schema):
             raise SfumatoError(f"given={hollow!r} has no value in the training rows and cannot be a condition; drop it")
         given = [field for name in options.given if (field := fields[name]) is not None]
         total = frame.num_rows if examples is None else examples
-        kept_orders = orders.find(entries, frame) if options.orders and likelihood.name == "autoregressive" else []
+        kept_orders = orders.find(entries, frame) if options.orders and likelihood.joint_cells else []
         spec = DataSpec(
             (len(x),),
             orders.on_lines(x, entries, kept_orders),
@@ -499,9 +497,9 @@ class TableSchema(Schema):
     def varied(self, raw: pa.Table, rows: Sequence[int]) -> Iterator[Varied]:
         for column in self._x:
             values = column.usual(TRIED)
-            changed = raw.take(np.repeat(rows, 1 + len(values)))
-            place = changed.column_names.index(column.name)
-            stood = plain(changed[column.name])
+            before = raw.take(np.repeat(rows, 1 + len(values)))
+            place = before.column_names.index(column.name)
+            stood = plain(before[column.name])
             own = stood if stood.type == values.type else column.fit(stood).cast(values.type)
             tried = pa.concat_arrays([pa.nulls(1, values.type), values] * len(rows))
             stays = pc.is_null(tried)
@@ -509,10 +507,10 @@ class TableSchema(Schema):
                 stays = pc.or_(stays, pc.is_null(own))
             both = pc.if_else(stays, own, tried)
             listed = stood.to_pylist()[:: 1 + len(values)]
-            changed = changed.set_column(place, column.name, both)
+            changed = before.set_column(place, column.name, both)
             for one in self.dependences:
                 if one.determinant is column:
-                    changed = one.followed(changed, raw.take(np.repeat(rows, 1 + len(values))))
+                    changed = one.followed(changed, before)
             yield Varied(column.name, changed, listed, values.to_pylist())
 
     def to_dict(self) -> dict[str, Any]:
@@ -545,6 +543,12 @@ class TableSchema(Schema):
             missing_together=values["missing_together"],
             dependences=[Dependence.from_dict(one, loaded) for one in values["dependences"]],
         )
+
+
+def _unconditional(columns: Sequence[Column], given: Sequence[str], dependences: Sequence[Dependence]) -> list[Column]:
+    """The columns that are neither conditions nor follow from another."""
+    apart = {*given, *(dependence.column.name for dependence in dependences)}
+    return [column for column in columns if column.name not in apart]
 
 
 def _flag_places(entries: Sequence[Column | Flag]) -> dict[str, int]:
