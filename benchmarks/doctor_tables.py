@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 
 import sfumato
+from dependence import dates
 from machine import describe
 from sfumato.evaluation.metrics.classifiers import two_sample_auc
 
@@ -53,20 +54,6 @@ def pairs(count: int, random: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def scales(count: int, random: np.random.Generator) -> pd.DataFrame:
-    """A number in two units, a start before an end, and a kind that goes with nothing."""
-    celsius, start = random.normal(15, 8, count).round(1), random.integers(0, 300, count)
-    return pd.DataFrame(
-        {
-            "celsius": celsius,
-            "fahrenheit": (celsius * 9 / 5 + 32 + random.normal(0, 0.3, count)).round(1),
-            "start": start,
-            "end": start + random.integers(1, 40, count),
-            "kind": random.choice(["p", "q"], count),
-        }
-    )
-
-
 def independent(count: int, random: np.random.Generator) -> pd.DataFrame:
     """Columns that go with nothing: there is no dependence to lose."""
     return pd.DataFrame(
@@ -89,7 +76,7 @@ def rare(count: int, random: np.random.Generator) -> pd.DataFrame:
 
 MADE: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "pairs": pairs,
-    "scales": scales,
+    "scales": lambda count, random: dates(random, count),
     "independent": independent,
     "rare": rare,
 }

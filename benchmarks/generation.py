@@ -28,7 +28,7 @@ import pandas as pd
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import sfumato
-from dependence import kept, pairs
+from dependence import dates, kept, pairs
 from machine import describe
 from sfumato.data.core.options import DataOptions
 from sfumato.evaluation.samples.external_samples import evaluate
@@ -51,19 +51,8 @@ Sample = Callable[[int, int], Rows]
 def relations(rng: np.random.Generator, rows: int) -> Rows:
     """A sum, an order of two dates and a temperature in two units."""
     first, second = rng.exponential(10, (2, rows)).round(2)
-    celsius = rng.normal(15, 8, rows).round(1)
-    start = rng.integers(0, 300, rows)
-    return pd.DataFrame(
-        {
-            "first": first,
-            "second": second,
-            "total": (first + second).round(2),
-            "celsius": celsius,
-            "fahrenheit": (celsius * 9 / 5 + 32 + rng.normal(0, 0.3, rows)).round(1),
-            "start": start,
-            "end": start + rng.integers(1, 40, rows),
-        }
-    )
+    parts = pd.DataFrame({"first": first, "second": second, "total": (first + second).round(2)})
+    return parts.join(dates(rng, rows).drop(columns="kind"))
 
 
 MADE = {"pairs": partial(pairs, count=8), "relations": relations}
