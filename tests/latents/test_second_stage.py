@@ -36,15 +36,22 @@ class Plain(nn.Module):
         return Normal(x, torch.full_like(x, -3.0))
 
 
+class Idle(nn.Module):
+    """An encoder whose code is noise alone."""
+
+    def forward(self, x, given=None, mask=None):
+        return Normal(torch.zeros_like(x), torch.zeros_like(x))
+
+
 class Learned:
     """A schema of which the spec alone is asked for."""
 
     spec = DataSpec((2,), (Field("real"),))
 
 
-def _judged(z: torch.Tensor, **how) -> SecondStage:
+def _judged(z: torch.Tensor, encoder: nn.Module | None = None, **how) -> SecondStage:
     model = build("vae", Learned.spec, latent_dim=2, width=8)
-    model.encoder = Plain()
+    model.encoder = encoder or Plain()
     third = len(z) // 3
     train, valid = Resident(z[third:]), Resident(z[:third])
     data = Dataset("", "", Learned, train, valid, Resident(z[:0]), None)
@@ -55,6 +62,11 @@ def test_the_prior_is_chosen_where_codes_fill_it_and_nothing_is_fitted():
     stage = _judged(torch.randn(1800, 2, generator=torch.Generator().manual_seed(0)))
     assert (stage.chosen, stage.samplers) == ("prior", {})
     assert stage.verdicts[0].auc < 0.5 + 2 * stage.verdicts[0].error
+
+
+def test_codes_that_are_noise_are_judged_by_noise_of_their_own():
+    verdict = _judged(torch.randn(1800, 2, generator=torch.Generator().manual_seed(0)), Idle()).verdicts[0]
+    assert abs(verdict.auc - 0.5) < 3 * verdict.error
 
 
 def test_a_mixture_is_chosen_where_codes_are_one():

@@ -205,7 +205,8 @@ def _judged(
     """A classifier between held-out codes and as many draws under the same conditions."""
     assert held is not None, "there are codes to judge by"
     space, like = require(model, LatentSpace, "fit a sampler to its codes"), next(model.parameters())
-    batch = held.draw(seed)
+    # With the noise that the sampler starts from, draws of latents that carry nothing would be rows of the other set.
+    batch = held.draw(seed + 1)
     chosen = torch.randperm(len(held), generator=torch.Generator().manual_seed(seed))[:MAX_JUDGED]
     given = None if batch.given is None else batch.given[chosen]
     with seeded(like.device, seed, model), torch.no_grad():
