@@ -7,11 +7,12 @@ Prints one Markdown table; a use whose median falls outside its band is told as 
 
 from __future__ import annotations
 
+import augmentation
 import hands
 import moving
 import registry
 
-KNOWN = (moving, hands)
+KNOWN = (moving, hands, augmentation)
 """Importing a module enters its uses in the registry."""
 
 

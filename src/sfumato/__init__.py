@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sfumato.models.base import Model
     from sfumato.models.latent import LatentModel
     from sfumato.spec import DataSpec, Size
+    from sfumato.studies.augmentation import augment
 
 __all__ = [
     "Autoencoder",
@@ -35,6 +36,7 @@ __all__ = [
     "SfumatoError",
     "Size",
     "__version__",
+    "augment",
     "evaluate",
     "fit",
     "load",
@@ -48,6 +50,7 @@ _MODULES = {
     "Loss": "sfumato.batch",
     "Model": "sfumato.models.base",
     "Size": "sfumato.spec",
+    "augment": "sfumato.studies.augmentation",
     "evaluate": "sfumato.evaluation.samples.external_samples",
     "fit": "sfumato.estimator",
     "load": "sfumato.estimator",

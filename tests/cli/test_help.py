@@ -14,7 +14,7 @@ from sfumato.config import settings
 
 COMMANDS = (
     *("fit", "sample", "reconstruct", "encode", "score", "show"),
-    *("evaluate", "report", "compare", "sweep", "models", "data"),
+    *("evaluate", "report", "compare", "sweep", "augment", "models", "data"),
 )
 
 
@@ -36,7 +36,7 @@ def test_every_command_explains_itself(cli, command):
     assert "object at 0x" not in said.out
 
 
-@pytest.mark.parametrize("command", ["fit", "sample", "reconstruct", "encode", "score", "evaluate", "compare", "sweep"])
+@pytest.mark.parametrize("command", ["fit", "sample", "reconstruct", "encode", "score", "evaluate", "compare", "sweep", "augment"])
 def test_commands_that_compute_take_seed_and_device(cli, command):
     said = cli(command, "--help")
     assert "--seed" in said.out

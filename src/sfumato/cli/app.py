@@ -20,7 +20,7 @@ from cyclopts.exceptions import (
 )
 
 from sfumato._version import __version__
-from sfumato.cli.commands import apply, compare, doctor, evaluate, fit, inspect, interpolate, score, sweep
+from sfumato.cli.commands import apply, augment, compare, doctor, evaluate, fit, inspect, interpolate, score, sweep
 from sfumato.cli.flags import with_options
 from sfumato.cli.help import OptionColumns
 from sfumato.errors import SfumatoError, did_you_mean
@@ -40,15 +40,15 @@ RUN is the folder of a run, or its name under runs/. For the options of a comman
 HELP = {"--help", "-h"}
 
 
-TRAINING_COMMANDS = ("fit", "sweep")
-"""Commands with a flag for every option of the models."""
+TRAINING_COMMANDS = {"fit": "vae", "sweep": "vae", "augment": "cvae"}
+"""Commands with a flag for every option of the models, and the model that each takes where none is named."""
 
 
 def make(model: str = "vae", models: Sequence[str] = ()) -> App:
     """The application with all its commands.
 
     Args:
-        model: the model whose options `fit --help` shows.
+        model: the model whose options `--help` shows.
         models: those whose options are flags of `TRAINING_COMMANDS`.
     """
     app = App(
@@ -80,6 +80,7 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
         inspect.report,
         compare.compare,
         with_options(sweep.sweep, models),
+        with_options(augment.augment, models),
         inspect.models,
         inspect.data,
     ):
@@ -133,7 +134,8 @@ def _models(words: Sequence[str]) -> tuple[str, list[str]]:
     ]
     for name in more:
         registry.describe(name)
-    shown = typed if typed in (*registry.shipped(), *more) else (*more, "vae")[0]
+    default = TRAINING_COMMANDS[words[0]]
+    shown = typed if typed in (*registry.shipped(), *more) else (*more, default)[0]
     return shown, [*registry.shipped(), *more]
 
 

@@ -1,5 +1,6 @@
-"""What people do with the codes of a fitted model: paths between them, single latents moved, attributes, neighbours."""
+"""What people do with codes of a fitted model: paths, single latents moved, attributes, neighbours; and balancing."""
 
+from sfumato.tasks.balancing import rows_to_add
 from sfumato.tasks.geodesics import geodesic, stretch_lengths
 from sfumato.tasks.latent_moves import attribute_direction, nearest_codes, usual_values, with_latent_at
 from sfumato.tasks.paths import mixed_conditions, spherical, straight
@@ -13,6 +14,7 @@ __all__ = [
     "mixed_conditions",
     "nearest_codes",
     "path_between",
+    "rows_to_add",
     "spherical",
     "straight",
     "stretch_lengths",
