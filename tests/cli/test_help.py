@@ -36,7 +36,9 @@ def test_every_command_explains_itself(cli, command):
     assert "object at 0x" not in said.out
 
 
-@pytest.mark.parametrize("command", ["fit", "sample", "reconstruct", "encode", "score", "evaluate", "compare", "sweep", "augment"])
+@pytest.mark.parametrize(
+    "command", ["fit", "sample", "reconstruct", "encode", "score", "evaluate", "compare", "sweep", "augment"]
+)
 def test_commands_that_compute_take_seed_and_device(cli, command):
     said = cli(command, "--help")
     assert "--seed" in said.out
