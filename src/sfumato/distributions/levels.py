@@ -68,7 +68,7 @@ class LogisticMixture(Distribution):
         x = observed(x, mask)
         y = (2.0 / (self.levels - 1)) * x.to(self.means.dtype) - 1.0
         y = y.unsqueeze(1)
-        means = torch.stack([self._mean(channel, y) for channel in range(self.means.shape[2])], 2)
+        means = torch.stack([self.mean_given(channel, y) for channel in range(self.means.shape[2])], 2)
         inverse = torch.exp(-self.log_scales)
         half = 1.0 / (self.levels - 1)
         above = (y - means + half) * inverse
@@ -97,7 +97,7 @@ class LogisticMixture(Distribution):
         weights = torch.softmax(self.logits, 1).unsqueeze(2)
         return ((weights * self.means).sum(1).clamp(-1, 1) / 2 + 0.5).flatten(1)
 
-    def _mean(self, channel: int, y: Tensor) -> Tensor:
+    def mean_given(self, channel: int, y: Tensor) -> Tensor:
         """μ of one channel given the channels before it; y of shape (B, 1 or M, C, H, W)."""
         mean = self.means[:, :, channel]
         start = channel * (channel - 1) // 2
@@ -111,7 +111,7 @@ class LogisticMixture(Distribution):
         channels: list[Tensor] = []
         for channel in range(self.means.shape[2]):
             so_far = torch.stack(channels, 1).unsqueeze(1) if channels else self.means[:, :, :0]
-            value = self._mean(channel, so_far).gather(1, index).squeeze(1)
+            value = self.mean_given(channel, so_far).gather(1, index).squeeze(1)
             if noisy:
                 u = noise.uniform(value).clamp(1e-5, 1 - 1e-5)
                 scale = torch.exp(self.log_scales[:, :, channel].gather(1, index).squeeze(1))

@@ -29,6 +29,7 @@ from sfumato.estimator import fitting
 from sfumato.estimator.evaluation_data import evaluation_data, factors_at
 from sfumato.estimator.fitting import Fitted
 from sfumato.estimator.methods.augmentation import AugmentationMixin
+from sfumato.estimator.methods.compression import CompressionMixin
 from sfumato.estimator.methods.moves import LatentMovesMixin
 from sfumato.estimator.methods.scoring import ScoringMixin
 from sfumato.estimator.parameters import Parameters
@@ -45,6 +46,7 @@ FEW_STEPS = 100
 
 
 class Autoencoder(
+    CompressionMixin,
     LatentMovesMixin,
     AugmentationMixin,
     ScoringMixin,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sfumato.data.core.dataset import Dataset
+from sfumato.data.core.lossless import Lossless
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
 from sfumato.data.core.source import Source
@@ -48,6 +50,7 @@ class Kind:
         examples_suggested: how many examples the suggested command draws.
         needs_file: why examples cannot go to the terminal, and what to do; "" where they can.
         named_columns: whether examples are rows of a frame, whose columns are found by their names.
+        lossless: how examples are taken apart to be compressed; None where they cannot be.
     """
 
     name: str
@@ -64,3 +67,4 @@ class Kind:
     examples_suggested: int = 500
     needs_file: str = ""
     named_columns: bool = False
+    lossless: type[Lossless[Any]] | None = None

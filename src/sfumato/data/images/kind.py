@@ -16,6 +16,7 @@ from sfumato.data.core.shards import shard
 from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
 from sfumato.data.core.streaming import streams
+from sfumato.data.images.lossless import LosslessImages
 from sfumato.data.images.schema import ImageSchema
 from sfumato.data.io import frames, image_files
 from sfumato.data.io.arrays import Arrays
@@ -75,5 +76,6 @@ KIND = Kind(
     options={"size": OptionUse("images"), "binarise": OptionUse("images")},
     file_suffix=".png",
     examples_suggested=64,
+    lossless=LosslessImages,
     needs_file="images need a place to go: add -o grid.png, -o folder or -o images.npy",
 )

@@ -1,0 +1,140 @@
+"""Latents as symbols: the line cut where the prior has equal masses, and what the posterior has in each piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import singledispatch
+
+import torch
+from torch import Tensor
+
+from sfumato.distributions import Latent, Normal, Posterior, StandardNormal
+from sfumato.errors import SfumatoError
+from sfumato.networks.hierarchical.hierarchy import HierarchicalPosterior, HierarchicalPrior
+from sfumato.tasks.compression import functions, masses
+from sfumato.tasks.compression.steps import Step, Steps, digits
+
+BIN_BITS = 16
+BINS = 2**BIN_BITS
+"""Pieces of equal prior mass that each latent is cut into."""
+
+Layer = tuple[Normal | StandardNormal, Normal | None]
+"""Prior and posterior of some latents, given those before them."""
+Layers = Generator[Layer, Tensor, None]
+"""Yields the layers, and is sent z of each."""
+
+
+@singledispatch
+def layers(prior: Latent, posterior: Posterior | None) -> Layers:
+    """The layers of a prior and a posterior, from the top down; one for latents that are independent in both.
+
+    Args:
+        prior: p(z | c).
+        posterior: q(z | x, c); None where only the prior is asked for.
+
+    Raises:
+        SfumatoError: for a prior or a posterior that is not normal.
+    """
+    raise SfumatoError(
+        f"a prior of the kind {type(prior).__name__} has no quantiles to cut latents by; compress with a model whose "
+        "prior is standard (train with --prior standard)"
+    )
+
+
+@layers.register(Normal)
+@layers.register(StandardNormal)
+def _(prior: Normal | StandardNormal, posterior: Posterior | None) -> Layers:
+    if posterior is not None and not isinstance(posterior, Normal):
+        raise SfumatoError(
+            f"a posterior of the kind {type(posterior).__name__} has no distribution function to code latents by; "
+            "compress with a model such as vae or cvae"
+        )
+    yield prior, posterior
+
+
+@layers.register
+def _(prior: HierarchicalPrior, posterior: Posterior | None) -> Layers:
+    assert posterior is None or isinstance(posterior, HierarchicalPosterior), "a hierarchy has both in layers"
+    net = prior.net
+    state = net.start(prior.n, prior.given)
+    for at in range(len(net.shapes)):
+        p, state = net.prior(at, state)
+        q = None if posterior is None else net.posterior(at, state, posterior.evidence[at], p)
+        z = yield p, q
+        state = net.below(at, state, z)
+
+
+def posterior_steps(prior: Latent, posterior: Posterior) -> Steps:
+    """Bins with what q(z | x) has in each; returns them side by side, int64 (B, L)."""
+    return _bins(layers(prior, posterior), relative=True)
+
+
+def prior_steps(prior: Latent) -> Steps:
+    """Bins of equal masses; returns them side by side, int64 (B, L)."""
+    return _bins(layers(prior, None), relative=False)
+
+
+def _bins(walk: Layers, *, relative: bool) -> Steps:
+    bins: list[Tensor] = []
+    start = 0
+    try:
+        p, q = next(walk)
+        while True:
+            shape = p.mode().shape
+            steps = digits(_posterior(p, q) if relative and q is not None else Tensor.double, BINS, shape)
+            end = start + shape[1:].numel()
+            found = yield from within(steps, slice(start, end), shape)
+            bins.append(found.flatten(1))
+            start = end
+            p, q = walk.send(middle(p, found))
+    except StopIteration:
+        return torch.cat(bins, 1)
+
+
+def _posterior(p: Normal | StandardNormal, q: Normal) -> Callable[[Tensor], Tensor]:
+    """The distribution function of q at the edges of bins."""
+    mean, inverse = q.mean, functions.exp(-q.log_scale).expand_as(q.mean)
+    if isinstance(p, Normal):
+        scale = functions.exp(p.log_scale)
+        mean, inverse = (mean - p.mean) / scale, inverse * scale
+    edges, table = masses.normal_quantiles(BINS), masses.normal()
+
+    def cumulative(k: Tensor) -> Tensor:
+        below = table.between((edges[k] - mean[..., None]) * inverse[..., None])
+        return torch.where(k == 0, 0.0, torch.where(k == BINS, masses.TABLE_TOTAL, below))
+
+    return cumulative
+
+
+def middle(p: Normal | StandardNormal, bins: Tensor) -> Tensor:
+    """z in the middle of bins of p, by its mass; shape of `bins`."""
+    z = masses.normal_quantiles(2 * BINS)[2 * bins + 1]
+    return z * functions.exp(p.log_scale) + p.mean if isinstance(p, Normal) else z
+
+
+def values(prior: Latent, bins: Tensor) -> Tensor:
+    """z of bins side by side, (B, L)."""
+    z: list[Tensor] = []
+    walk, start = layers(prior, None), 0
+    try:
+        p, _ = next(walk)
+        while True:
+            shape = p.mode().shape
+            end = start + shape[1:].numel()
+            z.append(middle(p, bins[:, start:end].reshape(shape)))
+            start = end
+            p, _ = walk.send(z[-1])
+    except StopIteration:
+        return torch.cat([part.flatten(1) for part in z], 1)
+
+
+def within(steps: Steps, at: slice, shape: torch.Size) -> Steps:
+    """Steps for columns `at` of what is coded, (B, L), which are there in another shape."""
+    try:
+        step = next(steps)
+        while True:
+            found = yield Step(step.masses, lambda x, read=step.read: read(x[:, at].reshape(shape)))  # type: ignore[misc]
+            step = steps.send(found)
+    except StopIteration as end:
+        coded: Tensor = end.value
+        return coded
