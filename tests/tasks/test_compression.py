@@ -221,3 +221,10 @@ def test_another_process_with_another_number_of_threads_decodes_the_bytes(tmp_pa
     environment = os.environ | {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "ATEN_CPU_CAPABILITY": "default"}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=120)
     assert np.array_equal(np.load(tmp_path / "back.npy"), images)
+
+
+def test_lines_of_text_come_back_also_with_new_characters():
+    lines = ["".join(np.random.default_rng(row).choice(list("abc"), row % 7)) for row in range(30)]
+    auto = Autoencoder(**QUICK).fit(lines)
+    wanted = ["abca", "", "zabé", *lines]
+    assert auto.decompress(auto.compress(wanted).data).tolist() == wanted

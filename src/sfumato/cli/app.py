@@ -20,7 +20,19 @@ from cyclopts.exceptions import (
 )
 
 from sfumato._version import __version__
-from sfumato.cli.commands import apply, augment, compare, compress, doctor, evaluate, fit, inspect, interpolate, score, sweep
+from sfumato.cli.commands import (
+    apply,
+    augment,
+    compare,
+    compress,
+    doctor,
+    evaluate,
+    fit,
+    inspect,
+    interpolate,
+    score,
+    sweep,
+)
 from sfumato.cli.flags import with_options
 from sfumato.cli.help import OptionColumns
 from sfumato.errors import SfumatoError, did_you_mean

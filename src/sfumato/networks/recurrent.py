@@ -6,7 +6,7 @@ all places behind it, where it is certain and costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import torch
 from torch import Tensor, nn
@@ -114,24 +114,38 @@ class Spelled(Distribution):
             losses = losses.masked_fill(after_end(symbols, self.end), 0.0)
         return -sum_event(losses)
 
+    @property
+    def rows(self) -> int:
+        """Number of examples B."""
+        return self._state[0].shape[1]
+
     def sample(self) -> Tensor:
         return self._spell(draw)
+
+    def one_by_one(self) -> Generator[Tensor, Tensor, None]:
+        """Symbol by symbol: yields the logits (B, K) of each, and is sent the symbols (B,) that those after it see."""
+        symbol, state = self._start(), self._state
+        for _ in range(self.length):
+            logits, state = self._read(symbol, state)
+            symbol = (yield logits[:, 0])[:, None]
 
     def mode(self) -> Tensor:
         """The most likely symbol at each place, given those taken before it."""
         return self._spell(lambda logits: logits.argmax(-1))
 
     def _spell(self, choose: Callable[[Tensor], Tensor]) -> Tensor:
-        symbol, state, ended = self._start(), self._state, None
+        places, ended = self.one_by_one(), None
         symbols: list[Tensor] = []
-        for _ in range(self.length):
-            logits, state = self._read(symbol, state)
+        logits = next(places)
+        for place in range(self.length):
             symbol = choose(logits)
             if self.end is not None:
                 symbol = symbol if ended is None else symbol.masked_fill(ended, self.end)
                 ended = symbol == self.end
             symbols.append(symbol)
-        return torch.stack(symbols, 1).to(self._state[0].dtype)
+            if place + 1 < self.length:
+                logits = places.send(symbol)
+        return torch.stack(symbols, 1)[:, :, None].to(self._state[0].dtype)
 
     def _start(self) -> Tensor:
         hidden = self._state[0]

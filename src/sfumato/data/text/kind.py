@@ -14,6 +14,7 @@ from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
 from sfumato.data.text import lines
 from sfumato.data.text.lines import Lines
+from sfumato.data.text.lossless import LosslessText
 from sfumato.data.text.schema import SymbolSchema, check_length
 from sfumato.errors import SfumatoError
 
@@ -61,6 +62,7 @@ KIND = Kind(
     source="set of symbols",
     order=20,
     suffixes=lines.TEXT,
+    lossless=LosslessText,
     options={
         "longest": OptionUse("sequences of symbols"),
         "symbols": OptionUse("files of text and arrays of whole numbers"),

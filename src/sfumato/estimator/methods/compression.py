@@ -72,6 +72,7 @@ class CompressionMixin(FittedMixin):
         The file can be read by `decompress` of the same run on any machine, with any number of threads; see the user
         guide for what comes back of each kind of data.
 
+        >>> import numpy as np
         >>> from sfumato import Autoencoder
         >>> X = np.random.default_rng(0).integers(0, 2, (100, 8, 8), dtype=np.uint8)
         >>> auto = Autoencoder(steps=20).fit(X)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sfumato.distributions import Bernoulli, Categorical, Distribution, LogisticMixture, Normal, Scaled
 from sfumato.errors import SfumatoError
+from sfumato.networks.recurrent import Spelled
 from sfumato.tasks.compression import functions, masses
 from sfumato.tasks.compression.steps import Step, Steps, digits
 
@@ -84,6 +85,31 @@ def _(p: LogisticMixture) -> Steps:
             weights = weights / functions.total(weights, (0,))
     assert len(channel_values[0]) == batch, "a value for each example"
     return torch.stack(channel_values, 1).long()
+
+
+@observed.register
+def _(p: Spelled) -> Steps:
+    """Symbol by symbol; what stands behind the end is certain."""
+    rows = p.rows
+    symbols, going = torch.zeros(rows, p.length, dtype=torch.int64), torch.ones(rows, dtype=torch.bool)
+    places = p.one_by_one()
+    logits = next(places)
+    for place in range(p.length):
+        if not bool(going.any()):
+            break
+
+        def read(x: Tensor, place: int = place, going: Tensor = going) -> Tensor:
+            return x[:, place, 0][going]
+
+        symbol = torch.full((rows,), p.size - 1 if p.end is None else p.end, dtype=torch.int64)
+        symbol[going] = yield Step(masses.categorical(logits[going]), read)
+        symbols[:, place] = symbol
+        if p.end is not None:
+            going = going & (symbol != p.end)
+            symbols[:, place + 1 :][~going] = p.end
+        if place + 1 < p.length:
+            logits = places.send(symbol)
+    return symbols[:, :, None]
 
 
 def _channel(steps: Steps, channel: int, channels: int) -> Steps:
