@@ -76,10 +76,10 @@ def test_masses_sum_to_their_total_and_none_is_zero():
     torch.manual_seed(0)
     logits = torch.cat([torch.randn(200, 40) * 20, torch.full((1, 40), -300.0)]).double()
     for found in (masses.categorical(logits), masses.binary(logits.reshape(-1))):
-        assert (found.sum(-1) == masses.TOTAL).all()
+        assert (found.sum(-1) == masses.MASS_TOTAL).all()
         assert (found >= 1).all()
         assert (found == found.round()).all()
-    shares = masses.categorical(logits) / masses.TOTAL
+    shares = masses.categorical(logits) / masses.MASS_TOTAL
     assert torch.allclose(shares, torch.softmax(logits, 1), atol=1e-4)
 
 

@@ -14,7 +14,7 @@ from sfumato.errors import SfumatoError
 if TYPE_CHECKING:
     from sfumato.estimator.methods.compression import Compressed
 
-ENDING = ".sfz"
+COMPRESSED_ENDING = ".sfz"
 
 
 def compress(
@@ -38,8 +38,8 @@ def compress(
         block: examples in a block, each of which has a checksum; larger blocks take less space and more memory
     """
     out.check()
-    if out.out is None or out.out.suffix != ENDING:
-        raise SfumatoError(f"compress needs a file to write to: add -o NAME{ENDING}")
+    if out.out is None or out.out.suffix != COMPRESSED_ENDING:
+        raise SfumatoError(f"compress needs a file to write to: add -o NAME{COMPRESSED_ENDING}")
     auto = load_run(run, "cpu")
     result = auto.compress(read(auto, file), out.out, block=block)
     say.written(_values(result, out.out), lambda: _text(result, out.out))

@@ -17,7 +17,7 @@ from torch import Tensor
 from sfumato.data.core.schema import Schema
 
 AnySchema = TypeVar("AnySchema", bound=Schema)
-FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
+LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
 """The bare form of lzma, without the 60 bytes of an .xz file."""
 
 
@@ -95,14 +95,14 @@ def pack(parts: Mapping[str, bytes]) -> bytes:
         return b""
     sizes = json.dumps({name: len(part) for name, part in kept.items()}, separators=(",", ":")).encode()
     body = struct.pack("<I", len(sizes)) + sizes + b"".join(kept.values())
-    return lzma.compress(body, lzma.FORMAT_RAW, filters=FILTERS)
+    return lzma.compress(body, lzma.FORMAT_RAW, filters=LZMA_FILTERS)
 
 
 def unpack(data: bytes) -> dict[str, bytes]:
     """Back from `pack`."""
     if not data:
         return {}
-    body = lzma.decompress(data, lzma.FORMAT_RAW, filters=FILTERS)
+    body = lzma.decompress(data, lzma.FORMAT_RAW, filters=LZMA_FILTERS)
     (length,) = struct.unpack_from("<I", body)
     parts, start = {}, 4 + length
     for name, size in json.loads(body[4 : 4 + length]).items():

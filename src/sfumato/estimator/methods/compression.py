@@ -26,7 +26,7 @@ from sfumato.files import replacing
 from sfumato.isolation import isolated
 from sfumato.models.protocols import Bounds
 from sfumato.ranges import is_whole
-from sfumato.tasks.compression import Block, Coder, Reader, Writer
+from sfumato.tasks.compression import CodedBlock, Coder, Reader, Writer
 
 BLOCK_SIZE = 4096
 """Examples of a block unless it is given."""
@@ -108,7 +108,7 @@ class CompressionMixin(FittedMixin):
                 writer = Writer(file, self._header() | {"data": lossless.header})
                 bound, dimensions = self._bound(coder, lossless, parts.coded, parts.given), parts.coded[0].numel()
             coded = coder.encode(parts.coded, _double(parts.given))
-            writer.add(Block(len(parts.coded), coded, parts.aside))
+            writer.add(CodedBlock(len(parts.coded), coded, parts.aside))
             examples, aside = examples + len(parts.coded), aside + len(parts.aside)
             coded_bytes += len(coded)
             bytes_of = lossless.plain(raw)

@@ -1,7 +1,7 @@
 """Lossless compression: bits-back coding with integer masses that are the same on every machine."""
 
 from sfumato.tasks.compression.bits_back import Coder
-from sfumato.tasks.compression.container import Block, Reader, Writer
+from sfumato.tasks.compression.container import CodedBlock, Reader, Writer
 from sfumato.tasks.compression.reproducible import reproducible
 
-__all__ = ["Block", "Coder", "Reader", "Writer", "reproducible"]
+__all__ = ["CodedBlock", "Coder", "Reader", "Writer", "reproducible"]

@@ -20,12 +20,12 @@ from sfumato.tasks.compression import latents
 from sfumato.tasks.compression.latents import BIN_BITS
 from sfumato.tasks.compression.observed import observed
 from sfumato.tasks.compression.reproducible import reproducible
-from sfumato.tasks.compression.stack import WORD, Stack, random_words
+from sfumato.tasks.compression.stack import WORD_BYTES, Stack, random_words
 from sfumato.tasks.compression.steps import Steps
 
 MOST_TOGETHER = 64
 """Examples that go through the model together, at most."""
-HEAD = struct.Struct("<IIH")
+BLOCK_HEAD = struct.Struct("<IIH")
 """Words that the stack began with, the checksum of what is coded, and bytes of the sizes of groups."""
 
 
@@ -55,7 +55,7 @@ class Coder:
         start = 0
         with torch.no_grad(), mode:
             latent_bits = BIN_BITS * space.prior(1, None if given is None else given[:1]).mode().shape[1]
-            stack = Stack(random_words(before := latent_bits // (8 * WORD) + 2))
+            stack = Stack(random_words(before := latent_bits // (8 * WORD_BYTES) + 2))
             while start < len(coded):
                 # The codes of a group are drawn by bits that lie on the stack: as many as there are bits for.
                 size = min(max(stack.bits // latent_bits, 1), MOST_TOGETHER, len(coded) - start)
@@ -70,7 +70,7 @@ class Coder:
                 start += size
         unused = min(stack.least, before)
         listed = zlib.compress(bytes(sizes), 9)
-        head = HEAD.pack(before - unused, checksum(coded), len(listed))
+        head = BLOCK_HEAD.pack(before - unused, checksum(coded), len(listed))
         return head + listed + stack.words()[unused:].astype("<u4").tobytes()
 
     def decode(self, data: bytes, count: int, given: Tensor | None = None) -> Tensor:
@@ -80,9 +80,9 @@ class Coder:
             SfumatoError: if the data are not of this model, or not what was written.
         """
         space, mode = self._space()
-        before, expected, listed = HEAD.unpack_from(data)
-        words = np.frombuffer(data, "<u4", offset=HEAD.size + listed).astype(np.uint32)
-        sizes = list(zlib.decompress(data[HEAD.size : HEAD.size + listed]))
+        before, expected, listed = BLOCK_HEAD.unpack_from(data)
+        words = np.frombuffer(data, "<u4", offset=BLOCK_HEAD.size + listed).astype(np.uint32)
+        sizes = list(zlib.decompress(data[BLOCK_HEAD.size : BLOCK_HEAD.size + listed]))
         if sum(sizes) != count or not len(words) or not words[-1]:
             raise _damaged()
         end = count

@@ -17,9 +17,9 @@ from torch import Tensor
 LOG2_HIGH, LOG2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 """log 2 in two parts, the first with so few bits that its products with exponents are exact."""
 EXP_TERMS, LOG_TERMS = 14, 13
-LOWEST, HIGHEST = -1022, 1023
+LEAST_EXPONENT, LARGEST_EXPONENT = -1022, 1023
 """Exponents of doubles."""
-POWERS = torch.tensor([2.0**e for e in range(LOWEST, HIGHEST + 1)], dtype=torch.float64)
+POWERS = torch.tensor([2.0**e for e in range(LEAST_EXPONENT, LARGEST_EXPONENT + 1)], dtype=torch.float64)
 
 
 def power_of_two(exponent: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def power_of_two(exponent: Tensor) -> Tensor:
     >>> power_of_two(torch.tensor([3.0, -1.0])).tolist()
     [8.0, 0.5]
     """
-    return POWERS[exponent.clamp(LOWEST, HIGHEST).long() - LOWEST]
+    return POWERS[exponent.clamp(LEAST_EXPONENT, LARGEST_EXPONENT).long() - LEAST_EXPONENT]
 
 
 def exp(x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from sfumato.tasks.compression import functions, masses
 from sfumato.tasks.compression.steps import Step, Steps, digits
 
 BIN_BITS = 16
-BINS = 2**BIN_BITS
+LATENT_BINS = 2**BIN_BITS
 """Pieces of equal prior mass that each latent is cut into."""
 
 Layer = tuple[Normal | StandardNormal, Normal | None]
@@ -81,7 +81,7 @@ def _bins(walk: Layers, *, relative: bool) -> Steps:
         p, q = next(walk)
         while True:
             shape = p.mode().shape
-            steps = digits(_posterior(p, q) if relative and q is not None else Tensor.double, BINS, shape)
+            steps = digits(_posterior(p, q) if relative and q is not None else Tensor.double, LATENT_BINS, shape)
             end = start + shape[1:].numel()
             found = yield from within(steps, slice(start, end), shape)
             bins.append(found.flatten(1))
@@ -97,18 +97,18 @@ def _posterior(p: Normal | StandardNormal, q: Normal) -> Callable[[Tensor], Tens
     if isinstance(p, Normal):
         scale = functions.exp(p.log_scale)
         mean, inverse = (mean - p.mean) / scale, inverse * scale
-    edges, table = masses.normal_quantiles(BINS), masses.normal()
+    edges, table = masses.normal_quantiles(LATENT_BINS), masses.normal()
 
     def cumulative(k: Tensor) -> Tensor:
         below = table.between((edges[k] - mean[..., None]) * inverse[..., None])
-        return torch.where(k == 0, 0.0, torch.where(k == BINS, masses.TABLE_TOTAL, below))
+        return torch.where(k == 0, 0.0, torch.where(k == LATENT_BINS, masses.TABLE_TOTAL, below))
 
     return cumulative
 
 
 def middle(p: Normal | StandardNormal, bins: Tensor) -> Tensor:
     """z in the middle of bins of p, by its mass; shape of `bins`."""
-    z = masses.normal_quantiles(2 * BINS)[2 * bins + 1]
+    z = masses.normal_quantiles(2 * LATENT_BINS)[2 * bins + 1]
     return z * functions.exp(p.log_scale) + p.mean if isinstance(p, Normal) else z
 
 

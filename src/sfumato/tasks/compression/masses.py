@@ -11,34 +11,34 @@ from torch import Tensor
 
 from sfumato.tasks.compression import functions
 
-TOTAL = 2.0**22
+MASS_TOTAL = 2.0**22
 """Sum of the masses of binary and categorical symbols."""
 TABLE_TOTAL = 2.0**30
 """Mass of a tabulated distribution function at its upper end."""
-PIECES, REACH = 2048, 9
+TABLE_PIECES, NORMAL_REACH = 2048, 9
 """Places a unit of tabulated distribution functions, and how far that of the normal reaches."""
 
 
 def binary(logits: Tensor) -> Tensor:
-    """Masses (N, 2) of 0 and 1 from log-odds (N,), in sum `TOTAL`.
+    """Masses (N, 2) of 0 and 1 from log-odds (N,), in sum `MASS_TOTAL`.
 
     >>> binary(torch.tensor([0.0, 99.0]).double()).tolist()
     [[2097152.0, 2097152.0], [1.0, 4194303.0]]
     """
-    ones = torch.round(functions.sigmoid(logits) * TOTAL).clamp(1.0, TOTAL - 1.0)
-    return torch.stack([TOTAL - ones, ones], -1)
+    ones = torch.round(functions.sigmoid(logits) * MASS_TOTAL).clamp(1.0, MASS_TOTAL - 1.0)
+    return torch.stack([MASS_TOTAL - ones, ones], -1)
 
 
 def categorical(logits: Tensor) -> Tensor:
-    """Masses (N, K) of softmax(logits), each at least 1, in sum `TOTAL`; what rounding leaves over is the largest's.
+    """Masses (N, K) of softmax(logits), each at least 1, in sum `MASS_TOTAL`; the largest takes what rounding leaves.
 
     >>> categorical(torch.tensor([[0.0, 0.0, -99.0]]).double()).tolist()
     [[2097152.0, 2097151.0, 1.0]]
     """
     size = logits.shape[-1]
-    masses = 1.0 + torch.floor(functions.softmax(logits, -1) * (TOTAL - size))
+    masses = 1.0 + torch.floor(functions.softmax(logits, -1) * (MASS_TOTAL - size))
     largest = logits.argmax(-1, keepdim=True)
-    rest = TOTAL - functions.total(masses, (masses.dim() - 1,), keepdim=True)
+    rest = MASS_TOTAL - functions.total(masses, (masses.dim() - 1,), keepdim=True)
     return masses.scatter(-1, largest, masses.gather(-1, largest) + rest)
 
 
@@ -82,7 +82,7 @@ def normal() -> Table:
     >>> abs(float(normal().between(torch.tensor(1.0))) / TABLE_TOTAL - 0.8413447) < 1e-6
     True
     """
-    return Table(_rounded(_normal_distribution()), REACH)
+    return Table(_rounded(_normal_distribution()), NORMAL_REACH)
 
 
 @cache
@@ -93,7 +93,7 @@ def logistic() -> Table:
     0.5
     """
     reach = 24
-    x = torch.arange(-reach * PIECES, reach * PIECES + 1).double() / PIECES
+    x = torch.arange(-reach * TABLE_PIECES, reach * TABLE_PIECES + 1).double() / TABLE_PIECES
     return Table(_rounded(functions.sigmoid(x)), reach)
 
 
@@ -105,7 +105,9 @@ def _rounded(values: Tensor) -> Tensor:
 
 @cache
 def _normal_distribution() -> Tensor:
-    half = torch.arange(-2 * REACH * PIECES, 2 * REACH * PIECES + 1).double() / (2 * PIECES)
+    half = torch.arange(-2 * NORMAL_REACH * TABLE_PIECES, 2 * NORMAL_REACH * TABLE_PIECES + 1).double() / (
+        2 * TABLE_PIECES
+    )
     density = functions.exp(-0.5 * (half * half))
     areas = density[:-1:2] + 4.0 * density[1::2]
     areas = areas + density[2::2]
@@ -126,6 +128,6 @@ def normal_quantiles(count: int) -> Tensor:
     at = (torch.searchsorted(values, wanted, right=True) - 1).clamp(0, len(values) - 2)
     inside = (wanted - values[at]) / (values[at + 1] - values[at])
     place = at.double() + inside.clamp(0.0, 1.0)
-    quantiles = place / float(PIECES) - REACH
-    quantiles[0], quantiles[-1] = -REACH, REACH
+    quantiles = place / float(TABLE_PIECES) - NORMAL_REACH
+    quantiles[0], quantiles[-1] = -NORMAL_REACH, NORMAL_REACH
     return quantiles

@@ -28,7 +28,7 @@ _NAMES = """
     isinf isfinite nan_to_num masked_fill masked_select scatter index_copy searchsorted bucketize nonzero
     frexp _local_scalar_dense item equal repeat_interleave
 """
-EXACT = frozenset(_NAMES.split())
+EXACT_OPERATIONS = frozenset(_NAMES.split())
 """Operations on single numbers that IEEE 754 rounds exactly, and those that move numbers or compare them."""
 
 
@@ -73,15 +73,15 @@ class reproducible(TorchDispatchMode):
         kwargs = kwargs or {}
         name = func.overloadpacket.__name__
         base = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-        if base in EXACT or name in EXACT or not _of_floats((*args, *kwargs.values())):
+        if base in EXACT_OPERATIONS or name in EXACT_OPERATIONS or not _of_floats((*args, *kwargs.values())):
             return func(*args, **kwargs)
-        instead = INSTEAD.get(base)
+        instead = SUBSTITUTES.get(base)
         if instead is None:
             raise SfumatoError(
                 f"the model computes {base}, for which there is no arithmetic that is the same on every machine, so "
                 "that its files could not be decoded elsewhere; compress with another model"
             )
-        if base in PRODUCTS:
+        if base in PRODUCT_OPERATIONS:
             kwargs = {**kwargs, "matmul": self.matmul}
         value = instead(*args, **kwargs)
         return args[0].copy_(value) if base != name else value
@@ -152,11 +152,11 @@ def _pow(x: Any, power: Any) -> Tensor:
 
 _INNER_ABOVE = (-39.69683028665376, 220.9460984245205, -275.9285104469687, 138.3577518672690)
 _OUTER_ABOVE = (-7.784894002430293e-3, -0.3223964580411365, -2.400758277161838, -2.549732539343734)
-INNER = (
+INNER_TERMS = (
     (*_INNER_ABOVE, -30.66479806614716, 2.506628277459239),
     (-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572, 1.0),
 )
-OUTER = (
+OUTER_TERMS = (
     (*_OUTER_ABOVE, 4.374664141464968, 2.938163982698783),
     (7.784695709041462e-3, 0.3224671290700398, 2.445134137142996, 3.754408661907416, 1.0),
 )
@@ -167,10 +167,10 @@ def _ndtri(x: Tensor) -> Tensor:
     """Φ⁻¹ by Acklam's rational functions, to a relative 1e-9."""
     tail = torch.minimum(x, 1.0 - x)
     q = torch.sqrt(-2.0 * functions.log(tail))
-    outer = _polynomial(OUTER[0], q) / _polynomial(OUTER[1], q)
+    outer = _polynomial(OUTER_TERMS[0], q) / _polynomial(OUTER_TERMS[1], q)
     middle = x - 0.5
     square = middle * middle
-    inner = middle * _polynomial(INNER[0], square) / _polynomial(INNER[1], square)
+    inner = middle * _polynomial(INNER_TERMS[0], square) / _polynomial(INNER_TERMS[1], square)
     return torch.where(tail < 0.02425, torch.where(x < 0.5, outer, -outer), inner)
 
 
@@ -300,7 +300,7 @@ def _convolution(
     return value.transpose(1, 2).reshape(len(x), len(weight), *sizes)
 
 
-INSTEAD: dict[str, Callable[..., Any]] = {
+SUBSTITUTES: dict[str, Callable[..., Any]] = {
     "add": _add,
     "sub": _sub,
     "rsub": _rsub,
@@ -338,5 +338,5 @@ INSTEAD: dict[str, Callable[..., Any]] = {
     "native_layer_norm": _layer_norm,
 }
 """What takes the place of operations that differ between machines."""
-PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "mv", "convolution")
+PRODUCT_OPERATIONS = ("mm", "bmm", "addmm", "baddbmm", "mv", "convolution")
 """Those of them that take a function for matrix products."""

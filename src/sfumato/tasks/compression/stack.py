@@ -12,7 +12,7 @@ from torch import Tensor
 from sfumato.errors import SfumatoError, need
 from sfumato.tasks.compression.steps import Steps
 
-WORD = 4
+WORD_BYTES = 4
 """Bytes of a word of the stack."""
 IN_STATE = 2
 """Words that the coder may hold outside the stack."""
@@ -107,6 +107,6 @@ def random_words(count: int) -> np.ndarray:
     >>> random_words(2).tolist() == random_words(3)[1:].tolist()
     True
     """
-    stream = hashlib.shake_128(b"sfumato").digest(WORD * count)
+    stream = hashlib.shake_128(b"sfumato").digest(WORD_BYTES * count)
     # From the top down, so that fewer words are the upper ones of more.
     return (np.frombuffer(stream, "<u4") | 1).astype(np.uint32)[::-1].copy()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-DIGIT = 4
+DIGIT_VALUES = 4
 """Values of a digit: symbols of many values are coded digit by digit."""
 
 
@@ -43,18 +43,18 @@ def digits(cumulative: Callable[[Tensor], Tensor], size: int, shape: tuple[int, 
         The symbols, int64 of `shape`.
     """
     width = 1
-    while width * DIGIT < size:
-        width *= DIGIT
+    while width * DIGIT_VALUES < size:
+        width *= DIGIT_VALUES
     start = torch.zeros(shape, dtype=torch.int64)
     ends = cumulative(start[..., None] + torch.tensor([0, size]))
     while width:
-        edges = (start[..., None] + width * torch.arange(1, DIGIT)).clamp_max(size)
+        edges = (start[..., None] + width * torch.arange(1, DIGIT_VALUES)).clamp_max(size)
         below = torch.cat([ends[..., :1], cumulative(edges), ends[..., 1:]], -1)
         masses = below[..., 1:] - below[..., :-1] + 1.0
         known, at = start, width
-        found = yield Step(masses.reshape(-1, DIGIT), lambda x, known=known, at=at: (x - known) // at)  # type: ignore[misc]
+        found = yield Step(masses.reshape(-1, DIGIT_VALUES), lambda x, known=known, at=at: (x - known) // at)  # type: ignore[misc]
         found = found.reshape(shape)
         ends = below.gather(-1, torch.stack([found, found + 1], -1))
         start = start + width * found
-        width //= DIGIT
+        width //= DIGIT_VALUES
     return start
