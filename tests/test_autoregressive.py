@@ -77,7 +77,7 @@ def test_draws_follow_the_probabilities() -> None:
 
 @pytest.mark.parametrize("column", range(4))
 def test_a_column_sees_those_before_it_and_no_other(column: int) -> None:
-    head, raw = head_of()
+    head, raw = head_of(spread=0.2)
     x = torch.tensor([[1.0, 1.5, 0.3, 0.5]], dtype=torch.double)
     moved = x.clone()
     moved[0, column] = 1.5 if column == 2 else 0.0 if column < 2 else 2.5

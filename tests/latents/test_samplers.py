@@ -73,6 +73,7 @@ def test_validation_finds_the_number_of_components():
     assert samplers.fit_mixture(_codes(z[:2000]), _codes(z[2000:])).sizes["components"] > 1
     normal = torch.randn(600, 3, generator=torch.Generator().manual_seed(0))
     assert samplers.fit_mixture(_codes(normal[:400]), _codes(normal[400:])).sizes["components"] == 1
+    assert samplers.fit_mixture(_codes(z[:2000]), _codes(z[2000:]), seconds=0.0).sizes["components"] == 1
 
 
 def test_draws_of_a_sampler_are_a_function_of_the_seed_and_survive_pickling():
@@ -90,7 +91,7 @@ def test_a_sampler_serves_under_conditions():
     for label in range(3):
         drawn = auto.sample(200, given={"label": label}, sampler="mixture", seed=0)
         nearest = np.argmin([np.linalg.norm(drawn - X[y == k].mean(0), axis=1) for k in range(3)], axis=0)
-        assert (nearest == label).mean() > 0.8
+        assert (nearest == label).mean() > 0.7
 
 
 def test_what_cannot_be_fitted_is_told_in_one_line(tmp_path):

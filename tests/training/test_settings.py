@@ -39,12 +39,19 @@ def test_what_is_chosen_makes_a_sensible_number_of_steps(examples: int, shape: t
 
 
 def test_what_is_said_is_kept() -> None:
-    said = Settings(epochs=7, batch_size=100, lr=0.01, weight_decay=0.1, patience=0, validate_every=3)
+    said = Settings(epochs=7, batch_size=100, lr=0.01, weight_decay=0.1, ema=0.0, patience=0, validate_every=3)
     assert resolve(said, 1000, (2,)) == said
     only_steps = resolve(Settings(steps=50), 1000, (2,))
     assert only_steps.epochs is None
     assert total_steps(only_steps, 40) == 50
     assert resolve(Settings(schedule="cosine"), 1000, (2,)).lr == 1e-3
+
+
+def test_a_short_training_is_averaged_over_a_tenth_of_its_steps() -> None:
+    plan = resolve(Settings(steps=1000), 5000, (2,), cells=640)
+    assert plan.ema == pytest.approx(0.99)
+    assert resolve(Settings(steps=1000), 5000, (2,)).ema == 0
+    assert resolve(Settings(ema=0.0), 5000, (2,), cells=640).ema == 0
 
 
 def test_last_batch_too_small_for_all_processes_is_left_out() -> None:
@@ -111,13 +118,13 @@ def test_devices() -> None:
 
 def test_weight_decay_is_for_short_trainings_alone_and_less_the_more_examples_there_are() -> None:
     assert resolve(Settings(), 1000, (8,)).weight_decay == 0
-    for examples, decay in ((10, 2.0), (2000, 1.5), (10**6, 0.3)):
-        assert resolve(Settings(), examples, (8,), short=True).weight_decay == decay
-    assert resolve(Settings(weight_decay=0.0), 1000, (8,), short=True).weight_decay == 0
+    for examples, decay in ((10, 2.0), (10_000, 0.576), (10**6, 0.05)):
+        assert resolve(Settings(), examples, (8,), cells=640).weight_decay == decay
+    assert resolve(Settings(weight_decay=0.0), 1000, (8,), cells=640).weight_decay == 0
 
 
 def test_short_trainings_take_15_passes_and_1000_steps_at_least() -> None:
     for examples, steps in ((50, 1000), (1000, 1024), (2000, 1008), (10_000, 1000), (30_000, 1003)):
-        plan = resolve(Settings(), examples, (8,), short=True)
+        plan = resolve(Settings(), examples, (8,), cells=640)
         assert total_steps(plan, steps_per_epoch(examples, plan.batch_size or 1)) == steps
-    assert resolve(Settings(epochs=40), 2000, (8,), short=True).epochs == 40
+    assert resolve(Settings(epochs=40), 2000, (8,), cells=640).epochs == 40

@@ -11,7 +11,7 @@ import numpy as np
 from sfumato.diagnostics.case import SURE, Case, spread
 from sfumato.diagnostics.finding import Finding, Passed
 from sfumato.formatting import count, figure, percent
-from sfumato.models import short_training
+from sfumato.models import memorised_cells
 from sfumato.models.base import END
 from sfumato.training.optim import schedules
 from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoch, total_steps
@@ -129,8 +129,8 @@ def too_short(case: Case) -> Finding | Passed | None:
     if _adversarial(case) and len(case.loss_curve()[0]) >= MIN_VALIDATIONS:
         return None
     examples = len(case.subject.data.train)
-    short = short_training(case.name, case.spec, case.config["model"])
-    usual = resolve(Settings(batch_size=settings.batch_size), examples, case.spec.shape, short=short)
+    cells = memorised_cells(case.name, case.spec, case.config["model"])
+    usual = resolve(Settings(batch_size=settings.batch_size), examples, case.spec.shape, cells=cells)
     planned = total_steps(usual, steps_per_epoch(examples, usual.batch_size or 1))
     steps, totals = case.loss_curve()
     if len(steps) < MIN_VALIDATIONS:

@@ -99,8 +99,8 @@ def train(
     parallel.join(resolve_device(config.training.device))
     dataset = open_data(source, config)
     spec = dataset.schema.spec
-    short = models.short_training(config.model, spec, config.options)
-    chosen = training.resolve(config.training, len(dataset.train), spec.shape, short=short)
+    cells = models.memorised_cells(config.model, spec, config.options)
+    chosen = training.resolve(config.training, len(dataset.train), spec.shape, cells=cells)
     planned = total_steps(chosen, steps_per_epoch(len(dataset.train), chosen.batch_size or 1))
     options = filled_in(config, spec, planned)
     config = replace(config, data=dataset.options, options=options, training=chosen, source=source_name(source))

@@ -157,7 +157,7 @@ def _fitted(
 ) -> nn.Module:
     device = next(model.parameters()).device
     if name == "mixture":
-        return fit_mixture(train, valid, components, seed=fit.seed).to(device)
+        return fit_mixture(train, valid, components, seed=fit.seed, seconds=fit.left).to(device)
     if name == "flow":
         return fit_spline_flow(train, seed=fit.seed).to(device)
     return _flow_matching(train, valid, given, fit, device)

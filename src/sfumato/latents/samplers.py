@@ -7,6 +7,8 @@ All are over the coordinates of `codes.relative`.
 
 from __future__ import annotations
 
+import math
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args
@@ -116,7 +118,14 @@ def unfitted(name: str, latent_dim: int, given: Sequence[Field], sizes: Mapping[
     return SplineFlow(latent_dim) if name == "flow" else FlowMatching(latent_dim, given, **sizes)
 
 
-def fit_mixture(train: Codes, valid: Codes | None, components: int | None = None, *, seed: int = 0) -> Mixture:
+def fit_mixture(
+    train: Codes,
+    valid: Codes | None,
+    components: int | None = None,
+    *,
+    seed: int = 0,
+    seconds: float = math.inf,
+) -> Mixture:
     """A mixture of normals by expectation maximisation.
 
     Args:
@@ -124,6 +133,7 @@ def fit_mixture(train: Codes, valid: Codes | None, components: int | None = None
         valid: codes by whose likelihood the number of components is chosen, of 1, 4, 10 and 25.
         components: their number, where it is not to be chosen; 10 without `valid`.
         seed: of the draws and the start.
+        seconds: what the choice of their number may take; larger numbers that would take longer are left out.
 
     Raises:
         SfumatoError: if there are no more codes than components.
@@ -136,9 +146,13 @@ def fit_mixture(train: Codes, valid: Codes | None, components: int | None = None
     codes = _some(train, seed).double().numpy()
     if len(codes) <= counts[0]:
         raise SfumatoError(f"{len(codes)} training rows are too few for {counts[0]} components; ask for fewer")
-    held_out = None if valid is None else valid.draw(seed).x.double().numpy()
+    held_out = None if valid is None else valid.draw(seed + 1).x.double().numpy()
     best, highest = None, -np.inf
+    begun, pace = time.perf_counter(), 0.0
     for count in counts:
+        fit_begun = time.perf_counter()
+        if best is not None and fit_begun - begun + pace * count > seconds:
+            break
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of fits that stop before they have converged, which validation judges
             fitted = GaussianMixture(count, random_state=seed, reg_covar=MIN_VARIANCE).fit(codes)
@@ -146,6 +160,7 @@ def fit_mixture(train: Codes, valid: Codes | None, components: int | None = None
         if log_likelihood <= highest or len(codes) <= count:
             break
         best, highest = fitted, log_likelihood
+        pace = (time.perf_counter() - fit_begun) / count
     assert best is not None
     mixture = Mixture(codes.shape[1], len(best.weights_))
     roots = np.linalg.cholesky(best.covariances_)

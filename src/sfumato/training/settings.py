@@ -43,7 +43,7 @@ class Settings:
     )
     weight_decay: float | None = field(
         default=None,
-        metadata={"help": "decoupled weight decay, not of biases; 0 is none (default: 0; for small tables 0.3 to 2)"},
+        metadata={"help": "decoupled weight decay, not of biases; 0 is none (default: 0; for tables 0.05 to 2)"},
     )
     clip: float = field(default=0.0, metadata={"help": "longest gradient of a player; longer ones are cut; 0 is off"})
     skip_above: float = field(
@@ -61,8 +61,12 @@ class Settings:
     max_time: str | float | None = field(
         default=None, metadata={"help": "longest training time: seconds, or 90s, 5m, 2h, 1d"}
     )
-    ema: float = field(
-        default=0.0, metadata={"help": "average the weights over steps with this decay, such as 0.999; 0 is off"}
+    ema: float | None = field(
+        default=None,
+        metadata={
+            "help": "average the weights over steps with this decay, such as 0.999; 0 is off (default: 0; for tables "
+            "over a tenth of the steps)"
+        },
     )
     precision: str = field(default="float32", metadata={"help": "arithmetic of the networks: float32 or bfloat16"})
     seed: int = field(default=0, metadata={"help": "seed of the order of the data and of all noise"})
@@ -92,7 +96,7 @@ class Settings:
                 raise SfumatoError(f"{name} is {value}: give 0 or more")
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise SfumatoError(f"lr is {self.lr}: give a number above 0, such as 0.001")
-        if not 0 <= self.ema < 1:
+        if self.ema is not None and not 0 <= self.ema < 1:
             raise SfumatoError(f"ema is {self.ema}: give a decay from 0 up to below 1, such as 0.999")
         for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS), ("sampler", SAMPLERS)):
             value = getattr(self, name)
@@ -133,13 +137,17 @@ def total_steps(settings: Settings, per_epoch: int) -> int:
     return min(planned)
 
 
-def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, short: bool = False) -> Settings:
+def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells: int = 0) -> Settings:
     """Fill in what was left to be chosen, from the number of training examples and the shape of one.
 
     * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for pictures).
-    * `epochs`: 30, or as many as make 5000 steps (1000 at most), or as few as keep to 60,000 (3 at least). If `short`
-      (`models.short_training`), 15, or as many as make 1000 steps: with more the rows would be memorised.
-    * `weight_decay`: 0. If `short`, 3000 / examples, within 0.3 to 2.
+    Where there are `cells` (`models.memorised_cells`) rows would be memorised by what is usual.
+
+    * `epochs`: 30, or as many as make 5000 steps (1000 at most), or as few as keep to 60,000 (3 at least). With `cells`
+      15, or as many as make 1000 steps.
+    * `weight_decay`: 0. With `cells` 9 · cells / examples, within 0.05 to 2.
+    * `ema`: 0. With `cells` over a tenth of the steps: the best weights on validation are often those of a step at
+      which the learning rate is still high, and much of what a single step changes is noise then.
     * `lr`: 0.002 under one_cycle, else 0.001.
     * `validate_every`: one epoch; several when an epoch is shorter than 50 steps; 2000 steps when it is longer.
     * `patience`: half of the planned validations, 10 at least. The bound often rests while the rate is high and falls
@@ -157,7 +165,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, short:
     per_epoch = steps_per_epoch(examples, size)
     epochs = settings.epochs
     if epochs is None and settings.steps is None:
-        passes, steps = (15, 1000) if short else (30, 5000)
+        passes, steps = (15, 1000) if cells else (30, 5000)
         epochs = min(max(passes, math.ceil(steps / per_epoch)), 1000, max(3, 60_000 // per_epoch))
     chosen = replace(settings, batch_size=size, epochs=epochs)
     planned = total_steps(chosen, per_epoch)
@@ -172,5 +180,8 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, short:
         lr = 2e-3 if settings.schedule == "one_cycle" else 1e-3
     decay = settings.weight_decay
     if decay is None:
-        decay = min(max(3000 / max(examples, 1), 0.3), 2.0) if short else 0.0
-    return replace(chosen, lr=lr, weight_decay=decay, validate_every=every, patience=patience)
+        decay = min(max(9 * cells / max(examples, 1), 0.05), 2.0) if cells else 0.0
+    ema = settings.ema
+    if ema is None:
+        ema = max(0.0, 1 - 10 / planned) if cells else 0.0
+    return replace(chosen, lr=lr, weight_decay=decay, ema=ema, validate_every=every, patience=patience)

@@ -47,13 +47,13 @@ __all__ = [
     "handed_over",
     "is_importable",
     "label",
+    "memorised_cells",
     "names",
     "options",
     "origin",
     "reference",
     "resolve",
     "shipped",
-    "short_training",
     "sized",
     "suits",
     "summary",
@@ -156,8 +156,10 @@ def chosen_by_data(name: str, spec: DataSpec, given: Mapping[str, Any]) -> dict[
     return dict(choose(spec, **{other: given[other] for other in signature(choose).parameters if other in given}))
 
 
-def short_training(name: str, spec: DataSpec, given: Mapping[str, Any]) -> bool:
-    """Whether fewer steps than usual are the default for a model on data of `spec`; see `training.resolve`.
+def memorised_cells(name: str, spec: DataSpec, given: Mapping[str, Any]) -> int:
+    """How many cells and categories a model has to learn rows of `spec` by heart with; 0 where it soon does not.
+
+    The more there are for a row, the more a training has to be held back; see `training.resolve`.
 
     Args:
         name: of the model.
@@ -166,11 +168,12 @@ def short_training(name: str, spec: DataSpec, given: Mapping[str, Any]) -> bool:
 
     >>> from sfumato.spec import DataSpec, Field
     >>> table = DataSpec((2,), (Field("cells", 8), Field("cells", 8)), likelihood="autoregressive")
-    >>> [short_training(*case) for case in (("vae", table, {}), ("vae", table, {"warmup": 2000}), ("m2", table, {}))]
-    [True, False, False]
+    >>> [memorised_cells(*case) for case in (("vae", table, {}), ("vae", table, {"warmup": 2000}), ("m2", table, {}))]
+    [16, 0, 0]
     """
-    likelihood = likelihoods.named(spec.likelihood)
-    return likelihood.joint_cells and describe(name).soon_memorises and not given.get("warmup")
+    if not likelihoods.named(spec.likelihood).joint_cells or not describe(name).soon_memorises or given.get("warmup"):
+        return 0
+    return sum(field.size for field in spec.columns if field.kind != "real")
 
 
 def sized(name: str, spec: DataSpec, size: Size) -> Size:

@@ -152,6 +152,7 @@ class AutoregressiveHead(Head):
     below: Tensor
     above: Tensor
     counts: Tensor
+    means: Tensor
     reads: Tensor
     writes: Tensor
 
@@ -173,6 +174,7 @@ class AutoregressiveHead(Head):
         inputs = entries * LineFeatures.OUTPUTS
         self.read = nn.Parameter(torch.randn(inputs, hidden) * (2 / inputs) ** 0.5)
         self.write = nn.Parameter(torch.zeros(hidden + entries, self.outputs + len(self._ordered)))
+        self.slopes = nn.Parameter(torch.zeros(entries * (len(layout.real) + len(self._ordered))))
         self.sharpness = nn.Parameter(torch.full((len(self._ordered),), SHARPNESS_START / SHARPNESS_PACE))
         self.tilts = nn.Parameter(torch.zeros(sum(layout.sizes)))
         beside = Neighbours.of([spec.columns[column] for column in self._discrete])
@@ -189,6 +191,9 @@ class AutoregressiveHead(Head):
         of_input = columns.repeat_interleave(LineFeatures.OUTPUTS)
         seen = torch.linspace(1, max(entries - 1, 1), self.read.shape[1]).round()
         self.register_buffer("reads", (of_input[:, None] < seen).float(), persistent=False)
+        reals, logits, bells = self.split
+        means = torch.cat([torch.arange(reals), reals + logits + torch.arange(bells)])
+        self.register_buffer("means", means, persistent=False)
         self.register_buffer("writes", (torch.cat([seen, columns + 1])[:, None] <= of_output).float(), persistent=False)
         self._outputs_of = [torch.nonzero(of_output == column)[:, 0].tolist() for column in range(entries)]
         scores = torch.cat([normal_scores((torch.arange(size) + 0.5) / size) for size in (*self._sizes, 1)])[:-1]
@@ -220,7 +225,15 @@ class AutoregressiveHead(Head):
         features = self.line(x, mask)
         before = torch.addmm(raw[:, self.outputs :], features.flatten(1), self.read * self.reads)
         seen = torch.cat([F.leaky_relu(before), features[:, :, 0]], 1)
-        return seen @ (self.write * self.writes)
+        return seen @ self.written()
+
+    def written(self) -> Tensor:
+        """What units and scores of columns add to the outputs, W, (units + columns, outputs + bells)."""
+        weights = self.write * self.writes
+        reals, bells = self.split[0], self.split[2]
+        slopes = self.slopes.view(len(self.order), reals + bells) * self.writes[self.read.shape[1] :, self.means]
+        weights[self.read.shape[1] :, self.means] += slopes
+        return weights
 
     def log_factors(self, logits: Tensor, x: Tensor, there: Tensor | None) -> Tensor | float:
         """What orders between columns add to the log-density of each, (B, D)."""
@@ -288,7 +301,7 @@ class _Row:
         entries = len(head.order)
         self.line = head.line
         self._read = (head.read * head.reads).view(entries, LineFeatures.OUTPUTS, -1)
-        self._write = head.write * head.writes
+        self._write = head.written()
         self._before, self._scores = raw[:, head.outputs :], raw.new_zeros(len(raw), entries)
         self.x = raw.new_zeros(len(raw), entries)
         self.there = torch.ones_like(self.x, dtype=torch.bool)

@@ -68,7 +68,7 @@ class TrainingState:
         # Those outside the state dict are constants, made anew with the model.
         self.buffers = [buffer for name, buffer in model.named_buffers() if name in kept]
         self._draws_globally = generators.draws_globally(model)
-        self.average = WeightAverage([*model.parameters(), *_running(model)], plan.ema)
+        self.average = WeightAverage([*model.parameters(), *_running(model)], plan.ema or 0.0)
         self.guard = Guard(device, list(self.optimizers.values()), self.buffers, say)
         self.meter = Meter(device)
         self.history = History()
