@@ -1,4 +1,4 @@
-"""Which sampler of codes a model's samples are drawn by: the one that a classifier tells from codes the least."""
+"""Which sampler of codes a model's samples are drawn by: the one under which held-out codes are the likeliest."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sfumato import training
 from sfumato.data.core.dataset import Dataset
+from sfumato.distributions import Normal, StandardNormal
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.evaluation.metrics.classifiers import two_sample_auc
 from sfumato.generators import redirected, seeded
-from sfumato.latents.codes import Codes, relative
+from sfumato.latents.codes import Codes
 from sfumato.latents.flow_matching import FlowMatching
 from sfumato.latents.samplers import NAMES, Name, Sampler, fit_mixture, fit_spline_flow
 from sfumato.latents.second_stage import SecondStage, Verdict
@@ -30,8 +30,8 @@ SAMPLER_CANDIDATES: tuple[Name, ...] = ("prior", "mixture", "flow-matching")
 """What is chosen among, the simplest first."""
 MIN_JUDGED = 100
 """Held-out codes that a choice is made by, at least."""
-MAX_JUDGED = 3000
-"""Held-out codes that a choice is made by, at most."""
+MAX_JUDGED, MAX_JUDGED_BY_FLOW = 3000, 500
+"""Held-out codes that a choice is made by, at most, and of a flow, whose density takes many passes."""
 MAX_CODE_SIZE = 512
 """Numbers of a code, at most, for samplers to be fitted to them."""
 MAX_MIXTURE_CODE_SIZE = 128
@@ -90,12 +90,14 @@ def fit_sampler(name: str, model: Model, data: Dataset, fit: SamplerFit, *, comp
 
 
 def choose(model: Model, data: Dataset, fit: SamplerFit) -> SecondStage:
-    """Fit one candidate after the other, the simplest first, and take the one told from held-out codes the least.
+    """Fit one candidate after the other, the simplest first, and take the one under which held-out codes are likeliest.
 
-    Each is judged by a classifier two-sample test (Lopez-Paz and Oquab 2017) between the codes of the validation split
-    and as many draws under the same conditions, with the conditions beside both. A candidate that is told apart by no
-    more than two standard errors ends the search, as none could be better by more than chance. Otherwise the simplest
-    within two standard errors of the best is taken.
+    Each is judged by the nats by which codes of the validation split are likelier under it than under the prior, in
+    the mean; by as much the bound on log p(x) rises with it in the prior's place. If a mixture gains nothing, no other
+    is tried. The simplest that is less than two standard errors behind the best is taken.
+
+    A classifier that tells draws from codes (Lopez-Paz and Oquab 2017) would compare what samples are, but sees far
+    less in as few codes: on alarm.csv, where a mixture gains 0.75 nats, it hardly told the prior's draws from 1,500.
 
     Raises:
         SfumatoError: if the codes are no points of a continuous space.
@@ -104,7 +106,13 @@ def choose(model: Model, data: Dataset, fit: SamplerFit) -> SecondStage:
         few = f"as {len(data.valid)} validation rows are too few to choose another by (at least {MIN_JUDGED})"
         return SecondStage(chosen="prior", reason=few)
     train, valid = _codes(model, data, fit.seed)
-    stage, verdicts = SecondStage(), list[Verdict]()
+    assert valid is not None, "there are codes to judge by"
+    if valid.has_atoms:
+        exact = "as codes are exactly 0 for many examples, which no other sampler draws"
+        return SecondStage(chosen="prior", reason=exact)
+    judged = _judged_codes(model, valid, fit.seed)
+    stage, gains = SecondStage(), dict[Name, Tensor]()
+    verdicts = list[Verdict]()
     for name in SAMPLER_CANDIDATES:
         if name == "mixture" and train.code_size > MAX_MIXTURE_CODE_SIZE:
             continue
@@ -114,20 +122,21 @@ def choose(model: Model, data: Dataset, fit: SamplerFit) -> SecondStage:
                 break
             stage.samplers[name] = _fitted(name, model, train, valid, data.schema.spec.given, fit)
         seconds = time.perf_counter() - begun
-        verdicts.append(_judged(name, model, stage.sampler(name), valid, fit.seed, seconds))
-        if _is_chance(verdicts[-1].auc - 0.5, verdicts[-1].error):
+        gains[name] = _gains(stage.sampler(name), judged, model, fit.seed)
+        verdicts.append(Verdict(name, *_mean_and_error(gains[name]), round(seconds, 1)))
+        if name == "mixture" and not _is_more(gains[name]):
             break
-    best = min(verdicts, key=lambda verdict: verdict.auc)
-    taken = next(each for each in verdicts if _is_chance(each.auc - best.auc, math.hypot(each.error, best.error)))
-    stage.verdicts, stage.chosen = tuple(verdicts), taken.name
-    if _is_chance(taken.auc - 0.5, taken.error):
-        stage.reason = "whose codes cannot be told from those of held-out examples"
-    elif taken is best:
-        stage.reason = "whose codes are told the least from those of held-out examples"
-        if len(verdicts) < len(SAMPLER_CANDIDATES) and fit.left <= 0:
-            stage.reason += ", of what there was time to fit"
+    best = max(verdicts, key=lambda verdict: verdict.gain).name
+    taken = next(name for name in gains if not _is_more(_difference(gains[best], gains[name])))
+    stage.verdicts, stage.chosen = tuple(verdicts), taken
+    if taken != best:
+        stage.reason = f"the simplest, as {best} is no better by more than chance"
+    elif taken == "prior":
+        stage.reason = "under which held-out codes are as likely as under any other"
     else:
-        stage.reason = f"the simplest, as {best.name} is no better by more than chance"
+        stage.reason = "under which held-out codes are the likeliest"
+    if fit.left <= 0 and len(verdicts) < len(SAMPLER_CANDIDATES):
+        stage.reason += ", of what there was time to fit"
     return stage
 
 
@@ -199,28 +208,50 @@ def _flow_matching(
     return flow.requires_grad_(False)
 
 
-def _judged(
-    name: Name, model: Model, sampler: Sampler | None, held: Codes | None, seed: int, seconds: float
-) -> Verdict:
-    """A classifier between held-out codes and as many draws under the same conditions."""
-    assert held is not None, "there are codes to judge by"
+class _JudgedCodes(NamedTuple):
+    """Held-out codes (n, L) in the coordinates of samplers, their conditions, and log p of each under the prior."""
+
+    codes: Tensor
+    given: Tensor | None
+    log_prior: Tensor
+
+
+def _judged_codes(model: Model, held: Codes, seed: int) -> _JudgedCodes:
+    """A draw of each of at most `MAX_JUDGED` held-out codes, with noise that no sampler was fitted with."""
     space, like = require(model, LatentSpace, "fit a sampler to its codes"), next(model.parameters())
-    # With the noise that the sampler starts from, draws of latents that carry nothing would be rows of the other set.
     batch = held.draw(seed + 1)
     chosen = torch.randperm(len(held), generator=torch.Generator().manual_seed(seed))[:MAX_JUDGED]
-    given = None if batch.given is None else batch.given[chosen]
+    codes, given = batch.x[chosen].to(like), None if batch.given is None else batch.given[chosen].to(like)
     with seeded(like.device, seed, model), torch.no_grad():
-        c = None if given is None else given.to(like)
-        if sampler is None:
-            prior = space.prior(len(chosen), c)
-            draws = relative(prior, prior.sample())
-        else:
-            draws = sampler.sample(len(chosen), c)
-    beside = [] if given is None else [given.numpy()]
-    real, drawn = (np.concatenate([z.cpu().double().numpy(), *beside], 1) for z in (batch.x[chosen], draws))
-    test = two_sample_auc(real, drawn, seed=seed)
-    return Verdict(name, test.value, test.error, round(seconds, 1))
+        prior = space.prior(len(codes), given)
+        # In the coordinates of samplers a normal prior is the standard normal.
+        own = StandardNormal(len(codes), held.code_size, codes) if isinstance(prior, Normal) else prior
+        return _JudgedCodes(codes, given, own.log_prob(codes))
 
 
-def _is_chance(difference: float, error: float) -> bool:
-    return difference <= TIE_ERRORS * error
+def _gains(sampler: Sampler | None, judged: _JudgedCodes, model: Model, seed: int) -> Tensor:
+    """log p_s(z | c) − log p(z | c) of each code, in nats; of the first few where the density takes long."""
+    if sampler is None:
+        return torch.zeros(len(judged.codes), dtype=torch.double)
+    n = MAX_JUDGED_BY_FLOW if isinstance(sampler, FlowMatching) else MAX_JUDGED
+    codes, given, log_prior = (None if part is None else part[:n] for part in judged)
+    assert codes is not None
+    assert log_prior is not None
+    with seeded(codes.device, seed, model), torch.no_grad():
+        return (sampler.log_prob(codes, given) - log_prior).cpu().double()
+
+
+def _difference(gains: Tensor, others: Tensor) -> Tensor:
+    """Of the codes that both have."""
+    n = min(len(gains), len(others))
+    return gains[:n] - others[:n]
+
+
+def _mean_and_error(gains: Tensor) -> tuple[float, float]:
+    return float(gains.mean()), float(gains.std()) / math.sqrt(len(gains))
+
+
+def _is_more(gains: Tensor) -> bool:
+    """Whether the mean is above 0 by more than chance."""
+    mean, error = _mean_and_error(gains)
+    return mean > TIE_ERRORS * error

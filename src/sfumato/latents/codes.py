@@ -21,6 +21,8 @@ MAX_CODES = 50_000
 POOLED_DRAWS = 8
 """Draws kept of each example where q is no normal, one of which is taken at random each time."""
 ENCODED_AT_A_TIME = 256
+ATOM_SHARE = 0.01
+"""Share of draws of a latent that are exactly 0, from which on it has an atom there."""
 
 
 class Codes(Batches):
@@ -74,6 +76,11 @@ class Codes(Batches):
     @property
     def given(self) -> Tensor | None:
         return self._given
+
+    @property
+    def has_atoms(self) -> bool:
+        """Whether a latent is exactly 0 in many draws, so that codes have no density."""
+        return bool(((self._centres[:, 0] == 0).double().mean(0) > ATOM_SHARE).any()) and self._scale is None
 
     def to(self, device: torch.device | str) -> Codes:
         parts = (self._centres, self._scale, self._given)

@@ -27,22 +27,22 @@ MARK_FILE = "first_stage"
 
 @dataclass(frozen=True)
 class Verdict:
-    """How well a classifier tells draws of a sampler from held-out codes.
+    """By how much held-out codes are likelier under a sampler than under the prior.
 
     Attributes:
         name: of the sampler.
-        auc: area under the ROC curve, cross-validated; 0.5 is not at all.
+        gain: nats, the mean of log p_s(z | c) − log p(z | c).
         error: its standard error.
         seconds: that the sampler took to fit.
     """
 
     name: Name
-    auc: float
+    gain: float
     error: float
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.name} {self.auc:.3f} ± {self.error:.3f}"
+        return f"{self.name} {self.gain:+.2f} ± {self.error:.2f}"
 
 
 @dataclass
@@ -64,11 +64,12 @@ class SecondStage:
     def __str__(self) -> str:
         """One line: what codes are drawn from, and why.
 
-        >>> str(SecondStage(chosen="prior", reason="not choice apart", verdicts=(Verdict("prior", 0.51, 0.02),)))
-        'prior, not choice apart (AUC of a classifier of codes: prior 0.510 ± 0.020)'
+        >>> verdicts = Verdict("prior", 0.0, 0.0), Verdict("mixture", 0.31, 0.02)
+        >>> str(SecondStage(chosen="mixture", reason="under which held-out codes are the likeliest", verdicts=verdicts))
+        'mixture, under which held-out codes are the likeliest (nats over the prior: mixture +0.31 ± 0.02)'
         """
-        judged = ", ".join(map(str, self.verdicts))
-        return f"{self.chosen}, {self.reason}" + (f" (AUC of a classifier of codes: {judged})" if judged else "")
+        judged = ", ".join(str(verdict) for verdict in self.verdicts if verdict.name != "prior")
+        return f"{self.chosen}, {self.reason}" + (f" (nats over the prior: {judged})" if judged else "")
 
     def sampler(self, name: str) -> Sampler | None:
         """The fitted sampler of this name; None for the prior."""

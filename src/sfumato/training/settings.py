@@ -11,7 +11,7 @@ from sfumato.errors import SfumatoError, did_you_mean
 SCHEDULES = ("constant", "cosine", "one_cycle")
 PRECISIONS = ("float32", "bfloat16")
 SAMPLERS = ("auto", "prior", "mixture", "flow", "flow-matching")
-"""What codes are drawn from for samples; auto is the one whose draws are told from codes the least."""
+"""What codes are drawn from for samples; auto is the one under which held-out codes are the likeliest."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Settings:
         default="auto",
         metadata={
             "help": "what codes of samples are drawn from: prior, mixture, flow or flow-matching, fitted to the codes "
-            "after training; auto: the one that is told from codes the least, in at most half the training's time"
+            "after training; auto: the one under which held-out codes are the likeliest, in at most half the training's time"
         },
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps"})

@@ -58,7 +58,7 @@ def sample(
             above 1 more varied
         sampler: what codes are drawn from: the model's own prior, or a density fitted to the training codes (mixture
             of normals, spline flow, flow-matching), which is fitted once and kept in the run; auto: what was chosen
-            after training, the one that a classifier tells from held-out codes the least
+            after training, the one under which held-out codes are the likeliest
         guidance: with flow-matching under conditions, how much more typical of them codes are; 1 is as they are
         noise: draw each value from its distribution given the code, instead of its mean (for categories, its mode); off
             by default for images only
