@@ -78,7 +78,7 @@ class Settings:
         default="auto",
         metadata={
             "help": "what codes of samples are drawn from: prior, mixture, flow or flow-matching, fitted to the codes "
-            "after training; auto: the one under which held-out codes are the likeliest, in at most half the training's time"
+            "after training; auto: the one under which held-out codes are likeliest, in half the training time at most"
         },
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps"})
