@@ -19,7 +19,7 @@ from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
     from sfumato.batch import Batch, Loss
-    from sfumato.estimator import Autoencoder, fit, load
+    from sfumato.estimator import Autoencoder, Imputer, fit, load
     from sfumato.evaluation.samples.external_samples import evaluate
     from sfumato.models.base import Model
     from sfumato.models.latent import LatentModel
@@ -30,6 +30,7 @@ __all__ = [
     "Autoencoder",
     "Batch",
     "DataSpec",
+    "Imputer",
     "LatentModel",
     "Loss",
     "Model",
@@ -46,6 +47,7 @@ _MODULES = {
     "Autoencoder": "sfumato.estimator",
     "Batch": "sfumato.batch",
     "DataSpec": "sfumato.spec",
+    "Imputer": "sfumato.estimator",
     "LatentModel": "sfumato.models.latent",
     "Loss": "sfumato.batch",
     "Model": "sfumato.models.base",

@@ -24,6 +24,7 @@ from sfumato.cli.commands import (
     apply,
     augment,
     compare,
+    complete,
     compress,
     doctor,
     evaluate,
@@ -52,7 +53,7 @@ RUN is the folder of a run, or its name under runs/. For the options of a comman
 HELP = {"--help", "-h"}
 
 
-TRAINING_COMMANDS = {"fit": "vae", "sweep": "vae", "augment": "cvae"}
+TRAINING_COMMANDS = {"fit": "vae", "impute": "vae", "sweep": "vae", "augment": "cvae"}
 """Commands with a flag for every option of the models, and the model that each takes where none is named."""
 
 
@@ -79,6 +80,8 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
         apply.sample,
         apply.reconstruct,
         apply.encode,
+        complete.complete,
+        with_options(complete.impute, models),
         interpolate.interpolate,
         interpolate.traverse,
         interpolate.neighbours,

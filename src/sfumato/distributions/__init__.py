@@ -4,12 +4,14 @@ from sfumato.distributions.base import Distribution, Latent, Posterior
 from sfumato.distributions.columns import Columns, Layout
 from sfumato.distributions.discrete import Bernoulli, Categorical
 from sfumato.distributions.levels import LogisticMixture, Scaled
-from sfumato.distributions.mixture import NormalMixture
+from sfumato.distributions.mixture import NormalMixture, OwnMixture
 from sfumato.distributions.normal import Normal, StandardNormal
 from sfumato.distributions.point import Point
+from sfumato.distributions.restricted import Allowed
 from sfumato.distributions.spike_slab import SpikeSlab, SpikeSlabMixture
 
 __all__ = [
+    "Allowed",
     "Bernoulli",
     "Categorical",
     "Columns",
@@ -19,6 +21,7 @@ __all__ = [
     "LogisticMixture",
     "Normal",
     "NormalMixture",
+    "OwnMixture",
     "Point",
     "Posterior",
     "Scaled",

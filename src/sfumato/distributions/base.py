@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from sfumato.distributions.restricted import Allowed
 
 
 class Distribution(ABC):
@@ -26,6 +32,27 @@ class Distribution(ABC):
     @abstractmethod
     def mode(self) -> Tensor:
         """The value that represents each example: the mean of numbers, the mode of categories. Shape (B, *event)."""
+
+    def complete(self, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None) -> tuple[Tensor, Tensor]:
+        """Draws of the entries that are not known, and a weight.
+
+        Here entries are independent: unknown ones are drawn from their own distributions, and the weight is
+        p(x_known). Where they are not, draws and weights are such that draws of density r, weighted by w, are those of
+        p(x_unknown, x_known): r(x_unknown)·w = p(x), so that E_r[w] = p(x_known).
+
+        Args:
+            x: (B, *event), of which those entries are looked at that are known.
+            mask: True where an entry is known, the shape of x.
+            allowed: place of an entry → the values it may take where it is not known; the weight is then
+                p(x_known, x_unknown allowed). Of rows of columns only.
+
+        Returns:
+            (x, log w): x with the draws in it, and the log of the weight in nats, (B,).
+        """
+        if allowed:
+            raise ValueError("entries are restricted to sets of values in rows of columns only")
+        drawn = self.sample()
+        return torch.where(mask, x.to(drawn.dtype), drawn), self.log_prob(x, mask)
 
     def features(self) -> Tensor:
         """E[φ(x)], shape (B, F), which moves smoothly with the parameters: x itself unless overridden.

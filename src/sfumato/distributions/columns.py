@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from sfumato.distributions import noise
 from sfumato.distributions.base import Distribution, observed, sum_event
 from sfumato.distributions.discrete import draw, median
 from sfumato.distributions.normal import Normal
+from sfumato.distributions.restricted import Allowed, restricted_entry, restricted_normal
 from sfumato.distributions.tilted import Neighbours, draw_tilted, log_tilt
 from sfumato.spec import Field
 
@@ -108,6 +109,27 @@ class Columns(Distribution):
             drawn.append(draw_entry(kind, part, near))
             start = end
         return self._join(self.normal.sample(), drawn)
+
+    def complete(self, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None) -> tuple[Tensor, Tensor]:
+        drawn, log_weight = self.sample(), self.log_prob(x, mask)
+        for place, values in (allowed or {}).items():
+            known = mask[:, place]
+            entry, log_p = self._restricted(place, values)
+            drawn[:, place] = entry
+            log_weight = log_weight + log_p.masked_fill(known, 0.0)
+        return torch.where(mask, x.to(drawn.dtype), drawn), log_weight
+
+    def _restricted(self, place: int, allowed: Allowed) -> tuple[Tensor, Tensor]:
+        """A draw of one column from what is allowed, and the log-probability of that, each (B,)."""
+        low, high = allowed.low.to(self.logits), allowed.high.to(self.logits)
+        column = int(self.layout.order[place])
+        if column < len(self.layout.real):
+            scale = self.normal.scale.expand_as(self.normal.mean)[:, column]
+            return restricted_normal(self.normal.mean[:, column], scale, low, high)
+        column -= len(self.layout.real)
+        start = int(self.layout.starts[column])
+        near = None if self._neighbours is None else self._neighbours.between(start, start + self.layout.sizes[column])
+        return restricted_entry(self.layout.kinds[column], self._parts[column], near, low, high)
 
     def mode(self) -> Tensor:
         shown = [

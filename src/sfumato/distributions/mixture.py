@@ -1,4 +1,4 @@
-"""A mixture of diagonal normals over latents: the learned prior."""
+"""Mixtures of diagonal normals over latents: the learned prior, and one of each example."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from sfumato.distributions import noise
-from sfumato.distributions.base import Latent, widened
-from sfumato.distributions.discrete import invert
+from sfumato.distributions.base import Latent, each, widened
+from sfumato.distributions.discrete import draw, invert
 from sfumato.distributions.normal import HALF_LOG_2PI
 
 
@@ -56,3 +56,41 @@ class NormalMixture(Latent):
 
     def repeat(self, times: int) -> NormalMixture:
         return NormalMixture(self.logits, self.means, self.log_scales, self.n * times)
+
+
+class OwnMixture(Latent):
+    """p(z) = Σ_k π_k N(z; m_k, s_k²), another one for each of B examples.
+
+    Args:
+        logits: log π up to a constant, shape (B, K).
+        means: m, shape (B, K, L).
+        log_scales: log s, shape (B, K, L).
+
+    >>> mixture = OwnMixture(torch.zeros(3, 2), torch.zeros(3, 2, 4), torch.zeros(3, 2, 4))
+    >>> mixture.sample().shape, mixture.log_prob(torch.zeros(3, 4))
+    (torch.Size([3, 4]), tensor([-3.6758, -3.6758, -3.6758]))
+    """
+
+    def __init__(self, logits: Tensor, means: Tensor, log_scales: Tensor) -> None:
+        self.logits = logits
+        self.means = means
+        self.log_scales = log_scales
+
+    def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is not None:
+            raise ValueError("a mixture over latents takes no mask")
+        standard = (x[:, None] - self.means) * torch.exp(-self.log_scales)
+        inside = -0.5 * standard.square().sum(2) - self.log_scales.sum(2) - x.shape[1] * HALF_LOG_2PI
+        return torch.logsumexp(inside + torch.log_softmax(self.logits, 1), 1)
+
+    def sample(self, temperature: float = 1.0) -> Tensor:
+        rows, chosen = torch.arange(len(self.logits), device=self.logits.device), draw(self.logits)
+        means = self.means[rows, chosen]
+        return means + torch.exp(self.log_scales[rows, chosen]) * noise.tempered(temperature, means)
+
+    def mode(self) -> Tensor:
+        """The mean of the component of the largest weight."""
+        return self.means[torch.arange(len(self.logits), device=self.logits.device), self.logits.argmax(1)]
+
+    def repeat(self, times: int) -> OwnMixture:
+        return OwnMixture(*(each(part, times) for part in (self.logits, self.means, self.log_scales)))

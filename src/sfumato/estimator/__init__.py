@@ -2,5 +2,6 @@
 
 from sfumato.estimator.api import fit, fit_config, load
 from sfumato.estimator.autoencoder import Autoencoder
+from sfumato.estimator.imputer import Imputer
 
-__all__ = ["Autoencoder", "fit", "fit_config", "load"]
+__all__ = ["Autoencoder", "Imputer", "fit", "fit_config", "load"]

@@ -29,6 +29,7 @@ from sfumato.estimator import fitting
 from sfumato.estimator.evaluation_data import evaluation_data, factors_at
 from sfumato.estimator.fitting import Fitted
 from sfumato.estimator.methods.augmentation import AugmentationMixin
+from sfumato.estimator.methods.completion import CompletionMixin
 from sfumato.estimator.methods.compression import CompressionMixin
 from sfumato.estimator.methods.moves import LatentMovesMixin
 from sfumato.estimator.methods.scoring import ScoringMixin
@@ -47,6 +48,7 @@ FEW_STEPS = 100
 
 class Autoencoder(
     CompressionMixin,
+    CompletionMixin,
     LatentMovesMixin,
     AugmentationMixin,
     ScoringMixin,
@@ -252,6 +254,7 @@ class Autoencoder(
         fitting.warn_how_to_load(self.config_.model, run)
         self.run_ = run
         self._keep()
+        self._keep_partial()
         return run
 
     @classmethod
@@ -273,6 +276,7 @@ class Autoencoder(
         self.config_, self.schema_, self.model_ = fitted.config, fitted.schema, fitted.model
         self.history_, self.data_ = fitted.history, fitted.data
         self.run_ = fitted.run
+        self._partial = None
         self._stage = SecondStage() if fitted.run is None else self._kept_stage(fitted.run)
         self._agreements: dict[tuple[int, int, str], float] = {}
         return self

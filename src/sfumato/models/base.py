@@ -51,6 +51,8 @@ class Model(nn.Module, ABC):
             autoregressive likelihood.
         soon_memorises: whether the model, given a table whose columns see each other (an autoregressive likelihood),
             overfits long before the default number of steps, and is trained for fewer.
+        has_density: whether p(x | z) p(z) is trained to be the density of the data, so that what is missing of an
+            example can be drawn by it given the rest.
         remedies: options that the doctor may change: what the option does, by the names of
             `sfumato.models.registry.REMEDIES`, → its name. The doctor never changes other options.
     """
@@ -60,6 +62,7 @@ class Model(nn.Module, ABC):
     preferred_networks: ClassVar[Mapping[str, str]] = {}
     independent_columns: ClassVar[bool] = False
     soon_memorises: ClassVar[bool] = False
+    has_density: ClassVar[bool] = True
     remedies: ClassVar[Mapping[str, str]] = {}
 
     def players(self) -> dict[str, list[nn.Parameter]]:

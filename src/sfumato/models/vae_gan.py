@@ -76,6 +76,7 @@ class VAEGAN(LatentModel):
 
     conditions = "optional"
     independent_columns = True
+    has_density = False
     remedies: ClassVar = {
         "likeness_weight": "gamma",
         "equilibrium": "equilibrium",

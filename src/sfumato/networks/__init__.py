@@ -19,6 +19,7 @@ from sfumato.spec import DataSpec, Size
 
 __all__ = [
     "MLP",
+    "MLP_UP_TO",
     "ConvDecoder",
     "ConvEncoder",
     "Decoder",

@@ -200,6 +200,26 @@ class Cells:
         widths[~self._is_atom] = (self.counts() if self.whole else np.diff(self.edges))[others]
         return starts, widths
 
+    def between(self, low: float | None, high: float | None) -> tuple[np.ndarray, np.ndarray]:
+        """The places in each cell between which numbers from `low` to `high` lie, each (K,); None for no end.
+
+        >>> cells = Cells(np.array([0]), np.array([1, 11, 21]), True, np.ones(3) / 3)
+        >>> [ends.tolist() for ends in cells.between(6, None)]
+        [[1.0, 0.5, 0.0], [1.0, 1.0, 1.0]]
+        """
+        least = np.zeros(len(self)) if low is None else self._below(low, itself=False)
+        return least, np.ones(len(self)) if high is None else self._below(high, itself=True)
+
+    def _below(self, number: float, *, itself: bool) -> np.ndarray:
+        """How much of each cell lies below a number, or up to the number itself, from 0 to 1, (K,)."""
+        starts, widths = self.line()
+        skipped = np.zeros(len(self))
+        if self.whole:
+            number, itself = number + itself, False
+            skipped += np.searchsorted(self.atoms, number) - np.searchsorted(self.atoms, starts)
+        inside = np.clip((number - starts - skipped) / np.where(self._is_atom, 1.0, widths), 0.0, 1.0)
+        return np.where(self._is_atom, (number >= starts) if itself else (number > starts), inside)
+
     def volumes(self) -> np.ndarray:
         """log volume of each cell."""
         widths = self.counts() if self.whole else np.diff(self.edges)
@@ -275,6 +295,11 @@ class Standardisation:
     def out_of_range_penalty(self, numbers: np.ndarray, seen: int) -> np.ndarray:
         """0, but for numbers so far out that their entries end before them; see `far_cost`."""
         return far_cost(numbers, self.mean, self.scale)
+
+    def between(self, low: float | None, high: float | None) -> tuple[np.ndarray, np.ndarray]:
+        """The entries between which numbers from `low` to `high` lie, each of shape (); None for no end."""
+        least, most = (-np.inf if low is None else low), (np.inf if high is None else high)
+        return (np.array(least) - self.mean) / self.scale, (np.array(most) - self.mean) / self.scale
 
     def volumes(self) -> np.ndarray:
         """log scale."""

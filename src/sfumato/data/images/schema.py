@@ -134,6 +134,11 @@ class ImageSchema(LabelledSchema):
             return raw[:, 0]
         return np.moveaxis(raw, 1, 3) if p.layout == "HWC" else raw
 
+    def as_entries(self, blank: np.ndarray) -> Tensor:
+        layout = self.pixels.layout
+        channels = blank[:, None] if layout == "HW" else np.moveaxis(blank, 3, 1) if layout == "HWC" else blank
+        return torch.from_numpy(np.ascontiguousarray(channels))
+
     def shown(self, x: Tensor) -> np.ndarray:
         """Levels as (N, H, W, C) uint8 from 0 to 255 for display."""
         share = x.detach().cpu().double().numpy() / (self.spec.fields[0].size - 1)

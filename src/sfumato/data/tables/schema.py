@@ -18,10 +18,11 @@ from sfumato.data import columns
 from sfumato.data.columns.base import Column, is_text, plain
 from sfumato.data.columns.flags import Flag, missing_together, with_flags
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import TRIED, Encoded, Schema, Varied, remember, rows_from_json
+from sfumato.data.core.schema import TRIED, Encoded, Varied, remember, rows_from_json
 from sfumato.data.io import frames
 from sfumato.data.io.reading import USUAL, Reading
 from sfumato.data.tables import orders
+from sfumato.data.tables.completing import TableWithBlanks
 from sfumato.data.tables.dependence import Dependence, find
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec, Field
@@ -30,7 +31,7 @@ ROWS_AT_A_TIME = 1 << 16
 """Rows encoded at a time, to limit memory besides the result."""
 
 
-class TableSchema(Schema):
+class TableSchema(TableWithBlanks):
     """A table's columns.
 
     Every statistic is of the training split. With likelihood `cells` (what `auto` is) a numeric column is cut into
@@ -96,6 +97,11 @@ class TableSchema(Schema):
         self._x = [column for column in others if column.field is not None]
         self._entries = with_flags(others, self.missing_together)
         self._flags = _flag_places(self._entries)
+
+    @property
+    def entries(self) -> tuple[Column | Flag, ...]:
+        """What the entries of x are, in order: columns, and flags of those whose missing cells are modelled."""
+        return tuple(self._entries)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -214,8 +220,8 @@ class TableSchema(Schema):
             schema.given_rows = remember(schema._matrix(frame, schema._given), options.seed)
         return schema
 
-    def _named(self, source: Any) -> Any:
-        """An array of as many columns as the table has, under their names: what a pipeline hands on of a frame."""
+    def named_array(self, source: Any) -> Any:
+        """An array of as many columns as the table has under their names, what a pipeline hands on of a frame; or X."""
         if not isinstance(source, np.ndarray) or source.ndim != 2 or source.shape[1] != len(self.columns):
             return source
         return {column.name: source[:, place] for place, column in enumerate(self.columns)}
@@ -253,7 +259,7 @@ class TableSchema(Schema):
         where = f"{source}: " if isinstance(source, str | Path) else ""
         texts = {c.name: pa.string() for c in self.columns if is_text(c.form.type)}
         names = [column.name for column in self.columns]
-        table, _ = frames.read(self._named(source), types=texts, keep=names, reading=self.reading)
+        table, _ = frames.read(self.named_array(source), types=texts, keep=names, reading=self.reading)
         wanted = [*self._x, *self._given] if need_x else self._given
         missing = [column.name for column in self._x if need_x and column.name not in table.column_names]
         if missing:
@@ -386,7 +392,7 @@ class TableSchema(Schema):
         return raw.take(pa.array(rows, pa.int64()))
 
     def column(self, source: Any, name: str) -> list[Any]:
-        table, _ = frames.read(self._named(source), reading=self.reading)
+        table, _ = frames.read(self.named_array(source), reading=self.reading)
         if name not in table.column_names:
             raise SfumatoError(f"column {name!r} is not there; {did_you_mean(name, table.column_names)}")
         listed: list[Any] = plain(table[name]).to_pylist()

@@ -125,6 +125,12 @@ class VectorSchema(LabelledSchema):
             values = full
         return values.astype(dtype)
 
+    def all_blank(self, n: int) -> np.ndarray:
+        return np.full((n, len(self.fixed)), np.nan)
+
+    def as_entries(self, blank: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(self._modelled(blank)))
+
     @property
     def _likelihood(self) -> likelihoods.Likelihood:
         return likelihoods.named(self.spec.likelihood)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Self
@@ -161,15 +162,21 @@ class SecondStageMixin(FittedMixin):
 
     def _keep(self) -> None:
         """Write the second stage into the run, where there is one that can be written and anything was fitted."""
-        run, stage = self.run_, self._stage
-        if run is None or not (stage.samplers or stage.verdicts):
-            return
+        stage = self._stage
+        if self.run_ is not None and (stage.samplers or stage.verdicts):
+            weights = sha256(self.run_.path / WEIGHTS_FILE)
+            self._add_to_run(lambda run: stage.save(run.path / SECOND_STAGE_FOLDER, weights))
+
+    def _add_to_run(self, write: Callable[[Run], None]) -> None:
+        """Write what was fitted after the training into the run; where it cannot be written, say so."""
+        run = self.run_
+        assert run is not None, "there is a run to write to"
         sealed = run.sealed()
         try:
             run.unseal()
-            stage.save(run.path / SECOND_STAGE_FOLDER, sha256(run.path / WEIGHTS_FILE))
+            write(run)
         except (OSError, SfumatoError) as error:
-            logger.warning("%s: the sampler of codes could not be kept (%s), and is fitted again next time", run, error)
+            logger.warning("%s: what was fitted to codes could not be kept (%s), and is fitted again", run, error)
         finally:
             if sealed:
                 with suppress(OSError, SfumatoError):

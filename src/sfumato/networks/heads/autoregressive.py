@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sfumato.distributions import Columns, Distribution, Layout, Normal, noise
+from sfumato.distributions import Allowed, Columns, Distribution, Layout, noise
 from sfumato.distributions.base import observed, sum_event
-from sfumato.distributions.columns import draw_entry
 from sfumato.distributions.tilted import Neighbours
 from sfumato.networks.features import CATEGORY_EMBEDDING, normal_scores
+from sfumato.networks.heads import drawing
 from sfumato.networks.heads.base import COLUMNS, Head, LearnedScale, register
 from sfumato.networks.heads.orders import Limits, limits
 from sfumato.spec import DataSpec
@@ -72,6 +73,9 @@ class AutoregressiveColumns(Distribution):
 
     def sample(self) -> Tensor:
         return self.head.sample(self.raw)
+
+    def complete(self, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None) -> tuple[Tensor, Tensor]:
+        return self.head.complete(self.raw, x, mask, allowed)
 
     def mode(self) -> Tensor:
         """The mode of each column given the latents alone."""
@@ -162,7 +166,7 @@ class AutoregressiveHead(Head):
         self._kinds, self._sizes = layout.kinds, layout.sizes
         self._real, self._discrete = layout.real.tolist(), layout.discrete.tolist()
         self._ordered = [column for column in self._discrete if spec.columns[column].kind == "cells"]
-        self._flags = spec.flags
+        self.flags = spec.flags
         for name in ("real", "discrete", "starts", "order"):
             self.register_buffer(name, getattr(layout, name), persistent=False)
         self.split = [len(layout.real), sum(layout.sizes), len(self._ordered)]
@@ -195,7 +199,7 @@ class AutoregressiveHead(Head):
         means = torch.cat([torch.arange(reals), reals + logits + torch.arange(bells)])
         self.register_buffer("means", means, persistent=False)
         self.register_buffer("writes", (torch.cat([seen, columns + 1])[:, None] <= of_output).float(), persistent=False)
-        self._outputs_of = [torch.nonzero(of_output == column)[:, 0].tolist() for column in range(entries)]
+        self.places_of = [torch.nonzero(of_output == column)[:, 0].tolist() for column in range(entries)]
         scores = torch.cat([normal_scores((torch.arange(size) + 0.5) / size) for size in (*self._sizes, 1)])[:-1]
         slopes = (ordered[:, None] == owner) * scores
         self.register_buffer("bells", torch.cat([slopes, -0.5 * slopes.square()]), persistent=False)
@@ -255,33 +259,34 @@ class AutoregressiveHead(Head):
         return sum(self._sizes[:place]), sum(self._sizes[: place + 1])
 
     def sample(self, raw: Tensor) -> Tensor:
-        """One draw for each example, column by column.
+        """One draw for each example, column by column; see `drawing.sample`."""
+        return drawing.sample(self, raw)
 
-        Columns after a missing one see that it is missing. Where there are flags, rows are drawn a second time beside
-        the first, in which nothing is missing and all that is not missing in the first is the same: from there come the
-        values that stand where the first have none.
-        """
+    def complete(
+        self, raw: Tensor, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Unknown entries drawn column by column; see `drawing.complete`."""
+        return drawing.complete(self, raw, x, mask, allowed or {})
+
+    def parameters_of(self, raw: Tensor) -> list[Tensor]:
+        """What the latents say of the parameters of each column, before those of the columns before it are added."""
         parameters = torch.cat([raw[:, : self.outputs], raw.new_zeros(len(raw), len(self._ordered))], 1)
-        rows = [_Row(self, raw) for _ in range(1 + bool(self._flags))]
-        flags = set(self._flags.values())
-        for column, places in enumerate(self._outputs_of):
-            x = self._draw(column, parameters[:, places] + rows[0].shift(places), rows[0])
-            there = None
-            if column in self._flags:
-                there = rows[0].x[:, self._flags[column]] < 0.5
-                x = torch.where(there, x, self._draw(column, parameters[:, places] + rows[1].shift(places), rows[1]))
-            rows[0].put(column, x, there)
-            for full in rows[1:]:
-                full.put(column, torch.zeros_like(x) if column in flags else x)
-        return rows[0].x
+        return [parameters[:, places] for places in self.places_of]
 
-    def _draw(self, column: int, parameters: Tensor, rows: _Row) -> Tensor:
-        """One entry of `column` for each example, from its own parameters and the columns so far; shape (B,)."""
+    def column(self, column: int, parameters: Tensor, x: Tensor, there: Tensor) -> drawing.ColumnDensity:
+        """The distribution of one column, from its own parameters and the columns before it.
+
+        Args:
+            column: its place.
+            parameters: those the latents give, with what the columns before add, (B, …).
+            x: entries, (B, D), of which those before are looked at.
+            there: which of them are known, (B, D).
+        """
         if column in self._real:
-            return Normal(parameters, self.scale()[self._real.index(column)]).sample()[:, 0]
+            return drawing.ColumnDensity("real", parameters, log_scale=self.scale()[self._real.index(column)])
         kind, (start, end) = self._kinds[self._discrete.index(column)], self._span(column)
         if kind != "cells":
-            return draw_entry(kind, parameters)
+            return drawing.ColumnDensity(kind, parameters)
         bell = self._ordered.index(column)
         logits, centre, sharpness = parameters.split([end - start, 1, 1], 1)
         slope, bend = self.bells[[bell, bell + len(self._ordered)], start:end]
@@ -289,36 +294,9 @@ class AutoregressiveHead(Head):
         logits = logits + squared * centre * slope + (squared - 1) * bend
         neighbours = self.neighbours.between(start, end)
         if str(column) not in self.limits:
-            return draw_entry(kind, logits, neighbours)
+            return drawing.ColumnDensity(kind, logits, neighbours)
         limit = cast(Limits, self.limits[str(column)])
-        return limit.draw(logits, neighbours, *limit(rows.x, rows.there))
-
-
-class _Row:
-    """Rows that are drawn column by column: what is there so far, and what it adds to the parameters of the rest."""
-
-    def __init__(self, head: AutoregressiveHead, raw: Tensor) -> None:
-        entries = len(head.order)
-        self.line = head.line
-        self._read = (head.read * head.reads).view(entries, LineFeatures.OUTPUTS, -1)
-        self._write = head.written()
-        self._before, self._scores = raw[:, head.outputs :], raw.new_zeros(len(raw), entries)
-        self.x = raw.new_zeros(len(raw), entries)
-        self.there = torch.ones_like(self.x, dtype=torch.bool)
-
-    def shift(self, places: list[int]) -> Tensor:
-        """What is added to the parameters at `places`."""
-        return torch.cat([F.leaky_relu(self._before), self._scores], 1) @ self._write[:, places]
-
-    def put(self, column: int, x: Tensor, there: Tensor | None = None) -> None:
-        """Set a column of all rows; where it is not `there`, those after it see that it is missing."""
-        self.x[:, column] = x
-        mask = None if there is None else there[:, None]
-        if there is not None:
-            self.there[:, column] = there
-        features = self.line(x[:, None], mask, at=slice(column, column + 1))[:, 0]
-        self._scores[:, column] = features[:, 0]
-        self._before = self._before + features @ self._read[column]
+        return drawing.ColumnDensity(kind, logits, neighbours, limit=limit, inside=limit(x, there))
 
 
 def _squared(sharpness: Tensor) -> Tensor:

@@ -274,9 +274,9 @@ def _is_utf8(cell: str) -> bool:
 
 def write(table: pa.Table, sink: Any, delimiter: str) -> None:
     """Write a table as text."""
-    words = [_words(field, column) for field, column in zip(table.schema, table.columns, strict=True)]
+    spelt = [words(field, column) for field, column in zip(table.schema, table.columns, strict=True)]
     special = f'["\\r\\n{delimiter}]'
-    quoted = [_quoted(column, special) for column in words]
+    quoted = [_quoted(column, special) for column in spelt]
     names = _quoted(pa.array([field.name for field in table.schema]), special).to_pylist()
     if len(quoted) == 1:
         quoted = [pc.if_else(pc.equal(quoted[0], ""), '""', quoted[0])]
@@ -286,23 +286,24 @@ def write(table: pa.Table, sink: Any, delimiter: str) -> None:
         sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
 
 
-def _words(field: pa.Field, column: pa.ChunkedArray) -> pa.Array:
+def words(field: pa.Field, column: pa.ChunkedArray) -> pa.Array:
+    """The values of a column as a text file spells them."""
     values = plain(column)
     if pa.types.is_boolean(values.type):
         marks = field.metadata or {}
         no, yes = marks.get(SPELLING.encode(), b"False,True").decode().split(",")
-        words = pc.if_else(values, yes, no)
+        spelt = pc.if_else(values, yes, no)
     elif pa.types.is_floating(values.type):
-        words = values.cast(pa.string())
-        short = pc.match_substring_regex(words, r"^-?\d+$")
-        words = pc.if_else(short, pc.binary_join_element_wise(words, ".0", ""), words)
+        spelt = values.cast(pa.string())
+        short = pc.match_substring_regex(spelt, r"^-?\d+$")
+        spelt = pc.if_else(short, pc.binary_join_element_wise(spelt, ".0", ""), spelt)
     elif pa.types.is_time(values.type):
-        words = pc.replace_substring_regex(values.cast(pa.string()), r"\.0+$", "")
+        spelt = pc.replace_substring_regex(values.cast(pa.string()), r"\.0+$", "")
     elif pa.types.is_duration(values.type):
-        words = values.cast(pa.int64()).cast(pa.string())
+        spelt = values.cast(pa.int64()).cast(pa.string())
     else:
-        words = values.cast(pa.string())
-    return pc.fill_null(words, (field.metadata or {}).get(MISSING_MARK.encode(), b"").decode())
+        spelt = values.cast(pa.string())
+    return pc.fill_null(spelt, (field.metadata or {}).get(MISSING_MARK.encode(), b"").decode())
 
 
 def _quoted(words: pa.Array, special: str) -> pa.Array:

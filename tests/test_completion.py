@@ -1,0 +1,160 @@
+"""Completion and imputation by the estimator: what stays, what is filled, what is refused, and what a run keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sfumato import Autoencoder, Imputer, load
+from sfumato.errors import SfumatoError
+
+QUICK = {"latent_dim": 2, "width": 16, "depth": 1, "steps": 5, "device": "cpu"}
+
+
+def table(rows: int = 120) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    kind = random.choice(["a", "b", "c"], rows)
+    day = pd.Timestamp("2024-01-01") + pd.to_timedelta(random.integers(0, 300, rows), "D")
+    size = random.normal(5, 1, rows).round(2)
+    return pd.DataFrame(
+        {"kind": kind, "rank": (kind == "c") * 1 + 3, "size": size, "day": day, "count": size.astype(int)}
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "table"
+    auto = Autoencoder("vae", **QUICK).fit(table())
+    auto.save(path)
+    return auto, path
+
+
+def test_known_cells_stay_and_blanks_are_filled(run):
+    auto, path = run
+    frame = table().head(8).set_index(pd.Index(range(100, 108)))
+    blanks = frame.copy()
+    blanks.loc[100, ["kind", "day"]] = None
+    blanks["size"] = blanks["size"].mask(np.arange(8) % 2 == 0)
+    completion = auto.complete(blanks, n=3, seed=0, return_effective=True)
+    rows, effective = completion
+    assert rows.index.tolist() == np.repeat(frame.index, 3).tolist()
+    assert not rows.isna().any().any()
+    assert (rows.dtypes == frame.dtypes).all()
+    repeated = blanks.loc[rows.index]
+    known = repeated.notna().to_numpy()
+    assert (rows.to_numpy()[known] == repeated.to_numpy()[known]).all()
+    assert np.isnan(effective).tolist() == [False, True] * 4
+    assert (effective[::2] >= 1).all()
+    assert rows.loc[100, "size"].nunique() > 1
+    # The partial encoder is kept in the run, which draws the same without the data.
+    assert (path / "partial_encoder" / "sizes.json").exists()
+    again = load(path, device="cpu")
+    assert again.complete(blanks, n=3, seed=0).equals(rows)
+    assert len(auto.complete(blanks, best=True, seed=0)) == 8
+
+
+def test_what_is_fixed_holds(run):
+    auto, _ = run
+    rows = auto.complete(n=40, fix={"kind": "a,c", "size": "5..", "day": ("2024-02-01", "2024-03-01")}, seed=0)
+    assert set(rows["kind"]) == {"a", "c"}
+    assert rows["size"].min() >= 5
+    assert rows["day"].between("2024-02-01", "2024-03-01").all()
+    wishes = pd.DataFrame({"kind": ["b", None]})
+    assert auto.complete(wishes, fix={"kind": ["c"], "count": 6}, seed=0)[["kind", "count"]].to_numpy().tolist() == [
+        ["b", 6],
+        ["c", 6],
+    ]
+    for fix, message in (
+        ({"kinds": "a"}, "not a column; did you mean kind"),
+        ({"kind": "q"}, "no category 'q'"),
+        ({"size": "9..7"}, "exchange them"),
+        ({"size": "900..950"}, "out of the range"),
+        ({"size": [1, 2, 3]}, "give one, or a range"),
+    ):
+        with pytest.raises(SfumatoError, match=message):
+            auto.complete(fix=fix)
+    with pytest.raises(SfumatoError, match="no column is one of this model"):
+        auto.complete(pd.DataFrame({"other": [1]}))
+    with pytest.raises(SfumatoError, match="n is 0"):
+        auto.complete(wishes, n=0)
+
+
+def test_columns_that_follow_stay_together(run):
+    auto, _ = run
+    assert [one.column.name for one in auto.schema_.dependences] == ["rank"]
+    ranks = pd.DataFrame({"rank": [4, 3, None], "kind": [None, None, "c"]})
+    rows = auto.complete(ranks, n=10, seed=0)
+    assert set(rows["kind"][:10]) == {"c"}
+    assert set(rows["kind"][10:20]) <= {"a", "b"}
+    assert set(rows["rank"][20:]) == {4}
+    assert set(auto.complete(n=10, fix={"rank": "4.."}, seed=0)["kind"]) == {"c"}
+
+
+def test_arrays_and_images():
+    X = np.random.default_rng(0).normal(size=(80, 6))
+    auto = Autoencoder("vae", **QUICK).fit(X)
+    series = X[:3].copy()
+    series[:, 4:] = np.nan
+    filled = auto.complete(series, seed=0)
+    assert (filled[:, :4] == X[:3, :4]).all()
+    assert np.isfinite(filled).all()
+    assert (auto.complete(X[:3], blank=[False] * 5 + [True], seed=0)[:, :5] == X[:3, :5]).all()
+    low, high = auto.completion_interval(series, 0.8, seed=0)
+    assert (low[:, 4:] < high[:, 4:]).all()
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+    auto = Autoencoder("vae", **QUICK).fit(images)
+    right = np.arange(8) >= 4
+    drawn = auto.complete(images[:2], n=2, blank=np.broadcast_to(right, (8, 8)), seed=0)
+    assert drawn.shape == (4, 8, 8)
+    assert drawn.dtype == np.uint8
+    assert (drawn[..., :4] == images[[0, 0, 1, 1]][..., :4]).all()
+    assert (drawn[..., 4:] != images[[0, 0, 1, 1]][..., 4:]).any()
+    with pytest.raises(SfumatoError, match="blank has shape"):
+        auto.complete(images[:2], blank=np.ones((3, 3)))
+
+
+def test_conditions_and_classes_that_are_blank():
+    frame = table()
+    for model, given in (("cvae", ["kind"]), ("m2", ["kind"])):
+        auto = Autoencoder(model, given=given, dependences=False, **QUICK).fit(frame)
+        some = frame.head(3).copy()
+        some.loc[0, "kind"] = None
+        some.loc[1, "size"] = np.nan
+        rows = auto.complete(some, seed=0)
+        assert not rows.isna().any().any()
+        assert rows["kind"][1:].tolist() == some["kind"][1:].tolist()
+
+
+def test_models_without_a_density_say_so():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    auto = Autoencoder("vae_gan", **QUICK).fit(X)
+    with pytest.raises(SfumatoError, match="a vae_gan has no density of examples"):
+        auto.complete(X)
+
+
+def test_the_imputer_fills_frames_and_arrays():
+    frame = table()
+    holes = frame.copy()
+    holes.loc[::4, "size"] = np.nan
+    holes.loc[1::5, "kind"] = None
+    imputer = Imputer(options={key: value for key, value in QUICK.items() if key != "steps"}, steps=5).fit(holes)
+    filled = imputer.transform(holes)
+    assert not filled.isna().any().any()
+    assert filled.index.equals(holes.index)
+    assert filled["size"].notna().sum() == len(frame)
+    known = holes["size"].notna()
+    assert (filled["size"][known] == frame["size"][known]).all()
+    new = pd.DataFrame({**frame.head(2), "kind": ["never seen", None], "day": [None, frame["day"][0]]})
+    rows = imputer.transform(new)
+    assert rows["kind"][0] == "never seen"
+    assert rows["kind"][1] in {"a", "b", "c"}
+    draws = imputer.sample(holes, 2)
+    assert len(draws) == 2
+    assert len(draws[0]) == len(frame)
+    assert not draws[0]["size"].equals(draws[1]["size"])
+    low, high = imputer.predict_interval(holes)
+    assert (low["size"] <= high["size"]).all()
+    assert (low["size"][known] == high["size"][known]).all()
+    array = np.array([[1.0, 2.0], [np.nan, 3.0], [2.0, np.nan]] * 10)
+    assert np.isfinite(Imputer(steps=2, options={"width": 8, "depth": 1}).fit_transform(array)).all()
