@@ -353,6 +353,14 @@ class Schema(ABC):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Back from `to_dict`."""
 
+    def entry_groups(self) -> dict[str, list[int]]:
+        """The entries of x that hold each column, that of its value first; numbered x1, x2, … where none has a name."""
+        modelled = [row for row in self.describe() if not row["modelled"].startswith(("not modelled", "condition"))]
+        names = [row["column"] for row in modelled]
+        if len(set(names)) != self.spec.entries:
+            names = [f"x{place + 1}" for place in range(self.spec.entries)]
+        return {name: [place] for place, name in enumerate(names)}
+
     def classes(self) -> list[Any]:
         """The values of the first condition, a category, in the order of their indices."""
         return [] if self.label is None else self.label.values.tolist()

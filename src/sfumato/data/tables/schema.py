@@ -388,6 +388,13 @@ class TableSchema(TableWithBlanks):
             frame.index = source.index
         return frame
 
+    def entry_groups(self) -> dict[str, list[int]]:
+        groups = {entry.name: [place] for place, entry in enumerate(self._entries) if isinstance(entry, Column)}
+        for place, entry in enumerate(self._entries):
+            for column in entry.columns if isinstance(entry, Flag) else ():
+                groups[column.name].append(place)
+        return groups
+
     def take(self, raw: pa.Table, rows: Sequence[int]) -> pa.Table:
         return raw.take(pa.array(rows, pa.int64()))
 
