@@ -14,7 +14,7 @@ from sfumato.config import settings
 
 COMMANDS = (
     *("fit", "sample", "reconstruct", "encode", "score", "show"),
-    *("evaluate", "report", "compare", "sweep", "augment", "models", "data"),
+    *("evaluate", "report", "compare", "sweep", "augment", "explain", "select", "fairness", "models", "data"),
 )
 
 

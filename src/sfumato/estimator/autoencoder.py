@@ -31,7 +31,7 @@ from sfumato.estimator.fitting import Fitted
 from sfumato.estimator.methods.augmentation import AugmentationMixin
 from sfumato.estimator.methods.completion import CompletionMixin
 from sfumato.estimator.methods.compression import CompressionMixin
-from sfumato.estimator.methods.explanations import ExplanationsMixin
+from sfumato.estimator.methods.fairness import FairnessMixin
 from sfumato.estimator.methods.scoring import ScoringMixin
 from sfumato.estimator.parameters import Parameters
 from sfumato.estimator.targets import classified, joined, unnamed
@@ -49,7 +49,7 @@ FEW_STEPS = 100
 class Autoencoder(
     CompressionMixin,
     CompletionMixin,
-    ExplanationsMixin,
+    FairnessMixin,
     AugmentationMixin,
     ScoringMixin,
     ClassNamePrefixFeaturesOutMixin,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
+import torch
 from torch import nn
 
 from sfumato.batch import Batch, Loss
@@ -17,7 +18,7 @@ from sfumato.networks import (
     sizes_for,
 )
 from sfumato.networks.features import GivenFeatures, leave_out
-from sfumato.objectives import Ramp, free_bits, rate
+from sfumato.objectives import InverseMultiquadratic, Ramp, free_bits, group_mmd, rate
 from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -42,6 +43,13 @@ class CVAE(LatentModel):
     ask for it: codes may say all of c again, and do. It gives the better likelihood, and a decoder that listens to z
     alone.
 
+    With `independence` λ above 0 codes are made not to say what the conditions that are categories are:
+
+        loss + λ·Σ_g (n_g/n) MMD²(codes of group g, codes of all others)
+
+    with the groups of each condition in the batch and the kernel of the WAE (Louizos et al. 2016, The variational fair
+    autoencoder, with a kernel of seven widths). See `sfumato.objectives.group_mmd`.
+
     During training each condition of each example is left out with probability `condition_dropout`, so that one model
     holds p(x), p(x | a) and p(x | a, b): leave out (NaN) what is not to be conditioned on.
 
@@ -54,6 +62,8 @@ class CVAE(LatentModel):
         free_bits: each latent's mean rate below this many nats is free.
         warmup: w as a function of the step.
         conditions_first: steps over which b falls from 40 to β.
+        independence: λ, in nats.
+        categories: places of the conditions that codes are to be independent of.
     """
 
     data_forms = ("vector", "image", "symbols")
@@ -79,6 +89,8 @@ class CVAE(LatentModel):
         free_bits: float = 0.0,
         warmup: Ramp = Ramp(),
         conditions_first: int = 0,
+        independence: float = 0.0,
+        categories: tuple[int, ...] = (),
     ) -> None:
         super().__init__(encoder, decoder, prior)
         self.condition_dropout = condition_dropout
@@ -86,6 +98,8 @@ class CVAE(LatentModel):
         self.free_bits = free_bits
         self.warmup = warmup
         self.conditions_first = Ramp(conditions_first)
+        self.independence = independence
+        self.categories = categories
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         above = max(FIRST_BETA - self.beta, 0.0) * (1 - self.conditions_first(step))
@@ -97,10 +111,18 @@ class CVAE(LatentModel):
         z = q.sample()
         distortion = -self.decode(z, given).log_prob(batch.x, batch.mask)
         rates = rate(q, self.prior(len(batch), given), z)
+        terms, weights, metrics = {"distortion": distortion}, {}, {}
         if self.free_bits:
-            terms = {"distortion": distortion, "charged_rate": free_bits(rates, self.free_bits, z.shape[1])}
-            return {"model": Loss(terms, {"charged_rate": weight}, metrics={"rate": rates.sum(1)})}
-        return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
+            terms["charged_rate"] = free_bits(rates, self.free_bits, z.shape[1])
+            weights["charged_rate"], metrics["rate"] = weight, rates.sum(1)
+        else:
+            terms["rate"], weights["rate"] = rates.sum(1), weight
+        if self.independence and batch.given is not None:
+            # What is left out of the encoder's conditions may still be seen in x, so all rows count.
+            kernel = InverseMultiquadratic(z.shape[1])
+            apart = [group_mmd(z, batch.given[:, place], kernel) for place in self.categories]
+            terms["dependence"], weights["dependence"] = torch.stack(apart).sum(0), self.independence
+        return {"model": Loss(terms, weights, metrics=metrics)}
 
     @staticmethod
     def chosen_by_data(spec: DataSpec, prior: str = "standard", planned: int = 4 * FIRST) -> dict[str, float | int]:
@@ -134,6 +156,7 @@ class CVAE(LatentModel):
         warmup: Natural = 0,
         cycles: Count = 1,
         conditions_first: Natural | None = None,
+        independence: Weight = 0.0,
     ) -> Self:
         """A conditional VAE with networks for `spec`.
 
@@ -148,9 +171,14 @@ class CVAE(LatentModel):
             cycles: how often the warm-up is repeated (cyclical annealing)
             conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are
                 learned before codes (default: for images 1000, or a quarter of the steps; else 0)
+            independence: weight of a discrepancy (MMD) between the codes of examples whose conditions are other
+                categories, so that codes do not tell them: for fair representations, such as 1000
         """
         if not spec.given:
             raise SfumatoError("cvae needs at least one condition: name columns with given (--given COLUMN)")
+        categories = tuple(place for place, field in enumerate(spec.given) if field.kind == "category")
+        if independence and not categories:
+            raise SfumatoError(f"independence is {independence:g}: no condition is a category; name one with given")
         sizes = sizes_for(spec, size)
         chosen = cls.chosen_by_data(spec, prior)
         beta = chosen["beta"] if beta is None else beta
@@ -168,4 +196,6 @@ class CVAE(LatentModel):
             free_bits=free_bits,
             warmup=Ramp(warmup, cycles),
             conditions_first=first,
+            independence=independence,
+            categories=categories,
         )

@@ -181,6 +181,47 @@ def mmd(z: Tensor, drawn: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:
     return (among(z, kernel) + among(drawn, kernel)) / (total - 1) - 2 * across / total
 
 
+def group_mmd(z: Tensor, groups: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:
+    """How far the codes of groups are apart, Σ_g (n_g/n) MMD²(codes of g, codes of all others), shared out over rows.
+
+    Each MMD² is the unbiased estimate of `mmd` for n_g and n − n_g draws, so the mean over the joint batch is 0 on
+    average where codes do not depend on the group. Groups with fewer than two rows, or all but one, have no pairs.
+
+    Args:
+        z: codes, (B, L).
+        groups: the group of each row, whole numbers from 0; NaN where it is not known, (B,).
+        kernel: k, as a function of ‖u − v‖².
+
+    Returns:
+        (B,).
+
+    >>> z = torch.tensor([[0.0], [0.0], [9.0], [9.0]])
+    >>> group_mmd(z, torch.tensor([0, 0, 1, 1]), Gaussian(1.0)).mean(), group_mmd(z, torch.tensor([0, 1, 0, 1]),
+    ...     Gaussian(1.0)).mean()
+    (tensor(2.), tensor(-1.))
+    """
+    start, total = place(len(z))
+    of_all = joint(groups.float())
+    itself = torch.zeros(len(z), total, dtype=torch.bool, device=z.device)
+    rows = torch.arange(len(z), device=z.device)
+    itself[rows, rows + start] = True
+    similar = kernel(squared_distance(z, joint(z))).masked_fill(itself, 0.0)
+    known = of_all.isfinite()
+    shares = similar.new_zeros(len(z))
+    for group in of_all[known].unique():
+        inside = (known & (of_all == group)).to(similar)
+        outside = known.to(similar) - inside
+        n, m = inside.sum(), outside.sum()
+        if n < 2 or m < 2:
+            continue
+        to_inside, to_outside = similar @ inside, similar @ outside
+        own_inside, own_outside = inside[start : start + len(z)], outside[start : start + len(z)]
+        of_inside = to_inside / (n * (n - 1)) - to_outside / (n * m)
+        of_outside = to_outside / (m * (m - 1)) - to_inside / (n * m)
+        shares = shares + n / (n + m) * total * (own_inside * of_inside + own_outside * of_outside)
+    return shares
+
+
 def among(z: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:
     """Σ_{j≠i} k(z_i, z_j) over the rows of the joint batch, (B, L) to (B,)."""
     start, total = place(len(z))

@@ -2,6 +2,7 @@
 
 from sfumato.tasks.balancing import rows_to_add
 from sfumato.tasks.effects import latent_effects
+from sfumato.tasks.fairness import Told, told_from, without_linear
 from sfumato.tasks.geodesics import geodesic, stretch_lengths
 from sfumato.tasks.latent_moves import attribute_direction, nearest_codes, usual_values, with_latent_at
 from sfumato.tasks.paths import mixed_conditions, spherical, straight
@@ -11,6 +12,7 @@ from sfumato.tasks.walks import PathKind, known_codes, path_between
 __all__ = [
     "Importance",
     "PathKind",
+    "Told",
     "attribute_direction",
     "geodesic",
     "importances",
@@ -25,6 +27,8 @@ __all__ = [
     "stability",
     "straight",
     "stretch_lengths",
+    "told_from",
     "usual_values",
     "with_latent_at",
+    "without_linear",
 ]
