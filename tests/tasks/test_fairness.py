@@ -80,23 +80,19 @@ QUICK = {
 
 
 def test_codes_tell_less_of_a_condition_that_they_are_independent_of(cli, people, tmp_path):
-    reports = {}
+    columns, reports = ("--protected", "group", "--target", "target"), {}
     for weight in (0.0, 300.0):
-        sfumato.fit(people, run=tmp_path / f"w{weight:g}", independence=weight, **QUICK)
-        said = cli(
-            "fairness", tmp_path / f"w{weight:g}", people, "--protected", "group", "--target", "target", "--json"
-        )
+        run = tmp_path / f"w{weight:g}"
+        sfumato.fit(people, run=run, independence=weight, **QUICK)
+        said = cli("fairness", run, people, *columns, "--json", "-o", f"{weight:g}.png")
         assert said.code == 0, said.err
         reports[weight] = {each["name"]: each for each in json.loads(said.out)["representations"]}
     codes = reports[300.0]["codes"]
     assert max(codes["protected"]["trees"], codes["protected"]["linear"]) < 0.7
     assert max(codes["target"]["trees"], codes["target"]["linear"]) > 0.9
     assert reports[0.0]["columns"]["protected"]["linear"] > 0.95
-    assert (
-        cli("fairness", tmp_path / "w300", people, "--protected", "group", "--target", "target", "-o", "f.png").code
-        == 0
-    )
-    assert Image.open("f.png").width > 500
+    with Image.open("300.png") as image:
+        assert image.width > 500
     for protected, target, error in (("group", "t", "fit again with drop=t"), ("group", "group", "name two")):
         failed = cli("fairness", tmp_path / "w300", people, "--protected", protected, "--target", target)
         assert failed.code == 2
