@@ -8,11 +8,13 @@ Prints one Markdown table; a use whose median falls outside its band is told as 
 from __future__ import annotations
 
 import augmentation
+import fair
 import hands
 import moving
 import registry
+import selection
 
-KNOWN = (moving, hands, augmentation)
+KNOWN = (moving, hands, augmentation, selection, fair)
 """Importing a module enters its uses in the registry."""
 
 
