@@ -148,9 +148,9 @@ def test_the_command_writes_the_file_as_it_was_with_rows_below(cli, frame, tmp_p
     command = ["augment", "kinds.csv", "--target", "kind", "--balance", "--quiet", *quick]
     result = cli(*command, "-o", "more.csv", "--check", "--folds", 2, "--json")
     assert result.code == 0, result.err
-    told = json.loads(result.out)
-    assert told["generated"] == 38
-    assert told["check"]["rarest"] == "rare"
+    printed = json.loads(result.out)
+    assert printed["generated"] == 38
+    assert printed["check"]["rarest"] == "rare"
     before = (tmp_path / "kinds.csv").read_text().splitlines()
     after = (tmp_path / "more.csv").read_text().splitlines()
     assert [line.rpartition(",")[0] for line in after[:63]] == before

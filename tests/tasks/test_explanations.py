@@ -112,14 +112,14 @@ def test_the_columns_of_the_cause_are_selected_and_no_others(run, causes):
 
 def test_commands_show_a_table_and_draw_a_picture(cli, run, tmp_path):
     path, _ = run
-    told = json.loads(cli("explain", path, "--json", "-o", "effects.png").out)
-    assert any({"a1", "a2"} <= set(latent["drives"]) for latent in told["latents"].values())
+    result = json.loads(cli("explain", path, "--json", "-o", "effects.png").out)
+    assert any({"a1", "a2"} <= set(latent["drives"]) for latent in result["latents"].values())
     with Image.open("effects.png") as image:
         assert image.width > 500
     assert cli("explain", path, "-o", "effects.csv").code == 0
     assert list(pd.read_csv("effects.csv")) == ["latent", "rate", "a1", "a2", "b1", "b2"]
-    told = json.loads(cli("select", path, "--target", "kind", "--count", 2, "--json", "-o", "columns.csv").out)
-    assert set(told["selected"]) == {"a1", "a2"}
+    result = json.loads(cli("select", path, "--target", "kind", "--count", 2, "--json", "-o", "columns.csv").out)
+    assert set(result["selected"]) == {"a1", "a2"}
     assert pd.read_csv("columns.csv")["selected"].sum() == 2
     for more, error in ((["--target", "kinds"], "kinds"), (["--target", "kind", "--count", 9], "from 1 to 4")):
         failed = cli("select", path, *more)

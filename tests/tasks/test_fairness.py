@@ -13,7 +13,7 @@ from PIL import Image
 import sfumato
 from sfumato.errors import SfumatoError
 from sfumato.objectives import Gaussian, group_mmd, mmd
-from sfumato.tasks import told_from, without_linear
+from sfumato.tasks import predictability, without_linear
 
 
 def test_two_groups_of_one_size_are_as_far_apart_as_the_mmd_of_their_codes():
@@ -40,7 +40,7 @@ def test_what_is_linear_is_removed_and_nothing_else():
     group = noise.integers(0, 2, 600)
     x = noise.normal(size=(600, 2)) * np.where(group == 1, 3.0, 1.0)[:, None]
     x[:, 0] += 4 * group
-    before, after = told_from(x, group), told_from(without_linear(x, group), group)
+    before, after = predictability(x, group), predictability(without_linear(x, group), group)
     assert before.linear > 0.8
     assert after.linear < 0.6
     assert after.trees > 0.75  # The spread of the groups still differs.

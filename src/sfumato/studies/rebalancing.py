@@ -69,9 +69,9 @@ def _smote(x: np.ndarray, y: np.ndarray, categories: np.ndarray | None, seed: in
     else:
         method = SMOTENC(np.flatnonzero(coded).tolist(), **how) if coded.any() else SMOTE(**how)
     drawn, classes = method.fit_resample(filled / scale, y)
-    made = drawn[len(x) :] * scale
-    made[:, coded] = np.where(made[:, coded] < 0, np.nan, made[:, coded].round())
-    return Rows(np.concatenate([x, made]), np.concatenate([y, classes[len(y) :]]))
+    interpolated = drawn[len(x) :] * scale
+    interpolated[:, coded] = np.where(interpolated[:, coded] < 0, np.nan, interpolated[:, coded].round())
+    return Rows(np.concatenate([x, interpolated]), np.concatenate([y, classes[len(y) :]]))
 
 
 def _medians(x: np.ndarray) -> np.ndarray:

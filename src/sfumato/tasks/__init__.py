@@ -2,7 +2,7 @@
 
 from sfumato.tasks.balancing import rows_to_add
 from sfumato.tasks.effects import latent_effects
-from sfumato.tasks.fairness import Told, told_from, without_linear
+from sfumato.tasks.fairness import Predictability, predictability, without_linear
 from sfumato.tasks.geodesics import geodesic, stretch_lengths
 from sfumato.tasks.latent_moves import attribute_direction, nearest_codes, usual_values, with_latent_at
 from sfumato.tasks.paths import mixed_conditions, spherical, straight
@@ -12,7 +12,7 @@ from sfumato.tasks.walks import PathKind, known_codes, path_between
 __all__ = [
     "Importance",
     "PathKind",
-    "Told",
+    "Predictability",
     "attribute_direction",
     "geodesic",
     "importances",
@@ -21,13 +21,13 @@ __all__ = [
     "mixed_conditions",
     "nearest_codes",
     "path_between",
+    "predictability",
     "rows_to_add",
     "selected",
     "spherical",
     "stability",
     "straight",
     "stretch_lengths",
-    "told_from",
     "usual_values",
     "with_latent_at",
     "without_linear",

@@ -17,7 +17,7 @@ from sfumato.evaluation.metrics.classifiers import auc, predict
 FOLDS = 5
 
 
-class Told(NamedTuple):
+class Predictability(NamedTuple):
     """How well classifiers tell classes from a representation, as areas under the ROC curve.
 
     Attributes:
@@ -36,7 +36,7 @@ class Told(NamedTuple):
         return max(self.trees, self.linear)
 
 
-def told_from(features: np.ndarray, classes: np.ndarray, seed: int = 0) -> Told:
+def predictability(features: np.ndarray, classes: np.ndarray, seed: int = 0) -> Predictability:
     """How well classes are told from features, cross-validated in five folds.
 
     Args:
@@ -45,7 +45,7 @@ def told_from(features: np.ndarray, classes: np.ndarray, seed: int = 0) -> Told:
         seed: of the folds and the trees.
 
     >>> z = np.random.default_rng(0).normal(size=(400, 2))
-    >>> told_from(z, (z[:, 0] > 0).astype(int)).best > 0.95
+    >>> predictability(z, (z[:, 0] > 0).astype(int)).best > 0.95
     True
     """
     count = int(classes.max()) + 1
@@ -60,7 +60,7 @@ def told_from(features: np.ndarray, classes: np.ndarray, seed: int = 0) -> Told:
         areas.append((auc(classes[test], trees), auc(classes[test], linear)))
     means = np.mean(areas, 0)
     error = float(np.std(np.array(areas)[:, int(means.argmax())], ddof=1) * (1 / FOLDS + 1 / (FOLDS - 1)) ** 0.5)
-    return Told(float(means[0]), float(means[1]), error)
+    return Predictability(float(means[0]), float(means[1]), error)
 
 
 def without_linear(features: np.ndarray, protected: np.ndarray) -> np.ndarray:

@@ -69,9 +69,9 @@ def _text(report: FairnessReport) -> str:
     rows = _rows(report)
     lines = [[str(value) if isinstance(value, str) else f"{value:.3f}" for value in row.values()] for row in rows]
     codes, columns = report["codes"], report["columns"]
-    told = (
+    summary = (
         f"{report.protected} is told from codes at an AUC of {codes.protected.best:.3f} ± {codes.protected.error:.3f}, "
         f"from the columns at {columns.protected.best:.3f}; {report.target} at {codes.target.best:.3f} and "
         f"{columns.target.best:.3f}."
     )
-    return f"{table(lines, list(rows[0]))}\n\nAreas under the ROC curve over {report.rows:,} rows. {told}"
+    return f"{table(lines, list(rows[0]))}\n\nAreas under the ROC curve over {report.rows:,} rows. {summary}"

@@ -14,7 +14,7 @@ from sfumato.estimator.methods.explanations import ExplanationsMixin
 from sfumato.evaluation.metrics.columns import Aligned, schema_columns
 from sfumato.evaluation.subject import some
 from sfumato.isolation import isolated
-from sfumato.tasks.fairness import FOLDS, Told, told_from, without_linear
+from sfumato.tasks.fairness import FOLDS, Predictability, predictability, without_linear
 
 MOST_ROWS = 10_000
 MOST_CATEGORIES = 50
@@ -31,8 +31,8 @@ class Representation:
     """
 
     name: str
-    protected: Told
-    target: Told
+    protected: Predictability
+    target: Predictability
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,11 @@ class FairnessMixin(ExplanationsMixin):
             "codes": codes,
             "codes, linear removed": without_linear(codes, classes[0]),
         }
-        told = [
-            Representation(name, *(told_from(features, answers, seed) for answers in classes))
+        representations = [
+            Representation(name, *(predictability(features, answers, seed) for answers in classes))
             for name, features in sets.items()
         ]
-        return FairnessReport(protected, target, len(rows), told)
+        return FairnessReport(protected, target, len(rows), representations)
 
 
 def _classes(name: str, values: Sequence[Any], rows: np.ndarray) -> np.ndarray:
