@@ -50,11 +50,11 @@ def test_what_is_linear_is_removed_and_nothing_else():
 def people(tmp_path_factory: pytest.TempPathFactory):
     """A column that says the group, one that says the target."""
     noise = np.random.default_rng(0)
-    group, target = noise.integers(0, 2, (2, 400))
+    group, target = noise.integers(0, 2, (2, 200))
     frame = pd.DataFrame(
         {
-            "g": noise.normal(size=400) + 4 * group,
-            "t": noise.normal(size=400) + 4 * target,
+            "g": noise.normal(size=200) + 4 * group,
+            "t": noise.normal(size=200) + 4 * target,
             "group": np.array(["a", "b"])[group],
             "target": np.array(["no", "yes"])[target],
         }
@@ -73,28 +73,27 @@ QUICK = {
     "latent_dim": 2,
     "width": 16,
     "depth": 1,
-    "steps": 300,
-    "batch_size": 128,
+    "steps": 150,
+    "batch_size": 64,
+    "lr": 1e-2,
     "device": "cpu",
 }
 
 
-def test_codes_tell_less_of_a_condition_that_they_are_independent_of(cli, people, tmp_path):
-    columns, reports = ("--protected", "group", "--target", "target"), {}
-    for weight in (0.0, 300.0):
-        run = tmp_path / f"w{weight:g}"
-        sfumato.fit(people, run=run, independence=weight, **QUICK)
-        said = cli("fairness", run, people, *columns, "--json", "-o", f"{weight:g}.png")
-        assert said.code == 0, said.err
-        reports[weight] = {each["name"]: each for each in json.loads(said.out)["representations"]}
-    codes = reports[300.0]["codes"]
-    assert max(codes["protected"]["trees"], codes["protected"]["linear"]) < 0.7
-    assert max(codes["target"]["trees"], codes["target"]["linear"]) > 0.9
-    assert reports[0.0]["columns"]["protected"]["linear"] > 0.95
-    with Image.open("300.png") as image:
+def test_codes_do_not_tell_the_condition_that_they_are_independent_of(cli, people, tmp_path):
+    run, columns = tmp_path / "run", ("--protected", "group", "--target", "target")
+    sfumato.fit(people, run=run, independence=300.0, **QUICK)
+    said = cli("fairness", run, people, *columns, "--json", "-o", "fair.png")
+    assert said.code == 0, said.err
+    report = {each["name"]: each for each in json.loads(said.out)["representations"]}
+    of_codes, of_columns = report["codes"], report["columns"]
+    assert of_columns["protected"]["linear"] > 0.95
+    assert max(of_codes["protected"]["trees"], of_codes["protected"]["linear"]) < 0.7
+    assert max(of_codes["target"]["trees"], of_codes["target"]["linear"]) > 0.9
+    with Image.open("fair.png") as image:
         assert image.width > 500
     for protected, target, error in (("group", "t", "fit again with drop=t"), ("group", "group", "name two")):
-        failed = cli("fairness", tmp_path / "w300", people, "--protected", protected, "--target", target)
+        failed = cli("fairness", run, people, "--protected", protected, "--target", target)
         assert failed.code == 2
         assert error in failed.err
 

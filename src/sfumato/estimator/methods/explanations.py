@@ -228,7 +228,7 @@ def _answers(labels: list[Any], target: str) -> tuple[np.ndarray, int, np.ndarra
     known = np.array([row for row, label in enumerate(labels) if label is not None and label == label], int)
     values = [labels[row] for row in known]
     if len(set(values)) < 2:
-        raise SfumatoError(f"--target {target}: there are not two different values among its rows; choose another")
+        raise SfumatoError(f"target {target!r}: there are not two different values among its rows; choose another")
     answers = np.zeros(len(labels))
     if all(type(value) in (int, float) for value in values) and len(set(values)) > MAX_CLASSES:
         answers[known] = values
@@ -237,7 +237,7 @@ def _answers(labels: list[Any], target: str) -> tuple[np.ndarray, int, np.ndarra
     if np.bincount(numbers).min() < FOLDS:
         rare = kinds[np.bincount(numbers).argmin()]
         raise SfumatoError(
-            f"--target {target}: {rare!r} has fewer than {FOLDS} rows; leave such rows out, or choose another target"
+            f"target {target!r}: {rare!r} has fewer than {FOLDS} rows; leave such rows out, or choose another target"
         )
     answers[known] = numbers
     return answers, len(kinds), known
