@@ -172,7 +172,7 @@ class CVAE(LatentModel):
             conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are
                 learned before codes (default: for images 1000, or a quarter of the steps; else 0)
             independence: weight of a discrepancy (MMD) between the codes of examples whose conditions are other
-                categories, so that codes do not tell them: for fair representations, such as 1000
+                categories, so that codes do not tell them: for fair representations, such as 30
         """
         if not spec.given:
             raise SfumatoError("cvae needs at least one condition: name columns with given (--given COLUMN)")
