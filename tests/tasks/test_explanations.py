@@ -128,7 +128,9 @@ def test_commands_show_a_table_and_draw_a_picture(cli, run, tmp_path):
 
 
 def test_columns_with_flags_move_together_and_images_have_maps(cli, tmp_path):
-    frame = pd.DataFrame({"x": [1.0, None, 2.0, 3.5] * 20, "c": ["u", "v", None, "u"] * 20})
+    noise = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": noise.normal(size=80), "c": noise.choice(["u", "v"], 80)})
+    frame = frame.mask(noise.random(frame.shape) < 0.2)
     auto = Autoencoder(steps=5, **QUICK).fit(frame)
     groups = auto.schema_.entry_groups()
     assert list(groups) == ["x", "c"]
