@@ -11,10 +11,11 @@ import augmentation
 import fair
 import hands
 import moving
+import packing
 import registry
 import selection
 
-KNOWN = (moving, hands, augmentation, selection, fair)
+KNOWN = (moving, hands, augmentation, selection, fair, packing)
 """Importing a module enters its uses in the registry."""
 
 

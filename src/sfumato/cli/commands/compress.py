@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from sfumato.cli.commands.run_io import load_run, read
+from sfumato.cli.commands.run_io import existing, load_run
 from sfumato.cli.flags import WHOLE_NUMBER
 from sfumato.cli.output import NOWHERE, TALK, Out, Say
 from sfumato.errors import SfumatoError
@@ -41,7 +41,7 @@ def compress(
     if out.out is None or out.out.suffix != COMPRESSED_ENDING:
         raise SfumatoError(f"compress needs a file to write to: add -o NAME{COMPRESSED_ENDING}")
     auto = load_run(run, "cpu")
-    result = auto.compress(read(auto, file), out.out, block=block)
+    result = auto.compress(existing(file), out.out, block=block)
     say.written(_values(result, out.out), lambda: _text(result, out.out))
 
 

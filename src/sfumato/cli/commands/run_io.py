@@ -37,11 +37,20 @@ def load_run(run: str, device: Device) -> Autoencoder:
 
 def read(auto: Autoencoder, source: str) -> Any:
     """The examples of a file, a folder or a built-in set (as drawn for training)."""
+    return auto.read(existing(source))
+
+
+def existing(source: str) -> str:
+    """The name of a file, a folder or a built-in set.
+
+    Raises:
+        SfumatoError: if there is no such thing.
+    """
     from sfumato import data
 
     if not Path(source).exists() and source not in data.names():
         raise SfumatoError(f"{source}: no such file or folder; pass one of the kind the model was trained on")
-    return auto.read(source)
+    return source
 
 
 def named_by(auto: Autoencoder, examples: Any, source: str) -> dict[str, list[Any]]:

@@ -180,16 +180,26 @@ class Cells:
             start, end = self.edges[rest], self.edges[rest + 1]
             if self.whole:
                 rank = np.floor(where * self.counts()[rest]).astype(np.int64)
-                numbers[~is_atom] = self._skip_atoms(start, rank)
+                numbers[~is_atom] = self.skip_atoms(start, rank)
             else:
                 numbers[~is_atom] = np.minimum(start + where * (end - start), np.nextafter(end, start))
         return numbers
 
-    def _skip_atoms(self, start: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    def skip_atoms(self, start: np.ndarray, rank: np.ndarray) -> np.ndarray:
         """The number that has `rank` numbers which are not atoms between it and `start`."""
         gaps = self.atoms - np.arange(len(self.atoms))
         free = start - np.searchsorted(self.atoms, start) + rank
         return free + np.searchsorted(gaps, free, "right")
+
+    def per_cell(self, of_edges: np.ndarray) -> np.ndarray:
+        """A whole number for each cell: 1 for an atom, for others what there is for each interval between edges."""
+        numbers = np.ones(len(self), np.int64)
+        numbers[~self._is_atom] = of_edges[self._part[~self._is_atom]]
+        return numbers
+
+    def intervals(self, cell: np.ndarray) -> np.ndarray:
+        """Which interval between edges each cell is, from 0; −1 of an atom."""
+        return np.where(self._is_atom[cell], -1, self._part[cell])
 
     def line(self) -> tuple[np.ndarray, np.ndarray]:
         """Where each cell begins, or the number that an atom is, and how far it reaches, as `spec.Field` has them."""

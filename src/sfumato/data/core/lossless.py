@@ -40,8 +40,13 @@ class Lossless(ABC, Generic[AnySchema]):
 
     Args:
         schema: of the examples.
-        header: what `header` gave when they came apart; {} before.
+        header: what it was when they came apart; {} before.
+
+    Attributes:
+        values: of rows of columns, how many values each cell or category of a column holds; None of all else.
     """
+
+    values: list[Tensor] | None = None
 
     def __init__(self, schema: AnySchema, header: Mapping[str, Any] | None = None) -> None:
         self.schema = schema
@@ -58,6 +63,10 @@ class Lossless(ABC, Generic[AnySchema]):
     @abstractmethod
     def given(self, aside: bytes, count: int) -> Tensor | None:
         """The conditions of `count` examples."""
+
+    def exceptions(self, aside: bytes, count: int) -> Tensor | None:
+        """Of rows of columns, where an entry is missing against its flag, (N, D); None of all else."""
+        return None
 
     @abstractmethod
     def join(self, coded: Tensor, aside: bytes) -> Any:

@@ -336,5 +336,16 @@ def write(table: pa.Table, path: str | Path) -> None:
             sink.close()
 
 
+def text(table: pa.Table) -> bytes:
+    """A table as `write` writes it to a .csv.
+
+    >>> text(pa.table({"a": [1, None]}))
+    b'a\\n1\\n""\\n'
+    """
+    sink = pa.BufferOutputStream()
+    csv.write(frames_types.spelt(table), sink, ",")
+    return bytes(sink.getvalue())
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -7,6 +7,7 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.core.source import Source
 from sfumato.data.io import frames
 from sfumato.data.tables.load import open_table
+from sfumato.data.tables.lossless import LosslessTable
 from sfumato.data.tables.schema import TableSchema
 from sfumato.likelihoods import LIKELIHOODS, any_of
 
@@ -41,4 +42,5 @@ KIND = Kind(
     },
     file_suffix=".csv",
     named_columns=True,
+    lossless=LosslessTable,
 )

@@ -11,6 +11,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -26,7 +27,7 @@ from sfumato.files import replacing
 from sfumato.isolation import isolated
 from sfumato.models.protocols import Bounds
 from sfumato.ranges import is_whole
-from sfumato.tasks.compression import CodedBlock, Coder, Reader, Writer
+from sfumato.tasks.compression import CodedBlock, Coder, Reader, RowCode, Writer, row_steps
 
 BLOCK_SIZE = 4096
 """Examples of a block unless it is given."""
@@ -107,7 +108,9 @@ class CompressionMixin(FittedMixin):
             if writer is None:
                 writer = Writer(file, self._header() | {"data": lossless.header})
                 bound, dimensions = self._bound(coder, lossless, parts.coded, parts.given), parts.coded[0].numel()
-            coded = coder.encode(parts.coded, _double(parts.given))
+            coded = self._coder_of(coder, lossless, parts.aside, len(parts.coded)).encode(
+                parts.coded, _double(parts.given)
+            )
             writer.add(CodedBlock(len(parts.coded), coded, parts.aside))
             examples, aside = examples + len(parts.coded), aside + len(parts.aside)
             coded_bytes += len(coded)
@@ -151,8 +154,8 @@ class CompressionMixin(FittedMixin):
             lossless = self._lossless(reader.header["data"])
             coder = self._coder(lossless)
             if out is None:
-                return lossless.collect(_decoded(reader, lossless, coder))
-            counted = _Counted(_decoded(reader, lossless, coder))
+                return lossless.collect(self._decoded(reader, lossless, coder))
+            counted = _Counted(self._decoded(reader, lossless, coder))
             lossless.write(counted, Path(out))
             return counted.blocks
 
@@ -165,6 +168,25 @@ class CompressionMixin(FittedMixin):
 
     def _coder(self, lossless: Lossless[Any]) -> Coder:
         return Coder(inference.exact(self._model()).cpu(), lossless.seen)
+
+    def _coder_of(self, coder: Coder, lossless: Lossless[Any], aside: bytes, count: int) -> Coder:
+        """The coder of one block."""
+        exceptions, values = lossless.exceptions(aside, count), lossless.values
+        if exceptions is None or values is None:
+            return coder
+        spec = self.schema_.spec
+        return replace(coder, steps=lambda p, rows: row_steps(p, RowCode(spec, values, exceptions[rows])))
+
+    def _decoded(self, reader: Reader, lossless: Lossless[Any], coder: Coder) -> Iterator[Any]:
+        for number, block in enumerate(reader, 1):
+            given = lossless.given(block.aside, block.examples)
+            try:
+                coded = self._coder_of(coder, lossless, block.aside, block.examples).decode(
+                    block.coded, block.examples, _double(given)
+                )
+            except SfumatoError as error:
+                raise SfumatoError(f"{reader.name}: block {number} {error}") from None
+            yield lossless.join(coded, block.aside)
 
     def _header(self) -> dict[str, Any]:
         return {"model": self.config_.model, "run": _fingerprint(self)}
@@ -204,16 +226,6 @@ class _Counted:
         for block in self._blocks:
             self.blocks += len(block[0]) if isinstance(block, tuple) else len(block)
             yield block
-
-
-def _decoded(reader: Reader, lossless: Lossless[Any], coder: Coder) -> Iterator[Any]:
-    for number, block in enumerate(reader, 1):
-        given = lossless.given(block.aside, block.examples)
-        try:
-            coded = coder.decode(block.coded, block.examples, _double(given))
-        except SfumatoError as error:
-            raise SfumatoError(f"{reader.name}: block {number} {error}") from None
-        yield lossless.join(coded, block.aside)
 
 
 def _double(given: Any) -> Any:

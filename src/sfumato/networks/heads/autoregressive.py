@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import cast
 
 import torch
@@ -73,6 +73,10 @@ class AutoregressiveColumns(Distribution):
 
     def sample(self) -> Tensor:
         return self.head.sample(self.raw)
+
+    def turns(self) -> Generator[drawing.ColumnDensity, tuple[Tensor, Tensor], None]:
+        """Column by column: yields p(x_d | x_<d, z), and is sent the entries (B,) and which of them are there."""
+        return drawing.turns(self.head, self.raw)
 
     def complete(self, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None) -> tuple[Tensor, Tensor]:
         return self.head.complete(self.raw, x, mask, allowed)

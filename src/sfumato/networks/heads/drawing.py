@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -137,6 +137,14 @@ def sample(head: AutoregressiveHead, raw: Tensor) -> Tensor:
         for full in rows[1:]:
             full.put(column, torch.zeros_like(x) if column in of_others else x)
     return rows[0].x
+
+
+def turns(head: AutoregressiveHead, raw: Tensor) -> Generator[ColumnDensity, tuple[Tensor, Tensor], None]:
+    """The columns in their order, each given those before it; see `AutoregressiveColumns.turns`."""
+    parameters, rows = head.parameters_of(raw), RowsSoFar(head, raw)
+    for column, places in enumerate(head.places_of):
+        x, there = yield _density(head, column, parameters, places, rows)
+        rows.put(column, x, there)
 
 
 def complete(

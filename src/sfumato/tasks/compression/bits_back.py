@@ -107,7 +107,9 @@ class Coder:
 
     def batch(self, coded: Tensor, given: Tensor | None) -> Batch:
         """What is coded as a batch for the encoder."""
-        return Batch(self.seen(coded), given)
+        x = self.seen(coded)
+        missing = torch.isnan(x)
+        return Batch(x.nan_to_num(0.0), given, ~missing) if bool(missing.any()) else Batch(x, given)
 
     def _space(self) -> tuple[LatentSpace, reproducible]:
         if not isinstance(self.model, LatentSpace):

@@ -81,7 +81,7 @@ def _bins(walk: Layers, *, relative: bool) -> Steps:
         p, q = next(walk)
         while True:
             shape = p.mode().shape
-            steps = digits(_posterior(p, q) if relative and q is not None else Tensor.double, LATENT_BINS, shape)
+            steps = digits(_posterior(p, q) if relative and q is not None else Tensor.double, LATENT_BINS, shape, 16)
             end = start + shape[1:].numel()
             found = yield from within(steps, slice(start, end), shape)
             bins.append(found.flatten(1))

@@ -8,9 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-DIGIT_VALUES = 4
-"""Values of a digit: symbols of many values are coded digit by digit."""
-
 
 class Step(NamedTuple):
     """N symbols that are coded together.
@@ -28,33 +25,35 @@ Steps = Generator[Step, Tensor, Tensor]
 """Yields steps, is sent the N symbols of each, and returns what was coded."""
 
 
-def digits(cumulative: Callable[[Tensor], Tensor], size: int, shape: tuple[int, ...]) -> Steps:
-    """Symbols 0 … size − 1 of `shape`, digit by digit of base 4, from their integer distribution functions.
+def digits(cumulative: Callable[[Tensor], Tensor], size: int, shape: tuple[int, ...], base: int = 4) -> Steps:
+    """Symbols 0 … size − 1 of `shape`, digit by digit, from their integer distribution functions.
 
-    Each step needs 3 values of the distribution function, where one step for all symbols would need `size`.
+    Each step needs `base` − 1 values of the distribution function, where one step for all would need `size`.
 
     Args:
         cumulative: the mass below each of the symbols k of shape (*shape, n), whole numbers that never fall as k
             grows; called with k from 0 to `size`.
         size: number of symbols.
         shape: of the symbols.
+        base: values of a digit: few for many symbols, many for few, whose steps take longer than their masses.
 
     Returns:
         The symbols, int64 of `shape`.
     """
     width = 1
-    while width * DIGIT_VALUES < size:
-        width *= DIGIT_VALUES
+    while width * base < size:
+        width *= base
     start = torch.zeros(shape, dtype=torch.int64)
     ends = cumulative(start[..., None] + torch.tensor([0, size]))
     while width:
-        edges = (start[..., None] + width * torch.arange(1, DIGIT_VALUES)).clamp_max(size)
+        edges = (start[..., None] + width * torch.arange(1, base)).clamp_max(size)
         below = torch.cat([ends[..., :1], cumulative(edges), ends[..., 1:]], -1)
-        masses = below[..., 1:] - below[..., :-1] + 1.0
+        # What is rounded may fall where it should not; a mass is never below 1.
+        masses = (below[..., 1:] - below[..., :-1]).clamp_min(0.0) + 1.0
         known, at = start, width
-        found = yield Step(masses.reshape(-1, DIGIT_VALUES), lambda x, known=known, at=at: (x - known) // at)  # type: ignore[misc]
+        found = yield Step(masses.reshape(-1, base), lambda x, known=known, at=at: (x - known) // at)  # type: ignore[misc]
         found = found.reshape(shape)
         ends = below.gather(-1, torch.stack([found, found + 1], -1))
         start = start + width * found
-        width //= DIGIT_VALUES
+        width //= base
     return start
