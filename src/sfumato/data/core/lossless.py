@@ -41,12 +41,7 @@ class Lossless(ABC, Generic[AnySchema]):
     Args:
         schema: of the examples.
         header: what it was when they came apart; {} before.
-
-    Attributes:
-        values: of rows of columns, how many values each cell or category of a column holds; None of all else.
     """
-
-    values: list[Tensor] | None = None
 
     def __init__(self, schema: AnySchema, header: Mapping[str, Any] | None = None) -> None:
         self.schema = schema
@@ -64,8 +59,13 @@ class Lossless(ABC, Generic[AnySchema]):
     def given(self, aside: bytes, count: int) -> Tensor | None:
         """The conditions of `count` examples."""
 
-    def exceptions(self, aside: bytes, count: int) -> Tensor | None:
-        """Of rows of columns, where an entry is missing against its flag, (N, D); None of all else."""
+    def columns(self, aside: bytes, count: int) -> tuple[list[Tensor], Tensor] | None:
+        """Of rows of columns, what else is needed to code them; None of all else.
+
+        Returns:
+            How many values each cell or category of each column holds, and where an entry is missing against its flag,
+            (N, D).
+        """
         return None
 
     @abstractmethod

@@ -38,6 +38,7 @@ class LosslessTable(Lossless[TableSchema]):
     def __init__(self, schema: TableSchema, header: Any = None) -> None:
         super().__init__(schema, header)
         self._entries: list[Ranks | None] = []
+        self.values: list[Tensor] = []
         for entry in schema.entries:
             ranks = None if isinstance(entry, Flag) else ranks_of(entry)
             if ranks is None and not isinstance(entry, Flag):
@@ -46,7 +47,7 @@ class LosslessTable(Lossless[TableSchema]):
                     "no probability for a value; train with the default likelihood of tables"
                 )
             self._entries.append(ranks)
-        self.values = [torch.from_numpy(np.ones(2, np.int64) if r is None else r.values) for r in self._entries]
+            self.values.append(torch.from_numpy(np.ones(2, np.int64) if ranks is None else ranks.values))
 
     def blocks(self, source: Any, size: int) -> Iterator[pa.Table]:
         texts = {c.name: pa.string() for c in self.schema.columns if is_text(c.form.type)}
@@ -73,9 +74,9 @@ class LosslessTable(Lossless[TableSchema]):
         table = self.schema.read(raw.select(names))
         cells = np.zeros((raw.num_rows, len(self._entries), 2), np.int64)
         for place, (entry, ranks) in enumerate(zip(self.schema.entries, self._entries, strict=True)):
-            if ranks is None:
+            if isinstance(entry, Flag):
                 cells[:, place, 0] = np.nan_to_num(entry.encode(table)).astype(np.int64)
-            else:
+            elif ranks is not None:
                 cells[:, place, 0], cells[:, place, 1] = ranks.encode(entry.fit(plain(table[entry.name])))
         coded = torch.from_numpy(cells)
         given = self.schema.encode_given(raw)
@@ -108,7 +109,10 @@ class LosslessTable(Lossless[TableSchema]):
             aside["columns"] = _stream(whole)
         return aside
 
-    def exceptions(self, aside: bytes, count: int) -> Tensor:
+    def columns(self, aside: bytes, count: int) -> tuple[list[Tensor], Tensor]:
+        return self.values, self._kept(aside, count)
+
+    def _kept(self, aside: bytes, count: int) -> Tensor:
         """`_unexpected` as it was kept, (N, D)."""
         bits = unpack(aside).get("missing", b"")
         shape = (count, len(self._entries))
@@ -143,7 +147,7 @@ class LosslessTable(Lossless[TableSchema]):
         cells = coded.numpy()
         values: dict[str, pa.Array] = {}
         for place, (entry, ranks) in enumerate(zip(self.schema.entries, self._entries, strict=True)):
-            if ranks is not None:
+            if ranks is not None and not isinstance(entry, Flag):
                 values[entry.name] = ranks.decode(cells[:, place, 0], cells[:, place, 1])
         for one in self.schema.dependences:
             if one.determinant.name in values:

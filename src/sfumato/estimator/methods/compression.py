@@ -154,8 +154,8 @@ class CompressionMixin(FittedMixin):
             lossless = self._lossless(reader.header["data"])
             coder = self._coder(lossless)
             if out is None:
-                return lossless.collect(self._decoded(reader, lossless, coder))
-            counted = _Counted(self._decoded(reader, lossless, coder))
+                return lossless.collect(self._raw_blocks(reader, lossless, coder))
+            counted = _Counted(self._raw_blocks(reader, lossless, coder))
             lossless.write(counted, Path(out))
             return counted.blocks
 
@@ -171,13 +171,13 @@ class CompressionMixin(FittedMixin):
 
     def _coder_of(self, coder: Coder, lossless: Lossless[Any], aside: bytes, count: int) -> Coder:
         """The coder of one block."""
-        exceptions, values = lossless.exceptions(aside, count), lossless.values
-        if exceptions is None or values is None:
+        columns, spec = lossless.columns(aside, count), self.schema_.spec
+        if columns is None:
             return coder
-        spec = self.schema_.spec
+        values, exceptions = columns
         return replace(coder, steps=lambda p, rows: row_steps(p, RowCode(spec, values, exceptions[rows])))
 
-    def _decoded(self, reader: Reader, lossless: Lossless[Any], coder: Coder) -> Iterator[Any]:
+    def _raw_blocks(self, reader: Reader, lossless: Lossless[Any], coder: Coder) -> Iterator[Any]:
         for number, block in enumerate(reader, 1):
             given = lossless.given(block.aside, block.examples)
             try:
