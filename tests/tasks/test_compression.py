@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from scipy import special, stats
@@ -228,3 +230,50 @@ def test_lines_of_text_come_back_also_with_new_characters():
     auto = Autoencoder(**QUICK).fit(lines)
     wanted = ["abca", "", "zabé", *lines]
     assert auto.decompress(auto.compress(wanted).data).tolist() == wanted
+
+
+def rows_of_all_kinds(n: int) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "name": [f"row {row}" for row in range(n)],
+            "kind": random.choice(["a", "b", "c"], n),
+            "count": random.poisson(30, n),
+            "price": random.gamma(2, 10, n).round(2),
+            "size": random.lognormal(size=n),
+            "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(random.integers(0, 400, n), "D"),
+        }
+    )
+    frame.loc[::5, "price"] = np.nan
+    frame.loc[1::7, "kind"] = None
+    return frame
+
+
+@pytest.mark.parametrize("likelihood", ["autoregressive", "cells"])
+def test_every_cell_of_a_table_comes_back(likelihood):
+    frame = rows_of_all_kinds(120)
+    auto = Autoencoder(**QUICK | {"latent_dim": 2}, likelihood=likelihood).fit(frame)
+    wanted = frame.iloc[:20].reset_index(drop=True)
+    wanted.loc[3, "kind"] = "new"
+    wanted.loc[4, ["count", "size"]] = [10_000, -1e9]
+    wanted.loc[5, "size"] = np.nan
+    wanted["more"] = np.arange(20)
+    found = auto.compress(wanted)
+    pd.testing.assert_frame_equal(auto.decompress(found.data), wanted)
+    assert math.isfinite(found.bound)
+
+
+def test_ranks_number_the_values_of_cells():
+    from sfumato.data.columns import learn
+    from sfumato.data.columns.ranks import ranks_of
+
+    table = pa.table(rows_of_all_kinds(300)[["kind", "count", "price", "size", "day"]])
+    kinds = {"kind": "categorical", "count": "integer", "price": "continuous", "size": "continuous", "day": "datetime"}
+    for name, kind in kinds.items():
+        values = table[name].combine_chunks()
+        ranks = ranks_of(learn(name, kind, table.schema.field(name), table[name], 16))
+        cell, rank = ranks.encode(values)
+        there = cell >= 0
+        assert (rank[there] < ranks.values[cell[there]]).all()
+        assert (rank >= 0).all()
+        assert ranks.decode(cell, rank).cast(values.type).equals(values)

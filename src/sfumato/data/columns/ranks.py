@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -68,7 +69,7 @@ class NumberRanks(Ranks):
         self.column, self.cut = column, cut
         self._steps = None if cut.whole or column.ruler.decimals is None else 10.0**column.ruler.decimals
         single = pa.types.is_float32(column.form.type) or pa.types.is_float16(column.form.type)
-        self._dtype = np.float32 if single else np.float64
+        self._dtype: Any = np.float32 if single else np.float64
         ends = self._ordinal(cut.edges) if len(cut.edges) else np.zeros(0, np.int64)
         self._starts = ends[:-1]
         counts = cut.counts() if cut.whole else np.diff(ends) + (np.arange(len(ends) - 1) == len(ends) - 2)

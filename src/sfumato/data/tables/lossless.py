@@ -57,7 +57,7 @@ class LosslessTable(Lossless[TableSchema]):
             known |= {name: kind for name, kind in texts.items() if name in known}
             pieces, kind = frames_stream.batches(source, size, known=known, reading=reading), "file"
         else:
-            table, kind = frames.read(self.schema.under_names(source), types=texts, reading=reading)
+            table, kind = frames.read(self.schema.named_array(source), types=texts, reading=reading)
             pieces = (table.slice(start, size) for start in range(0, len(table), size))
         for piece in pieces:
             if not self.header:

@@ -211,6 +211,13 @@ def _addcmul(x: Tensor, a: Tensor, b: Tensor, *, value: Any = 1) -> Tensor:
     return x + _scaled(a * b, value)
 
 
+def _index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    if accumulate:
+        raise SfumatoError("the model adds up values at indices, in no fixed order; compress with another model")
+    value: Tensor = torch.ops.aten.index_put(x, indices, values)
+    return value
+
+
 def _cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     return functions.cumsum(x, dim)
 
@@ -317,6 +324,7 @@ SUBSTITUTES: dict[str, Callable[..., Any]] = {
     "convolution": _convolution,
     "sum": _sum,
     "mean": _mean,
+    "index_put": _index_put,
     "cumsum": _cumsum,
     "exp": functions.exp,
     "expm1": functions.expm1,

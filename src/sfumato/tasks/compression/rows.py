@@ -11,7 +11,8 @@ from torch import Tensor
 from sfumato.distributions import Columns, Distribution
 from sfumato.distributions.tilted import log_share
 from sfumato.errors import SfumatoError
-from sfumato.networks.heads.autoregressive import AutoregressiveColumns, Turn
+from sfumato.networks.heads.autoregressive import AutoregressiveColumns
+from sfumato.networks.heads.drawing import ColumnDensity
 from sfumato.spec import DataSpec
 from sfumato.tasks.compression import functions, masses
 from sfumato.tasks.compression.steps import Step, Steps, digits
@@ -69,7 +70,7 @@ def place(rank: Tensor, counts: Tensor) -> Tensor:
     return ((rank.double() + 0.5) / counts.double()).clamp_max(1.0 - 2.0**-20)
 
 
-def _turns(p: Distribution) -> Generator[Turn, tuple[Tensor, Tensor], None]:
+def _turns(p: Distribution) -> Generator[ColumnDensity, tuple[Tensor, Tensor], None]:
     if isinstance(p, AutoregressiveColumns):
         return p.turns()
     if isinstance(p, Columns):
@@ -77,34 +78,36 @@ def _turns(p: Distribution) -> Generator[Turn, tuple[Tensor, Tensor], None]:
     raise SfumatoError(f"rows with the likelihood {type(p).__name__} cannot be compressed; train with the default")
 
 
-def _independent(p: Columns) -> Generator[Turn, tuple[Tensor, Tensor], None]:
+def _independent(p: Columns) -> Generator[ColumnDensity, tuple[Tensor, Tensor], None]:
     """The turns of columns that are independent given z."""
     discrete, starts = p.layout.discrete.tolist(), [*p.layout.starts.tolist(), p.logits.shape[1]]
     for column in range(len(p.layout.order)):
         if column not in discrete:
-            yield Turn("real", p.normal.mean)
+            yield ColumnDensity("real", p.normal.mean)
             continue
         at = discrete.index(column)
-        yield Turn(p.layout.kinds[at], p.logits[:, starts[at] : starts[at + 1]])
+        yield ColumnDensity(p.layout.kinds[at], p.logits[:, starts[at] : starts[at + 1]])
 
 
-def _entry(turn: Turn, column: int, counts: Tensor, there: Tensor, coded: Tensor) -> Generator[Step, Tensor, None]:
+def _entry(
+    turn: ColumnDensity, column: int, counts: Tensor, there: Tensor, coded: Tensor
+) -> Generator[Step, Tensor, None]:
     """One column of the rows in which it is `there`, put into `coded`."""
     if turn.kind == "real":
         raise SfumatoError(
             "the model's likelihood (gaussian or mse) has no probability for each value of a column, only a density; "
             "train with the default likelihood of tables"
         )
-    logits = turn.logits[there]
+    logits = turn.parameters[there]
     slopes = None if turn.neighbours is None else turn.neighbours.slopes(logits)
     limits = None if turn.inside is None else (turn.inside[0][there], turn.inside[1][there])
-    weight = torch.zeros(len(logits), 1, dtype=torch.float64)
+    weight, slip = torch.zeros(len(logits), 1, dtype=torch.float64), 0.0 if turn.limit is None else turn.limit.slip
     if limits is not None and slopes is not None:
         # p(cell) = π [(1 − s)·share/P + s], P = Σ π·share: what orders leave, see `Limits.log_factor`.
         share = functions.exp(log_share(slopes, *limits))
         inside = functions.total(functions.softmax(logits, 1) * share, (1,), keepdim=True)
-        weight = (1.0 - turn.slip) / inside.clamp_min(1e-30)
-        logits = logits + functions.log(weight * share + turn.slip)
+        weight = (1.0 - slip) / inside.clamp_min(1e-30)
+        logits = logits + functions.log(weight * share + slip)
     found = yield Step(masses.categorical(logits), lambda x: x[:, column, 0][there])
     cells = torch.full_like(coded[:, column, 0], MISSING)
     cells[there] = found
@@ -118,7 +121,7 @@ def _entry(turn: Turn, column: int, counts: Tensor, there: Tensor, coded: Tensor
     ends = None
     if limits is not None:
         low, high = (end[many].gather(1, chosen) for end in limits)
-        ends = low, high, weight[many], turn.slip
+        ends = low, high, weight[many], slip
     steps = digits(_places(slope, counts[chosen[:, 0]], ends), int(counts.max()), (len(rows),), 16)
     coded[rows, column, 1] = yield from _at(steps, rows, column)
 
