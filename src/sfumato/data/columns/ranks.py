@@ -14,7 +14,7 @@ from sfumato.data.columns.category import Category
 from sfumato.data.columns.cells import Cells
 from sfumato.data.columns.number import Number
 
-MOST_VALUES = 2**52
+MOST_VALUES = 2**58
 """Cells with more floating-point numbers than this hold one value, the others are exceptions."""
 
 
