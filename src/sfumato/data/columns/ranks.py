@@ -14,7 +14,7 @@ from sfumato.data.columns.category import Category
 from sfumato.data.columns.cells import Cells
 from sfumato.data.columns.number import Number
 
-MOST_VALUES = 2**58
+LARGEST_CELL = 2**58
 """Cells with more floating-point numbers than this hold one value, the others are exceptions."""
 
 
@@ -73,7 +73,7 @@ class NumberRanks(Ranks):
         ends = self._ordinal(cut.edges) if len(cut.edges) else np.zeros(0, np.int64)
         self._starts = ends[:-1]
         counts = cut.counts() if cut.whole else np.diff(ends) + (np.arange(len(ends) - 1) == len(ends) - 2)
-        self._counts = np.where((counts < 1) | (counts > MOST_VALUES), 1, counts).astype(np.int64)
+        self._counts = np.where((counts < 1) | (counts > LARGEST_CELL), 1, counts).astype(np.int64)
         self.values = cut.per_cell(self._counts)
 
     def _ordinal(self, numbers: np.ndarray) -> np.ndarray:
