@@ -7,6 +7,8 @@ Prints one Markdown table; a use whose median falls outside its band is told as 
 
 from __future__ import annotations
 
+import anomalies
+import anomalies_series
 import augmentation
 import fair
 import hands
@@ -15,7 +17,7 @@ import packing
 import registry
 import selection
 
-KNOWN = (moving, hands, augmentation, selection, fair, packing)
+KNOWN = (moving, hands, augmentation, selection, fair, packing, anomalies, anomalies_series)
 """Importing a module enters its uses in the registry."""
 
 

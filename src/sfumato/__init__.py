@@ -19,7 +19,7 @@ from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
     from sfumato.batch import Batch, Loss
-    from sfumato.estimator import Autoencoder, Imputer, fit, load
+    from sfumato.estimator import AnomalyDetector, Autoencoder, Imputer, fit, load
     from sfumato.evaluation.samples.external_samples import evaluate
     from sfumato.models.base import Model
     from sfumato.models.latent import LatentModel
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sfumato.studies.augmentation import augment
 
 __all__ = [
+    "AnomalyDetector",
     "Autoencoder",
     "Batch",
     "DataSpec",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AnomalyDetector": "sfumato.estimator",
     "Autoencoder": "sfumato.estimator",
     "Batch": "sfumato.batch",
     "DataSpec": "sfumato.spec",

@@ -21,6 +21,7 @@ from cyclopts.exceptions import (
 
 from sfumato._version import __version__
 from sfumato.cli.commands import (
+    anomalies,
     apply,
     augment,
     compare,
@@ -95,6 +96,7 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
         score.score,
         compress.compress,
         compress.decompress,
+        anomalies.anomalies,
         apply.forecast,
         inspect.show,
         evaluate.evaluate,

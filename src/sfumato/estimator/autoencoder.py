@@ -28,6 +28,7 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import fitting
 from sfumato.estimator.evaluation_data import evaluation_data, factors_at
 from sfumato.estimator.fitting import Fitted
+from sfumato.estimator.methods.anomalies import AnomalyMixin
 from sfumato.estimator.methods.augmentation import AugmentationMixin
 from sfumato.estimator.methods.completion import CompletionMixin
 from sfumato.estimator.methods.compression import CompressionMixin
@@ -52,6 +53,7 @@ class Autoencoder(
     FairnessMixin,
     AugmentationMixin,
     ScoringMixin,
+    AnomalyMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     DensityMixin,

@@ -1,5 +1,6 @@
-"""What people do with codes of a fitted model: paths, single latents moved, attributes, neighbours; and balancing."""
+"""What people do with a fitted model: move codes, find neighbours and anomalies, balance and compress."""
 
+from sfumato.tasks.anomalies import code_distances, entry_costs, example_features, neighbour_distances
 from sfumato.tasks.balancing import rows_to_add
 from sfumato.tasks.effects import latent_effects
 from sfumato.tasks.fairness import Predictability, predictability, without_linear
@@ -7,28 +8,51 @@ from sfumato.tasks.geodesics import geodesic, stretch_lengths
 from sfumato.tasks.latent_moves import attribute_direction, nearest_codes, usual_values, with_latent_at
 from sfumato.tasks.paths import mixed_conditions, spherical, straight
 from sfumato.tasks.selection import Importance, importances, selected, stability
+from sfumato.tasks.tail_probabilities import bulk_p_values, conformal_p_values, false_discovery_rates, surprise
 from sfumato.tasks.walks import PathKind, known_codes, path_between
+from sfumato.tasks.windows import (
+    apart_from_each_other,
+    cut_windows,
+    scores_by_step,
+    season_length,
+    window_length,
+    window_starts,
+)
 
 __all__ = [
     "Importance",
     "PathKind",
     "Predictability",
+    "apart_from_each_other",
     "attribute_direction",
+    "bulk_p_values",
+    "code_distances",
+    "conformal_p_values",
+    "cut_windows",
+    "entry_costs",
+    "example_features",
+    "false_discovery_rates",
     "geodesic",
     "importances",
     "known_codes",
     "latent_effects",
     "mixed_conditions",
     "nearest_codes",
+    "neighbour_distances",
     "path_between",
     "predictability",
     "rows_to_add",
+    "scores_by_step",
+    "season_length",
     "selected",
     "spherical",
     "stability",
     "straight",
     "stretch_lengths",
+    "surprise",
     "usual_values",
+    "window_length",
+    "window_starts",
     "with_latent_at",
     "without_linear",
 ]

@@ -126,11 +126,12 @@ def _reasons(
 def _line(row: dict[str, Any], named: dict[str, Any]) -> list[str]:
     cells = [str(row["row"]), *(str(row[key]) for key in named), number(row["score"]), number(row["log_density"])]
     if "why" in row:
-        cells.append(", ".join(map(_reason_text, row["why"])) or "no single value")
+        cells.append(", ".join(map(reason_text, row["why"])) or "no single value")
     return cells
 
 
-def _reason_text(why: dict[str, Any]) -> str:
+def reason_text(why: dict[str, Any]) -> str:
+    """A reason as one word of a line: column=value (nats)."""
     value = why["value"]
     shown = "missing" if value is None else f"{value:.6g}" if isinstance(value, float) else value
     return f"{why['column']}={shown} ({number(why['nats'], 2)})"

@@ -1,0 +1,406 @@
+"""The scikit-learn estimator that finds anomalies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
+
+from sfumato.data.core.options import DataOptions
+from sfumato.data.registry import kind_of
+from sfumato.data.vectors.schema import VectorSchema
+from sfumato.errors import SfumatoError
+from sfumato.estimator import anomaly_data
+from sfumato.estimator.anomaly_data import LongSeries
+from sfumato.estimator.autoencoder import Autoencoder
+from sfumato.estimator.methods.scoring import Reason
+from sfumato.isolation import isolated
+from sfumato.models.protocols import Bounds, LatentSpace
+from sfumato.tasks import (
+    bulk_p_values,
+    code_distances,
+    conformal_p_values,
+    cut_windows,
+    false_discovery_rates,
+    neighbour_distances,
+    surprise,
+    window_length,
+    window_starts,
+)
+from sfumato.tasks import scores_by_step as by_step
+
+STEPS = 1000
+"""Training steps unless an estimator is passed: a model that is trained for long learns anomalies, too."""
+HELD_OUT = 0.2
+"""Share of rows without anomalies that p-values are calibrated on."""
+MOST_HELD_OUT = 2000
+FEWEST_ROWS = 20
+MOST_NEIGHBOURS = 10_000
+"""Rows that neighbours are looked for among."""
+MANY = 40
+"""Nearest neighbours that a cluster of anomalies must be larger than to hide."""
+MOST_VARIED_COLUMNS = 200
+"""Largest number of columns that are varied one by one to explain a score."""
+EXPLAINED = 10
+"""Pixels or steps that explain a score."""
+
+
+class AnomalyDetector(BaseEstimator):
+    """Finds anomalies by a variational autoencoder and by neighbours, with p-values; names and signs are PyOD's.
+
+    The score of a row is the mean, over detectors, of how unusual it is to each, in nats:
+
+        s(x) = mean_k [ −log P(detector k gives a normal row as much as x) ]
+
+    Which detectors these are goes with what X holds. The rule is fixed; the results of the benchmark `anomalies` say
+    how it was chosen. Scores are the same from call to call.
+
+    * `contaminated=True`, the default: a few percent of X may be anomalies. All rows train the model. Detectors that
+      clusters of anomalies do not mislead: a bound on −log p(x) (`Autoencoder.score_samples`), the Mahalanobis distance
+      of the code, the distance to the 40th nearest row. p-values come from the bulk of the scores, beyond which they
+      are extrapolated (`sfumato.tasks.bulk_p_values`).
+    * `contaminated=False`: X is normal. A fifth of its rows is held out from the training. Detectors that see the
+      slightest difference: the reconstruction probability −log p(x | z), the distance to the nearest row. p-values of
+      new rows are conformal (`sfumato.tasks.conformal_p_values`): right whatever the model, so that among the rows
+      called anomalies the expected share of normal ones is at most `fdr`.
+
+    `predict` calls rows anomalies by the procedure of Benjamini and Hochberg over all rows of the call, so the result
+    for a row depends on the others; scores and p-values do not.
+
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> detector = AnomalyDetector(Autoencoder(latent_dim=2, steps=20), contaminated=False).fit(X)
+    >>> detector.predict([[0.0, 0.0, 0.0], [40.0, -40.0, 40.0]]).tolist()
+    [0, 1]
+
+    Args:
+        estimator: the `Autoencoder` that is trained, or was with `prefit`. None trains a `vae`, columns of a
+            table as numbers (likelihood gaussian) and categories, series as rows of numbers.
+        fdr: the expected share of normal rows among those called anomalies.
+        contaminated: whether X may hold anomalies.
+        neighbours: which of the nearest rows the distance is to; None for the first of normal rows, and the 40th where
+            X may hold anomalies, a tenth of the rows at most.
+        window: steps of the windows that X, one long series, is cut into; "auto" takes its season. None for examples.
+        time: column of the times of a series in a table, by which it is sorted; None takes one of dates, if any.
+        prefit: the estimator is fitted already, on other rows; `fit` calibrates it on X.
+        steps: of the training where `estimator` is None.
+        random_state: seed of the split, the weights and the training where `estimator` is None, and of what is held
+            out.
+        device: where to compute where `estimator` is None.
+
+    Attributes:
+        estimator_: the fitted `Autoencoder`.
+        decision_scores_: score of each row of X, (N,), in nats; the higher, the more anomalous.
+        p_values_: of each row of X, (N,).
+        labels_: 1 for anomalies among the rows of X, 0 for all others, (N,).
+        threshold_: the lowest score of those labelled 1; infinite if there are none.
+        window_: steps of a window; None where X are examples.
+        window_starts_: the step at which each window begins, counted from 0, (N,); with `window` each of these N rows
+            is a window.
+    """
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        fdr: float = 0.05,
+        contaminated: bool = True,
+        neighbours: int | None = None,
+        window: int | str | None = None,
+        time: str | None = None,
+        prefit: bool = False,
+        steps: int = STEPS,
+        random_state: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.estimator = estimator
+        self.fdr = fdr
+        self.contaminated = contaminated
+        self.neighbours = neighbours
+        self.window = window
+        self.time = time
+        self.prefit = prefit
+        self.steps = steps
+        self.random_state = random_state
+        self.device = device
+
+    @isolated
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on X and rank its rows.
+
+        Args:
+            X: what `sfumato.fit` takes; with `window` a series (T,) or (T, D), a frame of such columns, or its file.
+            y: ignored.
+
+        Raises:
+            SfumatoError: if X or an argument cannot be used.
+        """
+        self._check()
+        schema, raw = self._opened(X)
+        total = anomaly_data.count(schema, raw)
+        if total < FEWEST_ROWS:
+            raise SfumatoError(f"{total} rows are too few to say what is normal; give at least {FEWEST_ROWS}")
+        everything = np.arange(total)
+        train, reference = (everything, everything) if self.contaminated or self.prefit else self._split(total)
+        self.estimator_ = self._trained(schema, raw, train)
+        own = self.estimator_.read(raw)
+        known = self._at_most(everything)
+        self._apart = 1 if self.window_ is None else self.window_
+        self._known_rows, self._known_codes = self._places(self.estimator_.schema_.take(own, known.tolist()))
+        self._nearest = self.neighbours or (min(MANY, max(total // 10, 1)) if self.contaminated else 1)
+        places = np.searchsorted(known, everything)
+        inside = np.isin(everything, known)
+        parts = self._detectors(own, np.where(inside, places, len(known) + self._apart))
+        self._references = {name: values[reference] for name, values in parts.items()}
+        self.decision_scores_ = self._together(parts)
+        self._reference = self.decision_scores_[reference]
+        self.p_values_ = self._p_values(self.decision_scores_)
+        self.labels_ = self._labels(self.p_values_)
+        flagged = self.decision_scores_[self.labels_ == 1]
+        self.threshold_ = float(flagged.min()) if len(flagged) else np.inf
+        return self
+
+    @isolated
+    def decision_function(self, X: Any) -> np.ndarray:
+        """The score of each row, (N,), in nats: the higher, the more anomalous. With `window`, of each window."""
+        check_is_fitted(self)
+        raw = self.estimator_.read(self._read(X))
+        return self._together(self._detectors(raw, None))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """−`decision_function`, as scikit-learn has it: the lower, the more anomalous."""
+        return -self.decision_function(X)
+
+    def p_values(self, X: Any) -> np.ndarray:
+        """The share of normal rows that score as high as each row, (N,)."""
+        return self._p_values(self.decision_function(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """1 for anomalies, 0 for all others, (N,): at most `fdr` of those called 1 are expected to be normal."""
+        return self._labels(self.p_values(X))
+
+    def judged(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """p-values and labels of rows by their scores, each (N,): what `p_values` and `predict` give, computed once."""
+        check_is_fitted(self)
+        p_values = self._p_values(scores)
+        return p_values, self._labels(p_values)
+
+    def starts(self, X: Any) -> np.ndarray:
+        """The step at which each window of a series begins, counted from 0, (N,).
+
+        Raises:
+            SfumatoError: if examples were fitted, not a series.
+        """
+        return window_starts(len(anomaly_data.long_series(X, self.time).values), self._length())
+
+    def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
+        """`fit`, then `labels_`."""
+        return self.fit(X).labels_
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """p and 1 − p of each row, (N, 2), with p its p-value: the second is the share of normal rows that score lower.
+
+        It is no probability that a row is an anomaly, for which one would have to know how many there are.
+        """
+        p = self.p_values(X)
+        return np.stack([p, 1 - p], 1)
+
+    def scores_by_step(self, scores: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """Scores of the windows of a series as scores of its steps, (T,): the mean of those over each.
+
+        Args:
+            scores: of the windows, as `decision_function` gives them.
+            starts: of the windows, as `starts` gives them.
+
+        Raises:
+            SfumatoError: if examples were fitted, not a series.
+        """
+        length = self._length()
+        return by_step(scores, starts, length, int(starts[-1]) + length)
+
+    @isolated
+    def explain(self, X: Any, rows: Sequence[int]) -> list[list[Reason]]:
+        """What the scores of some rows are due to, for each the costliest first: columns, pixels or steps, in nats.
+
+        Of rows of a table or an array by `Autoencoder.explain_scores`; of images, series and rows of more than 200
+        columns by `Autoencoder.entry_costs`, the ten costliest.
+
+        Args:
+            X: examples, or the series.
+            rows: which of them, or of its windows, counted from 0.
+
+        Returns:
+            Reasons for each row; pixels and the steps of a series are counted from 1 in their names.
+        """
+        chosen, auto = self.rows(X, rows), self.estimator_
+        spec = auto.schema_.spec
+        if auto.schema_.of_columns and self._step_names is None and spec.entries <= MOST_VARIED_COLUMNS:
+            return auto.explain_scores(chosen)
+        firsts = np.zeros(len(rows), int) if self.window_ is None else self.starts(X)[list(rows)]
+        return [self._costliest(*each) for each in zip(*self._entries(chosen), firsts.tolist(), strict=True)]
+
+    @property
+    def is_series(self) -> bool:
+        """Whether the rows are series, or windows of one, as rows of numbers, step by step."""
+        check_is_fitted(self)
+        return self._step_names is not None
+
+    def rows(self, X: Any, rows: Sequence[int]) -> Any:
+        """Some rows of X as the model sees them: windows of a series, series as rows of numbers."""
+        check_is_fitted(self)
+        auto = self.estimator_
+        return auto.schema_.take(auto.read(self._read(X)), list(rows))
+
+    def costs(self, X: Any, rows: Sequence[int]) -> np.ndarray:
+        """Nats that each entry of some rows costs, (len(rows), *shape); see `Autoencoder.entry_costs`."""
+        return self.estimator_.entry_costs(self.rows(X, rows))
+
+    def _length(self) -> int:
+        check_is_fitted(self)
+        if self.window_ is None:
+            raise SfumatoError("there are no windows: fit one long series with window")
+        return self.window_
+
+    def _check(self) -> None:
+        if not 0 < self.fdr < 1:
+            raise SfumatoError(f"fdr is {self.fdr}: give a share between 0 and 1, as 0.05")
+        if self.neighbours is not None and self.neighbours < 1:
+            raise SfumatoError(f"neighbours is {self.neighbours}: give at least 1")
+        if self.window is not None and self.window != "auto" and (not isinstance(self.window, int) or self.window < 2):
+            raise SfumatoError(f"window is {self.window!r}: give a whole number of steps of at least 2, or auto")
+        if self.prefit and not isinstance(self.estimator, Autoencoder):
+            raise SfumatoError("prefit needs an estimator that is fitted, an Autoencoder")
+
+    def _opened(self, X: Any) -> tuple[Any, Any]:
+        """The schema of X and its rows; what is known of windows and steps is kept."""
+        self.window_, self._step_names = None, None
+        if self.window is not None:
+            series = anomaly_data.long_series(X, self.time)
+            self.window_ = window_length(series.values) if self.window == "auto" else int(self.window)
+            if self.window_ > len(series.values) // 2:
+                raise SfumatoError(
+                    f"window is {self.window_}, but the series has {len(series.values)} steps; give at most half"
+                )
+            X = self._windows(series)
+            self.window_starts_ = window_starts(len(series.values), self.window_)
+            self._step_names = series.names
+        if self.prefit:
+            check_is_fitted(self.estimator, "model_")
+            return self.estimator.schema_, self.estimator.read(X)
+        options = DataOptions() if self.estimator is None else _data_options(self.estimator)
+        schema, raw, names = anomaly_data.opened(X, options, flat=self.estimator is None)
+        self._step_names = names or self._step_names
+        return schema, raw
+
+    def _windows(self, series: LongSeries) -> np.ndarray:
+        assert self.window_ is not None, "set before a series is cut"
+        return cut_windows(series.values, self.window_, window_starts(len(series.values), self.window_))
+
+    def _read(self, X: Any) -> Any:
+        """X as the estimator was fitted on it."""
+        if self.window_ is not None:
+            return self._windows(anomaly_data.long_series(X, self.time))
+        if self._step_names is not None:
+            return anomaly_data.opened(X, DataOptions(), flat=True).raw
+        return X
+
+    def _trained(self, schema: Any, raw: Any, rows: np.ndarray) -> Autoencoder:
+        if self.prefit:
+            return self.estimator
+        if self.estimator is not None:
+            return clone(self.estimator).fit(schema.take(raw, rows.tolist()))
+        likelihood = "gaussian" if kind_of(schema).named_columns else None
+        split = (0.9, 0.1, 0.0)
+        how: dict[str, Any] = {"steps": self.steps, "likelihood": likelihood, "split": split, "device": self.device}
+        return Autoencoder(seed=self.random_state, **how).fit(schema.take(raw, rows.tolist()))
+
+    def _split(self, total: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows that train the model, and those held out: of windows the last, and none that overlap them."""
+        count = min(max(round(HELD_OUT * total), 1), MOST_HELD_OUT)
+        if self.window_ is not None:
+            kept = max(int(np.sum(self.window_starts_ + self.window_ <= self.window_starts_[-count])), 2)
+            return np.arange(kept), np.arange(total - count, total)
+        order = np.random.default_rng(self.random_state).permutation(total)
+        return np.sort(order[count:]), np.sort(order[:count])
+
+    def _at_most(self, rows: np.ndarray) -> np.ndarray:
+        """As many rows as neighbours are looked for among; of windows, that are in order, evenly."""
+        if len(rows) <= MOST_NEIGHBOURS:
+            return rows
+        return rows[np.linspace(0, len(rows) - 1, MOST_NEIGHBOURS).astype(int)]
+
+    def _places(self, raw: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Rows as points, where distances can be measured on them, and their codes, where these are points."""
+        auto = self.estimator_
+        rows = None if auto.schema_.spec.is_symbols else auto.features(raw)
+        codes = auto.encode(raw) if self.contaminated and isinstance(auto.model_, LatentSpace) else None
+        return rows, codes
+
+    def _detectors(self, raw: Any, own: np.ndarray | None) -> dict[str, np.ndarray]:
+        """What each detector gives the rows, (N,) each; `own` is which of the known rows each is."""
+        auto = self.estimator_
+        parts: dict[str, np.ndarray] = {}
+        if not self.contaminated and isinstance(auto.model_, LatentSpace):
+            parts["reconstruction"] = -auto.reconstruction_log_prob(raw)
+        elif isinstance(auto.model_, Bounds):
+            parts["density"] = -auto.score_samples(raw)
+        rows, codes = self._places(raw)
+        if codes is not None and self._known_codes is not None:
+            parts["code"] = code_distances(codes, self._known_codes)
+        if rows is not None and self._known_rows is not None:
+            distances = neighbour_distances(rows, self._known_rows, self._nearest, own=own, apart=self._apart)
+            parts["row"] = np.nan_to_num(distances, nan=float(np.nanmax(distances)))
+        if not parts:
+            raise SfumatoError(f"a {auto.config_.model} neither scores examples nor has codes; choose vae")
+        return parts
+
+    def _together(self, parts: dict[str, np.ndarray]) -> np.ndarray:
+        return np.asarray(np.mean([surprise(values, self._references[name]) for name, values in parts.items()], axis=0))
+
+    def _p_values(self, scores: np.ndarray) -> np.ndarray:
+        return (bulk_p_values if self.contaminated else conformal_p_values)(scores, self._reference)
+
+    def _labels(self, p_values: np.ndarray) -> np.ndarray:
+        return (false_discovery_rates(p_values) <= self.fdr).astype(int)
+
+    def _entries(self, raw: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Costs, values and expected values of the entries of rows, each (N, *shape)."""
+        auto = self.estimator_
+        schema = auto.schema_
+        values, expected = (np.asarray(schema.encode(each).x, float) for each in (raw, auto.reconstruct(raw)))
+        costs = auto.entry_costs(raw)
+        if not isinstance(schema, VectorSchema):
+            return costs, values, expected
+        # Columns that never vary are not modelled.
+        full = np.zeros((len(costs), len(schema.fixed)))
+        full[:, schema.kept] = costs
+        rows = raw[0] if isinstance(raw, tuple) else raw
+        return full, np.asarray(rows, float), np.asarray(auto.reconstruct(raw), float)
+
+    def _costliest(self, costs: np.ndarray, values: np.ndarray, expected: np.ndarray, first: int) -> list[Reason]:
+        order = np.argsort(-costs.ravel(), kind="stable")[:EXPLAINED].tolist()
+        values, expected = values.ravel(), expected.ravel()
+        return [
+            Reason(self._entry_name(place, costs.shape, first), float(values[place]), float(expected[place]), cost)
+            for place in order
+            if (cost := float(costs.ravel()[place])) > 0
+        ]
+
+    def _entry_name(self, place: int, shape: tuple[int, ...], first: int) -> str:
+        """What an entry is called; `first` is the step that a window begins at."""
+        if len(shape) == 3:
+            row, column = divmod(place % (shape[1] * shape[2]), shape[2])
+            return f"pixel {row + 1},{column + 1}"
+        if self._step_names is not None:
+            step, channel = divmod(place, len(self._step_names))
+            return f"step {first + step + 1}" + (
+                f" of {self._step_names[channel]}" if len(self._step_names) > 1 else ""
+            )
+        return str(place)
+
+
+def _data_options(estimator: Autoencoder) -> DataOptions:
+    values = {name: estimator.get_params()[name] for name in DataOptions.names()}
+    return DataOptions(**{name: value for name, value in values.items() if value is not None})
