@@ -32,6 +32,16 @@ def fresh(source):
     return draw_of
 
 
+def test_the_two_sample_test_comes_first_and_names_what_it_goes_by(drawn, people):
+    dataset = data.open(people(700, 0), options=DataOptions(label="kind"))
+    x = dataset.schema.encode(dataset.schema.read(people(1500, 1))).x.clone()
+    column = dataset.schema.names.index("weight")
+    x[:, column] = x[torch.randperm(len(x)), column]
+    found = tables.measures(drawn(dataset, lambda n, given: x[torch.randint(len(x), (n,))]))
+    assert [one.name for one in found[:2]] == ["two-sample score", "classifier two-sample test"]
+    assert "They go by weight" in found[1].meaning or "They go by height" in found[1].meaning
+
+
 def test_samples_like_real_rows_score_as_real_rows_do(drawn, people):
     dataset = data.open(people(700, 0), options=DataOptions(label="kind"))
     found = by_name(tables.measures(drawn(dataset, fresh(people(1500, 1))(dataset))))
@@ -62,7 +72,10 @@ def test_shuffled_columns_keep_their_shapes_and_lose_everything_else(drawn, peop
     assert found["pair trends"].parts["height × weight"] < 0.6, "a correlation of almost 1 that is 0"
     assert found["train on samples, test on real"].value < 0.6
     assert found["train on samples, test on real"].reference > 0.9
-    assert found["classifier two-sample test"].value > 0.85
+    test = found["classifier two-sample test"]
+    assert test.value > 0.85
+    assert set(sorted(test.parts, key=test.parts.get)[-2:]) == {"height", "weight"}
+    assert "They go by" in test.meaning
 
 
 def test_learning_from_the_real_rows_themselves_is_the_reference_itself(drawn, people):
@@ -149,7 +162,7 @@ def test_vectors_are_tables_without_names_and_their_label_counts_as_a_column(dra
 
 def test_a_judge_cannot_tell_the_same_and_is_sure_of_what_lies_apart():
     a, b = np.random.default_rng(0).normal(size=(2, 200, 3))
-    value, error, rows = two_sample_auc(a, b)
+    value, error, rows, _ = two_sample_auc(a, b)
     assert rows == 160
     assert abs(value - 0.5) < 4 * error < 0.3
     assert two_sample_auc(a, b + 10.0).value > 0.99
@@ -163,7 +176,7 @@ def test_how_well_samples_are_told_apart_does_not_hang_on_the_size_of_the_test_p
     train, test = mixed[1500:2700], mixed[2700:]
     alone = [two_sample_auc(test[:size], apart).value for size in (100, 1000)]
     assert alone[0] < alone[1] - 0.05, "as it would be without rows of the training split"
-    found = [tables.two_sample(test[:size], apart, train, "rows")[0] for size in (100, 1000)]
+    found = [tables.two_sample(test[:size], apart, train, "rows")[1] for size in (100, 1000)]
     assert found[0].value == pytest.approx(found[1].value, abs=2.5 * found[0].error)
     for one in found:
         assert one.value > 0.85

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -132,11 +132,13 @@ class TwoSampleAUC(NamedTuple):
         value: area under the ROC curve, the mean of the folds.
         error: its standard error.
         rows: rows of each set that the trees of a fold learned from.
+        by_column: what the area loses when a column is permuted among the rows asked, (D,); None if it was not asked.
     """
 
     value: float
     error: float
     rows: int
+    by_column: np.ndarray | None = None
 
 
 def two_sample_auc(
@@ -147,6 +149,7 @@ def two_sample_auc(
     rows: int | None = None,
     categories: np.ndarray | None = None,
     seed: int = 0,
+    by_column: bool = False,
 ) -> TwoSampleAUC:
     """Area under the ROC curve of trees that distinguish rows of `a` from rows of `b`, in 5 folds.
 
@@ -166,8 +169,10 @@ def two_sample_auc(
         rows: to learn from of each set, at most.
         categories: which columns are codes.
         seed: of the folds.
+        by_column: measure also which columns the trees go by (permutation importance, Breiman 2001).
     """
     random = np.random.default_rng(seed)
+    shuffling = np.random.default_rng(seed)
     folds = min(FOLDS, len(a), len(b))
     of_a, of_b = (random.permutation(len(x)) % folds for x in (a, b))
     more = a[:0] if more is None else more
@@ -177,24 +182,37 @@ def two_sample_auc(
         rows or len(a) + len(b) + len(more),
     )
     placed = np.empty(len(a)), np.empty(len(b))
-    scores = []
+    scores, losses = [], []
     for fold in range(folds):
         own = np.concatenate([random.permutation(a[of_a != fold]), random.permutation(more)])[:learned]
         other = random.permutation(b[of_b != fold])[:learned]
         tested = np.concatenate([a[of_a == fold], b[of_b == fold]])
-        answers = np.repeat([0, 1], learned)
+        answers, size = np.repeat([0, 1], learned), len(tested)
+        targets = np.concatenate([tested, *_permuted(tested, shuffling)]) if by_column else tested
         fold_scores = predict(
             np.concatenate([own, other]),
             answers,
-            tested,
+            targets,
             2,
             categories=categories,
             iterations=ITERATIONS // 2,
             seed=seed,
         )[:, 1]
-        low, high = fold_scores[: (of_a == fold).sum()], fold_scores[(of_a == fold).sum() :]
+        of_real = int((of_a == fold).sum())
+        low, high = fold_scores[:of_real], fold_scores[of_real:size]
         placed[0][of_a == fold], placed[1][of_b == fold] = 1 - _below(low, high), _below(high, low)
         scores.append(ranked(high, low))
+        permuted = fold_scores[size:].reshape(-1, size)
+        losses.append([scores[-1] - ranked(row[of_real:], row[:of_real]) for row in permuted])
     by_rows = sum(float(placements.var(ddof=1)) / len(placements) for placements in placed)
     by_folds = float(np.var(scores, ddof=1)) * (1 / folds + len(a) / folds / learned)
-    return TwoSampleAUC(float(np.mean(scores)), float(np.sqrt(max(by_rows, by_folds))), learned)
+    error = float(np.sqrt(max(by_rows, by_folds)))
+    return TwoSampleAUC(float(np.mean(scores)), error, learned, np.mean(losses, 0) if by_column else None)
+
+
+def _permuted(rows: np.ndarray, random: np.random.Generator) -> Iterator[np.ndarray]:
+    """The rows with one column after the other permuted."""
+    for column in range(rows.shape[1]):
+        changed = rows.copy()
+        changed[:, column] = random.permutation(rows[:, column])
+        yield changed

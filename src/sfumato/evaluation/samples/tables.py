@@ -18,10 +18,15 @@ MAX_COLUMNS = 60
 """Largest number of columns for shapes and pairs; of more, so many are chosen at random."""
 MAX_TARGET_CLASSES = 20
 """A column of more categories is not a target by default."""
+MIN_TELLING, MAX_NAMED = 0.005, 3
+"""Loss of AUC without a column from which on trees go by it, and how many such columns are named."""
 
 
 def measures(drawn: Drawn) -> list[Measure]:
-    """Column shapes and pair trends; unless quick, train on samples and test on real, and the two-sample test."""
+    """The two-sample test first, as nothing else sees all that is wrong; column shapes and pair trends; training.
+
+    If quick, shapes and trends alone.
+    """
     if not drawn.columns:
         if drawn.how.target is not None:
             raise SfumatoError(f"target {drawn.how.target!r}: these data have no columns; leave it out")
@@ -29,7 +34,7 @@ def measures(drawn: Drawn) -> list[Measure]:
     results = [*_shapes(drawn), *_trends(drawn)]
     if drawn.how.quick or drawn.size < 4:
         return results
-    return [*results, *_learned(drawn), *_two_sample(drawn)]
+    return [*_two_sample(drawn), *results, *_learned(drawn)]
 
 
 def _chosen(drawn: Drawn, places: Sequence[int]) -> list[Aligned]:
@@ -205,7 +210,9 @@ def _varies(column: Aligned) -> bool:
 def _two_sample(drawn: Drawn) -> list[Measure]:
     rows = inputs(drawn.columns, [TRAIN, TEST, SAMPLED])
     train, test, samples = rows.sets
-    return two_sample(test, samples, train, "rows", categories=rows.categories, seed=drawn.how.seed)
+    names = [column.name for column in drawn.columns]
+    columns = names if len(names) <= MAX_COLUMNS else ()
+    return two_sample(test, samples, train, "rows", categories=rows.categories, columns=columns, seed=drawn.how.seed)
 
 
 def two_sample(
@@ -215,6 +222,7 @@ def two_sample(
     what: str,
     *,
     categories: np.ndarray | None = None,
+    columns: Sequence[str] = (),
     seed: int = 0,
 ) -> list[Measure]:
     """The classifier two-sample test of samples against real examples, beside that of real ones against real ones.
@@ -222,25 +230,17 @@ def two_sample(
     Trees are asked of held-out examples and of samples. They learn from other held-out examples and from training
     examples, so that there are as many to learn from whatever the size of the test split. For the reference some of the
     training examples are in the place of the samples, and trees learn from as many as for the samples.
+
+    With the names of `columns` it says which of them the trees go by.
     """
-    samples = samples_apart(test, sampled, train, categories=categories, seed=seed)
+    samples = samples_apart(test, sampled, train, categories=categories, seed=seed, by_column=bool(columns))
     real = real_apart(test, train, samples.rows, categories=categories, seed=seed)
     low, high = (float(np.clip(samples.value + side * 1.96 * samples.error, 0, 1)) for side in (-1, 1))
     score, known = (1 - (2 * max(result.value, 0.5) - 1) for result in (samples, real))
+    parts = {} if samples.by_column is None else dict(zip(columns, samples.by_column.tolist(), strict=True))
+    telling = sorted((name for name in parts if parts[name] >= MIN_TELLING), key=lambda name: -parts[name])
+    goes_by = f" They go by {', '.join(telling[:MAX_NAMED])}." if telling else ""
     return [
-        Measure(
-            "classifier two-sample test",
-            samples.value,
-            "AUC",
-            f"How well trees trained on {samples.rows:,} samples and as many real {what} distinguish others: 0.5 is "
-            f"chance, 1 is perfect. 95% interval {low:.3f} to {high:.3f}. More training rows give higher values, so "
-            "compare only values with equal numbers.",
-            "samples",
-            error=samples.error,
-            reference=real.value,
-            reference_is="real data",
-            better="lower",
-        ),
         Measure(
             "two-sample score",
             score,
@@ -253,15 +253,35 @@ def two_sample(
             reference_is="real data",
             better="higher",
         ),
+        Measure(
+            "classifier two-sample test",
+            samples.value,
+            "AUC",
+            f"How well trees trained on {samples.rows:,} samples and as many real {what} distinguish others: 0.5 is "
+            f"chance, 1 is perfect. 95% interval {low:.3f} to {high:.3f}. More training rows give higher values, so "
+            f"compare only values with equal numbers.{goes_by}",
+            "samples",
+            error=samples.error,
+            reference=real.value,
+            reference_is="real data",
+            better="lower",
+            parts=parts,
+        ),
     ]
 
 
 def samples_apart(
-    test: np.ndarray, samples: np.ndarray, train: np.ndarray, *, categories: np.ndarray | None = None, seed: int = 0
+    test: np.ndarray,
+    samples: np.ndarray,
+    train: np.ndarray,
+    *,
+    categories: np.ndarray | None = None,
+    seed: int = 0,
+    by_column: bool = False,
 ) -> TwoSampleAUC:
     """How well trees distinguish samples from held-out examples, trained on as many rows as in `real_apart`."""
     rows = int(0.8 * _in_place_of_samples(test, train))
-    return two_sample_auc(test, samples, more=train, rows=rows, categories=categories, seed=seed)
+    return two_sample_auc(test, samples, more=train, rows=rows, categories=categories, seed=seed, by_column=by_column)
 
 
 def real_apart(
