@@ -43,7 +43,7 @@ class Settings:
     )
     weight_decay: float | None = field(
         default=None,
-        metadata={"help": "decoupled weight decay, not of biases; 0 is none (default: 0; for tables 0.05 to 2)"},
+        metadata={"help": "decoupled weight decay, not of biases; 0 is none (default: 0; for tables 0.3 to 2)"},
     )
     clip: float = field(default=0.0, metadata={"help": "longest gradient of a player; longer ones are cut; 0 is off"})
     skip_above: float = field(
@@ -145,7 +145,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells:
 
     * `epochs`: 30, or as many as make 5000 steps (1000 at most), or as few as keep to 60,000 (3 at least). With `cells`
       15, or as many as make 1000 steps.
-    * `weight_decay`: 0. With `cells` 9 · cells / examples, within 0.05 to 2.
+    * `weight_decay`: 0. With `cells` 9 · cells / examples, within 0.3 to 2.
     * `ema`: 0. With `cells` over a tenth of the steps: the best weights on validation are often those of a step at
       which the learning rate is still high, and much of what a single step changes is noise then.
     * `lr`: 0.002 under one_cycle, else 0.001.
@@ -180,7 +180,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells:
         lr = 2e-3 if settings.schedule == "one_cycle" else 1e-3
     decay = settings.weight_decay
     if decay is None:
-        decay = min(max(9 * cells / max(examples, 1), 0.05), 2.0) if cells else 0.0
+        decay = min(max(9 * cells / max(examples, 1), 0.3), 2.0) if cells else 0.0
     ema = settings.ema
     if ema is None:
         ema = max(0.0, 1 - 10 / planned) if cells else 0.0
