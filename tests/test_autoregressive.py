@@ -141,6 +141,6 @@ def test_numbers_that_go_together_are_sampled_together() -> None:
             "lb": weight * 2.2 + rng.normal(0, 3, 1200),
         }
     )
-    drawn = sfumato.fit(frame, steps=400, seed=0).sample(1200, seed=0)
+    drawn = sfumato.fit(frame, steps=300, width=64, seed=0).sample(1200, seed=0)
     assert drawn["kg"].corr(drawn["lb"]) > 0.93  # .99 in the data, and 0 after as many steps where columns are apart
     assert (drawn["closed"] <= drawn["opened"]).mean() < 0.15  # never in the data, 43% where columns are apart

@@ -85,7 +85,7 @@ def test_a_learned_prior_fits_the_codes_of_two_clusters(name: str) -> None:
         torch.manual_seed(0)
         model = build("vae", POINTS, prior=prior, components=4, latent_dim=2, width=32)
         optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-        for step in range(250):
+        for step in range(120):
             optimizer.zero_grad()
             model.losses(Batch(x), step)["model"].total.backward()
             optimizer.step()

@@ -15,40 +15,29 @@ from sfumato.files import read_tensors
 from sfumato.training.hardware.parallel import WorkerGroup, join
 from sfumato.training.saving.history import read_lines
 
-KINDS = ("line", "duel", "clip", "stop", "time")
+KINDS = ("line", "duel", "clip", "stop", "floor", "time")
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what two processes made of every kind of training."""
-    return together(2, tmp_path_factory.mktemp("two"), *KINDS)
-
-
-def together(processes: int, root: Path, *kinds: str) -> Path:
-    """The folder `root` with what so many processes under torchrun made of these kinds of training."""
+    root = tmp_path_factory.mktemp("two")
     worker = str(Path(__file__).with_name("parallel_worker.py"))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(
-        [*launch, worker, str(root), *kinds], env=environment, capture_output=True, text=True, timeout=150, check=False
+        [*launch, worker, str(root), *KINDS], env=environment, capture_output=True, text=True, timeout=150, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return root
 
 
-@pytest.mark.parametrize("kind", ["line", "duel", "clip", "stop"])
+@pytest.mark.parametrize("kind", ["line", "duel", "clip", "stop", "floor"])
 def test_parameters_equal_those_of_one_process(two: Path, kind: str) -> None:
-    _assert_as_alone(two, kind, processes=2)
-
-
-def test_fewer_rows_left_to_validate_than_processes_keep_nobody_waiting(tmp_path: Path) -> None:
-    _assert_as_alone(together(3, tmp_path, "floor"), "floor", processes=3)
-
-
-def _assert_as_alone(root: Path, kind: str, processes: int) -> None:
+    """Under floor fewer rows are left to validate than there are processes, which keeps nobody waiting."""
     alone, history = train(kind, seed=0, folder=None)
-    for rank in range(processes):
-        weights, said = read_tensors(root / f"{kind}-{rank}.safetensors")
+    for rank in range(2):
+        weights, said = read_tensors(two / f"{kind}-{rank}.safetensors")
         for name, value in alone.state_dict().items():
             torch.testing.assert_close(weights[name], value, atol=1e-5, rtol=0)
         assert said["stop"] == history.stop

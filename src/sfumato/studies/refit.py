@@ -166,7 +166,7 @@ def cure(
     """Fit again with the cures of all findings, and compare both.
 
     >>> import sfumato
-    >>> collapsed = sfumato.fit("moons", rows=200, model="beta_vae", beta=50, steps=200)
+    >>> collapsed = sfumato.fit("moons", rows=200, model="beta_vae", beta=50, steps=100)
     >>> cured = cure(collapsed, "moons")
     >>> collapsed.diagnose()[0].name in cured.gone
     True

@@ -140,9 +140,9 @@ def total_steps(settings: Settings, per_epoch: int) -> int:
 def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells: int = 0) -> Settings:
     """Fill in what was left to be chosen, from the number of training examples and the shape of one.
 
-    * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for pictures).
     Where there are `cells` (`models.memorised_cells`) rows would be memorised by what is usual.
 
+    * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for pictures).
     * `epochs`: 30, or as many as make 5000 steps (1000 at most), or as few as keep to 60,000 (3 at least). With `cells`
       15, or as many as make 1000 steps.
     * `weight_decay`: 0. With `cells` 9 · cells / examples, within 0.3 to 2.

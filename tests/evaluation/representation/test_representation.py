@@ -117,7 +117,7 @@ def test_factors_that_the_user_names_are_scored_and_probed() -> None:
 
 
 def test_sprites_bring_their_factors_and_the_same_seed_the_same_numbers() -> None:
-    opened = data.open("sprites", options=DataOptions(rows=300, split=(0.6, 0.0, 0.4)))
+    opened = data.open("sprites", options=DataOptions(rows=200, split=(0.6, 0.0, 0.4)))
     torch.manual_seed(0)
     model = build("vae", opened.schema.spec, latent_dim=3)
     how = EvaluationSettings(families=("representation", "disentanglement"))

@@ -370,5 +370,5 @@ def test_times_of_day_are_numbers_but_no_dates():
 
 def test_the_error_of_telling_apart_is_that_of_fresh_rows_not_of_folds_that_share_theirs():
     random = np.random.default_rng(0)
-    found = np.array([two_sample_auc(*random.normal(size=(2, 100, 2)), seed=seed)[:2] for seed in range(30)])
-    assert 0.75 < np.sqrt((found[:, 1] ** 2).mean()) / found[:, 0].std(ddof=1) < 1.6
+    found = np.array([two_sample_auc(*random.normal(size=(2, 100, 2)), seed=seed)[:2] for seed in range(12)])
+    assert 0.6 < np.sqrt((found[:, 1] ** 2).mean()) / found[:, 0].std(ddof=1) < 1.8
