@@ -118,7 +118,7 @@ def test_a_few_labels_serve_for_all_rows_and_classes_can_be_asked_for():
     labels = np.full(len(y), np.nan)
     for k in (0, 1):
         labels[np.flatnonzero(y == k)[:20]] = k
-    auto = Autoencoder("m2", steps=400, lr=5e-3, width=64, seed=0).fit(X, labels)
+    auto = Autoencoder("m2", steps=450, lr=5e-3, seed=0).fit(X, labels)
     new, truth = _clusters(300, 1)
     assert (auto.predict(new) == truth).mean() > 0.96
     probability = auto.predict_proba(new)
