@@ -24,7 +24,7 @@ from sfumato.isolation import isolated
 from sfumato.studies.augmentation_check import FOLDS, AugmentationCheck, check_augmentation
 from sfumato.tasks.balancing import rows_to_add
 
-MAX_CLASSES = 50
+MAX_BALANCED_CLASSES = 50
 """A column of numbers with more values than this is not one of classes."""
 SPLIT = (0.9, 0.1, 0.0)
 """Shares of training and validation rows: nothing is tested on the rest, so there is none."""
@@ -166,11 +166,11 @@ def _as_classes(table: pa.Table, target: str, balanced: bool) -> bool:
         raise SfumatoError(f"target {target!r}: there is no such column; {did_you_mean(target, table.column_names)}")
     values = pc.count_distinct(table[target]).as_py()
     numbers = is_number(table[target].type)
-    if balanced and (values > MAX_CLASSES if numbers else values > len(table) // 2):
+    if balanced and (values > MAX_BALANCED_CLASSES if numbers else values > len(table) // 2):
         raise SfumatoError(
             f"target {target!r}: it has {values:,} different values and so does not hold classes; "
             "generate a number of rows without balancing them"
         )
     if values < 2:
         raise SfumatoError(f"target {target!r}: all rows have the same value; give a column of at least two classes")
-    return numbers and values <= MAX_CLASSES
+    return numbers and values <= MAX_BALANCED_CLASSES

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-NEIGHBOURS = 5
+SMOTE_NEIGHBOURS = 5
 """Of SMOTE, as its paper has it."""
 
 
@@ -56,7 +56,7 @@ def _smote(x: np.ndarray, y: np.ndarray, categories: np.ndarray | None, seed: in
     counts = np.bincount(y)
     how: dict[str, Any] = {
         "random_state": seed % 2**32,
-        "k_neighbors": min(NEIGHBOURS, int(counts[counts > 0].min()) - 1),
+        "k_neighbors": min(SMOTE_NEIGHBOURS, int(counts[counts > 0].min()) - 1),
     }
     if how["k_neighbors"] < 1:
         return None

@@ -11,7 +11,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sfumato.evaluation.metrics.classifiers import predict
 
 FOLDS, TREES = 5, 50
-SURE, LEAST = 2.0, 0.05
+SURE_ERRORS, LEAST = 2.0, 0.05
 """Standard errors above 0, and share of the largest importance, from which on something is selected."""
 
 
@@ -85,7 +85,7 @@ def selected(results: Mapping[str, Importance], count: int | None = None) -> lis
     if count is not None:
         return order[:count]
     least = LEAST * max((each.value for each in results.values()), default=0.0)
-    return [name for name in order if results[name].value > max(SURE * results[name].error, least)]
+    return [name for name in order if results[name].value > max(SURE_ERRORS * results[name].error, least)]
 
 
 def stability(sets: Sequence[Sequence[str]], names: Sequence[str]) -> float:

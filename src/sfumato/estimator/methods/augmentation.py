@@ -19,7 +19,7 @@ from sfumato.estimator.methods.generation import GenerationMixin
 from sfumato.isolation import isolated
 from sfumato.tasks.balancing import rows_to_add
 
-MARK = "generated"
+GENERATED_MARK = "generated"
 """Column that marks generated rows, where its name is free."""
 
 
@@ -154,7 +154,9 @@ def free_mark(names: Sequence[str], mark: str | None = None) -> str:
     'generated_2'
     """
     if mark is None:
-        return next(name for name in chain([MARK], (f"{MARK}_{n}" for n in count(2))) if name not in names)
+        return next(
+            name for name in chain([GENERATED_MARK], (f"{GENERATED_MARK}_{n}" for n in count(2))) if name not in names
+        )
     if mark in names:
         raise SfumatoError(f"mark {mark!r}: there is such a column already; choose another name")
     return mark

@@ -23,11 +23,11 @@ from sfumato.tasks.walks import known_codes
 
 EXAMPLES, VALUES = 256, 9
 """Codes that latents are moved at, and values that each is moved to."""
-MOST_ROWS, SHUFFLES, HIDINGS = 4000, 3, 4
+MOST_SELECTION_ROWS, SHUFFLES, HIDINGS = 4000, 3, 4
 """Rows that a target is told from, times that a column is shuffled, and that the target's own column is hidden."""
 CLEAR_EFFECT = 0.05
 """Share of a column's variance from which on a latent drives it."""
-MAX_CLASSES = 20
+MAX_TARGET_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class ExplanationsMixin(LatentMovesMixin):
             raise SfumatoError(f"count is {count}: give a number from 1 to {len(names)}, the columns there are")
         raw = self.read(X)
         answers, classes, known = _answers(self.column(X, target), target)
-        rows = known[some(len(known), MOST_ROWS, seed).numpy()]
+        rows = known[some(len(known), MOST_SELECTION_ROWS, seed).numpy()]
         encoded = self.schema_.encode(self.schema_.take(raw, rows.tolist()))
         batch = Resident(encoded.x, encoded.given, time=encoded.time).take(torch.arange(len(rows)))
         batch = inference.widened(batch.to(next(model.parameters()).device))
@@ -230,7 +230,7 @@ def _answers(labels: list[Any], target: str) -> tuple[np.ndarray, int, np.ndarra
     if len(set(values)) < 2:
         raise SfumatoError(f"target {target!r}: there are not two different values among its rows; choose another")
     answers = np.zeros(len(labels))
-    if all(type(value) in (int, float) for value in values) and len(set(values)) > MAX_CLASSES:
+    if all(type(value) in (int, float) for value in values) and len(set(values)) > MAX_TARGET_CLASSES:
         answers[known] = values
         return answers, 0, known
     kinds, numbers = np.unique([str(value) for value in values], return_inverse=True)

@@ -16,9 +16,9 @@ from sfumato.evaluation.subject import some
 from sfumato.isolation import isolated
 from sfumato.tasks.fairness import FOLDS, Predictability, predictability, without_linear
 
-MOST_ROWS = 10_000
+MOST_FAIRNESS_ROWS = 10_000
 MOST_CATEGORIES = 50
-MAX_CLASSES = 20
+MAX_TARGET_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class FairnessMixin(ExplanationsMixin):
         raw = self.read(X)
         columns = [self.column(X, name) for name in (protected, target)]
         known = np.array([row for row, pair in enumerate(zip(*columns, strict=True)) if None not in pair], int)
-        rows = known[some(len(known), MOST_ROWS, seed).numpy()]
+        rows = known[some(len(known), MOST_FAIRNESS_ROWS, seed).numpy()]
         classes = [_classes(name, values, rows) for name, values in zip((protected, target), columns, strict=True)]
         chosen = self.schema_.take(raw, rows.tolist())
         table = [column for column in schema_columns(self.schema_, [chosen]) if column.name not in (protected, target)]
@@ -122,8 +122,10 @@ class FairnessMixin(ExplanationsMixin):
 def _classes(name: str, values: Sequence[Any], rows: np.ndarray) -> np.ndarray:
     """Numbers of classes of these rows."""
     kinds, numbers = np.unique([str(values[row]) for row in rows], return_inverse=True)
-    if not 2 <= len(kinds) <= MAX_CLASSES:
-        raise SfumatoError(f"column {name!r} has {len(kinds)} different values; give one of 2 to {MAX_CLASSES} classes")
+    if not 2 <= len(kinds) <= MAX_TARGET_CLASSES:
+        raise SfumatoError(
+            f"column {name!r} has {len(kinds)} different values; give one of 2 to {MAX_TARGET_CLASSES} classes"
+        )
     counts = np.bincount(numbers)
     if counts.min() < FOLDS:
         raise SfumatoError(f"column {name!r}: {kinds[counts.argmin()]!r} has fewer than {FOLDS} rows; leave them out")
