@@ -154,9 +154,8 @@ def free_mark(names: Sequence[str], mark: str | None = None) -> str:
     'generated_2'
     """
     if mark is None:
-        return next(
-            name for name in chain([GENERATED_MARK], (f"{GENERATED_MARK}_{n}" for n in count(2))) if name not in names
-        )
+        free = chain([GENERATED_MARK], (f"{GENERATED_MARK}_{number}" for number in count(2)))
+        return next(name for name in free if name not in names)
     if mark in names:
         raise SfumatoError(f"mark {mark!r}: there is such a column already; choose another name")
     return mark

@@ -73,9 +73,9 @@ class FairnessMixin(ExplanationsMixin):
     def fairness(self, X: Any, protected: str, target: str, *, seed: int = 0) -> FairnessReport:
         """How well a protected column is told from codes, and what the codes keep of a target.
 
-        Boosted trees and logistic regression predict both columns, in five folds, from four representations: the
-        columns that are modelled and neither of the two, the latent means, and each of these with what is linear in the
-        protected column removed (`sfumato.tasks.without_linear`), the baseline that needs no model. Areas under the ROC
+        Boosted trees and logistic regression predict both columns, in five folds, from five representations: the
+        columns that are modelled and neither of the two, the latent means, one draw of each code, and columns and means
+        with what is linear in the protected column removed (`sfumato.tasks.without_linear`), the baseline that needs no model. Areas under the ROC
         curve: 0.5 is not told at all.
 
         Args:
@@ -110,6 +110,7 @@ class FairnessMixin(ExplanationsMixin):
             "columns": inputs,
             "columns, linear removed": without_linear(inputs, classes[0]),
             "codes": codes,
+            "codes, drawn": self.encode(chosen, noise=True, seed=seed),
             "codes, linear removed": without_linear(codes, classes[0]),
         }
         representations = [
@@ -123,9 +124,7 @@ def _classes(name: str, values: Sequence[Any], rows: np.ndarray) -> np.ndarray:
     """Numbers of classes of these rows."""
     kinds, numbers = np.unique([str(values[row]) for row in rows], return_inverse=True)
     if not 2 <= len(kinds) <= MAX_TARGET_CLASSES:
-        raise SfumatoError(
-            f"column {name!r} has {len(kinds)} different values; give one of 2 to {MAX_TARGET_CLASSES} classes"
-        )
+        raise SfumatoError(f"column {name!r} has {len(kinds)} different values; give 2 to {MAX_TARGET_CLASSES} classes")
     counts = np.bincount(numbers)
     if counts.min() < FOLDS:
         raise SfumatoError(f"column {name!r}: {kinds[counts.argmin()]!r} has fewer than {FOLDS} rows; leave them out")
