@@ -75,8 +75,8 @@ class FairnessMixin(ExplanationsMixin):
 
         Boosted trees and logistic regression predict both columns, in five folds, from five representations: the
         columns that are modelled and neither of the two, the latent means, one draw of each code, and columns and means
-        with what is linear in the protected column removed (`sfumato.tasks.without_linear`), the baseline that needs no model. Areas under the ROC
-        curve: 0.5 is not told at all.
+        with what is linear in the protected column removed (`sfumato.tasks.without_linear`), the baseline that needs no
+        model. Areas under the ROC curve: 0.5 is not told at all.
 
         Args:
             X: rows of a table with both columns; at most 10,000 of them are used.
