@@ -40,7 +40,7 @@ MOST_HELD_OUT = 2000
 FEWEST_ROWS = 20
 MOST_NEIGHBOURS = 10_000
 """Rows that neighbours are looked for among."""
-MANY = 40
+NEIGHBOURS_OF_MIXED = 40
 """Nearest neighbours that a cluster of anomalies must be larger than to hide."""
 MOST_VARIED_COLUMNS = 200
 """Largest number of columns that are varied one by one to explain a score."""
@@ -149,7 +149,7 @@ class AnomalyDetector(BaseEstimator):
         known = self._at_most(everything)
         self._apart = 1 if self.window_ is None else self.window_
         self._known_rows, self._known_codes = self._places(self.estimator_.schema_.take(own, known.tolist()))
-        self._nearest = self.neighbours or (min(MANY, max(total // 10, 1)) if self.contaminated else 1)
+        self._nearest = self.neighbours or (min(NEIGHBOURS_OF_MIXED, max(total // 10, 1)) if self.contaminated else 1)
         places = np.searchsorted(known, everything)
         inside = np.isin(everything, known)
         parts = self._detectors(own, np.where(inside, places, len(known) + self._apart))

@@ -11,7 +11,7 @@ from sfumato.batch import Batch
 from sfumato.models.protocols import Encodes
 from sfumato.spec import DataSpec
 
-SPARE = 5
+SPARE_NEIGHBOURS = 5
 """Candidates for neighbours beyond those asked for, as fast distances are not exact."""
 DIFFERENCES_AT_A_TIME = 1 << 22
 LEAST_SPREAD, RIDGE = 0.05, 1e-6
@@ -40,13 +40,13 @@ def neighbour_distances(
     array([3., nan, 3.])
     """
     left_out = 0 if own is None else 2 * apart - 1
-    candidates = min(k + left_out + SPARE, len(among))
+    candidates = min(k + left_out + SPARE_NEIGHBOURS, len(among))
     nearest = NearestNeighbors(n_neighbors=candidates).fit(among).kneighbors(rows, return_distance=False)
     allowed = np.ones(nearest.shape, bool)
     if own is not None:
         allowed = np.abs(nearest - own[:, None]) >= apart
         # Those that are no neighbours go last, all else stays in order.
-        order = np.argsort(~allowed, axis=1, kind="stable")[:, : k + SPARE]
+        order = np.argsort(~allowed, axis=1, kind="stable")[:, : k + SPARE_NEIGHBOURS]
         nearest, allowed = np.take_along_axis(nearest, order, 1), np.take_along_axis(allowed, order, 1)
     kth = np.empty(len(rows))
     size = max(DIFFERENCES_AT_A_TIME // (nearest.shape[1] * rows.shape[1]), 1)

@@ -6,7 +6,7 @@ import numpy as np
 
 MOST_WINDOWS = 10_000
 """Windows of a series; of a longer one they begin some steps apart."""
-LONGEST, SHORTEST = 512, 8
+LONGEST_SEASON, SHORTEST_WINDOW = 512, 8
 NO_SEASON = 64
 """Steps of a window where the series has no season."""
 LEAST_CORRELATION = 0.3
@@ -31,7 +31,7 @@ def season_length(values: np.ndarray) -> int | None:
     filled = filled - np.outer(line, line @ filled / max(line @ line, 1))
     filled = filled / np.where(filled.std(0) > 0, filled.std(0), 1.0)
     spectrum = np.fft.rfft(filled, 2 * steps, axis=0)
-    most = min(LONGEST, steps // 3)
+    most = min(LONGEST_SEASON, steps // 3)
     together = np.fft.irfft(np.abs(spectrum) ** 2, axis=0).sum(1)[: most + 2] / (steps - np.arange(most + 2))
     correlation = together / max(together[0], 1e-12)
     inner = correlation[1:-1]
@@ -45,7 +45,7 @@ def season_length(values: np.ndarray) -> int | None:
 def window_length(values: np.ndarray) -> int:
     """Steps of the windows of a series (T, D): its season, or 64 without one; 8 to 512, and a fourth of it at most."""
     wanted = season_length(values) or NO_SEASON
-    return max(min(max(wanted, SHORTEST), LONGEST, len(values) // 4), 2)
+    return max(min(max(wanted, SHORTEST_WINDOW), LONGEST_SEASON, len(values) // 4), 2)
 
 
 def window_starts(steps: int, length: int) -> np.ndarray:

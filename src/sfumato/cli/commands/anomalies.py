@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_OF_THEM = 0.5
 """A step is part of an anomaly if more than this share of the windows over it are anomalies."""
-WHY = "why (nats lost against what is expected)"
+WHY_ANOMALOUS = "why (nats lost against what is expected)"
 
 
 def anomalies(
@@ -111,7 +111,11 @@ def anomalies(
     if detector.window_ is not None:
         values["window"] = detector.window_
     text = [f"{len(scores):,} {what}, {int(labels.sum()):,} of them anomalies at a false discovery rate of {fdr:g}"]
-    text.append(table([_line(row) for row in listed], [WHY if key == "why" else key for key in listed[0]], indent="  "))
+    text.append(
+        table(
+            [_line(row) for row in listed], [WHY_ANOMALOUS if key == "why" else key for key in listed[0]], indent="  "
+        )
+    )
     if out.out is None:
         values |= {"scores": scores.tolist(), "p_values": p_values.tolist()}
         say.result(values, lambda: "\n".join(text))
