@@ -12,12 +12,14 @@ import anomalies_series
 import augmentation
 import fair
 import hands
+import imputation
 import moving
 import packing
 import registry
 import selection
+import wishes
 
-KNOWN = (moving, hands, augmentation, selection, fair, packing, anomalies, anomalies_series)
+KNOWN = (moving, hands, augmentation, selection, fair, packing, anomalies, anomalies_series, imputation, wishes)
 """Importing a module enters its uses in the registry."""
 
 

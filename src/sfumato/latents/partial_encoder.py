@@ -21,7 +21,7 @@ from sfumato.spec import DataSpec
 LEAST_LOG_SCALE = -6.0
 CONV_WIDTH = 16
 """Channels of the largest feature maps for images of more than `MLP_UP_TO` values."""
-COMPONENT_SPREAD = 0.5
+MEANS_SPREAD = 0.5
 """Standard deviation of the means of a mixture's components at the start."""
 
 
@@ -74,7 +74,7 @@ class PartialEncoder(Model):
         self.head = nn.Sequential(nn.Linear(inputs, width), nn.LeakyReLU(), last)
         with torch.no_grad():
             means = last.bias[components : components * (1 + latent_dim)]
-            means.add_(COMPONENT_SPREAD * torch.randn(components * latent_dim))
+            means.add_(MEANS_SPREAD * torch.randn(components * latent_dim))
         self._first_stage: tuple[LatentSpace, ...] = ()
 
     def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> OwnMixture:

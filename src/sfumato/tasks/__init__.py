@@ -2,6 +2,7 @@
 
 from sfumato.tasks.anomalies import code_distances, entry_costs, example_features, neighbour_distances
 from sfumato.tasks.balancing import rows_to_add
+from sfumato.tasks.completion import Completer, Particles
 from sfumato.tasks.effects import latent_effects
 from sfumato.tasks.fairness import Predictability, predictability, without_linear
 from sfumato.tasks.geodesics import geodesic, stretch_lengths
@@ -20,7 +21,9 @@ from sfumato.tasks.windows import (
 )
 
 __all__ = [
+    "Completer",
     "Importance",
+    "Particles",
     "PathKind",
     "Predictability",
     "apart_from_each_other",

@@ -19,7 +19,7 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
 from sfumato.estimator.conditions.missing import filled
 from sfumato.estimator.evaluation_data import named_set
-from sfumato.estimator.methods.second_stage import SecondStageMixin
+from sfumato.estimator.methods.second_stage import TIME_SHARE, SecondStageMixin
 from sfumato.files import sha256
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
@@ -31,9 +31,8 @@ from sfumato.tasks.completion import LOW_EFFECTIVE, Completer, Particles
 
 PARTICLES = 100
 """Weighted draws of each example that its draws are resampled from, unless more of these are wanted."""
-TIME_SHARE = 0.5
-"""Of the time of the training, what fitting the partial encoder may take, and no less than `MIN_SECONDS`."""
 MIN_SECONDS = 20.0
+"""What fitting the partial encoder may take, or `TIME_SHARE` of the time of the training where that is more."""
 
 logger = logging.getLogger("sfumato.completion")
 
