@@ -89,7 +89,7 @@ def by_columns(frame: pd.DataFrame, fill: Callable[[np.ndarray], np.ndarray]) ->
     filled = fill(np.concatenate(parts, 1))
     starts = np.cumsum([0, *(part.shape[1] for part in parts)])
     return pd.DataFrame(
-        {name: back(filled[:, a:b]) for name, back, a, b in zip(frame, backs, starts, starts[1:], strict=True)}
+        {name: back(filled[:, a:b]) for name, back, a, b in zip(frame, backs, starts[:-1], starts[1:], strict=True)}
     )
 
 
