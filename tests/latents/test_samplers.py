@@ -10,6 +10,7 @@ import torch
 from sklearn.datasets import load_iris
 
 from sfumato import Autoencoder
+from sfumato.distributions import StandardNormal
 from sfumato.errors import SfumatoError
 from sfumato.generators import seeded
 from sfumato.latents import samplers
@@ -74,6 +75,29 @@ def test_validation_finds_the_number_of_components():
     normal = torch.randn(600, 3, generator=torch.Generator().manual_seed(0))
     assert samplers.fit_mixture(_codes(normal[:400]), _codes(normal[400:])).sizes["components"] == 1
     assert samplers.fit_mixture(_codes(z[:2000]), _codes(z[2000:]), seconds=0.0).sizes["components"] == 1
+
+
+def test_latents_that_carry_nothing_stay_the_prior():
+    """Means of the second latent of three are two clusters; the others are noise for every example."""
+    side = torch.randint(0, 2, (1500,), generator=torch.Generator().manual_seed(0)) * 3.0 - 1.5
+    scale = torch.tensor([1.0, 0.3, 1.0]).expand(1500, 3)
+    rates = torch.tensor([0.0, 2.0, 0.001])
+    codes = Codes(torch.stack([0 * side, side, 0 * side], 1)[:, None], scale, None, rates)
+    assert codes.active().tolist() == [1]
+    only = codes.only(codes.active())
+    assert only.draw(0).x.shape == (1500, 1)
+    whole = samplers.ActiveLatents(samplers.fit_mixture(only, None, 2), codes.active(), 3)
+    z = codes.draw(1).x
+    others = StandardNormal(1500, 2, z).log_prob(z[:, [0, 2]])
+    torch.testing.assert_close(whole.log_prob(z), whole.sampler.log_prob(z[:, 1:2]) + others)
+    with seeded(CPU, 0):
+        drawn = whole.sample(8000)
+    assert drawn.std(0).tolist() == pytest.approx(z.std(0).tolist(), rel=0.08)
+    assert float((drawn[:, 1].abs() < 0.5).float().mean()) < 0.02
+    again = samplers.unfitted("mixture", 3, (), whole.sizes)
+    again.load_state_dict(whole.state_dict())
+    with seeded(CPU, 0):
+        assert torch.equal(again.sample(8000), drawn)
 
 
 def test_draws_of_a_sampler_are_a_function_of_the_seed_and_survive_pickling():

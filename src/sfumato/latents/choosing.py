@@ -19,7 +19,15 @@ from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.generators import redirected, seeded
 from sfumato.latents.codes import Codes
 from sfumato.latents.flow_matching import FlowMatching
-from sfumato.latents.samplers import NAMES, Name, Sampler, fit_mixture, fit_spline_flow
+from sfumato.latents.samplers import (
+    NAMES,
+    ActiveLatents,
+    Name,
+    Sampler,
+    fit_mixture,
+    fit_spline_flow,
+    is_flow_matching,
+)
 from sfumato.latents.second_stage import SecondStage, Verdict
 from sfumato.models.base import Model
 from sfumato.models.protocols import LatentSpace, require
@@ -164,7 +172,11 @@ def _fitted(
     fit: SamplerFit,
     components: int | None = None,
 ) -> nn.Module:
-    device = next(model.parameters()).device
+    device, active = next(model.parameters()).device, train.active()
+    if 0 < len(active) < train.code_size:
+        only = train.only(active), None if valid is None else valid.only(active)
+        inner = _fitted(name, model, *only, given, fit, components)
+        return ActiveLatents(inner, active, train.code_size).to(device)
     if name == "mixture":
         return fit_mixture(train, valid, components, seed=fit.seed, seconds=fit.left).to(device)
     if name == "flow":
@@ -233,7 +245,7 @@ def _gains(sampler: Sampler | None, judged: _JudgedCodes, model: Model, seed: in
     """log p_s(z | c) − log p(z | c) of each code, in nats; of the first few where the density takes long."""
     if sampler is None:
         return torch.zeros(len(judged.codes), dtype=torch.double)
-    n = MAX_JUDGED_BY_FLOW if isinstance(sampler, FlowMatching) else MAX_JUDGED
+    n = MAX_JUDGED_BY_FLOW if is_flow_matching(sampler) else MAX_JUDGED
     codes, given, log_prior = (None if part is None else part[:n] for part in judged)
     assert codes is not None
     assert log_prior is not None

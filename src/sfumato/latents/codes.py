@@ -21,6 +21,8 @@ MAX_CODES = 50_000
 POOLED_DRAWS = 8
 """Draws kept of each example where q is no normal, one of which is taken at random each time."""
 ENCODED_AT_A_TIME = 256
+MIN_CODE_RATE = 0.01
+"""Nats that a latent carries at least to be more than the prior."""
 ATOM_SHARE = 0.01
 """Share of draws of a latent that are exactly 0, from which on it has an atom there."""
 
@@ -32,6 +34,7 @@ class Codes(Batches):
         centres: means of normal codes, (N, 1, L), or K draws of codes of another distribution, (N, K, L).
         scale: deviations of normal codes, (N, L); None for draws.
         given: conditions, (N, G), or None.
+        rates: nats that each latent carries in the mean, (L,), where q and the prior are normal; None otherwise.
 
     >>> codes = Codes(torch.zeros(4, 1, 2), torch.ones(4, 2))
     >>> [batch.x.shape for batch in codes.epoch(3)]
@@ -40,10 +43,17 @@ class Codes(Batches):
 
     labels = None
 
-    def __init__(self, centres: Tensor, scale: Tensor | None = None, given: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        centres: Tensor,
+        scale: Tensor | None = None,
+        given: Tensor | None = None,
+        rates: Tensor | None = None,
+    ) -> None:
         self._centres = centres
         self._scale = scale
         self._given = given
+        self._rates = rates
 
     @classmethod
     def of(cls, model: Model, examples: Batches, *, seed: int = 0, largest: int = MAX_CODES) -> Self:
@@ -56,14 +66,20 @@ class Codes(Batches):
         index = torch.arange(len(examples))
         if len(index) > largest:
             index = torch.randperm(len(index), generator=torch.Generator().manual_seed(seed))[:largest].sort().values
-        pieces = []
+        pieces, is_normal = [], False
         with seeded(device, seed, model), torch.no_grad():
             for rows in index.split(ENCODED_AT_A_TIME):
                 batch = examples.take(rows).to(device)
                 batch = model.labelled(batch) if isinstance(model, Classifies) else batch
+                is_normal = isinstance(space.prior(len(batch), batch.given), Normal)
                 pieces.append((*_posterior(space, batch), batch.given))
         centres, scales, given = zip(*pieces, strict=True)
-        return cls(full(torch.cat(centres)).cpu(), _joined(scales), _joined(given))
+        codes = cls(full(torch.cat(centres)).cpu(), _joined(scales), _joined(given))
+        if is_normal and codes._scale is not None:
+            variance = codes._scale.double().square()
+            nats = 0.5 * (codes._centres[:, 0].double().square() + variance - 1 - variance.log())
+            codes._rates = nats.mean(0)
+        return codes
 
     def __len__(self) -> int:
         return len(self._centres)
@@ -83,8 +99,19 @@ class Codes(Batches):
         return bool(((self._centres[:, 0] == 0).double().mean(0) > ATOM_SHARE).any()) and self._scale is None
 
     def to(self, device: torch.device | str) -> Codes:
-        parts = (self._centres, self._scale, self._given)
+        parts = (self._centres, self._scale, self._given, self._rates)
         return Codes(*(None if part is None else part.to(device) for part in parts))  # type: ignore[arg-type]
+
+    def active(self) -> Tensor:
+        """Indices of the latents that carry something; all where that is not known."""
+        if self._rates is None:
+            return torch.arange(self.code_size)
+        return torch.nonzero(self._rates > MIN_CODE_RATE)[:, 0]
+
+    def only(self, latents: Tensor) -> Codes:
+        """The codes of some latents alone."""
+        scale = None if self._scale is None else self._scale[:, latents]
+        return Codes(self._centres[:, :, latents], scale, self._given)
 
     def take(self, index: Tensor | slice) -> Batch:
         """The means, or the first draws kept."""

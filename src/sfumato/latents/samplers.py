@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sfumato.distributions import noise
+from sfumato.distributions import StandardNormal, noise
 from sfumato.errors import SfumatoError
 from sfumato.generators import current, redirected, seeded
 from sfumato.latents.codes import Codes
@@ -111,8 +111,57 @@ class SplineFlow(nn.Module):
         return self.flow(None, len(z)).log_prob((z - self.shift) / self.scale) - self.scale.log().sum()
 
 
+class ActiveLatents(nn.Module):
+    """p(z) = p_s(z_A) Π_{i ∉ A} N(z_i; 0, 1): a sampler of the latents A that carry something.
+
+    The others are the prior for every example. What a density of 64 latents learns of noise where 8 carry something is
+    worth less than nothing: a normal fitted to 13,500 such codes is 0.06 nats behind the prior.
+
+    Args:
+        sampler: p_s.
+        active: A, indices of latents.
+        latent_dim: L.
+
+    >>> ActiveLatents(Mixture(2, 1), torch.tensor([0, 3]), 5).sample(7).shape
+    torch.Size([7, 5])
+    """
+
+    active: Tensor
+
+    def __init__(self, sampler: nn.Module, active: Tensor, latent_dim: int) -> None:
+        super().__init__()
+        self.sampler: Any = sampler
+        self.latent_dim = latent_dim
+        self.register_buffer("active", active)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        return {**self.sampler.sizes, "active": len(self.active)}
+
+    def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, **options: Any) -> Tensor:
+        codes: Tensor = self.sampler.sample(n, given, temperature=temperature, **options)
+        z = noise.tempered(temperature, codes, n, self.latent_dim)
+        z[:, self.active] = codes
+        return z
+
+    def log_prob(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        idle = torch.ones(self.latent_dim, dtype=torch.bool, device=z.device)
+        idle[self.active] = False
+        others = StandardNormal(len(z), int(idle.sum()), z).log_prob(z[:, idle])
+        return self.sampler.log_prob(z[:, self.active], given) + others
+
+
+def is_flow_matching(sampler: object) -> bool:
+    """Whether it is flow matching, of all latents or of the active ones."""
+    return isinstance(sampler.sampler if isinstance(sampler, ActiveLatents) else sampler, FlowMatching)
+
+
 def unfitted(name: str, latent_dim: int, given: Sequence[Field], sizes: Mapping[str, Any]) -> nn.Module:
     """The sampler called `name`, for codes of `latent_dim` numbers, to be fitted or loaded."""
+    if "active" in sizes:
+        inner = {size: value for size, value in sizes.items() if size != "active"}
+        active = torch.zeros(sizes["active"], dtype=torch.long)
+        return ActiveLatents(unfitted(name, len(active), given, inner), active, latent_dim)
     if name == "mixture":
         return Mixture(latent_dim, **sizes)
     return SplineFlow(latent_dim) if name == "flow" else FlowMatching(latent_dim, given, **sizes)

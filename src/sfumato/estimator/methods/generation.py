@@ -22,8 +22,7 @@ from sfumato.estimator.methods.second_stage import SecondStageMixin
 from sfumato.estimator.rejection import constrained
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
-from sfumato.latents.flow_matching import FlowMatching
-from sfumato.latents.samplers import Sampler
+from sfumato.latents.samplers import Sampler, is_flow_matching
 from sfumato.latents.second_stage import sample
 from sfumato.models.protocols import Classifies, Forecasts, Samples, require
 from sfumato.ranges import is_whole
@@ -141,7 +140,7 @@ class GenerationMixin(SecondStageMixin):
             return {}
         if not 0 <= guidance < math.inf:
             raise SfumatoError(f"guidance is {guidance}: give 0 or more; 1 is the model as it was trained")
-        if not isinstance(codes, FlowMatching) or not self.schema_.spec.given:
+        if not is_flow_matching(codes) or not self.schema_.spec.given:
             raise SfumatoError(
                 f"guidance is {guidance}: only flow matching under conditions is guided; choose sampler flow-matching "
                 "with a model that is given conditions, or leave guidance out"
