@@ -10,19 +10,20 @@ import pytest
 
 from sfumato import models
 from sfumato.cli import flags
+from sfumato.cli.app import make
 from sfumato.config import settings
 
-COMMANDS = (
-    *("fit", "sample", "reconstruct", "encode", "score", "show"),
-    *("evaluate", "report", "compare", "sweep", "augment", "explain", "select", "fairness", "models", "data"),
-)
+COMMANDS = tuple(name for name in make() if not name.startswith("-"))
 
 
 def test_the_front_page_lists_every_command(cli):
     said = cli("--help")
     assert said.code == 0
-    listed = [line.split()[0] for line in said.out.partition("Commands:")[2].splitlines() if line.startswith("  ")]
+    listed = [line.split()[0] for line in said.out.splitlines() if line.startswith("  ") and line[2] != " "]
     assert set(COMMANDS) <= set(listed)
+    assert len(COMMANDS) == 28
+    titles = [line for line in said.out.splitlines() if line.endswith(":") and " " in line]
+    assert titles == ["Train a model:", "Train one and use it at once:", "Use a run:", "Understand a run:"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from cyclopts import App
+from cyclopts import App, Group
 from cyclopts.exceptions import (
     CoercionError,
     CycloptsError,
@@ -78,38 +78,57 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
-    app.command(with_options(fit.fit, models), usage="Usage: sfumato fit SOURCE [OPTIONS]")
-    for command in (
-        apply.sample,
-        apply.reconstruct,
-        apply.encode,
-        complete.complete,
-        with_options(complete.impute, models),
-        interpolate.interpolate,
-        interpolate.traverse,
-        interpolate.neighbours,
-        interpolate.transfer,
-        explain.explain,
-        explain.select,
-        fairness.fairness,
-        apply.predict,
-        score.score,
-        compress.compress,
-        compress.decompress,
-        anomalies.anomalies,
-        apply.forecast,
-        inspect.show,
-        evaluate.evaluate,
-        doctor.doctor,
-        inspect.report,
-        compare.compare,
-        with_options(sweep.sweep, models),
-        with_options(augment.augment, models),
-        inspect.models,
-        inspect.data,
-    ):
-        app.command(command)
+    for title, commands in _commands(models).items():
+        group = Group.create_ordered(title)
+        for command in commands:
+            usage = {"usage": "Usage: sfumato fit SOURCE [OPTIONS]"} if command.__name__ == "fit" else {}
+            app.command(command, group=group, **usage)
+    options = Group.create_ordered("Options")
+    for flag in ("--help", "--version"):
+        app[flag].group = (options,)
     return app
+
+
+def _commands(models: Sequence[str]) -> dict[str, tuple[Callable[..., Any], ...]]:
+    """All commands, as the help lists them, under their titles."""
+    return {
+        "Train a model": (
+            with_options(fit.fit, models),
+            with_options(sweep.sweep, models),
+            inspect.models,
+            inspect.data,
+        ),
+        "Train one and use it at once": (
+            anomalies.anomalies,
+            with_options(augment.augment, models),
+            with_options(complete.impute, models),
+        ),
+        "Use a run": (
+            apply.sample,
+            complete.complete,
+            apply.reconstruct,
+            apply.encode,
+            apply.predict,
+            score.score,
+            apply.forecast,
+            interpolate.interpolate,
+            interpolate.traverse,
+            interpolate.neighbours,
+            interpolate.transfer,
+            compress.compress,
+            compress.decompress,
+        ),
+        "Understand a run": (
+            inspect.show,
+            inspect.report,
+            evaluate.evaluate,
+            doctor.doctor,
+            compare.compare,
+            explain.explain,
+            explain.select,
+            fairness.fairness,
+        ),
+    }
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
