@@ -44,6 +44,13 @@ class Idle(nn.Module):
         return Normal(torch.zeros_like(x), torch.zeros_like(x))
 
 
+class Half(nn.Module):
+    """An encoder of the first of two numbers; the second latent is noise."""
+
+    def forward(self, x, given=None, mask=None):
+        return Normal(x * torch.tensor([1.0, 0.0]), torch.tensor([-3.0, 0.0]).expand(len(x), 2))
+
+
 class Learned:
     """A schema of which the spec alone is asked for."""
 
@@ -59,9 +66,20 @@ def _judged(z: torch.Tensor, encoder: nn.Module | None = None, **how) -> SecondS
     return choosing.choose(model, data, choosing.SamplerFit(**how))
 
 
-@pytest.mark.parametrize("encoder", [Plain(), Idle()])
-def test_the_prior_is_chosen_where_codes_fill_it_and_no_flow_is_fitted(encoder):
-    stage = _judged(torch.randn(1800, 2, generator=torch.Generator().manual_seed(0)), encoder)
+def test_the_prior_is_chosen_where_no_latent_carries_anything():
+    stage = _judged(torch.randn(1800, 2, generator=torch.Generator().manual_seed(0)), Idle())
+    assert (stage.chosen, stage.samplers, stage.verdicts) == ("prior", {}, ())
+
+
+def test_samplers_are_fitted_to_the_latents_that_carry_something(monkeypatch):
+    monkeypatch.setattr(choosing, "SAMPLER_CANDIDATES", ("prior", "mixture"))
+    z = torch.randn(900, 2, generator=torch.Generator().manual_seed(0))
+    stage = _judged(z, Half())
+    assert stage.samplers["mixture"].active.tolist() == [0]
+
+
+def test_the_prior_is_chosen_where_codes_fill_it_and_no_flow_is_fitted():
+    stage = _judged(torch.randn(1800, 2, generator=torch.Generator().manual_seed(0)))
     assert (stage.chosen, list(stage.samplers)) == ("prior", ["mixture"])
     assert abs(stage.verdicts[1].gain) < 0.02
 

@@ -118,6 +118,8 @@ def choose(model: Model, data: Dataset, fit: SamplerFit) -> SecondStage:
     if valid.has_atoms:
         exact = "as codes are exactly 0 for many examples, which no other sampler draws"
         return SecondStage(chosen="prior", reason=exact)
+    if not len(train.active()):
+        return SecondStage(chosen="prior", reason="as no latent carries anything")
     judged = _judged_codes(model, valid, fit.seed)
     stage, gains = SecondStage(), dict[Name, Tensor]()
     verdicts = list[Verdict]()
@@ -174,7 +176,7 @@ def _fitted(
 ) -> nn.Module:
     device, active = next(model.parameters()).device, train.active()
     if 0 < len(active) < train.code_size:
-        only = train.only(active), None if valid is None else valid.only(active)
+        only = train.only(active), valid and valid.only(active)
         inner = _fitted(name, model, *only, given, fit, components)
         return ActiveLatents(inner, active, train.code_size).to(device)
     if name == "mixture":

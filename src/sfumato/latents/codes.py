@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.data.core.batches import Batches, Pass, shuffled
-from sfumato.distributions import Latent, Normal
+from sfumato.distributions import Latent, Normal, StandardNormal
 from sfumato.generators import current, seeded
 from sfumato.models.base import Model
 from sfumato.models.protocols import Classifies, LatentSpace, require
@@ -71,7 +71,7 @@ class Codes(Batches):
             for rows in index.split(ENCODED_AT_A_TIME):
                 batch = examples.take(rows).to(device)
                 batch = model.labelled(batch) if isinstance(model, Classifies) else batch
-                is_normal = isinstance(space.prior(len(batch), batch.given), Normal)
+                is_normal = isinstance(space.prior(len(batch), batch.given), Normal | StandardNormal)
                 pieces.append((*_posterior(space, batch), batch.given))
         centres, scales, given = zip(*pieces, strict=True)
         codes = cls(full(torch.cat(centres)).cpu(), _joined(scales), _joined(given))
