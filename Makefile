@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip install -qq --no-compile
 # Networks as small as those of the tests and the demo are fastest on one thread each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test versions fmt lint types docs bench guard clean
+.PHONY: help demo test suite versions fmt lint types docs bench guard clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -33,7 +33,11 @@ help:  ## show this list
 demo: $(VENV)/.base  ## train a VAE and a CVAE on moons, circles and blobs
 	@$(BIN)/python examples/demo.py
 
-test: lint types guard  ## run every check: what CI runs
+# Side by side, as each leaves a core idle at times.
+test: $(VENV)/.test  ## run every check: what CI runs
+	@$(MAKE) --no-print-directory -j 4 suite types lint guard
+
+suite: $(VENV)/.test  ## run the tests alone
 	$(BIN)/pytest -n 2 --dist loadfile --doctest-modules src tests README.md docs main.py
 
 versions:  ## run every check with each Python from 3.11 to 3.13 that is installed
