@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from sfumato import data, models
 from sfumato.artifacts import Run
@@ -71,7 +74,7 @@ def test_a_reader_that_goes_away_is_no_error():
     assert process.wait() in (0, 1)
 
 
-def test_the_short_spelling_does_the_same(tmp_path):
+def test_the_short_spelling_does_the_same(tmp_path, monkeypatch, capsys):
     script = Path(__file__).parents[2] / "main.py"
     told = [
         "--model",
@@ -83,9 +86,12 @@ def test_the_short_spelling_does_the_same(tmp_path):
         "--no-report",
         "--json",
     ]
-    done = subprocess.run([sys.executable, script, *told], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["model"] == "cvae"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(script), *told])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(script), run_name="__main__")
+    assert end.value.code == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "cvae"
     config = Run.open(tmp_path / "runs" / "circles-cvae").config()
     assert config["training"]["device"] == "cpu"
     assert config["model"]["latent_dim"] == 2

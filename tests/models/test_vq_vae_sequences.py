@@ -85,7 +85,7 @@ def test_waves_are_learned_and_every_door_is_open(tmp_path: Path) -> None:
 
 def test_a_file_of_sequences_from_the_command_line(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     np.save(tmp_path / "waves.npy", waves(120)[:, :, None].repeat(2, 2))
-    told = ["--model", "vq_vae", "--steps", 10, "--width", 16, "--prior-width", 16, "--codebook", 8, "--device", "cpu"]
+    told = ["--model", "vq_vae", "--steps", 10, "--width", 16, "--prior-width", 16, "--codebook", 8, "--no-report"]
     source = str(tmp_path / "waves.npy")
     assert cli("fit", source, "--sequences", "--run", "w", *told).code == 0
     assert cli("sample", "w", "-n", 5, "-o", "s.npy").code == 0
