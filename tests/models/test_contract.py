@@ -132,14 +132,14 @@ def test_the_loss_falls(name: str, kind: str) -> None:
     model, batch = make(name, kind)
     optimizers = {k: model.optimizer(k, v, 3e-3, 0.0) for k, v in model.players().items()}
     first = _monitor(model, batch)
-    for step in range(50):
+    for step in range(60):
         losses, players = model.losses(batch, step), model.players()
         for player, loss in losses.items():
             loss.total.backward(inputs=players[player], retain_graph=True)
         for optimizer in optimizers.values():
             optimizer.step()
             optimizer.zero_grad()
-    assert _monitor(model, batch) < first - 0.05
+    assert _monitor(model, batch) < first - 0.1
 
 
 def _monitor(model: Model, batch: Batch) -> float:
