@@ -36,9 +36,9 @@ def of(drawn: Drawn) -> list[Measure]:
     """The same for samples that are already drawn."""
     features_of_sets = features(drawn) if drawn.size >= MIN_SET_EXAMPLES else None
     return [
+        *tables.measures(drawn),
         *(likeness(features_of_sets, drawn.how.seed) if features_of_sets is not None else []),
         *(of_means(drawn, features_of_sets) if features_of_sets is not None else []),
-        *tables.measures(drawn),
         *sequences.measures(drawn),
         *symbols.measures(drawn),
         *conditional_accuracy.measures(drawn, features_of_sets),
