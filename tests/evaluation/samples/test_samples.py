@@ -118,7 +118,7 @@ def test_what_applies_is_measured_and_nothing_else(drawn, people):
         }.items()
     }
     assert measured == {
-        "table": [*LIKENESS, "column shapes", "pair trends"],
+        "table": ["column shapes", "pair trends", *LIKENESS],
         "pictures": [],
         "series": [*LIKENESS, "channel shapes", "autocorrelation distance"],
         "symbols": [*LIKENESS, "symbol frequencies", "pair frequencies", "unique", "novel"],

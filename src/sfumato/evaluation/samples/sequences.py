@@ -34,7 +34,7 @@ def measures(drawn: Drawn) -> list[Measure]:
     if drawn.how.quick or drawn.size < 4:
         return results
     flat = [x[:MAX_TEST_SEQUENCES] for x in narrowed(drawn.flat)]
-    return [*results, *two_sample(flat[1], flat[2], flat[0], "sequences", seed=drawn.how.seed)]
+    return [*two_sample(flat[1], flat[2], flat[0], "sequences", seed=drawn.how.seed), *results]
 
 
 def channel_shapes(test: np.ndarray, samples: np.ndarray, train: np.ndarray, seed: int = 0) -> list[Measure]:
