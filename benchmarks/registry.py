@@ -107,10 +107,19 @@ def rows(entry: System, found: list[Mapping[str, float]], seconds: list[float]) 
     return lines
 
 
+def _named(name: str) -> list[str]:
+    """The run of that name, or else those that begin with it and a hyphen; the name itself if there is none."""
+    if name in SYSTEMS:
+        return [name]
+    return [known for known in SYSTEMS if known.startswith(f"{name}-")] or [name]
+
+
 def main(description: str) -> None:
     """Run those that the command line names, and print their table; the exit code is 1 if a median misses its band."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(SYSTEMS)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"any of {', '.join(SYSTEMS)}, or what some of them begin with"
+    )
     parser.add_argument("--all", action="store_true", help="all of them")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default 3)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default cpu)")
@@ -118,7 +127,7 @@ def main(description: str) -> None:
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments, made if absent")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "sfumato-benchmarks")
     options = parser.parse_args()
-    names = list(SYSTEMS) if options.all else options.names
+    names = list(SYSTEMS) if options.all else [system for name in options.names for system in _named(name)]
     unknown = [name for name in names if name not in SYSTEMS]
     if unknown or not names:
         parser.error(f"name some of {', '.join(SYSTEMS)}" + (f", not {unknown[0]}" if unknown else ""))

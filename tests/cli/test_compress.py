@@ -55,6 +55,11 @@ def test_what_is_wrong_is_said_in_one_line(cli, black_and_white, tmp_path, monke
     assert "cannot be read" in done.err
     cli("compress", run, file, "-o", packed)
     packed.write_bytes(packed.read_bytes()[:-20])
+    # The ending is looked at first: a decoded block would be the other error.
+    for ending in ("png", "csv"):
+        done = cli("decompress", run, packed, "-o", tmp_path / f"x.{ending}")
+        assert (done.code, done.err.count("\n")) == (2, 1)
+        assert "does not hold every bit of the images; end it in .npy or .npz" in done.err
     done = cli("decompress", run, packed, "-o", tmp_path / "x.npy")
     assert done.code == 2
     assert "truncated" in done.err or "damaged" in done.err

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from torch import Tensor
 
 from sfumato.data.columns.base import Column, is_text
 from sfumato.data.columns.category import Category
@@ -16,6 +17,11 @@ from sfumato.data.columns.number import Number
 
 LARGEST_CELL = 2**58
 """Cells with more floating-point numbers than this hold one value, the others are exceptions."""
+
+
+def place(rank: Tensor, counts: Tensor) -> Tensor:
+    """Where in its cell a value lies, as a model sees it: (rank + ½)/count, below 1 also beside the cell's number."""
+    return ((rank.double() + 0.5) / counts.double()).clamp_max(1.0 - 2.0**-20)
 
 
 class Ranks(ABC):

@@ -89,6 +89,14 @@ class Lossless(ABC, Generic[AnySchema]):
         """All examples in one, of the kind that `compress` was given."""
 
     @abstractmethod
+    def check_output(self, path: Path) -> None:
+        """Refuse a file whose format does not hold all that comes back.
+
+        Raises:
+            SfumatoError: if so.
+        """
+
+    @abstractmethod
     def write(self, blocks: Iterable[Any], path: Path) -> None:
         """Write blocks to a file."""
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from sfumato.data.core.labels import Examples, as_names
 from sfumato.data.core.lossless import Lossless, Parts, corrected, difference, pack, unpack
 from sfumato.data.images.schema import ImageSchema
+from sfumato.errors import SfumatoError
 
 LABELS_KEPT = "labels"
 
@@ -65,6 +66,19 @@ class LosslessImages(Lossless[ImageSchema]):
         if not isinstance(pieces[0], tuple):
             return np.concatenate(pieces)
         return Examples(*(np.concatenate(part) for part in zip(*pieces, strict=True)))
+
+    def check_output(self, path: Path) -> None:
+        if self.schema.given_names:
+            if path.suffix != ".npz":
+                raise SfumatoError(f"{path}: this format does not hold images and their labels; end it in .npz")
+            return
+        # Files of images are of 256 levels, as are models of bytes that are not binarised.
+        exact = self.schema.pixels.levels == 256 and np.dtype(self.header["dtype"]) == np.uint8
+        if path.suffix not in (".npy", ".npz") and not (exact and not path.suffix):
+            also = ", or name a folder (without a dot)" if exact else ""
+            raise SfumatoError(
+                f"{path}: this format does not hold every bit of the images; end it in .npy or .npz{also}"
+            )
 
     def write(self, blocks: Iterable[Any], path: Path) -> None:
         self.schema.write(self.collect(blocks), path)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sfumato.data.columns.base import is_text, plain
 from sfumato.data.columns.flags import Flag
-from sfumato.data.columns.ranks import Ranks, ranks_of
+from sfumato.data.columns.ranks import Ranks, place, ranks_of
 from sfumato.data.core.lossless import Lossless, Parts, pack, unpack
 from sfumato.data.io import frames, frames_stream
 from sfumato.data.tables.schema import TableSchema
@@ -73,11 +73,11 @@ class LosslessTable(Lossless[TableSchema]):
         names = [column.name for column in self.schema.columns if column.name in raw.column_names]
         table = self.schema.read(raw.select(names))
         cells = np.zeros((raw.num_rows, len(self._entries), 2), np.int64)
-        for place, (entry, ranks) in enumerate(zip(self.schema.entries, self._entries, strict=True)):
+        for column, (entry, ranks) in enumerate(zip(self.schema.entries, self._entries, strict=True)):
             if isinstance(entry, Flag):
-                cells[:, place, 0] = np.nan_to_num(entry.encode(table)).astype(np.int64)
+                cells[:, column, 0] = np.nan_to_num(entry.encode(table)).astype(np.int64)
             elif ranks is not None:
-                cells[:, place, 0], cells[:, place, 1] = ranks.encode(entry.fit(plain(table[entry.name])))
+                cells[:, column, 0], cells[:, column, 1] = ranks.encode(entry.fit(plain(table[entry.name])))
         coded = torch.from_numpy(cells)
         given = self.schema.encode_given(raw)
         odd = self._unexpected(coded)
@@ -88,23 +88,23 @@ class LosslessTable(Lossless[TableSchema]):
     def _unexpected(self, coded: Tensor) -> Tensor:
         """Where an entry is missing and its flag says that it is there, or the other way round, (N, D)."""
         odd = coded[:, :, 0] < 0
-        for place, flag in self.schema.spec.flags.items():
-            odd[:, place] ^= coded[:, flag, 0] == 1
+        for column, flag in self.schema.spec.flags.items():
+            odd[:, column] ^= coded[:, flag, 0] == 1
         return odd
 
     def _exceptions(self, raw: pa.Table, coded: Tensor) -> dict[str, bytes]:
         """Columns that are not coded, whole, and of the others the rows that would come back as something else."""
         decoded, aside = self._decoded(coded), {}
         whole: dict[str, pa.ChunkedArray] = {}
-        for place, field in enumerate(raw.schema):
+        for number, field in enumerate(raw.schema):
             other = decoded.get(field.name)
             differs = None if other is None else _differs(plain(raw[field.name]), plain(other))
             if differs is None or differs.mean() > MOST_EXCEPTIONS:
-                whole[str(place)] = raw[field.name].combine_chunks()
+                whole[str(number)] = raw[field.name].combine_chunks()
             elif differs.any():
                 rows = np.flatnonzero(differs)
                 kept = raw[field.name].take(pa.array(rows)).combine_chunks()
-                aside[f"rows {place}"] = _stream({"row": pa.array(rows.astype(np.int32)), "value": kept})
+                aside[f"rows {number}"] = _stream({"row": pa.array(rows.astype(np.int32)), "value": kept})
         if whole:
             aside["columns"] = _stream(whole)
         return aside
@@ -132,13 +132,13 @@ class LosslessTable(Lossless[TableSchema]):
         parts, decoded = unpack(aside), self._decoded(coded)
         whole = _table(parts.get("columns"))
         columns = []
-        for place, field in enumerate(self._fields):
-            if str(place) in whole.column_names:
-                columns.append(whole[str(place)].cast(field.type))
+        for number, field in enumerate(self._fields):
+            if str(number) in whole.column_names:
+                columns.append(whole[str(number)].cast(field.type))
                 continue
             values = decoded[field.name]
-            if f"rows {place}" in parts:
-                values = _replaced(values, _table(parts[f"rows {place}"]))
+            if f"rows {number}" in parts:
+                values = _replaced(values, _table(parts[f"rows {number}"]))
             columns.append(values)
         return pa.table(columns, schema=self._fields)
 
@@ -146,9 +146,9 @@ class LosslessTable(Lossless[TableSchema]):
         """The columns that come back without help, in the types they came in."""
         cells = coded.numpy()
         values: dict[str, pa.Array] = {}
-        for place, (entry, ranks) in enumerate(zip(self.schema.entries, self._entries, strict=True)):
+        for column, (entry, ranks) in enumerate(zip(self.schema.entries, self._entries, strict=True)):
             if ranks is not None and not isinstance(entry, Flag):
-                values[entry.name] = ranks.decode(cells[:, place, 0], cells[:, place, 1])
+                values[entry.name] = ranks.decode(cells[:, column, 0], cells[:, column, 1])
         for one in self.schema.dependences:
             if one.determinant.name in values:
                 values[one.column.name] = one.look_up(values[one.determinant.name])
@@ -162,18 +162,17 @@ class LosslessTable(Lossless[TableSchema]):
     def seen(self, coded: Tensor) -> Tensor:
         """Category indices, and cells with the place of the value in them; NaN where missing."""
         x = torch.empty(coded.shape[:2], dtype=torch.float64)
-        for place, (field, counts) in enumerate(zip(self.schema.spec.columns, self.values, strict=True)):
-            cell, rank = coded[:, place].unbind(1)
+        for column, (field, counts) in enumerate(zip(self.schema.spec.columns, self.values, strict=True)):
+            cell, rank = coded[:, column].unbind(1)
             there = cell.clamp_min(0)
-            within = ((rank.double() + 0.5) / counts[there].double()).clamp_max(1.0 - 2.0**-20)
-            entry = there + within if field.kind == "cells" else there.double()
-            x[:, place] = torch.where(cell < 0, torch.nan, entry)
+            entry = there + place(rank, counts[there]) if field.kind == "cells" else there.double()
+            x[:, column] = torch.where(cell < 0, torch.nan, entry)
         return x
 
     def log_values(self, coded: Tensor) -> Tensor:
         total = torch.zeros(len(coded), dtype=torch.float64)
-        for place, counts in enumerate(self.values):
-            cell = coded[:, place, 0]
+        for column, counts in enumerate(self.values):
+            cell = coded[:, column, 0]
             total += torch.where(cell < 0, 0.0, counts[cell.clamp_min(0)].double().log())
         return total
 
@@ -184,8 +183,10 @@ class LosslessTable(Lossless[TableSchema]):
         table, kind = pa.concat_tables(blocks), self.header["frame"]
         return frames.give(table, self.schema.frame_kind if kind == "file" else kind)
 
-    def write(self, blocks: Iterable[pa.Table], path: Path) -> None:
+    def check_output(self, path: Path) -> None:
         frames.suffix(path)
+
+    def write(self, blocks: Iterable[pa.Table], path: Path) -> None:
         frames.write(pa.concat_tables(blocks), path)
 
 

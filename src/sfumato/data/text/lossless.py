@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
-from sfumato.data.core.labels import Examples, as_names
+from sfumato.data.core.labels import LABEL, Examples, as_names
 from sfumato.data.core.lossless import Lossless, Parts, pack, unpack
+from sfumato.data.io import frames
+from sfumato.data.text import lines
 from sfumato.data.text.schema import SymbolSchema
 from sfumato.errors import SfumatoError
 
@@ -67,8 +70,18 @@ class LosslessText(Lossless[SymbolSchema]):
             return np.concatenate(pieces)
         return Examples(*(np.concatenate(part) for part in zip(*pieces, strict=True)))
 
+    def check_output(self, path: Path) -> None:
+        if self.schema.given_names or not lines.is_text(path):
+            frames.suffix(path)
+
     def write(self, blocks: Iterable[Any], path: Path) -> None:
-        self.schema.write(self.collect(blocks), path)
+        raw = self.collect(blocks)
+        if isinstance(raw, tuple):
+            table = self.schema.as_table(raw)
+            assert table is not None, "rows of whole numbers are refused"
+            frames.write(table.append_column(LABEL, pa.array(raw.labels)), path)
+        else:
+            self.schema.write(raw, path)
 
 
 def _json(values: Any) -> bytes:

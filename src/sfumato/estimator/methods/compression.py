@@ -139,19 +139,22 @@ class CompressionMixin(FittedMixin):
 
         Args:
             source: the compressed bytes, or the path of the file.
-            out: a file to write the examples to, block by block where the format allows it; None returns them.
+            out: a file to write the examples to; None returns them.
 
         Returns:
             The examples, as an array, a frame of the kind the model was trained on, or strings; their number where
             they are written to `out`.
 
         Raises:
-            SfumatoError: if the file is damaged or truncated, or was written with another run.
+            SfumatoError: if the file is damaged or truncated, was written with another run, or `out` ends in a format
+                that does not hold all of the examples.
         """
         with _opened(source) as (file, name):
             reader = Reader(file, name)
             self._check(reader)
             lossless = self._lossless(reader.header["data"])
+            if out is not None:
+                lossless.check_output(Path(out))
             coder = self._coder(lossless)
             if out is None:
                 return lossless.collect(self._raw_blocks(reader, lossless, coder))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sfumato.data.columns.ranks import place
 from sfumato.distributions import Columns, Distribution
 from sfumato.distributions.tilted import log_share
 from sfumato.errors import SfumatoError
@@ -63,11 +64,6 @@ def row_steps(p: Distribution, code: RowCode) -> Steps:
         if column + 1 < len(columns):
             turn = turns.send((x.masked_fill(~there, 0.0), there))
     return coded
-
-
-def place(rank: Tensor, counts: Tensor) -> Tensor:
-    """Where in its cell a value lies, as the model sees it: (rank + ½)/count, below 1 also beside the cell's number."""
-    return ((rank.double() + 0.5) / counts.double()).clamp_max(1.0 - 2.0**-20)
 
 
 def _turns(p: Distribution) -> Generator[ColumnDensity, tuple[Tensor, Tensor], None]:
