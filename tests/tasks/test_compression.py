@@ -21,7 +21,8 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator.inference import exact
 from sfumato.models import build
 from sfumato.spec import DataSpec, Field
-from sfumato.tasks.compression import Coder, functions, latents, masses, reproducible
+from sfumato.tasks.compression import Coder, functions, latents, masses
+from sfumato.tasks.compression.reproducible import reproducible
 from sfumato.tasks.compression.stack import Stack, random_words, read_steps
 from sfumato.tasks.compression.steps import digits
 

@@ -2,7 +2,6 @@
 
 from sfumato.tasks.compression.bits_back import Coder
 from sfumato.tasks.compression.container import CodedBlock, Reader, Writer
-from sfumato.tasks.compression.reproducible import reproducible
 from sfumato.tasks.compression.rows import RowCode, row_steps
 
-__all__ = ["CodedBlock", "Coder", "Reader", "RowCode", "Writer", "reproducible", "row_steps"]
+__all__ = ["CodedBlock", "Coder", "Reader", "RowCode", "Writer", "row_steps"]
