@@ -79,7 +79,7 @@ class LosslessText(Lossless[SymbolSchema]):
         if isinstance(raw, tuple):
             table = self.schema.as_table(raw)
             assert table is not None, "rows of whole numbers are refused"
-            frames.write(table.append_column(LABEL, pa.array(raw.labels)), path)
+            frames.write(table.append_column(LABEL, pa.array(raw[1])), path)
         else:
             self.schema.write(raw, path)
 
