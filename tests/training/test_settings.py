@@ -50,6 +50,7 @@ def test_what_is_said_is_kept() -> None:
 def test_a_short_training_is_averaged_over_a_tenth_of_its_steps() -> None:
     plan = resolve(Settings(steps=1000), 5000, (2,), cells=640)
     assert plan.ema == pytest.approx(0.99)
+    assert plan.lr == 5e-3
     assert resolve(Settings(steps=1000), 5000, (2,)).ema == 0
     assert resolve(Settings(ema=0.0), 5000, (2,), cells=640).ema == 0
 
