@@ -49,7 +49,7 @@ def test_scores_are_the_same_from_call_to_call_and_for_each_row_alone(calibrated
 
 
 def test_a_contaminated_table_is_ranked_and_the_planted_column_named() -> None:
-    frame = pd.DataFrame(normal_rows(200), columns=list("abcd"))
+    frame = pd.DataFrame(normal_rows(400), columns=list("abcd"))
     frame["kind"] = np.where(frame["a"] > 0, "x", "y")
     frame.loc[:4, "c"] = 60.0 + np.arange(5)
     detector = AnomalyDetector(Autoencoder(likelihood="gaussian", **SHORT)).fit(frame)
