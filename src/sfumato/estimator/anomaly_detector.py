@@ -61,11 +61,13 @@ class AnomalyDetector(BaseEstimator):
     * `contaminated=True`, the default: a few percent of X may be anomalies. All rows train the model. Detectors that
       clusters of anomalies do not mislead: a bound on −log p(x) (`Autoencoder.score_samples`), the Mahalanobis distance
       of the code, the distance to the 40th nearest row. p-values come from the bulk of the scores, beyond which they
-      are extrapolated (`sfumato.tasks.bulk_p_values`).
+      are extrapolated (`sfumato.tasks.bulk_p_values`), without a guarantee: in about a fifth of samples without any
+      anomaly at least one row is called at a stated rate of 5%.
     * `contaminated=False`: X is normal. A fifth of its rows is held out from the training. Detectors that see the
       slightest difference: the reconstruction probability −log p(x | z), the distance to the nearest row. p-values of
       new rows are conformal (`sfumato.tasks.conformal_p_values`): right whatever the model, so that among the rows
-      called anomalies the expected share of normal ones is at most `fdr`.
+      called anomalies the expected share of normal ones is at most `fdr`. Of the overlapping windows of a series
+      they are approximate.
 
     `predict` calls rows anomalies by the procedure of Benjamini and Hochberg over all rows of the call, so the result
     for a row depends on the others; scores and p-values do not.

@@ -43,7 +43,8 @@ def conformal_p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
     Where a row and the n reference rows are exchangeable, as a new normal row and normal rows that no model was fitted
     on, P(p ≤ α) ≤ α for every α, whatever the model and the score. Bates et al. 2023, Testing for outliers with
-    conformal p-values, who show that the procedure of Benjamini and Hochberg keeps its rate with them.
+    conformal p-values, who show that the procedure of Benjamini and Hochberg keeps its rate with them. Windows of one
+    series that overlap are not exchangeable; of them the p-values are approximate.
 
     >>> conformal_p_values(np.array([0.0, 2.5, 9.0]), np.array([1.0, 2.0, 3.0]))
     array([1.  , 0.5 , 0.25])
@@ -63,8 +64,10 @@ def bulk_p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
         P(S > s) = 0.2 · (1 + ξ (s − u) / σ)^(−1/ξ),
 
     with Pickands' shape ξ = log₂ ((q₉₀ − q₈₀) / (q₈₀ − q₆₀)), at least 0.25, and σ such that q₉₀ has its share. It is
-    an extrapolation: what has a heavier tail than that is taken for an anomaly. Pickands 1975, Statistical inference
-    using extreme order statistics.
+    an extrapolation without a guarantee: what has a heavier tail than that is taken for an anomaly. With 5% planted
+    anomalies and a stated false discovery rate of 5%, 4 to 7% of the rows called were normal; but in 20 to 23% of
+    samples of normal rows alone at least one was called (25 settings of the tail tried on 8 data sets, 5 draws each).
+    Pickands 1975, Statistical inference using extreme order statistics.
 
     >>> reference = -np.log(1 - (np.arange(1000) + 0.5) / 1000)
     >>> bulk_p_values(np.array([np.log(5), np.log(10), 30.0]), reference).round(3)

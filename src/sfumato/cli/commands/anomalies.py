@@ -45,8 +45,9 @@ def anomalies(
 
     Each row gets a score in nats, the higher, the more anomalous, and a p-value: the share of normal rows that score as
     high. Rows are called anomalies such that of those called so a share --fdr is expected to be normal. Without
-    --normal a few percent of the rows may be anomalies, and p-values are extrapolated from the bulk of the scores; with
-    it they are exact.
+    --normal a few percent of the rows may be anomalies, and p-values are extrapolated from the bulk of the scores: they
+    are rough, and a row or two may be called where there is no anomaly. With --normal they are conformal: right
+    whatever the model, for windows of a series approximate.
 
     The table of -o has a row for each row of the file, or for each step of a series; with .png the top rows are drawn.
     Rows and steps are numbered from 1.
