@@ -18,7 +18,7 @@ from sfumato.networks import (
     sizes_for,
 )
 from sfumato.networks.features import GivenFeatures, leave_out
-from sfumato.objectives import InverseMultiquadratic, Ramp, free_bits, group_mmd, rate
+from sfumato.objectives import InverseMultiquadratic, Ramp, free_bits, group_mmd, rate, standardised
 from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -120,7 +120,8 @@ class CVAE(LatentModel):
         if self.independence and batch.given is not None:
             # What is left out of the encoder's conditions may still be seen in x, so all rows count.
             kernel = InverseMultiquadratic(z.shape[1])
-            apart = [group_mmd(z, batch.given[:, place], kernel) for place in self.categories]
+            codes = (z, standardised(q.mode()))
+            apart = [group_mmd(each, batch.given[:, place], kernel) for place in self.categories for each in codes]
             terms["dependence"], weights["dependence"] = torch.stack(apart).sum(0), self.independence
         return {"model": Loss(terms, weights, metrics=metrics)}
 
@@ -188,7 +189,7 @@ class CVAE(LatentModel):
         else:
             prior_net = StandardPrior(sizes.latent_dim)
         return cls(
-            encoder_for(spec, sizes, conditional=True),
+            encoder_for(spec, sizes, conditional=True, hidden=categories if independence else ()),
             decoder_for(spec, sizes, conditional=True),
             prior_net,
             condition_dropout=condition_dropout,
