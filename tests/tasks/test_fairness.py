@@ -50,7 +50,7 @@ def fewer_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class LinearEncoder(nn.Module):
-    """q(z | x) = N(Wx, 1/100): the second entry of x is the condition and noise, and is all that the second latent says."""
+    """q(z | x) = N(Wx, 1/100): the second latent says the second entry of x, the condition."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -121,7 +121,10 @@ def _defaults(spec: DataSpec, kind: Kind) -> Sizes:
 
 
 def encoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False, hidden: Sequence[int] = ()) -> Encoder:
-    """An encoder q(z | x), or q(z | x, c) when conditional, for data of this spec; `hidden` conditions it never sees."""
+    """An encoder q(z | x), or q(z | x, c) when conditional, for data of this spec.
+
+    It never sees the conditions at the places `hidden`.
+    """
     given = features.GivenFeatures(spec.given, hidden) if conditional else None
     if sizes.kind == "recurrent":
         symbols = SymbolFeatures(spec)
