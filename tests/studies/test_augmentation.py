@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 import sfumato
 from sfumato.errors import SfumatoError
@@ -19,13 +17,6 @@ from sfumato.studies.rebalancing import Rows, rebalanced, scores
 from sfumato.tasks import rows_to_add
 
 QUICK = {"latent_dim": 2, "width": 8, "depth": 1, "steps": 5, "device": "cpu"}
-
-
-@pytest.fixture(autouse=True)
-def fewer_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty boosted trees, where a hundred say no more."""
-    few = functools.partial(HistGradientBoostingClassifier, max_iter=20)
-    monkeypatch.setattr("sklearn.ensemble.HistGradientBoostingClassifier", few)
 
 
 @pytest.fixture(scope="module")

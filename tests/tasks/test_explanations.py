@@ -69,12 +69,6 @@ def test_stability_is_kuncheva_s_index_where_sets_have_one_size():
     assert stability([names[:4]] * 3, names) == 1
 
 
-@pytest.fixture
-def fewer_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty boosted trees a fold, where fifty say no more."""
-    monkeypatch.setattr("sfumato.tasks.selection.TREES", 20)
-
-
 @pytest.fixture(scope="module")
 def causes() -> pd.DataFrame:
     """Two columns of one cause, two of another, and a class that follows from the first."""
@@ -103,7 +97,7 @@ def run(causes: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory):
     return path, folder / "causes.csv"
 
 
-def test_the_columns_of_the_cause_are_selected_and_no_others(run, causes, fewer_trees):
+def test_the_columns_of_the_cause_are_selected_and_no_others(run, causes):
     auto = sfumato.load(run[0], device="cpu")
     selection = auto.select(run[1], "kind")
     assert set(selection.selected) == {"a1", "a2"}
@@ -116,7 +110,7 @@ def test_the_columns_of_the_cause_are_selected_and_no_others(run, causes, fewer_
     assert again.stability == 1
 
 
-def test_commands_show_a_table_and_draw_a_picture(cli, run, tmp_path, fewer_trees):
+def test_commands_show_a_table_and_draw_a_picture(cli, run, tmp_path):
     path, _ = run
     result = json.loads(cli("explain", path, "--json", "-o", "effects.png").out)
     assert any({"a1", "a2"} <= set(latent["drives"]) for latent in result["latents"].values())
