@@ -176,7 +176,7 @@ class CVAE(LatentModel):
                 learned before codes (default: for images 1000, or a quarter of the steps; else 0)
             independence: weight of a discrepancy (MMD) between the codes of examples whose conditions are other
                 categories, which the encoder is not shown then, so that codes do not tell them: for fair
-                representations, such as 300; it costs what codes say of all else too
+                representations, such as 30; it costs much of what codes say of all else too
         """
         if not spec.given:
             raise SfumatoError("cvae needs at least one condition: name columns with given (--given COLUMN)")

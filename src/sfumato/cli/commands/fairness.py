@@ -29,7 +29,7 @@ def fairness(
 
     Boosted trees and logistic regression predict both, cross-validated, from the columns, from the codes, and from each
     of these with what is linear in the protected column removed. Codes that tell less of a condition come of sfumato
-    fit --model cvae --given COLUMN --drop TARGET --independence 300. -o writes a picture (.png) or a table.
+    fit --model cvae --given COLUMN --drop TARGET --independence 30. -o writes a picture (.png) or a table.
 
     Args:
         run: folder of a run, or its name under runs/
