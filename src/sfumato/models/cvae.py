@@ -18,7 +18,7 @@ from sfumato.networks import (
     sizes_for,
 )
 from sfumato.networks.features import GivenFeatures, leave_out
-from sfumato.objectives import InverseMultiquadratic, Ramp, free_bits, group_mmd, rate
+from sfumato.objectives import InverseMultiquadratic, Ramp, free_bits, group_mmd, rate, standardised
 from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -45,10 +45,12 @@ class CVAE(LatentModel):
 
     With `independence` λ above 0 codes are made not to say what the conditions that are categories are:
 
-        loss + λ·Σ_g (n_g/n) MMD²(codes of group g, codes of all others)
+        loss + λ·Σ_g (n_g/n) [MMD²(draws of group g, draws of all others) + MMD²(means of g, means of all others)]
 
     with the groups of each condition in the batch and the kernel of the WAE (Louizos et al. 2016, The variational fair
-    autoencoder, with a kernel of seven widths). See `sfumato.objectives.group_mmd`.
+    autoencoder, with a kernel of seven widths and of draws alone). Means are standardised in the batch, so that they
+    cannot escape by shrinking, and the encoder is not shown these conditions: only the decoder is. See
+    `sfumato.objectives.group_mmd`.
 
     During training each condition of each example is left out with probability `condition_dropout`, so that one model
     holds p(x), p(x | a) and p(x | a, b): leave out (NaN) what is not to be conditioned on.
@@ -63,7 +65,7 @@ class CVAE(LatentModel):
         warmup: w as a function of the step.
         conditions_first: steps over which b falls from 40 to β.
         independence: λ, in nats.
-        categories: places of the conditions that codes are to be independent of.
+        categories: places of the conditions that codes are to be independent of; the encoder is to ignore them.
     """
 
     data_forms = ("vector", "image", "symbols")
@@ -118,9 +120,10 @@ class CVAE(LatentModel):
         else:
             terms["rate"], weights["rate"] = rates.sum(1), weight
         if self.independence and batch.given is not None:
-            # What is left out of the encoder's conditions may still be seen in x, so all rows count.
+            # x may tell a condition that no network is shown, so all rows count.
             kernel = InverseMultiquadratic(z.shape[1])
-            apart = [group_mmd(z, batch.given[:, place], kernel) for place in self.categories]
+            codes = (z, standardised(q.mode()))
+            apart = [group_mmd(each, batch.given[:, place], kernel) for place in self.categories for each in codes]
             terms["dependence"], weights["dependence"] = torch.stack(apart).sum(0), self.independence
         return {"model": Loss(terms, weights, metrics=metrics)}
 
@@ -172,7 +175,8 @@ class CVAE(LatentModel):
             conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are
                 learned before codes (default: for images 1000, or a quarter of the steps; else 0)
             independence: weight of a discrepancy (MMD) between the codes of examples whose conditions are other
-                categories, so that codes do not tell them: for fair representations, such as 30
+                categories, which the encoder is not shown then, so that codes do not tell them: for fair
+                representations, such as 30; it costs much of what codes say of all else too
         """
         if not spec.given:
             raise SfumatoError("cvae needs at least one condition: name columns with given (--given COLUMN)")
@@ -188,7 +192,7 @@ class CVAE(LatentModel):
         else:
             prior_net = StandardPrior(sizes.latent_dim)
         return cls(
-            encoder_for(spec, sizes, conditional=True),
+            encoder_for(spec, sizes, conditional=True, hidden=categories if independence else ()),
             decoder_for(spec, sizes, conditional=True),
             prior_net,
             condition_dropout=condition_dropout,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -119,9 +120,12 @@ def _defaults(spec: DataSpec, kind: Kind) -> Sizes:
     return Sizes(kind, latents, 256 if spec.examples >= 2000 else 128, 2)
 
 
-def encoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> Encoder:
-    """An encoder q(z | x), or q(z | x, c) when conditional, for data of this spec."""
-    given = features.GivenFeatures(spec.given) if conditional else None
+def encoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False, hidden: Sequence[int] = ()) -> Encoder:
+    """An encoder q(z | x), or q(z | x, c) when conditional, for data of this spec.
+
+    It never sees the conditions at the places `hidden`.
+    """
+    given = features.GivenFeatures(spec.given, hidden) if conditional else None
     if sizes.kind == "recurrent":
         symbols = SymbolFeatures(spec)
         last = LastState(symbols.outputs, sizes.width, sizes.depth)

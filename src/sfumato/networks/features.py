@@ -116,10 +116,18 @@ class GivenFeatures(nn.Module):
     """Conditions as features; one that is left out (NaN) is marked as such.
 
     Shapes: (B, G), or None when all are left out, to (B, `outputs`).
+
+    Args:
+        fields: of the conditions.
+        hidden: places of conditions that count as left out in every example.
     """
 
-    def __init__(self, fields: Sequence[Field]) -> None:
+    shown: Tensor
+
+    def __init__(self, fields: Sequence[Field], hidden: Sequence[int] = ()) -> None:
         super().__init__()
+        shown = torch.tensor([place not in hidden for place in range(len(fields))])
+        self.register_buffer("shown", shown, persistent=False)
         self.count = len(fields)
         self.columns = ColumnFeatures([Field(field.kind, field.size, missing=True) for field in fields])
         self.outputs = self.columns.outputs
@@ -128,7 +136,7 @@ class GivenFeatures(nn.Module):
         """Features of `given`; `like` gives batch size, device and dtype when there are no conditions."""
         if given is None:
             given = like.new_full((len(like), self.count), float("nan"))
-        present = ~torch.isnan(given)
+        present = ~torch.isnan(given) & self.shown
         return self.columns(torch.nan_to_num(given), present)
 
 

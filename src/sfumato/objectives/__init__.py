@@ -11,6 +11,7 @@ from sfumato.objectives.mmd import (
     group_mmd,
     kernel_for,
     mmd,
+    standardised,
     usual_weight,
 )
 from sfumato.objectives.rate import free_bits, gap_of_mean, joint_mean, rate
@@ -44,6 +45,7 @@ __all__ = [
     "mmd",
     "rate",
     "second_half_permuted",
+    "standardised",
     "telling_apart",
     "usual_weight",
 ]

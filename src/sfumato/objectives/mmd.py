@@ -19,6 +19,9 @@ SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 LOG_T_STEP, LEAST_T, LARGEST_T = 0.4, 1e-14, 40.0
 """Of the quadrature of `InverseMultiquadratic`: the step of log t, and the least and the largest t."""
 
+LEAST_SPREAD = 1e-6
+"""Standard deviation that standardised codes are divided by at least."""
+
 
 class Kernel(Protocol):
     """k(u, v), a function of ‖u − v‖² alone, and its means under a standard normal."""
@@ -220,6 +223,21 @@ def group_mmd(z: Tensor, groups: Tensor, kernel: Callable[[Tensor], Tensor]) -> 
         of_outside = to_outside / (m * (m - 1)) - to_inside / (n * m)
         shares = shares + n / (n + m) * total * (own_inside * of_inside + own_outside * of_outside)
     return shares
+
+
+def standardised(codes: Tensor) -> Tensor:
+    """Each latent less its mean over the joint batch, by its standard deviation there; (B, L).
+
+    What compares standardised codes sees how the groups lie to one another and not how far codes are spread: shrinking
+    them changes nothing, and nor does its gradient.
+
+    >>> standardised(torch.tensor([[0.0], [2.0]])).ravel()
+    tensor([-0.7071,  0.7071])
+    """
+    rows = joint(codes)
+    if len(rows) == 1:
+        return 0.0 * codes
+    return (codes - rows.mean(0)) / rows.std(0).clamp_min(LEAST_SPREAD)
 
 
 def among(z: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:

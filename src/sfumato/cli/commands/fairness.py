@@ -28,7 +28,7 @@ def fairness(
     """Report how well a protected column is told from codes, and what the codes keep of a target.
 
     Boosted trees and logistic regression predict both, cross-validated, from the columns, from the codes, and from each
-    of these with what is linear in the protected column removed. Codes that tell nothing of a condition come of sfumato
+    of these with what is linear in the protected column removed. Codes that tell less of a condition come of sfumato
     fit --model cvae --given COLUMN --drop TARGET --independence 30. -o writes a picture (.png) or a table.
 
     Args:
