@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from sfumato.cli import main
+from sfumato.latents import partial_fit
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -43,6 +44,14 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         return Said(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def short_partial_fit() -> Iterator[None]:
+    """Partial encoders are trained for as few steps as the model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partial_fit, "FEWEST_STEPS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")

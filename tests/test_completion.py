@@ -1,4 +1,4 @@
-"""Completion and imputation by the estimator: what stays, what is filled, what is refused, and what a run keeps."""
+"""Completion by the estimator: what stays, what is filled, what is refused, and what a run keeps."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sfumato import Autoencoder, Imputer, load
+from sfumato import Autoencoder, load
 from sfumato.errors import SfumatoError
 
 QUICK = {"latent_dim": 2, "width": 16, "depth": 1, "steps": 5, "device": "cpu"}
+pytestmark = pytest.mark.usefixtures("short_partial_fit")
 
 
 def table(rows: int = 120) -> pd.DataFrame:
@@ -131,30 +132,3 @@ def test_models_without_a_density_say_so():
     auto = Autoencoder("vae_gan", **QUICK).fit(X)
     with pytest.raises(SfumatoError, match="a vae_gan has no density of examples"):
         auto.complete(X)
-
-
-def test_the_imputer_fills_frames_and_arrays():
-    frame = table()
-    holes = frame.copy()
-    holes.loc[::4, "size"] = np.nan
-    holes.loc[1::5, "kind"] = None
-    imputer = Imputer(options={key: value for key, value in QUICK.items() if key != "steps"}, steps=5).fit(holes)
-    filled = imputer.transform(holes)
-    assert not filled.isna().any().any()
-    assert filled.index.equals(holes.index)
-    assert filled["size"].notna().sum() == len(frame)
-    known = holes["size"].notna()
-    assert (filled["size"][known] == frame["size"][known]).all()
-    new = pd.DataFrame({**frame.head(2), "kind": ["never seen", None], "day": [None, frame["day"][0]]})
-    rows = imputer.transform(new)
-    assert rows["kind"][0] == "never seen"
-    assert rows["kind"][1] in {"a", "b", "c"}
-    draws = imputer.sample(holes, 2)
-    assert len(draws) == 2
-    assert len(draws[0]) == len(frame)
-    assert not draws[0]["size"].equals(draws[1]["size"])
-    low, high = imputer.predict_interval(holes)
-    assert (low["size"] <= high["size"]).all()
-    assert (low["size"][known] == high["size"][known]).all()
-    array = np.array([[1.0, 2.0], [np.nan, 3.0], [2.0, np.nan]] * 10)
-    assert np.isfinite(Imputer(steps=2, options={"width": 8, "depth": 1}).fit_transform(array)).all()

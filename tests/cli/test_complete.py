@@ -15,6 +15,9 @@ from sfumato.cli import main
 QUICK = ["--steps", "5", "--width", "8", "--depth", "1", "--latent-dim", "2", "--device", "cpu"]
 
 
+pytestmark = pytest.mark.usefixtures("short_partial_fit")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("runs")
@@ -83,9 +86,9 @@ def test_impute_writes_the_file_with_its_blanks_filled(tmp_path, capsys):
     assert after[2].endswith(";blue")
     assert np.isfinite(float(after[2].split(";")[1].replace(",", ".")))
     assert main(["impute", str(source), "--out", str(tmp_path / "m.csv"), "--draws", "2", "--json", *QUICK]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["blanks"] == {"size": 1, "the;colour": 1}
-    assert [Path(path).exists() for path in told["out"]] == [True, True]
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["blanks"] == {"size": 1, "the;colour": 1}
+    assert [Path(path).exists() for path in summary["out"]] == [True, True]
     assert main(["impute", str(source), "--out", str(tmp_path / "i.csv"), "--intervals", "0.8", "--quiet", *QUICK]) == 0
     ends = pd.read_csv(tmp_path / "i.csv")
     assert list(ends)[1:4] == ["size", "size_low", "size_high"]
