@@ -74,7 +74,7 @@ class PartialEncoder(Model):
         self.head = nn.Sequential(nn.Linear(inputs, width), nn.LeakyReLU(), last)
         with torch.no_grad():
             means = last.bias[components : components * (1 + latent_dim)]
-            means.add_(MEANS_SPREAD * torch.randn(components * latent_dim))
+            means.add_(torch.empty_like(means).normal_(std=MEANS_SPREAD))
         self._first_stage: tuple[LatentSpace, ...] = ()
 
     def forward(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> OwnMixture:

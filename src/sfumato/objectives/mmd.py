@@ -19,7 +19,7 @@ SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 LOG_T_STEP, LEAST_T, LARGEST_T = 0.4, 1e-14, 40.0
 """Of the quadrature of `InverseMultiquadratic`: the step of log t, and the least and the largest t."""
 
-LEAST_SPREAD = 1e-6
+SMALLEST_STD = 1e-6
 """Standard deviation that standardised codes are divided by at least."""
 
 
@@ -237,7 +237,7 @@ def standardised(codes: Tensor) -> Tensor:
     rows = joint(codes)
     if len(rows) == 1:
         return 0.0 * codes
-    return (codes - rows.mean(0)) / rows.std(0).clamp_min(LEAST_SPREAD)
+    return (codes - rows.mean(0)) / rows.std(0).clamp_min(SMALLEST_STD)
 
 
 def among(z: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:

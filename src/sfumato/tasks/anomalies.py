@@ -37,7 +37,7 @@ def neighbour_distances(
     >>> neighbour_distances(x, x, 1, own=np.arange(3))
     array([1., 1., 2.])
     >>> neighbour_distances(x, x, 1, own=np.arange(3), apart=2)
-    array([3., nan, 3.])
+    array([ 3., nan,  3.])
     """
     left_out = 0 if own is None else 2 * apart - 1
     candidates = min(k + left_out + SPARE_NEIGHBOURS, len(among))

@@ -55,6 +55,7 @@ class AugmentationMixin(GenerationMixin):
         """X with generated examples x ~ p(x | class) below it, marked as such.
 
         >>> import pandas as pd
+        >>> from sfumato import Autoencoder
         >>> noise = np.random.default_rng(0)
         >>> X = pd.DataFrame({"size": noise.normal(size=60), "kind": ["a"] * 50 + ["b"] * 10})
         >>> auto = Autoencoder("cvae", given=["kind"], steps=20).fit(X)

@@ -47,7 +47,7 @@ def evaluate(
     >>> random = np.random.default_rng(0)
     >>> measures = evaluate(random.normal(size=(200, 2)), random.normal(size=(200, 2)), quick=True)
     >>> [measure.name for measure in measures][:4]
-    ['precision', 'recall', 'density', 'coverage']
+    ['column shapes', 'pair trends', 'precision', 'recall']
 
     Args:
         real: real examples, as `sfumato.fit` takes them; those that the samples were generated from if `holdout` is
