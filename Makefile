@@ -21,6 +21,9 @@ BIN := $(VENV)/bin
 # Without --no-compile pip compiles every file of PyTorch, of which few are ever imported.
 PIP := $(BIN)/python -m pip install -qq --no-compile
 
+# Where Python may not keep what it compiled, each of the hundreds of programs that the tests start compiles PyTorch anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Networks as small as those of the tests and the demo are fastest on one thread each.
 export OMP_NUM_THREADS ?= 1
 
