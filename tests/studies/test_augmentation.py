@@ -11,7 +11,7 @@ import pytest
 import sfumato
 from sfumato.errors import SfumatoError
 from sfumato.estimator.methods.augmentation import AugmentedExamples
-from sfumato.studies import AugmentationCheck
+from sfumato.studies import AugmentationCheck, augmentation_check
 from sfumato.studies.augmentation_check import Labelled, compare_ways
 from sfumato.studies.rebalancing import Rows, rebalanced, scores
 from sfumato.tasks import rows_to_add
@@ -140,6 +140,21 @@ def test_generated_rows_stay_out_of_what_is_tested(frame):
     ways = compare_ways(*parts, "kind", ["common", "rare"], model="cvae", given="kind", **QUICK)
     assert {"nothing", "class weights", "oversampling", "augmentation"} <= set(ways)
     assert all(0 <= value <= 1 for measures in ways.values() for value in measures.values())
+
+
+def test_all_folds_measure_the_same_class_and_ways_that_not_all_have_are_left_out(frame, monkeypatch):
+    rarest = []
+
+    def ways(real, tested, target, classes, **how):
+        rarest.append(how["rarest"])
+        found = {name: {"F1": 0.5} for name in ("nothing", "augmentation")}
+        return found | ({"SMOTE": {"F1": 0.9}} if len(rarest) == 1 else {})
+
+    monkeypatch.setattr(augmentation_check, "compare_ways", ways)
+    auto = sfumato.fit(frame, model="cvae", given="kind", steps=2, width=8)
+    check = augmentation_check.check_augmentation(auto, frame, "kind", folds=3)
+    assert rarest == [1, 1, 1]
+    assert set(check.values) == {"nothing", "augmentation"}
 
 
 def test_the_command_writes_the_file_as_it_was_with_rows_below(cli, frame, tmp_path):

@@ -10,6 +10,7 @@ from torch import nn
 
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
+from sfumato.models import build
 from sfumato.spec import DataSpec, Field
 from sfumato.tasks import (
     apart_from_each_other,
@@ -99,6 +100,8 @@ def test_code_distances_are_those_of_whitened_codes() -> None:
 
 
 def test_features_of_every_kind_of_entry() -> None:
+    alone = example_features(torch.tensor([[2.0], [3.0]]), DataSpec((1,), (Field("cells", 4),)))
+    assert alone[:, 0] == pytest.approx([0.0, 0.6745], abs=1e-4)
     fields = (Field("real"), Field("cells", 4), Field("category", 3), Field("level", 11))
     features = example_features(torch.tensor([[0.5, 2.0, 1.0, 5.0], [torch.nan] * 4]), DataSpec((4,), fields))
     assert features[0] == pytest.approx([0.5, 0.0, 0.0, 1.0, 0.0, 0.5])
@@ -130,6 +133,19 @@ def test_costs_of_entries_are_half_their_squares() -> None:
     image[0, :, 1, 0] = 2.0
     costs = entry_costs(Constant((2, 2, 2)), Batch(image))
     assert costs[0, 0].tolist() == [[0.0, 0.0], [pytest.approx(1.0), 0.0]]
+
+
+def test_costs_of_columns_that_see_each_other_are_those_given_the_code_alone() -> None:
+    torch.manual_seed(0)
+    fields = (Field("cells", 4), Field("category", 3), Field("real"))
+    model = build("vae", DataSpec((3,), fields, likelihood="autoregressive"), latent_dim=2, width=8).eval()
+    with torch.no_grad():
+        for parameter in model.decoder.head.parameters():
+            parameter.normal_(std=0.3)
+        batch = Batch(torch.tensor([[1.5, 2.0, 0.3], [3.2, 0.0, -1.0]]))
+        alone = model.decode(model.encode(batch).mode()).independent()
+        expected = alone.log_density(alone.mode()) - alone.log_density(batch.x)
+        torch.testing.assert_close(entry_costs(model, batch), expected)
 
 
 def test_windows_of_a_series() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 import sfumato
 from sfumato import Autoencoder
-from sfumato.distributions import Normal
+from sfumato.distributions import Bernoulli, Normal
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
 from sfumato.studies import select_over_seeds
@@ -39,6 +39,22 @@ def test_effects_of_a_linear_decoder_are_squares_of_its_weights():
     values = torch.special.ndtri(levels)[:, None].expand(-1, 2)
     effects = latent_effects(Linear(weights), torch.randn(5, 2), None, values, spec)
     torch.testing.assert_close(effects, weights.square() * values[:, 0].var(correction=0), atol=1e-5, rtol=1e-4)
+    assert effects[0, 1] == 0
+
+
+class Switched(Linear):
+    """Entries that are 0 or 1, more often 1 the higher the sum."""
+
+    def decode(self, z, given=None):
+        return Bernoulli(4 * z @ self.weights)
+
+
+def test_effects_on_levels_are_shares_of_what_the_decoder_varies():
+    spec = DataSpec((2,), (Field("level", 2),) * 2, likelihood="bernoulli")
+    values = torch.special.ndtri((torch.arange(50) + 0.5) / 50)[:, None]
+    codes = torch.randn(500, 1, generator=torch.Generator().manual_seed(0))
+    effects = latent_effects(Switched(torch.tensor([[1.0, 0.0]])), codes, None, values, spec)
+    assert effects[0, 0] > 0.9
     assert effects[0, 1] == 0
 
 

@@ -157,13 +157,16 @@ def check_augmentation(
     split = StratifiedKFold(folds, shuffle=True, random_state=seed % 2**32).split(known, answers)
     for number, (train, test) in enumerate(split, 1):
         real, tested = (Labelled(auto.schema_.take(raw, known[part].tolist()), answers[part]) for part in (train, test))
-        ways = compare_ways(real, tested, target, classes, balance=balance, rows=rows, seed=seed, **options)
+        how = {"rarest": classes.index(rarest), "balance": balance, "rows": rows, "seed": seed}
+        ways = compare_ways(real, tested, target, classes, **how, **options)
         for way, measures in ways.items():
             for measure, value in measures.items():
                 values.setdefault(way, {}).setdefault(measure, []).append(value)
         if log is not None:
             log(f"Check: {number} of {folds} folds done")
-    arrays = {way: {name: np.array(each) for name, each in measures.items()} for way, measures in values.items()}
+    # SMOTE needs two rows of a class, which not every fold may have.
+    whole = {way: measures for way, measures in values.items() if all(len(each) == folds for each in measures.values())}
+    arrays = {way: {name: np.array(each) for name, each in measures.items()} for way, measures in whole.items()}
     return AugmentationCheck(str(rarest), counts[rarest], arrays, 1 / (folds - 1))
 
 
@@ -180,6 +183,7 @@ def compare_ways(
     target: str,
     classes: Sequence[Any],
     *,
+    rarest: int | None = None,
     balance: bool | int = True,
     rows: int | None = None,
     seed: int = 0,
@@ -191,7 +195,8 @@ def compare_ways(
         real: what the generator and the classifier learn from.
         tested: other real examples.
         target: the column of the class.
-        classes: the values of that column, in the order of their numbers; the rarest is that of the fewest in `real`.
+        classes: the values of that column, in the order of their numbers.
+        rarest: number of the class that three of the measures are of; that of the fewest rows in `real` if None.
         balance, rows: as `Autoencoder.augment` takes them.
         seed: of the fit and the draws.
         options: those of `sfumato.fit`.
@@ -207,12 +212,13 @@ def compare_ways(
         **rebalanced(sets[0], real.answers, categories, seed),
         AUGMENTED: Rows(np.concatenate([sets[0], sets[2]]), np.concatenate([real.answers, drawn])),
     }
-    rarest = min(np.unique(real.answers), key=lambda number: counts[number])
+    if rarest is None:
+        rarest = int(min(np.unique(real.answers), key=lambda number: counts[number]))
     return {
         way: _measures(
             tested.answers,
             scores(learned, sets[1], len(classes), categories, trees=categories is not None, seed=seed),
-            int(rarest),
+            rarest,
         )
         for way, learned in ways.items()
     }

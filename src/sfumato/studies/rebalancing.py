@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils.class_weight import compute_sample_weight
 
 SMOTE_NEIGHBOURS = 5
 """Of SMOTE, as its paper has it."""
@@ -36,8 +37,7 @@ def rebalanced(x: np.ndarray, y: np.ndarray, categories: np.ndarray | None, seed
     >>> rebalanced(np.array([[0.0], [1.0], [2.0]]), np.array([0, 0, 1]), None, 0)["class weights"].weights
     array([0.75, 0.75, 1.5 ])
     """
-    counts = np.bincount(y)
-    weights = (len(y) / ((counts > 0).sum() * np.maximum(counts, 1)))[y]
+    counts, weights = np.bincount(y), compute_sample_weight("balanced", y)
     random = np.random.default_rng(seed)
     repeated = [random.choice(np.flatnonzero(y == label), counts.max() - counts[label]) for label in np.unique(y)]
     index = np.concatenate([np.arange(len(y)), *repeated])

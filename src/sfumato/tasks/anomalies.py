@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.models.protocols import Encodes
-from sfumato.spec import DataSpec
+from sfumato.spec import DataSpec, Field
 
 SPARE_NEIGHBOURS = 5
 """Candidates for neighbours beyond those asked for, as fast distances are not exact."""
@@ -93,21 +93,19 @@ def example_features(x: Tensor, spec: DataSpec) -> np.ndarray:
     flat = x.detach().cpu().flatten(1).double()
     fields = spec.fields
     if len(fields) == 1 or spec.is_sequence:
-        field = fields[0]
-        if field.kind == "category":
-            return _one_hot(flat, field.size).flatten(1).numpy()
-        return np.asarray(flat.nan_to_num(0.0) / (max(field.size - 1, 1) if field.kind == "level" else 1))
-    parts = []
-    for place, field in enumerate(fields):
-        column = flat[:, place : place + 1]
-        if field.kind == "category":
-            parts.append(_one_hot(column, field.size).flatten(1))
-        elif field.kind == "cells":
-            share = (column / field.size).clamp(0.5 / field.size, 1 - 0.5 / field.size)
-            parts.append(torch.special.ndtri(share).nan_to_num(0.0))
-        else:
-            parts.append(column.nan_to_num(0.0) / (max(field.size - 1, 1) if field.kind == "level" else 1))
-    return np.asarray(torch.cat(parts, 1))
+        return _features(flat, fields[0]).numpy()
+    columns = [_features(flat[:, place : place + 1], field) for place, field in enumerate(fields)]
+    return torch.cat(columns, 1).numpy()
+
+
+def _features(values: Tensor, field: Field) -> Tensor:
+    """Those of entries of one kind, (N, D)."""
+    if field.kind == "category":
+        return _one_hot(values, field.size).flatten(1)
+    if field.kind == "cells":
+        share = (values / field.size).clamp(0.5 / field.size, 1 - 0.5 / field.size)
+        return torch.special.ndtri(share).nan_to_num(0.0)
+    return values.nan_to_num(0.0) / (max(field.size - 1, 1) if field.kind == "level" else 1)
 
 
 def _one_hot(values: Tensor, size: int) -> Tensor:
@@ -123,10 +121,10 @@ def entry_costs(model: Encodes, batch: Batch) -> Tensor:
     Of images the costs of a pixel's channels are together. Missing entries cost nothing.
 
     Args:
-        model: whose decoder's entries are independent given the code.
+        model: of any data but symbols; columns that see each other are taken given the code alone.
         batch: a few examples; each entry takes one pass over all of them.
     """
-    decoded = model.decode(model.encode(batch).mode(), batch.given)
+    decoded = model.decode(model.encode(batch).mode(), batch.given).independent()
     expected = decoded.mode()
     costs = torch.zeros_like(expected)
     mask = torch.zeros_like(batch.x, dtype=torch.bool)

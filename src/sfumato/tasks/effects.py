@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sfumato.distributions import Layout
 from sfumato.errors import SfumatoError
 from sfumato.models.protocols import LatentSpace
 from sfumato.spec import DataSpec
@@ -58,19 +59,11 @@ def feature_owners(spec: DataSpec, count: int) -> Tensor:
     >>> feature_owners(DataSpec((3,), (Field("category", 2), Field("real"), Field("cells", 8))), 4)
     tensor([1, 0, 0, 2])
     """
-    entries = torch.arange(spec.entries)
-    if count == spec.entries:
-        # Real columns come first, in their order, then all others.
-        fields = spec.columns if not spec.is_image else ()
-        order = [place for place, field in enumerate(fields) if field.kind == "real"]
-        order += [place for place, field in enumerate(fields) if field.kind != "real"]
-        return torch.tensor(order) if order else entries
     if spec.is_image:
-        return entries.repeat_interleave(count // spec.entries)
-    sizes = [field.size if field.kind == "category" else 1 for field in spec.columns]
-    real = [place for place, field in enumerate(spec.columns) if field.kind == "real"]
-    others = [place for place, field in enumerate(spec.columns) if field.kind != "real"]
-    return torch.tensor([*real, *(place for place in others for _ in range(sizes[place]))])
+        return torch.arange(spec.entries).repeat_interleave(count // spec.entries)
+    layout = Layout.of(spec.columns)
+    sizes = [size if kind == "category" else 1 for kind, size in zip(layout.kinds, layout.sizes, strict=True)]
+    return torch.cat([layout.real, layout.discrete.repeat_interleave(torch.tensor(sizes, dtype=torch.long))])
 
 
 def _spreads(spec: DataSpec, features: Tensor, owners: Tensor) -> Tensor:
@@ -79,7 +72,7 @@ def _spreads(spec: DataSpec, features: Tensor, owners: Tensor) -> Tensor:
     def summed(values: Tensor) -> Tensor:
         return values.new_zeros(spec.entries).index_add_(0, owners, values)
 
-    if spec.is_image:
+    if spec.is_image or all(field.kind == "level" for field in spec.columns):
         spreads = summed(features.var(0, correction=0))
         # A pixel that hardly varies says little of a latent, whatever its share.
         return spreads.clamp_min(0.01 * float(spreads.max())).clamp_min(1e-12)

@@ -62,13 +62,13 @@ class AnomalyMixin(FittedMixin):
             X: a few examples; the time is that of as many passes as an example has entries.
 
         Raises:
-            SfumatoError: if the entries depend on each other given the code, as characters of text do.
+            SfumatoError: of text, whose characters have no distribution given the code alone.
         """
         model = inference.exact(self._model())
         encodes = require(model, Encodes, "encode")
         spec = self.schema_.spec
-        if spec.is_symbols or self.config_.data.likelihood == "autoregressive":
-            raise SfumatoError(f"entries of a {self.schema_.kind} depend on each other; none has a cost alone")
+        if spec.is_symbols:
+            raise SfumatoError("characters of text depend on each other; none has a cost alone")
         with torch.inference_mode():
             costs = torch.cat([entry_costs(encodes, batch).cpu() for batch in self._batches(self._known(X), None)])
         return np.asarray(costs[:, :1] if spec.is_image else costs)
