@@ -33,6 +33,10 @@ class Distribution(ABC):
     def mode(self) -> Tensor:
         """The value that represents each example: the mean of numbers, the mode of categories. Shape (B, *event)."""
 
+    def independent(self) -> Distribution:
+        """Each entry given the latents alone; the distribution itself, where entries do not see each other."""
+        return self
+
     def complete(self, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None) -> tuple[Tensor, Tensor]:
         """Draws of the entries that are not known, and a weight.
 
@@ -49,10 +53,15 @@ class Distribution(ABC):
         Returns:
             (x, log w): x with the draws in it, and the log of the weight in nats, (B,).
         """
-        if allowed:
-            raise ValueError("entries are restricted to sets of values in rows of columns only")
-        drawn = self.sample()
-        return torch.where(mask, x.to(drawn.dtype), drawn), self.log_prob(x, mask)
+        drawn, log_weight = self.sample(), self.log_prob(x, mask)
+        for place, values in (allowed or {}).items():
+            drawn[:, place], log_p = self.restricted(place, values)
+            log_weight = log_weight + log_p.masked_fill(mask[:, place], 0.0)
+        return torch.where(mask, x.to(drawn.dtype), drawn), log_weight
+
+    def restricted(self, place: int, allowed: Allowed) -> tuple[Tensor, Tensor]:
+        """A draw of one entry from what is allowed, x ~ p(x | x ∈ A), and log p(x ∈ A) in nats, each (B,)."""
+        raise ValueError("entries are restricted to sets of values in rows of columns only")
 
     def features(self) -> Tensor:
         """E[φ(x)], shape (B, F), which moves smoothly with the parameters: x itself unless overridden.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -110,17 +110,7 @@ class Columns(Distribution):
             start = end
         return self._join(self.normal.sample(), drawn)
 
-    def complete(self, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None) -> tuple[Tensor, Tensor]:
-        drawn, log_weight = self.sample(), self.log_prob(x, mask)
-        for place, values in (allowed or {}).items():
-            known = mask[:, place]
-            entry, log_p = self._restricted(place, values)
-            drawn[:, place] = entry
-            log_weight = log_weight + log_p.masked_fill(known, 0.0)
-        return torch.where(mask, x.to(drawn.dtype), drawn), log_weight
-
-    def _restricted(self, place: int, allowed: Allowed) -> tuple[Tensor, Tensor]:
-        """A draw of one column from what is allowed, and the log-probability of that, each (B,)."""
+    def restricted(self, place: int, allowed: Allowed) -> tuple[Tensor, Tensor]:
         low, high = allowed.low.to(self.logits), allowed.high.to(self.logits)
         column = int(self.layout.order[place])
         if column < len(self.layout.real):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import cached_property
 
 import torch
@@ -82,14 +81,9 @@ class Normal(Posterior):
     def log_prob_along(self, draw: Tensor) -> Tensor:
         return Normal(self.mean.detach(), self.log_scale.detach()).log_prob(draw)
 
-    def complete(self, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None) -> tuple[Tensor, Tensor]:
-        drawn, log_weight = self.sample(), self.log_prob(x, mask)
-        for place, values in (allowed or {}).items():
-            scale = self.scale.expand_as(self.mean)[:, place]
-            entry, log_p = restricted_normal(self.mean[:, place], scale, *(end.to(self.mean) for end in values))
-            drawn[:, place] = entry
-            log_weight = log_weight + log_p.masked_fill(mask[:, place], 0.0)
-        return torch.where(mask, x.to(drawn.dtype), drawn), log_weight
+    def restricted(self, place: int, allowed: Allowed) -> tuple[Tensor, Tensor]:
+        scale = self.scale.expand_as(self.mean)[:, place]
+        return restricted_normal(self.mean[:, place], scale, *(end.to(self.mean) for end in allowed))
 
     def mode(self) -> Tensor:
         return self.mean

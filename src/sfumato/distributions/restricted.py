@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,10 @@ class Allowed(NamedTuple):
 
     low: Tensor
     high: Tensor
+
+    def of_rows(self, change: Callable[[Tensor], Tensor]) -> Allowed:
+        """With `change` applied to ends that each example has for itself, (B, K); those that all share stay."""
+        return Allowed(*(change(end) if end.dim() == 2 else end for end in self))
 
 
 def restricted_entry(

@@ -200,7 +200,7 @@ def most_of(spec: DataSpec, most: int = MAX_QUICK_EXAMPLES) -> int:
     return min(most, max(ENTRIES // spec.entries, 100))
 
 
-def rows(batch: Batch, at: slice | np.ndarray) -> Batch:
+def rows(batch: Batch, at: slice | np.ndarray | Tensor) -> Batch:
     """Some of the examples of a batch."""
     index = at if isinstance(at, slice) else torch.as_tensor(at, device=batch.x.device)
     parts = (None if values is None else values[index] for values in (batch.given, batch.mask, batch.time))

@@ -66,20 +66,16 @@ class Codes(Batches):
         index = torch.arange(len(examples))
         if len(index) > largest:
             index = torch.randperm(len(index), generator=torch.Generator().manual_seed(seed))[:largest].sort().values
-        pieces, is_normal = [], False
+        pieces = []
         with seeded(device, seed, model), torch.no_grad():
             for rows in index.split(ENCODED_AT_A_TIME):
                 batch = examples.take(rows).to(device)
                 batch = model.labelled(batch) if isinstance(model, Classifies) else batch
-                is_normal = isinstance(space.prior(len(batch), batch.given), Normal | StandardNormal)
                 pieces.append((*_posterior(space, batch), batch.given))
-        centres, scales, given = zip(*pieces, strict=True)
-        codes = cls(full(torch.cat(centres)).cpu(), _joined(scales), _joined(given))
-        if is_normal and codes._scale is not None:
-            variance = codes._scale.double().square()
-            nats = 0.5 * (codes._centres[:, 0].double().square() + variance - 1 - variance.log())
-            codes._rates = nats.mean(0)
-        return codes
+        centres, scales, rates, given = zip(*pieces, strict=True)
+        carried = _joined(rates)
+        mean_rates = None if carried is None else carried.mean(0)
+        return cls(full(torch.cat(centres)).cpu(), _joined(scales), _joined(given), mean_rates)
 
     def __len__(self) -> int:
         return len(self._centres)
@@ -148,13 +144,14 @@ def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     return full(torch.cat(present)).cpu() if present else None
 
 
-def _posterior(model: LatentSpace, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """Centres and deviations of q(z | x, c), as `Codes` has them."""
+def _posterior(model: LatentSpace, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Centres and deviations of q(z | x, c) and the rate of each latent, as `Codes` has them but for each example."""
     q, prior = model.encode(batch), model.prior(len(batch), batch.given)
     if isinstance(q, Normal):
         scale = q.scale.expand_as(q.mean)
-        return relative(prior, q.mean)[:, None], scale / prior.scale if isinstance(prior, Normal) else scale
-    return torch.stack([relative(prior, q.sample()) for _ in range(POOLED_DRAWS)], 1), None
+        rates = q.kl(prior) if isinstance(prior, Normal | StandardNormal) else None
+        return relative(prior, q.mean)[:, None], scale / prior.scale if isinstance(prior, Normal) else scale, rates
+    return torch.stack([relative(prior, q.sample()) for _ in range(POOLED_DRAWS)], 1), None, None
 
 
 def relative(prior: Latent, z: Tensor) -> Tensor:

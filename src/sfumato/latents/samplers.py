@@ -204,7 +204,7 @@ def fit_mixture(
             break
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of fits that stop before they have converged, which validation judges
-            fitted = GaussianMixture(count, random_state=seed, reg_covar=MIN_VARIANCE).fit(codes)
+            fitted = GaussianMixture(count, random_state=seed % 2**32, reg_covar=MIN_VARIANCE).fit(codes)
         log_likelihood = 0.0 if held_out is None else fitted.score(held_out)
         if log_likelihood <= highest or len(codes) <= count:
             break

@@ -35,20 +35,22 @@ class SeedSelections:
     @property
     def frequency(self) -> dict[str, float]:
         """The share of seeds that select each column."""
-        return {name: float(np.mean([name in each.selected for each in self.members])) for name in self.columns}
+        chosen = [set(each.selected) for each in self.members]
+        return {name: float(np.mean([name in each for each in chosen])) for name in self.members[0].columns}
 
     @property
     def selected(self) -> list[str]:
         """The columns that most seeds select, or as many as were wanted, those of the largest mean importance first."""
+        columns, frequency = self.columns, self.frequency
         if (count := self.members[0].count) is not None:
-            return selected(self.columns, count)
-        order = sorted(self.columns, key=lambda name: -self.columns[name].value)
-        return [name for name in order if self.frequency[name] > 0.5]
+            return selected(columns, count)
+        order = sorted(columns, key=lambda name: -columns[name].value)
+        return [name for name in order if frequency[name] > 0.5]
 
     @property
     def stability(self) -> float:
         """How alike the selections of the seeds are, see `sfumato.tasks.stability`."""
-        return stability([each.selected for each in self.members], list(self.columns))
+        return stability([each.selected for each in self.members], list(self.members[0].columns))
 
 
 @isolated

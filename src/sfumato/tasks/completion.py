@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from sfumato.batch import Batch
 from sfumato.distributions import Allowed, Latent, noise
 from sfumato.distributions.base import each
+from sfumato.evaluation.subject import rows
 from sfumato.models.protocols import Classifies, LatentSpace
 
 LOW_EFFECTIVE = 10.0
@@ -132,35 +134,27 @@ class Completer:
         z = torch.where(from_prior, own.to(z), z)
         log_prior = prior.log_prob(z)
         log_r = torch.logaddexp(q.log_prob(z) + math.log1p(-PRIOR_SHARE), log_prior + math.log(PRIOR_SHARE))
-        sets = {
-            place: Allowed(*(each(end, k) if end.dim() == 2 else end for end in ends))
-            for place, ends in (self.allowed or {}).items()
-        }
+        sets = {place: ends.of_rows(lambda end: each(end, k)) for place, ends in (self.allowed or {}).items()}
         drawn, log_p = self.model.decode(z, given).complete(x, known, sets)
         shaped = None if given is None else given.view(n, k, -1)
         return Particles(drawn.view(n, k, *drawn.shape[1:]), (log_p + log_prior - log_r).view(n, k), shaped)
 
-    def counted(self, batch: Batch, k: int) -> tuple[Particles, Tensor]:
-        """k weighted draws of each example, and how many are effective, (B,)."""
-        particles = self.propose(batch, k)
-        return particles, particles.effective()
-
-    def enough(self, batch: Batch, k: int) -> tuple[Particles, Tensor]:
-        """k weighted draws of each example; of equal weights, from `MORE` times as many, where few are effective.
+    def enough(self, batch: Batch, k: int, *, more: bool = True) -> tuple[Particles, Tensor]:
+        """k weighted draws of each example; with `more` of equal weights, from `MORE` times as many, where few count.
 
         Returns:
             The draws, and how many are effective, (B,).
         """
-        particles, effective = self.counted(batch, k)
+        particles = self.propose(batch, k)
+        effective = particles.effective()
         few = torch.nonzero(effective < LOW_EFFECTIVE)[:, 0]
-        for rows in few.split(max(len(batch) // MORE, 1)) if len(few) else ():
-            completer = replace(self, allowed=_rows_of(self.allowed, rows))
-            more = completer.propose(_batch_of(batch, rows), MORE * k)
-            x, given = more.at(more.resampled(k))
-            particles.x[rows], particles.log_weights[rows] = x, 0.0
+        for index in few.split(max(len(batch) // MORE, 1)) if more and len(few) else ():
+            others = replace(self, allowed=_of_rows(self.allowed, index)).propose(rows(batch, index), MORE * k)
+            x, given = others.at(others.resampled(k))
+            particles.x[index], particles.log_weights[index] = x, 0.0
             if given is not None and particles.given is not None:
-                particles.given[rows] = given
-            effective[rows] = more.effective()
+                particles.given[index] = given
+            effective[index] = others.effective()
         return particles, effective
 
     def drawn_from(self, particles: Particles, batch: Batch, n: int, *, mcmc: int = 0) -> tuple[Tensor, Tensor | None]:
@@ -189,13 +183,6 @@ class Completer:
         return x, given
 
 
-def _batch_of(batch: Batch, rows: Tensor) -> Batch:
-    return Batch(*(None if part is None else part[rows] for part in (batch.x, batch.given, batch.mask)))  # type: ignore[arg-type]
-
-
-def _rows_of(allowed: Mapping[int, Allowed] | None, rows: Tensor) -> dict[int, Allowed]:
-    """Sets of some examples: those that each has for itself, (B, K), and those that all share."""
-    return {
-        place: Allowed(*(end[rows] if end.dim() == 2 else end for end in ends))
-        for place, ends in (allowed or {}).items()
-    }
+def _of_rows(allowed: Mapping[int, Allowed] | None, index: Tensor) -> dict[int, Allowed]:
+    """The sets of some of the examples."""
+    return {place: ends.of_rows(itemgetter(index)) for place, ends in (allowed or {}).items()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
@@ -13,6 +13,9 @@ from sfumato.evaluation.metrics.classifiers import predict
 FOLDS, TREES = 5, 50
 SURE_ERRORS, LEAST = 2.0, 0.05
 """Standard errors above 0, and share of the largest importance, from which on something is selected."""
+
+
+_Name = TypeVar("_Name", bound=Hashable)
 
 
 class Importance(NamedTuple):
@@ -28,8 +31,8 @@ class Importance(NamedTuple):
 
 
 def importances(
-    codes: np.ndarray, shuffled: Mapping[str, np.ndarray], answers: np.ndarray, classes: int, seed: int = 0
-) -> tuple[dict[str, Importance], float]:
+    codes: np.ndarray, shuffled: Mapping[_Name, np.ndarray], answers: np.ndarray, classes: int, seed: int = 0
+) -> tuple[dict[_Name, Importance], float]:
     """Permutation importance on examples that the classifier has not seen (Breiman 2001, Random forests).
 
     Boosted trees predict the target from codes in five folds. The importance is the mean of −log p(y | z′) + log p(y |

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -188,7 +189,7 @@ class CompletionMixin(SecondStageMixin):
         with seeded(like.device, seed, self._model()), torch.inference_mode():
             for batch, mask, allowed in self._partly_known(blanks, k):
                 completer = Completer(space, encoder, allowed)
-                drawn, effective = completer.enough(batch, k) if more else completer.counted(batch, k)
+                drawn, effective = completer.enough(batch, k, more=more)
                 x, given = some(completer, drawn, batch)
                 parts.append(torch.where(mask[:, None], batch.x[:, None], x.to(batch.x)).cpu())
                 conditions += [] if given is None else [given.cpu()]
@@ -288,7 +289,7 @@ class CompletionMixin(SecondStageMixin):
             mask = known[rows].to(like.device)
             given = None if encoded.given is None else encoded.given[rows].to(like)
             own = {
-                place: Allowed(*((end[rows] if end.dim() == 2 else end).to(like) for end in ends))
+                place: Allowed(*(end.to(like) for end in ends.of_rows(itemgetter(rows))))
                 for place, ends in sets.items()
             }
             yield Batch(x[rows].to(like), given, mask), mask, own

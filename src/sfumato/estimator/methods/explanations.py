@@ -163,10 +163,13 @@ class ExplanationsMixin(LatentMovesMixin):
         answers = answers[rows]
         shuffle = _Shuffle(space, self._hidden(batch, target, seed), seed)
         codes = shuffle.codes()
-        latents = {f"z{latent + 1}": shuffle.latent(codes, latent) for latent in range(codes.shape[1])}
-        columns = {name: shuffle.column(entries) for name, entries in names.items()}
-        of_latents, loss = importances(codes, latents, answers, classes, seed)
-        of_columns, _ = importances(codes, columns, answers, classes, seed)
+        # Both at once, so that the trees are fitted once; a column may be called z1 too.
+        shuffled = {("latent", f"z{latent + 1}"): shuffle.latent(codes, latent) for latent in range(codes.shape[1])}
+        shuffled |= {("column", name): shuffle.column(entries) for name, entries in names.items()}
+        found, loss = importances(codes, shuffled, answers, classes, seed)
+        of_latents, of_columns = (
+            {name: value for (kind, name), value in found.items() if kind == wanted} for wanted in ("latent", "column")
+        )
         return Selection(target, of_columns, of_latents, loss, _chance(answers, classes), count)
 
     def _hidden(self, batch: Batch, target: str, seed: int) -> list[Batch]:

@@ -69,7 +69,7 @@ def predict(
 
     how: dict[str, Any] = {
         "categorical_features": categories,
-        "random_state": seed,
+        "random_state": seed % 2**32,  # what scikit-learn takes
         "max_iter": max(10, min(iterations, 2 * iterations // max(classes, 1))),
         "min_samples_leaf": max(1, min(20, len(rows) // 20)),
     }

@@ -72,14 +72,14 @@ class AutoregressiveColumns(Distribution):
         return self.head.columns(self.raw)
 
     def sample(self) -> Tensor:
-        return self.head.sample(self.raw)
+        return drawing.sample(self.head, self.raw)
 
     def turns(self) -> Generator[drawing.ColumnDensity, tuple[Tensor, Tensor], None]:
         """Column by column: yields p(x_d | x_<d, z), and is sent the entries (B,) and which of them are there."""
         return drawing.turns(self.head, self.raw)
 
     def complete(self, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None) -> tuple[Tensor, Tensor]:
-        return self.head.complete(self.raw, x, mask, allowed)
+        return drawing.complete(self.head, self.raw, x, mask, allowed or {})
 
     def mode(self) -> Tensor:
         """The mode of each column given the latents alone."""
@@ -261,16 +261,6 @@ class AutoregressiveHead(Head):
         """Where the logits of a column begin and end."""
         place = self._discrete.index(column)
         return sum(self._sizes[:place]), sum(self._sizes[: place + 1])
-
-    def sample(self, raw: Tensor) -> Tensor:
-        """One draw for each example, column by column; see `drawing.sample`."""
-        return drawing.sample(self, raw)
-
-    def complete(
-        self, raw: Tensor, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Unknown entries drawn column by column; see `drawing.complete`."""
-        return drawing.complete(self, raw, x, mask, allowed or {})
 
     def parameters_of(self, raw: Tensor) -> list[Tensor]:
         """What the latents say of the parameters of each column, before those of the columns before it are added."""
