@@ -157,7 +157,7 @@ def check_augmentation(
     split = StratifiedKFold(folds, shuffle=True, random_state=seed % 2**32).split(known, answers)
     for number, (train, test) in enumerate(split, 1):
         real, tested = (Labelled(auto.schema_.take(raw, known[part].tolist()), answers[part]) for part in (train, test))
-        how = {"rarest": classes.index(rarest), "balance": balance, "rows": rows, "seed": seed}
+        how: dict[str, Any] = {"rarest": classes.index(rarest), "balance": balance, "rows": rows, "seed": seed}
         ways = compare_ways(real, tested, target, classes, **how, **options)
         for way, measures in ways.items():
             for measure, value in measures.items():
