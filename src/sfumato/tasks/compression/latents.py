@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from functools import singledispatch
+from functools import partial, singledispatch
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from sfumato.distributions import Latent, Normal, Posterior, StandardNormal
 from sfumato.errors import SfumatoError
 from sfumato.networks.hierarchical.hierarchy import HierarchicalPosterior, HierarchicalPrior
 from sfumato.tasks.compression import functions, masses
-from sfumato.tasks.compression.steps import Step, Steps, digits
+from sfumato.tasks.compression.steps import Steps, digits, viewed
 
 BIN_BITS = 16
 LATENT_BINS = 2**BIN_BITS
@@ -83,7 +83,7 @@ def _bins(walk: Layers, *, relative: bool) -> Steps:
             shape = p.mode().shape
             steps = digits(_posterior(p, q) if relative and q is not None else Tensor.double, LATENT_BINS, shape, 16)
             end = start + shape[1:].numel()
-            found = yield from within(steps, slice(start, end), shape)
+            found = yield from viewed(steps, partial(_layer, at=slice(start, end), shape=shape))
             bins.append(found.flatten(1))
             start = end
             p, q = walk.send(middle(p, found))
@@ -128,13 +128,6 @@ def values(prior: Latent, bins: Tensor) -> Tensor:
         return torch.cat([part.flatten(1) for part in z], 1)
 
 
-def within(steps: Steps, at: slice, shape: torch.Size) -> Steps:
-    """Steps for columns `at` of what is coded, (B, L), which are there in another shape."""
-    try:
-        step = next(steps)
-        while True:
-            found = yield Step(step.masses, lambda x, read=step.read: read(x[:, at].reshape(shape)))  # type: ignore[misc]
-            step = steps.send(found)
-    except StopIteration as end:
-        coded: Tensor = end.value
-        return coded
+def _layer(x: Tensor, at: slice, shape: torch.Size) -> Tensor:
+    """Columns `at` of what is coded, (B, L), in the shape of a layer."""
+    return x[:, at].reshape(shape)

@@ -12,7 +12,7 @@ from sfumato.distributions import Bernoulli, Categorical, Distribution, Logistic
 from sfumato.errors import SfumatoError
 from sfumato.networks.recurrent import Spelled
 from sfumato.tasks.compression import functions, masses
-from sfumato.tasks.compression.steps import Step, Steps, digits
+from sfumato.tasks.compression.steps import Step, Steps, digits, viewed
 
 WEIGHTS_TOTAL = 2.0**20
 """Sum of the whole weights of a mixture's components."""
@@ -66,7 +66,7 @@ def _(p: LogisticMixture) -> Steps:
     """Channel by channel: weights of the components follow what the channels before say of them."""
     weights = functions.softmax(p.logits, 1).movedim(1, 0)
     inverse = functions.exp(-p.log_scales)
-    batch, channels = p.means.shape[0], p.means.shape[2]
+    channels = p.means.shape[2]
     channel_values: list[Tensor] = []
     table, top = masses.logistic(), p.levels - 1
 
@@ -76,14 +76,14 @@ def _(p: LogisticMixture) -> Steps:
     for channel in range(channels):
         y = torch.stack(channel_values, 1).unsqueeze(1) if channel_values else p.means[:, :, :0]
         mean, sharp = p.mean_given(channel, 2.0 * y / top - 1.0).movedim(1, 0), inverse[:, :, channel].movedim(1, 0)
-        found = yield from _channel(_levels(table, mean, sharp, weights, p.levels, edge), channel, channels)
+        steps = _levels(table, mean, sharp, weights, p.levels, edge)
+        found = yield from viewed(steps, lambda x, channel=channel: x[:, channel])  # type: ignore[misc]
         channel_values.append(found.double())
         if channel + 1 < channels:
             above, below = (table.nearest((edge(found + step) - mean) * sharp) for step in (1.0, 0.0))
             mass = torch.where(found == top, masses.TABLE_TOTAL, above) - torch.where(found == 0, 0.0, below)
             weights = weights * (mass + 1.0)
             weights = weights / functions.total(weights, (0,))
-    assert len(channel_values[0]) == batch, "a value for each example"
     return torch.stack(channel_values, 1).long()
 
 
@@ -110,18 +110,6 @@ def _(p: Spelled) -> Steps:
         if place + 1 < p.length:
             logits = places.send(symbol)
     return symbols[:, :, None]
-
-
-def _channel(steps: Steps, channel: int, channels: int) -> Steps:
-    """Steps for one channel of images (B, C, H, W)."""
-    try:
-        step = next(steps)
-        while True:
-            found = yield Step(step.masses, lambda x, read=step.read: read(x[:, channel]))  # type: ignore[misc]
-            step = steps.send(found)
-    except StopIteration as end:
-        coded: Tensor = end.value
-        return coded
 
 
 def _levels(

@@ -16,7 +16,7 @@ from sfumato.networks.heads.autoregressive import AutoregressiveColumns
 from sfumato.networks.heads.drawing import ColumnDensity
 from sfumato.spec import DataSpec
 from sfumato.tasks.compression import functions, masses
-from sfumato.tasks.compression.steps import Step, Steps, digits
+from sfumato.tasks.compression.steps import Step, Steps, digits, viewed
 
 MISSING = -1
 """Cell of a missing entry."""
@@ -119,7 +119,7 @@ def _entry(
         low, high = (end[many].gather(1, chosen) for end in limits)
         ends = low, high, weight[many], slip
     steps = digits(_places(slope, counts[chosen[:, 0]], ends), int(counts.max()), (len(rows),), 16)
-    coded[rows, column, 1] = yield from _at(steps, rows, column)
+    coded[rows, column, 1] = yield from viewed(steps, lambda x: x[rows, column, 1])
 
 
 def _places(
@@ -147,15 +147,3 @@ def _places(
         return torch.floor(below.clamp(0.0, 1.0) * SHARE_TOTAL)
 
     return cumulative
-
-
-def _at(steps: Steps, rows: Tensor, column: int) -> Steps:
-    """Steps for the ranks of some rows in one column."""
-    try:
-        step = next(steps)
-        while True:
-            found = yield Step(step.masses, lambda x, read=step.read: read(x[rows, column, 1]))  # type: ignore[misc]
-            step = steps.send(found)
-    except StopIteration as end:
-        coded: Tensor = end.value
-        return coded

@@ -25,6 +25,26 @@ Steps = Generator[Step, Tensor, Tensor]
 """Yields steps, is sent the N symbols of each, and returns what was coded."""
 
 
+def viewed(steps: Steps, view: Callable[[Tensor], Tensor]) -> Steps:
+    """The same steps, their symbols read from a part or another shape of what is coded.
+
+    Args:
+        steps: that read from a view.
+        view: what is coded → what `steps` read from.
+
+    Returns:
+        What `steps` return.
+    """
+    try:
+        step = next(steps)
+        while True:
+            symbols = yield Step(step.masses, lambda x, read=step.read: read(view(x)))  # type: ignore[misc]
+            step = steps.send(symbols)
+    except StopIteration as end:
+        coded: Tensor = end.value
+        return coded
+
+
 def digits(cumulative: Callable[[Tensor], Tensor], size: int, shape: tuple[int, ...], base: int = 4) -> Steps:
     """Symbols 0 … size − 1 of `shape`, digit by digit, from their integer distribution functions.
 
