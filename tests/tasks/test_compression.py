@@ -128,7 +128,7 @@ def test_bins_of_a_posterior_have_its_probabilities():
     prior = StandardNormal(1, 2, torch.zeros(0).double())
     stack = Stack(random_words(2000))
     with torch.no_grad():
-        drawn = [latents.values(prior, stack.pop_steps(latents.posterior_steps(prior, q)))[0] for _ in range(400)]
+        drawn = [stack.pop_steps(latents.code_steps(prior, q)).z[0] for _ in range(400)]
     standard = (torch.stack(drawn) - q.mean) / torch.exp(q.log_scale)
     for column in standard.T:
         assert stats.kstest(column.numpy(), "norm").pvalue > 1e-3

@@ -62,10 +62,9 @@ class Coder:
                 rows = slice(start, start + size)
                 c = None if given is None else given[rows]
                 prior = space.prior(size, c)
-                bins = stack.pop_steps(latents.posterior_steps(prior, space.encode(self.batch(coded[rows], c))))
-                z = latents.values(prior, bins)
+                bins, z = stack.pop_steps(latents.code_steps(prior, space.encode(self.batch(coded[rows], c))))
                 stack.push_steps(self.steps(space.decode(z, c), rows), coded[rows])
-                stack.push_steps(latents.prior_steps(prior), bins)
+                stack.push_steps(latents.bin_steps(prior), bins)
                 sizes.append(size)
                 start += size
         unused = min(stack.least, before)
@@ -94,11 +93,10 @@ class Coder:
                 end -= size
                 c = None if given is None else given[rows]
                 prior = space.prior(size, c)
-                bins = stack.pop_steps(latents.prior_steps(prior))
-                z = latents.values(prior, bins)
+                bins, z = stack.pop_steps(latents.code_steps(prior))
                 coded = stack.pop_steps(self.steps(space.decode(z, c), rows))
                 q = space.encode(self.batch(coded, c))
-                stack.push_steps(latents.posterior_steps(prior, q), bins)
+                stack.push_steps(latents.bin_steps(prior, q), bins)
                 parts.append(coded)
         coded = torch.cat(parts[::-1])
         if checksum(coded) != expected or not np.array_equal(stack.words(), random_words(before)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial, singledispatch
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from sfumato.distributions import Latent, Normal, Posterior, StandardNormal
 from sfumato.errors import SfumatoError
 from sfumato.networks.hierarchical.hierarchy import HierarchicalPosterior, HierarchicalPrior
 from sfumato.tasks.compression import functions, masses
-from sfumato.tasks.compression.steps import Steps, digits, viewed
+from sfumato.tasks.compression.steps import Step, Steps, digits, viewed
 
 BIN_BITS = 16
 LATENT_BINS = 2**BIN_BITS
@@ -64,31 +65,44 @@ def _(prior: HierarchicalPrior, posterior: Posterior | None) -> Layers:
         state = net.below(at, state, z)
 
 
-def posterior_steps(prior: Latent, posterior: Posterior) -> Steps:
-    """Bins with what q(z | x) has in each; returns them side by side, int64 (B, L)."""
-    return _bins(layers(prior, posterior), relative=True)
+class Code(NamedTuple):
+    """The latents of B examples, layers side by side.
+
+    Attributes:
+        bins: which pieces of the line, int64 (B, L).
+        z: the middles of these, (B, L).
+    """
+
+    bins: Tensor
+    z: Tensor
 
 
-def prior_steps(prior: Latent) -> Steps:
-    """Bins of equal masses; returns them side by side, int64 (B, L)."""
-    return _bins(layers(prior, None), relative=False)
+def code_steps(prior: Latent, posterior: Posterior | None = None) -> Generator[Step, Tensor, Code]:
+    """The steps that code bins, with what q(z | x, c) has in each, or without a posterior with equal masses.
 
-
-def _bins(walk: Layers, *, relative: bool) -> Steps:
+    Returns:
+        The bins, and z in the middle of them.
+    """
     bins: list[Tensor] = []
-    start = 0
+    z: list[Tensor] = []
+    walk, start = layers(prior, posterior), 0
     try:
         p, q = next(walk)
         while True:
             shape = p.mode().shape
-            steps = digits(_posterior(p, q) if relative and q is not None else Tensor.double, LATENT_BINS, shape, 16)
             end = start + shape[1:].numel()
-            found = yield from viewed(steps, partial(_layer, at=slice(start, end), shape=shape))
-            bins.append(found.flatten(1))
+            steps = digits(Tensor.double if q is None else _posterior(p, q), LATENT_BINS, shape, 16)
+            bins.append((yield from viewed(steps, partial(_layer, at=slice(start, end), shape=shape))))
+            z.append(middle(p, bins[-1]))
             start = end
-            p, q = walk.send(middle(p, found))
+            p, q = walk.send(z[-1])
     except StopIteration:
-        return torch.cat(bins, 1)
+        return Code(*(torch.cat([layer.flatten(1) for layer in each], 1) for each in (bins, z)))
+
+
+def bin_steps(prior: Latent, posterior: Posterior | None = None) -> Steps:
+    """The steps of `code_steps`; return the bins alone, as they are pushed."""
+    return (yield from code_steps(prior, posterior)).bins
 
 
 def _posterior(p: Normal | StandardNormal, q: Normal) -> Callable[[Tensor], Tensor]:
@@ -110,22 +124,6 @@ def middle(p: Normal | StandardNormal, bins: Tensor) -> Tensor:
     """z in the middle of bins of p, by its mass; shape of `bins`."""
     z = masses.normal_quantiles(2 * LATENT_BINS)[2 * bins + 1]
     return z * functions.exp(p.log_scale) + p.mean if isinstance(p, Normal) else z
-
-
-def values(prior: Latent, bins: Tensor) -> Tensor:
-    """z of bins side by side, (B, L)."""
-    z: list[Tensor] = []
-    walk, start = layers(prior, None), 0
-    try:
-        p, _ = next(walk)
-        while True:
-            shape = p.mode().shape
-            end = start + shape[1:].numel()
-            z.append(middle(p, bins[:, start:end].reshape(shape)))
-            start = end
-            p, _ = walk.send(z[-1])
-    except StopIteration:
-        return torch.cat([part.flatten(1) for part in z], 1)
 
 
 def _layer(x: Tensor, at: slice, shape: torch.Size) -> Tensor:

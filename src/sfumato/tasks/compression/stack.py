@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Generator
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.errors import SfumatoError, need
-from sfumato.tasks.compression.steps import Steps
+from sfumato.tasks.compression.steps import Step, Steps
 
+Coded = TypeVar("Coded")
+"""What steps return: what was coded, for latents with their values."""
 WORD_BYTES = 4
 """Bytes of a word of the stack."""
 IN_STATE = 2
@@ -61,14 +64,14 @@ class Stack:
         for symbols, masses in reversed(taken):
             self.push(symbols, masses)
 
-    def pop_steps(self, steps: Steps) -> Tensor:
+    def pop_steps(self, steps: Generator[Step, Tensor, Coded]) -> Coded:
         """Pop all steps and return what they code."""
         try:
             step = next(steps)
             while True:
                 step = steps.send(self.pop(step.masses.contiguous()))
         except StopIteration as end:
-            coded: Tensor = end.value
+            coded: Coded = end.value
             return coded
 
     @property
