@@ -54,7 +54,7 @@ class Coder:
         sizes: list[int] = []
         start = 0
         with torch.no_grad(), mode:
-            latent_bits = BIN_BITS * space.prior(1, None if given is None else given[:1]).mode().shape[1]
+            latent_bits = BIN_BITS * space.code_size
             stack = Stack(random_words(before := latent_bits // (8 * WORD_BYTES) + 2))
             while start < len(coded):
                 # The codes of a group are drawn by bits that lie on the stack: as many as there are bits for.

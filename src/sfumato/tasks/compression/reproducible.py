@@ -73,7 +73,7 @@ class reproducible(TorchDispatchMode):
         kwargs = kwargs or {}
         name = func.overloadpacket.__name__
         base = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-        if base in EXACT_OPERATIONS or name in EXACT_OPERATIONS or not _of_floats((*args, *kwargs.values())):
+        if base in EXACT_OPERATIONS or not _of_floats((*args, *kwargs.values())):
             return func(*args, **kwargs)
         instead = SUBSTITUTES.get(base)
         if instead is None:
@@ -81,7 +81,7 @@ class reproducible(TorchDispatchMode):
                 f"the model computes {base}, for which there is no arithmetic that is the same on every machine, so "
                 "that its files could not be decoded elsewhere; compress with another model"
             )
-        if base in PRODUCT_OPERATIONS:
+        if base in PRODUCTS:
             kwargs = {**kwargs, "matmul": self.matmul}
         value = instead(*args, **kwargs)
         return args[0].copy_(value) if base != name else value
@@ -307,7 +307,16 @@ def _convolution(
     return value.transpose(1, 2).reshape(len(x), len(weight), *sizes)
 
 
-SUBSTITUTES: dict[str, Callable[..., Any]] = {
+PRODUCTS: dict[str, Callable[..., Tensor]] = {
+    "mm": _mm,
+    "bmm": _mm,
+    "addmm": _addmm,
+    "baddbmm": _addmm,
+    "mv": _mv,
+    "convolution": _convolution,
+}
+"""What takes the place of operations that are made of matrix products, with a function for these."""
+SUBSTITUTES: dict[str, Callable[..., Any]] = PRODUCTS | {
     "add": _add,
     "sub": _sub,
     "rsub": _rsub,
@@ -316,12 +325,6 @@ SUBSTITUTES: dict[str, Callable[..., Any]] = {
     "square": lambda x: x * x,
     "pow": _pow,
     "addcmul": _addcmul,
-    "mm": _mm,
-    "bmm": _mm,
-    "addmm": _addmm,
-    "baddbmm": _addmm,
-    "mv": _mv,
-    "convolution": _convolution,
     "sum": _sum,
     "mean": _mean,
     "index_put": _index_put,
@@ -346,5 +349,3 @@ SUBSTITUTES: dict[str, Callable[..., Any]] = {
     "native_layer_norm": _layer_norm,
 }
 """What takes the place of operations that differ between machines."""
-PRODUCT_OPERATIONS = ("mm", "bmm", "addmm", "baddbmm", "mv", "convolution")
-"""Those of them that take a function for matrix products."""
