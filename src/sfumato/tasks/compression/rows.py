@@ -126,23 +126,26 @@ def _places(
     slope: Tensor, counts: Tensor, ends: tuple[Tensor, Tensor, Tensor, float] | None
 ) -> Callable[[Tensor], Tensor]:
     """The distribution function of the values in a cell, whose density leans with `slope`."""
-    steep = slope[:, None]
+    steep, total = slope[:, None], counts[:, None].double()
+    size = steep.abs().clamp_min(1e-6)
+    full = functions.expm1(-size)
 
     def share(u: Tensor) -> Tensor:
         """∫ f from 0 to u."""
-        size = steep.abs().clamp_min(1e-6)
         flipped = torch.where(steep > 0, 1.0 - u, u)
-        grown = functions.expm1(-size * flipped) / functions.expm1(-size)
+        grown = functions.expm1(-size * flipped) / full
         return torch.where(steep > 0, 1.0 - grown, grown)
 
+    if ends is not None:
+        low, high, weight, slip = ends
+        start = share(low)
+        whole = slip + weight * (share(high) - start)
+
     def cumulative(k: Tensor) -> Tensor:
-        u = torch.minimum(k.double() / counts[:, None].double(), torch.ones((), dtype=torch.float64))
+        u = torch.minimum(k.double() / total, torch.ones((), dtype=torch.float64))
         below = share(u)
         if ends is not None:
-            low, high, weight, slip = ends
-            start = share(low)
             within = share(torch.maximum(torch.minimum(u, high), low)) - start
-            whole = slip + weight * (share(high) - start)
             below = (slip * below + weight * within) / whole
         return torch.floor(below.clamp(0.0, 1.0) * SHARE_TOTAL)
 
