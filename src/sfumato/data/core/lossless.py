@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.data.core.labels import Examples
 from sfumato.data.core.schema import Schema
 
 AnySchema = TypeVar("AnySchema", bound=Schema)
@@ -99,6 +100,18 @@ class Lossless(ABC, Generic[AnySchema]):
     @abstractmethod
     def write(self, blocks: Iterable[Any], path: Path) -> None:
         """Write blocks to a file."""
+
+
+def concatenated(blocks: Iterable[Any]) -> Any:
+    """Blocks of arrays, or of arrays with labels, as one.
+
+    >>> concatenated([Examples(np.array([1]), np.array(["a"])), Examples(np.array([2]), np.array(["b"]))]).x
+    array([1, 2])
+    """
+    pieces = list(blocks)
+    if not isinstance(pieces[0], tuple):
+        return np.concatenate(pieces)
+    return Examples(*(np.concatenate(part) for part in zip(*pieces, strict=True)))
 
 
 def pack(parts: Mapping[str, bytes]) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from sfumato.data.core.labels import Examples, as_names
-from sfumato.data.core.lossless import Lossless, Parts, corrected, difference, pack, unpack
+from sfumato.data.core.lossless import Lossless, Parts, concatenated, corrected, difference, pack, unpack
 from sfumato.data.images.schema import ImageSchema
 from sfumato.errors import SfumatoError
 
@@ -62,10 +62,7 @@ class LosslessImages(Lossless[ImageSchema]):
         return x.tobytes()
 
     def collect(self, blocks: Iterable[Any]) -> Any:
-        pieces = list(blocks)
-        if not isinstance(pieces[0], tuple):
-            return np.concatenate(pieces)
-        return Examples(*(np.concatenate(part) for part in zip(*pieces, strict=True)))
+        return concatenated(blocks)
 
     def check_output(self, path: Path) -> None:
         if self.schema.given_names:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sfumato.data.core.labels import LABEL, Examples, as_names
-from sfumato.data.core.lossless import Lossless, Parts, pack, unpack
+from sfumato.data.core.lossless import Lossless, Parts, concatenated, pack, unpack
 from sfumato.data.io import frames
 from sfumato.data.text import lines
 from sfumato.data.text.schema import SymbolSchema
@@ -65,10 +65,7 @@ class LosslessText(Lossless[SymbolSchema]):
         return "".join(f"{line}\n" for line in x).encode()
 
     def collect(self, blocks: Iterable[Any]) -> Any:
-        pieces = list(blocks)
-        if not isinstance(pieces[0], tuple):
-            return np.concatenate(pieces)
-        return Examples(*(np.concatenate(part) for part in zip(*pieces, strict=True)))
+        return concatenated(blocks)
 
     def check_output(self, path: Path) -> None:
         if self.schema.given_names or not lines.is_text(path):
