@@ -9,7 +9,7 @@ import numpy as np
 import sfumato
 from registry import Measure, Setting, system
 from sfumato.data.sequences import sequence_io
-from sfumato.tasks import neighbour_distances
+from sfumato.tasks import cut_windows, neighbour_distances
 
 STEPS, SEASON = 2000, 24
 FAULTS = ("level", "flat", "noise", "reversed", "amplitude")
@@ -34,11 +34,11 @@ def anomalies_series(setting: Setting) -> dict[str, float]:
     logging.disable(logging.WARNING)
     noise = np.random.default_rng(setting.seed)
     found: list[list[tuple[bool, bool]]] = [[], []]
+    leaves = sequence_io.load(str(setting.data / "OSULeaf_TRAIN.ts"), id=None, time=None, label=None)
+    chosen = np.flatnonzero(leaves.labels == leaves.labels[0])[:LEAVES]  # type: ignore[index]
     for fault in FAULTS:
         plain = periodic(noise)
         found[0].append(both(*planted(plain, fault, round(FAULT_SEASONS * SEASON), noise), setting))
-        leaves = sequence_io.load(str(setting.data / "OSULeaf_TRAIN.ts"), id=None, time=None, label=None)
-        chosen = np.flatnonzero(leaves.labels == leaves.labels[0])[:LEAVES]  # type: ignore[index]
         series = leaves.x[noise.permutation(chosen), :, 0].ravel()
         found[1].append(both(*planted(series, fault, LEAF_STEPS, noise), setting))
     values = [float(value) for each in found for value in np.mean(each, axis=0)]
@@ -77,7 +77,7 @@ def both(series: np.ndarray, fault: tuple[int, int], setting: Setting) -> tuple[
     detector = sfumato.AnomalyDetector(window="auto", random_state=setting.seed, device=setting.device).fit(series)
     starts, length = detector.starts(series), detector.window_
     assert length is not None, "windows were asked for"
-    windows = series[starts[:, None] + np.arange(length)]
+    windows = cut_windows(series, length, starts)
     centred = windows - windows.mean(1, keepdims=True)
     normed = centred / np.maximum(centred.std(1, keepdims=True), 1e-9)
     profile = neighbour_distances(normed, normed, 1, own=np.arange(len(normed)), apart=length)

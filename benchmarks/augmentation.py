@@ -9,6 +9,7 @@ from registry import Measure, Setting, system
 from sfumato.data.core.labels import Examples
 from sfumato.studies.augmentation import SPLIT
 from sfumato.studies.augmentation_check import AUGMENTED, NOTHING, Labelled, compare_ways
+from sources import digits
 
 WAYS = (NOTHING, "class weights", "oversampling", "SMOTE", AUGMENTED)
 RARE, MANY = 200, 5000
@@ -68,8 +69,7 @@ def _tables(
 @system("augmentation-clothes", *(one for name in CLOTHES for one in measures(name)))
 def clothes(setting: Setting) -> dict[str, float]:
     """Fashion-MNIST with 500 images a class, shirts and bags cut to 50, tested on 4,000; a support vector machine."""
-    with np.load(setting.data / "fashion_mnist.npz") as file:
-        x, y, x_test, y_test = (file[name] for name in ("x_train", "y_train", "x_test", "y_test"))
+    x, y, x_test, y_test = digits(setting.data / "fashion_mnist.npz").values()
     noise = np.random.default_rng(setting.seed)
     sizes = [CUT if label in (SHIRT, BAG) else KEPT for label in range(10)]
     rows = np.concatenate([noise.permutation(np.flatnonzero(y == label))[:size] for label, size in enumerate(sizes)])

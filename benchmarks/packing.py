@@ -18,6 +18,7 @@ import pandas as pd
 from PIL import Image
 
 import sfumato
+import sources
 from registry import Measure, Setting, system
 
 TRAINED, PACKED = 20_000, 2_000
@@ -85,8 +86,8 @@ def molecules(setting: Setting) -> dict[str, float]:
 
 def digits(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     """Images to train on and to compress."""
-    with np.load(setting.data / "mnist.npz") as file:
-        return file["x_train"][:TRAINED], file["x_test"][:PACKED]
+    parts = sources.digits(setting.data / "mnist.npz")
+    return parts["x_train"][:TRAINED], parts["x_test"][:PACKED]
 
 
 def packed(
