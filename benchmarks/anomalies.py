@@ -81,7 +81,7 @@ def anomalies(setting: Setting) -> dict[str, float]:
         found = [areas(path, regime, setting.seed) for path in paths]
         values += [float(np.mean([each[name] for each in found])) for name in ("sfumato", *RIVALS)]
     values += [*false_discoveries(setting.seed), planted_columns(setting.seed)]
-    return dict(zip((measure.name for measure in anomalies.measures), values, strict=True))
+    return anomalies.named(values)
 
 
 def related(total: int, seed: int) -> pd.DataFrame:

@@ -45,7 +45,7 @@ def anomalies_series(setting: Setting) -> dict[str, float]:
     plain = periodic(noise)
     clean = sfumato.AnomalyDetector(window="auto", random_state=setting.seed, device=setting.device).fit(plain)
     values.append(float((clean.scores_by_step(clean.labels_, clean.starts(plain)) > 0.5).mean()))
-    return dict(zip((measure.name for measure in anomalies_series.measures), values, strict=True))
+    return anomalies_series.named(values)
 
 
 def periodic(noise: np.random.Generator) -> np.ndarray:

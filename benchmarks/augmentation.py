@@ -19,12 +19,14 @@ CUT, KEPT, TESTED = 50, 500, 4000
 SHIRT, BAG = 6, 8
 
 
-def measures(name: str) -> tuple[Measure, ...]:
-    return tuple(Measure(f"{name}: {way}") for way in WAYS)
+def measures(names: tuple[str, ...]) -> tuple[Measure, ...]:
+    """Of each name each way."""
+    return tuple(Measure(f"{name}: {way}") for name in names for way in WAYS)
 
 
-def named(name: str, measure: str, ways: dict[str, dict[str, float]]) -> dict[str, float]:
-    return {f"{name}: {way}": ways[way][measure] for way in WAYS}
+def named(names: tuple[str, ...], ways: dict[str, dict[str, float]]) -> dict[str, float]:
+    """The values of `measures`; a name is that of a set and that of a measure."""
+    return {f"{name}: {way}": ways[way][name.split(", ")[1]] for name in names for way in WAYS}
 
 
 ADULT = ("adult, balanced accuracy", "adult, average precision", "adult, F1")
@@ -32,7 +34,7 @@ PENGUINS = ("penguins, balanced accuracy", "penguins, F1")
 CLOTHES = ("clothes, balanced accuracy", "clothes, average precision", "clothes, F1")
 
 
-@system("augmentation-adult", *(one for name in ADULT for one in measures(name)))
+@system("augmentation-adult", *measures(ADULT))
 def adult(setting: Setting) -> dict[str, float]:
     """200 rows of >50K and 5,000 of ≤50K of adult's training file, tested on its test file; boosted trees."""
     train, test = (pd.read_csv(setting.data / f"adult_{part}.csv") for part in ("train", "test"))
@@ -45,7 +47,7 @@ def adult(setting: Setting) -> dict[str, float]:
     return _tables(ADULT, pd.concat(parts), test, "income", classes, setting)
 
 
-@system("augmentation-penguins", *(one for name in PENGUINS for one in measures(name)))
+@system("augmentation-penguins", *measures(PENGUINS))
 def penguins(setting: Setting) -> dict[str, float]:
     """Half of the penguins with 10 Chinstrap, tested on the other half; boosted trees."""
     frame = pd.read_csv(setting.data / "penguins.csv").sample(frac=1, random_state=setting.seed)
@@ -62,11 +64,10 @@ def _tables(
         Labelled(frame.reset_index(drop=True), frame[target].map(classes.index).to_numpy()) for frame in (train, test)
     )
     how = {"model": "cvae", "given": target, "split": SPLIT, "seed": setting.seed, "device": setting.device}
-    ways = compare_ways(real, tested, target, classes, **how)
-    return {key: value for name in names for key, value in named(name, name.split(", ")[1], ways).items()}
+    return named(names, compare_ways(real, tested, target, classes, **how))
 
 
-@system("augmentation-clothes", *(one for name in CLOTHES for one in measures(name)))
+@system("augmentation-clothes", *measures(CLOTHES))
 def clothes(setting: Setting) -> dict[str, float]:
     """Fashion-MNIST with 500 images a class, shirts and bags cut to 50, tested on 4,000; a support vector machine."""
     x, y, x_test, y_test = digits(setting.data / "fashion_mnist.npz").values()
@@ -76,5 +77,4 @@ def clothes(setting: Setting) -> dict[str, float]:
     real = Labelled(Examples(x[rows], y[rows]), y[rows].astype(int))
     tested = Labelled(Examples(x_test[:TESTED], y_test[:TESTED]), y_test[:TESTED].astype(int))
     how = {"model": "cvae", "given": "label", "split": SPLIT, "seed": setting.seed, "device": setting.device}
-    ways = compare_ways(real, tested, "label", list(range(10)), **how)
-    return {key: value for name in CLOTHES for key, value in named(name, name.split(", ")[1], ways).items()}
+    return named(CLOTHES, compare_ways(real, tested, "label", list(range(10)), **how))

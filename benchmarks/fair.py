@@ -61,7 +61,7 @@ def fair(setting: Setting) -> dict[str, float]:
         plain_no_line.protected.best,
         plain.target.best - plain_no_line.target.best,
     )
-    return dict(zip((measure.name for measure in fair.measures), values, strict=True))
+    return fair.named(values)
 
 
 @system(

@@ -54,4 +54,4 @@ def transfer(setting: Setting) -> dict[str, float]:
     for made, classes in ((changed, to), (again, y)):
         for of in (slants, lambda images: images.sum((1, 2), dtype=float)):
             told.append(correlation(within(of(x), y), within(of(made), classes)))
-    return dict(zip((measure.name for measure in transfer.measures), told, strict=True))
+    return transfer.named(told)

@@ -6,7 +6,7 @@ import argparse
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,10 @@ class System:
     name: str
     measures: tuple[Measure, ...]
     run: Callable[[Setting], Mapping[str, float]]
+
+    def named(self, values: Iterable[float]) -> dict[str, float]:
+        """Values in the order of `measures`, by their names."""
+        return dict(zip((measure.name for measure in self.measures), values, strict=True))
 
 
 SYSTEMS: dict[str, System] = {}

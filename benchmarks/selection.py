@@ -62,4 +62,4 @@ def patients(setting: Setting) -> dict[str, float]:
     first = chosen.members[0]
     print(f"<!-- seed {setting.seed}: {', '.join(chosen.selected)} -->", flush=True)
     values = chosen.stability, float(len(chosen.selected)), first.loss, first.chance
-    return dict(zip((measure.name for measure in patients.measures), values, strict=True))
+    return patients.named(values)

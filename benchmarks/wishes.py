@@ -66,10 +66,4 @@ def completion(setting: Setting) -> dict[str, float]:
         values["real"].append(distance(truth, some.value_counts(normalize=True)))
     means = [float(np.mean(values[name])) for name in ("ours", "tree", "marginal", "real")]
     answered = float((len(rows) == WISHES * DRAWS) and not rows.isna().any().any())
-    return dict(
-        zip(
-            [measure.name for measure in completion.measures],
-            [*means, answered, float(np.median(drawn.effective))],
-            strict=True,
-        )
-    )
+    return completion.named([*means, answered, float(np.median(drawn.effective))])
