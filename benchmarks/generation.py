@@ -184,9 +184,10 @@ def line(name: str, method: str, seed: int, args: argparse.Namespace) -> str:
     sample = METHODS[method](train, seed, **options)
     fitted = time.perf_counter() - begun
     begun = time.perf_counter()
-    drawn = [sample(min(len(held_out), 10_000), draw) for draw in range(args.draws)]
+    seeds = range(seed * args.draws, (seed + 1) * args.draws)
+    drawn = [sample(min(len(held_out), 10_000), draw) for draw in seeds]
     sampled = (time.perf_counter() - begun) / args.draws
-    each = [scores(name, train, held_out, rows, draw) for draw, rows in enumerate(drawn)]
+    each = [scores(name, train, held_out, rows, draw) for draw, rows in zip(seeds, drawn, strict=True)]
     values = {measure: float(np.mean([one[measure] for one in each])) for measure in each[0]}
     shown = " | ".join(f"{value:.3f}" for value in values.values())
     single, both = missing_off(train, drawn[0])
