@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from sfumato import files
-from sfumato.report.figures.style import DOTS, FIGURE_WIDTH, LIGHT, figure, place, short, tidy
+from sfumato.report.figures.style import FIGURE_WIDTH, LIGHT, figure, place, short, tidy, write
 
 MOST_DRAWN = 6
 ROW_HEIGHT, TILE = 1.4, 1.7
@@ -34,7 +32,7 @@ def save_reasons(reasons: Sequence[Sequence[tuple[str, float]]], names: Sequence
         axes.set_yticks(range(len(each)), [short(column, 36) for column, _ in each], parse_math=False)
         axes.set_xlim(0, most)
         axes.invert_yaxis()
-    _write(sheet, path)
+    write(sheet, path)
 
 
 def save_images(images: np.ndarray, costs: np.ndarray, names: Sequence[str], path: Path) -> None:
@@ -58,7 +56,7 @@ def save_images(images: np.ndarray, costs: np.ndarray, names: Sequence[str], pat
             kind = "gray" if row == 0 else "magma"
             axes.imshow(picture, cmap=kind, interpolation="nearest", vmin=0, vmax=max(float(picture.max()), 1e-9))
             axes.set_axis_off()
-    _write(sheet, path)
+    write(sheet, path)
 
 
 def save_steps(values: np.ndarray, costs: np.ndarray, names: Sequence[str], path: Path) -> None:
@@ -78,7 +76,7 @@ def save_steps(values: np.ndarray, costs: np.ndarray, names: Sequence[str], path
         steps = np.arange(1, values.shape[1] + 1)
         axes.plot(steps, values[number], color=LIGHT.quiet, linewidth=0.9)
         axes.scatter(steps, values[number], s=12 * np.clip(costs[number], 0, 5), color=LIGHT.colours[2], linewidths=0)
-    _write(sheet, path)
+    write(sheet, path)
 
 
 def save_long_series(
@@ -104,9 +102,4 @@ def save_long_series(
             axes.axvspan(start + 1, end, color=LIGHT.colours[2], alpha=0.25, linewidth=0)
         colour = LIGHT.model if number == len(lines) - 1 else LIGHT.quiet
         axes.plot(np.arange(1, len(line) + 1), line, color=colour, linewidth=0.8)
-    _write(sheet, path)
-
-
-def _write(sheet: Figure, path: Path) -> None:
-    with files.replacing(path) as temporary:
-        sheet.savefig(temporary, format="png", dpi=DOTS)
+    write(sheet, path)

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from sfumato import files
-from sfumato.report.figures.style import DOTS, FIGURE_WIDTH, LIGHT, Theme, figure, place, short, tidy
+from sfumato.report.figures.style import FIGURE_WIDTH, LIGHT, Theme, figure, place, short, tidy, write
 
 CELL = 0.28
 MOST_COLUMNS = 60
@@ -17,14 +16,12 @@ MOST_COLUMNS = 60
 
 def save_effects(effects: np.ndarray, latents: list[str], columns: list[str], path: Path) -> None:
     """Draw effects (L, C) from 0 to 1 and write them as PNG, whole or not at all; at most 60 columns, the strongest."""
-    with files.replacing(path) as temporary:
-        drawn_effects(effects, latents, columns, LIGHT).savefig(temporary, format="png", dpi=DOTS)
+    write(drawn_effects(effects, latents, columns, LIGHT), path)
 
 
 def save_effect_maps(maps: np.ndarray, latents: list[str], path: Path) -> None:
     """Draw the effects of latents on the pixels of images, (L, H, W), a map for each, and write them as PNG."""
-    with files.replacing(path) as temporary:
-        drawn_maps(maps, latents, LIGHT).savefig(temporary, format="png", dpi=DOTS)
+    write(drawn_maps(maps, latents, LIGHT), path)
 
 
 def drawn_effects(effects: np.ndarray, latents: list[str], columns: list[str], theme: Theme) -> Figure:

@@ -7,16 +7,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from sfumato import files
-from sfumato.report.figures.style import DOTS, LIGHT, Theme, figure, place, tidy
+from sfumato.report.figures.style import LIGHT, Theme, figure, place, tidy, write
 
 SIDE = 3.4
 
 
 def save_fairness(points: Sequence[tuple[str, float, float]], protected: str, target: str, path: Path) -> None:
     """Draw named points (name, AUC of the protected column, AUC of the target), and write them as PNG."""
-    with files.replacing(path) as temporary:
-        drawn_fairness(points, protected, target, LIGHT).savefig(temporary, format="png", dpi=DOTS)
+    write(drawn_fairness(points, protected, target, LIGHT), path)
 
 
 def drawn_fairness(points: Sequence[tuple[str, float, float]], protected: str, target: str, theme: Theme) -> Figure:

@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from sfumato import files
-from sfumato.report.figures.style import DOTS, FIGURE_WIDTH, LIGHT, Theme, figure, place, tidy
+from sfumato.report.figures.style import FIGURE_WIDTH, LIGHT, Theme, figure, place, tidy, write
 
 STRIP_HEIGHT = 1.5
 
@@ -27,8 +26,7 @@ def save_step_lines(values: np.ndarray, path: Path, across: int, names: Sequence
     series = values.reshape(*values.shape[:2], -1)
     channel = int(np.argmax(np.nanvar(series, (0, 1))))
     strips = series[:, :, channel].reshape(-1, across, values.shape[1])
-    with files.replacing(path) as temporary:
-        drawn_steps(strips, names, LIGHT).savefig(temporary, format="png", dpi=DOTS)
+    write(drawn_steps(strips, names, LIGHT), path)
 
 
 def drawn_steps(strips: np.ndarray, names: Sequence[str], theme: Theme) -> Figure:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,6 +187,20 @@ def groups(labels: np.ndarray | None, names: Sequence[str], count: int, theme: T
     return label_groups
 
 
+@contextmanager
+def _without_warnings_of_glyphs() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # A column's name may contain letters that the font lacks; a box is drawn for them.
+        warnings.filterwarnings("ignore", message=r"(?s).*Glyph.*missing from.*")
+        yield
+
+
+def write(sheet: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    with _without_warnings_of_glyphs(), files.replacing(path) as temporary:
+        sheet.savefig(temporary, format="png", dpi=DOTS)
+
+
 def save(
     folder: Path,
     name: str,
@@ -204,9 +219,7 @@ def save(
     result = ReportFigure(folder / f"{name}.png", title, alt, caption)
     result.dark.parent.mkdir(parents=True, exist_ok=True)
     for theme, path in ((LIGHT, result.path), (DARK, result.dark)):
-        with warnings.catch_warnings():
-            # A column's name may contain letters that the font lacks; a box is drawn for them.
-            warnings.filterwarnings("ignore", message=r"(?s).*Glyph.*missing from.*")
+        with _without_warnings_of_glyphs():
             canvas = FigureCanvasAgg(draw(theme))
             canvas.draw()
         image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
