@@ -32,7 +32,8 @@ def drawn_effects(effects: np.ndarray, latents: list[str], columns: list[str], t
     axes = place(sheet, 0.7, 0.35, FIGURE_WIDTH - 0.9, CELL * len(latents))
     tidy(axes, theme, "share of each column's variance that moves with each latent")
     axes.imshow(shown, cmap=_shades(theme), vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(strongest)), [short(columns[c], 18) for c in strongest], rotation=90, fontsize=7)
+    shown_columns = [short(columns[c], 18) for c in strongest]
+    axes.set_xticks(range(len(strongest)), shown_columns, rotation=90, fontsize=7, parse_math=False)
     axes.set_yticks(range(len(latents)), latents, fontsize=7)
     for row, column in np.argwhere(shown >= 0.05):
         if len(strongest) <= 25:
