@@ -69,6 +69,16 @@ def test_a_planted_pixel_is_named() -> None:
     assert detector.costs(images, [5])[0, 0].argmax() == 3 * 8 + 2
 
 
+def test_a_column_that_never_varies_has_a_place_among_the_costs() -> None:
+    rows = np.insert(normal_rows(60), 1, 7.0, axis=1)
+    rows[3, 2] = 50.0
+    detector = AnomalyDetector(Autoencoder(likelihood="gaussian", **SHORT)).fit(rows)
+    costs = detector.costs(rows, [3])
+    assert costs.shape == (1, 5)
+    assert costs[0, 1] == 0
+    assert costs[0].argmax() == 2
+
+
 def test_a_fault_in_a_long_series_is_found_and_its_steps_named() -> None:
     steps = np.arange(600)
     series = np.sin(2 * np.pi * steps / 25) + 0.1 * np.random.default_rng(0).normal(size=600)

@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from sfumato.report.figures.anomalies import ROW_HEIGHT
+from sfumato.report.figures.style import DOTS
+
 SHORT = ("--steps", 40, "--device", "cpu")
 SHORTEST = ("--steps", 5, "--device", "cpu")
 
@@ -73,6 +76,16 @@ def test_reasons_and_pixels_are_drawn(cli, faulty, tmp_path):
     for file, out in ((faulty / "faulty.csv", "rows.png"), ("x.npy", "pixels.png")):
         assert cli("anomalies", file, "-o", out, "--top", 6, *SHORTEST).code == 0
         assert width(tmp_path / out) > 1000
+
+
+def test_series_are_drawn_channel_by_channel_with_steps_that_never_vary(cli, tmp_path):
+    series = np.random.default_rng(0).normal(size=(40, 8, 2))
+    series[:, 0, 0] = 1.0
+    np.save(tmp_path / "series.npy", series)
+    said = cli("anomalies", "series.npy", "-o", "steps.png", "--top", 2, *SHORTEST)
+    assert said.code == 0, said.err
+    with Image.open(tmp_path / "steps.png") as opened:
+        assert opened.height == round((2 * 2 * ROW_HEIGHT + 0.3) * DOTS)
 
 
 def test_the_model_of_a_run_is_used(cli, birds, table):

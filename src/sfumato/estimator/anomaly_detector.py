@@ -244,10 +244,10 @@ class AnomalyDetector(BaseEstimator):
         return [self._costliest(*each) for each in zip(*self._entries(chosen), firsts.tolist(), strict=True)]
 
     @property
-    def is_series(self) -> bool:
-        """Whether the rows are series, or windows of one, as rows of numbers, step by step."""
+    def channels(self) -> tuple[str, ...] | None:
+        """Names of the channels of series, or of windows of one, that are rows of numbers, step by step; else None."""
         check_is_fitted(self)
-        return self._step_names is not None
+        return self._step_names
 
     def rows(self, X: Any, rows: Sequence[int]) -> Any:
         """Some rows of X as the model sees them: windows of a series, series as rows of numbers."""
@@ -256,8 +256,11 @@ class AnomalyDetector(BaseEstimator):
         return auto.schema_.take(auto.read(self._read(X)), list(rows))
 
     def costs(self, X: Any, rows: Sequence[int]) -> np.ndarray:
-        """Nats that each entry of some rows costs, (len(rows), *shape); see `Autoencoder.entry_costs`."""
-        return self.estimator_.entry_costs(self.rows(X, rows))
+        """Nats that each entry of some rows costs, (len(rows), *shape); see `Autoencoder.entry_costs`.
+
+        Of rows of numbers all columns have a cost; those that never vary are not modelled, and cost 0.
+        """
+        return self._costs(self.rows(X, rows))
 
     def _length(self) -> int:
         check_is_fitted(self)
@@ -367,19 +370,22 @@ class AnomalyDetector(BaseEstimator):
     def _labels(self, p_values: np.ndarray) -> np.ndarray:
         return (false_discovery_rates(p_values) <= self.fdr).astype(int)
 
-    def _entries(self, raw: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Costs, values and expected values of the entries of rows, each (N, *shape)."""
-        auto = self.estimator_
-        schema = auto.schema_
-        values, expected = (np.asarray(schema.encode(each).x, float) for each in (raw, auto.reconstruct(raw)))
-        costs = auto.entry_costs(raw)
+    def _costs(self, raw: Any) -> np.ndarray:
+        costs, schema = self.estimator_.entry_costs(raw), self.estimator_.schema_
         if not isinstance(schema, VectorSchema):
-            return costs, values, expected
+            return costs
         # Columns that never vary are not modelled.
         full = np.zeros((len(costs), len(schema.fixed)))
         full[:, schema.kept] = costs
-        rows = raw[0] if isinstance(raw, tuple) else raw
-        return full, np.asarray(rows, float), np.asarray(auto.reconstruct(raw), float)
+        return full
+
+    def _entries(self, raw: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Costs, values and expected values of the entries of rows, each (N, *shape)."""
+        schema, expected = self.estimator_.schema_, self.estimator_.reconstruct(raw)
+        if isinstance(schema, VectorSchema):
+            rows = raw[0] if isinstance(raw, tuple) else raw
+            return self._costs(raw), np.asarray(rows, float), np.asarray(expected, float)
+        return self._costs(raw), *(np.asarray(schema.encode(each).x, float) for each in (raw, expected))
 
     def _costliest(self, costs: np.ndarray, values: np.ndarray, expected: np.ndarray, first: int) -> list[Reason]:
         order = np.argsort(-costs.ravel(), kind="stable")[:EXPLAINED].tolist()

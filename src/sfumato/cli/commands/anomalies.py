@@ -178,8 +178,10 @@ def _draw(
     elif auto.schema_.spec.is_image:
         images = auto.schema_.encode(auto.schema_.take(auto.read(file), rows)).x
         figures.save_images(images.numpy(), detector.costs(file, rows)[:, 0], names, path)
-    elif detector.is_series:
-        figures.save_steps(detector.rows(file, rows), detector.costs(file, rows), names, path)
+    elif detector.channels is not None:
+        shape = len(rows), -1, len(detector.channels)
+        values, costs = detector.rows(file, rows).reshape(shape), detector.costs(file, rows).reshape(shape)
+        figures.save_steps(values, costs, names, detector.channels, path)
     else:
         reasons = [[(reason.column, reason.nats) for reason in each] for each in detector.explain(file, rows)]
         figures.save_reasons(reasons, names, path)

@@ -59,23 +59,31 @@ def save_images(images: np.ndarray, costs: np.ndarray, names: Sequence[str], pat
     write(sheet, path)
 
 
-def save_steps(values: np.ndarray, costs: np.ndarray, names: Sequence[str], path: Path) -> None:
-    """Each series with the nats that its steps cost as dots of that size.
+def save_steps(
+    values: np.ndarray, costs: np.ndarray, names: Sequence[str], channels: Sequence[str], path: Path
+) -> None:
+    """Each series, a chart for each of its costliest channels, with the nats that steps cost as dots of that size.
 
     Args:
-        values: (R, T).
-        costs: (R, T) nats.
+        values: (R, T, D).
+        costs: (R, T, D) nats.
         names: of the series.
+        channels: names of the D channels.
         path: of the PNG.
     """
-    count = min(len(values), MOST_DRAWN)
-    sheet = figure(FIGURE_WIDTH, ROW_HEIGHT * count + 0.3, LIGHT)
-    for number in range(count):
+    charts = [
+        (row, channel)
+        for row, by_channel in enumerate(costs[:MOST_DRAWN].sum(1))
+        for channel in np.sort(np.argsort(-by_channel, kind="stable")[:MOST_CHANNELS]).tolist()
+    ]
+    sheet = figure(FIGURE_WIDTH, ROW_HEIGHT * len(charts) + 0.3, LIGHT)
+    steps = np.arange(1, values.shape[1] + 1)
+    for number, (row, channel) in enumerate(charts):
         axes = place(sheet, 0.6, 0.3 + number * ROW_HEIGHT, FIGURE_WIDTH - 0.8, ROW_HEIGHT - 0.55)
-        tidy(axes, LIGHT, names[number])
-        steps = np.arange(1, values.shape[1] + 1)
-        axes.plot(steps, values[number], color=LIGHT.quiet, linewidth=0.9)
-        axes.scatter(steps, values[number], s=12 * np.clip(costs[number], 0, 5), color=LIGHT.colours[2], linewidths=0)
+        tidy(axes, LIGHT, names[row] if len(channels) == 1 else f"{names[row]}: {channels[channel]}")
+        line, sizes = values[row, :, channel], 12 * np.clip(costs[row, :, channel], 0, 5)
+        axes.plot(steps, line, color=LIGHT.quiet, linewidth=0.9)
+        axes.scatter(steps, line, s=sizes, color=LIGHT.colours[2], linewidths=0)
     write(sheet, path)
 
 
