@@ -385,7 +385,8 @@ class AnomalyDetector(BaseEstimator):
         if isinstance(schema, VectorSchema):
             rows = raw[0] if isinstance(raw, tuple) else raw
             return self._costs(raw), np.asarray(rows, float), np.asarray(expected, float)
-        return self._costs(raw), *(np.asarray(schema.encode(each).x, float) for each in (raw, expected))
+        values, expected = (np.asarray(schema.encode(each).x, float) for each in (raw, expected))
+        return self._costs(raw), values, expected
 
     def _costliest(self, costs: np.ndarray, values: np.ndarray, expected: np.ndarray, first: int) -> list[Reason]:
         order = np.argsort(-costs.ravel(), kind="stable")[:EXPLAINED].tolist()
