@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from tests.cli.conftest import PENGUINS
 
+from sfumato import Imputer
 from sfumato.cli import main
 
 QUICK = ["--steps", "5", "--width", "8", "--depth", "1", "--latent-dim", "2", "--device", "cpu"]
@@ -68,6 +70,44 @@ def test_complete_answers_wishes(run, tmp_path, capsys):
 def test_what_complete_refuses(run, arguments, message, capsys):
     assert main(["complete", run, *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_damaged_picture_of_blanks_is_one_line(run, table, tmp_path, cli):
+    (tmp_path / "blank.png").write_bytes(b"no picture")
+    said = cli("complete", run, table, "--blank", "blank.png")
+    assert said.code == 2
+    assert "blank.png: damaged, or not an image" in said.err
+    assert len(said.err.strip().splitlines()) == 1
+
+
+def test_impute_writes_the_format_of_the_ending(tmp_path, cli):
+    rows = [f"{row % 7}{'' if row % 5 else '.5'},{'red' if row % 3 else 'blue'}" for row in range(40)]
+    (tmp_path / "holes.csv").write_text("\n".join(["size,colour", ",red", *rows]) + "\n")
+    assert cli("impute", "holes.csv", "--out", "filled.tsv", "--quiet", *QUICK).code == 0
+    filled = pd.read_csv(tmp_path / "filled.tsv", sep="\t")
+    assert list(filled) == ["size", "colour"]
+    assert filled.notna().all().all()
+    assert cli("impute", "holes.csv", "--out", "filled.csv.gz", "--quiet", *QUICK).code == 0
+    packed = gzip.decompress((tmp_path / "filled.csv.gz").read_bytes()).decode().splitlines()
+    assert packed[2:] == rows
+
+
+def test_impute_refuses_before_it_trains(tmp_path, cli, monkeypatch):
+    rows = [f"{row},{row % 7}" for row in range(40)]
+    (tmp_path / "holes.csv").write_text("\n".join(["size,age", ",3", *rows]) + "\n")
+    (tmp_path / "full.csv").write_text("\n".join(["size,age", *rows]) + "\n")
+    (tmp_path / "m-2.csv").touch()
+    monkeypatch.setattr(Imputer, "fit", lambda *_: pytest.fail("it was trained"))
+    for source, more, message in (
+        ("holes.csv", ("--out", "filled.txz"), "filled.txz: not a kind of table file"),
+        ("holes.csv", ("--out", "m.csv", "--draws", 2), "m-2.csv: exists already"),
+        ("holes.csv", ("--out", "i.csv", "--intervals", 1.5), "--intervals 1.5: give a share between 0 and 1"),
+        ("holes.csv", ("--out", "i.csv", "--run", tmp_path), "exists already; choose another name for the run"),
+        ("full.csv", ("--out", "n.csv"), "no blank cell"),
+    ):
+        said = cli("impute", source, *more, *QUICK)
+        assert said.code == 2
+        assert message in said.err
 
 
 def test_impute_writes_the_file_with_its_blanks_filled(tmp_path, capsys):

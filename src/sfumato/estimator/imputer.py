@@ -77,8 +77,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             SfumatoError: if an option or the data cannot be used.
         """
         table = self._table(X, reset=True)
-        options = {"split": WHOLE_SPLIT, "missing_cells": False, "dependences": False, **(self.options or {})}
-        seed = chosen_seed(self.random_state)
+        options, seed = training_options(self.options), chosen_seed(self.random_state)
         auto = Autoencoder(self.model, steps=self.steps, seed=seed, verbose=self.verbose, **options)
         if auto.get_params().get("given"):
             raise SfumatoError("given: an imputer fills every column, so that none is a condition; leave it out")
@@ -164,6 +163,11 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def training_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options that an imputer is trained with: all rows, and no model of which cells are missing."""
+    return {"split": WHOLE_SPLIT, "missing_cells": False, "dependences": False, **(options or {})}
 
 
 def _name(place: int) -> str:

@@ -94,16 +94,13 @@ def _mask(path: Path) -> Any:
     """An image or an array as booleans."""
     import numpy as np
 
-    from sfumato.data.io import arrays
-    from sfumato.data.io.image_files import IMAGE_SUFFIXES
+    from sfumato.data.io import arrays, image_files
 
     if not path.exists():
         raise SfumatoError(f"--blank {path}: no such file; name an image or an array")
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        from PIL import Image
-
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L")) > 127
+    if path.suffix.lower() in image_files.IMAGE_SUFFIXES:
+        (header,) = image_files.headers([path])
+        return image_files.pixels([path], np.empty((1, header.height, header.width, 1), np.uint8))[0, ..., 0] > 127
     return np.nan_to_num(arrays.load(path).x) != 0
 
 
@@ -142,19 +139,22 @@ def impute(
         raise SfumatoError(f"--draws {draws}: give at least 1")
     if draws is not None and intervals is not None:
         raise SfumatoError("--draws and --intervals: choose one; draws show by themselves where values lie")
+    if intervals is not None and not 0 < intervals < 1:
+        raise SfumatoError(f"--intervals {intervals:g}: give a share between 0 and 1, as 0.9")
+    from sfumato.artifacts.run import check_free
     from sfumato.estimator import filling
 
-    table = filling.FileToFill(file)
-    values = chosen(options)
-    filling.check_options(values)
-    imputer = table.imputer(model, values, seed=seed, device=device, verbose=not say.quiet)
+    paths = filling.output_paths(out.out, draws, overwrite=out.overwrite)
     if run is not None:
-        imputer.autoencoder_.save(run)
-    paths = table.write(imputer, out.out, draws=draws, intervals=intervals, overwrite=out.overwrite)
-    blanks = table.blanks()
-    total = sum(blanks.values())
+        check_free(run)
+    table = filling.FileToFill(file, model, chosen(options), seed=seed, device=device, verbose=not say.quiet)
+    table.train()
+    if run is not None:
+        table.imputer.autoencoder_.save(run)
+    table.write(paths, draws=draws is not None, intervals=intervals)
+    total = sum(table.blanks.values())
     say.written(
-        {"out": [str(path) for path in paths], "blanks": blanks, "filled": total, "run": run},
+        {"out": [str(path) for path in paths], "blanks": table.blanks, "filled": total, "run": run},
         lambda: f"{total:,} blank cells filled, written to {', '.join(map(str, paths))}",
     )
     return 0

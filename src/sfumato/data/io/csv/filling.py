@@ -6,20 +6,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sfumato.data.io.csv.dialect import detect, open_bytes
-from sfumato.data.io.reading import USUAL, Reading
+from sfumato.data.io.csv.dialect import Dialect, open_bytes
 
 
-def fill(path: Path, cells: Mapping[str, Mapping[int, str]], reading: Reading = USUAL) -> bytes:
+def fill(path: Path, cells: Mapping[str, Mapping[int, str]], dialect: Dialect) -> bytes:
     """The bytes of a text file, unpacked, with other words in some of its cells.
 
     Args:
         path: the file.
         cells: name of a column → number of a row, from 0 → the word that stands in it, unquoted, with the decimal mark
             of the file.
-        reading: how the file is read.
+        dialect: the layout of the file.
     """
-    dialect = detect(path, reading)
     with open_bytes(path) as file:
         text = file.read()
     places = [(place, cells[name]) for place, name in enumerate(dialect.names) if name in cells]
