@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from sfumato import Autoencoder, load
 from sfumato.errors import SfumatoError
@@ -113,6 +114,25 @@ def test_arrays_and_images():
     assert (drawn[..., 4:] != images[[0, 0, 1, 1]][..., 4:]).any()
     with pytest.raises(SfumatoError, match="blank has shape"):
         auto.complete(images[:2], blank=np.ones((3, 3)))
+
+
+def test_missing_pixels_are_blank_wherever_they_come_from(tmp_path):
+    images = np.random.default_rng(0).random((60, 8, 8), np.float32)
+    auto = Autoencoder("cvae", given=["label"], **QUICK).fit(images, np.arange(60) % 2)
+    some = images[:2].copy()
+    some[:, :, 4:] = np.nan
+    np.save(tmp_path / "some.npy", some)
+    drawn = auto.complete(some, seed=0)
+    assert (drawn[..., :4] == images[:2, :, :4]).all()
+    assert np.isfinite(drawn).all()
+    for source in (str(tmp_path / "some.npy"), torch.from_numpy(some)):
+        np.testing.assert_array_equal(auto.complete(source, seed=0), drawn)
+    labelled = auto.complete((some, np.array([0, 1])), blank=np.arange(8) == 0, seed=0)
+    assert (labelled[..., 1:4] == images[:2, :, 1:4]).all()
+    assert (labelled[..., 0] != images[:2, :, 0]).any()
+    some[0, 0, 0] = np.inf
+    with pytest.raises(SfumatoError, match="image 1 holds inf"):
+        auto.complete(some)
 
 
 def test_conditions_and_classes_that_are_blank():

@@ -208,13 +208,17 @@ class Schema(ABC):
         """The size of one example, as a person says it."""
         return count(self.spec.entries, "column")
 
-    def read_with_blanks(self, source: Any) -> Any:
+    def read_with_blanks(self, source: Any) -> tuple[Any, np.ndarray | None]:
         """Examples as `read` gives them, of which some entries are blank.
+
+        Returns:
+            The examples, and True for entries that are blank where the examples themselves do not show it, of their
+            shape; None if all blanks are missing there.
 
         Raises:
             SfumatoError: as `read` does.
         """
-        return self.read(source)
+        return self.read(source), None
 
     def all_blank(self, n: int) -> Any:
         """n examples of which nothing is known, as `read_with_blanks` gives them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -145,30 +145,37 @@ class ImageSchema(LabelledSchema):
         return np.moveaxis(np.round(np.clip(share, 0, 1) * 255).astype(np.uint8), 1, 3)
 
     def read(self, source: Any, *, need_x: bool = True) -> Any:
+        if not _is_files(source):
+            return self._checked(arrays.load(source), source)
+        path = Path(source)
+        paths = image_files.find(path) if path.is_dir() else [path]
+        image_files.headers(paths)
+        labels = image_files.labels_of(paths, path) if path.is_dir() else None
+        shown = np.empty((len(paths), *self._file_shape(str(source))), np.uint8)
+        return self.with_labels(self._from_shown(image_files.pixels(paths, shown)), labels)
+
+    def read_with_blanks(self, source: Any) -> tuple[Any, np.ndarray | None]:
+        """As in `Schema`; NaN, which is no level, comes as 0."""
+        if _is_files(source):
+            return self.read(source), None
+        loaded, missing = arrays.load(source), None
+        if loaded.x.dtype.kind == "f" and (nan := np.isnan(loaded.x)).any():
+            loaded, missing = replace(loaded, x=np.where(nan, loaded.x.dtype.type(0), loaded.x)), nan
+        return self._checked(loaded, source), missing
+
+    def _checked(self, loaded: arrays.Arrays, source: Any) -> Any:
+        """What `read` gives of an array."""
         name = str(source) if isinstance(source, str | Path) else "X"
-        labels = None
-        path = Path(source) if isinstance(source, str | Path) else None
-        if path is not None and (path.is_dir() or path.suffix.lower() in image_files.IMAGE_SUFFIXES):
-            paths = image_files.find(path) if path.is_dir() else [path]
-            image_files.headers(paths)
-            labels = image_files.labels_of(paths, path) if path.is_dir() else None
-            shown = np.empty((len(paths), *self._file_shape(name)), np.uint8)
-            x = self._from_shown(image_files.pixels(paths, shown))
-        else:
-            loaded = arrays.load(source)
-            x, labels = loaded.x, loaded.labels
-            pixels.check_shape(x.shape, name, self.pixels.layout, self.spec.shape)
-            pixels.check_levels(x, name, self.pixels.top)
-            pixels.check_scale(x, name, self.pixels)
-        return self.with_labels(x, labels)
+        pixels.check_shape(loaded.x.shape, name, self.pixels.layout, self.spec.shape)
+        pixels.check_levels(loaded.x, name, self.pixels.top)
+        pixels.check_scale(loaded.x, name, self.pixels)
+        return self.with_labels(loaded.x, loaded.labels)
 
     def labels_of(self, source: Any) -> np.ndarray | None:
-        path = Path(source) if isinstance(source, str | Path) else None
-        if path is not None and path.is_dir():
-            return image_files.labels_of(image_files.find(path), path)
-        if path is not None and path.suffix.lower() in image_files.IMAGE_SUFFIXES:
-            return None
-        return arrays.load(source).labels
+        if not _is_files(source):
+            return arrays.load(source).labels
+        path = Path(source)
+        return image_files.labels_of(image_files.find(path), path) if path.is_dir() else None
 
     def _file_shape(self, name: str) -> tuple[int, int, int]:
         channels, height, width = self.spec.shape
@@ -283,6 +290,13 @@ class ImageSchema(LabelledSchema):
             binarise=values["binarise"],
             **cls.shared_arguments(values),
         )
+
+
+def _is_files(source: Any) -> bool:
+    """Whether it is an image file, or a folder."""
+    if not isinstance(source, str | Path):
+        return False
+    return Path(source).is_dir() or Path(source).suffix.lower() in image_files.IMAGE_SUFFIXES
 
 
 def _likelihood(options: DataOptions, levels: int) -> tuple[str, str]:

@@ -56,8 +56,8 @@ class TableWithBlanks(Schema):
         """The place of a modelled column among the entries of x."""
         return self.entries.index(column)
 
-    def read_with_blanks(self, source: Any) -> pa.Table:
-        return read_with_blanks(self, source)
+    def read_with_blanks(self, source: Any) -> tuple[pa.Table, None]:
+        return read_with_blanks(self, source), None
 
     def all_blank(self, n: int) -> pa.Table:
         return pa.table({column.name: pa.nulls(n) for column in self.columns})

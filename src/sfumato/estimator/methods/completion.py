@@ -260,14 +260,12 @@ class CompletionMixin(SecondStageMixin):
         if X is None:
             raw, sets = schema.with_fixed(schema.all_blank(1), fix)
             return _Blanks(raw, None, sets)
-        source, hidden = named_set(self.config_, schema, X), blank
-        if schema.spec.is_image and isinstance(source, np.ndarray) and source.dtype.kind == "f":
-            missing = np.isnan(source)
-            if missing.any():
-                hidden = missing if blank is None else missing | schema.blank_like(blank, source)
-                source = np.where(missing, 0.0, source).astype(source.dtype)
-        raw, sets = schema.with_fixed(schema.read_with_blanks(source), fix)
-        return _Blanks(raw, X, sets, None if hidden is None else schema.blank_like(hidden, raw))
+        raw, hidden = schema.read_with_blanks(named_set(self.config_, schema, X))
+        raw, sets = schema.with_fixed(raw, fix)
+        if blank is not None:
+            chosen = schema.blank_like(blank, raw)
+            hidden = chosen if hidden is None else hidden | chosen
+        return _Blanks(raw, X, sets, hidden)
 
     def _partly_known(self, blanks: _Blanks, copies: int) -> Iterator[tuple[Batch, Tensor, dict[int, Allowed]]]:
         """Examples some at a time, with what is known of each and the sets that blanks of theirs lie in."""
