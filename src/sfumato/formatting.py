@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+from itertools import chain
+from itertools import count as counter
 
 
 def figure(value: float) -> str:
@@ -32,6 +35,16 @@ def count(number: int, what: str) -> str:
     ('1 latent', '1,200 steps')
     """
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """A name, with a number where it is taken.
+
+    >>> free_name("generated", ["a"]), free_name("generated", ["generated", "generated_2"])
+    ('generated', 'generated_3')
+    """
+    numbered = chain([name], (f"{name}_{number}" for number in counter(2)))
+    return next(each for each in numbered if each not in taken)
 
 
 def rounded(value: float, error: float | None) -> tuple[str, str] | None:

@@ -75,6 +75,15 @@ def test_numbers_can_be_classes_and_arrays_come_with_their_labels(frame):
     assert images.generated.sum() == 18
 
 
+@pytest.mark.parametrize("labels", [np.repeat([False, True], [6, 24]), np.repeat(np.array([3, 5], np.int8), [6, 24])])
+def test_labels_keep_their_type_and_the_rare_class_is_brought_to_the_largest(labels):
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    more = sfumato.Autoencoder("cvae", given=["label"], **QUICK).fit((x, labels)).augment((x, labels), seed=0)
+    assert more.labels.dtype == labels.dtype
+    assert (more.labels[30:] == labels[0]).all()
+    assert more.generated.sum() == 18
+
+
 def test_what_cannot_be_balanced_is_refused_before_the_training(frame):
     for options, error in (
         ({"target": "kinds"}, "did you mean kind"),

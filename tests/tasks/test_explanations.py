@@ -143,6 +143,21 @@ def test_commands_show_a_table_and_draw_a_picture(cli, run, tmp_path):
         assert error in failed.err
 
 
+def test_columns_of_the_names_that_the_table_has_are_beside_these(cli, tmp_path):
+    z = np.random.default_rng(0).normal(size=(200, 1))
+    frame = pd.DataFrame(np.hstack([z, -z]), columns=["rate", "latent"])
+    how = {"likelihood": "gaussian", "steps": 150, "batch_size": 64, "lr": 1e-2}
+    auto = sfumato.fit(frame, run=tmp_path / "run", **how, **QUICK)
+    said = cli("explain", tmp_path / "run", tmp_path / "rows.csv")
+    assert said.code == 2
+    frame.to_csv("rows.csv", index=False)
+    assert cli("explain", tmp_path / "run", "rows.csv", "-o", "effects.csv").code == 0
+    lines = pd.read_csv("effects.csv")
+    assert list(lines) == ["latent_2", "rate_2", "rate", "latent"]
+    explanation = auto.explain(frame)
+    assert lines["rate_2"].tolist() == pytest.approx(explanation.rates[explanation.in_use].tolist())
+
+
 def test_columns_with_flags_move_together_and_images_have_maps(cli, tmp_path):
     noise = np.random.default_rng(0)
     frame = pd.DataFrame({"x": noise.normal(size=80), "c": noise.choice(["u", "v"], 80)})

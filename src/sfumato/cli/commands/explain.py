@@ -10,6 +10,7 @@ from sfumato.cli.commands.run_io import load_run, read
 from sfumato.cli.flags import WHOLE_NUMBER, whole
 from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, table
 from sfumato.errors import SfumatoError
+from sfumato.formatting import free_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,8 @@ def _write(explanation: Explanation, schema: Schema, path: Path) -> None:
     from sfumato.data.io import frames
 
     shares = {name: explanation.effects[latents, place] for place, name in enumerate(explanation.columns)}
-    frames.write(pa.table({"latent": names, "rate": explanation.rates[latents]} | shares), path)
+    keys = {"latent": names, "rate": explanation.rates[latents]}
+    frames.write(pa.table({free_name(name, shares): values for name, values in keys.items()} | shares), path)
 
 
 def _explained(explanation: Explanation) -> str:

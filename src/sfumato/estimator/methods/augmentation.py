@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain, count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator.evaluation_data import named_set
 from sfumato.estimator.methods.generation import GenerationMixin
+from sfumato.formatting import free_name
 from sfumato.isolation import isolated
 from sfumato.tasks.balancing import rows_to_add
 
@@ -97,7 +97,9 @@ class AugmentationMixin(GenerationMixin):
                 f"mark {mark!r}: it names a column of a table; for arrays it is `generated` of the result"
             )
         real = self.read(X)
-        labels = np.array([*real.labels.tolist(), *np.array(classes).astype(real.labels.dtype).tolist()])
+        names, dtype = np.array(classes, str), real.labels.dtype
+        # numpy takes the word False for True.
+        labels = np.concatenate([real.labels, names == str(True) if dtype.kind == "b" else names.astype(dtype)])
         generated = np.repeat([False, True], [len(real.x), len(classes)])
         return AugmentedExamples(np.concatenate([real.x, np.asarray(samples)]), labels, generated)
 
@@ -155,8 +157,7 @@ def free_mark(names: Sequence[str], mark: str | None = None) -> str:
     'generated_2'
     """
     if mark is None:
-        free = chain([GENERATED_MARK], (f"{GENERATED_MARK}_{number}" for number in count(2)))
-        return next(name for name in free if name not in names)
+        return free_name(GENERATED_MARK, names)
     if mark in names:
         raise SfumatoError(f"mark {mark!r}: there is such a column already; choose another name")
     return mark
