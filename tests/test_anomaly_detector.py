@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,6 +102,24 @@ def test_a_fitted_model_is_used_as_it_is() -> None:
     detector = AnomalyDetector(auto, prefit=True).fit(rows)
     assert detector.estimator_ is auto
     assert detector.decision_scores_.argmax() == 0
+
+
+def test_a_window_is_a_whole_number_of_numpy_too() -> None:
+    detector = AnomalyDetector(Autoencoder(**SHORT), window=np.int64(8)).fit(np.sin(np.arange(100)))
+    assert detector.window_ == 8
+
+
+def test_series_of_a_file_are_judged_one_by_one(tmp_path: Path) -> None:
+    head = "@problemName toy\n@timeStamps false\n@classLabel false\n@data\n"
+    series = np.sin(np.arange(8) + np.random.default_rng(0).normal(size=(40, 1)))
+    series[7] += 20
+    lines = [",".join(f"{value:.3f}" for value in row) + "\n" for row in series]
+    (tmp_path / "all.ts").write_text(head + "".join(lines))
+    (tmp_path / "single.ts").write_text(head + lines[7])
+    detector = AnomalyDetector(steps=20).fit(tmp_path / "all.ts")
+    scores = detector.decision_function(tmp_path / "all.ts")
+    assert scores.argmax() == 7
+    assert detector.decision_function(tmp_path / "single.ts") == pytest.approx(scores[7:8])
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,7 @@ def test_the_model_of_a_run_is_used(cli, birds, table):
         (("birds.csv", "--time", "when"), "--time is for one long series"),
         (("birds.csv", "--window", "8", "--run", "r"), "--window trains a model of its own; leave out --run"),
         (("birds.csv", "--fdr", "2"), "fdr is 2"),
+        (("birds.csv", "--top", "0"), "--top 0: give at least 1"),
     ],
 )
 def test_bad_input_is_one_line(cli, table, tmp_path, arguments, message):

@@ -13,6 +13,8 @@ from sfumato.data.columns.base import is_number
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
 from sfumato.data.io import arrays, frames
+from sfumato.data.io.in_memory import unpacked
+from sfumato.data.sequences import sequence_io
 from sfumato.data.sequences.sequence_io import Series
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -101,6 +103,19 @@ def opened(X: Any, options: DataOptions, *, flat: bool) -> Opened:
         return Opened(schema, raw)
     rows = raw.x.reshape(len(raw), -1)
     return Opened(data.open(rows).schema, rows, raw.names)
+
+
+def step_by_step(X: Any) -> np.ndarray:
+    """Series as rows of numbers, step by step, (N, T·D).
+
+    Args:
+        X: series, or their file.
+
+    Raises:
+        SfumatoError: if they cannot be read.
+    """
+    series = sequence_io.load(unpacked(X), id=None, time=None, label=None)
+    return series.x.reshape(len(series), -1)
 
 
 def count(schema: Schema, raw: Any) -> int:

@@ -19,6 +19,7 @@ from sfumato.estimator.autoencoder import Autoencoder
 from sfumato.estimator.methods.scoring import Reason
 from sfumato.isolation import isolated
 from sfumato.models.protocols import Bounds, LatentSpace
+from sfumato.ranges import is_whole
 from sfumato.tasks import (
     bulk_p_values,
     code_distances,
@@ -273,7 +274,7 @@ class AnomalyDetector(BaseEstimator):
             raise SfumatoError(f"fdr is {self.fdr}: give a share between 0 and 1, as 0.05")
         if self.neighbours is not None and self.neighbours < 1:
             raise SfumatoError(f"neighbours is {self.neighbours}: give at least 1")
-        if self.window is not None and self.window != "auto" and (not isinstance(self.window, int) or self.window < 2):
+        if self.window is not None and self.window != "auto" and (not is_whole(self.window) or self.window < 2):
             raise SfumatoError(f"window is {self.window!r}: give a whole number of steps of at least 2, or auto")
         if self.prefit and not isinstance(self.estimator, Autoencoder):
             raise SfumatoError("prefit needs an estimator that is fitted, an Autoencoder")
@@ -308,7 +309,7 @@ class AnomalyDetector(BaseEstimator):
         if self.window_ is not None:
             return self._windows(anomaly_data.long_series(X, self.time))
         if self._step_names is not None:
-            return anomaly_data.opened(X, DataOptions(), flat=True).raw
+            return anomaly_data.step_by_step(X)
         return X
 
     def _trained(self, schema: Any, raw: Any, rows: np.ndarray) -> Autoencoder:

@@ -68,6 +68,8 @@ def anomalies(
     from sfumato.estimator import AnomalyDetector
 
     out.check()
+    if top < 1:
+        raise SfumatoError(f"--top {top}: give at least 1")
     if time is not None and window is None:
         raise SfumatoError("--time is for one long series; add --window auto, or leave it out")
     if run is not None and window is not None:
