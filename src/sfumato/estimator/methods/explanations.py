@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -222,13 +223,23 @@ def _exchanged(batch: Batch, entries: list[int], noise: np.random.Generator) -> 
     return replace(batch, x=x.view_as(batch.x), mask=mask)
 
 
+def known_rows(*columns: Sequence[Any]) -> np.ndarray:
+    """The rows in which no value of any column is None or NaN.
+
+    >>> known_rows(["a", None, "b"], [1.0, 2.0, float("nan")]).tolist()
+    [0]
+    """
+    rows = enumerate(zip(*columns, strict=True))
+    return np.array([row for row, values in rows if all(each is not None and each == each for each in values)], int)
+
+
 def _answers(labels: list[Any], target: str) -> tuple[np.ndarray, int, np.ndarray]:
     """The target as numbers or numbers of classes, (N,), how many classes, and the rows where it is known.
 
     Raises:
         SfumatoError: if too few rows have one, or all have the same.
     """
-    known = np.array([row for row, label in enumerate(labels) if label is not None and label == label], int)
+    known = known_rows(labels)
     values = [labels[row] for row in known]
     if len(set(values)) < 2:
         raise SfumatoError(f"target {target!r}: there are not two different values among its rows; choose another")

@@ -10,7 +10,7 @@ import numpy as np
 
 from sfumato.data.registry import kind_of
 from sfumato.errors import SfumatoError
-from sfumato.estimator.methods.explanations import ExplanationsMixin
+from sfumato.estimator.methods.explanations import MAX_TARGET_CLASSES, ExplanationsMixin, known_rows
 from sfumato.evaluation.metrics.columns import Aligned, schema_columns
 from sfumato.evaluation.subject import some
 from sfumato.isolation import isolated
@@ -18,7 +18,6 @@ from sfumato.tasks.fairness import FOLDS, Predictability, predictability, withou
 
 MOST_FAIRNESS_ROWS = 10_000
 MOST_CATEGORIES = 50
-MAX_TARGET_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class FairnessMixin(ExplanationsMixin):
             )
         raw = self.read(X)
         columns = [self.column(X, name) for name in (protected, target)]
-        known = np.array([row for row, pair in enumerate(zip(*columns, strict=True)) if None not in pair], int)
+        known = known_rows(*columns)
         rows = known[some(len(known), MOST_FAIRNESS_ROWS, seed).numpy()]
         classes = [_classes(name, values, rows) for name, values in zip((protected, target), columns, strict=True)]
         chosen = self.schema_.take(raw, rows.tolist())
