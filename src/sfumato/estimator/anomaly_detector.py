@@ -48,6 +48,9 @@ MOST_VARIED_COLUMNS = 200
 EXPLAINED = 10
 """Pixels or steps that explain a score."""
 
+Places = tuple[np.ndarray | None, np.ndarray | None]
+"""Rows as points, where distances can be measured on them, and their codes, where these are points."""
+
 
 class AnomalyDetector(BaseEstimator):
     """Finds anomalies by a variational autoencoder and by neighbours, with p-values; names and signs are PyOD's.
@@ -151,11 +154,12 @@ class AnomalyDetector(BaseEstimator):
         own = self.estimator_.read(raw)
         known = self._at_most(everything)
         self._apart = 1 if self.window_ is None else self.window_
-        self._known_rows, self._known_codes = self._places(self.estimator_.schema_.take(own, known.tolist()))
+        places = self._places(own)
+        self._known_rows, self._known_codes = (None if each is None else each[known] for each in places)
         self._nearest = self.neighbours or (min(NEIGHBOURS_OF_MIXED, max(total // 10, 1)) if self.contaminated else 1)
-        places = np.searchsorted(known, everything)
         inside = np.isin(everything, known)
-        parts = self._detectors(own, np.where(inside, places, len(known) + self._apart))
+        which = np.where(inside, np.searchsorted(known, everything), len(known) + self._apart)
+        parts = self._detectors(own, places, which)
         self._references = {name: values[reference] for name, values in parts.items()}
         self.decision_scores_ = self._together(parts)
         self._reference = self.decision_scores_[reference]
@@ -170,7 +174,7 @@ class AnomalyDetector(BaseEstimator):
         """The score of each row, (N,), in nats: the higher, the more anomalous. With `window`, of each window."""
         check_is_fitted(self)
         raw = self.estimator_.read(self._read(X))
-        return self._together(self._detectors(raw, None))
+        return self._together(self._detectors(raw, self._places(raw), None))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """−`decision_function`, as scikit-learn has it: the lower, the more anomalous."""
@@ -274,7 +278,7 @@ class AnomalyDetector(BaseEstimator):
             raise SfumatoError(f"fdr is {self.fdr}: give a share between 0 and 1, as 0.05")
         if self.neighbours is not None and self.neighbours < 1:
             raise SfumatoError(f"neighbours is {self.neighbours}: give at least 1")
-        if self.window is not None and self.window != "auto" and (not is_whole(self.window) or self.window < 2):
+        if self.window not in (None, "auto") and (not is_whole(self.window) or int(self.window) < 2):
             raise SfumatoError(f"window is {self.window!r}: give a whole number of steps of at least 2, or auto")
         if self.prefit and not isinstance(self.estimator, Autoencoder):
             raise SfumatoError("prefit needs an estimator that is fitted, an Autoencoder")
@@ -337,22 +341,28 @@ class AnomalyDetector(BaseEstimator):
             return rows
         return rows[np.linspace(0, len(rows) - 1, MOST_NEIGHBOURS).astype(int)]
 
-    def _places(self, raw: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def _places(self, raw: Any) -> Places:
         """Rows as points, where distances can be measured on them, and their codes, where these are points."""
         auto = self.estimator_
         rows = None if auto.schema_.spec.is_symbols else auto.features(raw)
         codes = auto.encode(raw) if self.contaminated and isinstance(auto.model_, LatentSpace) else None
         return rows, codes
 
-    def _detectors(self, raw: Any, own: np.ndarray | None) -> dict[str, np.ndarray]:
-        """What each detector gives the rows, (N,) each; `own` is which of the known rows each is."""
+    def _detectors(self, raw: Any, places: Places, own: np.ndarray | None) -> dict[str, np.ndarray]:
+        """What each detector gives the rows, (N,) each.
+
+        Args:
+            raw: the rows.
+            places: of them, as `_places` gives them.
+            own: which of the known rows each is; None where they are others.
+        """
         auto = self.estimator_
         parts: dict[str, np.ndarray] = {}
         if not self.contaminated and isinstance(auto.model_, LatentSpace):
             parts["reconstruction"] = -auto.reconstruction_log_prob(raw)
         elif isinstance(auto.model_, Bounds):
             parts["density"] = -auto.score_samples(raw)
-        rows, codes = self._places(raw)
+        rows, codes = places
         if codes is not None and self._known_codes is not None:
             parts["code"] = code_distances(codes, self._known_codes)
         if rows is not None and self._known_rows is not None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sfumato.cli.commands.run_io import load_run, named_by, read, save
-from sfumato.cli.commands.score import MAX_REASONS, MIN_REASON_NATS, reason_text
+from sfumato.cli.commands.run_io import existing, load_run, named_by, save
+from sfumato.cli.commands.score import reason_text, strongest
 from sfumato.cli.flags import WHOLE_NUMBER
 from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, table
 from sfumato.errors import SfumatoError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sfumato.estimator import AnomalyDetector
+    from sfumato.estimator.methods.scoring import Reason
 
 MOST_OF_THEM = 0.5
 """A step is part of an anomaly if more than this share of the windows over it are anomalies."""
@@ -87,7 +88,7 @@ def anomalies(
         device=device,
     )
     if auto is not None:
-        read(auto, file if normal is None else normal)
+        existing(file if normal is None else normal)
     detector.fit(file if normal is None else normal)
     scores, p_values, labels = detector.decision_scores_, detector.p_values_, detector.labels_
     if normal is not None:
@@ -96,17 +97,18 @@ def anomalies(
     order = np.argsort(-scores, kind="stable")
     starts = None if detector.window_ is None else detector.starts(file)
     rows = _shown(order, starts, detector.window_, top)
-    reasons = _reasons(detector, file, rows)
+    symbols = detector.estimator_.schema_.spec.is_symbols
+    explained: list[list[Reason]] = [[] for _ in rows] if symbols else detector.explain(file, rows)
     keys = _keys(detector, file, starts, len(scores))
     listed = [
         {key: values[row] for key, values in keys.items()}
         | {"score": float(scores[row]), "p_value": float(p_values[row]), "anomaly": bool(labels[row]), "why": why}
-        for row, why in zip(rows, reasons, strict=True)
+        for row, why in zip(rows, map(strongest, explained), strict=True)
     ]
     if out.out is not None:
         columns = {"score": scores, "p_value": p_values, "anomaly": labels}
         if out.out.suffix == ".png":
-            _draw(detector, file, out.out, rows, columns, starts)
+            _draw(detector, file, out.out, rows, columns, starts, explained)
         else:
             _save(detector, file, out.out, columns, keys, starts)
     what = "rows" if starts is None else f"windows of {detector.window_} steps"
@@ -164,6 +166,7 @@ def _draw(
     rows: list[int],
     columns: dict[str, np.ndarray],
     starts: np.ndarray | None,
+    explained: list[list[Reason]],
 ) -> None:
     """Draw the top rows with what makes them so; of a long series all of it."""
     from sfumato.report.figures import anomalies as figures
@@ -184,8 +187,10 @@ def _draw(
         shape = len(rows), -1, len(detector.channels)
         values, costs = detector.rows(file, rows).reshape(shape), detector.costs(file, rows).reshape(shape)
         figures.save_steps(values, costs, names, detector.channels, path)
+    elif auto.schema_.spec.is_symbols:
+        raise SfumatoError(f"{path}: what makes a line of text unusual cannot be drawn; write a table, as .csv")
     else:
-        reasons = [[(reason.column, reason.nats) for reason in each] for each in detector.explain(file, rows)]
+        reasons = [[(reason.column, reason.nats) for reason in each] for each in explained[: len(rows)]]
         figures.save_reasons(reasons, names, path)
 
 
@@ -208,15 +213,6 @@ def _save(
     by_step["anomaly"] = (by_step["anomaly"] > MOST_OF_THEM).astype(int)
     times = {} if series.times is None else {"time": series.times}
     save(by_step, path, {"step": list(range(1, len(series.values) + 1))} | times)
-
-
-def _reasons(detector: AnomalyDetector, file: str, rows: list[int]) -> list[list[dict[str, Any]]]:
-    if detector.estimator_.schema_.spec.is_symbols:
-        return [[] for _ in rows]
-    return [
-        [reason._asdict() for reason in reasons if reason.nats >= MIN_REASON_NATS][:MAX_REASONS]
-        for reasons in detector.explain(file, rows)
-    ]
 
 
 def _line(row: dict[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sfumato.estimator import Autoencoder
 
-Draw = Annotated[bool, Parameter(negative="", show_default=False)]
+Switch = Annotated[bool, Parameter(negative="", show_default=False)]
 Repeated = Annotated[list[str] | None, Parameter(negative="", allow_leading_hyphen=True)]
 
 
@@ -34,7 +34,7 @@ def sample(
     sampler: Literal["auto", "prior", "mixture", "flow", "flow-matching"] = "auto",
     guidance: Annotated[float, Parameter(metavar="X")] = 1.0,
     noise: Annotated[bool | None, Parameter(show_default=False)] = None,
-    complete: Draw = False,
+    complete: Switch = False,
     ranges: Annotated[Repeated, Parameter(name="--range", metavar="NAME=LOW..HIGH")] = None,
     rules: Annotated[Repeated, Parameter(name="--rule", metavar="RULE")] = None,
     unique: Annotated[Repeated, Parameter(metavar="NAME")] = None,
@@ -100,8 +100,8 @@ def reconstruct(
     *,
     given: Given = None,
     encode_given: Given = None,
-    draw: Draw = False,
-    complete: Draw = False,
+    draw: Switch = False,
+    complete: Switch = False,
     seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,
@@ -141,7 +141,7 @@ def encode(
     /,
     *,
     given: Given = None,
-    draw: Draw = False,
+    draw: Switch = False,
     seed: Annotated[int | None, FRESH] = None,
     device: Annotated[Device, DEVICE] = "auto",
     out: Out = NOWHERE,

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sfumato.cli.commands.apply import Repeated, deliver
-from sfumato.cli.commands.run_io import load_run
+from sfumato.cli.commands.apply import Repeated, Switch, deliver
+from sfumato.cli.commands.run_io import existing, load_run
 from sfumato.cli.flags import OUTPUT, WHOLE_NUMBER, chosen, pairs, whole
 from sfumato.cli.output import DEVICE, FRESH, NOWHERE, TALK, Device, Out, Say
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
     import numpy as np
-
-Switch = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
 def complete(
@@ -59,12 +57,10 @@ def complete(
         raise SfumatoError(
             "give a FILE with blanks, or of a table --fix NAME=VALUES; where nothing is known, use sfumato sample"
         )
-    if file is not None and not Path(file).exists():
-        raise SfumatoError(f"{file}: no such file or folder; pass one of the kind the model was trained on")
     names = [column["column"] for column in auto.schema_.describe()]
     with say.drawing(seed) as seed:
         completion = auto.complete(
-            file,
+            None if file is None else existing(file),
             n,
             fix=pairs("--fix", fix, names),
             blank=None if blank is None else _mask(blank),

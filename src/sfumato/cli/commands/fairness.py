@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from sfumato.cli.commands.run_io import load_run, read
+from sfumato.cli.commands.run_io import existing, load_run
 from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, table
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def fairness(
     """
     out.check()
     auto = load_run(run, device)
-    read(auto, file)
-    report = auto.fairness(file, protected, target, seed=seed)
+    report = auto.fairness(existing(file), protected, target, seed=seed)
     if out.out is not None and out.out.suffix == ".png":
         from sfumato.report.figures.fairness import save_fairness
 

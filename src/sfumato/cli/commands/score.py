@@ -116,11 +116,12 @@ def _reasons(
     schema = auto.schema_
     if not schema.of_columns or schema.spec.entries > MAX_REASON_COLUMNS:
         return []
-    explained: list[list[Reason]] = auto.explain_scores(examples, rows, **settings)
-    return [
-        [reason._asdict() for reason in reasons if reason.nats >= MIN_REASON_NATS][:MAX_REASONS]
-        for reasons in explained
-    ]
+    return [strongest(reasons) for reasons in auto.explain_scores(examples, rows, **settings)]
+
+
+def strongest(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
+    """The reasons for one score that are shown."""
+    return [reason._asdict() for reason in reasons if reason.nats >= MIN_REASON_NATS][:MAX_REASONS]
 
 
 def _line(row: dict[str, Any], named: dict[str, Any]) -> list[str]:

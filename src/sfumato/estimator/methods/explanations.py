@@ -13,9 +13,9 @@ from sfumato.batch import Batch
 from sfumato.data.core.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
-from sfumato.estimator.evaluation_data import evaluation_data
 from sfumato.estimator.methods.moves import MIN_RATE, LatentMovesMixin
-from sfumato.evaluation.subject import Subject, array, frozen_eval, some
+from sfumato.evaluation.subject import array, frozen_eval, some
+from sfumato.evaluation.subject import rows as rows_of
 from sfumato.isolation import isolated
 from sfumato.models.protocols import LatentSpace
 from sfumato.tasks.effects import latent_effects
@@ -115,20 +115,15 @@ class ExplanationsMixin(LatentMovesMixin):
         """
         model = inference.exact(self._model())
         space = self._space(model)
-        data, part = evaluation_data(self.config_, self.schema_, getattr(self, "data_", None), X)
-        if X is None:
-            data, part = replace(data, test=data.train), "training split"
-        shown = Subject.of(model, self.schema_, data, seed, part=part)
-        shown.batch = inference.widened(shown.batch)
+        shown = self._reference_examples(model, X, seed)
+        chosen = some(len(shown), EXAMPLES, seed).numpy()
         with frozen_eval(model, seed):
             draws = shown.chunked(lambda batch: space.encode(batch).sample())
             rates = shown.rates()
-            codes, given = known_codes(space, [shown.batch])
-        chosen = some(len(codes), EXAMPLES, seed).to(codes.device)
+            codes, given = known_codes(space, [rows_of(shown.batch, chosen)])
         levels = (torch.arange(VALUES, dtype=draws.dtype, device=draws.device) + 0.5) / VALUES
         values = torch.stack([torch.quantile(latent, levels) for latent in draws.T.contiguous()], 1)
-        given = None if given is None else given[chosen]
-        effects = array(latent_effects(space, codes[chosen], given, values.to(codes), self.schema_.spec))
+        effects = array(latent_effects(space, codes, given, values.to(codes), self.schema_.spec))
         groups = self.schema_.entry_groups()
         return Explanation(list(groups), effects[:, [entries[0] for entries in groups.values()]], rates)
 

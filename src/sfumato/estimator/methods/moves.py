@@ -210,12 +210,7 @@ class LatentMovesMixin(TransformMixin):
         model = inference.exact(self._model())
         space = self._space(model)
         _check_steps(steps)
-        data, part = evaluation_data(self.config_, self.schema_, getattr(self, "data_", None), X)
-        if X is None:
-            # The decoder has been where the codes of the training split are.
-            data, part = replace(data, test=data.train), "training split"
-        shown = Subject.of(model, self.schema_, data, seed, part=part)
-        shown.batch = inference.widened(shown.batch)
+        shown = self._reference_examples(model, X, seed)
         if len(shown) < FEWEST_EXAMPLES:
             raise SfumatoError(
                 f"{len(shown)} examples do not say which values latents take; give at least {FEWEST_EXAMPLES}"
@@ -275,6 +270,16 @@ class LatentMovesMixin(TransformMixin):
             raise SfumatoError(f"k is {k!r}: give a whole number from 1 to {most}, the number of examples there are")
         nearest = nearest_codes(means[index], others, int(k), own=index if among is None else None)
         return NearestExamples(*map(np.asarray, nearest))
+
+    def _reference_examples(self, model: Model, X: Any, seed: int) -> Subject:
+        """The examples whose codes say which values latents take: X, or where it is None the training split."""
+        data, part = evaluation_data(self.config_, self.schema_, getattr(self, "data_", None), X)
+        if X is None:
+            # The decoder has been where the codes of the training split are.
+            data, part = replace(data, test=data.train), "training split"
+        shown = Subject.of(model, self.schema_, data, seed, part=part)
+        shown.batch = inference.widened(shown.batch)
+        return shown
 
     def _space(self, model: Model) -> LatentSpace:
         if isinstance(model, LatentSpace):
