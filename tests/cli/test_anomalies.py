@@ -79,10 +79,12 @@ def test_reasons_and_pixels_are_drawn(cli, faulty, tmp_path):
 
 
 def test_series_are_drawn_channel_by_channel_with_steps_that_never_vary(cli, tmp_path):
-    series = np.random.default_rng(0).normal(size=(40, 8, 2))
+    series = np.random.default_rng(0).normal(size=(40, 2, 8))
     series[:, 0, 0] = 1.0
-    np.save(tmp_path / "series.npy", series)
-    said = cli("anomalies", "series.npy", "-o", "steps.png", "--top", 2, *SHORTEST)
+    head = "@univariate false\n@dimensions 2\n@equalLength true\n@seriesLength 8\n@classLabel false\n@data\n"
+    lines = (":".join(",".join(map(str, channel)) for channel in each) for each in series.tolist())
+    (tmp_path / "series.ts").write_text(head + "\n".join(lines) + "\n")
+    said = cli("anomalies", "series.ts", "-o", "steps.png", "--top", 2, *SHORTEST)
     assert said.code == 0, said.err
     with Image.open(tmp_path / "steps.png") as opened:
         assert opened.height == round((2 * 2 * ROW_HEIGHT + 0.3) * DOTS)
