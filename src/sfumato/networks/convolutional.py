@@ -57,6 +57,25 @@ def _blocks(size: tuple[int, int], depth: int) -> int:
     return depth if min(size) <= BLOCKS_UP_TO else 0
 
 
+def doubled(inputs: int, outputs: int) -> nn.Sequential:
+    """A convolution whose outputs are four pixels at each position: features to maps of twice their height and width.
+
+    The four start from the same weights (Aitken et al. 2017, Checkerboard artifact free sub-pixel convolution): from
+    unrelated ones they leave a grid in the images, which training takes long to remove.
+
+    Shapes: (B, inputs, H, W) to (B, outputs, 2H, 2W).
+
+    >>> pixels = doubled(8, 3)(torch.randn(1, 8, 4, 4))
+    >>> pixels.shape, bool((pixels[..., ::2] == pixels[..., 1::2]).all())
+    (torch.Size([1, 3, 8, 8]), True)
+    """
+    convolution = nn.Conv2d(inputs, 4 * outputs, 3, padding=1)
+    with torch.no_grad():
+        for start in convolution.parameters():
+            start.copy_(start[::4].repeat_interleave(4, 0))
+    return nn.Sequential(convolution, nn.PixelShuffle(2))
+
+
 class ConvEncoder(nn.Module):
     """An image to flat features: strided convolutions, with residual blocks at the smaller sizes.
 
@@ -124,7 +143,7 @@ class ConvDecoder(nn.Module):
         if sizes[-1] == tuple(raw[1:]):
             layers.append(nn.Conv2d(channels[-1], raw[0], 3, padding=1))
         else:
-            layers += [nn.Conv2d(channels[-1], 4 * raw[0], 3, padding=1), nn.PixelShuffle(2)]
+            layers.append(doubled(channels[-1], raw[0]))
         self.layers = nn.Sequential(*layers)
         self.size = raw[1:]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.distributions import Distribution
-from sfumato.networks.convolutional import ResidualBlock
+from sfumato.networks.convolutional import ResidualBlock, doubled
 from sfumato.networks.features import LevelFeatures, for_fields
 from sfumato.networks.gaussian import full
 from sfumato.networks.heads import Head, for_likelihood
@@ -89,7 +89,7 @@ class GridDecoder(nn.Module):
         for at in range(count):
             outputs = self.head.raw[0] if at == count - 1 else max(channels // 2, 1)
             norm = nn.GroupNorm(math.gcd(8, inputs), inputs)
-            layers += [norm, nn.SiLU(), nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2)]
+            layers += [norm, nn.SiLU(), doubled(inputs, outputs)]
             inputs = outputs
         self.layers = nn.Sequential(*layers)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.distributions import Distribution, Normal
-from sfumato.networks.convolutional import BLOCKS_UP_TO, sides
+from sfumato.networks.convolutional import BLOCKS_UP_TO, doubled, sides
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import bounded, full
 from sfumato.networks.heads.base import Head
@@ -143,7 +143,7 @@ class TopDown(Hierarchy):
         if sizes[0] == tuple(shape[1:]):
             self.out = nn.Sequential(nn.SiLU(), nn.Conv2d(above, head.raw[0], 3, padding=1))
         else:
-            self.out = nn.Sequential(nn.SiLU(), nn.Conv2d(above, 4 * head.raw[0], 3, padding=1), nn.PixelShuffle(2))
+            self.out = nn.Sequential(nn.SiLU(), doubled(above, head.raw[0]))
         self.size = shape[1:]
         self.head = head
 
