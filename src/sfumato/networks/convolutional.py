@@ -134,7 +134,7 @@ class ConvDecoder(nn.Module):
         ]
         for level, size in enumerate(sizes):
             if level:
-                layers += [nn.Upsample(size, mode="bilinear"), nn.Conv2d(channels[level - 1], channels[level], 3, padding=1)]
+                layers += [nn.Upsample(size), nn.Conv2d(channels[level - 1], channels[level], 3, padding=1)]
             if _blocks(size, depth):
                 layers += [ResidualBlock(channels[level], blocks) for _ in range(depth)]
             else:
