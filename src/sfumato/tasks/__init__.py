@@ -1,5 +1,13 @@
 """What people do with a fitted model: move codes, find neighbours and anomalies, balance and compress."""
 
+from sfumato.data.sequences.windows import (
+    apart_from_each_other,
+    cut_windows,
+    scores_by_step,
+    season_length,
+    window_length,
+    window_starts,
+)
 from sfumato.tasks.anomalies import code_distances, entry_costs, example_features, neighbour_distances
 from sfumato.tasks.balancing import rows_to_add
 from sfumato.tasks.completion import Completer, Particles
@@ -11,14 +19,6 @@ from sfumato.tasks.paths import mixed_conditions, spherical, straight
 from sfumato.tasks.selection import Importance, importances, selected, stability
 from sfumato.tasks.tail_probabilities import bulk_p_values, conformal_p_values, false_discovery_rates, surprise
 from sfumato.tasks.walks import PathKind, known_codes, path_between
-from sfumato.tasks.windows import (
-    apart_from_each_other,
-    cut_windows,
-    scores_by_step,
-    season_length,
-    window_length,
-    window_starts,
-)
 
 __all__ = [
     "Completer",
