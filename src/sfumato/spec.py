@@ -117,6 +117,9 @@ class DataSpec:
         examples: number of training examples; default sizes of networks follow it.
         ends: whether the last category of a sequence of symbols is its end, which also stands in all places behind it.
         orders: which numbers of a table's row are never above others; their fields have `starts` and `widths`.
+        seasons: lengths of the seasons of long series in steps; `Batch.time` counts them from where a season begins.
+        horizon: of windows of long series, how many of the last steps are forecast; 0 for all else, such as sequences
+            that begin together.
     """
 
     shape: tuple[int, ...]
@@ -126,6 +129,8 @@ class DataSpec:
     examples: int = 0
     ends: bool = False
     orders: tuple[Order, ...] = ()
+    seasons: tuple[int, ...] = ()
+    horizon: int = 0
 
     def __post_init__(self) -> None:
         if len(self.fields) not in (1, self.shape[-1] if self.is_sequence else self.entries):
@@ -185,4 +190,6 @@ class DataSpec:
             examples=values["examples"],
             ends=values.get("ends", False),
             orders=tuple(Order(**order) for order in values.get("orders", ())),
+            seasons=tuple(values.get("seasons", ())),
+            horizon=values.get("horizon", 0),
         )

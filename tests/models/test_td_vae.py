@@ -36,7 +36,8 @@ class KalmanPast(nn.Module):
         super().__init__()
         self.shift = nn.Parameter(torch.tensor(shift, dtype=torch.float64))
 
-    def forward(self, x: Tensor, mask: Tensor | None, passed: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, time: Tensor) -> Tensor:
+        passed = time.diff(dim=1)
         mean, variance = torch.zeros(len(x), dtype=x.dtype), torch.full((len(x),), P, dtype=x.dtype)
         held = [torch.stack([mean, variance], 1)]
         for t in range(x.shape[1]):

@@ -15,7 +15,7 @@ from sfumato.errors import SfumatoError
 from sfumato.files import read_json, sha256, write_json
 
 MANIFEST_FILE = "manifest.json"
-RUN_FORMAT = 3
+RUN_FORMAT = 4
 """Format of run folders. Raise it with every change after which older ones cannot be read, or mean another thing."""
 UNSEALED = ("checkpoints",)
 """Folders of a run that are scaffolding, not result."""

@@ -17,6 +17,7 @@ from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.labels import LABEL
 from sfumato.data.core.schema import Schema
 from sfumato.data.registry import kind_of
+from sfumato.data.sequences.kind import holds_series
 from sfumato.errors import SfumatoError
 from sfumato.estimator import multistart
 from sfumato.models import registry
@@ -196,6 +197,8 @@ def open_data(source: Any, config: Config) -> Dataset:
         raise SfumatoError(
             f"given={', '.join(options.given)}: {config.model} takes no conditions; use model {' or '.join(takers)}"
         )
+    if described.data_forms == ("sequence",) and holds_series(source):
+        options = replace(options, sequences=True)
     dataset = data.open(source, options=options)
     likelihood = likelihoods.named(dataset.schema.spec.likelihood)
     if described.independent_columns and likelihood.joint:

@@ -15,7 +15,17 @@ from sfumato.models.base import Model
 from sfumato.networks import MLP, sizes_for
 from sfumato.networks.features import VectorFeatures
 from sfumato.networks.heads import for_likelihood
-from sfumato.networks.state_space import After, Clock, LayeredNormal, Past, StepNormal, Steps, Timed, TwoLayerNormal
+from sfumato.networks.state_space import (
+    After,
+    Clock,
+    LayeredNormal,
+    Past,
+    Seasons,
+    StepNormal,
+    Steps,
+    Timed,
+    TwoLayerNormal,
+)
 from sfumato.objectives import Ramp, energy_score, importance_bound
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
@@ -49,7 +59,7 @@ class TDVAE(Model):
     The two parts of the rate are measured as `smoothing_rate` (z₁) and `transition_rate` (z₂).
 
     Args:
-        past: past(x, mask, passed) → b of shape (B, T + 1, width); `passed` (B, T) is the time since the step before.
+        past: past(x, mask, time) → b of shape (B, T + 1, width); `time` (B, T + 1) is when each belief was held.
         belief: belief(b) → p_B(z | b) over (B, Z).
         transition: transition(z₁, δ) → p_T(z₂ | z₁, δ); δ has shape (B,). With a clock transition(z₁, clock(t₂), δ).
         smoothing: smoothing(z₂, b₁, b₂, δ) → q_S(z₁ | z₂, b₁, b₂, δ).
@@ -59,8 +69,8 @@ class TDVAE(Model):
         jump: greatest t₂ − t₁.
         pairs: pairs (t₁, t₂) drawn for each example; the loss is their mean.
         warmup: weight of the rate as a function of the step.
-        clock: clock(t) → features (…, C) of the time t since the sequence began, one unit before its first step; None
-            for a process that knows no time of day.
+        clock: clock(t) → features (…, C) of the time t since the sequence began, one unit before its first step, or
+            where it is `absolute` of the times of the batch; None for a process that knows no time of day.
         prediction: λ.
         draws: K, 2 at least.
         rollout: most jumps that a forecast takes in training, a power of 2.
@@ -89,7 +99,7 @@ class TDVAE(Model):
         jump: int = 4,
         pairs: int = 1,
         warmup: Ramp = Ramp(),
-        clock: nn.Module | None = None,
+        clock: Clock | Seasons | None = None,
         prediction: float = 0.0,
         draws: int = 4,
         rollout: int = 8,
@@ -257,13 +267,18 @@ class TDVAE(Model):
         return torch.stack(log_p, 1).view(n, k, -1), torch.stack(log_ratio, 1).view(n, k, -1)
 
     def _seen(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Beliefs (B, T + 1, width), and when they were held (B, T + 1): the first at 0, one unit before the steps."""
+        """Beliefs (B, T + 1, width), and when they were held (B, T + 1): the first one unit before the steps.
+
+        That is at 0, unless the clock takes times as they are.
+        """
         n, steps = batch.x.shape[:2]
         time = torch.arange(steps, dtype=batch.x.dtype, device=batch.x.device).expand(n, -1)
         if batch.time is not None:
             time = batch.time.to(batch.x.dtype)
-        time = torch.cat([torch.zeros_like(time[:, :1]), time - time[:, :1] + 1], 1)
-        return self.past(batch.x, batch.mask, time.diff(dim=1)), time
+        time = torch.cat([time[:, :1] - 1, time], 1)
+        if self.clock is None or not self.clock.absolute:
+            time = time - time[:, :1]
+        return self.past(batch.x, batch.mask, time), time
 
     def _last(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The belief after the last observed step, (B, width), and when it was held, (B,)."""
@@ -308,10 +323,10 @@ class TDVAE(Model):
         """A TD-VAE for sequences of `spec`; `latent_dim` is of each of the two layers of a state.
 
         Args:
-            jump: longest jump that is learned, in steps; half of the longest sequence unless given
+            jump: longest jump that is learned, in steps; half of the longest sequence, or the horizon, unless given
             pairs: pairs of steps drawn for each sequence at each training step
             sigma: deviation of an observation around what its state says, in deviations of its channel; 0 learns it
-            waves: waves of the clock for the time since a sequence began; 0 for no clock
+            waves: waves of the clock for the time since a sequence began, or of each season; 0 for no clock
             prediction: weight of the score of forecasts from the belief in the loss; 0 is the paper's loss
             warmup: steps over which the weight of the rate rises from 0; 2500 are half of the shortest training
         """
@@ -323,7 +338,10 @@ class TDVAE(Model):
         if spec.likelihood != "gaussian":
             output = head = for_likelihood(spec.step)
             raw = head.raw[0]
-        clock = Clock(spec.shape[0], waves) if waves else None
+        clock: Clock | Seasons | None = Clock(spec.shape[0], waves) if waves else None
+        if spec.horizon:
+            # Windows of a series begin at no time of its own, but its seasons are the same in all of them.
+            clock = Seasons(spec.seasons, waves) if waves and spec.seasons else None
         clock_size = 0 if clock is None else clock.outputs
         body = MLP(latents + clock_size, width, sizes.depth)
         seen = width + clock_size
@@ -335,7 +353,7 @@ class TDVAE(Model):
             nn.Sequential(*body, nn.Linear(body.outputs, raw), output),
             steps=spec.shape[0],
             latents=latents,
-            jump=jump or max(spec.shape[0] // 2, 1),
+            jump=jump or spec.horizon or max(spec.shape[0] // 2, 1),
             pairs=pairs,
             warmup=Ramp(warmup),
             clock=clock,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -104,11 +104,16 @@ class Clock(nn.Module):
     Args:
         length: T, the greatest length of a sequence in units of its times.
 
+    Attributes:
+        absolute: whether t is counted from a time that all sequences share, not from where each begins: no.
+
     Shapes: (…) to (…, `outputs`).
 
     >>> Clock(8.0, 1)(torch.tensor([1.0])).round(decimals=3)
     tensor([[0.1250, 0.7070, 0.7070]])
     """
+
+    absolute = False
 
     def __init__(self, length: float, waves: int = 4) -> None:
         super().__init__()
@@ -119,6 +124,40 @@ class Clock(nn.Module):
         part = (time / self.length)[..., None]
         angles = 2 * math.pi * part * torch.arange(1, self.waves + 1, dtype=part.dtype, device=part.device)
         return torch.cat([part, angles.sin(), angles.cos()], -1)
+
+
+class Seasons(nn.Module):
+    """Where in each of some seasons the time t is: sin, cos of 2πkt/s for k = 1 … `waves` of each season s.
+
+    A wave that is one of an earlier season, too, is left out, and so is one of less than two steps.
+
+    Args:
+        seasons: their lengths in units of t.
+
+    Attributes:
+        absolute: whether t is counted from a time that all sequences share, not from where each begins: yes.
+
+    Shapes: (…) to (…, `outputs`).
+
+    >>> Seasons((4,), 1)(torch.tensor([1.0, 5.0])).round(decimals=3)
+    tensor([[ 1., -0.],
+            [ 1., -0.]])
+    """
+
+    absolute = True
+    periods: Tensor
+
+    def __init__(self, seasons: Sequence[float], waves: int = 4) -> None:
+        super().__init__()
+        periods = dict.fromkeys(season / wave for season in seasons for wave in range(1, waves + 1))
+        kept = [period for period in periods if period >= 2]
+        self.register_buffer("periods", torch.tensor(kept), persistent=False)
+        self.outputs = 2 * len(kept)
+
+    def forward(self, time: Tensor) -> Tensor:
+        # The remainder keeps the phase of late times exact in single precision.
+        angles = 2 * math.pi * torch.remainder(time[..., None], self.periods) / self.periods
+        return torch.cat([angles.sin(), angles.cos()], -1)
 
 
 class Gated(nn.Module):
@@ -176,19 +215,19 @@ class Past(nn.Module):
         width: of what the LSTM gives.
         clock: features of the time since the sequence began, if any.
 
-    Shapes: x (B, T, D), mask like x or None, passed (B, T), the time since the step before; to
-    (B, T + 1, width + clock.outputs), whose first is the belief before anything was seen.
+    Shapes: x (B, T, D), mask like x or None, time (B, T + 1) of the belief before anything was seen and of each step;
+    to (B, T + 1, width + clock.outputs), whose first is that belief.
     """
 
-    def __init__(self, features: nn.Module, outputs: int, width: int, clock: Clock | None = None) -> None:
+    def __init__(self, features: nn.Module, outputs: int, width: int, clock: Clock | Seasons | None = None) -> None:
         super().__init__()
         self.features, self.clock = features, clock
         self.start = nn.Parameter(torch.zeros(width))
         self.recurrent = nn.LSTM(outputs + 1 + (clock.outputs if clock else 0), width, batch_first=True)
 
-    def forward(self, x: Tensor, mask: Tensor | None, passed: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, time: Tensor) -> Tensor:
+        passed = time.diff(dim=1)
         steps = self.features(x.flatten(0, 1), None if mask is None else mask.flatten(0, 1))
-        time = torch.cat([torch.zeros_like(passed[:, :1]), passed], 1).cumsum(1)
         clock = self.clock(time) if self.clock else passed.new_zeros(*time.shape, 0)
         entered = torch.cat([steps.view(*x.shape[:2], -1), passed.log1p()[:, :, None], clock[:, 1:]], 2)
         summed = full(self.recurrent(entered)[0])

@@ -84,7 +84,14 @@ class DataOptions:
     )
     longest: int = _option(256, "sequences of symbols: at most so many symbols; longer ones are refused")
     id: str | None = _option(None, "tables of sequences: column that identifies the sequences, one row for each step")
-    time: str | None = _option(None, "tables of sequences: column of the time of each step; even steps without it")
+    time: str | None = _option(
+        None,
+        "tables of sequences: column of the time of each step; even steps without it. Of one long series it is found",
+    )
+    window: int | None = _option(
+        None, "long series: steps that are seen before a forecast (default: two horizons); they are cut into windows"
+    )
+    horizon: int | None = _option(None, "long series: steps that are forecast (default: a season, if one is found)")
     streaming: str = _option("auto", "read from disk while training: auto does when the data is too large")
 
     def __post_init__(self) -> None:
@@ -106,7 +113,7 @@ class DataOptions:
         shares = self.split
         if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise SfumatoError(f"split={shares} must be three shares that sum to 1, as 0.8 0.1 0.1")
-        for name, least in (("size", 1), ("rows", 1), ("cells", 2), ("longest", 1)):
+        for name, least in (("size", 1), ("rows", 1), ("cells", 2), ("longest", 1), ("window", 1), ("horizon", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise SfumatoError(f"{name}={value} is too small; give {least} or more")

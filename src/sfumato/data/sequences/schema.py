@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -21,6 +22,7 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Encoded, Schema
 from sfumato.data.io import arrays, frames
 from sfumato.data.sequences import sequence_io
+from sfumato.data.sequences.long_series import Windows, named_as, on_grid
 from sfumato.data.sequences.sequence_io import Series
 from sfumato.durations import duration, written
 from sfumato.errors import SfumatoError
@@ -63,18 +65,20 @@ class SequenceSchema(Schema):
         image_shape: tuple[int, ...] = (),
         start: float = 0.0,
         dates: str = "",
+        windows: Windows | None = None,
     ) -> None:
         self.spec = spec
         self.mean, self.scale, self.low, self.high = mean, scale, low, high
         self.unit, self.names, self.flat, self.image_shape = unit, names, flat, image_shape
         self.columns = dict(columns)
         self.start, self.dates = start, dates
+        self.windows = windows
         self.label = label
         self.label_names = label.names if label else ()
 
     @classmethod
-    def learn(cls, raw: Series, options: DataOptions) -> SequenceSchema:
-        """From the sequences of the training split.
+    def learn(cls, raw: Series, options: DataOptions, windows: Windows | None = None) -> SequenceSchema:
+        """From the sequences of the training split, or from windows of long series and how these are cut.
 
         Raises:
             SfumatoError: for a channel without a value, or a likelihood that does not fit.
@@ -87,7 +91,7 @@ class SequenceSchema(Schema):
             raise SfumatoError(f"{raw.name}: {raw.names[empty[0]]} has no value in the training split; leave it out")
         likelihood = likelihoods.chosen(options.likelihood, "sequence", "sequences", "gaussian")
         low, high = np.nanmin(flat, 0), np.nanmax(flat, 0)
-        mean, scale = np.nanmean(flat, 0), np.nanstd(flat, 0)
+        mean, scale = np.nanmean(flat, 0), np.nanstd(flat if raw.level is None else _above_level(raw), 0)
         if raw.image_shape:
             mean, scale = np.full_like(mean, np.nanmean(flat)), np.full_like(scale, np.nanstd(flat))
         scale = np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
@@ -99,12 +103,22 @@ class SequenceSchema(Schema):
         kind, size = ("level", likelihood.levels) if likelihood.levels else ("real", 1)
         fields = tuple(Field(kind, size, missing=bool(has_missing)) for has_missing in missing)  # type: ignore[arg-type]
         unit, start = 1.0, 0.0
-        if raw.time is not None:
+        if windows is not None:
+            unit, start = windows.grid.unit, windows.grid.start
+        elif raw.time is not None:
             steps = np.diff(raw.time, axis=1)
             unit = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 1.0
             start = float(np.nanquantile(raw.time[:, 0], 0.5, method="lower"))
         return cls(
-            DataSpec(raw.x.shape[1:], fields, (), likelihood.name, len(raw)),
+            DataSpec(
+                raw.x.shape[1:],
+                fields,
+                (),
+                likelihood.name,
+                len(raw),
+                seasons=windows.seasons if windows else (),
+                horizon=windows.horizon if windows else 0,
+            ),
             mean=mean,
             scale=scale,
             low=low,
@@ -112,12 +126,23 @@ class SequenceSchema(Schema):
             unit=unit,
             names=raw.names,
             flat=raw.flat,
-            columns={"id": options.id, "time": options.time, "label": options.label, "drop": list(options.drop)},
+            columns={
+                "id": options.id,
+                "time": options.time or raw.time_column,
+                "label": options.label,
+                "drop": list(options.drop),
+            },
             label=None if raw.labels is None else Label.learn(raw.labels),
             image_shape=raw.image_shape,
             start=start,
             dates=raw.dates,
+            windows=windows,
         )
+
+    @property
+    def seen(self) -> int:
+        """Steps of an example after which forecasts are judged: those that are seen of a window, or else half."""
+        return self.windows.context if self.windows else (self.spec.shape[0] + 1) // 2
 
     @property
     def _likelihood(self) -> likelihoods.Likelihood:
@@ -125,7 +150,10 @@ class SequenceSchema(Schema):
 
     def encode(self, raw: Any) -> Encoded:
         series = raw if isinstance(raw, Series) else sequence_io.from_array(np.asarray(raw))
-        values = torch.from_numpy(standardised(series.x, self.mean, self.scale))
+        values = torch.from_numpy(standardised(series.x - self._shift(series), self.mean, self.scale))
+        if series.place is not None:
+            places = series.place[:, None] + np.arange(series.x.shape[1])
+            return Encoded(values, time=torch.from_numpy(places.astype(np.float32)))
         if series.time is None:
             return Encoded(values)
         since = (series.time - series.time[:, :1]) / self.unit
@@ -145,14 +173,28 @@ class SequenceSchema(Schema):
     ) -> Any:
         """`decode`, as long as each sequence of `raw` is: NaN behind its end; a frame's rows as they stand in it."""
         values = self.decode(x, given)[:, : raw.x.shape[1]]
-        inside = _inside(raw) if raw.keys is None else np.arange(raw.x.shape[1]) < raw.keys.lengths[:, None]
+        values = values + (self._shift(raw)[..., 0] if self.flat else self._shift(raw))
+        whole = raw.keys is None or raw.place is not None
+        inside = _inside(raw) if whole else np.arange(raw.x.shape[1]) < raw.keys.lengths[:, None]
         values[~inside] = np.nan
         if frames.is_frame(source):
             table, kind = self._table(values, raw), frames.read(source)[1]
-            return frames.give(table if raw.keys is None else table.take(np.argsort(raw.keys.rows)), kind)
+            return frames.give(table if whole else table.take(np.argsort(raw.keys.rows)), kind)
         return values
 
+    def decode_futures(self, x: Tensor, raw: Series) -> np.ndarray:
+        """Futures (N, n, H, D) of the sequences `raw` as raw numbers, (N, n, H, D) or (N, n, H)."""
+        shift = self._shift(raw)
+        return self.decode(x) + (shift if self.flat or raw.level is None else shift[:, None])
+
+    def _shift(self, raw: Series) -> np.ndarray:
+        """How far the level of each sequence is from the mean of all, (N, 1, D); 0 but for windows."""
+        return np.zeros((1, 1, 1)) if raw.level is None else (np.nan_to_num(raw.level - self.mean))[:, None]
+
     def named(self, raw: Series, source: Any) -> dict[str, list[Any]]:
+        if self.windows is not None and raw.place is not None:
+            ids = {} if raw.keys is None else {self.columns["id"]: raw.keys.ids.to_pylist()}
+            return ids | {name: stamps.to_pylist() for name, stamps in self._stamps(raw.place).items()}
         return {} if raw.keys is None else {self._key_names()[0]: raw.keys.ids.to_pylist()}
 
     def lengths(self, jumps: Sequence[float | str] | None) -> list[float]:
@@ -165,6 +207,8 @@ class SequenceSchema(Schema):
         """
         if jumps is None:
             return [self.unit]
+        if self.windows is not None and self.windows.grid.months:
+            raise SfumatoError("jumps are lengths of time, and the steps are months; give a horizon in steps instead")
         requested = [jumps] if isinstance(jumps, str | float | int) else list(jumps)
         try:
             lengths = [duration(jump) if self.dates else float(jump) for jump in requested]
@@ -186,11 +230,40 @@ class SequenceSchema(Schema):
         without times.
         """
         time = self._key_names()[1]
+        if raw.place is not None and self.windows is not None:
+            known = ~np.isnan(raw.x).all(2)
+            last = raw.place + np.where(known.any(1), raw.x.shape[1] - 1 - known[:, ::-1].argmax(1), -1)
+            ends = np.round(last[:, None] + np.cumsum(lengths) / self.unit, 6)
+            return self._stamps(ends.ravel())
         if raw.time is None or time is None:
             return {}
         last = np.where(np.isnan(raw.x).all(2) | np.isnan(raw.time), -np.inf, raw.time).max(1)
         last = np.where(np.isneginf(last), raw.time[:, 0], last)
         return {time: sequence_io.as_stamps((last[:, None] + np.cumsum(lengths)).ravel(), self.dates)}
+
+    def horizon(self, horizon: int | str | None) -> list[float]:
+        """The lengths of so many jumps of one typical step, or of as many as make a length of time.
+
+        None is the horizon of windows, or one step.
+
+        Raises:
+            SfumatoError: if it is no whole number of steps above 0.
+        """
+        if horizon is None:
+            return [self.unit] * (self.windows.horizon if self.windows else 1)
+        text, steps = str(horizon).strip(), 0.0
+        with suppress(ValueError):
+            steps = float(text) if not self.dates or text[-1:].isdigit() else duration(text) / self.unit
+        if not 1 <= steps < math.inf or steps != round(steps):
+            example = f", or a length of time such as {written(24 * self.unit)}" if self.dates else ""
+            raise SfumatoError(f"horizon is {horizon}: give a whole number of steps above 0{example}")
+        return [self.unit] * int(steps)
+
+    def _stamps(self, places: np.ndarray) -> dict[str, pa.Array]:
+        """The column of times at places (N,) of the grid of windows."""
+        assert self.windows is not None, "only windows lie on a grid"
+        name = self.columns["time"] or "step"
+        return {name: sequence_io.as_stamps(self.windows.grid.times(places), self.dates)}
 
     def _key_names(self) -> tuple[str, str | None]:
         """The columns of ids and times in a long table: the user's own, or id and step if they named none."""
@@ -199,20 +272,13 @@ class SequenceSchema(Schema):
         return self.columns["id"], self.columns["time"]
 
     def read(self, source: Any, *, need_x: bool = True) -> Series:
-        id, time = self._key_names()
-        series = sequence_io.load(source, id=id, time=time, label=self.columns["label"], channels=self.names)
+        if isinstance(source, Series) and source.place is not None:
+            return source
+        if self.windows is not None:
+            series = self._loaded(source)
+            return named_as(self.windows.consecutive(on_grid(series, self.windows.grid)[0]), series)
+        series = self._loaded(source)
         longest, channels = self.spec.shape
-        if series.image_shape != self.image_shape:
-            kinds = [f"images {layout}" if layout else "numbers" for layout in (series.image_shape, self.image_shape)]
-            raise SfumatoError(f"{series.name}: is a sequence of {kinds[0]}; this model was trained on {kinds[1]}")
-        if series.x.shape[2] != channels or (self.columns["id"] and series.names != self.names):
-            raise SfumatoError(
-                f"{series.name}: has the channels {', '.join(series.names)}; this model was trained on "
-                f"{', '.join(self.names)}"
-            )
-        sorts = [sequence_io.sort_of_times(dates) for dates in (series.dates, self.dates)]
-        if series.time is not None and sorts[0] != sorts[1]:
-            raise SfumatoError(f"{series.name}: column {time!r} holds {sorts[0]}; this model was trained on {sorts[1]}")
         if series.x.shape[1] > longest:
             raise SfumatoError(
                 f"{series.name}: has sequences of {series.x.shape[1]} steps; this model was trained "
@@ -222,10 +288,43 @@ class SequenceSchema(Schema):
             _check_range(self._likelihood, series.x.reshape(-1, channels), series.name)
         return series
 
+    def latest(self, source: Any) -> Series:
+        """What forecasts are made from: of long series the last steps, and else the sequences as `read` gives them.
+
+        Raises:
+            SfumatoError: as `read` does.
+        """
+        if self.windows is None or (isinstance(source, Series) and source.place is not None):
+            return self.read(source)
+        series = self._loaded(source)
+        return named_as(self.windows.latest(on_grid(series, self.windows.grid)[0]), series)
+
+    def _loaded(self, source: Any) -> Series:
+        """Sequences of the channels and times of the training."""
+        id, time = self._key_names()
+        if self.windows is not None:
+            id, time = self.columns["id"], self.columns["time"]
+        series = sequence_io.load(source, id=id, time=time, label=self.columns["label"], channels=self.names)
+        if series.image_shape != self.image_shape:
+            kinds = [f"images {layout}" if layout else "numbers" for layout in (series.image_shape, self.image_shape)]
+            raise SfumatoError(f"{series.name}: is a sequence of {kinds[0]}; this model was trained on {kinds[1]}")
+        if series.x.shape[2] != self.spec.shape[1] or (self.columns["id"] and series.names != self.names):
+            raise SfumatoError(
+                f"{series.name}: has the channels {', '.join(series.names)}; this model was trained on "
+                f"{', '.join(self.names)}"
+            )
+        sorts = [sequence_io.sort_of_times(dates) for dates in (series.dates, self.dates)]
+        if series.time is not None and sorts[0] != sorts[1]:
+            raise SfumatoError(
+                f"{series.name}: column {series.time_column!r} holds {sorts[0]}; this model was trained on {sorts[1]}"
+            )
+        return series
+
     def take(self, raw: Series, rows: Sequence[int]) -> Series:
         index = np.asarray(rows, int)
         time, labels = (None if part is None else part[index] for part in (raw.time, raw.labels))
-        return replace(raw, x=raw.x[index], time=time, labels=labels, keys=None)
+        level, place = (None if part is None else part[index] for part in (raw.level, raw.place))
+        return replace(raw, x=raw.x[index], time=time, labels=labels, keys=None, level=level, place=place)
 
     def write(self, raw: Any, path: str | Path) -> None:
         self._write(raw.x if isinstance(raw, Series) else raw, path, raw if isinstance(raw, Series) else None)
@@ -244,14 +343,29 @@ class SequenceSchema(Schema):
     def _table(self, x: np.ndarray, raw: Series | None, *, seconds: bool = False) -> pa.Table:
         """Sequences as a long table, under the ids and times of `raw`; new ones begin as those of the training did."""
         id, time = self._key_names()
+        if self.windows is not None and raw is not None and raw.place is not None:
+            return self._series_table(x, raw)
         stamps = None if raw is None else raw.time
-        if stamps is None:
+        if stamps is None and self.windows is not None:
+            stamps = np.tile(self.windows.grid.times(np.arange(x.shape[1])), (len(x), 1))
+        elif stamps is None:
             stamps = np.tile(self.start + np.arange(x.shape[1]) * self.unit, (len(x), 1))
         keys = None if raw is None else raw.keys
         if seconds and keys is not None:
             keys = replace(keys, times=None)
         dates = "" if seconds else self.dates
         return sequence_io.to_table(x, self.names, id=id, time=time, stamps=stamps, keys=keys, dates=dates)
+
+    def _series_table(self, x: np.ndarray, raw: Series) -> pa.Table:
+        """Windows (N, T, …) as the rows of the series that they were cut from."""
+        inside = _inside(raw)
+        assert raw.place is not None, "only windows have a place"
+        columns: dict[str, Any] = {}
+        if raw.keys is not None:
+            columns[self.columns["id"]] = raw.keys.ids.take(pa.array(np.repeat(np.arange(len(x)), inside.sum(1))))
+        columns |= self._stamps((raw.place[:, None] + np.arange(x.shape[1]))[inside])
+        values = x.reshape(*x.shape[:2], -1)[inside]
+        return pa.table(columns | {name: values[:, place] for place, name in enumerate(self.names)})
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         raise SfumatoError(f"condition {name!r}: sequences have no conditions; leave it out")
@@ -293,7 +407,7 @@ class SequenceSchema(Schema):
         return normal_reference(x) if self._likelihood.density else self.log_jacobian(x)
 
     def out_of_range_penalty(self, raw: Any) -> np.ndarray:
-        cost: np.ndarray = far_cost(raw.x, self.mean, self.scale).sum((1, 2))
+        cost: np.ndarray = far_cost(raw.x - self._shift(raw), self.mean, self.scale).sum((1, 2))
         return cost
 
     def to_dict(self) -> dict[str, Any]:
@@ -306,6 +420,7 @@ class SequenceSchema(Schema):
             "unit": self.unit,
             "start": self.start,
             "dates": self.dates,
+            "windows": None if self.windows is None else self.windows.to_dict(),
             "columns": self.columns,
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
@@ -329,7 +444,14 @@ class SequenceSchema(Schema):
             image_shape=tuple(values.get("image_shape", ())),
             start=values.get("start", 0.0),
             dates=values.get("dates", ""),
+            windows=None if values["windows"] is None else Windows.from_dict(values["windows"]),
         )
+
+
+def _above_level(raw: Series) -> np.ndarray:
+    """Values less the level of their window, (·, D)."""
+    assert raw.level is not None, "called for windows"
+    return (raw.x - raw.level[:, None]).reshape(-1, raw.x.shape[2])
 
 
 def _inside(raw: Series) -> np.ndarray:

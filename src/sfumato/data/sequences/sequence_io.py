@@ -15,7 +15,6 @@ from sfumato.data.columns import supported
 from sfumato.data.columns.base import is_number, is_text, plain, shown
 from sfumato.data.columns.ruler import as_words, spelled
 from sfumato.data.columns.times import find_whole, has_date, parse
-from sfumato.data.core.options import DataOptions
 from sfumato.data.io import arrays, frames, ts
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -23,7 +22,6 @@ TS = ".ts"
 DAY_SECONDS, LAST, LAST_NS = 86_400, 253_402_300_799, 9_200_000_000
 """Seconds of a day, and those since 1970 to the end of the year 9999 and to that of nanoseconds in 64 bits."""
 FLAT = ("value",)
-WINDOW_COLUMN = "add a column window = row number // {window}"
 FORECAST_COLUMNS = ("future", "ahead")
 """Columns of what `sfumato forecast` writes, whose names no channel can have."""
 
@@ -60,6 +58,9 @@ class Series:
             1970; "" where they are numbers.
         name: what to call the source.
         keys: the ids and times of a long table that was read for a trained model; None for all else.
+        time_column: the column of times in the table they came from; None where it has none.
+        level: what is subtracted from each channel of windows of long series, (N, D); None for all else.
+        place: the place of the first step of each window on the grid of its series, (N,); None for all else.
     """
 
     x: np.ndarray
@@ -71,6 +72,9 @@ class Series:
     image_shape: tuple[int, ...] = ()
     keys: Keys | None = None
     dates: str = ""
+    time_column: str | None = None
+    level: np.ndarray | None = None
+    place: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -132,23 +136,6 @@ def _padded(source: Any) -> Series | None:
     return from_array(padded, None if labels is None else arrays.as_array(labels, "y"))
 
 
-def one_long(series: Series, name: str, options: DataOptions) -> SfumatoError:
-    """The error that says what to do with a single sequence."""
-    steps, channels = series.x.shape[1:]
-    if options.id is not None or options.time is not None:
-        return _windows(name, steps, f"{WINDOW_COLUMN}, in time order, and name it with id")
-    more = f", {channels}" if channels > 1 else ""
-    return _windows(name, steps, f"X[: {{whole}}].reshape(-1, {{window}}{more}) of a series X")
-
-
-def _windows(name: str, steps: int, cure: str) -> SfumatoError:
-    window = max(min(steps // 20, 50), 2)
-    cut = cure.format(window=window, whole=steps // window * window)
-    return SfumatoError(
-        f"{name}: one series of {steps:,} steps, where a model needs many sequences; cut it into windows: {cut}"
-    )
-
-
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "X") -> Series:
     """(N, T) or (N, T, D) numbers, or images (N, T, H, W) or (N, T, C, H, W).
 
@@ -186,8 +173,8 @@ def from_table(
     Args:
         table: the rows.
         name: of the table in error messages.
-        id: column that identifies the sequences.
-        time: column of times.
+        id: column that identifies the sequences; None where all rows are one series.
+        time: column of times; of one series None takes the first of dates, or of numbers that count on evenly.
         label: column of labels.
         drop: columns that are no channels.
         channels: the columns that are, of a model that is trained: any others are passed over, `label` and `drop`
@@ -208,7 +195,8 @@ def from_table(
         if column is not None and column not in table.column_names:
             raise SfumatoError(f"{name}: {option} {column!r} is no column; {did_you_mean(column, table.column_names)}")
     if id is None:
-        raise _no_id(table, name, time, (label, *drop))
+        time = time or (_time_column(table, drop) if channels is None else None)
+        _check_single(table, name, time, (label, *drop))
     names = channels or tuple(column for column in table.column_names if column not in (id, time, label, *drop))
     taken = next((column for column in names if channels is None and column in FORECAST_COLUMNS), None)
     if taken is not None:
@@ -218,7 +206,7 @@ def from_table(
         )
     if not names:
         raise SfumatoError(f"{name}: has no column of values beside id and time; give at least one")
-    ids = table[id]
+    ids = pa.chunked_array([np.zeros(len(table), np.int64)]) if id is None else table[id]
     if pa.types.is_dictionary(ids.type):
         # Categories may stand in another order than the rows, and some in none of them.
         ids = ids.cast(ids.type.value_type)
@@ -245,31 +233,54 @@ def from_table(
         same = (np.diff(stamps) == 0) & (np.diff(order) == 0)
         if same.any():
             at = int(np.argmax(same))
-            raise SfumatoError(f"{name}: {table[id][int(sort[at])]} has two rows of the same {time}; keep one of them")
+            whose = "the series" if id is None else table[id][int(sort[at])]
+            raise SfumatoError(f"{name}: {whose} has two rows of the same {time}; keep one of them")
         when = np.full(shape, np.nan)
         when[order, place] = stamps
     labels = None
     if label is not None:
         labels = np.array(table[label].take(pa.array(sort[starts])).to_pylist(), object)
     keys = None
-    if channels is not None:
+    if channels is not None and id is not None:
         times = None if time is None else table[time].take(pa.array(sort))
         keys = Keys(coded.dictionary, times, np.bincount(order, minlength=len(starts)), sort)
     dates = str(moments.type) if moments is not None and pa.types.is_temporal(moments.type) else ""
-    return Series(x, when, labels, names, False, Path(name).stem, keys=keys, dates=dates)
+    return Series(x, when, labels, names, False, Path(name).stem, keys=keys, dates=dates, time_column=time)
 
 
-def _no_id(table: pa.Table, name: str, time: str | None, others: Collection[str | None]) -> SfumatoError:
-    """The error where no column identifies the sequences: it names candidates, or says that there is one sequence."""
+def _time_column(table: pa.Table, drop: tuple[str, ...]) -> str | None:
+    """The first column of dates, or else the first of numbers that count on evenly; None if there is none."""
+    columns = {name: table[name] for name in table.column_names if name not in drop and supported(table[name].type)}
+    for name, column in columns.items():
+        if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
+            return name
+        present = plain(column).drop_null()
+        if is_text(present.type) and len(present) and (spelling := spelled(present)) and has_date(spelling):
+            return name
+    for name, column in columns.items():
+        if is_number(column.type) and len(columns) > 1 and len(column) > 2 and not column.null_count:
+            steps = np.diff(column.to_numpy().astype(float))
+            if steps[0] > 0 and np.ptp(steps) == 0:
+                return name
+    return None
+
+
+def _check_single(table: pa.Table, name: str, time: str | None, others: Collection[str | None]) -> None:
+    """Refuse a table that holds several series with no column that identifies them, and name a candidate.
+
+    Raises:
+        SfumatoError: if a time occurs twice.
+    """
     rows = len(table)
-    if time is not None and pc.count_distinct(table[time]).as_py() == rows:
-        named = f"{WINDOW_COLUMN}, in time order, and name it (--id window); or name the column that identifies them"
-        return _windows(name, rows, named)
+    if time is None or pc.count_distinct(table[time]).as_py() == rows:
+        return
     free = [column for column in table.column_names if column != time and column not in others]
     could = next(
         (column for column in free if 1 < pc.count_distinct(plain(table[column])).as_py() <= rows // 2), free[0]
     )
-    return SfumatoError(f"{name}: say which column identifies the sequences (--id {could})")
+    raise SfumatoError(
+        f"{name}: column {time!r} has times that occur twice; say which column identifies the series (--id {could})"
+    )
 
 
 def from_ts(path: Path) -> Series:

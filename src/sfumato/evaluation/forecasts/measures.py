@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
+from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.evaluation.forecasts.baselines import Reference, references
 from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.settings import EvaluationSettings
@@ -29,9 +30,9 @@ CHANNEL_UNIT = "standard deviations of a channel"
 def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     """CRPS, energy score, coverage of intervals, error by horizon; none where the model makes no forecasts.
 
-    Each sequence is cut in the middle. Values are in standard deviations of their channel over the training split, and
-    what is missing is left out. The reference is the best of those of `forecasts.baselines`: the last value seen, the
-    season before, and a linear regression on the first half.
+    Each sequence is cut in the middle, windows of long series where their horizon begins. Values are in standard
+    deviations of their channel over the training split, and what is missing is left out. The reference is the best of
+    those of `forecasts.baselines`: the last value seen, the season before, and a linear regression on what was seen.
     """
     if how.quick or not isinstance(subject.model, Forecasts) or subject.schema.spec.shape[0] < 2:
         return []
@@ -59,7 +60,7 @@ def futures(subject: Subject, how: EvaluationSettings) -> Futures:
     forecast = require(subject.model, Forecasts, "forecast").forecast
     batch = rows(subject.batch, some(len(subject), MAX_FORECAST_SEQUENCES, how.seed).numpy())
     steps = batch.x.shape[1]
-    cut = (steps + 1) // 2
+    cut = subject.schema.seen if isinstance(subject.schema, SequenceSchema) else (steps + 1) // 2
     mask = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
     past = Batch(batch.x[:, :cut], batch.given, mask[:, :cut], None if batch.time is None else batch.time[:, :cut])
     draws = torch.empty(len(batch), FUTURES, steps - cut, batch.x.shape[2])
@@ -73,8 +74,9 @@ def futures(subject: Subject, how: EvaluationSettings) -> Futures:
     before = batch.x[:, :cut].float()
     last = _last(before, mask[:, :cut])
     seen = array(before.masked_fill(~mask[:, :cut], torch.nan))[known]
-    # A regression has no word for uneven times: it is for sequences whose steps all lie alike.
-    train = subject.data.train if subject.data is not None and len(jumps) == 1 else None
+    # A regression knows nothing of uneven times: it is for sequences whose steps all lie alike.
+    even = batch.time is None or bool((batch.time.diff(dim=1) == batch.time[:1].diff(dim=1)).all())
+    train = subject.data.train if subject.data is not None and even else None
     against = references(seen, steps - cut, array(last)[known], train)
     return Futures(array(draws)[known], array(came)[known], against)
 

@@ -76,7 +76,8 @@ def _futures(
 ) -> list[ReportFigure]:
     """Forecasts after the first half of a few sequences."""
     assert isinstance(shown.model, Forecasts)
-    half = max(real.shape[1] // 2, 1)
+    assert isinstance(shown.schema, SequenceSchema)
+    half = shown.schema.seen if shown.schema.windows else max(real.shape[1] // 2, 1)
     panels = []
     for example in some(len(shown), EXAMPLES_SHOWN, shown.seed).tolist():
         sequence = rows(shown.batch, slice(example, example + 1))
