@@ -289,19 +289,17 @@ def test_halts_change_no_forecast_of_an_exact_process() -> None:
     n = 40_000
     b1 = model._seen(Batch(draw(1, EVEN)[:, :, None]))[0][:, 2].expand(n, -1)
     start, end = torch.full((n,), 2.0, dtype=torch.float64), torch.full((n, 1), 6.0, dtype=torch.float64)
-    straight = model._foretold(b1, start, end)
-    halted = model._foretold(b1, start, torch.cat([end - 2.5, end - 2.5, end - 1, end, end], 1))
+    straight = model._foretold(b1, start, end)[:, -1]
+    halted = model._foretold(b1, start, torch.cat([end - 2.5, end - 2.5, end - 1, end, end], 1))[:, -1]
     torch.testing.assert_close(straight.mean(), halted.mean(), rtol=0, atol=0.03)
     torch.testing.assert_close(straight.var(), halted.var(), rtol=0.03, atol=0)
 
 
 def test_halts_lie_evenly_between_two_steps() -> None:
-    first, second = torch.tensor([1, 1, 1, 0]), torch.tensor([9, 9, 9, 3])
-    halts = _halts(first, second, torch.tensor([[0.0], [0.3], [0.99], [0.99]]), 8)
-    assert halts[0].tolist() == [9] * 8
-    assert halts[1].tolist() == [5] + [9] * 7
-    assert halts[2].tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
-    assert halts[3].tolist() == [0, 0, 1, 1, 1, 2, 2, 3]
+    first, second = torch.tensor([1, 0]), torch.tensor([9, 3])
+    assert _halts(first, second, 1).tolist() == [[9], [3]]
+    assert _halts(first, second, 2).tolist() == [[5, 9], [1, 3]]
+    assert _halts(first, second, 8).tolist() == [[2, 3, 4, 5, 6, 7, 8, 9], [0, 0, 1, 1, 1, 2, 2, 3]]
 
 
 def test_the_clock_tells_sequences_of_one_cycle_where_they_are() -> None:

@@ -33,6 +33,7 @@ from sfumato.estimator.methods.augmentation import AugmentationMixin
 from sfumato.estimator.methods.completion import CompletionMixin
 from sfumato.estimator.methods.compression import CompressionMixin
 from sfumato.estimator.methods.fairness import FairnessMixin
+from sfumato.estimator.methods.forecasts import ForecastMixin
 from sfumato.estimator.methods.scoring import ScoringMixin
 from sfumato.estimator.parameters import Parameters
 from sfumato.estimator.targets import classified, joined, unnamed
@@ -51,6 +52,7 @@ class Autoencoder(
     CompressionMixin,
     CompletionMixin,
     FairnessMixin,
+    ForecastMixin,
     AugmentationMixin,
     ScoringMixin,
     AnomalyMixin,

@@ -25,6 +25,7 @@ __all__ = [
     "Drives",
     "Encodes",
     "Forecasts",
+    "Imagines",
     "LatentSpace",
     "Layered",
     "Reconstructs",
@@ -196,6 +197,22 @@ class Forecasts(Protocol):
 
         Returns:
             Futures of shape (B, n, len(jumps), D).
+        """
+
+
+@runtime_checkable
+class Imagines(Encodes, Forecasts, Protocol):
+    """Models whose codes are states at a time, and can be moved to later times."""
+
+    def imagine(self, z: Tensor, jumps: Sequence[float]) -> Tensor:
+        """Draw the states that follow.
+
+        Args:
+            z: codes of states, shape (B, `code_size`), such as draws of `encode` or what this gave before.
+            jumps: time from each state to the next, in the units of `Batch.time`.
+
+        Returns:
+            Codes of shape (B, len(jumps), `code_size`).
         """
 
 

@@ -130,8 +130,8 @@ class TDVAE(Model):
             "transition_rate": log_p2 - self._transition(z1, at, passed).log_prob(z2),
         }
         if self.prediction:
-            halts = time[rows].gather(1, _halts(first, second, uniform(time, n * k, 1), self.rollout))
-            terms["prediction"] = self._prediction(b1, time[rows, first], halts, x2, mask)
+            halts = _halts(first, second, self._jumps_at(step))
+            terms["prediction"] = self._prediction(batch, b1, rows, first, halts, time)
         terms = {name: term.view(n, k).mean(1) for name, term in terms.items()}
         if batch.mask is not None:
             # Of a sequence with nothing to be seen there is nothing to say, nor to pay for.
@@ -145,24 +145,45 @@ class TDVAE(Model):
             )
         }
 
-    def _prediction(self, b1: Tensor, start: Tensor, halts: Tensor, x2: Tensor, mask: Tensor | None) -> Tensor:
-        """The cost of forecasts of `x2` (n, D) from the beliefs `b1`, (n,); see `_foretold`."""
-        p = self._observation(self._foretold(b1, start, halts), self._repeated(halts[:, -1]))
+    def _jumps_at(self, step: int) -> int:
+        """Jumps that forecasts take at a step of training: 1, 2, 4, … `rollout` in turn; the most in validation."""
+        return 2 ** (step % self.rollout.bit_length()) if self.training else self.rollout
+
+    def _prediction(self, batch: Batch, b1: Tensor, rows: Tensor, first: Tensor, halts: Tensor, time: Tensor) -> Tensor:
+        """The mean cost of forecasts from the beliefs `b1` after the steps `first` at each of the `halts`, (n,)."""
+        count = halts.shape[1]
+        when = time[rows[:, None], halts]
+        x = batch.x[rows[:, None], halts - 1].flatten(0, 1)
+        mask = None if batch.mask is None else batch.mask[rows[:, None], halts - 1].flatten(0, 1)
+        z = self._foretold(b1, time[rows, first], when)
+        p = self._observation(z.flatten(0, 1), self._repeated(when).flatten())
+        # A halt that repeats the one before, or of which nothing was observed, is not scored.
+        scored = halts.diff(dim=1, prepend=first[:, None]) > 0
+        if mask is not None:
+            scored = scored & mask.flatten(1).any(1).view_as(scored)
+        weights = scored / scored.sum(1, keepdim=True).clamp(min=1)
         if isinstance(p, Normal):
-            drawn = p.draw(normal(b1, *p.mean.shape))
-            return energy_score(drawn.view(len(x2), self.draws, -1), x2, mask)
-        log_p = p.log_prob(self._repeated(x2), None if mask is None else self._repeated(mask))
-        return -importance_bound(log_p.view(len(x2), self.draws))
+            drawn = p.draw(normal(b1, *p.mean.shape)).view(len(b1), self.draws, count, -1)
+            costs = energy_score(drawn.transpose(1, 2).flatten(0, 1), x, mask)
+        else:
+            log_p = p.log_prob(self._to_draws(x, count), None if mask is None else self._to_draws(mask, count))
+            costs = -importance_bound(log_p.view(len(b1), self.draws, count).transpose(1, 2).flatten(0, 1))
+        return (weights * costs.view_as(weights)).sum(1)
 
     def _foretold(self, b1: Tensor, start: Tensor, halts: Tensor) -> Tensor:
-        """`draws` states for each belief at `start`, by jumps to each of the times `halts` (n, J), (n·K, Z)."""
+        """`draws` states for each belief at `start`, at each of the times `halts` (n, J) in turn, (n·K, J, Z)."""
         b1, time, times = (self._repeated(values) for values in (b1, start, halts))
-        z = self.belief(b1).draw(normal(b1, len(b1), self.latents))
+        z, states = self.belief(b1).draw(normal(b1, len(b1), self.latents)), []
         for halt in times.unbind(1):
             passed = halt - time
             later = self._transition(z, halt, passed).draw(normal(b1, len(b1), self.latents))
             z, time = torch.where((passed > 0)[:, None], later, z), halt
-        return z
+            states.append(z)
+        return torch.stack(states, 1)
+
+    def _to_draws(self, values: Tensor, count: int) -> Tensor:
+        """What belongs to halts (n·J, …), for each draw of each, (n·K·J, …)."""
+        return self._repeated(values.unflatten(0, (-1, count))).flatten(0, 1)
 
     def _repeated(self, values: Tensor) -> Tensor:
         return values.repeat_interleave(self.draws, 0)
@@ -229,9 +250,19 @@ class TDVAE(Model):
             noise: draw x from p(x | z); False gives its `mode`.
         """
         b, time = (tensor.repeat_interleave(n, 0) for tensor in self._last(batch))
-        z = self.belief(b).sample()
-        rolled = self._rolled(z, time, torch.as_tensor(jumps, dtype=z.dtype, device=z.device), 1.0, noise)
+        rolled = self._rolled(self.belief(b).sample(), time, self._lengths(jumps, b), 1.0, noise)
         return rolled.view(len(batch), n, len(jumps), -1)
+
+    def imagine(self, z: Tensor, jumps: Sequence[float]) -> Tensor:
+        """Codes (B, len(jumps), `code_size`) of states that follow those of codes z (B, `code_size`) of `encode`.
+
+        z ← p_T(z | z, δ) for each δ in `jumps`, each from where the one before ended; nothing is decoded.
+
+        Args:
+            jumps: lengths in time, in the units of `Batch.time`.
+        """
+        states, times = self._walked(z[:, : self.latents], z[:, -1], self._lengths(jumps, z), 1.0)
+        return states if self.clock is None else torch.cat([states, times[..., None]], 2)
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:
         """log of the weights of step t given all before it, (B, k, T), in nats; 0 for missing steps.
@@ -289,15 +320,22 @@ class TDVAE(Model):
         return b[rows, last], time[rows, last]
 
     def _rolled(self, z: Tensor, time: Tensor, jumps: Tensor, temperature: float, noise: bool) -> Tensor:
+        states, times = self._walked(z, time, jumps, temperature)
+        steps = Steps(self._observation(states.flatten(0, 1), times.flatten()), len(jumps))
+        return steps.sample() if noise else steps.mode()
+
+    def _walked(self, z: Tensor, time: Tensor, jumps: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """The states after each jump from `z` at `time`, (B, J, Z), and when they are, (B, J)."""
         states, times = [], []
         for passed in jumps:
             time = time + passed
             z = self._drawn(self._transition(z, time, passed.expand(len(z))), len(z), temperature)
             states.append(z)
             times.append(time)
-        at = torch.stack(times, 1).flatten()
-        steps = Steps(self._observation(torch.stack(states, 1).flatten(0, 1), at), len(states))
-        return steps.sample() if noise else steps.mode()
+        return torch.stack(states, 1), torch.stack(times, 1)
+
+    def _lengths(self, jumps: Sequence[float], like: Tensor) -> Tensor:
+        return torch.as_tensor(jumps, dtype=like.dtype, device=like.device)
 
     def _drawn(self, p: TwoLayerNormal, n: int, temperature: float) -> Tensor:
         if temperature == 1.0:
@@ -377,10 +415,7 @@ def _pairs(observed: Tensor, uniform: Tensor, jump: int) -> tuple[Tensor, Tensor
     return second - 1 - torch.minimum((uniform[:, 1] * farthest).long(), farthest - 1), second
 
 
-def _halts(first: Tensor, second: Tensor, uniform: Tensor, most: int) -> Tensor:
-    """Steps (n, most) on the way from `first` to `second`: by 1, 2, 4, … even jumps, the last one repeated."""
-    choices = most.bit_length()
-    jumps = 2 ** (uniform * choices).long().clamp(max=choices - 1)
-    jump = torch.arange(1, most + 1, device=first.device)
-    gap = (second - first)[:, None]
-    return first[:, None] + torch.minimum(gap * jump // jumps, gap)
+def _halts(first: Tensor, second: Tensor, jumps: int) -> Tensor:
+    """Steps (n, jumps) on the way from `first` to `second` by even jumps, some of them of no length if it is short."""
+    jump = torch.arange(1, jumps + 1, device=first.device)
+    return first[:, None] + (second - first)[:, None] * jump // jumps

@@ -190,7 +190,7 @@ def test_a_table_of_dates_counts_seconds() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (DataOptions(time="when"), "which column identifies the sequences"),
+        (DataOptions(time="when"), "which column identifies the series"),
         (DataOptions(id="whom", time="when"), "did you mean who"),
         (DataOptions(id="who", time="when"), r"'group' holds .*; leave it out \(--drop group\)"),
         (DataOptions(id="who", time="group", drop=("when",)), "'group' holds"),
@@ -335,20 +335,10 @@ def test_the_target_of_a_regression_is_a_label_and_no_channel(tmp_path: Path, st
         sequence_io.load(tmp_path / "b.ts", id=None, time=None, label=None)
 
 
-def test_one_long_series_is_answered_with_windows() -> None:
+def test_times_that_occur_twice_are_those_of_several_series() -> None:
     long = np.sin(np.arange(700) / 5)
-    frame = pa.table({"when": np.arange(700), "a": long, "b": long})
-    for source, options, said in (
-        (long, {"sequences": True}, r"one series of 700 steps.*X\[: 700\]\.reshape\(-1, 35\)"),
-        (np.stack([long, long], 1)[None], {"sequences": True}, r"reshape\(-1, 35, 2\)"),
-        (frame, {"time": "when"}, r"row number // 35, in time order, and name it \(--id window\)"),
-        (frame.append_column("one", pa.array([7] * 700)), {"id": "one"}, "row number // 35"),
-    ):
-        with pytest.raises(SfumatoError, match=said) as caught:
-            data.open(source, options=DataOptions(**options))
-        assert "\n" not in str(caught.value)
     twice = pa.table({"when": np.arange(700) % 350, "a": long, "who": np.arange(700) // 350})
-    with pytest.raises(SfumatoError, match=r"which column identifies the sequences \(--id who"):
+    with pytest.raises(SfumatoError, match=r"which column identifies the series \(--id who"):
         data.open(twice, options=DataOptions(time="when"))
     assert len(sequence_io.load(long, id=None, time=None, label=None)) == 1
 

@@ -1,4 +1,4 @@
-"""The commands that apply a trained model: sample, reconstruct, encode, predict, forecast."""
+"""The commands that apply a trained model: sample, reconstruct, encode, predict."""
 
 from __future__ import annotations
 
@@ -194,62 +194,6 @@ def predict(
     _columns(columns, out, say, named_by(auto, examples, file))
 
 
-def forecast(
-    run: str,
-    file: str,
-    /,
-    *,
-    jumps: Annotated[str | None, Parameter(metavar="X,X,…", show_default="one typical step")] = None,
-    n: Annotated[int, WHOLE_NUMBER, Parameter(name="-n")] = 100,
-    seed: Annotated[int | None, FRESH] = None,
-    device: Annotated[Device, DEVICE] = "auto",
-    out: Out = NOWHERE,
-    say: Say = TALK,
-) -> None:
-    """Draw possible continuations of every sequence of a file.
-
-    The output has a row for each sequence, future and jump: the id of the sequence (numbered from 0 if it has none),
-    how far ahead it is, the time if the data have times, and the values. As .npy it is an array of (sequences, futures,
-    jumps, channels).
-
-    Args:
-        run: folder of a run, or its name under runs/
-        file: file of sequences like those the model was trained on, or of their beginnings, or a built-in set
-        jumps: lengths of the jumps, each from the end of the previous one, in the units of the times of the data; such
-            as 6h,1d,2w if those are dates
-        n: number of futures for each sequence
-    """
-    import numpy as np
-
-    from sfumato.data.sequences.schema import SequenceSchema
-
-    out.check()
-    auto = load_run(run, device)
-    examples = read(auto, file)
-    requested = None if jumps is None else jumps.split(",")
-    with say.drawing(seed) as seed:
-        futures = auto.forecast(examples, requested, n, seed=seed)
-        if out.out is not None and out.out.suffix == ".npy":
-            from sfumato.data.io import arrays
-
-            arrays.write(futures, out.out)
-            names = {"out": out.out, "examples": len(futures), "seed": seed}
-            say.written(names, lambda: f"{len(futures)} × {n} futures in {out.out}")
-            return
-        values = futures.reshape(*futures.shape[:3], -1)
-        index = np.indices(futures.shape[:3]).reshape(3, -1)
-        schema = auto.schema_
-        assert isinstance(schema, SequenceSchema), "only models of sequences forecast"
-        lengths = schema.lengths(requested)
-        ends = schema.after(examples, lengths)
-        when = {name: each.take(index[0] * len(lengths) + index[2]) for name, each in ends.items()}
-        # The time comes first, and keeps its own name.
-        columns: dict[str, Any] = when | {"future": index[1], "ahead": np.cumsum(lengths)[index[2]]} | when
-        columns |= {name: values[..., place].reshape(-1) for place, name in enumerate(schema.names)}
-        ids = named_by(auto, examples, file) or {"id": list(range(len(futures)))}
-        _columns(columns, out, say, {key: [names[place] for place in index[0]] for key, names in ids.items()}, seed)
-
-
 def deliver(
     auto: Autoencoder,
     raw: Any,
@@ -278,10 +222,10 @@ def deliver(
         raise SfumatoError(reason)
     if path is not None:
         write(path)
-        say.written({"out": path, "examples": n} | _drawn(seed), lambda: f"{n} {what} written to {path}")
+        say.written({"out": path, "examples": n} | drawn_with(seed), lambda: f"{n} {what} written to {path}")
     elif say.json:
         named = {} if source is None else named_by(auto, *source)
-        say.result(_drawn(seed) | named | {what: _records(raw)}, str)
+        say.result(drawn_with(seed) | named | {what: _records(raw)}, str)
     else:
         sys.stdout.write(as_text(write, schema.stdout_suffix))
 
@@ -296,7 +240,7 @@ def _records(raw: Any) -> list[Any]:
     return rows
 
 
-def _drawn(seed: int | None) -> dict[str, int]:
+def drawn_with(seed: int | None) -> dict[str, int]:
     """The seed, for the JSON result; empty if nothing was drawn."""
     return {} if seed is None else {"seed": seed}
 
@@ -307,8 +251,8 @@ def _columns(
     n = len(next(iter(columns.values())))
     if out.out is not None:
         save(columns, out.out, named)
-        say.written({"out": out.out, "examples": n} | _drawn(seed), lambda: f"{n} rows written to {out.out}")
+        say.written({"out": out.out, "examples": n} | drawn_with(seed), lambda: f"{n} rows written to {out.out}")
     elif say.json:
-        say.result(_drawn(seed) | named | {name: column.tolist() for name, column in columns.items()}, str)
+        say.result(drawn_with(seed) | named | {name: column.tolist() for name, column in columns.items()}, str)
     else:
         sys.stdout.write(as_text(lambda place: save(columns, place, named)))

@@ -60,6 +60,8 @@ def _windows(series: Series, where: str, options: DataOptions) -> Dataset:
     """Long series as windows, split by time."""
     gridded, grid = on_grid(series)
     windows = Windows.choose(gridded, grid, options, series.name)
+    if series.image_shape:
+        windows = replace(windows, lead=0)
     split_up = [named_as(part, series) for part in windows.split(gridded, options.split)]
     schema = SequenceSchema.learn(split_up[0], options, windows)
     return replace(_dataset(schema, split_up, where, options), notes=(windows.described(gridded, series.name),))

@@ -174,12 +174,12 @@ class SequenceSchema(Schema):
         """`decode`, as long as each sequence of `raw` is: NaN behind its end; a frame's rows as they stand in it."""
         values = self.decode(x, given)[:, : raw.x.shape[1]]
         values = values + (self._shift(raw)[..., 0] if self.flat else self._shift(raw))
-        whole = raw.keys is None or raw.place is not None
-        inside = _inside(raw) if whole else np.arange(raw.x.shape[1]) < raw.keys.lengths[:, None]
+        keys = None if raw.place is not None else raw.keys
+        inside = _inside(raw) if keys is None else np.arange(raw.x.shape[1]) < keys.lengths[:, None]
         values[~inside] = np.nan
         if frames.is_frame(source):
             table, kind = self._table(values, raw), frames.read(source)[1]
-            return frames.give(table if whole else table.take(np.argsort(raw.keys.rows)), kind)
+            return frames.give(table if keys is None else table.take(np.argsort(keys.rows)), kind)
         return values
 
     def decode_futures(self, x: Tensor, raw: Series) -> np.ndarray:
@@ -196,6 +196,14 @@ class SequenceSchema(Schema):
             ids = {} if raw.keys is None else {self.columns["id"]: raw.keys.ids.to_pylist()}
             return ids | {name: stamps.to_pylist() for name, stamps in self._stamps(raw.place).items()}
         return {} if raw.keys is None else {self._key_names()[0]: raw.keys.ids.to_pylist()}
+
+    def series_names(self, raw: Series, source: Any) -> dict[str, list[Any]]:
+        """A column that says which sequence is which: by its id or its number; none for one long series alone."""
+        if self.windows is not None and raw.keys is not None:
+            return {self.columns["id"]: raw.keys.ids.to_pylist()}
+        if self.windows is not None:
+            return {} if len(raw) == 1 else {"id": list(range(len(raw)))}
+        return self.named(raw, source) or {"id": list(range(len(raw)))}
 
     def lengths(self, jumps: Sequence[float | str] | None) -> list[float]:
         """Jumps in time as the user counts them: in the units of the stamps, or 6h, 1d, 2w where those are dates.
@@ -231,15 +239,34 @@ class SequenceSchema(Schema):
         """
         time = self._key_names()[1]
         if raw.place is not None and self.windows is not None:
-            known = ~np.isnan(raw.x).all(2)
-            last = raw.place + np.where(known.any(1), raw.x.shape[1] - 1 - known[:, ::-1].argmax(1), -1)
-            ends = np.round(last[:, None] + np.cumsum(lengths) / self.unit, 6)
-            return self._stamps(ends.ravel())
+            time = self.columns["time"] or "step"
         if raw.time is None or time is None:
             return {}
-        last = np.where(np.isnan(raw.x).all(2) | np.isnan(raw.time), -np.inf, raw.time).max(1)
-        last = np.where(np.isneginf(last), raw.time[:, 0], last)
-        return {time: sequence_io.as_stamps((last[:, None] + np.cumsum(lengths)).ravel(), self.dates)}
+        return {time: sequence_io.as_stamps(self._ends(raw, lengths).ravel(), self.dates)}
+
+    def _ends(self, raw: Series, lengths: Sequence[float]) -> np.ndarray:
+        """When each of some jumps ends, (N, jumps), as `Series` has times; steps where there are none."""
+        known = ~np.isnan(raw.x).all(2)
+        if raw.place is not None and self.windows is not None:
+            last = raw.place + np.where(known.any(1), raw.x.shape[1] - 1 - known[:, ::-1].argmax(1), -1)
+            return self.windows.grid.times(np.round(last[:, None] + np.cumsum(lengths) / self.unit, 6))
+        time = np.tile(np.arange(float(raw.x.shape[1])), (len(raw), 1)) if raw.time is None else raw.time
+        last = np.where(known & ~np.isnan(time), time, -np.inf).max(1)
+        last = np.where(np.isneginf(last), time[:, 0], last)
+        return np.asarray(last[:, None] + np.cumsum(lengths))
+
+    def axis(self, raw: Series, lengths: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+        """The times of sequences, (N, T), NaN or NaT beyond their ends, and of the ends of jumps, (N, J), for a figure.
+
+        Dates are `datetime64`.
+        """
+        time, ends = raw.time, self._ends(raw, lengths)
+        if time is None:
+            time = np.where(_inside(raw), np.arange(float(raw.x.shape[1])), np.nan)
+        if sequence_io.sort_of_times(self.dates) != "dates":
+            return time, ends
+        micro = np.where(np.isnan(time), np.iinfo(np.int64).min, np.round(np.nan_to_num(time) * 1e6)).astype(np.int64)
+        return micro.astype("datetime64[us]"), np.round(ends * 1e6).astype(np.int64).astype("datetime64[us]")
 
     def horizon(self, horizon: int | str | None) -> list[float]:
         """The lengths of so many jumps of one typical step, or of as many as make a length of time.

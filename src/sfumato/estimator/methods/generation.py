@@ -1,4 +1,4 @@
-"""Sampling of new examples, and forecasts of sequences."""
+"""Sampling of new examples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from sfumato.data.core.schema import repeated
 from sfumato.data.io import frames
-from sfumato.data.sequences.schema import SequenceSchema
 from sfumato.data.tables.constraints import Constraints, RangeOf
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError
@@ -24,12 +23,12 @@ from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.latents.samplers import Sampler, is_flow_matching
 from sfumato.latents.second_stage import sample
-from sfumato.models.protocols import Classifies, Forecasts, Samples, require
+from sfumato.models.protocols import Classifies, Samples, require
 from sfumato.ranges import is_whole
 
 
 class GenerationMixin(SecondStageMixin):
-    """`sample` and `forecast` of `Autoencoder`."""
+    """`sample` of `Autoencoder`."""
 
     @isolated
     def sample(
@@ -79,7 +78,7 @@ class GenerationMixin(SecondStageMixin):
                 unknown, or cannot be fitted or guided.
         """
         seed = chosen_seed(seed)
-        _check_number(n, "example")
+        check_number(n, "example")
         if not 0 <= temperature < math.inf:
             raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
         require(self._model(), Samples, "sample")
@@ -147,51 +146,8 @@ class GenerationMixin(SecondStageMixin):
             )
         return {"guidance": guidance}
 
-    @isolated
-    def forecast(
-        self,
-        X: Any,
-        jumps: Sequence[float | str] | None = None,
-        n: int = 1,
-        *,
-        noise: bool = True,
-        seed: int | None = None,
-    ) -> np.ndarray:
-        """n futures of each sequence after its last observed step, (N, n, len(jumps), D), or (N, n, len(jumps)).
 
-        Each jump starts where the previous one ended; the steps in between are not generated.
-
-        >>> from sfumato import Autoencoder
-        >>> X = np.sin(np.arange(12) + np.random.default_rng(0).uniform(0, 6, (40, 1)))
-        >>> auto = Autoencoder("td_vae", sequences=True, steps=5).fit(X)
-        >>> auto.forecast(X[:2, :8], jumps=(1, 3), n=5).shape
-        (2, 5, 2)
-
-        Args:
-            X: the sequences, or only their beginnings.
-            jumps: lengths of the jumps, in the units of the times of the data (steps, if they came without); where
-                those are dates, seconds or such as "6h", "1d" and "2w". None is one typical step.
-            n: futures of each sequence.
-            noise: draw observations too; False gives the mode of p(x | z) of each drawn state.
-            seed: the same seed gives the same futures; None draws new ones each time.
-
-        Raises:
-            SfumatoError: if the model is not one of sequences, or n or a jump is not above 0.
-        """
-        model = inference.exact(self._model())
-        forecasts, seed = require(model, Forecasts, "forecast", "td_vae"), chosen_seed(seed)
-        _check_number(n, "future")
-        schema = self.schema_
-        if not isinstance(schema, SequenceSchema):
-            raise SfumatoError("forecast is for models of sequences")
-        lengths = [jump / schema.unit for jump in schema.lengths(jumps)]
-        with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
-            futures = [forecasts.forecast(batch, lengths, n, noise=noise).cpu() for batch in self._batches(X, None)]
-        raw: np.ndarray = self.schema_.decode(torch.cat(futures))
-        return raw
-
-
-def _check_number(n: Any, what: str) -> None:
+def check_number(n: Any, what: str) -> None:
     if not is_whole(n):
         raise SfumatoError(f"n is {n!r}: give a whole number of {what}s")
     if n < 1:
