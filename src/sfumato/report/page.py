@@ -146,8 +146,8 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     count = kind.examples_suggested
     ahead = []
     if isinstance(schema, SequenceSchema) and isinstance(run.model(), Forecasts):
-        jumps = ",".join(schema.steps((1, 4, 8)))
-        ahead = [("Forecast the sequences", f"sfumato forecast {name} {source} --jumps {jumps} -n 100 -o futures.csv")]
+        how = "" if schema.windows else f" --jumps {','.join(schema.steps((1, 4, 8)))}"
+        ahead = [("Forecast", f"sfumato forecast {name} {source}{how} -o forecast.csv")]
     moved = []
     if isinstance(run.model(), LatentSpace):
         moved = [("See what each latent does", f"sfumato traverse {name} {source} -o latents{out}")]

@@ -14,7 +14,7 @@ from sfumato import likelihoods
 from sfumato.data.core.options import DataOptions
 from sfumato.data.sequences.grid import Grid
 from sfumato.data.sequences.sequence_io import Keys, Series
-from sfumato.data.sequences.windows import season_length, window_starts
+from sfumato.data.sequences.windows import longer_season, season_length, window_starts
 from sfumato.errors import SfumatoError
 
 SHORTEST_HORIZON, LONGEST_HORIZON = 12, 96
@@ -23,9 +23,6 @@ SHORTEST_LEAD = 4
 """Steps before a window, at least, whose mean is its level where there is no season."""
 FEWEST_WINDOWS = 3
 """Horizons in each of the training, validation and test split, at least."""
-MOST_SEASONS = 2
-NEAR_MULTIPLE = 0.15
-"""Shorter seasons by which a longer one may miss a multiple of them that it is taken for."""
 
 
 class Gridded(NamedTuple):
@@ -182,35 +179,12 @@ class Windows:
 
 
 def found_seasons(values: np.ndarray) -> tuple[int, ...]:
-    """Seasons of a series (T, D): the strongest, and that of what is left when it is taken out, if it is a longer one.
-
-    >>> t = np.arange(2000)
-    >>> found_seasons((3 * np.sin(2 * np.pi * t / 24) + np.cos(2 * np.pi * t / 168))[:, None])
-    (24, 168)
-    """
-    seasons: list[int] = []
-    rest = values
-    for _ in range(MOST_SEASONS):
-        season = season_length(rest)
-        if season is None or (seasons and season <= seasons[0]):
-            break
-        if seasons and abs(season / seasons[0] - round(season / seasons[0])) < NEAR_MULTIPLE:
-            # A peak in noise is not exactly where it should be: a week is seven days.
-            season = round(season / seasons[0]) * seasons[0]
-        seasons.append(season)
-        rest = rest - _profile(rest, season)
-    return tuple(seasons)
-
-
-def _profile(values: np.ndarray, season: int) -> np.ndarray:
-    """The mean of each step of the season, (T, D)."""
-    phase = np.arange(len(values)) % season
-    known = ~np.isnan(values)
-    sums = np.zeros((season, values.shape[1]))
-    counts = np.zeros((season, values.shape[1]))
-    np.add.at(sums, phase, np.where(known, values, 0.0))
-    np.add.at(counts, phase, known)
-    return (sums / np.maximum(counts, 1))[phase]
+    """Seasons of a series (T, D) in steps: the strongest, and a multiple of it, as the week of the day."""
+    season = season_length(values)
+    if season is None:
+        return ()
+    longer = longer_season(values, season)
+    return (season,) if longer is None else (season, longer)
 
 
 def on_grid(series: Series, grid: Grid | None = None) -> tuple[list[Gridded], Grid]:

@@ -25,6 +25,22 @@ def season_length(values: np.ndarray) -> int | None:
     >>> season_length(np.sin(2 * np.pi * np.arange(500) / 25)[:, None])
     25
     """
+    return _peak(autocorrelation(values), 3)
+
+
+def longer_season(values: np.ndarray, season: int) -> int | None:
+    """A season of a series (T, D) that is a multiple of a shorter one, found in what is left without that.
+
+    >>> t = np.arange(2000)
+    >>> longer_season((3 * np.sin(2 * np.pi * t / 24) + np.cos(2 * np.pi * t / 168))[:, None], 24)
+    168
+    """
+    multiple = _peak(autocorrelation(values - _profile(values, season))[::season], 2)
+    return None if multiple is None else multiple * season
+
+
+def autocorrelation(values: np.ndarray) -> np.ndarray:
+    """Of a series (T, D) without its linear trend, summed over channels, at the lags 0, 1, …; a third of T at most."""
     steps = len(values)
     filled = np.nan_to_num(values - np.nanmean(values, 0))
     line = np.arange(steps) - (steps - 1) / 2
@@ -33,13 +49,28 @@ def season_length(values: np.ndarray) -> int | None:
     spectrum = np.fft.rfft(filled, 2 * steps, axis=0)
     most = min(LONGEST_SEASON, steps // 3)
     together = np.fft.irfft(np.abs(spectrum) ** 2, axis=0).sum(1)[: most + 2] / (steps - np.arange(most + 2))
-    correlation = together / max(together[0], 1e-12)
+    return np.asarray(together / max(together[0], 1e-12))
+
+
+def _peak(correlation: np.ndarray, least: int) -> int | None:
+    """The first of the peaks, from lag `least` on, that are within 10% of the highest; None if that is below 0.3."""
     inner = correlation[1:-1]
     peaks = 1 + np.flatnonzero((inner > correlation[:-2]) & (inner >= correlation[2:]))
-    peaks = peaks[peaks >= 3]
+    peaks = peaks[peaks >= least]
     if not len(peaks) or correlation[peaks].max() < LEAST_CORRELATION:
         return None
     return int(peaks[correlation[peaks] > 0.9 * correlation[peaks].max()][0])
+
+
+def _profile(values: np.ndarray, season: int) -> np.ndarray:
+    """The mean of each step of the season, (T, D)."""
+    phase = np.arange(len(values)) % season
+    known = ~np.isnan(values)
+    sums = np.zeros((season, values.shape[1]))
+    counts = np.zeros((season, values.shape[1]))
+    np.add.at(sums, phase, np.where(known, values, 0.0))
+    np.add.at(counts, phase, known)
+    return (sums / np.maximum(counts, 1))[phase]
 
 
 def window_length(values: np.ndarray) -> int:

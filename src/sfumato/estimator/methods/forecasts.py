@@ -158,7 +158,7 @@ class ForecastMixin(FittedMixin):
 
         Returns:
             A frame of the kind of X: the id of the sequence unless there is one series alone, the time if the data have
-            times, how far ahead it is, and the values.
+            times, how far ahead it is (in steps, or as `jumps` count), and the values.
 
         Raises:
             SfumatoError: as `forecast` does.
@@ -176,7 +176,8 @@ class ForecastMixin(FittedMixin):
         columns |= {key: each.take(index[0] * steps + index[2]) for key, each in schema.after(raw, lengths).items()}
         if quantiles is None:
             columns["future"] = index[1]
-        columns["ahead"] = np.cumsum(lengths)[index[2]]
+        ends = np.arange(1, steps + 1) if jumps is None else np.cumsum(lengths)
+        columns["ahead"] = ends[index[2]]
         for channel, name in enumerate(schema.names):
             if quantiles is None:
                 columns[name] = flat[..., channel].ravel()
