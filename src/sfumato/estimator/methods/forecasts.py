@@ -24,7 +24,7 @@ from sfumato.models.protocols import Forecasts, Imagines, require
 
 QUANTILES = (0.05, 0.5, 0.95)
 """The median and an interval that holds nine of ten values."""
-FUTURES = 1000
+FUTURES_OF_QUANTILES = 1000
 """Futures that quantiles are taken of, unless a number is given."""
 
 logger = logging.getLogger("sfumato.models")
@@ -288,7 +288,7 @@ class ForecastMixin(FittedMixin):
         schema, model, seed = self._sequences(), inference.exact(self._model()), chosen_seed(seed)
         forecasts = require(model, Forecasts, "forecast", "td_vae")
         shares = None if quantiles is None else _shares(quantiles)
-        n = (1 if shares is None else FUTURES) if n is None else n
+        n = (1 if shares is None else FUTURES_OF_QUANTILES) if n is None else n
         check_number(n, "future")
         jumps, parts, row = [length / schema.unit for length in lengths], [], 0
         with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():

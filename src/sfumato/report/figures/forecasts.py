@@ -13,7 +13,7 @@ from sfumato.estimator.methods.forecasts import ForecastPanel
 from sfumato.report.figures.style import DOTS, FIGURE_WIDTH, LIGHT, figure, place, short, tidy
 
 MOST_SEQUENCES, MOST_CHANNELS = 4, 4
-ROW_HEIGHT = 2.0
+PANEL_HEIGHT = 2.0
 
 
 def save_forecasts(panels: Sequence[ForecastPanel], shares: Sequence[float] | None, path: Path) -> None:
@@ -27,9 +27,9 @@ def save_forecasts(panels: Sequence[ForecastPanel], shares: Sequence[float] | No
     rows = [
         (panel, channel) for panel in panels[:MOST_SEQUENCES] for channel in range(len(panel.channels))[:MOST_CHANNELS]
     ]
-    sheet = figure(FIGURE_WIDTH, ROW_HEIGHT * len(rows) + 0.3, LIGHT)
+    sheet = figure(FIGURE_WIDTH, PANEL_HEIGHT * len(rows) + 0.3, LIGHT)
     for number, (panel, channel) in enumerate(rows):
-        axes = place(sheet, 0.7, 0.3 + number * ROW_HEIGHT, FIGURE_WIDTH - 0.9, ROW_HEIGHT - 0.65)
+        axes = place(sheet, 0.7, 0.3 + number * PANEL_HEIGHT, FIGURE_WIDTH - 0.9, PANEL_HEIGHT - 0.65)
         name = " ".join(filter(None, (panel.name, panel.channels[channel])))
         tidy(axes, LIGHT, short(name, 60))
         axes.plot(panel.past_times, panel.past[:, channel], color=LIGHT.ink, linewidth=0.9)
