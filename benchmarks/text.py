@@ -21,10 +21,10 @@ ROWS, HELD_OUT, SCORED = 10_000, 2000, 1000
 LATENTS, WIDTH, BATCH, EPOCHS = 8, 100, 128, 12
 STEPS = -(-ROWS // BATCH) * EPOCHS
 ARMS: dict[str, dict[str, float]] = {
-    "plain": {},
-    "annealed": {"warmup": STEPS * 10 // EPOCHS},
+    "plain": {"free_bits": 0.0},
+    "annealed": {"free_bits": 0.0, "warmup": STEPS * 10 // EPOCHS},
     "free bits": {"free_bits": 0.25},
-    "cyclical": {"warmup": STEPS // 8, "cycles": 4},
+    "cyclical": {"free_bits": 0.0, "warmup": STEPS // 8, "cycles": 4},
 }
 """Annealed as He et al.: the weight of the rate rises for 10 epochs. Cyclical as Fu et al.: M = 4, R = 0.5."""
 

@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
+from sfumato.models import build
 from sfumato.models.beta_vae import BetaVAE
 from sfumato.models.cvae import CVAE
 from sfumato.models.vae import VAE
 from sfumato.objectives import Ramp
+from sfumato.spec import DataSpec, Field
 
 MEANS = torch.tensor([0.1, 2.0, 0.6])
 RATES = MEANS.square() / 2
@@ -53,6 +55,21 @@ def test_each_latent_has_its_own_free_bits(kind: type[VAE | BetaVAE | CVAE]) -> 
     paid, pull = gradient(kind, "rate")
     assert paid == pytest.approx(RATES.sum().item())
     assert pull == pytest.approx(MEANS.tolist())
+
+
+@pytest.mark.parametrize("model", ["vae", "beta_vae", "cvae"])
+def test_latents_of_symbols_have_free_bits_unless_there_are_others(model: str) -> None:
+    given = (Field("category", 2),)
+    symbols = DataSpec((6, 1), (Field("category", 4),), given=given)
+    numbers = DataSpec((3,), (Field("real"),) * 3, given=given)
+    assert [build(model, spec).free_bits for spec in (symbols, numbers)] == [0.25, 0.0]
+    assert build(model, symbols, free_bits=0.0).free_bits == 0.0
+
+
+def test_what_holds_the_rate_up_by_itself_gets_no_free_bits() -> None:
+    symbols = DataSpec((6, 1), (Field("category", 4),))
+    assert build("vae", symbols, samples=5).free_bits == 0.0
+    assert build("beta_vae", symbols, capacity=2.0).free_bits == 0.0
 
 
 @pytest.mark.parametrize("kind", [VAE, BetaVAE, CVAE])

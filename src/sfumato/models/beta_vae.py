@@ -8,7 +8,7 @@ from torch import nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.errors import SfumatoError
-from sfumato.models.latent import LatentModel
+from sfumato.models.latent import LatentModel, chosen_free_bits
 from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
 from sfumato.objectives import Ramp, free_bits, gap_of_mean, rate
 from sfumato.ranges import Count, Natural, Weight
@@ -89,8 +89,8 @@ class BetaVAE(LatentModel):
         return {"model": Loss({"distortion": distortion, "rate": total_rate}, {"rate": weight * self.beta})}
 
     @staticmethod
-    def chosen_by_data(spec: DataSpec) -> dict[str, float]:
-        """Options that follow from the data where they are not given: β.
+    def chosen_by_data(spec: DataSpec, capacity: float | None = None) -> dict[str, float]:
+        """Options that follow from the data where they are not given: β, and free bits of symbols.
 
         4 is for images, whose pixels repeat each other. The columns of a table, and the symbols of a sequence, do so
         far less: at β = 4 not one latent is worth its rate.
@@ -101,7 +101,7 @@ class BetaVAE(LatentModel):
         >>> BetaVAE.chosen_by_data(DataSpec((3,), (Field("real"),)))
         {'beta': 1.0}
         """
-        return {"beta": 4.0 if spec.is_image else 1.0}
+        return {"beta": 4.0 if spec.is_image else 1.0} | (chosen_free_bits(spec) if capacity is None else {})
 
     @classmethod
     def build(
@@ -114,7 +114,7 @@ class BetaVAE(LatentModel):
         beta: Weight | None = None,
         capacity: Weight | None = None,
         gamma: Weight = 1000.0,
-        free_bits: Weight = 0.0,
+        free_bits: Weight | None = None,
         warmup: Natural = 0,
         cycles: Count = 1,
     ) -> Self:
@@ -127,19 +127,21 @@ class BetaVAE(LatentModel):
                 (default: 4 for images, else 1)
             capacity: hold the rate at this many nats instead of weighting it; reached over `warmup` steps
             gamma: how strongly the capacity is held
-            free_bits: nats of rate that each latent has for free; cures latents that are ignored
+            free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
+                symbols without a capacity, else 0)
             warmup: steps over which the weight of the rate, or the capacity, rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
         """
         sizes = sizes_for(spec, size)
         encoder = encoder_for(spec, sizes)
+        chosen = cls.chosen_by_data(spec, capacity)
         return cls(
             encoder,
             decoder_for(spec, sizes),
             prior_for(encoder, spec.shape, prior, components),
-            beta=cls.chosen_by_data(spec)["beta"] if beta is None else beta,
+            beta=chosen["beta"] if beta is None else beta,
             capacity=capacity,
             gamma=gamma,
-            free_bits=free_bits,
+            free_bits=chosen.get("free_bits", 0.0) if free_bits is None else free_bits,
             warmup=Ramp(warmup, cycles),
         )

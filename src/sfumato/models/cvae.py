@@ -9,7 +9,7 @@ from torch import nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.errors import SfumatoError
-from sfumato.models.latent import LatentModel
+from sfumato.models.latent import LatentModel, chosen_free_bits
 from sfumato.networks import (
     GivenPrior,
     StandardPrior,
@@ -142,7 +142,7 @@ class CVAE(LatentModel):
         {'beta': 7.0, 'conditions_first': 1000}
         """
         if not spec.is_image or prior == "learned":
-            return {"beta": 1.0, "conditions_first": 0}
+            return {"beta": 1.0, "conditions_first": 0} | chosen_free_bits(spec)
         beta = min(max(2.0, spec.entries**0.5 / 4), 8.0) if spec.likelihood == "gaussian" else 2.0
         return {"beta": beta, "conditions_first": min(FIRST, planned // 4)}
 
@@ -155,7 +155,7 @@ class CVAE(LatentModel):
         prior: Literal["standard", "learned"] = "standard",
         condition_dropout: BelowOne = 0.1,
         beta: Weight | None = None,
-        free_bits: Weight = 0.0,
+        free_bits: Weight | None = None,
         warmup: Natural = 0,
         cycles: Count = 1,
         conditions_first: Natural | None = None,
@@ -169,7 +169,8 @@ class CVAE(LatentModel):
             condition_dropout: how often each condition is left out in training, so that it may be left out later
             beta: weight of the rate; more for codes that say less of the conditions (default: 1, of images
                 2 to 8, the more the larger they are)
-            free_bits: nats of rate that each latent has for free; cures latents that are ignored
+            free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
+                symbols, else 0)
             warmup: steps over which the weight of the rate rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
             conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are
@@ -197,7 +198,7 @@ class CVAE(LatentModel):
             prior_net,
             condition_dropout=condition_dropout,
             beta=beta,
-            free_bits=free_bits,
+            free_bits=chosen.get("free_bits", 0.0) if free_bits is None else free_bits,
             warmup=Ramp(warmup, cycles),
             conditions_first=first,
             independence=independence,

@@ -8,7 +8,7 @@ from torch import nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.errors import SfumatoError
-from sfumato.models.latent import LatentModel
+from sfumato.models.latent import LatentModel, chosen_free_bits
 from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
 from sfumato.objectives import Ramp, doubly_reparametrised, free_bits, importance_bound, rate
 from sfumato.ranges import Count, Natural, Weight
@@ -89,6 +89,16 @@ class VAE(LatentModel):
             return {"model": Loss(terms, {"charged_rate": weight}, metrics={"rate": rates.sum(1)})}
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
 
+    @staticmethod
+    def chosen_by_data(spec: DataSpec, samples: int = 1) -> dict[str, float]:
+        """Options that follow from the data where they are not given: free bits of symbols.
+
+        >>> from sfumato.spec import Field
+        >>> VAE.chosen_by_data(DataSpec((20, 1), (Field("category", 10),)))
+        {'free_bits': 0.25}
+        """
+        return chosen_free_bits(spec) if samples == 1 else {}
+
     @classmethod
     def build(
         cls,
@@ -98,7 +108,7 @@ class VAE(LatentModel):
         prior: Literal["standard", "mixture", "vamp", "flow"] = "standard",
         components: Count = 64,
         samples: Count = 1,
-        free_bits: Weight = 0.0,
+        free_bits: Weight | None = None,
         warmup: Natural = 0,
         cycles: Count = 1,
     ) -> Self:
@@ -108,7 +118,8 @@ class VAE(LatentModel):
             prior: standard normal, or learned: a mixture of normals, of posteriors (vamp), or a flow (needs zuko)
             components: components of the mixture prior, or pseudo-inputs of the vamp
             samples: draws of z per example in the importance-weighted bound; 1 is the ELBO
-            free_bits: nats of rate that each latent has for free; cures latents that are ignored
+            free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
+                symbols, else 0)
             warmup: steps over which the weight of the rate rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
         """
@@ -119,6 +130,6 @@ class VAE(LatentModel):
             decoder_for(spec, sizes),
             prior_for(encoder, spec.shape, prior, components),
             samples=samples,
-            free_bits=free_bits,
+            free_bits=cls.chosen_by_data(spec, samples).get("free_bits", 0.0) if free_bits is None else free_bits,
             warmup=Ramp(warmup, cycles),
         )
