@@ -1,0 +1,18 @@
+"""Each kind of data, as a user would bring it, with the defaults.
+
+    python benchmarks/kinds.py emoji-grid     # three seeds, medians against bands
+
+Prints one Markdown table; a measure whose median falls outside its band is told as missed, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import emoji
+import registry
+
+KNOWN = (emoji,)
+"""Importing a module enters its runs in the registry."""
+
+
+if __name__ == "__main__":
+    registry.main(__doc__ or "")
