@@ -24,8 +24,10 @@ def chosen_free_bits(spec: DataSpec) -> dict[str, float]:
     """Free bits where they follow from the data: 0.25 of symbols; none of all else.
 
     >>> from sfumato.spec import Field
-    >>> chosen_free_bits(DataSpec((20, 1), (Field("category", 10),))), chosen_free_bits(DataSpec((3,), (Field("real"),)))
-    ({'free_bits': 0.25}, {})
+    >>> chosen_free_bits(DataSpec((20, 1), (Field("category", 10),)))
+    {'free_bits': 0.25}
+    >>> chosen_free_bits(DataSpec((3,), (Field("real"),)))
+    {}
     """
     return {"free_bits": FREE_BITS_OF_SYMBOLS} if spec.is_symbols else {}
 
