@@ -12,7 +12,7 @@ last season, whichever is least.
 `hours`: one series of 2,000 hours with a day, a week, a trend and AR(1) noise, 2% of them missing, which is cut into
 windows; its law is known, given the noise of the last hour. 24 hours after each of the last days are forecast, 99
 futures. Beside the law: exponential smoothing with a trend and a season of 24 in state space form (statsmodels, fitted
-on the training split, then run on to each day), the hours of the day before with their errors, and the ridge regression.
+on the training split, then run on to each day), the hours of the day before with their errors, the ridge regression.
 """
 
 from __future__ import annotations

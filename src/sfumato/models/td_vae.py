@@ -51,8 +51,9 @@ class TDVAE(Model):
         1/K Σ_k ‖x₂ₖ − x₂‖ − 1/(2K(K − 1)) Σ_kl ‖x₂ₖ − x₂ₗ‖                                          (`prediction`)
         z₁ₖ ~ p_B(z₁|b₁)      z₂ₖ ~ p_T(z₂|z₁ₖ, δ) in 1, 2, 4 or 8 even jumps      x₂ₖ ~ p(x₂|z₂ₖ)
 
-    It is the mean over the ends of all these jumps, where a step was observed; how many they are alternates from one
-    training step to the next. Where the likelihood is no normal it is −log (1/K) Σ_k p(x₂|z₂ₖ) in place of the score. λ = 0 is the paper's loss.
+    It is the mean over the ends of all these jumps where a step was observed; how many there are alternates from one
+    training step to the next. Where the likelihood is no normal it is −log (1/K) Σ_k p(x₂|z₂ₖ) in place of the score.
+    λ = 0 is the paper's loss.
 
     t₂ is drawn among the observed steps and t₂ − t₁ in 1 … `jump`, independently for each example. Step 0 lies before
     the first: its belief is that of knowing nothing. Steps that are missing, and padding, are never t₂.
