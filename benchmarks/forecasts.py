@@ -137,7 +137,7 @@ def hours_line(seed: int, options: dict[str, Any]) -> str:
     crps = float(np.nanmean(scores[daily]))
     inside = [float(np.nanmean(measures.covered(found.draws, found.came, share))) for share in (0.5, 0.9)]
     told = ", ".join(f"{name} {value:.2f}" for name, value in sorted(others.items(), key=lambda item: item[1]))
-    energy = float(measures.energy_score(found.draws, found.came).mean()) * scale
+    energy = float(measures.energy_score(found.paths, found.came).mean()) * scale
     return (
         f"| hours | {seed} | {auto.history_.lines[-1]['step']:,} | {crps:.2f} | {told} "
         f"| {crps / others['the law'] - 1:+.1%} | {energy:.1f} | {inside[0]:.0%} | {inside[1]:.0%} | {seconds:.0f} |"
@@ -161,7 +161,7 @@ def line(name: str, seed: int, data: Path | None, options: dict[str, Any]) -> st
     best = min(against, key=lambda reference: float(reference.crps(found.came).mean()))
     crps = float(measures.crps(found.draws, found.came).mean())
     other = float(best.crps(found.came).mean())
-    energy = float(measures.energy_score(found.draws, found.came).mean())
+    energy = float(measures.energy_score(found.paths, found.came).mean())
     inside = [float(np.nanmean(measures.covered(found.draws, found.came, share))) for share in (0.5, 0.9)]
     return (
         f"| {name} | {seed} | {auto.history_.lines[-1]['step']:,} | {crps:.3f} | {other:.3f} ({best.name}) "

@@ -173,12 +173,14 @@ def test_over_a_long_jump_the_bound_is_below_the_likelihood_of_that_jump() -> No
     assert bound.mean() < log_evidence(x[:, 1:], EVEN[1:2]).mean() - 0.01
 
 
-def test_forecasts_have_the_mean_and_spread_of_the_kalman_prediction() -> None:
+@pytest.mark.parametrize("chained", [True, False])
+@pytest.mark.parametrize("jump", [2, 4])
+def test_forecasts_have_the_mean_and_spread_of_the_kalman_prediction(chained: bool, jump: int) -> None:
     x = draw(3, EVEN)
     batch = Batch(x[:, :, None])
-    model = exact(7)
+    model = exact(7, jump=jump)
     torch.manual_seed(1)
-    futures = model.forecast(batch, (1.0, 2.5), n=20_000)[..., 0]
+    futures = model.forecast(batch, (1.0, 2.5), n=20_000, chained=chained)[..., 0]
     mean, variance = model._seen(batch)[0][:, -1].unbind(1)
     for place, delta in enumerate((1.0, 3.5)):
         factor, spread = passing(torch.tensor(delta, dtype=torch.float64))

@@ -185,7 +185,9 @@ class Layered(Reconstructs, Protocol):
 class Forecasts(Protocol):
     """Models that forecast the continuation of a sequence."""
 
-    def forecast(self, batch: Batch, jumps: Sequence[float], n: int = 1, *, noise: bool = True) -> Tensor:
+    def forecast(
+        self, batch: Batch, jumps: Sequence[float], n: int = 1, *, noise: bool = True, chained: bool = True
+    ) -> Tensor:
         """Draw futures of sequences.
 
         Args:
@@ -194,6 +196,8 @@ class Forecasts(Protocol):
                 `Batch.time`.
             n: number of futures for each sequence.
             noise: draw x from p(x | z); False returns its `mode` for each drawn state.
+            chained: whether the steps of a future must go together; False is for what is known of each step by itself,
+                such as its quantiles, where a model has a better way to that.
 
         Returns:
             Futures of shape (B, n, len(jumps), D).

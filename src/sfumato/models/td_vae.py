@@ -32,6 +32,8 @@ from sfumato.spec import DataSpec, Size
 
 FLOOR = 0.1
 """The least σ of an observation that may be learned, in deviations of its channel."""
+NEARLY_NOTHING = 1e-6
+"""Time by which rounding may make a jump longer than it is."""
 
 
 class TDVAE(Model):
@@ -241,7 +243,9 @@ class TDVAE(Model):
         z = self._drawn(self.belief(b[:, 0]), n, temperature)
         return self._rolled(z, time[:, 0], like.new_ones(self.steps), temperature, noise)
 
-    def forecast(self, batch: Batch, jumps: Sequence[float], n: int = 1, *, noise: bool = True) -> Tensor:
+    def forecast(
+        self, batch: Batch, jumps: Sequence[float], n: int = 1, *, noise: bool = True, chained: bool = True
+    ) -> Tensor:
         """n futures of each sequence after its last observed step, (B, n, len(jumps), D).
 
         z ~ p_B(z | b), then z ← p_T(z | z, δ) for each δ in `jumps`, each from where the one before ended. Only where
@@ -250,10 +254,14 @@ class TDVAE(Model):
         Args:
             jumps: lengths in time, in the units of `Batch.time`.
             noise: draw x from p(x | z); False gives its `mode`.
+            chained: False reaches each end from z by one jump of the whole length, or beyond `jump` by as few as there
+                can be. Every jump adds noise that training has not quite taken out again, so this is the better law
+                of each x by itself, but not of how they go together.
         """
         b, time = (tensor.repeat_interleave(n, 0) for tensor in self._last(batch))
-        rolled = self._rolled(self.belief(b).sample(), time, self._lengths(jumps, b), 1.0, noise)
-        return rolled.view(len(batch), n, len(jumps), -1)
+        z = self.belief(b).sample()
+        walked = self._walked(z, time, self._lengths(jumps, b), 1.0) if chained else self._reached(z, time, jumps)
+        return self._observed_at(*walked, noise).view(len(batch), n, len(jumps), -1)
 
     def imagine(self, z: Tensor, jumps: Sequence[float]) -> Tensor:
         """Codes (B, len(jumps), `code_size`) of states that follow those of codes z (B, `code_size`) of `encode`.
@@ -322,9 +330,30 @@ class TDVAE(Model):
         return b[rows, last], time[rows, last]
 
     def _rolled(self, z: Tensor, time: Tensor, jumps: Tensor, temperature: float, noise: bool) -> Tensor:
-        states, times = self._walked(z, time, jumps, temperature)
-        steps = Steps(self._observation(states.flatten(0, 1), times.flatten()), len(jumps))
+        return self._observed_at(*self._walked(z, time, jumps, temperature), noise)
+
+    def _observed_at(self, states: Tensor, times: Tensor, noise: bool) -> Tensor:
+        """x at states (B, J, Z) and their times (B, J), (B, J, D)."""
+        steps = Steps(self._observation(states.flatten(0, 1), times.flatten()), states.shape[1])
         return steps.sample() if noise else steps.mode()
+
+    def _reached(self, z: Tensor, time: Tensor, jumps: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """`_walked` with each state by one jump from `z`, or from the last one that lies within `jump` of there.
+
+        All jumps have the same noise, so that quantiles change smoothly from step to step.
+        """
+        states: list[Tensor] = []
+        times: list[Tensor] = []
+        origin, passed, noise = z, 0.0, normal(z, len(z), self.latents)
+        for jump in jumps:
+            if states and passed + jump > self.jump + NEARLY_NOTHING:
+                origin, passed = states[-1], 0.0
+                noise = normal(z, len(z), self.latents)
+            passed += jump
+            time = time + jump
+            states.append(self._transition(origin, time, torch.full_like(time, passed)).draw(noise))
+            times.append(time)
+        return torch.stack(states, 1), torch.stack(times, 1)
 
     def _walked(self, z: Tensor, time: Tensor, jumps: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """The states after each jump from `z` at `time`, (B, J, Z), and when they are, (B, J)."""

@@ -76,7 +76,9 @@ class Walk(nn.Module):
         super().__init__()
         self.asked: list[list[float]] = []
 
-    def forecast(self, batch: Batch, jumps: Sequence[float], n: int = 1, *, noise: bool = True) -> Tensor:
+    def forecast(
+        self, batch: Batch, jumps: Sequence[float], n: int = 1, *, noise: bool = True, chained: bool = True
+    ) -> Tensor:
         self.asked.append(list(jumps))
         seen = batch.mask.flatten(2).any(2)  # type: ignore[union-attr]
         at = (torch.arange(1, seen.shape[1] + 1) * seen).amax(1) - 1
@@ -124,7 +126,7 @@ def test_what_is_missing_is_left_out_and_forecasts_start_where_a_sequence_was_la
     mask[:, 5] = False
     mask[0, 3:] = False
     found, model = judged(Batch(x.masked_fill(~mask, 99.0), None, mask))
-    assert sorted(model.asked) == [[1.0, 1.0, 1.0], [2.0, 1.0, 1.0]]
+    assert sorted(model.asked) == 2 * [[1.0, 1.0, 1.0]] + 2 * [[2.0, 1.0, 1.0]], "steps alone, and whole futures"
     assert set(found["CRPS"].parts) == {"step 1", "step 2"}
     assert all(one.value < 10 for one in found.values())
 
@@ -132,7 +134,7 @@ def test_what_is_missing_is_left_out_and_forecasts_start_where_a_sequence_was_la
 def test_uneven_times_are_jumped_as_they_are() -> None:
     time = torch.tensor([0.0, 1.0, 1.5, 4.0]).expand(5, -1)
     found, model = judged(Batch(walks(5, 4), time=time))
-    assert model.asked == [[0.5, 2.5]]
+    assert model.asked == 2 * [[0.5, 2.5]]
     assert math.isfinite(found["CRPS"].value)
 
 

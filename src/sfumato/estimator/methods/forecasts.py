@@ -97,7 +97,8 @@ class ForecastMixin(FittedMixin):
     ) -> np.ndarray:
         """Futures of each sequence after its last observed step, or quantiles of them.
 
-        Each jump starts where the previous one ended; the steps in between are not generated.
+        Each jump of a future starts where the previous one ended; the steps in between are not generated. Quantiles are
+        of each step by itself, and of futures that reach it by a single jump where that is not too long for the model.
 
         >>> from sfumato import Autoencoder
         >>> X = np.sin(np.arange(12) + np.random.default_rng(0).uniform(0, 6, (40, 1)))
@@ -294,7 +295,8 @@ class ForecastMixin(FittedMixin):
         with seeded(next(model.parameters()).device, seed, model), torch.inference_mode():
             for batch in self._batches(raw, None, n):
                 some = schema.take(raw, range(row, row + len(batch)))
-                values = schema.decode_futures(forecasts.forecast(batch, jumps, n, noise=noise).cpu(), some)
+                futures = forecasts.forecast(batch, jumps, n, noise=noise, chained=shares is None)
+                values = schema.decode_futures(futures.cpu(), some)
                 parts.append(values if shares is None else np.moveaxis(np.quantile(values, shares, axis=1), 0, 1))
                 row += len(batch)
         return np.concatenate(parts)

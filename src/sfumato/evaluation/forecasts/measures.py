@@ -45,12 +45,14 @@ class Futures:
     """What was forecast and what came, of N sequences at H steps after the cut.
 
     Attributes:
-        draws: (N, n, H, D).
+        draws: of each step by itself, (N, n, H, D).
+        paths: whole futures, (N, n, H, D).
         came: (N, H, D), NaN where missing.
         references: what the forecasts are held against, the last value seen first.
     """
 
     draws: np.ndarray
+    paths: np.ndarray
     came: np.ndarray
     references: list[Reference]
 
@@ -63,12 +65,14 @@ def futures(subject: Subject, how: EvaluationSettings) -> Futures:
     cut = subject.schema.seen if isinstance(subject.schema, SequenceSchema) else (steps + 1) // 2
     mask = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
     past = Batch(batch.x[:, :cut], batch.given, mask[:, :cut], None if batch.time is None else batch.time[:, :cut])
-    draws = torch.empty(len(batch), FUTURES, steps - cut, batch.x.shape[2])
+    draws = torch.empty(2, len(batch), FUTURES, steps - cut, batch.x.shape[2])
     jumps, kinds = torch.unique(_jumps(batch, mask, cut), dim=0, return_inverse=True)
     for kind, jump in enumerate(jumps):
         mine = (kinds == kind).nonzero().squeeze(1)
         for part in mine.split(max(FORECASTS_AT_A_TIME // FUTURES, 1)):
-            draws[part.cpu()] = forecast(rows(past, array(part)), jump.tolist(), FUTURES).cpu().float()
+            for place, chained in enumerate((False, True)):
+                futures = forecast(rows(past, array(part)), jump.tolist(), FUTURES, chained=chained)
+                draws[place, part.cpu()] = futures.cpu().float()
     came = batch.x[:, cut:].float().masked_fill(~mask[:, cut:], torch.nan)
     known = array(mask[:, cut:].flatten(1).any(1))
     before = batch.x[:, :cut].float()
@@ -78,7 +82,8 @@ def futures(subject: Subject, how: EvaluationSettings) -> Futures:
     even = batch.time is None or bool((batch.time.diff(dim=1) == batch.time[:1].diff(dim=1)).all())
     train = subject.data.train if subject.data is not None and even else None
     against = references(seen, steps - cut, array(last)[known], train)
-    return Futures(array(draws)[known], array(came)[known], against)
+    by_step, paths = array(draws)[:, known]
+    return Futures(by_step, paths, array(came)[known], against)
 
 
 def _jumps(batch: Batch, mask: Tensor, cut: int) -> Tensor:
@@ -120,7 +125,7 @@ def forecast_measures(futures: Futures) -> list[Measure]:
         ),
         Measure(
             "energy score",
-            **mean_and_error(energy_score(draws, came)),
+            **mean_and_error(energy_score(futures.paths, came)),
             unit=CHANNEL_UNIT,
             meaning="The same for whole sequences, so that the dependence between steps and channels counts too.",
             family=FAMILY_NAME,

@@ -88,7 +88,8 @@ def _futures(
         before = type(sequence)(sequence.x[:, :half], None, mask, time_left)
         if mask is not None and not bool(mask.flatten(2).any(2)[:, -1].all()):
             continue
-        futures = shown.decoded(shown.model.forecast(before, np.diff(time)[half - 1 :].tolist(), FUTURES_SHOWN), None)
+        jumps = np.diff(time)[half - 1 :].tolist()
+        futures = shown.decoded(shown.model.forecast(before, jumps, FUTURES_SHOWN, chained=False), None)
         panels.append(
             (time, real[example], np.quantile(futures.reshape(FUTURES_SHOWN, len(time) - half, -1), QUANTILES, axis=0))
         )
