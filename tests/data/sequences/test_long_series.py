@@ -96,6 +96,15 @@ def test_gaps_are_masked_and_rows_that_are_not_there_are_gaps(tmp_path: Path) ->
     assert set(np.flatnonzero(back["load"].isna())) == gap
 
 
+@pytest.mark.parametrize("index", [HOURS, HOURS.to_period(), HOURS.rename("hour")])
+def test_an_index_of_dates_is_the_column_of_times(index: pd.Index) -> None:
+    _, schema = opened(pd.Series(LOAD, index=index, name="load"))
+    assert schema.columns["time"] == (index.name or "time")
+    assert schema.names == ("load",)
+    after = schema.after(schema.latest(pd.DataFrame({"load": LOAD}, index=index)), schema.horizon(1))
+    assert next(iter(after.values())).to_pylist() == [HOURS[-1] + pd.Timedelta(hours=1)]
+
+
 def test_several_long_series_keep_their_names() -> None:
     shop = np.repeat(["a", "b"], len(T))
     frame = pd.DataFrame({"shop": shop, "time": np.tile(HOURS, 2), "load": np.concatenate([LOAD, 2 * LOAD])})
@@ -113,6 +122,7 @@ def test_several_long_series_keep_their_names() -> None:
         (pd.DataFrame({"time": HOURS[:40], "load": LOAD[:40]}), {"horizon": 24}, "is too short to see 10 steps and"),
         (pd.DataFrame({"time": HOURS, "load": "high"}), {}, "column 'load' holds"),
         (LOAD, {"window": 0}, "window=0 is too small"),
+        (np.stack([LOAD, LOAD], 1), {"window": 9}, r"passed as X\[None\]"),
     ],
 )
 def test_what_cannot_be_cut_says_why(frame: object, options: dict[str, int], message: str) -> None:

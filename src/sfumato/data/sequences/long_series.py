@@ -85,9 +85,10 @@ class Windows:
         context = options.window or max(min(2 * horizon, total // 4), 1)
         needed = context + FEWEST_WINDOWS * 3 * horizon
         if total < needed:
+            other = "; an array (T, D) that is one series is passed as X[None]" if len(series) > total else ""
             raise SfumatoError(
                 f"{name}: a series of {total:,} steps is too short to see {context} steps and forecast {horizon}; give "
-                f"{needed:,} steps or more, or smaller --window and --horizon"
+                f"{needed:,} steps or more, or smaller --window and --horizon{other}"
             )
         # A likelihood of values in a range of their own takes them as they are.
         moves = options.likelihood == "auto" or likelihoods.named(options.likelihood).standardised

@@ -177,6 +177,7 @@ class SequenceSchema(Schema):
         keys = None if raw.place is not None else raw.keys
         inside = _inside(raw) if keys is None else np.arange(raw.x.shape[1]) < keys.lengths[:, None]
         values[~inside] = np.nan
+        source = sequence_io.with_index(source)
         if frames.is_frame(source):
             table, kind = self._table(values, raw), frames.read(source)[1]
             return frames.give(table if keys is None else table.take(np.argsort(keys.rows)), kind)

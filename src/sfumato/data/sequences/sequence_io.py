@@ -99,6 +99,7 @@ def load(source: Any, **columns: Unpack[ColumnRoles]) -> Series:
     if isinstance(source, Series):
         return source
     source_name = str(source) if isinstance(source, str | Path) else "X"
+    source = with_index(source)
     if arrays.is_array(source) and (padded := _padded(source)) is not None:
         return padded
     if isinstance(source, str | Path):
@@ -111,6 +112,18 @@ def load(source: Any, **columns: Unpack[ColumnRoles]) -> Series:
         return from_array(loaded.x, loaded.labels, source_name if isinstance(source, str | Path) else loaded.name)
     keep = [name for name in (columns["id"], columns["time"], columns["label"]) if name is not None]
     return from_table(frames.read(source, keep=keep)[0], source_name, **columns)
+
+
+def with_index(source: Any) -> Any:
+    """A pandas frame, or a Series as such, with an index of dates as a column; all else as it is."""
+    if type(source).__module__.partition(".")[0] != "pandas" or not hasattr(source, "index"):
+        return source
+    if source.ndim == 1:
+        source = source.to_frame(FLAT[0] if source.name is None else str(source.name))
+    index = source.index.to_timestamp() if hasattr(source.index, "to_timestamp") else source.index
+    if getattr(index.dtype, "kind", "") != "M":
+        return source
+    return source.set_axis(index.rename(index.name or "time")).reset_index()
 
 
 def _padded(source: Any) -> Series | None:

@@ -12,7 +12,7 @@ import torch
 
 from sfumato.data.io import frames
 from sfumato.data.sequences.schema import SequenceSchema
-from sfumato.data.sequences.sequence_io import Series
+from sfumato.data.sequences.sequence_io import Series, with_index
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
 from sfumato.estimator.evaluation_data import named_set
@@ -184,7 +184,7 @@ class ForecastMixin(FittedMixin):
                 columns[name] = flat[..., channel].ravel()
             else:
                 columns |= {f"{name}_{q:g}": flat[:, place, :, channel].ravel() for place, q in enumerate(quantiles)}
-        table = pa.table(columns)
+        table, X = pa.table(columns), with_index(X)
         return frames.give(table, frames.read(X)[1]) if frames.is_frame(X) else table
 
     def forecast_panels(
