@@ -32,7 +32,7 @@ def save_forecasts(panels: Sequence[ForecastPanel], shares: Sequence[float] | No
         axes = place(sheet, 0.7, 0.3 + number * PANEL_HEIGHT, FIGURE_WIDTH - 0.9, PANEL_HEIGHT - 0.65)
         name = " ".join(filter(None, (panel.name, panel.channels[channel])))
         tidy(axes, LIGHT, short(name, 60))
-        axes.plot(panel.past_times, panel.past[:, channel], color=LIGHT.ink, linewidth=0.9)
+        axes.plot(panel.past_times, panel.past[:, channel], color=LIGHT.ink, linewidth=0.9, marker=".", markersize=2)
         lines = panel.values[:, :, channel]
         order = [] if shares is None else np.argsort(shares).tolist()
         for low, high in zip(order, order[::-1], strict=True):
@@ -48,5 +48,6 @@ def save_forecasts(panels: Sequence[ForecastPanel], shares: Sequence[float] | No
             locator = AutoDateLocator()
             axes.xaxis.set_major_locator(locator)
             axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+            axes.xaxis.get_offset_text().set(fontsize=7.5, color=LIGHT.quiet)
     with files.replacing(path) as temporary:
         sheet.savefig(temporary, format="png", dpi=DOTS)
