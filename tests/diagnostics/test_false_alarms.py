@@ -1,12 +1,15 @@
-"""What looks like a sickness and is none: names that each row has for itself, and next to no rows."""
+"""What looks like a sickness and is none: names that each row has for itself, next to no rows, and many letters."""
 
 from __future__ import annotations
+
+from string import ascii_letters
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import sfumato
+from sfumato.diagnostics.split_checks import MAX_FREQUENT_CATEGORIES
 
 
 def names_of(findings: list) -> set[str]:
@@ -33,3 +36,11 @@ def test_nothing_explodes_in_a_handful_of_rows(rows: int) -> None:
     frame = pd.DataFrame({"a": number, "b": number * 2, "c": np.where(number > 0, "p", "q")})
     auto = sfumato.fit(frame, steps=300, seed=rows, width=16, depth=1)
     assert "exploding_steps" not in names_of(auto.diagnose(quick=True))
+
+
+def test_lines_of_more_letters_than_a_column_has_frequent_categories_are_compared() -> None:
+    random = np.random.default_rng(0)
+    lines = ["".join(random.choice(list(ascii_letters), random.integers(1, 9))) for _ in range(300)]
+    auto = sfumato.fit(lines, steps=2, width=16, depth=1, latent_dim=2)
+    assert auto.schema_.spec.fields[0].size > MAX_FREQUENT_CATEGORIES
+    assert "shifted_parts" not in names_of(auto.diagnose(quick=True))

@@ -88,9 +88,10 @@ def shifted_parts(case: Case) -> Finding | Passed | None:
 def _seen_elsewhere(case: Case) -> Tensor | None:
     """The mask of the training examples without categories that occur in a single example of the training split."""
     data, batch = case.subject.data.train, case.trained_on
+    of_rows = () if case.spec.is_sequence else case.spec.columns
     many = [
         place
-        for place, field in enumerate(case.spec.columns)
+        for place, field in enumerate(of_rows)
         if field.kind == "category" and field.size > MAX_FREQUENT_CATEGORIES
     ]
     if not many:
