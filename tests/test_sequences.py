@@ -144,3 +144,12 @@ def test_times_are_of_the_sort_that_was_learned_and_stay_in_the_calendar() -> No
     assert str(ends[4].date()) == "2024-01-05"
     with pytest.raises(SfumatoError, match="beyond the year 9999"):
         schema.after(raw, schema.lengths("1e9w"))
+
+
+def test_sequences_take_a_model_that_is_for_them_unless_one_is_named() -> None:
+    sequences = np.random.default_rng(0).normal(size=(40, 6))
+    fitted = sfumato.fit(sequences, sequences=True, steps=2)
+    assert (fitted.config_.model, fitted.get_params()["model"]) == ("td_vae", "td_vae")
+    for options in ({"model": "vae"}, {"prior": "mixture"}):
+        with pytest.raises(SfumatoError, match="vae is not for sequences; choose td_vae"):
+            sfumato.fit(sequences, sequences=True, steps=2, **options)

@@ -42,7 +42,8 @@ def fit(
     Args:
         source: a built-in set, a path, an array, a tensor, (X, y), or a frame; see `sfumato.data.open`.
         model: the model's name, see `sfumato.models.names`; a class of your own with a `build`, or where it can be
-            imported from, as `mypackage.module:MyModel`; or a built module. vae if None. See `Autoencoder`.
+            imported from, as `mypackage.module:MyModel`; or a built module. None takes vae, for sequences td_vae. See
+            `Autoencoder`.
         run: name (under `runs/`) or path of the run folder to write; True for an automatic name; None writes nothing.
         resume: a stopped run to continue with its own config; the result is bit-equal to an uninterrupted run. How long
             and where to train may change.
@@ -75,7 +76,8 @@ def fit(
     if model is not None and (name := registry.reference(model)) != read.model:
         read = read.with_model(name)
     chosen = read.with_options(options)
-    auto = fit_config(chosen, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
+    suited = model is None and config is None
+    auto = fit_config(chosen, source, run=run, callbacks=callbacks, progress=progress, opened=opened, suited=suited)
     return _with_second_stage(auto, callbacks, progress)
 
 
@@ -105,6 +107,7 @@ def fit_config(
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
     opened: fitting.Opened | None = None,
+    suited: bool = False,
 ) -> Autoencoder:
     """Train according to a config, on its own source unless another is passed.
 
@@ -115,6 +118,7 @@ def fit_config(
         callbacks: called during training.
         progress: show a progress bar.
         opened: see `fit`.
+        suited: take a model that is for the data, where that of the config is not and has no options.
 
     Raises:
         SfumatoError: if the config or the source is not usable.
@@ -122,7 +126,9 @@ def fit_config(
     source = config.source if source is None else source
     if isinstance(source, str) and not source:
         raise SfumatoError("no source: pass the name of a data set, a path, an array or a frame")
-    return Autoencoder.trained(config, source, run=run, callbacks=callbacks, progress=progress, opened=opened)
+    return Autoencoder.trained(
+        config, source, run=run, callbacks=callbacks, progress=progress, opened=opened, suited=suited
+    )
 
 
 @isolated

@@ -116,7 +116,11 @@ class Autoencoder(
     def trained(cls, config: Config, source: Any, **how: Unpack[fitting.TrainOptions]) -> Self:
         """Train according to a config; `how` as `sfumato.estimator.fitting.train` takes it."""
         auto = cls._of_config(config)
-        return auto._adopt(fitting.train(config, auto._recorded(source), **how))
+        fitted = fitting.train(config, auto._recorded(source), **how)
+        if fitted.config.model != config.model:
+            auto = cls._of_config(config.with_model(fitted.config.model))
+            auto._recorded(source)
+        return auto._adopt(fitted)
 
     @isolated
     def fit(self, X: Any, y: Any = None) -> Self:

@@ -46,6 +46,7 @@ class TrainOptions(TypedDict, total=False):
     callbacks: Sequence[Callback]
     progress: bool
     opened: Opened | None
+    suited: bool
 
 
 @dataclass
@@ -77,6 +78,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
     opened: Opened | None = None,
+    suited: bool = False,
 ) -> Fitted:
     """Open the source, build the model and train it.
 
@@ -87,6 +89,7 @@ def train(
         callbacks: called during training.
         progress: show a progress bar.
         opened: called with the data before training starts.
+        suited: take the first model that is for the data, where that of the config is not and has no options.
 
     Raises:
         SfumatoError: if source or config are not usable, or the folder exists or cannot be written.
@@ -100,6 +103,8 @@ def train(
     parallel.join(resolve_device(config.training.device))
     dataset = open_data(source, config)
     spec = dataset.schema.spec
+    if suited and not config.options and not models.suits(config.model, spec):
+        config = config.with_model(next(name for name in registry.shipped() if models.suits(name, spec)))
     cells = models.memorised_cells(config.model, spec, config.options)
     chosen = training.resolve(config.training, len(dataset.train), spec.shape, cells=cells)
     planned = total_steps(chosen, steps_per_epoch(len(dataset.train), chosen.batch_size or 1))

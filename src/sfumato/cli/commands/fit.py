@@ -43,7 +43,7 @@ def fit(
     source: str | None = None,
     /,
     *,
-    model: Annotated[str | None, Parameter(metavar="NAME", show_default="vae")] = None,
+    model: Annotated[str | None, Parameter(metavar="NAME", show_default="vae, for sequences td_vae")] = None,
     config: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     resume: Annotated[str | None, Parameter(metavar="RUN")] = None,
     options: Any,
