@@ -95,3 +95,26 @@ def test_the_short_spelling_does_the_same(tmp_path, monkeypatch, capsys):
     config = Run.open(tmp_path / "runs" / "circles-cvae").config()
     assert config["training"]["device"] == "cpu"
     assert config["model"]["latent_dim"] == 2
+
+
+def test_a_source_is_shown_as_it_would_be_read_and_nothing_is_written(cli, table, tmp_path):
+    shown = json.loads(cli("data", table, "--kind", "body_mass_g=categorical", "--json").out)
+    assert shown["kind"] == "table"
+    assert sum(shown["examples"].values()) == len(table.read_text(encoding="utf-8").splitlines()) - 1
+    kinds = {row["column"]: row["kind"] for row in shown["columns"]}
+    assert (kinds["species"], kinds["body_mass_g"]) == ("categorical", "categorical")
+    assert shown["models"] and shown["steps"] >= 1000
+    page = cli("data", table).out
+    assert "for training" in page and "body_mass_g" in page and f"sfumato fit {table}" in page
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_a_source_need_one_and_act(cli, table):
+    for words, line in (
+        (("--kind", "body_mass_g=categorical"), "--kind says how a source is read"),
+        ((table, "--kind", "body_mas=categorical"), "did you mean body_mass_g"),
+        (("nothing.csv",), "nothing.csv: no such file"),
+    ):
+        said = cli("data", *words)
+        assert (said.code, said.out) == (2, "")
+        assert line in said.err

@@ -57,8 +57,12 @@ RUN is the folder of a run, or its name under runs/. For the options of a comman
 HELP = {"--help", "-h"}
 
 
-TRAINING_COMMANDS = {"fit": "vae", "impute": "vae", "sweep": "vae", "augment": "cvae"}
-"""Commands with a flag for every option of the models, and the model that each takes where none is named."""
+USAGES = {"fit": "fit SOURCE [OPTIONS]", "data": "data [SOURCE] [OPTIONS]"}
+"""Of commands whose argument may be left out."""
+
+OPTION_COMMANDS = {"fit": "vae", "impute": "vae", "sweep": "vae", "augment": "cvae", "data": "vae"}
+"""Commands with flags for the options of data, models and training, and the model that each takes where none is
+named."""
 
 
 def make(model: str = "vae", models: Sequence[str] = ()) -> App:
@@ -66,7 +70,7 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
 
     Args:
         model: the model whose options `--help` shows.
-        models: those whose options are flags of `TRAINING_COMMANDS`.
+        models: those whose options are flags of `OPTION_COMMANDS`.
     """
     app = App(
         name="sfumato",
@@ -82,8 +86,8 @@ def make(model: str = "vae", models: Sequence[str] = ()) -> App:
     for title, commands in _commands(models).items():
         group = Group.create_ordered(title)
         for command in commands:
-            usage = {"usage": "Usage: sfumato fit SOURCE [OPTIONS]"} if command.__name__ == "fit" else {}
-            app.command(command, group=group, **usage)
+            usage = USAGES.get(command.__name__)
+            app.command(command, group=group, **({} if usage is None else {"usage": f"Usage: sfumato {usage}"}))
     options = Group.create_ordered("Options")
     for flag in ("--help", "--version"):
         app[flag].group = (options,)
@@ -97,7 +101,7 @@ def _commands(models: Sequence[str]) -> dict[str, tuple[Callable[..., Any], ...]
             with_options(fit.fit, models),
             with_options(sweep.sweep, models),
             inspect.models,
-            inspect.data,
+            with_options(inspect.data, models, ("data",)),
         ),
         "Train one and use it at once": (
             anomalies.anomalies,
@@ -136,7 +140,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Parse the arguments, run the command and return the exit code; see `sfumato.cli.main`."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app = make(*(_models(words) if words and words[0] in TRAINING_COMMANDS else ()))
+        app = make(*(_models(words) if words and words[0] in OPTION_COMMANDS else ()))
     except SfumatoError as error:
         return _fail(" ".join(str(error).split()))
     logging.getLogger("sfumato").setLevel(logging.ERROR if "--quiet" in words else logging.WARNING)
@@ -178,7 +182,7 @@ def _models(words: Sequence[str]) -> tuple[str, list[str]]:
     ]
     for name in more:
         registry.describe(name)
-    default = TRAINING_COMMANDS[words[0]]
+    default = OPTION_COMMANDS[words[0]]
     shown = typed if typed in (*registry.shipped(), *more) else (*more, default)[0]
     return shown, [*registry.shipped(), *more]
 

@@ -48,19 +48,23 @@ def spelling(name: str) -> str:
 
 
 @cache
-def options_class(*models: str) -> type:
-    """A dataclass with one field for every option of the data, of some models, and of the training; None: not set."""
-    columns = [_field(setting) for setting in settings(*models).values() if setting.name not in COMMON]
+def options_class(models: Sequence[str], tables: Sequence[str] = tuple(PANELS)) -> type:
+    """A dataclass with one field for every option of `tables`: data, some models, and training; None: not set."""
+    known = [setting for setting in settings(*models).values() if setting.tables[0] in tables]
+    columns = [_field(setting) for setting in known if setting.name not in COMMON]
     return make_dataclass("Options", columns, kw_only=True, namespace={"__module__": __name__, "MODELS": models})
 
 
-def with_options(command: Callable[..., int], models: Sequence[str]) -> Callable[..., int]:
-    """A command whose parameter `options` has a flag for every option of the data, of some models, and of the training.
+def with_options(
+    command: Callable[..., Any], models: Sequence[str], tables: Sequence[str] = tuple(PANELS)
+) -> Callable[..., Any]:
+    """A command whose parameter `options` has a flag for every option of `tables`: data, some models, and training.
 
     The flags are generated when the application is built and not when the module is imported, because the available
     models may depend on the arguments.
     """
-    kind = options_class(*models) if models else make_dataclass("Options", [], namespace={"__module__": __name__})
+    none = make_dataclass("Options", [], namespace={"__module__": __name__})
+    kind = options_class(tuple(models), tuple(tables)) if models else none
     assert isinstance(command, FunctionType)
     code, names = command.__code__, command.__globals__
     function = FunctionType(code, names, command.__name__, command.__defaults__, command.__closure__)

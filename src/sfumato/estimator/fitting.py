@@ -103,8 +103,8 @@ def train(
     parallel.join(resolve_device(config.training.device))
     dataset = open_data(source, config)
     spec = dataset.schema.spec
-    if suited and not config.options and not models.suits(config.model, spec):
-        config = config.with_model(next(name for name in registry.shipped() if models.suits(name, spec)))
+    if suited and not config.options and (other := models.chosen_for(spec, config.model)) != config.model:
+        config = config.with_model(other)
     cells = models.memorised_cells(config.model, spec, config.options)
     chosen = training.resolve(config.training, len(dataset.train), spec.shape, cells=cells)
     planned = total_steps(chosen, steps_per_epoch(len(dataset.train), chosen.batch_size or 1))

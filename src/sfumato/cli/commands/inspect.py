@@ -45,17 +45,77 @@ def models(*, say: Say = TALK) -> None:
     say.result({"models": listed}, lambda: "\n\n".join([*parts, "Train one with: sfumato fit SOURCE --model NAME"]))
 
 
-def data(*, say: Say = TALK) -> None:
-    """List the built-in data sets."""
+def data(source: str | None = None, /, *, options: Any, say: Say = TALK) -> None:
+    """Show what a source holds and how it would be read; without one, list the built-in data sets.
+
+    Nothing is trained or written. The options are those of sfumato fit that concern the data.
+
+    Args:
+        source: what sfumato fit takes: a built-in set, a file or a folder
+    """
     from sfumato import data as package
 
+    read = flags.chosen(options)
+    if source is not None:
+        _show_source(source, read, say)
+        return
+    if read:
+        flag = flags.spelling(next(iter(read)))
+        raise SfumatoError(f"{flag} says how a source is read; name one, as in sfumato data FILE {flag} …")
     rows = [[name, package.summary(name)] for name in package.names()]
     text = (
         table(rows)
         + "\n\nOr your own: a CSV, TSV or Parquet file, a folder of images, lines of text (.txt), a .npy or .npz."
-        + "\nTrain on one with: sfumato fit NAME-OR-PATH"
+        + "\nSee how one is read with: sfumato data NAME-OR-PATH"
+        + "\nTrain on one with:        sfumato fit NAME-OR-PATH"
     )
     say.result({"data": [{"name": name, "summary": summary} for name, summary in rows]}, lambda: text)
+
+
+def _show_source(source: str, read: Mapping[str, Any], say: Say) -> None:
+    """Show the kind, the parts and the columns of a source, the notes on it, and what it would be trained with."""
+    from sfumato import data as package
+    from sfumato import models as known
+    from sfumato.data.core.options import DataOptions
+    from sfumato.training import Settings, resolve
+    from sfumato.training.settings import steps_per_epoch, total_steps
+
+    opened = package.open(source, options=DataOptions(**read))
+    schema, spec = opened.schema, opened.schema.spec
+    suiting = [name for name in known.names() if known.suits(name, spec)]
+    model = known.chosen_for(spec)
+    cells = known.memorised_cells(model, spec, {})
+    training = resolve(Settings(), len(opened.train), spec.shape, cells=cells)
+    batch = training.batch_size or 1
+    steps = total_steps(training, steps_per_epoch(len(opened.train), batch))
+    parts = {name: len(getattr(opened, name)) for name in ("train", "valid", "test")}
+    described = schema.describe()
+    result = {
+        "source": opened.source,
+        "kind": schema.kind,
+        "examples": parts,
+        "shape": spec.shape,
+        "likelihood": spec.likelihood,
+        "columns": described,
+        "conditions": schema.given_names,
+        "models": suiting,
+        "steps": steps,
+        "batch_size": batch,
+        "notes": opened.notes,
+    }
+    counts = f"{parts['train']:,} for training, {parts['valid']:,} for validation and {parts['test']:,} for the test"
+    shape = "" if schema.of_columns else f", {' × '.join(map(str, spec.shape))} values an example"
+    rows = [
+        ["source", opened.source],
+        ["kind", f"{schema.kind}{shape}"],
+        ["examples", f"{sum(parts.values()):,}: {counts}"],
+        ["conditions", ", ".join(schema.given_names) or "none"],
+        ["likelihood", spec.likelihood],
+        ["models", ", ".join([model, *(name for name in suiting if name != model)])],
+        ["training", f"{model} takes {steps:,} steps of {batch} examples unless others are chosen"],
+    ]
+    text = "\n\n".join([table(rows), kinds_table(described), *opened.notes, f"Next:\n  sfumato fit {source}"])
+    say.result(result, lambda: text)
 
 
 def show(run: str, /, *, say: Say = TALK) -> None:

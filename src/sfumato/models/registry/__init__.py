@@ -42,6 +42,7 @@ __all__ = [
     "check_available",
     "check_suits",
     "chosen_by_data",
+    "chosen_for",
     "describe",
     "form_of",
     "handed_over",
@@ -90,6 +91,16 @@ def form_of(spec: DataSpec) -> str:
 def suits(name: str, spec: DataSpec) -> bool:
     """Whether a model is for data of the form of `spec`."""
     return form_of(spec) in describe(name).data_forms
+
+
+def chosen_for(spec: DataSpec, preferred: str = "vae") -> str:
+    """The model that is taken where none is named: the preferred one, or the first that is for data of the form.
+
+    >>> from sfumato.spec import Field
+    >>> chosen_for(DataSpec((2,), (Field("real"),))), chosen_for(DataSpec((9, 2), (Field("real"),) * 2))
+    ('vae', 'td_vae')
+    """
+    return preferred if suits(preferred, spec) else next(name for name in shipped() if suits(name, spec))
 
 
 def check_suits(name: str, spec: DataSpec) -> None:
