@@ -21,7 +21,7 @@ SPEC = DataSpec((2,), (Field("real"),), (Field("category", 3),), examples=1000)
 def _model():
     torch.manual_seed(0)
     model = build("m2", SPEC, latent_dim=2, width=8)
-    model.class_logits.data = torch.tensor([0.5, -0.2, 0.1])
+    model.class_prior.logits.data = torch.tensor([0.5, -0.2, 0.1])
     return model.eval()
 
 
@@ -48,7 +48,7 @@ def test_the_bound_without_a_label_is_under_the_log_of_the_sum_over_classes():
         for y in range(3):
             log_weight = model.log_weight(Batch(x, torch.full((4, 1), float(y))), 20_000)
             parts.append(torch.logsumexp(log_weight, 1) - math.log(20_000))
-        summed = torch.logsumexp(torch.stack(parts, 1) + torch.log_softmax(model.class_logits, 0), 1)
+        summed = torch.logsumexp(torch.stack(parts, 1) + model.class_prior.log_prob, 1)
     torch.testing.assert_close(whole, summed, atol=0.02, rtol=0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,33 +11,19 @@ from torch import Tensor, nn
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution, Posterior
 from sfumato.distributions.discrete import invert
-from sfumato.distributions.noise import normal, spread, uniform
-from sfumato.errors import SfumatoError
+from sfumato.distributions.noise import normal, spread
 from sfumato.models.latent import LatentModel
 from sfumato.networks import Encoder, decoder_for, encoder_for, sizes_for
+from sfumato.networks.class_prior import ClassPrior, class_field
 from sfumato.networks.classifier import Classifier
 from sfumato.networks.features import leave_out
 from sfumato.objectives import Ramp, rate
-from sfumato.objectives.rate import joint_mean
+from sfumato.objectives.classes import class_rows, expected, labels_repeated
 from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
-FEWER = 9
-"""Examples without a label, at most, for each with one in a pass."""
-
-
-class ClassRows(NamedTuple):
-    """Examples with a class: those with a label once, those without once for each class.
-
-    Attributes:
-        example: which of the batch, (R,).
-        y: the class, (R,).
-        weight: 1 with a label, q(y | x) without, (R,).
-    """
-
-    example: Tensor
-    y: Tensor
-    weight: Tensor
+SUMMED = 2
+"""Classes of each example without a label that are summed in training; one of the others is drawn."""
 
 
 class M2(LatentModel):
@@ -73,7 +59,6 @@ class M2(LatentModel):
     remedies: ClassVar = {"warmup": "warmup", "cycles": "cycles", "condition_dropout": "condition_dropout"}
 
     encoder: Encoder
-    counted: Tensor
 
     def __init__(
         self,
@@ -90,14 +75,11 @@ class M2(LatentModel):
     ) -> None:
         super().__init__(encoder, decoder, prior)
         self.classifier = classifier
-        self.classes = classes
         self.alpha = alpha
         self.condition_dropout = condition_dropout
         self.lead = lead
         self.warmup = warmup
-        self.class_logits = nn.Parameter(torch.zeros(classes))
-        # Examples seen in training, and those of them with a label.
-        self.register_buffer("counted", torch.zeros(2, dtype=torch.float64))
+        self.class_prior = ClassPrior(classes)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         weight, given = self.warmup(step), self._given(batch)
@@ -105,7 +87,8 @@ class M2(LatentModel):
             given = leave_out(given, self.condition_dropout)
         log_q = torch.log_softmax(self.classifier(batch.x, batch.mask), 1)
         moved = log_q if step >= self.lead else log_q.detach()
-        rows, known = self._rows(given, moved), ~given[:, 0].isnan()
+        known = ~given[:, 0].isnan()
+        rows = class_rows(given[:, 0], moved, self._summed(step))
 
         mask = None if batch.mask is None else batch.mask[rows.example]
         some = Batch(batch.x[rows.example], rows.y[:, None].to(given), mask)
@@ -113,18 +96,18 @@ class M2(LatentModel):
         z = q.draw(normal(log_q, len(batch), q.mode().shape[1])[rows.example])
         distortion = -self.decode(z, some.given).log_prob(some.x, some.mask)
         rates = rate(q, self.prior(len(z), some.given), z).sum(1)
-        log_p = torch.log_softmax(self.class_logits, 0)
-        # −log p(y) with a label, KL(q(y|x) ‖ p(y)) without.
-        of_label = torch.where(known[rows.example], 0.0, moved[rows.example, rows.y]) - log_p[rows.y]
         log_q_label = log_q.gather(1, given.nan_to_num(0.0).long())[:, 0]
-        summed = {"distortion": distortion, "rate": rates, "label_rate": of_label}
-        terms = {name: _gathered(rows, value, len(batch)) for name, value in summed.items()}
+        terms = {
+            "distortion": expected(rows, distortion, len(batch)),
+            "rate": expected(rows, rates, len(batch)),
+            "label_rate": self.class_prior.rate(given, moved),
+        }
         terms["classification"] = -log_q_label.where(known, 0.0)
         correct = (log_q.argmax(1) == given[:, 0]).to(log_q.dtype)
         return {
             "model": Loss(
                 terms,
-                {"rate": weight, "label_rate": weight, "classification": self.alpha * self._scarcity(known)},
+                {"rate": weight, "label_rate": weight, "classification": self.alpha * self.class_prior.scarcity(known)},
                 metrics={"labelled": known.to(log_q.dtype), "correct": correct},
             )
         }
@@ -133,12 +116,7 @@ class M2(LatentModel):
         return super().schedules_done(step) and step >= self.lead
 
     def resample_indices(self, given: Tensor) -> Tensor | None:
-        labelled = (~given[:, 0].isnan()).nonzero()[:, 0]
-        often = -(-(len(given) - len(labelled)) // max(FEWER * len(labelled), 1))
-        if not len(labelled) or often < 2:
-            return None
-        every = torch.arange(len(given), device=given.device)
-        return torch.cat([every, labelled.repeat(often - 1)])
+        return labels_repeated(given)
 
     def classify(self, batch: Batch) -> Tensor:
         """q(y | x), (B, K)."""
@@ -150,20 +128,17 @@ class M2(LatentModel):
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
         """p(x | z, y), with the most likely class of all where there is no label."""
-        if given is None:
-            given = z.new_full((len(z), 1), torch.nan)
-        return super().decode(z, given.where(~given.isnan(), self.class_logits.argmax().to(given.dtype)))
+        given = self.class_prior.unlabelled(len(z)).to(z) if given is None else given
+        return super().decode(z, self.class_prior.likeliest(given))
 
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
         """Draw y ~ p(y) where there is no label, z ~ p(z), and x ~ p(x | z, y); shape (n, *shape)."""
-        given = self.class_logits.new_full((n, 1), torch.nan) if given is None else given
+        given = self.class_prior.unlabelled(n) if given is None else given
         return super().sample(n, self.drawn(given), temperature=temperature, noise=noise)
 
     def drawn(self, given: Tensor) -> Tensor:
         """The labels, (n, 1), with y ~ p(y) where there is none."""
-        n = len(given)
-        y = invert(torch.log_softmax(self.class_logits, 0), uniform(self.class_logits, n))
-        return given.where(~given.isnan(), y[:, None].to(given.dtype))
+        return self.class_prior.drawn(given)
 
     def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
         """x → y, z → x, with the most likely y where there is no label; decoded under the labels `given`, if any."""
@@ -192,15 +167,13 @@ class M2(LatentModel):
         z = q.draw(drawn[:, :-1])
         log_p = self.decode(z, some.given).log_prob(some.x, mask)
         of_class = (
-            torch.log_softmax(self.class_logits, 0)[y] - log_q.repeat_interleave(k, 0).gather(1, y[:, None])[:, 0]
+            self.class_prior.log_prob[y] - log_q.repeat_interleave(k, 0).gather(1, y[:, None])[:, 0]
         )
         log_ratio = self.prior(n * k, some.given).log_prob(z) - q.log_prob(z) + of_class.where(unknown, 0.0)
         return log_p.view(n, k), log_ratio.view(n, k)
 
     def _given(self, batch: Batch) -> Tensor:
-        if batch.given is not None:
-            return batch.given
-        return torch.full((len(batch), 1), torch.nan, device=batch.x.device, dtype=self.class_logits.dtype)
+        return self.class_prior.unlabelled(len(batch)) if batch.given is None else batch.given
 
     def labelled(self, batch: Batch) -> Batch:
         """The examples with the most likely y where there is no label."""
@@ -208,24 +181,11 @@ class M2(LatentModel):
         likeliest = self.classifier(batch.x, batch.mask).argmax(1, keepdim=True).to(given.dtype)
         return replace(batch, given=given.where(~given.isnan(), likeliest))
 
-    def _rows(self, given: Tensor, log_q: Tensor) -> ClassRows:
-        known = ~given[:, 0].isnan()
-        with_label, without = known.nonzero()[:, 0], (~known).nonzero()[:, 0]
-        every = torch.arange(self.classes, device=given.device).repeat(len(without))
-        index = torch.cat([with_label, without.repeat_interleave(self.classes)])
-        weight = torch.cat([log_q.new_ones(len(with_label)), log_q[without].exp().flatten()])
-        return ClassRows(index, torch.cat([given[with_label, 0].long(), every]), weight)
-
-    def _scarcity(self, known: Tensor) -> Tensor:
-        """N/N_l so far; 0 before the first label was seen."""
-        if self.training:
-            share = joint_mean(known.to(self.counted.dtype))
-            self.counted += torch.stack([torch.ones_like(share), share])
-        return (
-            (self.counted[0] / self.counted[1].clamp_min(1e-12))
-            .where(self.counted[1] > 0, 0.0)
-            .to(self.class_logits.dtype)
-        )
+    def _summed(self, step: int) -> int | None:
+        """Classes that are summed: all but in training, and none while the sum does not move the classifier."""
+        if not self.training:
+            return None
+        return SUMMED if step >= self.lead else 0
 
     @classmethod
     def build(
@@ -248,15 +208,8 @@ class M2(LatentModel):
             warmup: steps over which the weight of the rates rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
         """
-        if len(spec.given) != 1:
-            raise SfumatoError("m2 needs one label that is a category, known for some rows: name its column with given")
-        if spec.given[0].kind != "category":
-            raise SfumatoError(
-                "m2 needs a label that is a category, and what is given is a number: if it stands for "
-                "classes, say so (--kind COLUMN=categorical)"
-            )
+        classes = class_field(spec, "m2").size
         sizes = sizes_for(spec, size)
-        classes = spec.given[0].size
         return cls(
             encoder_for(spec, sizes, conditional=True),
             decoder_for(spec, sizes, conditional=True),
@@ -269,7 +222,3 @@ class M2(LatentModel):
             warmup=Ramp(warmup, cycles),
         )
 
-
-def _gathered(rows: ClassRows, values: Tensor, examples: int) -> Tensor:
-    """Σ_y weight · value of each example, (B,)."""
-    return values.new_zeros(examples).index_add(0, rows.example, rows.weight * values)
