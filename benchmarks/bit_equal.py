@@ -24,7 +24,7 @@ from sfumato import models
 
 STEPS = 40
 IMAGES = ("vae_gan", "vq_vae")
-LABELS = ("cvae", "m2")
+LABELS = ("cvae", "m2", "m1_m2")
 SEQUENCES = ("td_vae",)
 
 

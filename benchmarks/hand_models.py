@@ -80,31 +80,75 @@ def cvae(m: nn.Module) -> Step:
 
 
 def m2(m: nn.Module) -> Step:
-    """Every class of an example without a label, and one of an example with it."""
+    """The two likeliest classes of an example without a label and one of the others, and one of an example with it."""
 
     def step(x: Tensor, given: Tensor | None) -> Players:
         pixels, n = seen(x), len(x)
-        log_q = torch.log_softmax(m.classifier.linear(m.classifier.body(pixels)), 1)
-        known = ~given[:, 0].isnan()
+        log_q, label = torch.log_softmax(m.classifier.linear(m.classifier.body(pixels)), 1), given[:, 0]
+        known = _counted(m, given)
         with_label, without = known.nonzero()[:, 0], (~known).nonzero()[:, 0]
-        index = torch.cat([with_label, without.repeat_interleave(m.classes)])
-        y = torch.cat([given[with_label, 0].long(), torch.arange(m.classes).repeat(len(without))])
-        c = y[:, None].float()
+        own = log_q[without]
+        top = own.argsort(dim=1, descending=True, stable=True)[:, :2]
+        rest = own.detach().scatter(1, top, -torch.inf)
+        mass = rest.logsumexp(1, keepdim=True)
+        drawn = torch.searchsorted((rest - mass).exp().cumsum(1), torch.rand(n)[without][:, None]).clamp_max(9)
+        log_p = own.gather(1, drawn)
+        weight = torch.cat([own.gather(1, top).exp(), (mass + log_p - log_p.detach()).exp()], 1)
+        y = torch.cat([label[with_label].long(), torch.cat([top, drawn], 1).flatten()])
+        index, c = torch.cat([with_label, without.repeat_interleave(3)]), y[:, None].float()
         h = m.encoder.body(pixels)[index]
         mean, log_scale = normal(m.encoder.normal, torch.cat([h, m.encoder.given(c, h)], 1))
         z = mean + log_scale.exp() * torch.randn(n, mean.shape[1])[index]
         cost = squared(x[index], m.decoder.trunk(torch.cat([z, m.decoder.given(c, z)], 1))) + rate_of(mean, log_scale)
-        cost = cost - torch.log_softmax(m.class_logits, 0)[y]
-        first, rest = cost[: len(with_label)], cost[len(with_label) :].view(-1, m.classes)
-        lq = log_q[without]
-        told = -log_q[with_label, y[: len(with_label)]]
-        m.counted.add_(torch.tensor([1.0, len(with_label) / n]))
-        total = (
-            first.sum() + (lq.exp() * (rest + lq)).sum() + m.alpha * (m.counted[0] / m.counted[1]).float() * told.sum()
-        )
-        return {"model": total / n}
+        first, others = cost[: len(with_label)], cost[len(with_label) :].view(-1, 3)
+        centred = (others - others[:, :1]).detach()
+        weighed = weight.detach() * others + (weight - weight.detach()) * centred
+        return {"model": (first.sum() + weighed.sum()) / n + _of_classes(m, log_q, label)}
 
     return step
+
+
+def m1_m2(m: nn.Module) -> Step:
+    """Every class of the latents of an example without a label, and one of an example with it."""
+
+    def layer(net: nn.Module, z: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        return normal(net.normal, net.body(torch.cat([z, net.given(c, z)], 1)))
+
+    def step(x: Tensor, given: Tensor | None) -> Players:
+        pixels, n, label = seen(x), len(x), given[:, 0]
+        q1 = normal(m.encoder.normal, m.encoder.body(pixels))
+        z1 = draw(*q1)
+        log_q, known = torch.log_softmax(m.classifier(z1), 1), _counted(m, given)
+        with_label, without = known.nonzero()[:, 0], (~known).nonzero()[:, 0]
+        index = torch.cat([with_label, without.repeat_interleave(10)])
+        y = torch.cat([label[with_label].long(), torch.arange(10).repeat(len(without))])
+        code, c = z1[index], y[:, None].float()
+        mean, log_scale = layer(m.upper, code, c)
+        z2 = mean + log_scale.exp() * torch.randn(n, mean.shape[1])[index]
+        inner = rate_of(mean, log_scale) - log_normal(code, *layer(m.lower, z2, c))
+        first, others = inner[: len(with_label)], inner[len(with_label) :].view(-1, 10)
+        log_q1 = log_normal(z1, q1[0].detach(), q1[1].detach())
+        total = (squared(x, m.decoder.trunk(z1)) + log_q1).sum() + first.sum() + (log_q[without].exp() * others).sum()
+        return {"model": total / n + _of_classes(m, log_q, label)}
+
+    return step
+
+
+def _counted(m: nn.Module, given: Tensor) -> Tensor:
+    """Which examples have a label, after they were counted."""
+    shares = (given == torch.arange(10)).double().mean(0)
+    m.class_prior.counted.add_(torch.cat([torch.ones(1, dtype=torch.float64), shares]))
+    return ~given[:, 0].isnan()
+
+
+def _of_classes(m: nn.Module, log_q: Tensor, label: Tensor) -> Tensor:
+    """What the loss has of classes alone."""
+    known, log_p = ~label.isnan(), torch.log_softmax(m.class_prior.logits, 0)
+    y, lq = label[known].long(), log_q[~known]
+    counted = m.class_prior.counted
+    scarce = (counted[0] / counted[1:].sum()).float()
+    told = -log_q[known].gather(1, y[:, None]).sum()
+    return (m.alpha * scarce * told - log_p[y].sum() + (lq.exp() * (lq - log_p)).sum()) / len(label)
 
 
 def _discrepancy(latents: int) -> Callable[[Tensor], Tensor]:
@@ -393,6 +437,7 @@ STEPS: dict[str, Callable[[nn.Module], Step]] = {
     "cvae": cvae,
     "info_vae": info_vae,
     "m2": m2,
+    "m1_m2": m1_m2,
     "wae": wae,
     "beta_tcvae": beta_tcvae,
     "factor_vae": factor_vae,

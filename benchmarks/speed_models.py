@@ -34,7 +34,8 @@ SETTINGS: dict[str, tuple[DataSpec, dict[str, object], int]] = {
     "beta_vae": (PICTURE, {"beta": 4.0}, 300),
     "cvae": (GIVEN, {}, 300),
     "info_vae": (PICTURE, {}, 200),
-    "m2": (GIVEN, {"lead": 0}, 40),
+    "m2": (GIVEN, {"lead": 0, "smoothness": 0.0}, 40),
+    "m1_m2": (GIVEN, {"lead": 0, "smoothness": 0.0}, 40),
     "wae": (PICTURE, {}, 200),
     "beta_tcvae": (PICTURE, {}, 150),
     "factor_vae": (PICTURE, {}, 200),
@@ -56,7 +57,7 @@ def made(name: str, rows: int = 10_000, width: int = 256) -> tuple[Model, Tensor
     pixels = spec.fields[0].kind == "level"
     x = torch.randint(0, 256, (rows, *spec.shape), dtype=torch.uint8) if pixels else torch.randn(rows, *spec.shape)
     given = torch.randint(0, 10, (rows, 1)).float() if spec.given else None
-    if given is not None and name == "m2":
+    if given is not None and name in ("m2", "m1_m2"):
         given[torch.rand(rows) < 0.9] = torch.nan
     return model, x, given
 

@@ -23,7 +23,8 @@ OPTIONS = {
     "vae": {"samples": 3},
     "beta_vae": {"capacity": 5.0, "prior": "vamp", "components": 4},
     "cvae": {"condition_dropout": 0.3},
-    "m2": {},
+    "m2": {"lead": 5},
+    "m1_m2": {"lead": 5},
     "vae_gan": {},
     "factor_vae": {"discriminator_width": 16},
     "beta_tcvae": {},
@@ -71,7 +72,7 @@ def train(name: str, seed: int) -> tuple[Model, History]:
     In double precision, so that what is left between one process and two is no rounding that Adam makes more of.
     """
     torch.manual_seed(seed)
-    kinds = {"td_vae": (SEQUENCES, walks), "cvae": (GIVEN, labelled), "m2": (GIVEN, labelled)}
+    kinds = {"td_vae": (SEQUENCES, walks), **dict.fromkeys(("cvae", "m2", "m1_m2"), (GIVEN, labelled))}
     spec, data = kinds.get(name, (SPEC, points))
     torch.set_default_dtype(torch.float64)
     try:

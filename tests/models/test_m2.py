@@ -20,7 +20,7 @@ SPEC = DataSpec((2,), (Field("real"),), (Field("category", 3),), examples=1000)
 
 def _model():
     torch.manual_seed(0)
-    model = build("m2", SPEC, latent_dim=2, width=8)
+    model = build("m2", SPEC, latent_dim=2, width=8, alpha=0.1, smoothness=0.0)
     model.class_prior.logits.data = torch.tensor([0.5, -0.2, 0.1])
     return model.eval()
 

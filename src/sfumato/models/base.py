@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -87,6 +87,14 @@ class Model(nn.Module, ABC):
         Weights of layers and embeddings decay; biases, scales and all else of one dimension do not.
         """
         return adam(parameters, lr, weight_decay)
+
+    def finish(self, held_out: Iterable[Batch]) -> None:
+        """Fit what is fitted once the training is over, in eval mode and without gradients; nothing unless overridden.
+
+        Args:
+            held_out: the examples of the validation split, batch by batch, with the best weights in place; none where
+                there is no such split.
+        """
 
     def monitor(self, batch: Batch) -> Tensor:
         """What early stopping watches, lower is better, shape (B,): the first player's loss with all schedules run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -21,6 +22,7 @@ from sfumato.networks.mlp import MLP
 from sfumato.networks.two_layers import LayerNormal, TwoLayerPosterior, TwoLayerPrior
 from sfumato.objectives import Ramp, rate
 from sfumato.objectives.classes import class_rows, expected, labels_repeated
+from sfumato.objectives.smoothness import classifier_terms, classifier_weights
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -80,7 +82,8 @@ class M1M2(LatentModel):
         lower: nn.Module,
         classes: int,
         *,
-        alpha: float = 0.1,
+        alpha: float = 1.0,
+        smoothness: float = 1.0,
         lead: int = USUAL_LEAD,
         warmup: Ramp = Ramp(),
     ) -> None:
@@ -90,11 +93,14 @@ class M1M2(LatentModel):
         self.lower = lower
         self.class_prior = ClassPrior(classes)
         self.alpha = alpha
+        self.smoothness = smoothness
         self.lead = lead
         self.warmup = warmup
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         weight, given, together = self.warmup(step), self._given(batch), step >= self.lead
+        if self.training:
+            self.class_prior.count(given)
         q1 = self._lowest(batch)
         z1 = q1.sample()
         distortion = -self.decoder(z1).log_prob(batch.x, batch.mask)
@@ -121,9 +127,12 @@ class M1M2(LatentModel):
         weights = {
             "rate": weight,
             "label_rate": weight,
-            "classification": self.alpha * self.class_prior.scarcity(known),
+            "classification": self.alpha * self.class_prior.scarcity,
             "m1_rate": 0.0 if together else weight,
         }
+        if self.training and self.smoothness:
+            terms |= classifier_terms(self.classifier, z1, log_q, self.class_prior.log_label_shares)
+            weights |= classifier_weights(self.smoothness)
         correct = (log_q.argmax(1) == given[:, 0]).to(log_q.dtype)
         return {"model": Loss(terms, weights, metrics={"labelled": known.to(log_q.dtype), "correct": correct})}
 
@@ -134,8 +143,14 @@ class M1M2(LatentModel):
         return labels_repeated(given)
 
     def classify(self, batch: Batch) -> Tensor:
-        """q(y | z1) at the mean of q(z1 | x), (B, K)."""
-        return torch.softmax(self.classifier(self._lowest(batch).mode()), 1)
+        """q(y | z1) at the mean of q(z1 | x), (B, K), at the temperature that `finish` has fitted."""
+        return self.class_prior.probability(self._logits(batch))
+
+    def finish(self, held_out: Iterable[Batch]) -> None:
+        batches = list(held_out)
+        self.class_prior.calibrate(
+            [self._logits(batch) for batch in batches], [self._given(batch) for batch in batches]
+        )
 
     def encode(self, batch: Batch) -> TwoLayerPosterior:
         """q(z1 | x) q(z2 | z1, y), with the most likely y where there is no label."""
@@ -206,12 +221,22 @@ class M1M2(LatentModel):
         q: Normal = self.encoder(batch.x, None, batch.mask)
         return q
 
+    def _logits(self, batch: Batch) -> Tensor:
+        """Logits of q(y | z1) at the mean of q(z1 | x), (B, K)."""
+        logits: Tensor = self.classifier(self._lowest(batch).mode())
+        return logits
+
     def _given(self, batch: Batch) -> Tensor:
         return self.class_prior.unlabelled(len(batch)) if batch.given is None else batch.given
 
     @staticmethod
-    def chosen_by_data(planned: int = 2 * USUAL_LEAD) -> dict[str, int]:
-        """The lead where it is not given: half of the steps that are planned."""
+    def chosen_by_data(spec: DataSpec, planned: int = 2 * USUAL_LEAD) -> dict[str, int]:
+        """The lead where it is not given: half of the steps that are planned.
+
+        >>> from sfumato.spec import Field
+        >>> M1M2.chosen_by_data(DataSpec((3,), (Field("real"),)), 3000)
+        {'lead': 1500}
+        """
         return {"lead": planned // 2}
 
     @classmethod
@@ -220,7 +245,8 @@ class M1M2(LatentModel):
         spec: DataSpec,
         size: Size,
         *,
-        alpha: Weight = 0.1,
+        alpha: Weight = 1.0,
+        smoothness: Weight = 1.0,
         lead: Natural | None = None,
         top_dim: Count | None = None,
         warmup: Natural = 0,
@@ -230,6 +256,7 @@ class M1M2(LatentModel):
 
         Args:
             alpha: weight of the classifier's own loss on the labels there are; each counts as often as labels are rare
+            smoothness: weight of the terms that keep the classifier smooth, sure and balanced without labels; 0 is off
             lead: steps in which M1 and M2 are trained apart, before they are trained as one (default: half of all)
             top_dim: number of latents z2 above the latents z1 (default: half of those)
             warmup: steps over which the weight of the rates rises from 0
@@ -248,6 +275,7 @@ class M1M2(LatentModel):
             LayerNormal(top, latents, GivenFeatures(spec.given), width, 1),
             classes,
             alpha=alpha,
+            smoothness=smoothness,
             lead=USUAL_LEAD if lead is None else lead,
             warmup=Ramp(warmup, cycles),
         )

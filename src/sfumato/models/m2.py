@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -19,9 +20,12 @@ from sfumato.networks.classifier import Classifier
 from sfumato.networks.features import leave_out
 from sfumato.objectives import Ramp, rate
 from sfumato.objectives.classes import class_rows, expected, labels_repeated
+from sfumato.objectives.smoothness import classifier_terms, classifier_weights
 from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
+USUAL_LEAD = 1000
+"""Steps of the lead where the length of the training is not known."""
 SUMMED = 2
 """Classes of each example without a label that are summed in training; one of the others is drawn."""
 
@@ -59,16 +63,18 @@ class M2(LatentModel):
     remedies: ClassVar = {"warmup": "warmup", "cycles": "cycles", "condition_dropout": "condition_dropout"}
 
     encoder: Encoder
+    classifier: Classifier
 
     def __init__(
         self,
         encoder: Encoder,
         decoder: nn.Module,
         prior: nn.Module | int,
-        classifier: nn.Module,
+        classifier: Classifier,
         classes: int,
         *,
-        alpha: float = 0.1,
+        alpha: float = 1.0,
+        smoothness: float = 1.0,
         condition_dropout: float = 0.0,
         lead: int = 0,
         warmup: Ramp = Ramp(),
@@ -76,6 +82,7 @@ class M2(LatentModel):
         super().__init__(encoder, decoder, prior)
         self.classifier = classifier
         self.alpha = alpha
+        self.smoothness = smoothness
         self.condition_dropout = condition_dropout
         self.lead = lead
         self.warmup = warmup
@@ -83,9 +90,12 @@ class M2(LatentModel):
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         weight, given = self.warmup(step), self._given(batch)
-        if self.training and self.condition_dropout:
-            given = leave_out(given, self.condition_dropout)
-        log_q = torch.log_softmax(self.classifier(batch.x, batch.mask), 1)
+        if self.training:
+            self.class_prior.count(given)
+            if self.condition_dropout:
+                given = leave_out(given, self.condition_dropout)
+        features = self.classifier.features(batch.x, batch.mask)
+        log_q = torch.log_softmax(self.classifier.logits(features), 1)
         moved = log_q if step >= self.lead else log_q.detach()
         known = ~given[:, 0].isnan()
         rows = class_rows(given[:, 0], moved, self._summed(step))
@@ -101,16 +111,19 @@ class M2(LatentModel):
             "distortion": expected(rows, distortion, len(batch)),
             "rate": expected(rows, rates, len(batch)),
             "label_rate": self.class_prior.rate(given, moved),
+            "classification": -log_q_label.where(known, 0.0),
         }
-        terms["classification"] = -log_q_label.where(known, 0.0)
+        weights = {
+            "rate": weight,
+            "label_rate": weight,
+            "classification": self.alpha * self.class_prior.scarcity,
+        }
+        if self.training and self.smoothness:
+            log_p = self.class_prior.log_label_shares
+            terms |= classifier_terms(self.classifier.logits, features, log_q, log_p)
+            weights |= classifier_weights(self.smoothness)
         correct = (log_q.argmax(1) == given[:, 0]).to(log_q.dtype)
-        return {
-            "model": Loss(
-                terms,
-                {"rate": weight, "label_rate": weight, "classification": self.alpha * self.class_prior.scarcity(known)},
-                metrics={"labelled": known.to(log_q.dtype), "correct": correct},
-            )
-        }
+        return {"model": Loss(terms, weights, metrics={"labelled": known.to(log_q.dtype), "correct": correct})}
 
     def schedules_done(self, step: int) -> bool:
         return super().schedules_done(step) and step >= self.lead
@@ -119,8 +132,14 @@ class M2(LatentModel):
         return labels_repeated(given)
 
     def classify(self, batch: Batch) -> Tensor:
-        """q(y | x), (B, K)."""
-        return torch.softmax(self.classifier(batch.x, batch.mask), 1)
+        """q(y | x), (B, K), at the temperature that `finish` has fitted."""
+        return self.class_prior.probability(self.classifier(batch.x, batch.mask))
+
+    def finish(self, held_out: Iterable[Batch]) -> None:
+        batches = list(held_out)
+        self.class_prior.calibrate(
+            [self.classifier(batch.x, batch.mask) for batch in batches], [self._given(batch) for batch in batches]
+        )
 
     def encode(self, batch: Batch) -> Posterior:
         """q(z | x, y), with the most likely y where there is no label."""
@@ -187,15 +206,26 @@ class M2(LatentModel):
             return None
         return SUMMED if step >= self.lead else 0
 
+    @staticmethod
+    def chosen_by_data(spec: DataSpec, planned: int = 2 * USUAL_LEAD) -> dict[str, int]:
+        """The lead where it is not given: half of the steps that are planned.
+
+        >>> from sfumato.spec import Field
+        >>> M2.chosen_by_data(DataSpec((3,), (Field("real"),)), 3000)
+        {'lead': 1500}
+        """
+        return {"lead": planned // 2}
+
     @classmethod
     def build(
         cls,
         spec: DataSpec,
         size: Size,
         *,
-        alpha: Weight = 0.1,
+        alpha: Weight = 1.0,
+        smoothness: Weight = 1.0,
         condition_dropout: BelowOne = 0.0,
-        lead: Natural = 1000,
+        lead: Natural | None = None,
         warmup: Natural = 0,
         cycles: Count = 1,
     ) -> Self:
@@ -203,8 +233,10 @@ class M2(LatentModel):
 
         Args:
             alpha: weight of the classifier's own loss on the labels there are; each counts as often as labels are rare
+            smoothness: weight of the terms that keep the classifier smooth, sure and balanced without labels; 0 is off
             condition_dropout: how often a label that is known is hidden in training
-            lead: steps in which the classifier learns from labels alone and the generator what its classes look like
+            lead: steps in which the classifier learns without the generator, and the generator what its classes look
+                like (default: half of all)
             warmup: steps over which the weight of the rates rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
         """
@@ -217,8 +249,9 @@ class M2(LatentModel):
             Classifier(encoder_for(spec, sizes), classes),
             classes,
             alpha=alpha,
+            smoothness=smoothness,
             condition_dropout=condition_dropout,
-            lead=lead,
+            lead=USUAL_LEAD if lead is None else lead,
             warmup=Ramp(warmup, cycles),
         )
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from sfumato.distributions.discrete import invert
 from sfumato.distributions.noise import uniform
 from sfumato.errors import SfumatoError
+from sfumato.objectives.calibration import fitted_temperature
 from sfumato.objectives.rate import joint_mean
 from sfumato.spec import DataSpec, Field
 
+LEAST = 0.01
+"""Batches that each class is taken to have filled before the first, so that no share is 0."""
+
 
 class ClassPrior(nn.Module):
-    """A learned categorical p(y) over K classes, and N/N_l, the number of examples for each with a label.
+    """A learned categorical p(y) over K classes, what was counted of labels, and the temperature of predictions.
 
     Labels are conditions (B, 1), NaN where they are not known.
 
@@ -22,12 +28,14 @@ class ClassPrior(nn.Module):
     """
 
     counted: Tensor
+    temperature: Tensor
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(classes))
-        # Examples seen in training, and those of them with a label.
-        self.register_buffer("counted", torch.zeros(2, dtype=torch.float64))
+        # Batches of the training, then the sum of the shares of their examples that had each class for a label.
+        self.register_buffer("counted", torch.zeros(1 + classes, dtype=torch.float64))
+        self.register_buffer("temperature", torch.ones(()))
 
     @property
     def log_prob(self) -> Tensor:
@@ -54,17 +62,41 @@ class ClassPrior(nn.Module):
         divergence = (log_q.exp() * (log_q - log_p)).sum(1)
         return torch.where(label.isnan(), divergence, -log_p[label.nan_to_num(0.0).long()])
 
-    def scarcity(self, known: Tensor) -> Tensor:
-        """N/N_l of the examples seen in training so far, these included; 0 before the first label.
+    def count(self, given: Tensor) -> None:
+        """Count the labels of a batch of the training, (B, 1)."""
+        classes = torch.arange(len(self.logits), device=given.device)
+        shares = joint_mean((given == classes).to(self.counted.dtype))
+        self.counted += torch.cat([torch.ones_like(shares[:1]), shares])
+
+    @property
+    def scarcity(self) -> Tensor:
+        """N/N_l, how many examples were counted for each with a label; 0 before the first label."""
+        labelled = self.counted[1:].sum()
+        ratio = self.counted[0] / labelled.clamp_min(1e-12)
+        return ratio.where(labelled > 0, 0.0).to(self.logits.dtype)
+
+    @property
+    def log_label_shares(self) -> Tensor:
+        """log of the share of each class in the labels that were counted, (K,); uniform before the first."""
+        counts = self.counted[1:] + LEAST
+        return (counts / counts.sum()).log().to(self.logits.dtype)
+
+    def probability(self, logits: Tensor) -> Tensor:
+        """softmax(logits/T), (B, K), T from `calibrate`."""
+        return torch.softmax(logits / self.temperature, 1)
+
+    @torch.no_grad()
+    def calibrate(self, logits: Sequence[Tensor], given: Sequence[Tensor]) -> None:
+        """Fit T to labels that the classifier has not learned from.
 
         Args:
-            known: whether each example of the batch has a label, (B,).
+            logits: of the classes, (B, K), batch by batch.
+            given: the labels, (B, 1), likewise.
         """
-        if self.training:
-            share = joint_mean(known.to(self.counted.dtype))
-            self.counted += torch.stack([torch.ones_like(share), share])
-        ratio = self.counted[0] / self.counted[1].clamp_min(1e-12)
-        return ratio.where(self.counted[1] > 0, 0.0).to(self.logits.dtype)
+        if given:
+            label = torch.cat([part[:, 0] for part in given])
+            known = ~label.isnan()
+            self.temperature.fill_(fitted_temperature(torch.cat(list(logits))[known], label[known].long()))
 
     def unlabelled(self, n: int) -> Tensor:
         """n labels that are not known, (n, 1)."""

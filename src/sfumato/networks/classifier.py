@@ -24,4 +24,8 @@ class Classifier(nn.Module):
         self.linear = nn.Linear(encoder.normal.inputs, classes)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return full(self.linear(self.body(self.features(x, mask))))
+        return self.logits(self.features(x, mask))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (B, K) from the features of x."""
+        return full(self.linear(self.body(features)))

@@ -44,10 +44,10 @@ def class_rows(label: Tensor, log_q: Tensor, summed: int | None = None) -> Class
         log_q: log q(y | x), (B, K).
         summed: how many of the most likely classes are summed; None is all.
 
-    >>> label, log_q = torch.tensor([1.0, torch.nan]), torch.log(torch.tensor([[0.5, 0.5], [0.2, 0.8]]))
+    >>> label, log_q = torch.tensor([1.0, torch.nan]), torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75]]))
     >>> rows = class_rows(label, log_q)
-    >>> rows.example.tolist(), rows.y.tolist(), rows.weight.tolist()
-    ([0, 1, 1], [1, 1, 0], [1.0, 0.800000011920929, 0.20000000298023224])
+    >>> rows.example.tolist(), rows.y.tolist(), rows.weight
+    ([0, 1, 1], [1, 1, 0], tensor([1.0000, 0.7500, 0.2500]))
     """
     (n, classes), known = log_q.shape, ~label.isnan()
     labelled, without = known.nonzero()[:, 0], (~known).nonzero()[:, 0]

@@ -167,6 +167,8 @@ def fit(
         state.history.skipped = state.guard.skipped
         model.load_state_dict(state.best_weights or state.weights())
         model.eval()
+        with torch.no_grad():
+            model.finish(() if valid is None else valid.epoch(max(size, 256)))
         model.zero_grad(set_to_none=True)
         store.save_weights()
         for watcher in watchers:
