@@ -16,7 +16,6 @@ import codes
 import coding
 import digits
 import factors
-import few
 import gans
 import ladders
 import matching
@@ -40,7 +39,6 @@ KNOWN = (
     coding,
     causes,
     sequences,
-    few,
 )
 """Importing a module enters its runs in the registry."""
 

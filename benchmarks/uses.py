@@ -11,6 +11,7 @@ import anomalies
 import anomalies_series
 import augmentation
 import fair
+import few
 import hands
 import imputation
 import moving
@@ -19,7 +20,7 @@ import registry
 import selection
 import wishes
 
-KNOWN = (moving, hands, augmentation, selection, fair, packing, anomalies, anomalies_series, imputation, wishes)
+KNOWN = (moving, hands, augmentation, selection, fair, few, packing, anomalies, anomalies_series, imputation, wishes)
 """Importing a module enters its uses in the registry."""
 
 

@@ -71,8 +71,8 @@ class Autoencoder(
     Results are computed in double precision, with the same noise for each example, so that the result for an example
     does not depend on the others in the same call.
 
-    With a model that predicts classes (m2) it is a scikit-learn classifier: `fit(X, y)` with labels for all rows or
-    some, `predict`, `predict_proba`, and `score` is the accuracy.
+    With a model that predicts classes (m2, m1_m2) it is a scikit-learn classifier: `fit(X, y)` with labels for all rows
+    or some, `predict`, `predict_proba`, and `score` is the accuracy.
 
     Args:
         model: the model's name, see `sfumato.models.names`; a class of your own with a `build` (see
@@ -130,7 +130,7 @@ class Autoencoder(
             X: the examples, shape (N, D) or whatever `sfumato.fit` takes.
             y: a label for each row of an array or a frame, which conditional models are given; that of an array
                 stratifies the split too. Labels of a frame can also be a column of it, named by the options `label`
-                or `given`. A classifier (m2) takes None, NaN, or −1 beside classes 0, 1, … for *no label*.
+                or `given`. A classifier (m2, m1_m2) takes None, NaN, or −1 beside classes 0, 1, … for *no label*.
 
         Raises:
             SfumatoError: if an option or the data cannot be used.

@@ -33,7 +33,7 @@ WIDEST = 256
 
 
 class M1M2(LatentModel):
-    """Kingma, Rezende, Mohamed and Welling 2014, Semi-supervised learning with deep generative models: M1 and M2 stacked.
+    """Kingma, Rezende, Mohamed and Welling 2014, Semi-supervised learning with deep generative models: M1+M2.
 
         p(x, y, z1, z2) = p(y) p(z2) p(z1|z2,y) p(x|z1),    q(y, z1, z2 | x) = q(z1|x) q(y|z1) q(z2|z1,y)
 
@@ -124,7 +124,7 @@ class M1M2(LatentModel):
             "classification": -log_q_label.where(known, 0.0),
             "m1_rate": m1_rate,
         }
-        weights = {
+        weights: dict[str, float | Tensor] = {
             "rate": weight,
             "label_rate": weight,
             "classification": self.alpha * self.class_prior.scarcity,
@@ -197,7 +197,7 @@ class M1M2(LatentModel):
         return self.code_size + 1
 
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(log p(x|z1), log p(z1,z2|y) − log q(z1,z2|x,y)), each (B, k); log p(y) − log q(y|z1) in the second without y."""
+        """(log p(x|z1), log p(z1,z2|y) − log q(z1,z2|x,y)), each (B, k); without y, log p(y) − log q(y|z1) in it."""
         n, given = len(batch), self._given(batch)
         q1 = self._lowest(batch).repeat(k)
         drawn = normal(q1.mean, n * k, self.noise_size) if noise is None else spread(noise.to(q1.mean), n, k)

@@ -113,7 +113,7 @@ class M2(LatentModel):
             "label_rate": self.class_prior.rate(given, moved),
             "classification": -log_q_label.where(known, 0.0),
         }
-        weights = {
+        weights: dict[str, float | Tensor] = {
             "rate": weight,
             "label_rate": weight,
             "classification": self.alpha * self.class_prior.scarcity,
@@ -185,9 +185,7 @@ class M2(LatentModel):
         q = self.encoder.posterior(self.encoder.seen(batch.x, batch.mask).repeat_interleave(k, 0), some.given)
         z = q.draw(drawn[:, :-1])
         log_p = self.decode(z, some.given).log_prob(some.x, mask)
-        of_class = (
-            self.class_prior.log_prob[y] - log_q.repeat_interleave(k, 0).gather(1, y[:, None])[:, 0]
-        )
+        of_class = self.class_prior.log_prob[y] - log_q.repeat_interleave(k, 0).gather(1, y[:, None])[:, 0]
         log_ratio = self.prior(n * k, some.given).log_prob(z) - q.log_prob(z) + of_class.where(unknown, 0.0)
         return log_p.view(n, k), log_ratio.view(n, k)
 
@@ -254,4 +252,3 @@ class M2(LatentModel):
             lead=USUAL_LEAD if lead is None else lead,
             warmup=Ramp(warmup, cycles),
         )
-

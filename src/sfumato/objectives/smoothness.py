@@ -27,10 +27,10 @@ def classifier_terms(
         entropy    = H(q(y|x))
         imbalance  = Σ_y q(y|x) log m(y)/p(y),  m the mean of q(y|x) over the batch
 
-    The first is virtual adversarial training (Miyato, Maeda, Koyama and Ishii 2018), with one power iteration and q(y|x)
-    without a gradient: classes change where there are few examples. Like the others it is that of Hu, Miyato, Tokui,
-    Matsumoto and Sugiyama 2017, who learn classes without any label by them. The mean of the third is KL(m ‖ p), and so
-    is its gradient; it keeps classes from vanishing.
+    The first is virtual adversarial training (Miyato, Maeda, Koyama and Ishii 2018), with one power iteration and
+    q(y|x) without a gradient: classes change where there are few examples. Hu, Miyato, Tokui, Matsumoto and Sugiyama
+    2017 learn classes without any label by the three. The mean of the third is KL(m ‖ p), and so is its gradient; it
+    keeps classes from vanishing.
 
     Args:
         logits: features to logits of q(y|x), (B, K).

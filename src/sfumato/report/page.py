@@ -25,7 +25,7 @@ from sfumato.evaluation import Measure, registered_families
 from sfumato.files import read_json
 from sfumato.formatting import time_taken
 from sfumato.latents.second_stage import CHOICE_FILE, SECOND_STAGE_FOLDER, SecondStage
-from sfumato.models.protocols import Forecasts, LatentSpace
+from sfumato.models.protocols import Classifies, Forecasts, LatentSpace
 from sfumato.networks import sizes_for
 from sfumato.report.figures.style import ReportFigure
 from sfumato.report.rendering import embedded, write
@@ -144,12 +144,14 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     model = config["model"]["name"]
     every = "".join(f" --given {shlex.quote(name)}" for name in schema.given_names)
     count = kind.examples_suggested
-    ahead = []
-    if isinstance(schema, SequenceSchema) and isinstance(run.model(), Forecasts):
+    ahead, fitted = [], run.model()
+    if isinstance(fitted, Classifies):
+        ahead = [("Predict classes", f"sfumato predict {name} {source} -o predicted.csv")]
+    if isinstance(schema, SequenceSchema) and isinstance(fitted, Forecasts):
         how = "" if schema.windows else f" --jumps {','.join(schema.steps((1, 4, 8)))}"
         ahead = [("Forecast", f"sfumato forecast {name} {source}{how} -o forecast.csv")]
     moved = []
-    if isinstance(run.model(), LatentSpace):
+    if isinstance(fitted, LatentSpace):
         moved = [("See what each latent does", f"sfumato traverse {name} {source} -o latents{out}")]
     flags = f"{every}{_data_flags(config['data'])}{_model_flags(config, schema)}"
     again = f"sfumato sweep {source} --models {shlex.quote(model)}{flags} --seeds 5"

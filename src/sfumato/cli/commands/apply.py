@@ -176,16 +176,20 @@ def predict(
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Predict the class of every example of a file, with the probability of each class (model m2).
+    """Predict the class of every example of a file, with the probability of each class (models m2 and m1_m2).
 
     Args:
         run: folder of a run, or its name under runs/
         file: file or folder of the kind the model was trained on, or a built-in set; its labels are ignored
     """
+    from sfumato.models import registry
+
     out.check()
     auto = load_run(run, device)
     if not hasattr(auto, "predict_proba"):
-        raise SfumatoError(f"{run}: {auto.config_.model} cannot predict classes; fit with --model m2")
+        raise SfumatoError(
+            f"{run}: {auto.config_.model} cannot predict classes; fit with --model {registry.classifiers()}"
+        )
     examples = read(auto, file)
     probability = auto.predict_proba(examples)
     classes = auto.classes_

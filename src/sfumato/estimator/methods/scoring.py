@@ -72,8 +72,8 @@ class ScoringMixin(SecondStageMixin):
             X: the examples.
             samples: draws of z for each example, see `log_density`.
             seed: of the draws, which are the same for every example.
-            given: conditions that replace those in X. A model that predicts classes (m2) scores by p(x), whatever label
-                X comes with; by p(x | y) where labels are given here.
+            given: conditions that replace those in X. A model that predicts classes (m2, m1_m2) scores by p(x),
+                whatever label X comes with; by p(x | y) where labels are given here.
             sampler: see `log_density`.
         """
         return self._scored(self.read(self._known(X)), samples, seed, given, sampler)[0]

@@ -20,6 +20,7 @@ from sfumato.estimator.conditions.missing import filled
 from sfumato.estimator.methods.fitted import FittedMixin
 from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
+from sfumato.models import registry
 from sfumato.models.protocols import Bounds, Classifies, Encodes, Reconstructs, require
 
 
@@ -27,7 +28,7 @@ def _can_classify(auto: Any) -> bool:
     """Whether the model predicts classes; scikit-learn's checks treat anything with `predict` as a classifier."""
     if auto.is_classifier:
         return True
-    raise AttributeError(f"the model {auto.model} cannot predict classes; use m2")
+    raise AttributeError(f"the model {auto.model} cannot predict classes; use {registry.classifiers()}")
 
 
 class TransformMixin(FittedMixin):
@@ -87,7 +88,7 @@ class TransformMixin(FittedMixin):
             X: the examples; their labels are ignored.
         """
         model = inference.exact(self._model())
-        classifier = require(model, Classifies, "predict classes", "m2")
+        classifier = require(model, Classifies, "predict classes", registry.classifiers())
         with torch.inference_mode():
             return np.concatenate(
                 [classifier.classify(batch).cpu().numpy() for batch in self._batches(self._known(X), None)]

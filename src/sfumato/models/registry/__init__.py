@@ -43,6 +43,7 @@ __all__ = [
     "check_suits",
     "chosen_by_data",
     "chosen_for",
+    "classifiers",
     "describe",
     "form_of",
     "handed_over",
@@ -79,6 +80,15 @@ def options(name: str) -> tuple[Option, ...]:
 def summary(name: str) -> str:
     """What a model is, in one line."""
     return describe(name).summary
+
+
+def classifiers() -> str:
+    """The names of the models that predict classes, as words of a sentence.
+
+    >>> classifiers()
+    'm1_m2 or m2'
+    """
+    return " or ".join(name for name in shipped() if describe(name).classifies)
 
 
 def form_of(spec: DataSpec) -> str:
