@@ -44,10 +44,11 @@ class M1M2(LatentModel):
         loss     = −log p(x|z1) + KL(q(z1|x) ‖ N(0,1)) + M2(z1), z1 of M2 without a gradient       before step `lead`
         loss     = −log p(x|z1) + log q(z1|x) + M2(z1)                                             from then on
 
-    with z1 ~ q(z1|x). Before step `lead` it is the paper's M1 with M2 on its latents, both learned in one pass, and the
-    classifier is moved by labels alone, see `M2`. From then on it is the negative ELBO of the two-layer model, which
-    the paper did not train: latents move to where classes are apart. p(y) is learned. The decoder sees z1 alone, so the
-    sum over classes costs passes of small networks on latents, and none of the decoder.
+    with z1 ~ q(z1|x). Before step `lead` it is the paper's M1 with M2 on its latents, both learned in one pass, and U
+    does not move the classifier, see `M2`. From then on it is the negative ELBO of the two-layer model, which the paper
+    did not train: latents move to where classes are apart. p(y) is learned. The decoder sees z1 alone, so the sum over
+    classes costs passes of small networks on latents, and none of the decoder. On all examples the classifier is kept
+    smooth in z1, sure and balanced, see `sfumato.objectives.smoothness`.
 
     A code is both layers side by side, z1 first. The one condition is the label; it is missing (NaN) where it is not
     known. `sample` draws it from p(y) then, and `encode` and `reconstruct` take the most likely class. A reconstruction
@@ -62,6 +63,7 @@ class M1M2(LatentModel):
         lower: lower(z2, y) → p(z1 | z2, y).
         classes: K.
         alpha: α.
+        smoothness: weight of the three terms of `classifier_terms`.
         lead: steps before the two layers are trained as one.
         warmup: weight of the rates as a function of the step.
     """
@@ -88,6 +90,7 @@ class M1M2(LatentModel):
         warmup: Ramp = Ramp(),
     ) -> None:
         super().__init__(encoder, decoder, prior)
+        self.top_dim = prior
         self.classifier = classifier
         self.upper = upper
         self.lower = lower
@@ -104,7 +107,7 @@ class M1M2(LatentModel):
         q1 = self._lowest(batch)
         z1 = q1.sample()
         distortion = -self.decoder(z1).log_prob(batch.x, batch.mask)
-        m1_rate = q1.kl(StandardNormal(*z1.shape, z1)).sum(1)
+        m1_rate = q1.kl(StandardNormal(len(z1), z1.shape[1], z1)).sum(1)
         log_q1 = q1.log_prob_along(z1)
         if not together:
             z1, log_q1 = z1.detach(), log_q1.detach()
@@ -159,7 +162,7 @@ class M1M2(LatentModel):
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
         """p(x | z1), whatever the class."""
-        p: Distribution = self.decoder(z[:, : z.shape[1] - self.prior_net.latent_dim])
+        p: Distribution = self.decoder(z[:, : z.shape[1] - self.top_dim])
         return p
 
     def prior(self, n: int, given: Tensor | None = None) -> TwoLayerPrior:
@@ -185,8 +188,8 @@ class M1M2(LatentModel):
         z = q.sample() if noise else q.mode()
         if given is not None:
             given = given.where(~given.isnan(), batch.given)
-            p1 = self.lower(z[:, -self.prior_net.latent_dim :], given)
-            other = torch.cat([p1.sample() if noise else p1.mode(), z[:, -self.prior_net.latent_dim :]], 1)
+            p1 = self.lower(z[:, -self.top_dim :], given)
+            other = torch.cat([p1.sample() if noise else p1.mode(), z[:, -self.top_dim :]], 1)
             z = torch.where(given == batch.given, z, other)
         p = self.decode(z)
         return p.sample() if noise else p.mode()
@@ -230,14 +233,14 @@ class M1M2(LatentModel):
         return self.class_prior.unlabelled(len(batch)) if batch.given is None else batch.given
 
     @staticmethod
-    def chosen_by_data(spec: DataSpec, planned: int = 2 * USUAL_LEAD) -> dict[str, int]:
-        """The lead where it is not given: half of the steps that are planned.
+    def chosen_by_data(spec: DataSpec, planned: int = 5 * USUAL_LEAD) -> dict[str, int]:
+        """The lead where it is not given: a fifth of the steps that are planned.
 
         >>> from sfumato.spec import Field
         >>> M1M2.chosen_by_data(DataSpec((3,), (Field("real"),)), 3000)
-        {'lead': 1500}
+        {'lead': 600}
         """
-        return {"lead": planned // 2}
+        return {"lead": planned // 5}
 
     @classmethod
     def build(
@@ -257,7 +260,7 @@ class M1M2(LatentModel):
         Args:
             alpha: weight of the classifier's own loss on the labels there are; each counts as often as labels are rare
             smoothness: weight of the terms that keep the classifier smooth, sure and balanced without labels; 0 is off
-            lead: steps in which M1 and M2 are trained apart, before they are trained as one (default: half of all)
+            lead: steps in which M1 and M2 are trained apart, before they are trained as one (default: a fifth of all)
             top_dim: number of latents z2 above the latents z1 (default: half of those)
             warmup: steps over which the weight of the rates rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)

@@ -37,12 +37,14 @@ class M2(LatentModel):
         U(x)    = Σ_y q(y|x) L(x, y) − H(q(y|x))                                     without
         loss    = L or U, and α·N/N_l · −log q(y|x) where there is a label
 
-    N/N_l, how many examples there are for each with a label, is counted while training. The sum over classes is exact,
-    not drawn, and all classes of an example share the noise of z. p(y) is learned.
+    N/N_l, how many examples there are for each with a label, is counted while training. p(y) is learned. Of the sum
+    over classes the two most likely ones are summed in training, and one of the others is drawn, which is unbiased (see
+    `sfumato.objectives.classes`); in eval mode the sum is exact. All classes of an example share the noise of z.
 
-    Two things are added for labels that are rare. Until step `lead` the classifier learns from labels alone, while the
-    generator learns what its classes look like: otherwise U settles on parts of its own before labels are heard. And
-    where fewer than a tenth of the examples have a label, those are drawn more often, until they are a tenth of a pass.
+    Three things are added for labels that are rare. The classifier is kept smooth, sure and balanced on all examples
+    (see `sfumato.objectives.smoothness`). Until step `lead` U does not move it, while the generator learns what its
+    classes look like: otherwise U settles on parts of its own before labels are heard. And where fewer than a tenth of
+    the examples have a label, those are drawn more often, until they are a tenth of a pass.
 
     The one condition is the label; it is missing (NaN) where it is not known. `sample` draws it from p(y) then, and
     `encode`, `reconstruct` and `decode` take the most likely class.
@@ -53,6 +55,7 @@ class M2(LatentModel):
         prior: number of latents of a standard normal, or prior(given, n) → p(z).
         classifier: classifier(x, mask) → logits of q(y | x), (B, K).
         alpha: α.
+        smoothness: weight of the three terms of `classifier_terms`.
         condition_dropout: probability of hiding a label that is known.
         lead: steps in which U does not move the classifier.
         warmup: weight of both rates as a function of the step.
@@ -205,14 +208,14 @@ class M2(LatentModel):
         return SUMMED if step >= self.lead else 0
 
     @staticmethod
-    def chosen_by_data(spec: DataSpec, planned: int = 2 * USUAL_LEAD) -> dict[str, int]:
-        """The lead where it is not given: half of the steps that are planned.
+    def chosen_by_data(spec: DataSpec, planned: int = 5 * USUAL_LEAD) -> dict[str, int]:
+        """The lead where it is not given: a fifth of the steps that are planned.
 
         >>> from sfumato.spec import Field
         >>> M2.chosen_by_data(DataSpec((3,), (Field("real"),)), 3000)
-        {'lead': 1500}
+        {'lead': 600}
         """
-        return {"lead": planned // 2}
+        return {"lead": planned // 5}
 
     @classmethod
     def build(
@@ -234,7 +237,7 @@ class M2(LatentModel):
             smoothness: weight of the terms that keep the classifier smooth, sure and balanced without labels; 0 is off
             condition_dropout: how often a label that is known is hidden in training
             lead: steps in which the classifier learns without the generator, and the generator what its classes look
-                like (default: half of all)
+                like (default: a fifth of all)
             warmup: steps over which the weight of the rates rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
         """

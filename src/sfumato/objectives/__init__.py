@@ -1,6 +1,8 @@
 """The terms of the objectives: pure functions on distributions and tensors."""
 
 from sfumato.objectives.bounds import doubly_reparametrised, importance_bound
+from sfumato.objectives.calibration import fitted_temperature
+from sfumato.objectives.classes import class_rows, expected
 from sfumato.objectives.mmd import (
     Gaussian,
     InverseMultiquadratic,
@@ -17,6 +19,7 @@ from sfumato.objectives.mmd import (
 from sfumato.objectives.rate import free_bits, gap_of_mean, joint_mean, rate
 from sfumato.objectives.schedules import Ramp
 from sfumato.objectives.scores import energy_score
+from sfumato.objectives.smoothness import classifier_terms
 from sfumato.objectives.total_correlation import (
     decomposed_rate,
     log_weights,
@@ -31,10 +34,14 @@ __all__ = [
     "KernelName",
     "NegativeDistance",
     "Ramp",
+    "class_rows",
+    "classifier_terms",
     "decomposed_rate",
     "discrepancy",
     "doubly_reparametrised",
     "energy_score",
+    "expected",
+    "fitted_temperature",
     "free_bits",
     "gap_of_mean",
     "group_mmd",

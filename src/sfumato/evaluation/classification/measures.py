@@ -22,7 +22,7 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
     known = np.flatnonzero(array(~given[:, 0].isnan()))
     if not len(known):
         return []
-    labels = array(given[:, 0]).astype(int)[known]
+    labels = array(given[:, 0])[known].astype(int)
     with torch.no_grad():
         parts = np.array_split(known, -(-len(known) // 500))
         probability = np.concatenate([array(model.classify(rows(subject.batch, part))) for part in parts])
