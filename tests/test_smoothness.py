@@ -7,7 +7,7 @@ import math
 import torch
 
 from sfumato.objectives.calibration import fitted_temperature
-from sfumato.objectives.smoothness import RADIUS, classifier_terms
+from sfumato.objectives.smoothness import PERTURBATION, classifier_terms
 
 
 def test_the_perturbation_of_a_linear_classifier_is_along_its_weights():
@@ -19,7 +19,7 @@ def test_the_perturbation_of_a_linear_classifier_is_along_its_weights():
 
     log_q = torch.log_softmax(logits(x), 1)
     terms = classifier_terms(logits, x, log_q, torch.tensor([0.5, 0.5]).log())
-    step = RADIUS * (x - x.mean(0)).square().sum(1).mean().sqrt() * w.norm()
+    step = PERTURBATION * (x - x.mean(0)).square().sum(1).mean().sqrt() * w.norm()
     along = []
     for sign in (1, -1):
         moved = torch.log_softmax(logits(x) + torch.tensor([1.0, 0.0]) * sign * step, 1)

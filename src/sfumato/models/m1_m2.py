@@ -28,7 +28,7 @@ from sfumato.spec import DataSpec, Size
 
 USUAL_LEAD = 1000
 """Steps of the lead where the length of the training is not known."""
-WIDEST = 256
+WIDEST_LATENT_NET = 256
 """Hidden width of the networks between latents, at most."""
 
 
@@ -267,7 +267,11 @@ class M1M2(LatentModel):
         """
         classes = class_field(spec, "m1_m2").size
         sizes = sizes_for(spec, size)
-        latents, top, width = sizes.latent_dim, top_dim or max(sizes.latent_dim // 2, 2), min(sizes.width, WIDEST)
+        latents, top, width = (
+            sizes.latent_dim,
+            top_dim or max(sizes.latent_dim // 2, 2),
+            min(sizes.width, WIDEST_LATENT_NET),
+        )
         body = MLP(latents, width, 2)
         return cls(
             encoder_for(spec, sizes),

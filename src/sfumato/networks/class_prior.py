@@ -14,7 +14,7 @@ from sfumato.objectives.calibration import fitted_temperature
 from sfumato.objectives.rate import joint_mean
 from sfumato.spec import DataSpec, Field
 
-LEAST = 0.01
+FIRST_SHARE = 0.01
 """Batches that each class is taken to have filled before the first, so that no share is 0."""
 
 
@@ -78,7 +78,7 @@ class ClassPrior(nn.Module):
     @property
     def log_label_shares(self) -> Tensor:
         """log of the share of each class in the labels that were counted, (K,); uniform before the first."""
-        counts = self.counted[1:] + LEAST
+        counts = self.counted[1:] + FIRST_SHARE
         return (counts / counts.sum()).log().to(self.logits.dtype)
 
     def probability(self, logits: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-SPREAD = 1.0
+LOG_TEMPERATURE_SPREAD = 1.0
 """Standard deviation of log T before any label is seen."""
-WIDEST = 4.0
+MOST_LOG_TEMPERATURE = 4.0
 """Largest |log T|."""
 
 
@@ -39,6 +39,6 @@ def fitted_temperature(logits: Tensor, label: Tensor) -> float:
 
     def cost(log_t: float) -> float:
         surprise = -torch.log_softmax(wide / math.exp(log_t), 1).gather(1, own).sum()
-        return float(surprise) + 0.5 * (log_t / SPREAD) ** 2
+        return float(surprise) + 0.5 * (log_t / LOG_TEMPERATURE_SPREAD) ** 2
 
-    return math.exp(minimize_scalar(cost, bounds=(-WIDEST, WIDEST), method="bounded").x)
+    return math.exp(minimize_scalar(cost, bounds=(-MOST_LOG_TEMPERATURE, MOST_LOG_TEMPERATURE), method="bounded").x)

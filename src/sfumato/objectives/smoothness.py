@@ -10,7 +10,7 @@ from torch import Tensor
 from sfumato.distributions.noise import normal
 from sfumato.objectives.rate import joint_mean
 
-RADIUS = 0.25
+PERTURBATION = 0.25
 """Length of the perturbation, in root mean square distances of examples from their mean."""
 PROBE = 0.05
 """Length of the probe that finds its direction, in those of the perturbation."""
@@ -42,11 +42,11 @@ def classifier_terms(
     flat = fixed.flatten(1)
     spread = joint_mean((flat - joint_mean(flat)).square().sum(1)).sqrt()
     with torch.enable_grad():
-        probe = (PROBE * RADIUS * spread * _unit(normal(fixed))).requires_grad_(True)
+        probe = (PROBE * PERTURBATION * spread * _unit(normal(fixed))).requires_grad_(True)
         (steepest,) = torch.autograd.grad(_divergence(still, logits(fixed + probe)).sum(), probe)
     mean = joint_mean(still.exp())
     return {
-        "smoothness": _divergence(still, logits(fixed + RADIUS * spread * _unit(steepest))),
+        "smoothness": _divergence(still, logits(fixed + PERTURBATION * spread * _unit(steepest))),
         "entropy": -(log_q.exp() * log_q).sum(1),
         "imbalance": (log_q.exp() * (mean.log() - log_p.detach())).sum(1),
     }

@@ -11,7 +11,7 @@ from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array, rows
 from sfumato.models.protocols import Classifies
 
-LEAST = 1e-12
+LEAST_PROBABILITY = 1e-12
 
 
 def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
@@ -45,7 +45,7 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
         ),
         Measure(
             "log loss",
-            **mean_and_error(-np.log(np.maximum(own, LEAST))),
+            **mean_and_error(-np.log(np.maximum(own, LEAST_PROBABILITY))),
             unit="nats per example",
             meaning="−log of the probability that is predicted for the right class.",
             family="classification",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-BINS = 15
+CONFIDENCE_BINS = 15
 CHANCES = 200
 
 
-def calibration_error(probability: np.ndarray, label: np.ndarray, bins: int = BINS) -> float:
+def calibration_error(probability: np.ndarray, label: np.ndarray, bins: int = CONFIDENCE_BINS) -> float:
     """Expected calibration error: how far confidence is from accuracy, over bins of confidence of equal width.
 
         ECE = Σ_b |B_b|/N · |mean confidence of B_b − accuracy in B_b|
@@ -31,7 +31,7 @@ def calibration_error(probability: np.ndarray, label: np.ndarray, bins: int = BI
     return float(np.abs(gaps).sum() / len(label))
 
 
-def chance_error(probability: np.ndarray, seed: int, bins: int = BINS) -> float:
+def chance_error(probability: np.ndarray, seed: int, bins: int = CONFIDENCE_BINS) -> float:
     """The mean calibration error of these probabilities if labels were drawn from them: above 0, the more the fewer."""
     random = np.random.default_rng(seed)
     confidence = probability.max(1)
