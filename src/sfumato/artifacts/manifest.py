@@ -1,4 +1,4 @@
-"""`manifest.json`: which files a finished run has, their hashes, and the versions that wrote them; and their format."""
+"""`manifest.json`: the files of a finished run, their hashes, versions and format, and the ledger of a private training."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from sfumato._version import __version__
 from sfumato.errors import SfumatoError
 from sfumato.files import read_json, sha256, write_json
+from sfumato.training.saving.folder import LEDGER_FILE
 
 MANIFEST_FILE = "manifest.json"
 RUN_FORMAT = 4
@@ -22,9 +23,10 @@ UNSEALED = ("checkpoints",)
 
 
 def write(folder: Path) -> None:
-    """Record every file of `folder` but checkpoints, hidden files and the manifest itself."""
+    """Record every file of `folder` but checkpoints, hidden files and the manifest itself, and the ledger as it is."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
     names = [path.relative_to(folder) for path in paths]
+    ledger = folder / LEDGER_FILE
     kept = [name for name in names if name.parts[0] not in (*UNSEALED, MANIFEST_FILE) and name.name[0] != "."]
     write_json(
         folder / MANIFEST_FILE,
@@ -36,6 +38,7 @@ def write(folder: Path) -> None:
                 "torch": torch.__version__,
                 "python": platform.python_version(),
             },
+            **({"privacy": read_json(ledger)} if ledger.exists() else {}),
             "files": {name.as_posix(): _fingerprint(folder / name) for name in kept},
         },
     )

@@ -22,6 +22,8 @@ from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import ROOT, named, read_json, read_tensors, read_toml, write_json, write_tensors, write_text
 from sfumato.generators import redirected, seeded
 from sfumato.models import registry
+from sfumato.training.private.ledger import Ledger
+from sfumato.training.saving.folder import LEDGER_FILE
 from sfumato.training.saving.history import as_json
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ CONFIG_FILE, SCHEMA_FILE, WEIGHTS_FILE, METRICS_FILE = (
 class Run:
     """A folder that holds a model and all there is to know of how it came to be.
 
-        config.toml  schema.json  model.safetensors  metrics.jsonl  manifest.json
+        config.toml  schema.json  model.safetensors  metrics.jsonl  privacy.json  manifest.json
         checkpoints/  figures/  report.html
 
     A folder appears under its name only once config, schema and weights are in it; `model.safetensors` is the
@@ -77,6 +79,7 @@ class Run:
         model: Model,
         *,
         metrics: Sequence[Mapping[str, Any]] | None = None,
+        privacy: Ledger | None = None,
         stem: str = "run",
         root: str | os.PathLike[str] = ROOT,
         overwrite: bool = False,
@@ -89,6 +92,7 @@ class Run:
             schema: what was learned of the data.
             model: its weights are written as they are, so that the run can be loaded from its first moment.
             metrics: the lines of a training that is over, which seals the run; None when it is still to come.
+            privacy: the ledger of a private training that is over.
             stem: what an automatic name starts with.
             root: the folder of runs.
             overwrite: put the new run in the place of one that has this name.
@@ -102,6 +106,8 @@ class Run:
             write_text(parts / CONFIG_FILE, tomli_w.dumps(config))
             write_json(parts / SCHEMA_FILE, {"format": manifest.RUN_FORMAT, **schema.to_dict()})
             write_tensors(parts / WEIGHTS_FILE, model.state_dict())
+            if privacy is not None:
+                write_json(parts / LEDGER_FILE, privacy.to_dict())
             if metrics is not None:
                 write_text(parts / METRICS_FILE, "".join(map(as_json, metrics)))
                 manifest.write(parts)
@@ -213,6 +219,15 @@ class Run:
                 if number < len(lines):
                     raise SfumatoError(f"{path}: line {number} is damaged; restore it from a copy") from None
         return records
+
+    def privacy(self) -> Ledger | None:
+        """The ledger of a private training; None of any other.
+
+        Raises:
+            SfumatoError: if the file is damaged.
+        """
+        path = self.path / LEDGER_FILE
+        return Ledger.from_dict(read_json(path), str(path)) if path.exists() else None
 
     def sealed(self) -> bool:
         """Whether the run is finished and its files are recorded."""

@@ -11,6 +11,7 @@ from sfumato.data.core.options import DataOptions
 
 if TYPE_CHECKING:
     from sfumato.data.core.dataset import Dataset
+    from sfumato.data.core.schema import Schema
     from sfumato.data.io import ts as ts
 
 __all__ = ["DataOptions", "names", "open", "summary"]
@@ -24,7 +25,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def open(source: Any, *, options: DataOptions | None = None) -> Dataset:
+def open(source: Any, *, options: DataOptions | None = None, schema: Schema | None = None) -> Dataset:
     """Open a source, split it, learn its schema on the training split, and encode it.
 
     Args:
@@ -34,6 +35,7 @@ def open(source: Any, *, options: DataOptions | None = None) -> Dataset:
             a sparse matrix, a list of rows, of arrays or of strings, or a pair (X, y); a `Dataset` or `DataLoader` of
             PyTorch; a pandas, polars or arrow frame, also a lazy one, or a list of mappings.
         options: how it is read, split and encoded.
+        schema: by which it is encoded, that of a private training, which cannot be learned again; None learns it.
 
     Raises:
         SfumatoError: if the source is missing, damaged, or does not fit the options.
@@ -44,7 +46,7 @@ def open(source: Any, *, options: DataOptions | None = None) -> Dataset:
     """
     from sfumato.data.opening import open_source
 
-    return open_source(source, DataOptions() if options is None else options)
+    return open_source(source, DataOptions() if options is None else options, schema)
 
 
 def names() -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.kinds import Kind
 from sfumato.data.core.labels import LABEL
 from sfumato.data.core.options import DataOptions
+from sfumato.data.core.schema import Schema
 from sfumato.data.core.source import Source
 from sfumato.data.io.in_memory import unpacked
 from sfumato.data.registry import accepting, kinds
@@ -23,18 +24,18 @@ DEFAULTS = DataOptions()
 
 
 @isolated
-def open_source(source: Any, options: DataOptions) -> Dataset:
+def open_source(source: Any, options: DataOptions, schema: Schema | None = None) -> Dataset:
     """Open a source of any kind; see `sfumato.data.open`.
 
     Raises:
         SfumatoError: if the source is not usable, or an option has nothing to act on in it.
     """
     if isinstance(source, str) and source in toy.SUMMARIES:
-        kind, dataset = _open_built_in(source, options)
+        kind, dataset = _open_built_in(source, options, schema)
     elif options.rows is not None:
         raise SfumatoError(f"rows={options.rows} is for the built-in toy sets, which are drawn; leave rows out")
     else:
-        wrapped = Source(unpacked(source))
+        wrapped = Source(unpacked(source), schema=schema)
         kind = _kind(wrapped, options)
         dataset = kind.load(wrapped, options)
     _check_options(kind, dataset, options)
@@ -76,10 +77,10 @@ def _check_options(kind: Kind, dataset: Dataset, options: DataOptions) -> None:
                 raise SfumatoError(f"{name} is {value}: that is for {use.on}; leave it out for {dataset.source}")
 
 
-def _open_built_in(name: str, options: DataOptions) -> tuple[Kind, Dataset]:
+def _open_built_in(name: str, options: DataOptions, schema: Schema | None) -> tuple[Kind, Dataset]:
     """A built-in set; the label of those that are tables is left out of x unless it is a condition."""
     rows = built_in(name, options)
-    source = Source(rows, builtin=name)
+    source = Source(rows, builtin=name, schema=schema)
     kind = _kind(source, options)
     if not isinstance(rows, pa.Table):
         return kind, kind.load(source, options)

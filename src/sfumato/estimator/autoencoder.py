@@ -257,6 +257,7 @@ class Autoencoder(
             self.schema_,
             model,
             metrics=self.history_.lines,
+            privacy=self.history_.privacy,
             overwrite=overwrite,
         )
         fitting.warn_how_to_load(self.config_.model, run)

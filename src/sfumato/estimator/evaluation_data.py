@@ -91,8 +91,10 @@ def reopened(config: Config, schema: Schema) -> Dataset:
     """
     if not config.source:
         raise SfumatoError("this model was trained on data in memory; pass data to evaluate it on")
-    dataset = data.open(config.source, options=config.data)
-    if not dataset.schema.equivalent(schema):
+    private = config.training.epsilon is not None
+    dataset = data.open(config.source, options=config.data, schema=schema if private else None)
+    same = len(dataset.train) == schema.spec.examples if private else dataset.schema.equivalent(schema)
+    if not same:
         raise SfumatoError(
             f"{config.source}: not the data that this model was trained on; pass a file to evaluate it on"
         )

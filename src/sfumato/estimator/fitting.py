@@ -19,7 +19,7 @@ from sfumato.data.core.schema import Schema
 from sfumato.data.registry import kind_of
 from sfumato.data.sequences.kind import holds_series
 from sfumato.errors import SfumatoError
-from sfumato.estimator import multistart
+from sfumato.estimator import multistart, private
 from sfumato.models import registry
 from sfumato.models.base import Model
 from sfumato.networks import sizes_for
@@ -94,6 +94,7 @@ def train(
     Raises:
         SfumatoError: if source or config are not usable, or the folder exists or cannot be written.
     """
+    config = private.prepared(config)
     first = parallel.is_first()
     write = first and run is not None and run is not False
     name = None if isinstance(run, bool) else run
@@ -144,6 +145,10 @@ def resume(
         SfumatoError: if the data are not those of the run, or an option is another one.
     """
     config = Config.from_dict(run.config(), where=str(run.path / "config.toml"))
+    if config.training.epsilon is not None:
+        raise SfumatoError(
+            f"{run.path}: was trained with epsilon, and cannot be resumed, as its noise is kept nowhere; fit again"
+        )
     known = settings(config.model)
     for name in options or {}:
         if name in known and name not in LONGER:
@@ -183,7 +188,7 @@ def load(run: Run, device: str = "auto", model: Any = None) -> Fitted:
     name = None if model is None else registry.reference(model)
     config = Config.from_dict(run.config(), where=str(run.path / "config.toml"), model=name)
     lines = run.metrics()
-    history = History(lines)
+    history = History(lines, privacy=run.privacy())
     if (best := best_line(lines)) is not None:
         history.best, history.best_step = best[judged_by(lines)], best["step"]
     return Fitted(config, run.schema(), run.model(name).to(resolve_device(device)), history, run=run)
@@ -263,7 +268,7 @@ def _trained(
 ) -> Fitted:
     table = config.to_dict()["model"]
     model, history = multistart.train(
-        lambda seed: build(table, dataset.schema, seed),
+        lambda seed: _untrained(table, dataset, seed),
         dataset,
         config.training,
         folder=None if run is None else run.path,
@@ -277,6 +282,14 @@ def _trained(
         mine.seal()
         warn_how_to_load(config.model, mine)
     return Fitted(config, dataset.schema, model.eval(), history, dataset, mine)
+
+
+def _untrained(table: Mapping[str, Any], dataset: Dataset, seed: int) -> Model:
+    """The model before its first step."""
+    model = build(table, dataset.schema, seed)
+    if dataset.charge is not None:
+        private.start_at_shares(model, dataset.schema)
+    return model
 
 
 def warn_how_to_load(model: str, run: Run) -> None:

@@ -50,7 +50,7 @@ def train(
     def once(plan: Settings, place: Path | None) -> tuple[Model, History]:
         model = make(plan.seed)
         arguments = {"settings": plan, "folder": place, "resume": resume, "callbacks": callbacks, "progress": progress}
-        return model, training.fit(model, dataset.train, valid, **arguments)  # type: ignore[arg-type]
+        return model, training.fit(model, dataset.train, valid, charge=dataset.charge, **arguments)  # type: ignore[arg-type]
 
     if settings.restarts == 1:
         return once(settings, folder)

@@ -53,6 +53,9 @@ class Model(nn.Module, ABC):
             overfits long before the default number of steps, and is trained for fewer.
         has_density: whether p(x | z) p(z) is trained to be the density of the data, so that what is missing of an
             example can be drawn by it given the rest.
+        separable: whether the loss of an example depends on that example and the weights alone, in one player's game,
+            so that gradients can be taken example by example, as private training does; batch normalisation is not.
+        joint_options: options with which it would not be, unless they are at their defaults.
         remedies: options that the doctor may change: what the option does, by the names of
             `sfumato.models.registry.REMEDIES`, → its name. The doctor never changes other options.
     """
@@ -63,6 +66,8 @@ class Model(nn.Module, ABC):
     independent_columns: ClassVar[bool] = False
     soon_memorises: ClassVar[bool] = False
     has_density: ClassVar[bool] = True
+    separable: ClassVar[bool] = False
+    joint_options: ClassVar[tuple[str, ...]] = ()
     remedies: ClassVar[Mapping[str, str]] = {}
 
     def players(self) -> dict[str, list[nn.Parameter]]:

@@ -36,6 +36,8 @@ class BetaVAE(LatentModel):
     """
 
     data_forms = ("vector", "image", "symbols")
+    separable = True
+    joint_options = ("capacity", "free_bits")
     remedies: ClassVar = {
         "rate_weight": "beta",
         "capacity": "capacity",

@@ -70,6 +70,8 @@ class CVAE(LatentModel):
 
     data_forms = ("vector", "image", "symbols")
     conditions = "required"
+    separable = True
+    joint_options = ("free_bits", "independence")
     remedies: ClassVar = {
         "rate_weight": "beta",
         "free_bits": "free_bits",

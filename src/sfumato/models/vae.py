@@ -45,6 +45,8 @@ class VAE(LatentModel):
 
     data_forms = ("vector", "image", "symbols")
     soon_memorises = True
+    separable = True
+    joint_options = ("samples", "free_bits")
     remedies: ClassVar = {"free_bits": "free_bits", "warmup": "warmup", "cycles": "cycles", "mixture_prior": "prior"}
 
     def __init__(

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.distributions import noise
+from sfumato.entropy import secret_seed
 from sfumato.errors import SfumatoError
 from sfumato.generators import seeded
 from sfumato.isolation import isolated
 from sfumato.models.base import Model
+from sfumato.privacy_budget import ColumnCharge
 from sfumato.training.hardware import parallel, randomness
 from sfumato.training.hardware.device import keep_memory, resolve_device
 from sfumato.training.hardware.threads import Threads
@@ -27,6 +29,8 @@ from sfumato.training.monitoring.progress import Progress
 from sfumato.training.monitoring.tensorboard import TensorBoard
 from sfumato.training.optim import schedules
 from sfumato.training.optim.guard import NotFinite
+from sfumato.training.private.account import PrivateAccount
+from sfumato.training.private.sampling import PoissonBatches
 from sfumato.training.saving.folder import Folder
 from sfumato.training.saving.history import History, judged_by
 from sfumato.training.saving.state import TrainingState
@@ -51,6 +55,7 @@ def fit(
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
+    charge: ColumnCharge | None = None,
 ) -> History:
     """Train `model`, and leave it in eval mode with its best weights, on the device of the settings.
 
@@ -71,6 +76,7 @@ def fit(
         resume: continue from the newest whole checkpoint of `folder`, bit for bit; without one, begin.
         callbacks: the user's own code, see `Callback`.
         progress: show how it goes.
+        charge: what the schema of a private training has cost already, out of `settings.epsilon`.
 
     Returns:
         The history: lines of metrics, the best step, why it stopped.
@@ -91,6 +97,10 @@ def fit(
     device = resolve_device(settings.device)
     group = parallel.join(device)
     plan = resolve(settings, len(train), tuple(train.take(slice(0, 1)).x.shape[1:]))
+    account = None
+    if plan.epsilon is not None:
+        account = PrivateAccount(model, plan, len(train), group.world, charge, resume)
+        train, valid = PoissonBatches(train), None
     size, every, limit = plan.batch_size or 1, plan.validate_every or 1, seconds(plan.max_time)
     if size < group.world:
         raise SfumatoError(f"batch_size {size} is less than the {group.world} processes: give each at least one row")
@@ -107,14 +117,19 @@ def fit(
     watchers = _watchers(callbacks, plan, folder) if first else []
 
     with (
-        seeded(device, plan.seed),
+        # Who knows the noise of a private training can take it off.
+        seeded(device, plan.seed if account is None else secret_seed()),
         randomness.deterministic(device),
         Threads(model, size, device, group.world) as threads,
         Interrupt() as interrupt,
         shown,
     ):
         state = TrainingState(model, plan, len(train), device, group, shown.say if first else _silent, threads)
-        store = Folder(folder, state, writes=first, resume=resume)
+        store = Folder(folder, state, writes=first, resume=resume, checkpoints=account is None)
+        advance = _advance if account is None else account.step(state)
+        if account is not None:
+            # All that is planned, should this process be killed.
+            store.save_ledger(account.ledger())
         begun = time.perf_counter() - state.elapsed
         saved = time.perf_counter()
         model.train()
@@ -129,7 +144,7 @@ def fit(
                 order = randomness.order_seed(plan.seed, epoch)
                 for batch in train.epoch(size, seed=order, skip=done, rank=group.rank, world=group.world):
                     with threads.timed(state.step):
-                        _advance(state, batch, min(size, len(train) - done * size), total)
+                        advance(state, batch, min(size, len(train) - done * size), total)
                     done += 1
                     now = time.perf_counter()
                     if now >= shown.due:
@@ -165,6 +180,9 @@ def fit(
         finally:
             store.close()
         state.history.skipped = state.guard.skipped
+        if account is not None:
+            state.history.privacy = account.ledger(state.step)
+            store.save_ledger(state.history.privacy)
         model.load_state_dict(state.best_weights or state.weights())
         model.eval()
         with torch.no_grad():

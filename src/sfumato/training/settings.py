@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from sfumato.durations import duration
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.privacy_budget import DELTA_HELP, EPSILON_HELP, Budget, check_budget
 
 SCHEDULES = ("constant", "cosine", "one_cycle")
 PRECISIONS = ("float32", "bfloat16")
@@ -82,6 +83,12 @@ class Settings:
             "after training; auto: the one under which held-out codes are likeliest, in half the training time at most"
         },
     )
+    epsilon: float | None = field(default=None, metadata={"help": EPSILON_HELP})
+    delta: float | None = field(default=None, metadata={"help": DELTA_HELP})
+    max_grad_norm: float | None = field(
+        default=None,
+        metadata={"help": "with epsilon: length to which the gradient of each row is cut (default: 1)"},
+    )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps"})
     checkpoint_every: float = field(default=30.0, metadata={"help": "seconds between checkpoints"})
     tensorboard: bool = field(default=False, metadata={"help": "also write TensorBoard logs into the run folder"})
@@ -104,6 +111,30 @@ class Settings:
             if value not in known:
                 raise SfumatoError(f"{name} is {value!r}: {did_you_mean(value, known)}")
         seconds(self.max_time)
+        check_budget(self.epsilon, self.delta)
+        self._check_private()
+
+    def _check_private(self) -> None:
+        """Refuse options that only act in a private training, and in one those for which the guarantee would not hold.
+
+        Raises:
+            SfumatoError: naming the option, and what it looks at.
+        """
+        if self.max_grad_norm is not None and not 0 < self.max_grad_norm < math.inf:
+            raise SfumatoError(f"max_grad_norm is {self.max_grad_norm}: give a number above 0, such as 1")
+        if self.epsilon is None:
+            if self.max_grad_norm is not None:
+                raise SfumatoError("max_grad_norm is for private training: give epsilon too, or use clip")
+            return
+        for name, reason in PRIVATE_REFUSALS.items():
+            value = getattr(self, name)
+            if value not in (None, 0, DEFAULT_VALUES[name]):
+                raise SfumatoError(f"{name} is {value}: {reason}, which epsilon does not allow; leave it out")
+        if self.sampler not in ("auto", "prior"):
+            raise SfumatoError(
+                f"sampler is {self.sampler!r}: it would be fitted to codes of training rows, which epsilon does not "
+                "allow; use prior, or leave it out"
+            )
 
 
 def seconds(time: str | float | None) -> float:
@@ -138,6 +169,19 @@ def total_steps(settings: Settings, per_epoch: int) -> int:
     return min(planned)
 
 
+PRIVATE_REFUSALS = {
+    "patience": "early stopping looks at validation rows",
+    "restarts": "the best of several trainings is chosen by validation rows",
+    "clip": "gradients are cut row by row, to max_grad_norm",
+    "skip_above": "a step is left out by what its rows are",
+    "precision": "noise is added in single precision",
+}
+"""Options of which the guarantee of a private training would not hold: what they do."""
+PRIVATE_RATE, PRIVATE_STEPS, PRIVATE_LR, PRIVATE_NORM = 0.05, 1000, 2e-3, 1.0
+"""Share of the rows in a batch, steps, learning rate and length of gradients of a private training."""
+DEFAULT_VALUES = {entry.name: entry.default for entry in fields(Settings)}
+
+
 def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells: int = 0) -> Settings:
     """Fill in what was left to be chosen, from the number of training examples and the shape of one.
 
@@ -151,6 +195,9 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells:
       which the learning rate is still high, and much of what a single step changes is noise then.
     * `lr`: 0.002 under one_cycle, else 0.001. With `cells` 0.005 under one_cycle: averaged weights bear more.
     * `validate_every`: one epoch; several when an epoch is shorter than 50 steps; 2000 steps when it is longer.
+    A private training (`epsilon`) has fewer steps with larger batches, whose noise matters less, see
+    `_resolve_private`; nothing is chosen by validation rows.
+
     * `patience`: half of the planned validations, 10 at least. The bound often rests while the rate is high and falls
       again as it sinks; a third stopped a VAE on moons before its last 0.1 nats.
 
@@ -158,6 +205,8 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells:
     >>> plan.batch_size, plan.epochs, plan.validate_every
     (32, 200, 50)
     """
+    if settings.epsilon is not None:
+        return _resolve_private(settings, examples)
     largest = 128 if len(shape) == 3 else 512
     size = settings.batch_size
     if size is None:
@@ -186,3 +235,36 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells:
     if ema is None:
         ema = max(0.0, 1 - 10 / planned) if cells else 0.0
     return replace(chosen, lr=lr, weight_decay=decay, ema=ema, validate_every=every, patience=patience)
+
+
+def _resolve_private(settings: Settings, examples: int) -> Settings:
+    """`resolve` of a private training.
+
+    Raises:
+        SfumatoError: if δ is so large that rows could be published.
+    """
+    assert settings.epsilon is not None, "only of a private training"
+    delta = Budget.of(settings.epsilon, settings.delta, examples).delta
+    if delta >= 1 / examples:
+        raise SfumatoError(
+            f"delta is {delta:g}: with 1 / {examples:,} training rows or more a row could be published as it is; give "
+            f"less, such as {1 / (10 * examples):.1g}"
+        )
+    size = settings.batch_size or max(2 ** round(math.log2(max(examples * PRIVATE_RATE, 1))), 1)
+    size = min(size, examples)
+    per_epoch = steps_per_epoch(examples, size)
+    steps = settings.steps
+    if steps is None and settings.epochs is None:
+        steps = PRIVATE_STEPS
+    chosen = replace(settings, batch_size=size, steps=steps, delta=delta)
+    planned = total_steps(chosen, per_epoch)
+    return replace(
+        chosen,
+        lr=settings.lr or PRIVATE_LR,
+        weight_decay=settings.weight_decay or 0.0,
+        ema=max(0.0, 1 - 10 / planned) if settings.ema is None else settings.ema,
+        max_grad_norm=settings.max_grad_norm or PRIVATE_NORM,
+        validate_every=settings.validate_every or min(max(per_epoch, 50), planned),
+        patience=0,
+        sampler="prior",
+    )

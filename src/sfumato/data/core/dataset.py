@@ -9,6 +9,7 @@ import numpy as np
 from sfumato.data.core.batches import Batches
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
+from sfumato.privacy_budget import ColumnCharge
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Dataset:
         notes: what a person should know of how the source was read and its columns are taken, before training.
         factors: known factors of variation of the training, validation and test split in turn, name to one value for
             each example; empty where they are not known.
+        charge: what the schema cost, where it was learned with noise for a private training.
     """
 
     name: str
@@ -40,3 +42,4 @@ class Dataset:
     has_label: bool = False
     notes: tuple[str, ...] = ()
     factors: tuple[dict[str, np.ndarray], ...] = field(default=({}, {}, {}))
+    charge: ColumnCharge | None = None

@@ -26,6 +26,10 @@ class OptionUse:
     likelihoods: tuple[str, ...] = ()
 
 
+PRIVATE_OPTIONS = {name: OptionUse("tables and rows of numbers") for name in ("epsilon", "delta", "ranges")}
+"""Those of the kinds of data whose schema can be learned with noise."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of data.

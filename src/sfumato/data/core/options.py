@@ -8,6 +8,7 @@ from typing import Any
 from sfumato.data.io.reading import Reading
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.likelihoods import LIKELIHOODS
+from sfumato.privacy_budget import DELTA_HELP, EPSILON_HELP, check_budget
 
 KINDS = ("continuous", "integer", "boolean", "categorical", "datetime", "constant", "identifier")
 BINARISE = ("auto", "no", "stochastic", "threshold")
@@ -93,6 +94,15 @@ class DataOptions:
     )
     horizon: int | None = _option(None, "long series: steps that are forecast (default: a season, if one is found)")
     streaming: str = _option("auto", "read from disk while training: auto does when the data is too large")
+    epsilon: float | None = _option(None, EPSILON_HELP)
+    delta: float | None = _option(None, DELTA_HELP)
+    ranges: dict[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "help": "with epsilon: range of a column of numbers that is known without looking at the data, as age=0..120; "
+            "that of others is learned with noise, at the expense of the rest"
+        },
+    )
 
     def __post_init__(self) -> None:
         for name in ("given", "drop", "missing_values"):
@@ -102,6 +112,12 @@ class DataOptions:
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         object.__setattr__(self, "split", tuple(float(share) for share in self.split))
         object.__setattr__(self, "kinds", dict(self.kinds))
+        object.__setattr__(self, "ranges", dict(self.ranges))
+        check_budget(self.epsilon, self.delta)
+        if self.epsilon is not None and self.streaming == "yes":
+            raise SfumatoError("streaming=yes: rows of a private training are held in memory; leave streaming or epsilon out")
+        if self.ranges and self.epsilon is None:
+            raise SfumatoError("ranges are for private training: give epsilon too, or leave them out")
         choices = {"likelihood": ("auto", *LIKELIHOODS), "binarise": BINARISE, "header": HEADER, "streaming": STREAMING}
         for name, known in choices.items():
             value = getattr(self, name)

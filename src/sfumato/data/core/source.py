@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sfumato.data.io import arrays
 from sfumato.data.io.arrays import Arrays
+
+if TYPE_CHECKING:
+    from sfumato.data.core.schema import Schema
 
 
 class Source:
@@ -17,6 +20,7 @@ class Source:
         value: what the user gave, unpacked; or the rows of a built-in set.
         path: the same where it is a path, else None.
         builtin: name of the built-in set the rows are of; "" for anything else.
+        schema: what is known of the data already, by which they are encoded; None learns it.
 
     >>> Source([[1.0, 2.0]]).arrays.x.shape
     (1, 2)
@@ -24,8 +28,9 @@ class Source:
     True
     """
 
-    def __init__(self, value: Any, builtin: str = "") -> None:
+    def __init__(self, value: Any, builtin: str = "", schema: Schema | None = None) -> None:
         self.value = value
+        self.schema = schema
         self.path = Path(value) if isinstance(value, str | Path) else None
         self.builtin = builtin
 

@@ -32,6 +32,8 @@ Encode = Callable[[np.ndarray, np.ndarray], Encoded]
 
 def streams(options: DataOptions, size: int) -> bool:
     """Whether data of `size` bytes, once encoded, is read from disk while training."""
+    if options.epsilon is not None:  # Counts of columns are of rows in memory.
+        return False
     return options.streaming == "yes" or (options.streaming == "auto" and size > BUDGET)
 
 

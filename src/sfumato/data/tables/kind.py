@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfumato.data.core.kinds import Kind, OptionUse
+from sfumato.data.core.kinds import PRIVATE_OPTIONS, Kind, OptionUse
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.source import Source
 from sfumato.data.io import frames
@@ -33,6 +33,7 @@ KIND = Kind(
     order=100,
     suffixes=frames.TABLE_SUFFIXES,
     options={
+        **PRIVATE_OPTIONS,
         "missing_values": OptionUse("tables"),
         "missing_cells": OptionUse("tables"),
         "orders": OptionUse(f"tables with the likelihood {any_of(IN_JOINT_CELLS)}", IN_JOINT_CELLS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,13 +16,14 @@ from sfumato.data.core.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.labels import Label, as_names, codes
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Encoded
+from sfumato.data.core.schema import Encoded, Schema
 from sfumato.data.core.shards import shard
 from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
 from sfumato.data.core.streaming import Streamed, streams
 from sfumato.data.io import csv, frames, frames_stream
 from sfumato.data.tables import column_hints
+from sfumato.data.tables.private import filled, private_rows
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -34,10 +36,10 @@ Pieces = Callable[[], Iterator[pa.Table]]
 def open_table(source: Source, options: DataOptions) -> Dataset:
     """A table from a file, a frame, or a built-in set."""
     if source.builtin:
-        return from_frame(source.builtin, source.described("table"), source.value, "file", options)
+        return from_frame(source.builtin, source.described("table"), source.value, "file", options, source.schema)
     if source.path is None:
         frame, kind = frames.read(source.value, reading=options.reading)
-        return from_frame("table", f"{kind} frame", frame, kind, options)
+        return from_frame("table", f"{kind} frame", frame, kind, options, source.schema)
     path, where = source.path, source.described("table")
     name = path.name.partition(".")[0]
     keep = {*options.drop, *options.given, *options.kinds, options.label or ""}
@@ -45,7 +47,7 @@ def open_table(source: Source, options: DataOptions) -> Dataset:
         layout = frames_stream.look(path, keep, options.reading)
         pieces = partial(frames_stream.batches, path, STREAMED_ROWS, known=layout.types, reading=options.reading)
         return _from_pieces(name, where, pieces, "file", options, (layout.notes, layout.hints), layout.missing)
-    return from_frame(name, where, *frames.read(path, keep=keep, reading=options.reading), options)
+    return from_frame(name, where, *frames.read(path, keep=keep, reading=options.reading), options, source.schema)
 
 
 def _estimate(path: Path) -> int:
@@ -61,8 +63,10 @@ def _estimate(path: Path) -> int:
     return path.stat().st_size * (5 if path.suffix == ".gz" else 1)
 
 
-def from_frame(name: str, source: str, frame: pa.Table, kind: str, options: DataOptions) -> Dataset:
-    """Split an arrow table, learn its schema on the training split, encode every part."""
+def from_frame(
+    name: str, source: str, frame: pa.Table, kind: str, options: DataOptions, known: Schema | None = None
+) -> Dataset:
+    """Split an arrow table, learn its schema on the training split unless it is `known`, encode every part."""
     if streams(options, frame.num_rows * frame.num_columns * 4):
         return _from_pieces(
             name,
@@ -77,10 +81,26 @@ def from_frame(name: str, source: str, frame: pa.Table, kind: str, options: Data
     parts = split(len(frame), options.split, labels=codes(labels), seed=options.seed, source=source)
     learned = frame.take(pa.array(parts[0]))
     kinds = TableSchema.kinds(frame, options)
-    hints |= column_hints.of_frame(frame, kinds, but=hints)
-    schema = TableSchema.learn(learned, options, frame_kind=kind, examples=len(learned), kinds=kinds, hints=hints)
+    charge, examples, how = None, len(learned), options
+    if options.epsilon is None:
+        hints |= column_hints.of_frame(frame, kinds, but=hints)
+    elif known is None:
+        (learned, charge), hints = private_rows(learned, kinds, options), {}
+        # Columns were drawn by themselves: what they seem to have to do with each other is chance.
+        how = replace(options, orders=False, dependences=False)
+    if isinstance(known, TableSchema):
+        schema = known
+    else:
+        schema = TableSchema.learn(learned, how, frame_kind=kind, examples=examples, kinds=kinds, hints=hints)
     encoded = schema.encode(frame)
-    index = _learn_labels(schema, labels, parts[0])
+    if options.epsilon is None:
+        index = _learn_labels(schema, labels, parts[0])
+    else:
+        encoded = filled(encoded, schema)
+        if known is None:
+            index = _labels_of(schema, labels, _labels(learned, _label_name(learned, options)))
+        else:
+            index = None if labels is None else Label(tuple(schema.label_names)).index(labels)
 
     def part(rows: np.ndarray) -> Resident:
         chosen = torch.from_numpy(rows)
@@ -88,7 +108,8 @@ def from_frame(name: str, source: str, frame: pa.Table, kind: str, options: Data
         return Resident(encoded.x[chosen], given, None if index is None else index[rows])
 
     train, valid, test = (part(rows) for rows in parts)
-    return Dataset(name, source, schema, train, valid, test, options, notes=(*notes, *schema.cautions(options)))
+    notes = (*notes, *schema.cautions(options))
+    return Dataset(name, source, schema, train, valid, test, options, notes=notes, charge=charge)
 
 
 def _from_pieces(
@@ -150,7 +171,14 @@ def _learn_labels(schema: TableSchema, labels: np.ndarray | None, rows: np.ndarr
     """Name the labels of the training rows in the schema; the index of every row's label."""
     if labels is None:
         return None
-    label = Label.learn(labels[rows])
+    return _labels_of(schema, labels, labels[rows])
+
+
+def _labels_of(schema: TableSchema, labels: np.ndarray | None, learned: np.ndarray | None) -> np.ndarray | None:
+    """Name the labels that were learned in the schema; the index of every row's label, −1 of one that was not."""
+    if labels is None or learned is None:
+        return None
+    label = Label.learn(learned)
     schema.label_names = label.names
     return label.index(labels)
 

@@ -150,6 +150,11 @@ class SecondStageMixin(FittedMixin):
         return stage
 
     def _training_data(self) -> Dataset:
+        if self.config_.training.epsilon is not None:
+            raise SfumatoError(
+                "this model was trained with epsilon, which what is fitted to its training rows now would not be; draw "
+                "samples with sampler prior"
+            )
         return getattr(self, "data_", None) or reopened(self.config_, self.schema_)
 
     def _how(self, name: str, *, seed: int | None = None, **others: Any) -> choosing.SamplerFit:

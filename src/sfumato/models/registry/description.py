@@ -108,6 +108,8 @@ class Description:
     preferred_networks: Mapping[str, str] = field(default_factory=dict)
     independent_columns: bool = False
     soon_memorises: bool = False
+    separable: bool = False
+    joint_options: tuple[str, ...] = ()
     remedies: Mapping[str, str] = field(default_factory=dict)
     classifies: bool = False
     is_built: bool = False
@@ -157,6 +159,8 @@ def describe_class(model: type[Model], name: str, summary: str = "", *, is_built
         dict(model.preferred_networks),
         model.independent_columns,
         model.soon_memorises,
+        model.separable,
+        () if is_built else tuple(model.joint_options),
         {} if is_built else dict(model.remedies),
         issubclass(model, Classifies),
         is_built,
@@ -181,6 +185,9 @@ def _check(description: Description) -> None:
             raise SfumatoError(
                 f"model {description.name}: remedies has {what!r}: {name!r}, which is no argument of build"
             )
+    for name in description.joint_options:
+        if name not in names:
+            raise SfumatoError(f"model {description.name}: joint_options has {name!r}, which is no argument of build")
 
 
 def _own_options(model: type[Model], name: str) -> tuple[Option, ...]:

@@ -34,7 +34,7 @@ FOLDER = os.path.dirname(os.path.dirname(__file__))
 """Of the models; also within a zip file, where it is no folder."""
 INTERFACE = ("base", "latent", "protocols")
 """Files of the folder that are no models."""
-INDEX_FORMAT = 1
+INDEX_FORMAT = 2
 """Of the file of descriptions."""
 TYPE_NAMES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 
@@ -125,7 +125,8 @@ def to_dict(description: Description) -> dict[str, Any]:
 def from_dict(values: Mapping[str, Any]) -> Description:
     """Back from `to_dict`."""
     options = tuple(_option_from_dict(option) for option in values["own_options"])
-    return Description(**{**values, "own_options": options, "data_forms": tuple(values["data_forms"])})
+    lists = {name: tuple(values[name]) for name in ("data_forms", "joint_options")}
+    return Description(**{**values, "own_options": options, **lists})
 
 
 def _option_to_dict(option: Option) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.errors import SfumatoError
-from sfumato.files import write_tensors
+from sfumato.files import write_json, write_tensors
+from sfumato.training.private.ledger import Ledger
 from sfumato.training.saving.checkpoint import Checkpoints
 from sfumato.training.saving.history import Journal, read_lines
 from sfumato.training.saving.state import TrainingState
 
 METRICS_FILE, WEIGHTS_FILE, CHECKPOINTS = "metrics.jsonl", "model.safetensors", "checkpoints"
+LEDGER_FILE = "privacy.json"
 
 
 class Folder:
@@ -23,18 +25,21 @@ class Folder:
         path: the run folder; made if it is not there.
         state: the training; with `resume` it is put back to the newest whole checkpoint.
         writes: whether this process is the one that writes.
+        checkpoints: whether the state is kept, so that the training can be resumed.
 
     Raises:
         SfumatoError: if there are checkpoints and `resume` is False, or they are of another training, or damaged.
     """
 
-    def __init__(self, path: Path | None, state: TrainingState, *, writes: bool, resume: bool) -> None:
+    def __init__(
+        self, path: Path | None, state: TrainingState, *, writes: bool, resume: bool, checkpoints: bool = True
+    ) -> None:
         self._state = state
         self._path = Path(path) if path is not None and writes else None
         self._written: int | None = None
         resumed = path is not None and self._find(Path(path), resume)
         state.group.wait()
-        self._checkpoints = Checkpoints(self._path / CHECKPOINTS) if self._path else None
+        self._checkpoints = Checkpoints(self._path / CHECKPOINTS) if self._path and checkpoints else None
         if self._path:
             # A writer that was killed leaves its temporary file behind.
             for left in [*self._path.glob(f".{METRICS_FILE}.*"), *self._path.glob(f".{WEIGHTS_FILE}.*")]:
@@ -62,9 +67,10 @@ class Folder:
 
     def save(self, elapsed: float) -> None:
         """Write the best weights, if there are better ones, and a checkpoint."""
-        if self._checkpoints:
+        if self._path:
             self._journal.sync()
             self.save_weights()
+        if self._checkpoints:
             self._checkpoints.save(self._state.step, self._state.tensors(), self._state.numbers(elapsed))
 
     def save_weights(self) -> None:
@@ -73,6 +79,11 @@ class Folder:
         if self._path and (not best or self._written != self._state.history.best_step):
             write_tensors(self._path / WEIGHTS_FILE, best or self._state.weights())
             self._written = self._state.history.best_step if best else None
+
+    def save_ledger(self, ledger: Ledger) -> None:
+        """Write `privacy.json`."""
+        if self._path:
+            write_json(self._path / LEDGER_FILE, ledger.to_dict())
 
     def close(self) -> None:
         """Close the files."""

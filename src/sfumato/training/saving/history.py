@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from sfumato.errors import SfumatoError
 from sfumato.files import finite, write_text
+from sfumato.training.private.ledger import Ledger
 
 PLACE = ("step", "epoch", "split", "seconds")
 """The keys of a line that are not measurements."""
@@ -28,6 +29,7 @@ class History:
         best_step: the step whose weights were kept.
         best: its validation measure, that of `judged_by`; None without a validation split.
         stop: why training ended: "epochs", "patience", "max_time", "interrupted" or "callback".
+        privacy: the ledger of a private training, see `training.private.ledger`; None of any other.
         skipped: steps that were not applied because a loss or gradient was not finite, or a gradient too long.
     """
 
@@ -36,6 +38,7 @@ class History:
     best: float | None = None
     stop: str = ""
     skipped: int = 0
+    privacy: Ledger | None = None
 
     def best_summary(self) -> str:
         """The best measure and its step as text; "" if nothing was validated.

@@ -1,0 +1,176 @@
+"""The sum of gradients that were each cut to a length, which one example can change by no more than that length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from sfumato.batch import Batch
+from sfumato.models.base import Model
+
+FLOATS_AT_ONCE = 1 << 24
+"""Numbers about single examples that are in memory at a time (64 MB)."""
+
+
+class ExampleGradients(NamedTuple):
+    """Gradients of B examples, each by itself.
+
+    Attributes:
+        layers: of each linear layer, by name, what went in and the gradient of what came out, (B, T, inputs) and
+            (B, T, outputs) for T rows of one example; the gradient of its weight is the sum of their outer products.
+        others: the gradients of all other parameters by name, (B, *shape).
+    """
+
+    layers: Mapping[str, tuple[Tensor, Tensor]]
+    others: Mapping[str, Tensor]
+
+
+class _ExampleLoss(nn.Module):
+    """The loss of one example, by itself a batch of one."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, step: int, tensors: Sequence[Tensor | None]) -> Tensor:
+        x, given, mask = (None if tensor is None else tensor[None] for tensor in tensors)
+        assert x is not None, "an example has values"
+        (loss,) = self.model.losses(Batch(x, given, mask), step).values()
+        return loss.per_example[0]
+
+
+class ClippedGradients:
+    """Σ_i g_i · min(1, C / ‖g_i‖) over the examples of a batch, with the gradient g_i of the loss of each by itself.
+
+    The gradients of many examples are computed at once (`torch.func.vmap` of `grad`). That of the weight of a linear
+    layer is the outer product of its input and of the gradient of its output, so that its length and the sum follow
+    from these two (Goodfellow 2015; Bu et al. 2023) and no weight has a copy for each example. A gradient that is not
+    finite counts as 0.
+
+    Args:
+        model: a model of one player whose loss of an example depends on no other example.
+        parameters: those that are trained.
+        max_norm: C.
+    """
+
+    def __init__(self, model: Model, parameters: Sequence[nn.Parameter], max_norm: float) -> None:
+        wanted = {id(parameter) for parameter in parameters}
+        self._loss, self._max_norm = _ExampleLoss(model), max_norm
+        self._parameters = {name: one for name, one in self._loss.named_parameters() if id(one) in wanted}
+        self._layers = {name: layer for name, layer in self._loss.named_modules() if self._is_apart(layer, name)}
+        weights = {f"{name}.{own}" for name in self._layers for own in ("weight", "bias")}
+        self._others = [name for name in self._parameters if name not in weights]
+        numbers = sum(self._parameters[name].numel() for name in self._others)
+        numbers += sum(layer.in_features + layer.out_features for layer in self._layers.values())
+        self.at_once = max(1, FLOATS_AT_ONCE // max(numbers, 1))
+
+    def _is_apart(self, layer: nn.Module, name: str) -> bool:
+        """Whether it is a linear layer all of which is trained, and whose weight no other layer shares."""
+        own = {f"{name}.{part}" for part, _ in layer.named_parameters(recurse=False)}
+        return type(layer) is nn.Linear and own <= self._parameters.keys()
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Those that are trained, in the order of the sums."""
+        return list(self._parameters.values())
+
+    def __call__(self, batch: Batch, step: int) -> list[Tensor]:
+        """The sum for each parameter; zeros of an empty batch."""
+        sums = {name: torch.zeros_like(parameter) for name, parameter in self._parameters.items()}
+        # As even as can be, so that no part is much smaller than the others.
+        parts = math.ceil(len(batch) / self.at_once)
+        for index in torch.arange(len(batch), device=batch.x.device).tensor_split(parts) if parts else ():
+            tensors = [None if part is None else part[index] for part in (batch.x, batch.given, batch.mask)]
+            self._add(sums, self.of_examples(tensors, step))
+        return list(sums.values())
+
+    @torch.no_grad()
+    def _add(self, sums: dict[str, Tensor], gradients: ExampleGradients) -> None:
+        norms = self.norms(gradients)
+        finite = norms.isfinite()
+        if not finite.all():
+            layers = {name: (a[finite], g[finite]) for name, (a, g) in gradients.layers.items()}
+            others = {name: own[finite] for name, own in gradients.others.items()}
+            gradients, norms = ExampleGradients(layers, others), norms[finite]
+        factors = (self._max_norm / norms).clamp(max=1.0)
+        for name, own in gradients.others.items():
+            sums[name] += (factors @ own.flatten(1)).view(own.shape[1:])
+        for name, (inputs, outputs) in gradients.layers.items():
+            scaled = (outputs * factors[:, None, None]).flatten(0, 1)
+            sums[f"{name}.weight"] += scaled.T @ inputs.flatten(0, 1)
+            if f"{name}.bias" in sums:
+                sums[f"{name}.bias"] += scaled.sum(0)
+
+    def norms(self, gradients: ExampleGradients) -> Tensor:
+        """The length of the whole gradient of each example, (B,)."""
+        squares = [own.flatten(1).square().sum(1) for own in gradients.others.values()]
+        for name, (inputs, outputs) in gradients.layers.items():
+            # ‖Σ_t g_t a_tᵀ‖² = Σ_st (g_s·g_t)(a_s·a_t)
+            alike = (inputs @ inputs.mT) + (f"{name}.bias" in self._parameters)
+            squares.append((alike * (outputs @ outputs.mT)).sum((1, 2)))
+        return torch.stack(squares).sum(0).sqrt()
+
+    def of_examples(self, tensors: Sequence[Tensor | None], step: int) -> ExampleGradients:
+        """The gradient of each example by itself.
+
+        Args:
+            tensors: values, conditions and mask of the examples, see `Batch`.
+            step: of the training.
+        """
+        others = {name: self._parameters[name].detach() for name in self._others}
+        places = tuple(None if tensor is None else 0 for tensor in tensors)
+        rows = self._rows_of_layers(tensors, step)
+        like = next(iter(self._parameters.values()))
+        shifts = {
+            name: like.new_zeros(rows[name], layer.out_features) for name, layer in self._layers.items() if name in rows
+        }
+        gradients = grad(partial(self._of_one, step), argnums=(0, 1), has_aux=True)
+        (own, outputs), inputs = vmap(gradients, in_dims=(None, None, *places), randomness="different")(
+            others, shifts, *tensors
+        )
+        return ExampleGradients({name: (inputs[name], outputs[name]) for name in shifts}, own)
+
+    def _of_one(
+        self, step: int, others: Mapping[str, Tensor], shifts: Mapping[str, Tensor], *tensors: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one example, with `shifts` added to the outputs of layers, and the inputs of these."""
+        inputs: dict[str, Tensor] = {}
+
+        def shifted(name: str, output: Tensor) -> Tensor:
+            return output + shifts[name].view(output.shape)
+
+        with self._watched(inputs, shifted):
+            return functional_call(self._loss, dict(others), (step, tensors)), inputs
+
+    def _rows_of_layers(self, tensors: Sequence[Tensor | None], step: int) -> dict[str, int]:
+        """How many rows of one example each layer sees; found once, by a forward pass of one."""
+        if not hasattr(self, "_rows"):
+            inputs: dict[str, Tensor] = {}
+            with torch.no_grad(), self._watched(inputs, lambda _, output: output):
+                self._loss(step, [None if tensor is None else tensor[0] for tensor in tensors])
+            self._rows = {name: len(rows) for name, rows in inputs.items()}
+        return self._rows
+
+    @contextmanager
+    def _watched(self, inputs: dict[str, Tensor], changed: Any) -> Iterator[None]:
+        """Within this block inputs of layers are noted as rows, and their outputs changed."""
+
+        def hook(name: str, layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            if name in inputs:
+                raise RuntimeError(f"linear layer {name} is used twice in one pass")
+            inputs[name] = arguments[0].reshape(-1, arguments[0].shape[-1])
+            return changed(name, output)
+
+        handles = [layer.register_forward_hook(partial(hook, name)) for name, layer in self._layers.items()]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
