@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sfumato.errors import SfumatoError
 
 EPSILON_HELP = (
-    "differential privacy of the training split with this ε, such as 3: gradients are cut row by row and get noise, and "
-    "so do counts of columns (needs sfumato[privacy]); see the guide"
+    "differential privacy of the training split with this ε, such as 3: gradients are cut row by row and get noise, "
+    "and so do counts of columns (needs sfumato[privacy]); see the guide"
 )
 DELTA_HELP = "with epsilon: δ, the probability with which ε may not hold (default: 1 / (10 · training rows))"
 

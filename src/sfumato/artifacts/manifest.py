@@ -1,4 +1,4 @@
-"""`manifest.json`: the files of a finished run, their hashes, versions and format, and the ledger of a private training."""
+"""`manifest.json`: the files of a finished run, their hashes, versions and format, and a ledger of privacy."""
 
 from __future__ import annotations
 

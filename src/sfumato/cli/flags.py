@@ -19,7 +19,7 @@ OUTPUT = Group.create_ordered("Output")
 COMMON = ("seed", "device")
 """Options that every command has, shown in the output panel."""
 
-SINGULAR = {"kinds": "kind"}
+SINGULAR = {"kinds": "kind", "ranges": "range"}
 """Options whose flag is repeated for each entry."""
 
 

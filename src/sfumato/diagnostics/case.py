@@ -361,7 +361,7 @@ class Case:
         return float(gains.mean()), spread(gains) / float(np.sqrt(len(gains)))
 
     def loss_curve(self, split: str = "valid", *, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and total losses of the validations, or of the training if nothing was validated.
+        """Steps and total losses of the validations, or of the training if nothing was validated; none where private.
 
         Args:
             split: "train" for the training loss.
@@ -369,7 +369,9 @@ class Case:
         """
         split = split if any(line["split"] == split for line in self.lines) else "train"
         kept = [
-            line for line in self.lines if line["split"] == split and (whole or self.model.schedules_done(line["step"]))
+            line
+            for line in self.lines
+            if line["split"] == split and "total" in line and (whole or self.model.schedules_done(line["step"]))
         ]
         return np.array([line["step"] for line in kept], float), np.array([line["total"] for line in kept], float)
 

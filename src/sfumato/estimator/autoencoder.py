@@ -43,6 +43,7 @@ from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
 from sfumato.latents import SecondStage, with_prior
 from sfumato.models import registry
+from sfumato.training.private.ledger import Ledger
 
 FEW_STEPS = 100
 """A classifier trained for fewer steps is expected to score poorly."""
@@ -88,6 +89,7 @@ class Autoencoder(
         model_: the trained `sfumato.models` module.
         schema_: the schema learned from the data, `sfumato.data.core.schema.Schema`.
         history_: the metrics of the training.
+        privacy_: the ledger of a private training (`epsilon`), `sfumato.training.private.ledger.Ledger`; else None.
         config_: all options, with those that were chosen automatically filled in.
         data_: the opened `Dataset`; None after `load`.
         run_: the run folder; None if none was written.
@@ -280,6 +282,12 @@ class Autoencoder(
             SfumatoError: if there is no such run, it is damaged, or its model cannot be imported.
         """
         return cls.of(fitting.load(Run.open(run), device, model))
+
+    @property
+    def privacy_(self) -> Ledger | None:
+        """What a training with `epsilon` promises, what it cost, and what is not covered; None of any other."""
+        self._model()
+        return self.history_.privacy
 
     def _adopt(self, fitted: Fitted) -> Self:
         self.config_, self.schema_, self.model_ = fitted.config, fitted.schema, fitted.model

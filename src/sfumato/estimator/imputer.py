@@ -79,6 +79,8 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         table = self._table(X, reset=True)
         options, seed = training_options(self.options), chosen_seed(self.random_state)
         auto = Autoencoder(self.model, steps=self.steps, seed=seed, verbose=self.verbose, **options)
+        if auto.get_params().get("epsilon") is not None:
+            raise SfumatoError("epsilon: an imputer is fitted to codes of training rows; leave it out")
         if auto.get_params().get("given"):
             raise SfumatoError("given: an imputer fills every column, so that none is a condition; leave it out")
         self.autoencoder_ = auto.fit(table)

@@ -20,10 +20,6 @@ from sfumato.networks.heads.columns import ColumnsHead
 from sfumato.training.private import accounting
 
 
-PRIVATE_LIKELIHOOD = "cells"
-"""Of tables, unless given. Under an autoregressive one gradients are so long that little is left of them when cut."""
-
-
 def prepared(config: Config) -> Config:
     """The configuration of a private training: nothing is learned of the rows but with noise.
 
@@ -50,9 +46,7 @@ def prepared(config: Config) -> Config:
                 f"{name} is {value}: it acts on several rows at once, which epsilon does not allow; leave it out"
             )
     train, valid, test = config.data.split
-    likelihood = PRIVATE_LIKELIHOOD if config.data.likelihood == "auto" else config.data.likelihood
-    data = replace(config.data, split=(train + valid, 0.0, test), likelihood=likelihood)
-    return replace(config, data=data)
+    return replace(config, data=replace(config.data, split=(train + valid, 0.0, test)))
 
 
 @torch.no_grad()

@@ -70,6 +70,7 @@ def write_report(
         summary=summary(config, schema),
         findings=findings,
         facts=[*facts(config, schema, metrics), *_drawn_by(run)],
+        ledger=[] if (ledger := run.privacy()) is None else ledger.rows_shown(),
         figures=[embedded(figure) for figure in figures],
         families=by_family(measures, lambda measure: measure.family),
         more="" if complete else f"sfumato evaluate {run.called} && sfumato report {run.called}",
@@ -154,7 +155,14 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     if isinstance(fitted, LatentSpace):
         moved = [("See what each latent does", f"sfumato traverse {name} {source} -o latents{out}")]
     flags = f"{every}{_data_flags(config['data'])}{_model_flags(config, schema)}"
-    again = f"sfumato sweep {source} --models {shlex.quote(model)}{flags} --seeds 5"
+    again = [
+        (
+            "Train with several seeds, to measure the spread; add --grid to vary options",
+            f"sfumato sweep {source} --models {shlex.quote(model)}{flags} --seeds 5",
+        )
+    ]
+    if "epsilon" in config.get("training", {}):  # Each training would cost as much again.
+        again = []
     return [
         *ahead,
         ("Draw new examples", f"sfumato sample {name} -n {count}{condition_flag} -o new{out}"),
@@ -165,7 +173,7 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
         ("Evaluate the model by all measures", f"sfumato evaluate {name}"),
         ("Diagnose problems and get remedies", f"sfumato doctor {name}"),
         ("Compare with another run of the same data", f"sfumato compare {name} OTHER -o compare.html"),
-        ("Train with several seeds, to measure the spread; add --grid to vary options", again),
+        *again,
         (
             "Use it from Python",
             f"import sfumato\nm = sfumato.load({str(run.path)!r})\nm.sample({count}{condition_argument})",
@@ -183,11 +191,12 @@ def _data_flags(options: dict[str, Any]) -> str:
     flags = []
     for name, value in options.items():
         plain = tuple(value) if isinstance(value, list) else value
-        if name in ("given", "seed") or plain == usual[name]:
+        if name in ("given", "seed", "epsilon", "delta") or plain == usual[name]:
             continue
         flag = f"--{name.replace('_', '-')}"
         if isinstance(value, dict):
-            flags += [f"--kind {shlex.quote(f'{column}={kind}')}" for column, kind in value.items()]
+            single = f"--{name.removesuffix('s')}"
+            flags += [f"{single} {shlex.quote(f'{column}={entry}')}" for column, entry in value.items()]
         elif name == "drop":
             flags += [f"{flag}{'=' if column[:1] == '-' else ' '}{shlex.quote(column)}" for column in value]
         else:

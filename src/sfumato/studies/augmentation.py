@@ -118,6 +118,8 @@ def augment(
     Raises:
         SfumatoError: if there is no such column, it does not hold classes, or an option is not usable.
     """
+    if options.get("epsilon") is not None:
+        raise SfumatoError("epsilon: real rows stand beside generated ones here; use fit with epsilon, and sample")
     options = {"split": SPLIT} | options
     others = options.get("given") or ()
     others = (others,) if isinstance(others, str) else tuple(others)

@@ -160,6 +160,9 @@ def _data(auto: Autoencoder, X: Any, opened: dict[str, Dataset]) -> Dataset | No
     source = config.source or X
     if source is None:
         return None
+    if config.training.epsilon is not None:
+        # Its schema cannot be learned again.
+        return open_data(source, options=config.data, schema=auto.schema_)
     key = json.dumps([config.source, config.to_dict()["data"]], sort_keys=True, default=str)
     if key not in opened:
         opened[key] = open_data(source, options=config.data)

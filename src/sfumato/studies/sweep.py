@@ -103,6 +103,11 @@ def sweep(
     if jobs > 1 and not isinstance(source, str | os.PathLike):
         raise SfumatoError("jobs: data in memory cannot be passed to other processes; write them to a file first")
     count = seeds or (1 if search else 5)
+    if options.get("epsilon") is not None or "epsilon" in grid:
+        raise SfumatoError(
+            "epsilon: a sweep chooses by validation rows, and each of its trainings costs ε; fit once, with options "
+            "chosen on other data"
+        )
     numbers = range(seed, seed + count)
     source_name = fitting.source_name(source)
     searcher = Search(models, grid, numbers, options, source_name, search) if search else None

@@ -119,6 +119,9 @@ def evaluate(
         quick=quick,
     )
     how = {"part": name or part, "examples": total, "seed": seed, "quick": quick}
+    if (ledger := auto.privacy_) is not None:
+        how["privacy"] = ledger.promise
+        say.note(f"Trained with {ledger.promise}; the measures are of real rows, which that does not cover")
     if "samples" in chosen:
         how["drawn_by"] = str(auto.second_stage()) if sampler == "auto" else sampler
         say.note(f"Codes of samples are drawn by {how['drawn_by']}")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sfumato.estimator import Autoencoder
     from sfumato.models.base import Model
     from sfumato.training import Callback
+    from sfumato.training.private.ledger import Ledger
 
 STOPS = {
     "epochs": "as planned",
@@ -66,7 +67,7 @@ def fit(
         run: name of the new run under runs/, or a path; SOURCE-MODEL by default
         seed: random seed of the split, the weights and the training
         device: where to compute
-        report: draw figures and write the report; sfumato report can write it later
+        report: draw figures and write the report, not with --epsilon; sfumato report can write it later
     """
     values = chosen(options)
     values |= {name: value for name, value in (("seed", seed), ("device", device)) if value is not None}
@@ -87,6 +88,9 @@ def fit(
     )
     if auto.run_ is None or auto.data_ is None:  # Not the first of several processes that train together.
         return 0
+    if auto.privacy_ is not None:
+        _conclude_private(auto, auto.privacy_, say)
+        return 130 if auto.history_.stop == "interrupted" else 0
     if report:
         say.note("Writing figures and report")
     _conclude(auto, remake_report(auto, auto.data_) if report else None, say, values)
@@ -119,6 +123,32 @@ def _announce(data: Dataset, say: Say) -> None:
     say.note(f"{data.source}: {parts}\n\n{kinds_table(data.schema.describe())}\n")
     for note in data.notes:
         say.note(note)
+
+
+def _conclude_private(auto: Autoencoder, ledger: Ledger, say: Say) -> None:
+    """Print what was trained and what that promises; nothing that is measured on real rows."""
+    run, last = auto.run_, auto.history_.lines[-1]
+    assert run is not None
+
+    def text() -> str:
+        if say.quiet:
+            return str(run.path)
+        done = f"{last['step']:,} steps, {last['seconds']:.0f} s, {STOPS[auto.history_.stop]}"
+        rows = [*ledger.rows_shown(), ["run", str(run.path)]]
+        lines = [f"Trained {auto.config_.model} privately: {done}", table(rows, indent="  ")]
+        lines.append("No figures, report or diagnosis were made, as they show real rows: see sfumato report, evaluate")
+        return "\n".join([*lines, next_commands(run)])
+
+    result = {
+        "run": run.path,
+        "model": auto.config_.model,
+        "source": auto.config_.source,
+        "stop": auto.history_.stop,
+        "steps": last["step"],
+        "seconds": last["seconds"],
+        "privacy": ledger.to_dict(),
+    }
+    say.result(result, text)
 
 
 def _conclude(auto: Autoencoder, report: Report | None, say: Say, options: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sfumato.estimator import Autoencoder
     from sfumato.evaluation import Measure
     from sfumato.report import ReportFigure
+    from sfumato.training.private.ledger import Ledger
 
 COUNTS = ("step", "epoch", "split", "seconds")
 """Keys of a line of metrics.jsonl that are not terms of the loss."""
@@ -135,7 +136,10 @@ def show(run: str, /, *, say: Say = TALK) -> None:
     options = [f"{name}={flags.shown(value)}" for name, value in config["model"].items() if name != "name"]
     values = best_values(lines)
     files = sorted(path.name + "/" * path.is_dir() for path in opened.path.iterdir() if path.name[0] != ".")
-    state = "" if opened.sealed() else f" (not finished; continue with: sfumato fit --resume {opened.name})"
+    ledger = opened.privacy()
+    state = ""
+    if not opened.sealed():
+        state = " (not finished)" if ledger else f" (not finished; continue with: sfumato fit --resume {opened.name})"
     rows = [
         ["run", f"{opened.path}{state}"],
         ["data", f"{source or 'data in memory'}: {schema.kind}, likelihood {schema.spec.likelihood}"],
@@ -143,6 +147,7 @@ def show(run: str, /, *, say: Say = TALK) -> None:
         ["model", " ".join([config["model"]["name"], *options])],
         ["size", f"{parameters:,} parameters"],
         ["trained", _trained(lines)],
+        *([] if ledger is None else ledger.rows_shown()),
         *values_rows(lines),
         ["files", " ".join(files)],
     ]
@@ -157,6 +162,7 @@ def show(run: str, /, *, say: Say = TALK) -> None:
         "columns": described,
         "given": schema.given_names,
         "valid": values,
+        "privacy": None if ledger is None else ledger.to_dict(),
         "files": files,
         **({} if latents is None else {"latents": latents}),
     }
@@ -172,15 +178,21 @@ def report(run: str, /, *, device: Annotated[Device, DEVICE] = "auto", say: Say 
     Args:
         run: folder of a run, or its name under runs/
     """
-    from sfumato import data as package
     from sfumato.estimator import load
+    from sfumato.estimator.evaluation_data import reopened
 
     auto = load(run, device=device)
-    source = auto.config_.source
-    if not source:
+    if not auto.config_.source:
         raise SfumatoError(f"{run}: was trained on data in memory; write its report in Python, where the data are")
-    new = remake_report(auto, package.open(source, options=auto.config_.data))
-    rows = [*measures_rows(new.measures), ["report", str(new.path)], ["figures", str(new.path.parent / "figures")]]
+    new = remake_report(auto, reopened(auto.config_, auto.schema_))
+    if (ledger := auto.privacy_) is not None:
+        say.note(f"{ledger.promise}; the report shows real rows, which that does not cover")
+    rows = [
+        *privacy_rows(auto.privacy_),
+        *measures_rows(new.measures),
+        ["report", str(new.path)],
+        ["figures", str(new.path.parent / "figures")],
+    ]
     say.result(new.to_dict(), lambda: table(rows))
 
 
@@ -250,6 +262,11 @@ def _best(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     from sfumato.training.saving.history import best_line
 
     return best_line(lines) or (lines[-1] if lines else {})
+
+
+def privacy_rows(ledger: Ledger | None) -> list[list[str]]:
+    """The promise of a private training as rows of a table; none of any other."""
+    return [] if ledger is None else [["privacy", ledger.promise]]
 
 
 def measures_rows(measures: Sequence[Measure]) -> list[list[str]]:

@@ -14,15 +14,13 @@ from sfumato.entropy import secret_normal
 
 LARGEST_EXPONENT = 64
 """Numbers are looked for from 2^−64 to 2^64, and what lies beyond counts as the nearest of these."""
-PARTS_OF_OCTAVE = 4
-"""Intervals between a power of two and the next, when the range of a column is looked for."""
-STANDS_OUT = 5.0
-"""Standard deviations of the noise above which there are rows in an interval. Of a thousand intervals without rows one
-in 3,000 times one is above."""
+STANDS_OUT = 4.0
+"""Standard deviations of the noise above which there are rows between a power of two and the next. Of all 258 such
+intervals without rows one is above once in 120 times."""
 GRID = 64
 """Intervals of one width over the range of a column."""
-FINE_OCTAVES = 12
-"""Towards 0 the intervals get narrower over so many octaves."""
+FINE_OCTAVES, PARTS_OF_OCTAVE = 12, 4
+"""Towards 0 intervals get narrower over so many octaves, each of which has so many."""
 DIGITS = 8
 """Digits after the point that are told apart."""
 SLIPS = 0.001
@@ -61,10 +59,10 @@ class NoisyCounts:
         return noisy if noisy > 2 * self.noise else 0.0
 
     def range(self, numbers: np.ndarray) -> tuple[float, float] | None:
-        """The ends of the intervals, by powers of two, between which nearly all numbers lie; None if none stands out.
+        """The powers of two between which nearly all numbers lie; None if none stands out from the noise.
 
         >>> NoisyCounts(0.001, 1.0).range(np.array([17.0, 90.0]))
-        (16.0, 90.50966799187809)
+        (16.0, 128.0)
         """
         edges = _octaves()
         part = np.clip(np.searchsorted(edges, numbers, "right") - 1, 0, len(edges) - 2)
@@ -156,8 +154,7 @@ _SMALLEST = 2.0**-LARGEST_EXPONENT
 
 def _octaves() -> np.ndarray:
     """Ends of the intervals in which the range of a column is looked for, those of 0 and of both signs."""
-    steps = np.arange(-LARGEST_EXPONENT * PARTS_OF_OCTAVE, LARGEST_EXPONENT * PARTS_OF_OCTAVE + 1)
-    positive = 2.0 ** (steps / PARTS_OF_OCTAVE)
+    positive = 2.0 ** np.arange(-LARGEST_EXPONENT, LARGEST_EXPONENT + 1)
     return np.concatenate([-positive[::-1], positive])
 
 

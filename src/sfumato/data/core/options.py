@@ -99,8 +99,8 @@ class DataOptions:
     ranges: dict[str, str] = field(
         default_factory=dict,
         metadata={
-            "help": "with epsilon: range of a column of numbers that is known without looking at the data, as age=0..120; "
-            "that of others is learned with noise, at the expense of the rest"
+            "help": "with epsilon: range of a column of numbers that is known without the data, as age=0..120; that of "
+            "others is learned with noise, at the expense of the rest"
         },
     )
 
@@ -115,7 +115,7 @@ class DataOptions:
         object.__setattr__(self, "ranges", dict(self.ranges))
         check_budget(self.epsilon, self.delta)
         if self.epsilon is not None and self.streaming == "yes":
-            raise SfumatoError("streaming=yes: rows of a private training are held in memory; leave streaming or epsilon out")
+            raise SfumatoError("streaming=yes: epsilon needs the rows in memory; leave one of them out")
         if self.ranges and self.epsilon is None:
             raise SfumatoError("ranges are for private training: give epsilon too, or leave them out")
         choices = {"likelihood": ("auto", *LIKELIHOODS), "binarise": BINARISE, "header": HEADER, "streaming": STREAMING}

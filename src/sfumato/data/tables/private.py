@@ -104,9 +104,11 @@ def _numbers(private: PrivateColumns, column: CountedColumn, values: pa.Array) -
             f"column {column.name!r} spells numbers or times as text, of which epsilon takes none; write them as plain "
             f"numbers, set --kind {column.name}=categorical, or drop it"
         )
-    ticks = values.cast(pa.int32() if pa.types.is_date32(kind) or pa.types.is_time32(kind) else pa.int64()) if (
-        pa.types.is_temporal(kind)
-    ) else values
+    ticks = (
+        values.cast(pa.int32() if pa.types.is_date32(kind) or pa.types.is_time32(kind) else pa.int64())
+        if (pa.types.is_temporal(kind))
+        else values
+    )
     exact = ticks.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     drawn = private.numbers(column, exact)
     array = pa.array(drawn, mask=np.isnan(drawn))

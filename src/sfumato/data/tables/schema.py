@@ -27,6 +27,9 @@ from sfumato.data.tables.dependence import Dependence, find
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec, Field
 
+PRIVATE_LIKELIHOOD = "cells"
+"""Of a private training unless given: under an autoregressive one gradients are so long that little is left of them when
+they are cut."""
 ROWS_AT_A_TIME = 1 << 16
 """Rows encoded at a time, to limit memory besides the result."""
 
@@ -157,7 +160,8 @@ class TableSchema(TableWithBlanks):
         Raises:
             SfumatoError: if an option does not fit the table, a column holds no value, or nothing is left to model.
         """
-        likelihood = likelihoods.chosen(options.likelihood, "table", "tables", "autoregressive")
+        usual = "autoregressive" if options.epsilon is None else PRIVATE_LIKELIHOOD
+        likelihood = likelihoods.chosen(options.likelihood, "table", "tables", usual)
         if frame.num_rows < 2:
             raise SfumatoError(f"{frame.num_rows} rows to learn from; a table needs at least 2 training rows")
         kinds = cls.kinds(frame, options) if kinds is None else kinds

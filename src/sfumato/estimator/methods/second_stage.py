@@ -152,8 +152,8 @@ class SecondStageMixin(FittedMixin):
     def _training_data(self) -> Dataset:
         if self.config_.training.epsilon is not None:
             raise SfumatoError(
-                "this model was trained with epsilon, which what is fitted to its training rows now would not be; draw "
-                "samples with sampler prior"
+                "this model was trained with epsilon, which does not cover what would be fitted to its training rows "
+                "now (another sampler than prior, an encoder of rows with blanks); fit a model without epsilon for it"
             )
         return getattr(self, "data_", None) or reopened(self.config_, self.schema_)
 

@@ -26,7 +26,7 @@ class PrivateAccount:
 
     Args:
         model: to be trained.
-        plan: how, with `epsilon`.
+        plan: how, with `epsilon`; resolved.
         rows: of the training split.
         world: number of processes.
         charge: what the schema has cost; None where it was not learned with noise.
@@ -40,16 +40,14 @@ class PrivateAccount:
         self, model: Model, plan: Settings, rows: int, world: int, charge: ColumnCharge | None, resume: bool
     ) -> None:
         _check(model, world, resume)
-        assert plan.epsilon is not None and plan.delta is not None and plan.batch_size is not None
-        self._plan, self._rows, self._charge = plan, rows, charge
-        budget = Budget(plan.epsilon, plan.delta)
-        self._delta = budget.noise_delta
-        self._rate = plan.batch_size / rows
-        planned = total_steps(plan, steps_per_epoch(rows, plan.batch_size))
+        self._charge, self._rows, self._batch = charge, rows, plan.batch_size or 1
+        self._max_norm, budget = plan.max_grad_norm or 1.0, Budget(plan.epsilon or 0.0, plan.delta or 0.0)
+        self._budget, self._rate = budget, self._batch / rows
+        self._spent: dict[int, float] = {}
+        self._planned = total_steps(plan, steps_per_epoch(rows, self._batch))
         self.noise_multiplier = accounting.solve_multiplier(
-            plan.epsilon, self._delta, self._rate, planned, self._mechanisms_of_columns()
+            budget.epsilon, budget.noise_delta, self._rate, self._planned, self._mechanisms_of_columns()
         )
-        self._planned = planned
 
     def _mechanisms_of_columns(self) -> list[Mechanism]:
         if self._charge is None or self._charge.noise_multiplier is None:
@@ -58,22 +56,22 @@ class PrivateAccount:
 
     def step(self, state: TrainingState) -> PrivateStep:
         """The step of this training."""
-        assert self._plan.max_grad_norm is not None and self._plan.batch_size is not None
-        return PrivateStep(state, self.noise_multiplier, self._plan.max_grad_norm, float(self._plan.batch_size))
+        return PrivateStep(state, self.noise_multiplier, self._max_norm, float(self._batch))
 
     def ledger(self, steps: int | None = None) -> Ledger:
         """The ledger after so many steps; None is all that are planned."""
         steps = self._planned if steps is None else steps
         training = Mechanism(self.noise_multiplier, self._rate, steps)
-        spent = accounting.epsilon_of([*self._mechanisms_of_columns(), training], self._delta)
-        charge, plan = self._charge, self._plan
-        assert plan.delta is not None and plan.max_grad_norm is not None
+        if steps not in self._spent:
+            mechanisms = [*self._mechanisms_of_columns(), training]
+            self._spent[steps] = accounting.epsilon_of(mechanisms, self._budget.noise_delta)
+        charge = self._charge
         return Ledger(
-            epsilon=spent,
-            delta=plan.delta,
+            epsilon=self._spent[steps],
+            delta=self._budget.delta,
             accountant=f"opacus {accounting.version()}, {accounting.ACCOUNTANT}",
             noise_multiplier=self.noise_multiplier,
-            max_grad_norm=plan.max_grad_norm,
+            max_grad_norm=self._max_norm,
             sample_rate=self._rate,
             steps=steps,
             rows=self._rows,

@@ -42,16 +42,16 @@ def version() -> str:
     return str(_opacus().__version__)
 
 
-def epsilon_of(mechanisms: Sequence[Mechanism], delta: float, accountant: str = ACCOUNTANT) -> float:
-    """ε of all these mechanisms on the same rows together, at this δ.
+def epsilon_of(mechanisms: Sequence[Mechanism], delta: float, accountant: str | None = None) -> float:
+    """ε of all these mechanisms on the same rows together, at this δ, by `ACCOUNTANT` unless another is named.
 
     Raises:
         SfumatoError: if opacus is not installed.
     """
-    history = [tuple(one) for one in mechanisms if one.steps]
+    history = [tuple(mechanism) for mechanism in mechanisms if mechanism.steps]
     if not history:
         return 0.0
-    account = _opacus().accountants.create_accountant(accountant)
+    account = _opacus().accountants.create_accountant(accountant or ACCOUNTANT)
     account.history = history
     with warnings.catch_warnings():
         # Orders at the end of a range, and the logarithm of 0 where every row takes part, whose branch is not used.
@@ -71,7 +71,7 @@ def solve_multiplier(
         SfumatoError: if opacus is not installed, or no noise is enough.
     """
 
-    def cost(multiplier: float, accountant: str = ACCOUNTANT) -> float:
+    def cost(multiplier: float, accountant: str | None = None) -> float:
         return epsilon_of([*others, Mechanism(multiplier, sample_rate, steps)], delta, accountant)
 
     low, high = 0.0, 1.0

@@ -63,7 +63,7 @@ class ClippedGradients:
     def __init__(self, model: Model, parameters: Sequence[nn.Parameter], max_norm: float) -> None:
         wanted = {id(parameter) for parameter in parameters}
         self._loss, self._max_norm = _ExampleLoss(model), max_norm
-        self._parameters = {name: one for name, one in self._loss.named_parameters() if id(one) in wanted}
+        self._parameters = {name: own for name, own in self._loss.named_parameters() if id(own) in wanted}
         self._layers = {name: layer for name, layer in self._loss.named_modules() if self._is_apart(layer, name)}
         weights = {f"{name}.{own}" for name in self._layers for own in ("weight", "bias")}
         self._others = [name for name in self._parameters if name not in weights]

@@ -41,10 +41,10 @@ class PrivateStep:
         """Move the weights once; as `training.loop` calls a step."""
         with state.redirected():
             sums = self.clipped(batch, state.step)
-        noise = secret_normal(sum(one.numel() for one in sums))
-        drawn = torch.from_numpy(noise).split([one.numel() for one in sums])
-        for parameter, one, own in zip(self.clipped.parameters, sums, drawn, strict=True):
-            parameter.grad = self._noisy(one, own)
+        sizes = [total.numel() for total in sums]
+        noise = torch.from_numpy(secret_normal(sum(sizes))).split(sizes)
+        for parameter, clipped, own in zip(self.clipped.parameters, sums, noise, strict=True):
+            parameter.grad = self._noisy(clipped, own)
         rate = schedules.factor(state.plan.schedule, state.step, total, state.plan.lr_warmup)
         optimizer = state.optimizers[self._player]
         for settings, highest in zip(optimizer.param_groups, state.highest[self._player], strict=True):
