@@ -12,7 +12,7 @@ import numpy as np
 
 from sfumato.entropy import secret_normal
 
-LARGEST_EXPONENT = 64
+LARGEST_POWER = 64
 """Numbers are looked for from 2^−64 to 2^64, and what lies beyond counts as the nearest of these."""
 STANDS_OUT = 4.0
 """Standard deviations of the noise above which there are rows between a power of two and the next. Of all 258 such
@@ -21,9 +21,9 @@ GRID = 64
 """Intervals of one width over the range of a column."""
 FINE_OCTAVES, PARTS_OF_OCTAVE = 12, 4
 """Towards 0 intervals get narrower over so many octaves, each of which has so many."""
-DIGITS = 8
+MAX_DIGITS = 8
 """Digits after the point that are told apart."""
-SLIPS = 0.001
+DIGIT_SLIPS = 0.001
 """Share of numbers that may have more digits."""
 
 
@@ -74,19 +74,19 @@ class NoisyCounts:
         return (0.0 if 0 < low < _SMALLEST or low == -_SMALLEST else low), (0.0 if high == _SMALLEST else high)
 
     def digits(self, numbers: np.ndarray, total: int) -> int | None:
-        """The fewest digits after the point that nearly all numbers keep to; None if they are more than `DIGITS`.
+        """The fewest digits after the point that nearly all numbers keep to; None if they are more than `MAX_DIGITS`.
 
         Args:
             numbers: those that are there.
             total: number of rows.
         """
-        needed = np.full(len(numbers), DIGITS + 1)
-        for digits in range(DIGITS, -1, -1):
+        needed = np.full(len(numbers), MAX_DIGITS + 1)
+        for digits in range(MAX_DIGITS, -1, -1):
             needed[np.isclose(np.round(numbers, digits), numbers, rtol=1e-14, atol=0.0)] = digits
-        noisy = self(np.bincount(needed, minlength=DIGITS + 2))
+        noisy = self(np.bincount(needed, minlength=MAX_DIGITS + 2))
         longer = np.append(np.cumsum(noisy[::-1])[::-1][1:], 0.0)
-        slips = SLIPS * total + STANDS_OUT * self.noise
-        return next((digits for digits in range(DIGITS + 1) if longer[digits] <= slips), None)
+        slips = DIGIT_SLIPS * total + STANDS_OUT * self.noise
+        return next((digits for digits in range(MAX_DIGITS + 1) if longer[digits] <= slips), None)
 
 
 @dataclass(frozen=True)
@@ -149,12 +149,12 @@ class NumberCounts:
         return np.append(numbers, np.full(of_rows[-1], np.nan))
 
 
-_SMALLEST = 2.0**-LARGEST_EXPONENT
+_SMALLEST = 2.0**-LARGEST_POWER
 
 
 def _octaves() -> np.ndarray:
     """Ends of the intervals in which the range of a column is looked for, those of 0 and of both signs."""
-    positive = 2.0 ** np.arange(-LARGEST_EXPONENT, LARGEST_EXPONENT + 1)
+    positive = 2.0 ** np.arange(-LARGEST_POWER, LARGEST_POWER + 1)
     return np.concatenate([-positive[::-1], positive])
 
 

@@ -28,8 +28,8 @@ from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import DataSpec, Field
 
 PRIVATE_LIKELIHOOD = "cells"
-"""Of a private training unless given: under an autoregressive one gradients are so long that little is left of them when
-they are cut."""
+"""Of a private training unless given: under an autoregressive one gradients are so long that little is left of them
+when they are cut."""
 ROWS_AT_A_TIME = 1 << 16
 """Rows encoded at a time, to limit memory besides the result."""
 

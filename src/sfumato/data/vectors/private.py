@@ -10,7 +10,7 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.core.private_columns import CountedColumn, PrivateColumns, ranges
 from sfumato.privacy_budget import Budget, ColumnCharge
 
-LABELS = "labels"
+LABELS_COLUMN = "labels"
 
 
 def private_arrays(
@@ -34,7 +34,7 @@ def private_arrays(
     counted = [CountedColumn(str(place), True, whole, given.get(str(place))) for place in range(x.shape[1])]
     if labels is not None:
         numeric = is_numeric(labels)
-        counted.append(CountedColumn(LABELS, numeric, not numeric))
+        counted.append(CountedColumn(LABELS_COLUMN, numeric, not numeric))
     private = PrivateColumns(counted, len(x), Budget.of(options.epsilon, options.delta, len(x)))
     random = np.random.default_rng(0)
     drawn = np.stack([_column(private, counted[place], x[:, place], random) for place in range(x.shape[1])], 1)

@@ -12,7 +12,7 @@ from sfumato.errors import SfumatoError
 INSTALL = "differential privacy needs opacus: pip install 'sfumato[privacy]'"
 ACCOUNTANT = "prv"
 """Of opacus: numerical composition of privacy loss (Gopi, Lee and Wutschitz 2021), an upper bound within 0.01."""
-TOLERANCE = 0.005
+EPSILON_TOLERANCE = 0.005
 """How far below the target the noise may be solved to, as a share of ε."""
 LARGEST_MULTIPLIER = 1e5
 LAST_STEPS = 8
@@ -62,7 +62,7 @@ def epsilon_of(mechanisms: Sequence[Mechanism], delta: float, accountant: str | 
 def solve_multiplier(
     epsilon: float, delta: float, sample_rate: float, steps: int, others: Sequence[Mechanism] = ()
 ) -> float:
-    """The smallest noise multiplier with which the training and `others` together cost at most ε, to `TOLERANCE` of ε.
+    """The smallest noise multiplier with which the training and `others` together cost at most ε, to `EPSILON_TOLERANCE` of ε.
 
     The Rényi accountant, which is fast and never reports less, is bisected first. From there, where ε is too low, the
     multiplier is lowered by secants of log ε over log σ.
@@ -84,10 +84,10 @@ def solve_multiplier(
         low, high = (low, middle) if cost(middle, "rdp") <= epsilon else (middle, high)
     best, reached, slope = high, cost(high), -1.0
     for _ in range(LAST_STEPS):
-        if epsilon - reached <= TOLERANCE * epsilon:
+        if epsilon - reached <= EPSILON_TOLERANCE * epsilon:
             break
         # A little above the target, so that the next one is not past it.
-        tried = best * (epsilon * (1 - TOLERANCE / 2) / reached) ** (1 / slope)
+        tried = best * (epsilon * (1 - EPSILON_TOLERANCE / 2) / reached) ** (1 / slope)
         value = cost(tried)
         slope = math.log(value / reached) / math.log(tried / best)
         if value <= epsilon:
