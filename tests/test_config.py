@@ -39,10 +39,10 @@ def test_none_is_not_said_also_for_options_of_other_models():
     assert resolve("vae", {"beta": None, "epochs": None}) == Config()
 
 
-def test_only_the_seed_is_shared_by_two_parts():
+def test_seed_and_budget_alone_are_shared_by_two_parts():
     for model in models.names():
         shared = {name for name, setting in settings(model).items() if len(setting.tables) > 1}
-        assert shared == {"seed"}
+        assert shared == {"seed", "epsilon", "delta"}
 
 
 @pytest.mark.parametrize(

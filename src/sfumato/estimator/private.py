@@ -19,6 +19,9 @@ from sfumato.networks import Decoder
 from sfumato.networks.heads.columns import ColumnsHead
 from sfumato.training.private import accounting
 
+PRIVATE_SIZES = {"latent_dim": 16, "width": 128}
+"""Sizes of networks unless given: each weight has noise, so that there are fewer than without."""
+
 
 def prepared(config: Config) -> Config:
     """The configuration of a private training: nothing is learned of the rows but with noise.
@@ -46,7 +49,8 @@ def prepared(config: Config) -> Config:
                 f"{name} is {value}: it acts on several rows at once, which epsilon does not allow; leave it out"
             )
     train, valid, test = config.data.split
-    return replace(config, data=replace(config.data, split=(train + valid, 0.0, test)))
+    options = {name: value for name, value in PRIVATE_SIZES.items() if name in known} | dict(config.options)
+    return replace(config, options=options, data=replace(config.data, split=(train + valid, 0.0, test)))
 
 
 @torch.no_grad()

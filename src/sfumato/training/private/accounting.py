@@ -62,7 +62,9 @@ def epsilon_of(mechanisms: Sequence[Mechanism], delta: float, accountant: str | 
 def solve_multiplier(
     epsilon: float, delta: float, sample_rate: float, steps: int, others: Sequence[Mechanism] = ()
 ) -> float:
-    """The smallest noise multiplier with which the training and `others` together cost at most ε, to `EPSILON_TOLERANCE` of ε.
+    """The smallest noise multiplier with which the training and `others` together cost at most ε, nearly.
+
+    What is left of ε is at most a share of `EPSILON_TOLERANCE`.
 
     The Rényi accountant, which is fast and never reports less, is bisected first. From there, where ε is too low, the
     multiplier is lowered by secants of log ε over log σ.
