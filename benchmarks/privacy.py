@@ -68,7 +68,9 @@ def line(case: str, seed: int, data: Path, options: dict[str, Any]) -> str:
     values = " | ".join(f"{value:.3f}" for value in scores("adult", train, held_out, drawn, seed).values())
     single, both = missing_off(train, drawn)
     ledger = auto.privacy_
-    account = "– | –" if ledger is None else f"{ledger.epsilon:.2f} at {ledger.delta:.1e} | {ledger.noise_multiplier:.2f}"
+    account = (
+        "– | –" if ledger is None else f"{ledger.epsilon:.2f} at {ledger.delta:.1e} | {ledger.noise_multiplier:.2f}"
+    )
     attack = attacked_by_score(auto, train, held_out, seed)
     return f"| {case} | {seed} | {account} | {values} | {attack:.3f} | {single:.3f}, {both:.3f} | {seconds:.0f} |"
 

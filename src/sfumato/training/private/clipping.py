@@ -25,6 +25,7 @@ class ExampleGradients(NamedTuple):
     Attributes:
         layers: of each linear layer, by name, what went in and the gradient of what came out, (B, T, inputs) and
             (B, T, outputs) for T rows of one example; the gradient of its weight is the sum of their outer products.
+            Of an embedding, which is a linear layer of indicators, the indices (B, T) are what went in.
         others: the gradients of all other parameters by name, (B, *shape).
     """
 
@@ -50,9 +51,9 @@ class ClippedGradients:
     """Σ_i g_i · min(1, C / ‖g_i‖) over the examples of a batch, with the gradient g_i of the loss of each by itself.
 
     The gradients of many examples are computed at once (`torch.func.vmap` of `grad`). That of the weight of a linear
-    layer is the outer product of its input and of the gradient of its output, so that its length and the sum follow
-    from these two (Goodfellow 2015; Bu et al. 2023) and no weight has a copy for each example. A gradient that is not
-    finite counts as 0.
+    layer or an embedding is the outer product of its input and of the gradient of its output, so that its length and
+    the sum follow from these two (Goodfellow 2015; Bu et al. 2023) and no weight has a copy for each example. A
+    gradient that is not finite counts as 0.
 
     Args:
         model: a model of one player whose loss of an example depends on no other example.
@@ -64,17 +65,21 @@ class ClippedGradients:
         wanted = {id(parameter) for parameter in parameters}
         self._loss, self._max_norm = _ExampleLoss(model), max_norm
         self._parameters = {name: own for name, own in self._loss.named_parameters() if id(own) in wanted}
-        self._layers = {name: layer for name, layer in self._loss.named_modules() if self._is_apart(layer, name)}
+        self._layers: dict[str, Any] = {
+            name: layer for name, layer in self._loss.named_modules() if self._is_apart(layer, name)
+        }
         weights = {f"{name}.{own}" for name in self._layers for own in ("weight", "bias")}
         self._others = [name for name in self._parameters if name not in weights]
         numbers = sum(self._parameters[name].numel() for name in self._others)
-        numbers += sum(layer.in_features + layer.out_features for layer in self._layers.values())
+        numbers += sum(sum(layer.weight.shape) for layer in self._layers.values())
         self.at_once = max(1, FLOATS_AT_ONCE // max(numbers, 1))
 
     def _is_apart(self, layer: nn.Module, name: str) -> bool:
-        """Whether it is a linear layer all of which is trained, and whose weight no other layer shares."""
+        """Whether it is a linear layer or embedding all of which is trained, and whose weight no other shares."""
         own = {f"{name}.{part}" for part, _ in layer.named_parameters(recurse=False)}
-        return type(layer) is nn.Linear and own <= self._parameters.keys()
+        if type(layer) is nn.Embedding and (layer.max_norm is not None or layer.padding_idx is not None):
+            return False
+        return type(layer) in (nn.Linear, nn.Embedding) and own <= self._parameters.keys()
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -104,7 +109,10 @@ class ClippedGradients:
             sums[name] += (factors @ own.flatten(1)).view(own.shape[1:])
         for name, (inputs, outputs) in gradients.layers.items():
             scaled = (outputs * factors[:, None, None]).flatten(0, 1)
-            sums[f"{name}.weight"] += scaled.T @ inputs.flatten(0, 1)
+            if inputs.ndim == 2:
+                sums[f"{name}.weight"].index_add_(0, inputs.flatten(), scaled)
+            else:
+                sums[f"{name}.weight"] += scaled.T @ inputs.flatten(0, 1)
             if f"{name}.bias" in sums:
                 sums[f"{name}.bias"] += scaled.sum(0)
 
@@ -113,7 +121,8 @@ class ClippedGradients:
         squares = [own.flatten(1).square().sum(1) for own in gradients.others.values()]
         for name, (inputs, outputs) in gradients.layers.items():
             # ‖Σ_t g_t a_tᵀ‖² = Σ_st (g_s·g_t)(a_s·a_t)
-            alike = (inputs @ inputs.mT) + (f"{name}.bias" in self._parameters)
+            same = inputs[:, :, None] == inputs[:, None] if inputs.ndim == 2 else inputs @ inputs.mT
+            alike = same + int(f"{name}.bias" in self._parameters)
             squares.append((alike * (outputs @ outputs.mT)).sum((1, 2)))
         return torch.stack(squares).sum(0).sqrt()
 
@@ -128,9 +137,11 @@ class ClippedGradients:
         places = tuple(None if tensor is None else 0 for tensor in tensors)
         rows = self._rows_of_layers(tensors, step)
         like = next(iter(self._parameters.values()))
-        shifts = {
-            name: like.new_zeros(rows[name], layer.out_features) for name, layer in self._layers.items() if name in rows
+        widths = {
+            name: layer.out_features if isinstance(layer, nn.Linear) else layer.embedding_dim
+            for name, layer in self._layers.items()
         }
+        shifts = {name: like.new_zeros(count, widths[name]) for name, count in rows.items()}
         gradients = grad(partial(self._of_one, step), argnums=(0, 1), has_aux=True)
         (own, outputs), inputs = vmap(gradients, in_dims=(None, None, *places), randomness="different")(
             others, shifts, *tensors
@@ -165,7 +176,7 @@ class ClippedGradients:
         def hook(name: str, layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
             if name in inputs:
                 raise RuntimeError(f"linear layer {name} is used twice in one pass")
-            inputs[name] = arguments[0].reshape(-1, arguments[0].shape[-1])
+            inputs[name] = arguments[0].flatten() if isinstance(layer, nn.Embedding) else arguments[0].flatten(0, -2)
             return changed(name, output)
 
         handles = [layer.register_forward_hook(partial(hook, name)) for name, layer in self._layers.items()]
