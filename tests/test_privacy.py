@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import sfumato
 from sfumato import Autoencoder, studies
 from sfumato.artifacts import Run
 from sfumato.data.core.marginals import NoisyCounts, apportioned, grid, on_simplex
+from sfumato.data.tables.pairs import CoarseColumn, tree_rows
 from sfumato.errors import SfumatoError
 from sfumato.report import write_report
-from sfumato.training.private import accounting
+from sfumato.spec import Field
+from sfumato.training.private import accounting, beginning
 
 ROWS = 1500
 ANSWER = "an answer nobody else gave"
@@ -26,6 +29,7 @@ ANSWER = "an answer nobody else gave"
 def _opacus(monkeypatch) -> None:
     pytest.importorskip("opacus", reason="opacus is not installed (the extra privacy)")
     monkeypatch.setattr(accounting, "ACCOUNTANT", "rdp")  # the faster one
+    monkeypatch.setattr(beginning, "BEGINNING_EPOCHS", 1)
 
 
 def write(path: Path) -> Path:
@@ -55,6 +59,7 @@ class TestRun:
         assert 7.5 < ledger["epsilon"] <= 8.0
         assert ledger["delta"] == 1 / (10 * ROWS)
         assert ledger["stated"] == ["the range of age"]
+        assert len(ledger["columns"]) == 2
         assert any("range of size" in text for text in ledger["charged"])
         assert not any("range of age" in text for text in ledger["charged"])
         folder = tmp_path / "runs" / "p"
@@ -82,7 +87,7 @@ class TestRun:
         assert "Accountant" in page
         assert "sweep" not in page
 
-    def test_array(self) -> None:
+    def test_array(self, tmp_path) -> None:
         """Rows of numbers are standardised by noisy counts; the ledger stays with the model when it is saved."""
         draw = np.random.default_rng(0)
         x = draw.normal([3.0, -200.0], [1.0, 50.0], (2000, 2))
@@ -93,7 +98,7 @@ class TestRun:
         assert auto.sample(3).shape == (3, 2)
         assert auto.transform(x[:5]).shape[0] == 5
         assert auto.privacy_.stated == ("the range of 0",)
-        saved = auto.save("array")
+        saved = auto.save(tmp_path / "array")
         assert sfumato.load(saved.path).privacy_ == auto.privacy_
 
     def test_conditions_and_classes(self) -> None:
@@ -167,6 +172,30 @@ def test_noisy_counts() -> None:
     cents, total = np.arange(500) / 100, 500
     assert NoisyCounts(1.0, 5.0).digits(cents, total) == 2
     assert NoisyCounts(1.0, 5.0).digits(np.random.default_rng(0).normal(size=500), total) is None
+
+
+def test_rows_of_a_tree_have_the_pairs_of_the_data() -> None:
+    """Nearly without noise rows drawn along a chain of columns have its pairs, missing cells too; with noise nearly."""
+    draw = np.random.default_rng(0)
+    first = draw.integers(0, 3, 20_000)
+    second = np.where(draw.uniform(size=20_000) < 0.9, first, draw.integers(0, 3, 20_000)).astype(float)
+    third = np.where(second == 2, np.nan, 4 * (second + draw.uniform(0, 0.99, 20_000)))
+    data = torch.from_numpy(np.stack([first, second, third], 1))
+    shares = [np.bincount(first) / 20_000, np.bincount(second.astype(int)) / 20_000, np.full(8, 1 / 8)]
+    fields = [Field("category", 3), Field("category", 3), Field("cells", 8, missing=True, counts=(0,) * 8)]
+    columns = [CoarseColumn(*pair) for pair in zip(fields, shares, strict=True)]
+    for multiplier, off in ((1e-4, 0.015), (5.0, 0.03)):
+        rows = tree_rows(data, columns, multiplier)
+        for x, y in ((0, 1), (1, 2)):
+            tables = [pair_shares(values, x, y) for values in (data.numpy(), rows.numpy())]
+            assert np.abs(tables[0] - tables[1]).sum() < off * 2
+    assert not tree_rows(data, columns, 5.0).equal(rows)  # the noise is new each time
+
+
+def pair_shares(values: np.ndarray, first: int, second: int) -> np.ndarray:
+    """The share of rows with each two whole parts of two columns, 9 where missing."""
+    parts = np.floor(np.nan_to_num(values, nan=9.0)).astype(int)
+    return np.bincount(parts[:, first] * 10 + parts[:, second], minlength=100) / len(values)
 
 
 def test_counts_become_rows() -> None:

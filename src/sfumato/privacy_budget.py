@@ -17,8 +17,8 @@ LARGEST_EPSILON = 100.0
 """Above it nothing is promised that matters."""
 DELTA_ROWS = 10.0
 """δ is 1 / (10 N) unless given: a mechanism that publishes one row at random is (0, 1/N)-private, so δ stays below."""
-COLUMNS_SHARE = 0.1
-"""Of μ² of the whole, what the counts of columns cost."""
+COLUMNS_SHARE, PAIRS_SHARE = 0.1, 0.4
+"""Of μ² of the whole, what the counts of columns cost, and of pairs of columns."""
 THRESHOLD_SHARE = 0.1
 """Of δ, what values cost that are released because many rows have them."""
 
@@ -54,9 +54,9 @@ class Budget:
         """δ for all Gaussian noise: that of the counts of columns and of the training together."""
         return self.delta - self.threshold_delta
 
-    def columns_multiplier(self) -> float:
-        """Noise multiplier of all counts of columns together: their share of μ² of the whole budget."""
-        return 1.0 / (math.sqrt(COLUMNS_SHARE) * gaussian_mu(self.epsilon, self.noise_delta))
+    def multiplier(self, share: float) -> float:
+        """Noise multiplier of a Gaussian mechanism that has a share of μ² of the whole budget."""
+        return 1.0 / (math.sqrt(share) * gaussian_mu(self.epsilon, self.noise_delta))
 
 
 def check_budget(epsilon: float | None, delta: float | None) -> None:
@@ -120,7 +120,7 @@ class ColumnCharge:
     """What the schema of a private training was learned from, and what it cost.
 
     Attributes:
-        noise_multiplier: of all counts together, as one Gaussian mechanism; None where nothing was counted.
+        noise_multipliers: of all counts of columns together, as one Gaussian mechanism, and of all counts of pairs.
         noise: standard deviation of the noise of each count, in rows.
         histograms: how many there are; one row adds 1 to one count of each.
         threshold: rows that a value must have, noise included, to be released.
@@ -130,7 +130,7 @@ class ColumnCharge:
         uncovered: what was read from the data without noise, in words.
     """
 
-    noise_multiplier: float | None
+    noise_multipliers: tuple[float, ...]
     noise: float
     histograms: int
     threshold: float

@@ -13,6 +13,7 @@ from sfumato.data.core.dataset import Dataset
 from sfumato.files import replacing
 from sfumato.models.base import Model
 from sfumato.training import Callback, History, Settings
+from sfumato.training.private.beginning import begin
 from sfumato.training.saving.folder import CHECKPOINTS, METRICS_FILE, WEIGHTS_FILE
 
 
@@ -49,6 +50,8 @@ def train(
 
     def once(plan: Settings, place: Path | None) -> tuple[Model, History]:
         model = make(plan.seed)
+        if dataset.drawn is not None:
+            begin(model, dataset.drawn, plan)
         arguments = {"settings": plan, "folder": place, "resume": resume, "callbacks": callbacks, "progress": progress}
         return model, training.fit(model, dataset.train, valid, charge=dataset.charge, **arguments)  # type: ignore[arg-type]
 

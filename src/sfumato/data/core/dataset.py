@@ -30,6 +30,7 @@ class Dataset:
         factors: known factors of variation of the training, validation and test split in turn, name to one value for
             each example; empty where they are not known.
         charge: what the schema cost, where it was learned with noise for a private training.
+        drawn: rows that follow from noisy counts alone, where a private training begins; None without.
     """
 
     name: str
@@ -43,3 +44,4 @@ class Dataset:
     notes: tuple[str, ...] = ()
     factors: tuple[dict[str, np.ndarray], ...] = field(default=({}, {}, {}))
     charge: ColumnCharge | None = None
+    drawn: Batches | None = None

@@ -12,7 +12,7 @@ import numpy as np
 from sfumato.data.core.marginals import NoisyCounts, NumberCounts
 from sfumato.data.core.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.privacy_budget import Budget, ColumnCharge, release_threshold
+from sfumato.privacy_budget import COLUMNS_SHARE, Budget, ColumnCharge, release_threshold
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class PrivateColumns:
     counts: NoisyCounts = field(init=False)
 
     def __post_init__(self) -> None:
-        noise = self.budget.columns_multiplier() * math.sqrt(max(self.histograms, 1))
+        noise = self.budget.multiplier(COLUMNS_SHARE) * math.sqrt(max(self.histograms, 1))
         threshold = release_threshold(noise, len(self.columns), self.budget.threshold_delta)
         self.counts = NoisyCounts(noise, threshold)
 
@@ -92,7 +92,7 @@ class PrivateColumns:
             charged.append(f"the range of {listed(searched)}")
         stated = [f"the range of {column.name}" for column in numbers if column.bounds is not None]
         return ColumnCharge(
-            self.budget.columns_multiplier() if self.columns else None,
+            (self.budget.multiplier(COLUMNS_SHARE),) if self.columns else (),
             self.counts.noise,
             self.histograms,
             self.counts.threshold,

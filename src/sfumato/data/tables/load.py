@@ -23,7 +23,7 @@ from sfumato.data.core.split import split
 from sfumato.data.core.streaming import Streamed, streams
 from sfumato.data.io import csv, frames, frames_stream
 from sfumato.data.tables import column_hints
-from sfumato.data.tables.private import filled, private_rows
+from sfumato.data.tables.private import drawn_rows, filled, private_rows
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -109,7 +109,10 @@ def from_frame(
 
     train, valid, test = (part(rows) for rows in parts)
     notes = (*notes, *schema.cautions(options))
-    return Dataset(name, source, schema, train, valid, test, options, notes=notes, charge=charge)
+    drawn = None
+    if charge is not None:
+        drawn, charge = drawn_rows(schema, train, options, charge)
+    return Dataset(name, source, schema, train, valid, test, options, notes=notes, charge=charge, drawn=drawn)
 
 
 def _from_pieces(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sfumato.data.columns.base import is_text, plain, without_nan, worked
+from sfumato.data.core.batches import Resident
 from sfumato.data.core.marginals import NoisyCounts, apportioned
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.private_columns import CountedColumn, PrivateColumns, listed, ranges
 from sfumato.data.core.schema import Encoded
+from sfumato.data.tables.pairs import tree_batches
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError
-from sfumato.privacy_budget import Budget, ColumnCharge
+from sfumato.privacy_budget import PAIRS_SHARE, Budget, ColumnCharge
 
 NUMBERS = ("continuous", "integer", "datetime")
 """Kinds of columns whose values lie on a line."""
@@ -60,6 +63,23 @@ def private_rows(frame: pa.Table, kinds: Mapping[str, str], options: DataOptions
         arrays[name] = _as_declared(shuffled, frame[name]) if pa.types.is_dictionary(field.type) else shuffled
     schema = pa.schema([frame.schema.field(name).with_type(array.type) for name, array in arrays.items()])
     return pa.table(list(arrays.values()), schema=schema), private.charge(_uncovered(kinds, options))
+
+
+def drawn_rows(
+    schema: TableSchema, train: Resident, options: DataOptions, charge: ColumnCharge
+) -> tuple[Resident | None, ColumnCharge]:
+    """Rows drawn along a tree of noisy counts of pairs, and what they cost beside `charge`; none of a single column."""
+    assert options.epsilon is not None, "only a private training learns with noise"
+    columns = [*schema.entries, *schema.given_columns]
+    if len(columns) < 2:
+        return None, charge
+    multiplier = Budget.of(options.epsilon, options.delta, len(train)).multiplier(PAIRS_SHARE)
+    fields = [*schema.spec.columns, *schema.spec.given]
+    shares = [None if (logs := column.frequencies()) is None else np.exp(logs) for column in columns]
+    drawn = tree_batches(train, fields, shares, multiplier)
+    charged = (*charge.charged, "how often each two columns have each two of their parts, at most 12 of a column")
+    multipliers = (*charge.noise_multipliers, multiplier)
+    return drawn, replace(charge, noise_multipliers=multipliers, charged=charged)
 
 
 def filled(encoded: Encoded, schema: TableSchema) -> Encoded:

@@ -107,6 +107,11 @@ class TableSchema(TableWithBlanks):
         return tuple(self._entries)
 
     @property
+    def given_columns(self) -> tuple[Column, ...]:
+        """The columns that are conditions, in order."""
+        return tuple(self._given)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the entries of x, in order.
 

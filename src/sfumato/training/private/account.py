@@ -50,9 +50,8 @@ class PrivateAccount:
         )
 
     def _mechanisms_of_columns(self) -> list[Mechanism]:
-        if self._charge is None or self._charge.noise_multiplier is None:
-            return []
-        return [Mechanism(self._charge.noise_multiplier, 1.0, 1)]
+        multipliers = () if self._charge is None else self._charge.noise_multipliers
+        return [Mechanism(multiplier, 1.0, 1) for multiplier in multipliers]
 
     def step(self, state: TrainingState) -> PrivateStep:
         """The step of this training."""
@@ -75,7 +74,7 @@ class PrivateAccount:
             sample_rate=self._rate,
             steps=steps,
             rows=self._rows,
-            columns=None if charge is None else charge.noise_multiplier,
+            columns=() if charge is None else charge.noise_multipliers,
             count_noise=0.0 if charge is None else charge.noise,
             histograms=0 if charge is None else charge.histograms,
             threshold=0.0 if charge is None else charge.threshold,

@@ -30,7 +30,7 @@ class Ledger:
         sample_rate: probability with which a row is in the batch of a step.
         steps: taken.
         rows: of the training split.
-        columns: noise multiplier of the counts that the schema follows from; None where nothing was counted.
+        columns: noise multipliers of all counts of columns together, and of all counts of pairs of columns.
         count_noise: standard deviation of the noise of each count, in rows.
         histograms: how many there are.
         threshold: rows that a value needs, noise included, to be in the schema.
@@ -47,7 +47,7 @@ class Ledger:
     sample_rate: float
     steps: int
     rows: int
-    columns: float | None = None
+    columns: tuple[float, ...] = ()
     count_noise: float = 0.0
     histograms: int = 0
     threshold: float = 0.0
@@ -67,7 +67,7 @@ class Ledger:
             SfumatoError: if an entry is missing.
         """
         try:
-            lists = {name: tuple(values[name]) for name in ("charged", "stated", "uncovered")}
+            lists = {name: tuple(values[name]) for name in ("columns", "charged", "stated", "uncovered")}
             return cls(**{entry.name: values[entry.name] for entry in fields(cls)} | lists)
         except (KeyError, TypeError) as error:
             raise SfumatoError(f"{where}: damaged ({error}); restore it from a copy") from None
@@ -88,12 +88,14 @@ class Ledger:
             f"rows in a batch with probability {self.sample_rate:.4f}"
         )
         listed = [["privacy", self.promise], ["training", training]]
-        if self.columns is not None:
+        if self.columns:
             counts = (
                 f"{self.histograms} histograms with noise of {self.count_noise:.1f} rows (multiplier "
-                f"{self.columns:.2f}); a value is known from {self.threshold:.0f} rows on"
+                f"{self.columns[0]:.2f}); a value is known from {self.threshold:.0f} rows on"
             )
             listed.append(["columns", counts])
+        if len(self.columns) > 1:
+            listed.append(["pairs of columns", f"counts of all pairs with noise multiplier {self.columns[1]:.2f}"])
         listed.append(["accountant", self.accountant])
         listed += [["covered", text] for text in self.charged]
         listed += [["stated by the user", text] for text in self.stated]
