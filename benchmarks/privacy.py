@@ -42,12 +42,12 @@ CASES: dict[str, dict[str, Any]] = {
 def fitted(case: str, train: pd.DataFrame, seed: int, options: dict[str, Any]) -> sfumato.Autoencoder:
     """The model of one row of the table."""
     if case == "same net":
-        from sfumato.estimator.private import PRIVATE_SIZES
+        from sfumato.estimator.private import LARGEST_SIZES
         from sfumato.training import Settings, resolve
 
         plan = resolve(Settings(epsilon=3.0), len(train), (1,))
         same = {name: getattr(plan, name) for name in ("steps", "batch_size", "lr", "weight_decay", "ema")}
-        options = {"likelihood": "cells", "sampler": "prior", "patience": 0, **PRIVATE_SIZES, **same, **options}
+        options = {"likelihood": "cells", "sampler": "prior", "patience": 0, **LARGEST_SIZES, **same, **options}
     return sfumato.fit(train, seed=seed, **CASES[case], **options)
 
 

@@ -110,6 +110,8 @@ def train(
     chosen = training.resolve(config.training, len(dataset.train), spec.shape, cells=cells)
     planned = total_steps(chosen, steps_per_epoch(len(dataset.train), chosen.batch_size or 1))
     options = filled_in(config, spec, planned)
+    if chosen.epsilon is not None:
+        options = private.capped(options, config.options)
     config = replace(config, data=dataset.options, options=options, training=chosen, source=source_name(source))
     tables = config.to_dict()
     folder = None
@@ -268,7 +270,7 @@ def _trained(
 ) -> Fitted:
     table = config.to_dict()["model"]
     model, history = multistart.train(
-        lambda seed: _untrained(table, dataset, seed),
+        lambda seed: build(table, dataset.schema, seed),
         dataset,
         config.training,
         folder=None if run is None else run.path,
@@ -282,14 +284,6 @@ def _trained(
         mine.seal()
         warn_how_to_load(config.model, mine)
     return Fitted(config, dataset.schema, model.eval(), history, dataset, mine)
-
-
-def _untrained(table: Mapping[str, Any], dataset: Dataset, seed: int) -> Model:
-    """The model before its first step."""
-    model = build(table, dataset.schema, seed)
-    if dataset.charge is not None:
-        private.start_at_shares(model, dataset.schema)
-    return model
 
 
 def warn_how_to_load(model: str, run: Run) -> None:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-
-import numpy as np
-import torch
-from torch import nn
+from typing import Any
 
 from sfumato import models
 from sfumato.config import Config, settings
-from sfumato.data.core.schema import Schema
-from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError
 from sfumato.models import registry
-from sfumato.models.base import Model
-from sfumato.networks import Decoder
-from sfumato.networks.heads.columns import ColumnsHead
 from sfumato.training.private import accounting
 
-PRIVATE_SIZES = {"latent_dim": 16, "width": 128}
-"""Sizes of networks unless given: each weight has noise, so that there are fewer than without."""
+LARGEST_SIZES = {"latent_dim": 16, "width": 128}
+"""Sizes of networks, at most, unless given: each weight has noise, so that there are fewer than without."""
 
 
 def prepared(config: Config) -> Config:
@@ -49,21 +42,14 @@ def prepared(config: Config) -> Config:
                 f"{name} is {value}: it acts on several rows at once, which epsilon does not allow; leave it out"
             )
     train, valid, test = config.data.split
-    options = {name: value for name, value in PRIVATE_SIZES.items() if name in known} | dict(config.options)
-    return replace(config, options=options, data=replace(config.data, split=(train + valid, 0.0, test)))
+    return replace(config, data=replace(config.data, split=(train + valid, 0.0, test)))
 
 
-@torch.no_grad()
-def start_at_shares(model: Model, schema: Schema) -> None:
-    """Let the decoder begin with columns that have the shares of the schema, each by itself.
+def capped(options: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a model with sizes of networks no larger than `LARGEST_SIZES`, unless the user stated them.
 
-    They have been paid for, so that no step need spend on them. Where the last layer of the decoder has no logits of
-    columns, nothing happens.
+    >>> capped({"width": 256, "latent_dim": 28, "depth": 2}, {"latent_dim": 28})
+    {'width': 128, 'latent_dim': 28, 'depth': 2}
     """
-    decoder = getattr(model, "decoder", None)
-    if not isinstance(schema, TableSchema) or not isinstance(decoder, Decoder) or type(decoder.head) is not ColumnsHead:
-        return
-    last = list(decoder.trunk.children())[-1]
-    assert isinstance(last, nn.Linear), "the last layer of a decoder of columns is linear"
-    logits = [shares for entry in schema.entries if (shares := entry.frequencies()) is not None]
-    last.bias[decoder.head.reals :] = torch.from_numpy(np.concatenate(logits)).to(last.bias)
+    caps = {name: most for name, most in LARGEST_SIZES.items() if name in options and stated.get(name) is None}
+    return options | {name: min(options[name], most) for name, most in caps.items()}

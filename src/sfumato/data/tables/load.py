@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from sfumato.data.columns import infer
 from sfumato.data.core.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.labels import Label, as_names, codes
@@ -85,7 +86,10 @@ def from_frame(
     if options.epsilon is None:
         hints |= column_hints.of_frame(frame, kinds, but=hints)
     elif known is None:
-        (learned, charge), hints = private_rows(learned, kinds, options), {}
+        # The label is learned too where it is no column of the model.
+        label = _label_name(frame, options)
+        counted = kinds if label is None else {label: infer(label, frame[label])} | kinds
+        (learned, charge), hints = private_rows(learned, counted, options), {}
         # Columns were drawn by themselves: what they seem to have to do with each other is chance.
         how = replace(options, orders=False, dependences=False)
     if isinstance(known, TableSchema):
