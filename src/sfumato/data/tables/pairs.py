@@ -21,14 +21,14 @@ from sfumato.data.core.batches import Resident
 from sfumato.data.core.marginals import NoisyCounts, on_simplex
 from sfumato.spec import Field
 
-PARTS = 12
+COARSE_PARTS = 12
 """Parts of a column in the counts of pairs, at most, besides that of missing cells."""
 DRAW_SEED = 0
 """Of the rows that are drawn; nothing of the data is in it."""
 
 
 class CoarseColumn:
-    """The entries of a column in at most `PARTS` parts, and entries drawn from a part.
+    """The entries of a column in at most `COARSE_PARTS` parts, and entries drawn from a part.
 
     Args:
         field: the kind of the entries.
@@ -39,16 +39,16 @@ class CoarseColumn:
         self.field = field
         self.shares = shares
         if shares is None:
-            self.part_of, self.size = np.arange(0), PARTS
+            self.part_of, self.size = np.arange(0), COARSE_PARTS
         elif field.kind == "cells":
             # Neighbouring cells together, as even as can be.
             ends = np.cumsum(shares) - shares / 2
-            self.part_of = np.unique(np.floor(ends / shares.sum() * PARTS), return_inverse=True)[1]
+            self.part_of = np.unique(np.floor(ends / shares.sum() * COARSE_PARTS), return_inverse=True)[1]
             self.size = int(self.part_of.max()) + 1
         else:
             # The most frequent categories have a part each, all others share the last.
             rank = np.argsort(np.argsort(-shares, kind="stable"), kind="stable")
-            self.part_of = np.minimum(rank, PARTS - 1)
+            self.part_of = np.minimum(rank, COARSE_PARTS - 1)
             self.size = int(self.part_of.max()) + 1
 
     def parts(self, entries: np.ndarray) -> np.ndarray:
@@ -56,7 +56,7 @@ class CoarseColumn:
         missing = np.isnan(entries)
         known = np.where(missing, 0.0, entries)
         if self.shares is None:
-            part = np.clip(np.floor(ndtr(known) * PARTS), 0, PARTS - 1)
+            part = np.clip(np.floor(ndtr(known) * COARSE_PARTS), 0, COARSE_PARTS - 1)
         else:
             part = self.part_of[np.clip(known, 0, len(self.part_of) - 1).astype(np.int64)]
         return np.where(missing, self.size, part).astype(np.int64)
@@ -67,7 +67,7 @@ class CoarseColumn:
         for part in range(self.size):
             at = np.flatnonzero(parts == part)
             if self.shares is None:
-                drawn[at] = ndtri((part + random.uniform(0.0001, 0.9999, len(at))) / PARTS)
+                drawn[at] = ndtri((part + random.uniform(0.0001, 0.9999, len(at))) / COARSE_PARTS)
                 continue
             cells = np.flatnonzero(self.part_of == part)
             cell = random.choice(cells, len(at), p=self.shares[cells] / self.shares[cells].sum())
