@@ -37,7 +37,7 @@ def prepared(config: Config) -> Config:
     known = settings(config.model)
     for name in described.joint_options:
         value = config.options.get(name)
-        if value not in (None, known[name].default):
+        if value and value != known[name].default:
             raise SfumatoError(
                 f"{name} is {value}: it acts on several rows at once, which epsilon does not allow; leave it out"
             )
