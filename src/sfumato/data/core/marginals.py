@@ -56,7 +56,7 @@ class NoisyCounts:
     def present(self, count: int) -> float:
         """How many rows there are of one thing that is known to be possible; 0 where that may be noise."""
         noisy = float(self(np.array([count]))[0])
-        return noisy if noisy > 2 * self.noise else 0.0
+        return noisy if noisy > 3 * self.noise else 0.0
 
     def range(self, numbers: np.ndarray) -> tuple[float, float] | None:
         """The powers of two between which nearly all numbers lie; None if none stands out from the noise.

@@ -52,8 +52,9 @@ class CoarseColumn:
             self.size = int(self.part_of.max()) + 1
 
     def parts(self, entries: np.ndarray) -> np.ndarray:
-        """The part of each entry, `size` where missing, (N,)."""
+        """The part of each entry, `size` where missing, (N,); without holes where the field has none."""
         missing = np.isnan(entries)
+        assert self.field.missing or not missing.any(), "rows of a private training are filled"
         known = np.where(missing, 0.0, entries)
         if self.shares is None:
             part = np.clip(np.floor(ndtr(known) * COARSE_PARTS), 0, COARSE_PARTS - 1)
@@ -96,7 +97,7 @@ def tree_rows(entries: Tensor, columns: Sequence[CoarseColumn], multiplier: floa
     """
     rows, width = entries.shape
     parts = np.stack([column.parts(values) for column, values in zip(columns, entries.double().numpy().T, strict=True)])
-    sizes = [column.size + 1 for column in columns]
+    sizes = [column.size + column.field.missing for column in columns]
     counts = NoisyCounts(multiplier * math.sqrt(max(pair_count(width), 1)), math.inf)
     tables = {}
     for first, second in combinations(range(width), 2):

@@ -74,7 +74,8 @@ def drawn_rows(
     if len(columns) < 2:
         return None, charge
     multiplier = Budget.of(options.epsilon, options.delta, len(train)).multiplier(PAIRS_SHARE)
-    fields = [*schema.spec.columns, *schema.spec.given]
+    # A condition may be left out of any row.
+    fields = [*schema.spec.columns, *(replace(given, missing=True) for given in schema.spec.given)]
     shares = [None if (logs := column.frequencies()) is None else np.exp(logs) for column in columns]
     drawn = tree_batches(train, fields, shares, multiplier)
     charged = (*charge.charged, "how often each two columns have each two of their parts, at most 12 of a column")
