@@ -7,8 +7,7 @@ Rows: ε = 1, 3 and 10 with the default settings, *same net* with the settings o
 *none* as sfumato trains without ε, and *independent* columns by the counts of ε = 3 alone (one step of training).
 
 Columns: ε as accounted for at δ, noise multiplier, then shape, trend, AUC of trees trained on samples, C2ST score,
-copies and the membership attack by samples as benchmarks/generation.py has them, with samples as many as held-out rows
-at most; the membership attack of who has the model, by its bound on log p(x) of 5,000 training and 5,000 held-out rows;
+copies and the membership attack by samples as benchmarks/generation.py has them; the membership attack of who has the model, by its bound on log p(x) of 5,000 training and 5,000 held-out rows;
 and the largest difference of missing rates of a column and of two together. Under ε noise does not follow from the
 seed, so that another run gives slightly other numbers.
 """
@@ -29,6 +28,7 @@ from generation import MEASURES, missing_off, option, scores, split
 from machine import describe
 
 ATTACKED = 5000
+"""Rows of either side in the attack by score."""
 CASES: dict[str, dict[str, Any]] = {
     "1": {"epsilon": 1.0},
     "3": {"epsilon": 3.0},
@@ -58,13 +58,13 @@ def attacked_by_score(auto: sfumato.Autoencoder, train: pd.DataFrame, held_out: 
     return float(roc_auc_score(np.repeat([1, 0], ATTACKED), np.concatenate(values)))
 
 
-def line(case: str, seed: int, data: Path, options: dict[str, Any]) -> str:
+def line(case: str, seed: int, data: Path, samples: int, options: dict[str, Any]) -> str:
     """Fit, sample and measure: one row of the table."""
     train, held_out = split("adult", data, None)
     begun = time.perf_counter()
     auto = fitted(case, train, seed, options)
     seconds = time.perf_counter() - begun
-    drawn = auto.sample(min(len(held_out), 10_000), seed=seed)
+    drawn = auto.sample(samples, seed=seed)
     values = " | ".join(f"{value:.3f}" for value in scores("adult", train, held_out, drawn, seed).values())
     single, both = missing_off(train, drawn)
     ledger = auto.privacy_
@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
+    parser.add_argument("--samples", type=int, default=10_000, help="rows that are drawn and measured")
     parser.add_argument("--options", nargs="*", type=option, default=[], help="of the fit, such as steps=300")
     args = parser.parse_args()
     print(describe())
@@ -88,7 +89,7 @@ def main() -> None:
     print("|" + "---|" * (len(MEASURES) + 7))
     for case in args.only:
         for seed in args.seeds:
-            print(line(case, seed, args.data, dict(args.options)), flush=True)
+            print(line(case, seed, args.data, args.samples, dict(args.options)), flush=True)
 
 
 if __name__ == "__main__":

@@ -177,7 +177,7 @@ PRIVATE_REFUSALS = {
     "precision": "noise is added in single precision",
 }
 """Options of which the guarantee of a private training would not hold: what they do."""
-PRIVATE_RATE, PRIVATE_STEPS, PRIVATE_LR, PRIVATE_NORM = 0.05, 1000, 2e-3, 1.0
+PRIVATE_RATE, PRIVATE_STEPS, PRIVATE_LR, PRIVATE_NORM = 0.035, 200, 1e-3, 1.0
 """Share of the rows in a batch, steps, learning rate and length of gradients of a private training."""
 DEFAULT_VALUES = {entry.name: entry.default for entry in fields(Settings)}
 
