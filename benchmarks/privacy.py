@@ -4,12 +4,13 @@ python benchmarks/privacy.py --data DIR --seeds 1
 python benchmarks/privacy.py --data DIR --only 3 --options steps=300 batch_size=1024
 
 Rows: ε = 1, 3 and 10 with the default settings, *same net* with the settings of ε = 3 and neither noise nor cutting,
-*none* as sfumato trains without ε, and *independent* columns by the counts of ε = 3 alone (one step of training).
+*none* as sfumato trains without ε, and *begun* what the counts of ε = 3 alone teach (one step on real rows).
 
 Columns: ε as accounted for at δ, noise multiplier, then shape, trend, AUC of trees trained on samples, C2ST score,
-copies and the membership attack by samples as benchmarks/generation.py has them; the membership attack of who has the model, by its bound on log p(x) of 5,000 training and 5,000 held-out rows;
-and the largest difference of missing rates of a column and of two together. Under ε noise does not follow from the
-seed, so that another run gives slightly other numbers.
+copies and the membership attack by samples as benchmarks/generation.py has them; the membership attack of who has the
+model, by its bound on log p(x) of 5,000 training and 5,000 held-out rows; and the largest difference of missing rates
+of a column and of two together. Under ε noise does not follow from the seed, so that another run gives slightly other
+numbers.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ CASES: dict[str, dict[str, Any]] = {
     "10": {"epsilon": 10.0},
     "same net": {},
     "none": {},
-    "independent": {"epsilon": 3.0, "steps": 1},
+    "begun": {"epsilon": 3.0, "steps": 1},
 }
 
 

@@ -25,7 +25,7 @@ def secret_uniform(count: int) -> np.ndarray:
     """Uniform numbers in (0, 1) with 53 bits each, shape (count,).
 
     >>> numbers = secret_uniform(1000)
-    >>> bool((numbers > 0).all() and (numbers < 1).all()), 0.4 < numbers.mean() < 0.6
+    >>> bool((numbers > 0).all() and (numbers < 1).all()), bool(0.4 < numbers.mean() < 0.6)
     (True, True)
     """
     bits = np.frombuffer(os.urandom(8 * count), np.uint64)

@@ -163,7 +163,7 @@ def grid(low: float, high: float, *, whole: bool) -> np.ndarray:
 
     It follows from the range alone. Of few whole numbers each has an interval of its own.
 
-    >>> grid(1, 4, whole=True).tolist()
+    >>> grid(1.0, 4.0, whole=True).tolist()
     [1.0, 2.0, 3.0, 4.0, 5.0]
     """
     if whole:
