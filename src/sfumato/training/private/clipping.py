@@ -68,11 +68,7 @@ class ClippedGradients:
         self._layers: dict[str, Any] = {
             name: layer for name, layer in self._loss.named_modules() if self._is_apart(layer, name)
         }
-        weights = {f"{name}.{own}" for name in self._layers for own in ("weight", "bias")}
-        self._others = [name for name in self._parameters if name not in weights]
-        numbers = sum(self._parameters[name].numel() for name in self._others)
-        numbers += sum(sum(layer.weight.shape) for layer in self._layers.values())
-        self.at_once = max(1, FLOATS_AT_ONCE // max(numbers, 1))
+        self._rows: dict[str, int] | None = None
 
     def _is_apart(self, layer: nn.Module, name: str) -> bool:
         """Whether it is a linear layer or embedding all of which is trained, and whose weight no other shares."""
@@ -82,6 +78,19 @@ class ClippedGradients:
         return type(layer) in (nn.Linear, nn.Embedding) and own <= self._parameters.keys()
 
     @property
+    def _others(self) -> list[str]:
+        """The parameters that are in no such layer."""
+        own = {f"{name}.{part}" for name in self._layers for part in ("weight", "bias")}
+        return [name for name in self._parameters if name not in own]
+
+    @property
+    def at_once(self) -> int:
+        """How many examples are looked at together."""
+        numbers = sum(self._parameters[name].numel() for name in self._others)
+        numbers += sum(sum(layer.weight.shape) for layer in self._layers.values())
+        return max(1, FLOATS_AT_ONCE // max(numbers, 1))
+
+    @property
     def parameters(self) -> list[nn.Parameter]:
         """Those that are trained, in the order of the sums."""
         return list(self._parameters.values())
@@ -89,6 +98,8 @@ class ClippedGradients:
     def __call__(self, batch: Batch, step: int) -> list[Tensor]:
         """The sum for each parameter; zeros of an empty batch."""
         sums = {name: torch.zeros_like(parameter) for name, parameter in self._parameters.items()}
+        if len(batch) and self._rows is None:
+            self._rows = self._rows_of_layers(batch, step)
         # As even as can be, so that no part is much smaller than the others.
         parts = math.ceil(len(batch) / self.at_once)
         for index in torch.arange(len(batch), device=batch.x.device).tensor_split(parts) if parts else ():
@@ -135,13 +146,13 @@ class ClippedGradients:
         """
         others = {name: self._parameters[name].detach() for name in self._others}
         places = tuple(None if tensor is None else 0 for tensor in tensors)
-        rows = self._rows_of_layers(tensors, step)
+        assert self._rows is not None, "layers are looked at first"
         like = next(iter(self._parameters.values()))
         widths = {
             name: layer.out_features if isinstance(layer, nn.Linear) else layer.embedding_dim
             for name, layer in self._layers.items()
         }
-        shifts = {name: like.new_zeros(count, widths[name]) for name, count in rows.items()}
+        shifts = {name: like.new_zeros(count, widths[name]) for name, count in self._rows.items()}
         gradients = grad(partial(self._of_one, step), argnums=(0, 1), has_aux=True)
         (own, outputs), inputs = vmap(gradients, in_dims=(None, None, *places), randomness="different")(
             others, shifts, *tensors
@@ -152,31 +163,34 @@ class ClippedGradients:
         self, step: int, others: Mapping[str, Tensor], shifts: Mapping[str, Tensor], *tensors: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one example, with `shifts` added to the outputs of layers, and the inputs of these."""
-        inputs: dict[str, Tensor] = {}
+        inputs: dict[str, list[Tensor]] = {name: [] for name in shifts}
 
         def shifted(name: str, output: Tensor) -> Tensor:
             return output + shifts[name].view(output.shape)
 
         with self._watched(inputs, shifted):
-            return functional_call(self._loss, dict(others), (step, tensors)), inputs
+            loss = functional_call(self._loss, dict(others), (step, tensors))
+        return loss, {name: rows for name, (rows,) in inputs.items()}
 
-    def _rows_of_layers(self, tensors: Sequence[Tensor | None], step: int) -> dict[str, int]:
-        """How many rows of one example each layer sees; found once, by a forward pass of one."""
-        if not hasattr(self, "_rows"):
-            inputs: dict[str, Tensor] = {}
-            with torch.no_grad(), self._watched(inputs, lambda _, output: output):
-                self._loss(step, [None if tensor is None else tensor[0] for tensor in tensors])
-            self._rows = {name: len(rows) for name, rows in inputs.items()}
-        return self._rows
+    def _rows_of_layers(self, batch: Batch, step: int) -> dict[str, int]:
+        """How many rows of one example each layer sees, by a pass of the first one.
+
+        A layer that is used several times, or not at all, is one of the other parameters from then on.
+        """
+        seen: dict[str, list[Tensor]] = {name: [] for name in self._layers}
+        tensors = [None if part is None else part[0] for part in (batch.x, batch.given, batch.mask)]
+        with torch.no_grad(), self._watched(seen, lambda _, output: output):
+            self._loss(step, tensors)
+        self._layers = {name: layer for name, layer in self._layers.items() if len(seen[name]) == 1}
+        return {name: len(seen[name][0]) for name in self._layers}
 
     @contextmanager
-    def _watched(self, inputs: dict[str, Tensor], changed: Any) -> Iterator[None]:
+    def _watched(self, inputs: dict[str, list[Tensor]], changed: Any) -> Iterator[None]:
         """Within this block inputs of layers are noted as rows, and their outputs changed."""
 
         def hook(name: str, layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            if name in inputs:
-                raise RuntimeError(f"linear layer {name} is used twice in one pass")
-            inputs[name] = arguments[0].flatten() if isinstance(layer, nn.Embedding) else arguments[0].flatten(0, -2)
+            rows = arguments[0].flatten() if isinstance(layer, nn.Embedding) else arguments[0].flatten(0, -2)
+            inputs[name].append(rows)
             return changed(name, output)
 
         handles = [layer.register_forward_hook(partial(hook, name)) for name, layer in self._layers.items()]
