@@ -188,7 +188,7 @@ def fit(
         with torch.no_grad():
             model.finish(() if valid is None else valid.epoch(max(size, 256)))
         model.zero_grad(set_to_none=True)
-        store.save_weights()
+        store.save_final(model.state_dict())
         for watcher in watchers:
             watcher.on_end(model, state.history)
         group.wait()

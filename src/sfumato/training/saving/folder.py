@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from sfumato.errors import SfumatoError
 from sfumato.files import write_json, write_tensors
@@ -84,6 +87,11 @@ class Folder:
         """Write `privacy.json`."""
         if self._path:
             write_json(self._path / LEDGER_FILE, ledger.to_dict())
+
+    def save_final(self, weights: Mapping[str, Tensor]) -> None:
+        """Write the weights of the finished model as `model.safetensors`, with what `Model.finish` has fitted."""
+        if self._path:
+            write_tensors(self._path / WEIGHTS_FILE, weights)
 
     def close(self) -> None:
         """Close the files."""
