@@ -314,3 +314,16 @@ def test_the_clock_tells_sequences_of_one_cycle_where_they_are() -> None:
     late[:, -1] = 8.0
     assert not torch.allclose(model.decode(early).mode(), model.decode(late).mode())
     assert build("td_vae", spec, width=8, latent_dim=2, waves=0).code_size == 4
+
+
+def test_the_spread_of_forecasts_is_chosen_where_it_is_that_of_the_data() -> None:
+    model = exact(7, jump=3)
+    x = draw(600, EVEN)[:, :, None]
+    spreads = []
+    for factor in (1.0, 0.5):
+        model.finish([Batch(factor * x[:200]), Batch(factor * x[200:])])
+        spreads.append(float(model.spread))
+    assert 0.8 <= spreads[0] <= 1.2
+    assert spreads[1] < spreads[0]
+    model.finish([Batch(x[:5])])
+    assert float(model.spread) == spreads[1], "too few to choose by"

@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import signal
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sfumato.batch import Batch
 from sfumato.data.core.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.files import read_tensors
@@ -130,6 +132,22 @@ def test_patience_stops_and_the_best_weights_are_kept(tmp_path: Path) -> None:
     saved, _ = read_tensors(tmp_path / "model.safetensors")
     assert all(torch.equal(saved[name], value) for name, value in model.state_dict().items())
     assert not model.training
+
+
+def test_what_a_model_sets_at_the_end_is_written_with_the_best_weights(tmp_path: Path) -> None:
+    class Counted(Line):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("held_out", torch.zeros(()))
+
+        def finish(self, held_out: Iterable[Batch]) -> None:
+            self.held_out.fill_(sum(map(len, held_out)))
+
+    model = Counted()
+    fit(model, data(), data(30, seed=1), settings=Settings(steps=4, validate_every=2, batch_size=50), folder=tmp_path)
+    written = read_tensors(tmp_path / "model.safetensors")[0]
+    assert all(torch.equal(value, written[name]) for name, value in model.state_dict().items())
+    assert written["held_out"] == 30
 
 
 def test_measured_samples_choose_the_weights_and_not_the_loss(tmp_path: Path) -> None:
