@@ -1,6 +1,6 @@
 """Each kind of data, as a user would bring it, with the defaults.
 
-    python benchmarks/kinds.py emoji-grid     # three seeds, medians against bands
+    python benchmarks/kinds.py emoji-grid molecules-code     # three seeds, medians against bands
 
 Prints one Markdown table; a measure whose median falls outside its band is told as missed, and the exit code is 1.
 """
@@ -8,9 +8,10 @@ Prints one Markdown table; a measure whose median falls outside its band is told
 from __future__ import annotations
 
 import emoji
+import molecules
 import registry
 
-KNOWN = (emoji,)
+KNOWN = (emoji, molecules)
 """Importing a module enters its runs in the registry."""
 
 
