@@ -110,7 +110,10 @@ def hourly_references(series: Hourly, ends: np.ndarray, steps: int, train: int) 
 
 def smoothing(values: np.ndarray, ends: np.ndarray, steps: int, train: int) -> tuple[np.ndarray, np.ndarray]:
     """Means (N, steps) and deviations of exponential smoothing with a trend and a season of 24."""
-    from statsmodels.tsa.statespace.exponential_smoothing import ExponentialSmoothing
+    try:
+        from statsmodels.tsa.statespace.exponential_smoothing import ExponentialSmoothing
+    except ImportError:
+        raise SystemExit("hours is compared with ETS; install it with: pip install statsmodels") from None
 
     how = {"trend": True, "seasonal": 24, "initialization_method": "heuristic"}
     filled = values.copy()
