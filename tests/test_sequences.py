@@ -90,7 +90,7 @@ def test_the_command_line_trains_forecasts_and_reports(
         assert main([words[0], "ring-td_vae", *words[1:]]) == 0
         assert capsys.readouterr().out
     assert main(["forecast", "ring-td_vae", "ring", "--jumps", "one"]) == 2
-    assert main(["fit", "ring", "--steps", "1"]) == 2
+    assert main(["fit", "ring", "--model", "vae", "--steps", "1"]) == 2
     assert "choose td_vae" in capsys.readouterr().err
     assert main(["score", "ring-td_vae", "moons"]) == 2
 

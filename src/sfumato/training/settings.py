@@ -195,11 +195,11 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells:
       which the learning rate is still high, and much of what a single step changes is noise then.
     * `lr`: 0.002 under one_cycle, else 0.001. With `cells` 0.005 under one_cycle: averaged weights bear more.
     * `validate_every`: one epoch; several when an epoch is shorter than 50 steps; 2000 steps when it is longer.
-    A private training (`epsilon`) has fewer steps with larger batches, whose noise matters less, see
-    `_resolve_private`; nothing is chosen by validation rows.
-
     * `patience`: half of the planned validations, 10 at least. The bound often rests while the rate is high and falls
       again as it sinks; a third stopped a VAE on moons before its last 0.1 nats.
+
+    A private training (`epsilon`) has fewer steps with larger batches, whose noise matters less; nothing is chosen by
+    validation rows.
 
     >>> plan = resolve(Settings(), examples=800, shape=(2,))
     >>> plan.batch_size, plan.epochs, plan.validate_every

@@ -106,7 +106,7 @@ def suits(name: str, spec: DataSpec) -> bool:
 def chosen_for(spec: DataSpec, preferred: str = "vae") -> str:
     """The model that is taken where none is named: the preferred one, or the first that is for data of the form.
 
-    >>> from sfumato.spec import Field
+    >>> from sfumato.spec import DataSpec, Field
     >>> chosen_for(DataSpec((2,), (Field("real"),))), chosen_for(DataSpec((9, 2), (Field("real"),) * 2))
     ('vae', 'td_vae')
     """
