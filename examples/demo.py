@@ -1,4 +1,4 @@
-"""Train a VAE and a conditional VAE on moons, circles and blobs, and say where pictures and reports lie."""
+"""Train a VAE and a conditional VAE on moons, circles and blobs, and say where figures and reports lie."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def demo() -> int:
             if code:
                 return code
             print()
-    print(f"Pictures:  {folder}/*/pictures/*.png")
+    print(f"Figures:   {folder}/*/figures/*.png")
     print("Reports (one file each, open them in a browser):")
     for source in SETS:
         for model in MODELS:

@@ -470,3 +470,15 @@ def test_conditions_beyond_the_range_are_said_and_taken_as_the_nearest_end(caplo
     assert again[0, :2].tolist() == given[1, :2].tolist()
     with pytest.raises(SfumatoError, match=r"'weeks' takes a whole number, not 1\.5"):
         found.conditions({"weeks": 1.5}, 1)
+
+
+def test_rows_that_look_like_the_steps_of_one_series_are_said_to() -> None:
+    hours = pd.date_range("2024-01-01", periods=60, freq="h")
+    random = np.random.default_rng(0)
+    steps = pd.DataFrame({"when": hours, "load": random.normal(size=60)})
+    (note,) = data.open(steps).notes
+    assert note.startswith("when goes on evenly from row to row")
+    assert "--model td_vae" in note
+    uneven = steps.assign(when=hours + pd.to_timedelta(random.integers(0, 3000, 60), "s"))
+    for rows in (uneven, steps.sample(frac=1, random_state=0), steps.assign(who=["a", "b"] * 30), steps[:40]):
+        assert data.open(rows).notes == ()

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import torch
 
 from sfumato.data.columns import infer
+from sfumato.data.columns.base import plain
 from sfumato.data.core.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.labels import Label, as_names, codes
@@ -27,6 +28,10 @@ from sfumato.data.tables import column_hints
 from sfumato.data.tables.private import drawn_rows, filled, private_rows
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError, did_you_mean
+
+FEWEST_STEPS, EVEN_STEPS = 50, 0.9
+"""Rows that look like one series are at least so many, and this share of the steps between their times is the usual
+one."""
 
 STREAMED_ROWS = 1 << 17
 """Rows of a table that is streamed looked at together."""
@@ -113,10 +118,30 @@ def from_frame(
 
     train, valid, test = (part(rows) for rows in parts)
     notes = (*notes, *schema.cautions(options))
+    if known is None and options.epsilon is None:
+        notes = (*notes, *_series_notes(frame, kinds))
     drawn = None
     if charge is not None:
         drawn, charge = drawn_rows(schema, train, options, charge)
     return Dataset(name, source, schema, train, valid, test, options, notes=notes, charge=charge, drawn=drawn)
+
+
+def _series_notes(frame: pa.Table, kinds: Mapping[str, str]) -> tuple[str, ...]:
+    """A note where rows look like the steps of one series: numbers, and times that go on evenly."""
+    times = [name for name, kind in kinds.items() if kind == "datetime"]
+    others = {kind for kind in kinds.values() if kind != "datetime"}
+    if len(times) != 1 or not others or others - {"continuous", "integer"} or len(frame) < FEWEST_STEPS:
+        return ()
+    stamps = plain(frame[times[0]])
+    if not (pa.types.is_timestamp(stamps.type) or pa.types.is_date(stamps.type)) or stamps.null_count:
+        return ()
+    steps = np.diff(stamps.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False).astype(np.int64))
+    if steps.min() <= 0 or np.mean(steps == np.median(steps)) < EVEN_STEPS:
+        return ()
+    return (
+        f"{times[0]} goes on evenly from row to row; if the rows are one series, --model td_vae takes it as such and "
+        "forecasts it",
+    )
 
 
 def _from_pieces(
