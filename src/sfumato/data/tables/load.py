@@ -29,7 +29,7 @@ from sfumato.data.tables.private import drawn_rows, filled, private_rows
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError, did_you_mean
 
-FEWEST_STEPS, EVEN_STEPS = 50, 0.9
+FEWEST_SERIES_ROWS, EVEN_STEPS = 50, 0.9
 """Rows that look like one series are at least so many, and this share of the steps between their times is the usual
 one."""
 
@@ -130,7 +130,7 @@ def _series_notes(frame: pa.Table, kinds: Mapping[str, str]) -> tuple[str, ...]:
     """A note where rows look like the steps of one series: numbers, and times that go on evenly."""
     times = [name for name, kind in kinds.items() if kind == "datetime"]
     others = {kind for kind in kinds.values() if kind != "datetime"}
-    if len(times) != 1 or not others or others - {"continuous", "integer"} or len(frame) < FEWEST_STEPS:
+    if len(times) != 1 or not others or others - {"continuous", "integer"} or len(frame) < FEWEST_SERIES_ROWS:
         return ()
     stamps = plain(frame[times[0]])
     if not (pa.types.is_timestamp(stamps.type) or pa.types.is_date(stamps.type)) or stamps.null_count:
