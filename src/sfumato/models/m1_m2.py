@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from typing import ClassVar, Self
 
 import torch
@@ -13,26 +11,23 @@ from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution, Normal, StandardNormal
 from sfumato.distributions.discrete import invert
 from sfumato.distributions.noise import normal, spread
-from sfumato.models.latent import LatentModel
+from sfumato.models.semi_supervised import USUAL_LEAD, SemiSupervisedModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.networks.class_prior import ClassPrior, class_field
+from sfumato.networks.class_prior import class_field
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import Encoder
 from sfumato.networks.mlp import MLP
 from sfumato.networks.two_layers import LayerNormal, TwoLayerPosterior, TwoLayerPrior
 from sfumato.objectives import Ramp, rate
-from sfumato.objectives.classes import class_rows, expected, labels_repeated
-from sfumato.objectives.smoothness import classifier_terms, classifier_weights
+from sfumato.objectives.classes import class_rows, expected
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
-USUAL_LEAD = 1000
-"""Steps of the lead where the length of the training is not known."""
 WIDEST_LATENT_NET = 256
 """Hidden width of the networks between latents, at most."""
 
 
-class M1M2(LatentModel):
+class M1M2(SemiSupervisedModel):
     """Kingma, Rezende, Mohamed and Welling 2014, Semi-supervised learning with deep generative models: M1+M2.
 
         p(x, y, z1, z2) = p(y) p(z2) p(z1|z2,y) p(x|z1),    q(y, z1, z2 | x) = q(z1|x) q(y|z1) q(z2|z1,y)
@@ -68,8 +63,6 @@ class M1M2(LatentModel):
         warmup: weight of the rates as a function of the step.
     """
 
-    data_forms = ("vector", "image", "symbols")
-    conditions = "required"
     remedies: ClassVar = {"warmup": "warmup", "cycles": "cycles"}
 
     encoder: Encoder
@@ -89,16 +82,11 @@ class M1M2(LatentModel):
         lead: int = USUAL_LEAD,
         warmup: Ramp = Ramp(),
     ) -> None:
-        super().__init__(encoder, decoder, prior)
+        super().__init__(encoder, decoder, prior, classes, alpha=alpha, smoothness=smoothness, lead=lead, warmup=warmup)
         self.top_dim = prior
         self.classifier = classifier
         self.upper = upper
         self.lower = lower
-        self.class_prior = ClassPrior(classes)
-        self.alpha = alpha
-        self.smoothness = smoothness
-        self.lead = lead
-        self.warmup = warmup
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
         weight, given, together = self.warmup(step), self._given(batch), step >= self.lead
@@ -114,46 +102,24 @@ class M1M2(LatentModel):
 
         log_q = torch.log_softmax(self.classifier(z1), 1)
         moved = log_q if together else log_q.detach()
-        rows, known = class_rows(given[:, 0], moved), ~given[:, 0].isnan()
+        rows = class_rows(given[:, 0], moved)
         code, y = z1[rows.example], rows.y[:, None].to(given)
         q2 = self.upper(code, y)
         z2 = q2.draw(normal(log_q, len(batch), q2.mean.shape[1])[rows.example])
         inner = rate(q2, self.prior_net(None, len(z2)), z2).sum(1) - self.lower(z2, y).log_prob(code)
-        log_q_label = log_q.gather(1, given.nan_to_num(0.0).long())[:, 0]
         terms = {
             "distortion": distortion,
             "rate": log_q1 + expected(rows, inner, len(batch)),
-            "label_rate": self.class_prior.rate(given, moved),
-            "classification": -log_q_label.where(known, 0.0),
+            **self._class_terms(given, log_q, moved),
             "m1_rate": m1_rate,
         }
-        weights: dict[str, float | Tensor] = {
-            "rate": weight,
-            "label_rate": weight,
-            "classification": self.alpha * self.class_prior.scarcity,
-            "m1_rate": 0.0 if together else weight,
-        }
-        if self.training and self.smoothness:
-            terms |= classifier_terms(self.classifier, z1, log_q, self.class_prior.log_label_shares)
-            weights |= classifier_weights(self.smoothness)
-        correct = (log_q.argmax(1) == given[:, 0]).to(log_q.dtype)
-        return {"model": Loss(terms, weights, metrics={"labelled": known.to(log_q.dtype), "correct": correct})}
+        weights = self._class_weights(weight) | {"m1_rate": 0.0 if together else weight}
+        return self._loss(terms, weights, given, log_q, self.classifier, z1)
 
-    def schedules_done(self, step: int) -> bool:
-        return super().schedules_done(step) and step >= self.lead
-
-    def resample_indices(self, given: Tensor) -> Tensor | None:
-        return labels_repeated(given)
-
-    def classify(self, batch: Batch) -> Tensor:
-        """q(y | z1) at the mean of q(z1 | x), (B, K), at the temperature that `finish` has fitted."""
-        return self.class_prior.probability(self._logits(batch))
-
-    def finish(self, held_out: Iterable[Batch]) -> None:
-        batches = list(held_out)
-        self.class_prior.calibrate(
-            [self._logits(batch) for batch in batches], [self._given(batch) for batch in batches]
-        )
+    def class_logits(self, batch: Batch) -> Tensor:
+        """Logits of q(y | z1) at the mean of q(z1 | x), (B, K)."""
+        logits: Tensor = self.classifier(self._lowest(batch).mode())
+        return logits
 
     def encode(self, batch: Batch) -> TwoLayerPosterior:
         """q(z1 | x) q(z2 | z1, y), with the most likely y where there is no label."""
@@ -170,16 +136,6 @@ class M1M2(LatentModel):
         given = self.class_prior.unlabelled(n) if given is None else given
         return TwoLayerPrior(self.prior_net(None, n), self.lower, self.class_prior, given)
 
-    def drawn(self, given: Tensor) -> Tensor:
-        """The labels, (n, 1), with y ~ p(y) where there is none."""
-        return self.class_prior.drawn(given)
-
-    def labelled(self, batch: Batch) -> Batch:
-        """The examples with the most likely y where there is no label."""
-        given = self._given(batch)
-        likeliest = self.classify(batch).argmax(1, keepdim=True).to(given.dtype)
-        return replace(batch, given=given.where(~given.isnan(), likeliest))
-
     def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
         """x → z1 → x; where `given` names another class than that of the example, x → (z1, y) → z2 → z1 → x."""
         batch = self.labelled(batch)
@@ -193,11 +149,6 @@ class M1M2(LatentModel):
             z = torch.where(given == batch.given, z, other)
         p = self.decode(z)
         return p.sample() if noise else p.mode()
-
-    @property
-    def noise_size(self) -> int:
-        """The latents, and one number for the class."""
-        return self.code_size + 1
 
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(log p(x|z1), log p(z1,z2|y) − log q(z1,z2|x,y)), each (B, k); without y, log p(y) − log q(y|z1) in it."""
@@ -223,24 +174,6 @@ class M1M2(LatentModel):
         """q(z1 | x)."""
         q: Normal = self.encoder(batch.x, None, batch.mask)
         return q
-
-    def _logits(self, batch: Batch) -> Tensor:
-        """Logits of q(y | z1) at the mean of q(z1 | x), (B, K)."""
-        logits: Tensor = self.classifier(self._lowest(batch).mode())
-        return logits
-
-    def _given(self, batch: Batch) -> Tensor:
-        return self.class_prior.unlabelled(len(batch)) if batch.given is None else batch.given
-
-    @staticmethod
-    def chosen_by_data(spec: DataSpec, planned: int = 5 * USUAL_LEAD) -> dict[str, int]:
-        """The lead where it is not given: a fifth of the steps that are planned.
-
-        >>> from sfumato.spec import Field
-        >>> M1M2.chosen_by_data(DataSpec((3,), (Field("real"),)), 3000)
-        {'lead': 600}
-        """
-        return {"lead": planned // 5}
 
     @classmethod
     def build(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from typing import ClassVar, Self
 
 import torch
@@ -13,24 +11,21 @@ from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution, Posterior
 from sfumato.distributions.discrete import invert
 from sfumato.distributions.noise import normal, spread
-from sfumato.models.latent import LatentModel
+from sfumato.models.semi_supervised import USUAL_LEAD, SemiSupervisedModel
 from sfumato.networks import Encoder, decoder_for, encoder_for, sizes_for
-from sfumato.networks.class_prior import ClassPrior, class_field
+from sfumato.networks.class_prior import class_field
 from sfumato.networks.classifier import Classifier
 from sfumato.networks.features import leave_out
 from sfumato.objectives import Ramp, rate
-from sfumato.objectives.classes import class_rows, expected, labels_repeated
-from sfumato.objectives.smoothness import classifier_terms, classifier_weights
+from sfumato.objectives.classes import class_rows, expected
 from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
-USUAL_LEAD = 1000
-"""Steps of the lead where the length of the training is not known."""
 SUMMED = 2
 """Classes of each example without a label that are summed in training; one of the others is drawn."""
 
 
-class M2(LatentModel):
+class M2(SemiSupervisedModel):
     """Kingma, Rezende, Mohamed and Welling 2014, Semi-supervised learning with deep generative models, eq. 6 to 9.
 
         L(x, y) = −E_q(z|x,y) log p(x|z,y) + KL(q(z|x,y) ‖ p(z)) − log p(y)          with a label
@@ -61,8 +56,6 @@ class M2(LatentModel):
         warmup: weight of both rates as a function of the step.
     """
 
-    data_forms = ("vector", "image", "symbols")
-    conditions = "required"
     remedies: ClassVar = {"warmup": "warmup", "cycles": "cycles", "condition_dropout": "condition_dropout"}
 
     encoder: Encoder
@@ -82,17 +75,12 @@ class M2(LatentModel):
         lead: int = 0,
         warmup: Ramp = Ramp(),
     ) -> None:
-        super().__init__(encoder, decoder, prior)
+        super().__init__(encoder, decoder, prior, classes, alpha=alpha, smoothness=smoothness, lead=lead, warmup=warmup)
         self.classifier = classifier
-        self.alpha = alpha
-        self.smoothness = smoothness
         self.condition_dropout = condition_dropout
-        self.lead = lead
-        self.warmup = warmup
-        self.class_prior = ClassPrior(classes)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
-        weight, given = self.warmup(step), self._given(batch)
+        given = self._given(batch)
         if self.training:
             self.class_prior.count(given)
             if self.condition_dropout:
@@ -100,7 +88,6 @@ class M2(LatentModel):
         features = self.classifier.features(batch.x, batch.mask)
         log_q = torch.log_softmax(self.classifier.logits(features), 1)
         moved = log_q if step >= self.lead else log_q.detach()
-        known = ~given[:, 0].isnan()
         rows = class_rows(given[:, 0], moved, self._summed(step))
 
         mask = None if batch.mask is None else batch.mask[rows.example]
@@ -109,40 +96,18 @@ class M2(LatentModel):
         z = q.draw(normal(log_q, len(batch), q.mode().shape[1])[rows.example])
         distortion = -self.decode(z, some.given).log_prob(some.x, some.mask)
         rates = rate(q, self.prior(len(z), some.given), z).sum(1)
-        log_q_label = log_q.gather(1, given.nan_to_num(0.0).long())[:, 0]
         terms = {
             "distortion": expected(rows, distortion, len(batch)),
             "rate": expected(rows, rates, len(batch)),
-            "label_rate": self.class_prior.rate(given, moved),
-            "classification": -log_q_label.where(known, 0.0),
+            **self._class_terms(given, log_q, moved),
         }
-        weights: dict[str, float | Tensor] = {
-            "rate": weight,
-            "label_rate": weight,
-            "classification": self.alpha * self.class_prior.scarcity,
-        }
-        if self.training and self.smoothness:
-            log_p = self.class_prior.log_label_shares
-            terms |= classifier_terms(self.classifier.logits, features, log_q, log_p)
-            weights |= classifier_weights(self.smoothness)
-        correct = (log_q.argmax(1) == given[:, 0]).to(log_q.dtype)
-        return {"model": Loss(terms, weights, metrics={"labelled": known.to(log_q.dtype), "correct": correct})}
+        weights = self._class_weights(self.warmup(step))
+        return self._loss(terms, weights, given, log_q, self.classifier.logits, features)
 
-    def schedules_done(self, step: int) -> bool:
-        return super().schedules_done(step) and step >= self.lead
-
-    def resample_indices(self, given: Tensor) -> Tensor | None:
-        return labels_repeated(given)
-
-    def classify(self, batch: Batch) -> Tensor:
-        """q(y | x), (B, K), at the temperature that `finish` has fitted."""
-        return self.class_prior.probability(self.classifier(batch.x, batch.mask))
-
-    def finish(self, held_out: Iterable[Batch]) -> None:
-        batches = list(held_out)
-        self.class_prior.calibrate(
-            [self.classifier(batch.x, batch.mask) for batch in batches], [self._given(batch) for batch in batches]
-        )
+    def class_logits(self, batch: Batch) -> Tensor:
+        """Logits of q(y | x), (B, K)."""
+        logits: Tensor = self.classifier(batch.x, batch.mask)
+        return logits
 
     def encode(self, batch: Batch) -> Posterior:
         """q(z | x, y), with the most likely y where there is no label."""
@@ -158,21 +123,12 @@ class M2(LatentModel):
         given = self.class_prior.unlabelled(n) if given is None else given
         return super().sample(n, self.drawn(given), temperature=temperature, noise=noise)
 
-    def drawn(self, given: Tensor) -> Tensor:
-        """The labels, (n, 1), with y ~ p(y) where there is none."""
-        return self.class_prior.drawn(given)
-
     def reconstruct(self, batch: Batch, *, given: Tensor | None = None, noise: bool = False) -> Tensor:
         """x → y, z → x, with the most likely y where there is no label; decoded under the labels `given`, if any."""
         batch = self.labelled(batch)
         if given is not None and batch.given is not None:
             given = given.where(~given.isnan(), batch.given)
         return super().reconstruct(batch, given=given, noise=noise)
-
-    @property
-    def noise_size(self) -> int:
-        """The latents, and one number for the class."""
-        return self.code_size + 1
 
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(log p(x|z,y), log p(z) − log q(z|x,y)), each (B, k); log p(y) − log q(y|x) in the second without a label."""
@@ -192,30 +148,11 @@ class M2(LatentModel):
         log_ratio = self.prior(n * k, some.given).log_prob(z) - q.log_prob(z) + of_class.where(unknown, 0.0)
         return log_p.view(n, k), log_ratio.view(n, k)
 
-    def _given(self, batch: Batch) -> Tensor:
-        return self.class_prior.unlabelled(len(batch)) if batch.given is None else batch.given
-
-    def labelled(self, batch: Batch) -> Batch:
-        """The examples with the most likely y where there is no label."""
-        given = self._given(batch)
-        likeliest = self.classifier(batch.x, batch.mask).argmax(1, keepdim=True).to(given.dtype)
-        return replace(batch, given=given.where(~given.isnan(), likeliest))
-
     def _summed(self, step: int) -> int | None:
         """Classes that are summed: all but in training, and none while the sum does not move the classifier."""
         if not self.training:
             return None
         return SUMMED if step >= self.lead else 0
-
-    @staticmethod
-    def chosen_by_data(spec: DataSpec, planned: int = 5 * USUAL_LEAD) -> dict[str, int]:
-        """The lead where it is not given: a fifth of the steps that are planned.
-
-        >>> from sfumato.spec import Field
-        >>> M2.chosen_by_data(DataSpec((3,), (Field("real"),)), 3000)
-        {'lead': 600}
-        """
-        return {"lead": planned // 5}
 
     @classmethod
     def build(

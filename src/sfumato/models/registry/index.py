@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PACKAGE = "sfumato.models"
 FOLDER = os.path.dirname(os.path.dirname(__file__))
 """Of the models; also within a zip file, where it is no folder."""
-INTERFACE = ("base", "latent", "protocols")
+INTERFACE = ("base", "latent", "protocols", "semi_supervised")
 """Files of the folder that are no models."""
 INDEX_FORMAT = 2
 """Of the file of descriptions."""
