@@ -53,8 +53,7 @@ def semi_supervised(model: str, setting: Setting) -> tuple[float, float]:
 )
 def m2(setting: Setting) -> dict[str, float]:
     """MNIST binarised afresh, 100 of 60,000 with a label."""
-    accuracy, error = semi_supervised("m2", setting)
-    return {"accuracy of m2": accuracy, "calibration error of m2": error}
+    return m2.named(semi_supervised("m2", setting))
 
 
 @system(
@@ -64,8 +63,7 @@ def m2(setting: Setting) -> dict[str, float]:
 )
 def m1_m2(setting: Setting) -> dict[str, float]:
     """The same."""
-    accuracy, error = semi_supervised("m1_m2", setting)
-    return {"accuracy of m1_m2": accuracy, "calibration error of m1_m2": error}
+    return m1_m2.named(semi_supervised("m1_m2", setting))
 
 
 @system(
@@ -93,7 +91,7 @@ def others(setting: Setting) -> dict[str, float]:
         trained.score(test, truth),
         spread.score(test, truth),
     )
-    return {measure.name: float(value) for measure, value in zip(others.measures, values, strict=True)}
+    return others.named(map(float, values))
 
 
 def network_alone(x: np.ndarray, y: np.ndarray, test: np.ndarray, setting: Setting) -> np.ndarray:

@@ -25,17 +25,18 @@ def calibration_error(probability: np.ndarray, label: np.ndarray, bins: int = CO
     >>> calibration_error(np.array([[1.0, 0.0]] * 4), np.array([0, 0, 0, 1]))
     0.25
     """
-    confidence, right = probability.max(1), probability.argmax(1) == label
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(place, weights=confidence - right, minlength=bins)
-    return float(np.abs(gaps).sum() / len(label))
+    return _error(probability.max(1), probability.argmax(1) == label, bins)
 
 
 def chance_error(probability: np.ndarray, seed: int, bins: int = CONFIDENCE_BINS) -> float:
     """The mean calibration error of these probabilities if labels were drawn from them: above 0, the more the fewer."""
     random = np.random.default_rng(seed)
     confidence = probability.max(1)
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
     right = random.random((CHANCES, len(confidence))) < confidence
-    gaps = [np.abs(np.bincount(place, weights=confidence - row, minlength=bins)).sum() for row in right]
-    return float(np.mean(gaps) / len(confidence))
+    return float(np.mean([_error(confidence, row, bins) for row in right]))
+
+
+def _error(confidence: np.ndarray, right: np.ndarray, bins: int) -> float:
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, weights=confidence - right, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
