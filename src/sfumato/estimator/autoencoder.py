@@ -120,8 +120,7 @@ class Autoencoder(
         auto = cls._of_config(config)
         fitted = fitting.train(config, auto._recorded(source), **how)
         if fitted.config.model != config.model:
-            auto = cls._of_config(config.with_model(fitted.config.model))
-            auto._recorded(source)
+            auto.set_params(model=fitted.config.model)
         return auto._adopt(fitted)
 
     @isolated
