@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import chain
 from itertools import count as counter
 
@@ -35,6 +35,26 @@ def count(number: int, what: str) -> str:
     ('1 latent', '1,200 steps')
     """
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def any_of(names: Sequence[str]) -> str:
+    """Names as a choice in a sentence.
+
+    >>> any_of(["gaussian", "mse", "bernoulli"]), any_of(["categorical"])
+    ('gaussian, mse or bernoulli', 'categorical')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names in a sentence.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def free_name(name: str, taken: Collection[str]) -> str:

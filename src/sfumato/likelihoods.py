@@ -7,10 +7,11 @@ A likelihood is declared here once. Its head, the last layer of a decoder, regis
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.formatting import any_of
 
 
 @dataclass(frozen=True)
@@ -173,12 +174,3 @@ def chosen(wanted: str, kind: str, plural: str, default: str) -> Likelihood:
     if kind not in likelihood.kinds:
         raise SfumatoError(f"likelihood={likelihood.name} is not for {plural}; choose {any_of(for_kind(kind))}")
     return likelihood
-
-
-def any_of(names: Sequence[str]) -> str:
-    """Names as a choice in a sentence.
-
-    >>> any_of(["gaussian", "mse", "bernoulli"]), any_of(["categorical"])
-    ('gaussian, mse or bernoulli', 'categorical')
-    """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -20,6 +20,7 @@ from sfumato.data.registry import kind_of
 from sfumato.data.sequences.kind import holds_series
 from sfumato.errors import SfumatoError
 from sfumato.estimator import multistart, private
+from sfumato.formatting import any_of
 from sfumato.models import registry
 from sfumato.models.base import Model
 from sfumato.networks import sizes_for
@@ -215,7 +216,7 @@ def open_data(source: Any, config: Config) -> Dataset:
     likelihood = likelihoods.named(dataset.schema.spec.likelihood)
     if described.independent_columns and likelihood.joint:
         if options.likelihood != "auto":
-            others = likelihoods.any_of(likelihoods.for_kind(dataset.schema.kind, joint=False))
+            others = any_of(likelihoods.for_kind(dataset.schema.kind, joint=False))
             raise SfumatoError(
                 f"likelihood={options.likelihood}: {config.model} needs independent columns; use {others}"
             )

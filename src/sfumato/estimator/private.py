@@ -9,6 +9,7 @@ from typing import Any
 from sfumato import models
 from sfumato.config import Config, settings
 from sfumato.errors import SfumatoError
+from sfumato.formatting import any_of
 from sfumato.models import registry
 from sfumato.training.private import accounting
 
@@ -32,7 +33,7 @@ def prepared(config: Config) -> Config:
         could = [name for name in registry.shipped() if models.describe(name).separable]
         raise SfumatoError(
             f"epsilon: {config.model} cannot be trained privately, as its loss is not one of each row by itself; use "
-            f"{', '.join(could[:-1])} or {could[-1]}"
+            f"{any_of(could)}"
         )
     known = settings(config.model)
     for name in described.joint_options:

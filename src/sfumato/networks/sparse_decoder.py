@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from sfumato import likelihoods
 from sfumato.distributions import Distribution
 from sfumato.errors import SfumatoError
+from sfumato.formatting import any_of
 from sfumato.networks.gaussian import full
 from sfumato.networks.heads import for_likelihood
 from sfumato.networks.mlp import MLP
@@ -46,7 +47,7 @@ class SparseDecoder(nn.Module):
         if likelihoods.named(spec.likelihood).joint:
             raise SfumatoError(
                 f"likelihood {spec.likelihood!r} does not take columns apart; choose "
-                f"{likelihoods.any_of(likelihoods.for_kind('table', joint=False))}"
+                f"{any_of(likelihoods.for_kind('table', joint=False))}"
             )
         sizes = [1 if field.kind in ("real", "level") else field.size for field in kinds]
         if kinds[0].kind == "level" and self.head.raw != spec.shape:

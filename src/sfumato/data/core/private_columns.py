@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ import numpy as np
 from sfumato.data.core.marginals import NoisyCounts, NumberCounts
 from sfumato.data.core.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.formatting import listed
 from sfumato.privacy_budget import COLUMNS_SHARE, Budget, ColumnCharge, release_threshold
 
 
@@ -103,17 +103,6 @@ class PrivateColumns:
         )
 
 
-def listed(names: list[str], most: int = 8) -> str:
-    """Names in a sentence.
-
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
 def ranges(options: DataOptions, names: list[str]) -> Mapping[str, tuple[float, float]]:
     """The ranges that the user gave, by column.
 
@@ -124,9 +113,9 @@ def ranges(options: DataOptions, names: list[str]) -> Mapping[str, tuple[float, 
     for name, text in options.ranges.items():
         if name not in names:
             raise SfumatoError(f"range {name!r} is no column of numbers; {did_you_mean(name, names)}")
-        ends = re.fullmatch(r"\s*(.+?)\s*\.\.\s*(.+?)\s*", text)
+        least, _, most = text.partition("..")
         try:
-            low, high = (float(end) for end in ends.groups()) if ends else (math.nan, math.nan)
+            low, high = float(least), float(most)
         except ValueError:
             low = high = math.nan
         if not (math.isfinite(low) and math.isfinite(high) and low < high):

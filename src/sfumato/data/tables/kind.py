@@ -9,7 +9,8 @@ from sfumato.data.io import frames
 from sfumato.data.tables.load import open_table
 from sfumato.data.tables.lossless import LosslessTable
 from sfumato.data.tables.schema import TableSchema
-from sfumato.likelihoods import LIKELIHOODS, any_of
+from sfumato.formatting import any_of
+from sfumato.likelihoods import LIKELIHOODS
 
 IN_CELLS = tuple(name for name, likelihood in LIKELIHOODS.items() if likelihood.cells)
 """Likelihoods for which numbers are cut into cells."""

@@ -13,11 +13,12 @@ from sfumato.data.columns.base import is_text, plain, without_nan, worked
 from sfumato.data.core.batches import Resident
 from sfumato.data.core.marginals import NoisyCounts, apportioned
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.private_columns import CountedColumn, PrivateColumns, listed, ranges
+from sfumato.data.core.private_columns import CountedColumn, PrivateColumns, ranges
 from sfumato.data.core.schema import Encoded
 from sfumato.data.tables.pairs import tree_batches
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError
+from sfumato.formatting import listed
 from sfumato.privacy_budget import PAIRS_SHARE, Budget, ColumnCharge
 
 NUMBERS = ("continuous", "integer", "datetime")

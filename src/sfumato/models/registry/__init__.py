@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato import likelihoods
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.formatting import any_of
 from sfumato.models.registry.description import REMEDIES, Description, Option
 from sfumato.models.registry.index import shipped
 from sfumato.models.registry.lookup import (
@@ -88,7 +89,7 @@ def classifiers() -> str:
     >>> classifiers()
     'm1_m2 or m2'
     """
-    return " or ".join(name for name in shipped() if describe(name).classifies)
+    return any_of([name for name in shipped() if describe(name).classifies])
 
 
 def form_of(spec: DataSpec) -> str:

@@ -13,6 +13,7 @@ from importlib import import_module
 
 from sfumato import likelihoods
 from sfumato.errors import SfumatoError
+from sfumato.formatting import any_of
 from sfumato.networks.heads.base import BUILDERS, COLUMNS, IMAGES, LEVELS, Head, register
 from sfumato.spec import DataSpec
 
@@ -47,6 +48,6 @@ def for_likelihood(spec: DataSpec) -> Head:
         others = [name for name in likelihoods.LIKELIHOODS if (name, values) in BUILDERS]
         raise SfumatoError(
             f"likelihood {likelihood.name!r} is for {' and '.join(own) or 'nothing that is there'}; "
-            f"for {values} choose {likelihoods.any_of(others)}"
+            f"for {values} choose {any_of(others)}"
         )
     return build(spec)
