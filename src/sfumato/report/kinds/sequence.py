@@ -74,10 +74,11 @@ def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Pat
 def _futures(
     shown: Subject, folder: Path, real: np.ndarray, chosen: np.ndarray, names: list[str]
 ) -> list[ReportFigure]:
-    """Forecasts after the first half of a few sequences."""
+    """Forecasts after the first half of a few sequences, or after what is seen of windows."""
     assert isinstance(shown.model, Forecasts)
     assert isinstance(shown.schema, SequenceSchema)
     half = shown.schema.seen if shown.schema.windows else max(real.shape[1] // 2, 1)
+    seen = f"first {half} steps" if shown.schema.windows else "first half"
     panels = []
     for example in some(len(shown), EXAMPLES_SHOWN, shown.seed).tolist():
         sequence = rows(shown.batch, slice(example, example + 1))
@@ -112,9 +113,9 @@ def _futures(
             "futures",
             drawn,
             title="Forecasts",
-            alt=f"Line charts of {len(panels)} sequences with a fan of {FUTURES_SHOWN} futures after their first half.",
+            alt=f"Line charts of {len(panels)} sequences with a fan of {FUTURES_SHOWN} futures after their {seen}.",
             caption=f"Sequences of the {shown.part} (dark) and {FUTURES_SHOWN} futures that the model draws from their "
-            "first half: the median, and a band with 90% of them. The dark line should stay inside the band.",
+            f"{seen}: the median, and a band with 90% of them. The dark line should stay inside the band.",
         )
     ]
 
