@@ -20,6 +20,7 @@ from sfumato.errors import SfumatoError
 from sfumato.report import write_report
 from sfumato.spec import Field
 from sfumato.training.private import accounting, beginning
+from sfumato.training.settings import PRIVATE_STEPS
 
 ROWS = 1500
 ANSWER = "an answer nobody else gave"
@@ -83,6 +84,10 @@ class TestRun:
             assert words in refused.err
         evaluated = cli("evaluate", "p", path, "--families", "bounds", "--quick", "--json")
         assert json.loads(evaluated.out)["privacy"].startswith("ε = ")
+        short = sfumato.load("p").run_check("too_short")
+        assert short.numbers == {"steps": 5, "default": PRIVATE_STEPS}
+        shown = cli("data", path, "--epsilon", 8, "--json")
+        assert json.loads(shown.out)["steps"] == PRIVATE_STEPS
         page = write_report(Run.open("p"), []).read_text("utf-8")
         assert "Accountant" in page
         assert "sweep" not in page

@@ -130,7 +130,8 @@ def too_short(case: Case) -> Finding | Passed | None:
         return None
     examples = len(case.subject.data.train)
     cells = memorised_cells(case.name, case.spec, case.config["model"])
-    usual = resolve(Settings(batch_size=settings.batch_size), examples, case.spec.shape, cells=cells)
+    as_default = Settings(batch_size=settings.batch_size, epsilon=settings.epsilon, delta=settings.delta)
+    usual = resolve(as_default, examples, case.spec.shape, cells=cells)
     planned = total_steps(usual, steps_per_epoch(examples, usual.batch_size or 1))
     steps, totals = case.loss_curve()
     if len(steps) < MIN_VALIDATIONS:

@@ -212,6 +212,7 @@ def _model_flags(config: dict[str, Any], schema: Schema) -> str:
     training = config.get("training", {})
     length = {name: training.get(name) for name in ("epochs", "steps", "batch_size")}
     how = {"schedule": training.get("schedule", Settings().schedule)}
+    how |= {name: training.get(name) for name in ("epsilon", "delta")}
     spec, cells = schema.spec, models.memorised_cells(config["model"]["name"], schema.spec, config["model"])
     plans = [resolve(Settings(**how, **length_), spec.examples, spec.shape, cells=cells) for length_ in (length, {})]
     usual |= asdict(plans[0]) | {name: getattr(plans[1], name) for name in length} | {"schedule": Settings().schedule}

@@ -86,7 +86,8 @@ def _show_source(source: str, read: Mapping[str, Any], say: Say) -> None:
     suiting = [name for name in known.names() if known.suits(name, spec)]
     model = known.chosen_for(spec)
     cells = known.memorised_cells(model, spec, {})
-    training = resolve(Settings(), len(opened.train), spec.shape, cells=cells)
+    as_default = Settings(epsilon=opened.options.epsilon, delta=opened.options.delta)
+    training = resolve(as_default, len(opened.train), spec.shape, cells=cells)
     batch = training.batch_size or 1
     steps = total_steps(training, steps_per_epoch(len(opened.train), batch))
     parts = {name: len(getattr(opened, name)) for name in ("train", "valid", "test")}
