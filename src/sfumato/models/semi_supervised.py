@@ -16,7 +16,7 @@ from sfumato.objectives.classes import labels_repeated
 from sfumato.objectives.smoothness import classifier_terms, classifier_weights
 from sfumato.spec import DataSpec
 
-__all__ = ["USUAL_LEAD", "SemiSupervisedModel"]
+__all__ = ["SemiSupervisedModel"]
 
 USUAL_LEAD = 1000
 """Steps of the lead where the length of the training is not known."""

@@ -14,9 +14,9 @@ from sfumato.entropy import secret_normal
 
 LARGEST_POWER = 64
 """Numbers are looked for from 2^−64 to 2^64, and what lies beyond counts as the nearest of these."""
-STANDS_OUT = 4.0
+STANDS_OUT = 5.0
 """Standard deviations of the noise above which there are rows between a power of two and the next. Of all 258 such
-intervals without rows one is above once in 120 times."""
+intervals without rows one is above once in 13,000 times."""
 GRID = 64
 """Intervals of one width over the range of a column."""
 FINE_OCTAVES, PARTS_OF_OCTAVE = 12, 4
