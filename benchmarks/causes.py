@@ -10,10 +10,10 @@ from sklearn.ensemble import GradientBoostingRegressor
 
 from registry import Measure, Setting, system
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.models import build
 from sfumato.models.latent import LatentModel
-from sfumato.models.sparse_decoder_vae import SparseDecoderVAE
+from sfumato.models.sparse.sparse_decoder_vae import SparseDecoderVAE
 from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit
 

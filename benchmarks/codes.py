@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clothes import classifier
 from registry import Measure, Setting, system
-from sfumato.data.core.batches import Batches, Resident
+from sfumato.data.core.batching.batches import Batches, Resident
 from sfumato.evaluation.samples.image_features import features
 from sfumato.models import build
 from sfumato.models.vq_vae import VQVAE

@@ -11,10 +11,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from registry import Measure, Setting, system
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.models import build
 from sfumato.models.latent import LatentModel
-from sfumato.models.sparse_vae import SparseVAE
+from sfumato.models.sparse.sparse_vae import SparseVAE
 from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit
 from sources import digits, pictures

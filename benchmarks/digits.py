@@ -16,8 +16,8 @@ from nets import BinaryDecoder, Encoder, Prior
 from registry import Measure, Setting, system
 from scores import active_units, importance_nll
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Batches, Pass
-from sfumato.models.cvae import CVAE
+from sfumato.data.core.batching.batches import Batches, Pass
+from sfumato.models.conditional.cvae import CVAE
 from sfumato.models.vae import VAE
 from sfumato.training import Settings, fit
 from sources import binary, mean_of

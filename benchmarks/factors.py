@@ -27,13 +27,13 @@ from machine import describe
 from nets import BinaryDecoder, Encoder
 from registry import Measure, Setting, system
 from sfumato.data.builtin import sprites
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.evaluation.disentanglement.factors import Factor, known
 from sfumato.evaluation.disentanglement.measures import score
 from sfumato.files import read_tensors, write_tensors
-from sfumato.models.beta_tcvae import BetaTCVAE
-from sfumato.models.beta_vae import BetaVAE
-from sfumato.models.factor_vae import FactorVAE
+from sfumato.models.factors.beta_tcvae import BetaTCVAE
+from sfumato.models.factors.beta_vae import BetaVAE
+from sfumato.models.factors.factor_vae import FactorVAE
 from sfumato.models.latent import LatentModel
 from sfumato.networks import MLP
 from sfumato.objectives import Ramp, rate

@@ -35,8 +35,8 @@ from sfumato.evaluation.samples.features import features
 from sfumato.evaluation.samples.measures import likeness
 from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.subject import frozen_eval
-from sfumato.generators import seeded
 from sfumato.latents.codes import Codes, absolute, relative
+from sfumato.randomness.generators import seeded
 
 SAMPLERS = ("prior", "mixture", "flow-matching", "codes of examples")
 IMAGES = 2000

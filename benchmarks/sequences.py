@@ -10,7 +10,7 @@ from torch import Tensor
 from registry import Measure, Setting, system
 from sfumato import data
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Batches, Resident
+from sfumato.data.core.batching.batches import Batches, Resident
 from sfumato.data.core.options import DataOptions
 from sfumato.models import build
 from sfumato.models.td_vae import TDVAE

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.data.core.batches import Batches, Resident
+from sfumato.data.core.batching.batches import Batches, Resident
 
 
 def folder(chosen: Path | None = None) -> Path:

@@ -28,7 +28,7 @@ import hand
 import sources
 from machine import describe
 from peers import python_of
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.models import build
 from sfumato.spec import DataSpec, Field
 from sfumato.training import Settings, fit

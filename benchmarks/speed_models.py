@@ -17,7 +17,7 @@ from torch import Tensor
 
 import hand_models
 from machine import describe
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.models import build
 from sfumato.models.base import Model
 from sfumato.spec import DataSpec, Field

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import codes
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 
 
 class Fixed:

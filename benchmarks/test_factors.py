@@ -11,7 +11,7 @@ import torch
 import factors
 from registry import Setting
 from sfumato.data.builtin import sprites
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.evaluation.disentanglement.factors import Factor, known
 
 

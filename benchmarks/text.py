@@ -8,7 +8,7 @@ from registry import Measure, Setting, system
 from scores import active_units, importance_nll
 from sfumato import data
 from sfumato.data.builtin import markov
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.data.core.options import DataOptions
 from sfumato.distributions import Normal
 from sfumato.evaluation.representation.information import densities

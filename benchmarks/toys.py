@@ -8,7 +8,7 @@ from sklearn.svm import SVC
 
 from registry import Measure, Setting, system
 from sfumato import data
-from sfumato.data.core.batches import Batches
+from sfumato.data.core.batching.batches import Batches
 from sfumato.data.core.options import DataOptions
 from sfumato.models import build
 from sfumato.training import Settings, fit

@@ -17,10 +17,10 @@ from sfumato.data import DataOptions, registry
 from sfumato.distributions import Distribution
 from sfumato.distributions.base import observed, sum_event
 from sfumato.errors import SfumatoError
-from sfumato.generators import current
 from sfumato.likelihoods import LIKELIHOODS, Likelihood
 from sfumato.networks import heads
 from sfumato.networks.heads import base
+from sfumato.randomness.generators import current
 from sfumato.spec import DataSpec, Field
 
 

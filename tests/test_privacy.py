@@ -14,7 +14,7 @@ import torch
 import sfumato
 from sfumato import Autoencoder, studies
 from sfumato.artifacts import Run
-from sfumato.data.core.marginals import NoisyCounts, apportioned, grid, on_simplex
+from sfumato.data.core.private.marginals import NoisyCounts, apportioned, grid, on_simplex
 from sfumato.data.tables.pairs import CoarseColumn, tree_rows
 from sfumato.errors import SfumatoError
 from sfumato.report import write_report

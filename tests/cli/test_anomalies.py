@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sfumato.report.figures.anomalies import ROW_HEIGHT
 from sfumato.report.figures.style import DOTS
+from sfumato.report.figures.uses.anomalies import ROW_HEIGHT
 
 SHORT = ("--steps", 40, "--device", "cpu")
 SHORTEST = ("--steps", 5, "--device", "cpu")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sfumato import Autoencoder
-from sfumato.cli.commands.attributes import has_value
+from sfumato.cli.commands.uses.attributes import has_value
 from sfumato.errors import SfumatoError
 
 QUICK = {"latent_dim": 2, "width": 16, "depth": 1, "steps": 5, "device": "cpu"}

@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 
 import sfumato
-from sfumato.cli.commands.latents import latents_of, latents_table
+from sfumato.cli.commands.uses.latents import latents_of, latents_table
 from sfumato.models import build
-from sfumato.models.sparse_decoder_vae import SparseDecoderVAE
-from sfumato.models.sparse_vae import SparseVAE
+from sfumato.models.sparse.sparse_decoder_vae import SparseDecoderVAE
+from sfumato.models.sparse.sparse_vae import SparseVAE
 from sfumato.spec import DataSpec, Field
 
 FOUR = DataSpec((4,), (Field("real"),), examples=100)

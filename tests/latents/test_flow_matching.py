@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from sfumato import training
 from sfumato.batch import Batch
-from sfumato.generators import seeded
 from sfumato.latents import flow_matching
 from sfumato.latents.codes import Codes
 from sfumato.latents.flow_matching import FlowMatching
 from sfumato.networks.velocity import gaussian_velocity
+from sfumato.randomness.generators import seeded
 from sfumato.spec import Field
 from sfumato.training import Settings
 

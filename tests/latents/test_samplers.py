@@ -12,9 +12,9 @@ from sklearn.datasets import load_iris
 from sfumato import Autoencoder
 from sfumato.distributions import StandardNormal
 from sfumato.errors import SfumatoError
-from sfumato.generators import seeded
 from sfumato.latents import samplers
 from sfumato.latents.codes import Codes
+from sfumato.randomness.generators import seeded
 
 CPU = torch.device("cpu")
 

@@ -12,10 +12,9 @@ from torch import nn
 
 from sfumato import Autoencoder, fit, load, models
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.distributions import Normal
-from sfumato.generators import seeded
 from sfumato.latents import choosing, second_stage
 from sfumato.latents.codes import Codes, absolute, relative
 from sfumato.latents.density import with_prior
@@ -24,6 +23,7 @@ from sfumato.latents.samplers import Mixture
 from sfumato.latents.second_stage import SecondStage
 from sfumato.models import build
 from sfumato.models.protocols import LatentSpace
+from sfumato.randomness.generators import seeded
 from sfumato.spec import DataSpec, Field
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.files import write_tensors
 from sfumato.models import build
 from sfumato.models.base import Model

@@ -8,7 +8,7 @@ import torch
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
 from sfumato.models import build
-from sfumato.models.beta_tcvae import BetaTCVAE
+from sfumato.models.factors.beta_tcvae import BetaTCVAE
 from sfumato.spec import DataSpec, Field
 
 SPEC = DataSpec((3,), (Field("real"),), examples=1000)

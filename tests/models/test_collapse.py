@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
 from sfumato.models import build
-from sfumato.models.beta_vae import BetaVAE
-from sfumato.models.cvae import CVAE
+from sfumato.models.conditional.cvae import CVAE
+from sfumato.models.factors.beta_vae import BetaVAE
 from sfumato.models.vae import VAE
 from sfumato.objectives import Ramp
 from sfumato.spec import DataSpec, Field

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
 from sfumato.errors import SfumatoError
-from sfumato.models.beta_vae import BetaVAE
-from sfumato.models.cvae import CVAE
+from sfumato.models.conditional.cvae import CVAE
+from sfumato.models.factors.beta_vae import BetaVAE
 from sfumato.models.vae import VAE
 from sfumato.networks.features import leave_out
 from sfumato.objectives import Ramp, importance_bound

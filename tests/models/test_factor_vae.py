@@ -13,7 +13,7 @@ import sfumato
 from sfumato.batch import Batch
 from sfumato.distributions import Normal, StandardNormal
 from sfumato.models import build
-from sfumato.models.factor_vae import FactorVAE
+from sfumato.models.factors.factor_vae import FactorVAE
 from sfumato.spec import DataSpec, Field
 
 SPEC = DataSpec((3,), (Field("real"),), examples=1000)

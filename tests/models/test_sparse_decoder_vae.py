@@ -14,8 +14,8 @@ from sfumato.batch import Batch
 from sfumato.distributions import Columns, Normal
 from sfumato.errors import SfumatoError
 from sfumato.models import build
-from sfumato.models.sparse_decoder_vae import SparseDecoderVAE, scale_penalty
-from sfumato.networks.sparse_decoder import SparseDecoder
+from sfumato.models.sparse.sparse_decoder_vae import SparseDecoderVAE, scale_penalty
+from sfumato.networks.sparse.sparse_decoder import SparseDecoder
 from sfumato.spec import DataSpec, Field
 
 SPEC = DataSpec((4,), (Field("real"),), examples=200)

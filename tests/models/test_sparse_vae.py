@@ -16,7 +16,7 @@ from sfumato.distributions import SpikeSlabMixture
 from sfumato.errors import SfumatoError
 from sfumato.models import build
 from sfumato.models.base import END
-from sfumato.models.sparse_vae import SparseVAE, sparsity
+from sfumato.models.sparse.sparse_vae import SparseVAE, sparsity
 from sfumato.objectives import importance_bound
 from sfumato.spec import DataSpec, Field
 

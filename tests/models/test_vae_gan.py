@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import sfumato
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.distributions import Columns, Normal, Scaled
 from sfumato.errors import SfumatoError
 from sfumato.models import build, describe

@@ -13,7 +13,7 @@ import torch
 import sfumato
 from sfumato import report
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.models import build
 from sfumato.models.base import END

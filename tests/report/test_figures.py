@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sfumato.report.figures.effects import save_effects
+from sfumato.report.figures.uses.effects import save_effects
 
 
 def test_names_with_dollars_and_letters_that_the_font_lacks_are_drawn_as_they_are(tmp_path: Path) -> None:

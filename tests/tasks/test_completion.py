@@ -14,10 +14,10 @@ from torch import nn
 from sfumato.batch import Batch
 from sfumato.distributions import Allowed, Normal, OwnMixture, noise
 from sfumato.distributions.restricted import restricted_normal
-from sfumato.generators import seeded
 from sfumato.latents.partial_encoder import PartialEncoder, random_mask
 from sfumato.models import build
 from sfumato.models.latent import LatentModel
+from sfumato.randomness.generators import seeded
 from sfumato.spec import DataSpec, Field, Order
 from sfumato.tasks.completion import Completer, Particles
 

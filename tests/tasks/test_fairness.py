@@ -16,7 +16,7 @@ import sfumato
 from sfumato.batch import Batch
 from sfumato.distributions import Normal
 from sfumato.errors import SfumatoError
-from sfumato.models.cvae import CVAE
+from sfumato.models.conditional.cvae import CVAE
 from sfumato.objectives import Gaussian, InverseMultiquadratic, group_mmd, mmd, standardised
 from sfumato.spec import DataSpec, Field, Size
 from sfumato.tasks import fairness, predictability, without_linear

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.files import read_tensors
 from sfumato.objectives import Ramp

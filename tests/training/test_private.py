@@ -11,7 +11,7 @@ from torch import nn
 
 from sfumato import models
 from sfumato.batch import Batch, Loss
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.distributions import noise
 from sfumato.errors import SfumatoError
 from sfumato.models.base import Model

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.batch import Batch, Loss
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.distributions import noise
 from sfumato.models.base import Model
 from sfumato.objectives import free_bits

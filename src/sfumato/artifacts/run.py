@@ -20,8 +20,8 @@ from sfumato.data.core.schema import Schema
 from sfumato.data.registry import load_schema
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import ROOT, named, read_json, read_tensors, read_toml, write_json, write_tensors, write_text
-from sfumato.generators import redirected, seeded
 from sfumato.models import registry
+from sfumato.randomness.generators import redirected, seeded
 from sfumato.training.private.ledger import Ledger
 from sfumato.training.saving.folder import LEDGER_FILE
 from sfumato.training.saving.history import as_json

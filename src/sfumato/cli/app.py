@@ -20,23 +20,17 @@ from cyclopts.exceptions import (
 )
 
 from sfumato._version import __version__
-from sfumato.cli.commands import (
+from sfumato.cli.commands import apply, compare, doctor, evaluate, fit, inspect, sweep
+from sfumato.cli.commands.uses import (
     anomalies,
-    apply,
     augment,
-    compare,
     complete,
     compress,
-    doctor,
-    evaluate,
     explain,
     fairness,
-    fit,
     forecast,
-    inspect,
     interpolate,
     score,
-    sweep,
 )
 from sfumato.cli.flags import with_options
 from sfumato.cli.help import OptionColumns

@@ -46,7 +46,7 @@ class Say:
     @contextmanager
     def drawing(self, seed: int | None) -> Iterator[int]:
         """The seed to draw with: `seed`, or a new one, which is printed after the draw so that it can be repeated."""
-        from sfumato.generators import chosen_seed
+        from sfumato.randomness.generators import chosen_seed
 
         chosen = chosen_seed(seed)
         yield chosen

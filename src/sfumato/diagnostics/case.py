@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sfumato import models
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Batches
+from sfumato.data.core.batching.batches import Batches
 from sfumato.data.core.options import DataOptions
 from sfumato.diagnostics.vectors import (
     Overlap,
@@ -31,9 +31,9 @@ from sfumato.evaluation.representation.measures import ACTIVE
 from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import EXAMPLES_AT_A_TIME, Subject, array, rows, some
-from sfumato.generators import redirected, seeded
 from sfumato.likelihoods import LIKELIHOODS, for_kind
 from sfumato.models.protocols import Classifies, Forecasts
+from sfumato.randomness.generators import redirected, seeded
 from sfumato.spec import DataSpec
 from sfumato.training.settings import Settings
 

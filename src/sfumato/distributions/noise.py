@@ -5,7 +5,7 @@ rows it holds. So N processes compute what one process would on the joint batch,
 A tensor that holds every example k times in a row takes k rows of noise for each. Noise for anything that is not a
 multiple of the local batch, and all noise outside `rows`, is a plain draw.
 
-The generator is that of the call (`sfumato.generators`), and torch's global one in a loop of the user's own.
+The generator is that of the call (`sfumato.randomness.generators`), and torch's global one in a loop of the user's own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-from sfumato.generators import current
+from sfumato.randomness.generators import current
 
 _ROWS: ContextVar[tuple[int, int, int] | None] = ContextVar("rows", default=None)
 

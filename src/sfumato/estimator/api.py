@@ -11,10 +11,10 @@ from sfumato.config import Config
 from sfumato.errors import SfumatoError
 from sfumato.estimator import fitting
 from sfumato.estimator.autoencoder import Autoencoder
-from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
 from sfumato.models import registry
 from sfumato.models.base import Model
+from sfumato.randomness.generators import chosen_seed
 from sfumato.training import Callback
 
 Name = str | os.PathLike[str]

@@ -39,10 +39,10 @@ from sfumato.estimator.parameters import Parameters
 from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import EvaluationSettings, Measure, Subject
 from sfumato.evaluation.subject import MAX_EXAMPLES, MAX_QUICK_EXAMPLES, held_out
-from sfumato.generators import chosen_seed
 from sfumato.isolation import isolated
 from sfumato.latents import SecondStage, with_prior
 from sfumato.models import registry
+from sfumato.randomness.generators import chosen_seed
 from sfumato.training.private.ledger import Ledger
 
 FEW_STEPS = 100

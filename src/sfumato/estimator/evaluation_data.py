@@ -13,7 +13,7 @@ import numpy as np
 from sfumato import data
 from sfumato.config import Config
 from sfumato.data.builtin.rows import built_in
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema

@@ -22,7 +22,7 @@ from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError
 from sfumato.estimator.imputer import Imputer, training_options
 from sfumato.files import replacing
-from sfumato.generators import chosen_seed
+from sfumato.randomness.generators import chosen_seed
 
 
 class FileToFill:

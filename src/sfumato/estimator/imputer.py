@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sfumato.data.io.frames import is_frame
 from sfumato.errors import SfumatoError
 from sfumato.estimator.autoencoder import Autoencoder
-from sfumato.generators import chosen_seed
+from sfumato.randomness.generators import chosen_seed
 from sfumato.ranges import is_whole
 
 WHOLE_SPLIT = (0.9, 0.1, 0.0)

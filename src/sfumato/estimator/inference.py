@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.data.core.schema import Schema
 from sfumato.models.base import Model
 from sfumato.spec import DataSpec

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.batch import Batch, flagged_mask
-from sfumato.data.core.batches import Batches
+from sfumato.data.core.batching.batches import Batches
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.schema import Schema
 from sfumato.distributions import Normal
-from sfumato.generators import seeded
 from sfumato.isolation import isolated
 from sfumato.models.base import Model
 from sfumato.models.protocols import Autoencoding, LatentSpace, require
 from sfumato.objectives import rate
+from sfumato.randomness.generators import seeded
 from sfumato.spec import DataSpec
 from sfumato.training.validation import evaluating
 

@@ -16,7 +16,6 @@ from sfumato import training
 from sfumato.data.core.dataset import Dataset
 from sfumato.distributions import Normal, StandardNormal
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.generators import redirected, seeded
 from sfumato.latents.codes import Codes
 from sfumato.latents.flow_matching import FlowMatching
 from sfumato.latents.samplers import (
@@ -31,6 +30,7 @@ from sfumato.latents.samplers import (
 from sfumato.latents.second_stage import SecondStage, Verdict
 from sfumato.models.base import Model
 from sfumato.models.protocols import LatentSpace, require
+from sfumato.randomness.generators import redirected, seeded
 from sfumato.spec import Field
 from sfumato.training import Callback, Settings
 

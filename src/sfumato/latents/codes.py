@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Batches, Pass, shuffled
+from sfumato.data.core.batching.batches import Batches, Pass, shuffled
 from sfumato.distributions import Latent, Normal, StandardNormal
-from sfumato.generators import current, seeded
 from sfumato.models.base import Model
 from sfumato.models.protocols import Classifies, LatentSpace, require
 from sfumato.networks.gaussian import full
+from sfumato.randomness.generators import current, seeded
 
 MAX_CODES = 50_000
 """Examples whose codes are kept, at most."""

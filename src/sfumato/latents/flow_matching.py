@@ -11,10 +11,10 @@ from torch import Tensor
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import StandardNormal, noise
 from sfumato.distributions.base import each
-from sfumato.generators import current
 from sfumato.models.base import Model
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.velocity import Velocity
+from sfumato.randomness.generators import current
 from sfumato.spec import Field
 
 HEUN_STEPS = 10

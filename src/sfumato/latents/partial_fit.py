@@ -11,10 +11,10 @@ from sfumato import training
 from sfumato.data.core.dataset import Dataset
 from sfumato.errors import SfumatoError
 from sfumato.files import read_json, read_tensors, write_json, write_tensors
-from sfumato.generators import redirected, seeded
 from sfumato.latents.partial_encoder import PartialEncoder
 from sfumato.models.base import Model
 from sfumato.models.protocols import LatentSpace, require
+from sfumato.randomness.generators import redirected, seeded
 from sfumato.spec import DataSpec
 from sfumato.training import Settings
 

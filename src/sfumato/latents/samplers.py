@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from sfumato.distributions import StandardNormal, noise
 from sfumato.errors import SfumatoError
-from sfumato.generators import current, redirected, seeded
 from sfumato.latents.codes import Codes
 from sfumato.latents.flow_matching import FlowMatching
 from sfumato.networks import FlowPrior
+from sfumato.randomness.generators import current, redirected, seeded
 from sfumato.spec import Field
 
 Name = Literal["prior", "mixture", "flow", "flow-matching"]

@@ -1,4 +1,4 @@
-"""The models, one file each: every file but `base`, `latent` and `protocols` is one, and says its whole objective.
+"""The models, one file each, which says its whole objective; related ones share a folder.
 
 To write one of your own, see `sfumato.models.base.Model` and `sfumato.models.latent.LatentModel`; models are found
 by name by `sfumato.models.registry`. Importing this package does not import torch.

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution, Normal
 from sfumato.distributions.noise import normal, spread, uniform
-from sfumato.generators import seeded
 from sfumato.models.base import Model
 from sfumato.networks import MLP, sizes_for
 from sfumato.networks.features import VectorFeatures
@@ -28,6 +27,7 @@ from sfumato.networks.state_space import (
     TwoLayerNormal,
 )
 from sfumato.objectives import Ramp, energy_score, importance_bound
+from sfumato.randomness.generators import seeded
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 

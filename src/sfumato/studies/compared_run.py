@@ -10,7 +10,7 @@ from typing import Any
 
 from sfumato import likelihoods
 from sfumato.data import open as open_data
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, load

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.distributions import noise
-from sfumato.entropy import secret_seed
 from sfumato.errors import SfumatoError
-from sfumato.generators import seeded
 from sfumato.isolation import isolated
 from sfumato.models.base import Model
 from sfumato.privacy_budget import ColumnCharge
+from sfumato.randomness.entropy import secret_seed
+from sfumato.randomness.generators import seeded
 from sfumato.training.hardware import parallel, randomness
 from sfumato.training.hardware.device import keep_memory, resolve_device
 from sfumato.training.hardware.threads import Threads
@@ -38,7 +38,7 @@ from sfumato.training.settings import Settings, resolve, seconds, steps_per_epoc
 from sfumato.training.validation import validate
 
 if TYPE_CHECKING:
-    from sfumato.data.core.batches import Batches
+    from sfumato.data.core.batching.batches import Batches
 
 AGREE = 10
 """Steps between the moments at which several processes agree on whether to stop."""

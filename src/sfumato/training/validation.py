@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from sfumato.distributions import noise
-from sfumato.generators import seeded
 from sfumato.models.base import END, Model
+from sfumato.randomness.generators import seeded
 from sfumato.training.hardware.parallel import WorkerGroup
 from sfumato.training.metrics import Meter, rows
 
 if TYPE_CHECKING:
-    from sfumato.data.core.batches import Batches
+    from sfumato.data.core.batching.batches import Batches
 
 VALIDATION_SEED = 20131220
 

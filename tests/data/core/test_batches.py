@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato.data.core.batches import Batches, Resident, binarised_once
+from sfumato.data.core.batching.batches import Batches, Resident, binarised_once
+from sfumato.data.core.batching.streaming import Streamed
 from sfumato.data.core.schema import Encoded
-from sfumato.data.core.streaming import Streamed
 
 
 def numbers(total: int = 103) -> torch.Tensor:

@@ -9,8 +9,8 @@ import torch
 
 from sfumato import data
 from sfumato.data import DataOptions
+from sfumato.data.core.batching.streaming import Streamed
 from sfumato.data.core.dataset import Dataset
-from sfumato.data.core.streaming import Streamed
 
 
 def opened(path: Path, streaming: str, **more) -> Dataset:
@@ -59,7 +59,7 @@ def test_streamed_images_keep_bytes_and_validation_is_the_same_draw(tmp_path: Pa
 
 
 def test_a_block_shuffle_reaches_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sfumato.data.core.streaming.BLOCK_BYTES", 8 * 100)
+    monkeypatch.setattr("sfumato.data.core.batching.streaming.BLOCK_BYTES", 8 * 100)
     path = tmp_path / "x.npy"
     np.save(path, np.arange(10_000.0)[:, None])
     train = opened(path, "yes").train
@@ -70,7 +70,7 @@ def test_a_block_shuffle_reaches_across_blocks(tmp_path: Path, monkeypatch: pyte
 
 
 def test_large_data_streams_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sfumato.data.core.streaming.BUDGET", 1000)
+    monkeypatch.setattr("sfumato.data.core.batching.streaming.BUDGET", 1000)
     np.save(tmp_path / "small.npy", np.arange(240.0).reshape(60, 4))
     np.save(tmp_path / "large.npy", np.arange(280.0).reshape(70, 4))
     assert not isinstance(opened(tmp_path / "small.npy", "auto").train, Streamed)
@@ -124,7 +124,7 @@ def test_a_frame_in_memory_streams_too() -> None:
 
 
 def test_a_table_larger_than_the_budget_streams_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sfumato.data.core.streaming.BUDGET", 20_000)
+    monkeypatch.setattr("sfumato.data.core.batching.streaming.BUDGET", 20_000)
     table().to_parquet(tmp_path / "large.parquet")
     table(300).to_parquet(tmp_path / "small.parquet")
     assert isinstance(opened(tmp_path / "large.parquet", "auto").train, Streamed)

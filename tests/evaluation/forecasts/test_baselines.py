@@ -7,7 +7,7 @@ import pytest
 import scoringrules
 import torch
 
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.evaluation.forecasts.baselines import Reference, references
 
 RANDOM = np.random.default_rng

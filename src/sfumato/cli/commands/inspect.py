@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sfumato.cli import flags
-from sfumato.cli.commands.latents import latents_of, latents_table
+from sfumato.cli.commands.uses.latents import latents_of, latents_table
 from sfumato.cli.output import DEVICE, TALK, Device, Say, table
 from sfumato.errors import SfumatoError
 from sfumato.formatting import number

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sfumato.data.core.batches import Batches
+from sfumato.data.core.batching.batches import Batches
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
 from sfumato.privacy_budget import ColumnCharge

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.data.core.array_sets import Training, open_arrays
+from sfumato.data.core.batching.shards import shard
+from sfumato.data.core.batching.streaming import streams
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.kinds import Kind, OptionUse
 from sfumato.data.core.labels import codes
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.shards import shard
 from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
-from sfumato.data.core.streaming import streams
 from sfumato.data.images.lossless import LosslessImages
 from sfumato.data.images.schema import ImageSchema
 from sfumato.data.io import frames, image_files

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sfumato import likelihoods
-from sfumato.data.core.batches import binarised_once
+from sfumato.data.core.batching.batches import binarised_once
 from sfumato.data.core.labelled import LabelledSchema
 from sfumato.data.core.labels import LABEL, Label
 from sfumato.data.core.options import DataOptions

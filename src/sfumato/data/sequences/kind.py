@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.kinds import Kind, OptionUse
 from sfumato.data.core.labels import codes

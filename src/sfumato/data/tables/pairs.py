@@ -17,8 +17,8 @@ import torch
 from scipy.special import ndtr, ndtri
 from torch import Tensor
 
-from sfumato.data.core.batches import Resident
-from sfumato.data.core.marginals import NoisyCounts, on_simplex
+from sfumato.data.core.batching.batches import Resident
+from sfumato.data.core.private.marginals import NoisyCounts, on_simplex
 from sfumato.spec import Field
 
 COARSE_PARTS = 12

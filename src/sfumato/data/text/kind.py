@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.kinds import Kind, OptionUse
 from sfumato.data.core.labels import codes

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from sfumato.data.core.labels import is_numeric
-from sfumato.data.core.marginals import apportioned
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.private_columns import CountedColumn, PrivateColumns, ranges
+from sfumato.data.core.private.columns import CountedColumn, PrivateColumns, ranges
+from sfumato.data.core.private.marginals import apportioned
 from sfumato.privacy_budget import Budget, ColumnCharge
 
 LABELS_COLUMN = "labels"

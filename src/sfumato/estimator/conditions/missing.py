@@ -12,10 +12,10 @@ from sfumato.data.core.matching import matching
 from sfumato.data.core.schema import Schema
 from sfumato.distributions import noise
 from sfumato.estimator import inference
-from sfumato.generators import current
 from sfumato.models.base import Model
 from sfumato.models.protocols import Bounds
 from sfumato.objectives import importance_bound
+from sfumato.randomness.generators import current
 
 CANDIDATES = 32
 """Rows of conditions that are weighed against each other, for each example."""

@@ -22,11 +22,11 @@ from sfumato.estimator.conditions.missing import filled
 from sfumato.estimator.evaluation_data import named_set
 from sfumato.estimator.methods.second_stage import TIME_SHARE, SecondStageMixin
 from sfumato.files import sha256
-from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.latents import PartialEncoder, fit_partial_encoder, partial_fit
 from sfumato.latents.partial_fit import PARTIAL_ENCODER_FOLDER
 from sfumato.models.protocols import LatentSpace
+from sfumato.randomness.generators import chosen_seed, seeded
 from sfumato.ranges import is_whole
 from sfumato.tasks.completion import LOW_EFFECTIVE, Completer, Particles
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
 from sfumato.estimator.methods.moves import MIN_RATE, LatentMovesMixin

@@ -18,9 +18,9 @@ from sfumato.estimator import inference
 from sfumato.estimator.evaluation_data import named_set
 from sfumato.estimator.methods.fitted import FittedMixin
 from sfumato.estimator.methods.generation import check_number
-from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.models.protocols import Forecasts, Imagines, require
+from sfumato.randomness.generators import chosen_seed, seeded
 
 QUANTILES = (0.05, 0.5, 0.95)
 """The median and an interval that holds nine of ten values."""

@@ -19,11 +19,11 @@ from sfumato.estimator import inference
 from sfumato.estimator.conditions.missing import filled
 from sfumato.estimator.methods.second_stage import SecondStageMixin
 from sfumato.estimator.rejection import constrained
-from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.latents.samplers import Sampler, is_flow_matching
 from sfumato.latents.second_stage import sample
 from sfumato.models.protocols import Classifies, Samples, require
+from sfumato.randomness.generators import chosen_seed, seeded
 from sfumato.ranges import is_whole
 
 

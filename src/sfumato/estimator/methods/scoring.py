@@ -13,12 +13,12 @@ from sfumato.batch import Batch, flagged_mask
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
 from sfumato.estimator.methods.second_stage import SecondStageMixin
-from sfumato.generators import seeded
 from sfumato.isolation import isolated
 from sfumato.latents import with_prior
 from sfumato.models.base import Model
 from sfumato.models.protocols import Bounds, Classifies, Samples, require
 from sfumato.objectives import importance_bound
+from sfumato.randomness.generators import seeded
 
 AGREEMENT_ROWS = 500
 """Rows drawn from the model to see how much the values of one usually agree."""

@@ -18,10 +18,10 @@ from sfumato.estimator import inference
 from sfumato.estimator.conditions import inferred
 from sfumato.estimator.conditions.missing import filled
 from sfumato.estimator.methods.fitted import FittedMixin
-from sfumato.generators import chosen_seed, seeded
 from sfumato.isolation import isolated
 from sfumato.models import registry
 from sfumato.models.protocols import Bounds, Classifies, Encodes, Reconstructs, require
+from sfumato.randomness.generators import chosen_seed, seeded
 
 
 def _can_classify(auto: Any) -> bool:

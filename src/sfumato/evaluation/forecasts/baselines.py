@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.linear_model import RidgeCV
 
-from sfumato.data.core.batches import Batches
+from sfumato.data.core.batching.batches import Batches
 from sfumato.evaluation.subject import array, some
 
 MAX_BASELINE_SEQUENCES = 5000

@@ -12,7 +12,7 @@ import torch
 
 from sfumato import data
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.options import DataOptions
 from sfumato.data.tables.schema import TableSchema

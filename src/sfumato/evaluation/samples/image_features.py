@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sfumato.data.core.batches import Batches
+from sfumato.data.core.batching.batches import Batches
 from sfumato.evaluation.subject import MAX_QUICK_EXAMPLES, array, some
-from sfumato.generators import redirected, seeded
+from sfumato.randomness.generators import redirected, seeded
 
 FEATURES = 64
 TRAINING_STEPS = 600

@@ -1,4 +1,4 @@
-"""The models that ship: the files of `sfumato/models`, and their descriptions, which are remembered between processes.
+"""The models that ship: modules of `sfumato/models` and its folders, and their descriptions, which are remembered.
 
 A description comes from the class, and importing a class imports torch, which takes seconds. So that `--help` does not
 wait for it, descriptions are kept in a file of the user's cache folder (`~/.cache/sfumato`), together with the size and
@@ -13,7 +13,7 @@ import math
 import os
 import pkgutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -32,28 +32,38 @@ if TYPE_CHECKING:
 PACKAGE = "sfumato.models"
 FOLDER = os.path.dirname(os.path.dirname(__file__))
 """Of the models; also within a zip file, where it is no folder."""
-INTERFACE = ("base", "latent", "protocols", "semi_supervised")
-"""Files of the folder that are no models."""
+INTERFACE = ("base", "latent", "protocols", "conditional.semi_supervised")
+"""Modules of the package that are no models."""
 INDEX_FORMAT = 2
 """Of the file of descriptions."""
 TYPE_NAMES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 
 
 @cache
-def shipped() -> tuple[str, ...]:
-    """The models that ship: the files of their folder.
+def shipped() -> Mapping[str, str]:
+    """The models that ship, in order, and their modules within the package.
 
-    >>> "vae" in shipped(), "base" in shipped()
-    (True, False)
+    >>> "vae" in shipped(), "base" in shipped(), shipped()["cvae"]
+    (True, False, 'conditional.cvae')
     """
-    files = (module.name for module in pkgutil.iter_modules([FOLDER]) if not module.ispkg)
-    return tuple(sorted(name for name in files if name not in INTERFACE and name[0] != "_"))
+    modules = [module for module in _modules() if module not in INTERFACE]
+    return {module.rpartition(".")[2]: module for module in sorted(modules, key=lambda name: name.rpartition(".")[2])}
+
+
+def _modules() -> Iterator[str]:
+    """Those of the folder and of the folders of related models in it."""
+    for entry in pkgutil.iter_modules([FOLDER]):
+        if not entry.ispkg:
+            yield entry.name
+        elif entry.name != "registry":
+            inner = pkgutil.iter_modules([os.path.join(FOLDER, entry.name)])
+            yield from (f"{entry.name}.{module.name}" for module in inner)
 
 
 @cache
 def shipped_class(name: str) -> type[Model]:
     """The class of a model that ships: the one in its file that has a `build`."""
-    module = import_module(f"{PACKAGE}.{name}")
+    module = import_module(f"{PACKAGE}.{shipped()[name]}")
     own = (value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__)
     return next(value for value in own if isinstance(value, type) and "build" in vars(value))
 
@@ -90,7 +100,7 @@ def _place() -> Path:
 def _sources() -> list[Any] | None:
     """What descriptions follow from: version, format, and size and time of files; None where there are no files."""
     package = os.path.dirname(FOLDER)
-    names = [f"models/{name}.py" for name in (*shipped(), *INTERFACE)]
+    names = [f"models/{name.replace('.', '/')}.py" for name in (*shipped().values(), *INTERFACE)]
     names += [f"models/registry/{name}.py" for name in ("description", "index")]
     names += ["ranges.py", "spec.py"]
     try:

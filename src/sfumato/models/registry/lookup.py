@@ -2,7 +2,7 @@
 
 A model is requested by a *reference*, a string that is also saved in `config.toml`:
 
-* `vae`: a file of `sfumato/models`, or an entry point of the group `sfumato.models`;
+* `vae`: a file of `sfumato/models` or of a folder in it, or an entry point of the group `sfumato.models`;
 * `mypackage.module:MyModel`: a class of any module that can be imported;
 * `mypackage.module:MyModel()`: a module that was passed as an instance. Only who has it can load its weights.
 
@@ -79,8 +79,9 @@ def reference(model: AnyModel) -> str:
     kind = _checked(model if is_class else type(model), needs_build=is_class)
     where = f"{kind.__module__}:{kind.__qualname__}"
     if is_class:
-        if kind.__module__.rpartition(".")[0] == PACKAGE:
-            return kind.__module__.rpartition(".")[2]
+        name = kind.__module__.rpartition(".")[2]
+        if kind.__module__ == f"{PACKAGE}.{shipped().get(name)}":
+            return name
         for point in plugins().values():
             if point.value.replace(" ", "") == where:
                 return point.name

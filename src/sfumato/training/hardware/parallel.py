@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from sfumato.data.core.batches import share
+from sfumato.data.core.batching.batches import share
 from sfumato.errors import SfumatoError
 
 logger = logging.getLogger("sfumato.training")

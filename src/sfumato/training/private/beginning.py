@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sfumato import training
-from sfumato.data.core.batches import Batches
+from sfumato.data.core.batching.batches import Batches
 from sfumato.models.base import Model
 from sfumato.training.settings import Settings
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Batches, Pass
-from sfumato.entropy import secret_uniform
+from sfumato.data.core.batching.batches import Batches, Pass
+from sfumato.randomness.entropy import secret_uniform
 
 
 class PoissonBatches(Batches):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.entropy import secret_normal
+from sfumato.randomness.entropy import secret_normal
 from sfumato.training.optim import schedules
 from sfumato.training.private.clipping import ClippedGradients
 

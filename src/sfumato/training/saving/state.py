@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sfumato import generators
 from sfumato.errors import SfumatoError
 from sfumato.models.base import Model
+from sfumato.randomness import generators
 from sfumato.training.hardware.parallel import WorkerGroup
 from sfumato.training.hardware.threads import Threads
 from sfumato.training.metrics import Meter

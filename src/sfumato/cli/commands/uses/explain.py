@@ -114,7 +114,7 @@ def _write(explanation: Explanation, schema: Schema, path: Path) -> None:
     latents = explanation.in_use
     names = [f"z{latent + 1}" for latent in latents]
     if path.suffix == ".png":
-        from sfumato.report.figures.effects import save_effect_maps, save_effects
+        from sfumato.report.figures.uses.effects import save_effect_maps, save_effects
 
         if schema.spec.is_image:
             save_effect_maps(explanation.effects[latents].reshape(-1, *schema.spec.shape).max(1), names, path)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.generators import current
+from sfumato.randomness.generators import current
 
 
 class Pass(NamedTuple):

@@ -65,7 +65,7 @@ def forecast(
             if out.out.suffix == ".npy":
                 arrays.write(values, out.out)
             else:
-                from sfumato.report.figures.forecasts import save_forecasts
+                from sfumato.report.figures.uses.forecasts import save_forecasts
 
                 save_forecasts(auto.forecast_panels(file, values, lengths, horizon=horizon), shares, out.out)
             result = {"out": out.out, "examples": len(values), "seed": seed}

@@ -41,7 +41,7 @@ def fairness(
     auto = load_run(run, device)
     report = auto.fairness(existing(file), protected, target, seed=seed)
     if out.out is not None and out.out.suffix == ".png":
-        from sfumato.report.figures.fairness import save_fairness
+        from sfumato.report.figures.uses.fairness import save_fairness
 
         points = [(each.name, each.protected.best, each.target.best) for each in report.representations]
         save_fairness(points, protected, target, out.out)

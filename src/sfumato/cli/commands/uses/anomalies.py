@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato.cli.commands.run_io import existing, load_run, named_by, save
-from sfumato.cli.commands.score import reason_text, strongest
+from sfumato.cli.commands.uses.score import reason_text, strongest
 from sfumato.cli.flags import WHOLE_NUMBER
 from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, table
 from sfumato.errors import SfumatoError
@@ -169,13 +169,13 @@ def _draw(
     explained: list[list[Reason]],
 ) -> None:
     """Draw the top rows with what makes them so; of a long series all of it."""
-    from sfumato.report.figures import anomalies as figures
+    from sfumato.report.figures.uses import anomalies as figures
 
     rows = rows[: figures.MOST_DRAWN]
     names = [f"row {row + 1}, {number(float(columns['score'][row]))} nats" for row in rows]
     auto = detector.estimator_
     if starts is not None:
-        from sfumato.estimator.anomaly_data import long_series
+        from sfumato.estimator.anomalies.data import long_series
 
         series = long_series(file, detector.time)
         by_step = [detector.scores_by_step(columns[name], starts) for name in ("score", "anomaly")]
@@ -206,7 +206,7 @@ def _save(
     if starts is None:
         save(columns, path, keys)
         return
-    from sfumato.estimator.anomaly_data import long_series
+    from sfumato.estimator.anomalies.data import long_series
 
     series = long_series(file, detector.time)
     by_step = {name: detector.scores_by_step(columns[name], starts) for name in ("score", "anomaly")}

@@ -11,13 +11,13 @@ from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution, Normal, StandardNormal
 from sfumato.distributions.discrete import invert
 from sfumato.distributions.noise import normal, spread
-from sfumato.models.semi_supervised import USUAL_LEAD, SemiSupervisedModel
+from sfumato.models.conditional.semi_supervised import USUAL_LEAD, SemiSupervisedModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.networks.class_prior import class_field
+from sfumato.networks.classes.class_prior import class_field
+from sfumato.networks.classes.two_layers import LayerNormal, TwoLayerPosterior, TwoLayerPrior
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import Encoder
 from sfumato.networks.mlp import MLP
-from sfumato.networks.two_layers import LayerNormal, TwoLayerPosterior, TwoLayerPrior
 from sfumato.objectives import Ramp, rate
 from sfumato.objectives.classes import class_rows, expected
 from sfumato.ranges import Count, Natural, Weight

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sfumato.data.core.marginals import NoisyCounts, NumberCounts
 from sfumato.data.core.options import DataOptions
+from sfumato.data.core.private.marginals import NoisyCounts, NumberCounts
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.formatting import listed
 from sfumato.privacy_budget import COLUMNS_SHARE, Budget, ColumnCharge, release_threshold

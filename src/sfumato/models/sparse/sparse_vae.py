@@ -12,7 +12,7 @@ from sfumato.distributions import Normal, SpikeSlab
 from sfumato.errors import SfumatoError
 from sfumato.models.latent import LatentModel
 from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.networks.spike_slab import MIN_PSEUDO_GAMMA, PseudoInputs, SpikeSlabEncoder
+from sfumato.networks.sparse.spike_slab import MIN_PSEUDO_GAMMA, PseudoInputs, SpikeSlabEncoder
 from sfumato.objectives import Ramp
 from sfumato.objectives.rate import joint_mean
 from sfumato.ranges import Count, Inside, Natural, Positive, Weight

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sfumato.distributions import Latent, Normal, Posterior, StandardNormal
 from sfumato.distributions.base import each
-from sfumato.networks.class_prior import ClassPrior
+from sfumato.networks.classes.class_prior import ClassPrior
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import NormalLayer
 from sfumato.networks.mlp import MLP

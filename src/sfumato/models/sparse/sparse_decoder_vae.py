@@ -14,7 +14,7 @@ from sfumato.distributions.noise import joint_rows
 from sfumato.errors import SfumatoError
 from sfumato.models.latent import LatentModel
 from sfumato.networks import encoder_for, sizes_for
-from sfumato.networks.sparse_decoder import SparseDecoder
+from sfumato.networks.sparse.sparse_decoder import SparseDecoder
 from sfumato.objectives import Ramp, rate
 from sfumato.ranges import Natural, Positive
 from sfumato.spec import DataSpec, Size

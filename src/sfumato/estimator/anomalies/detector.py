@@ -13,8 +13,8 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.registry import kind_of
 from sfumato.data.vectors.schema import VectorSchema
 from sfumato.errors import SfumatoError
-from sfumato.estimator import anomaly_data
-from sfumato.estimator.anomaly_data import LongSeries
+from sfumato.estimator.anomalies import data as anomaly_data
+from sfumato.estimator.anomalies.data import LongSeries
 from sfumato.estimator.autoencoder import Autoencoder
 from sfumato.estimator.methods.scoring import Reason
 from sfumato.isolation import isolated

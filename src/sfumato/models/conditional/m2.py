@@ -11,10 +11,10 @@ from sfumato.batch import Batch, Loss
 from sfumato.distributions import Distribution, Posterior
 from sfumato.distributions.discrete import invert
 from sfumato.distributions.noise import normal, spread
-from sfumato.models.semi_supervised import USUAL_LEAD, SemiSupervisedModel
+from sfumato.models.conditional.semi_supervised import USUAL_LEAD, SemiSupervisedModel
 from sfumato.networks import Encoder, decoder_for, encoder_for, sizes_for
-from sfumato.networks.class_prior import class_field
-from sfumato.networks.classifier import Classifier
+from sfumato.networks.classes.class_prior import class_field
+from sfumato.networks.classes.classifier import Classifier
 from sfumato.networks.features import leave_out
 from sfumato.objectives import Ramp, rate
 from sfumato.objectives.classes import class_rows, expected

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfumato.entropy import secret_normal
+from sfumato.randomness.entropy import secret_normal
 
 LARGEST_POWER = 64
 """Numbers are looked for from 2^−64 to 2^64, and what lies beyond counts as the nearest of these."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.models.latent import LatentModel
-from sfumato.networks.class_prior import ClassPrior
+from sfumato.networks.classes.class_prior import ClassPrior
 from sfumato.objectives import Ramp
 from sfumato.objectives.classes import labels_repeated
 from sfumato.objectives.smoothness import classifier_terms, classifier_weights

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from sfumato.cli.commands.apply import deliver
-from sfumato.cli.commands.attributes import direction_of
 from sfumato.cli.commands.run_io import Given, chosen_rows, conditions, counted, load_run, named_by, read, with_keys
+from sfumato.cli.commands.uses.attributes import direction_of
 from sfumato.cli.flags import WHOLE_NUMBER, pairs, whole
 from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, as_text
 from sfumato.errors import SfumatoError

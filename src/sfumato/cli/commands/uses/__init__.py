@@ -1,0 +1,1 @@
+"""Commands that put a trained model to one use, as completion or forecasts."""

@@ -1,0 +1,1 @@
+"""From a data set to batches: in memory, in shards and in a stream."""

@@ -1,0 +1,1 @@
+"""`AnomalyDetector`, which fits and scores in one object, and what it reads."""

@@ -1,0 +1,1 @@
+"""Models with sparse codes or a sparse decoder."""

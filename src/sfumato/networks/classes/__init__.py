@@ -1,0 +1,1 @@
+"""Networks that tell or use the class of an example."""

@@ -1,0 +1,1 @@
+"""Where random numbers come from: the generators of one call, and the system's entropy for private training."""

@@ -1,0 +1,1 @@
+"""Figures of single uses: anomalies, explanations, fairness and forecasts."""
