@@ -87,8 +87,8 @@ class Likelihood:
 _DECLARED = (
     Likelihood("autoregressive", ("table",), joint=True, apart="cells", passes_gradients=False, cells=True),
     Likelihood("cells", ("table",), cells=True),
-    Likelihood("gaussian", ("table", "vector", "sequence", "image")),
-    Likelihood("mse", ("table", "vector", "sequence", "image"), unit_scale=True),
+    Likelihood("gaussian", ("table", "vector", "sequence", "image", "sound")),
+    Likelihood("mse", ("table", "vector", "sequence", "image", "sound"), unit_scale=True),
     Likelihood(
         "bernoulli",
         ("vector", "sequence", "image"),

@@ -115,11 +115,13 @@ class DataSpec:
         given: one field per condition, in the order of the columns of `Batch.given`.
         likelihood: name of the likelihood p(x | z), from `sfumato.likelihoods.LIKELIHOODS`.
         examples: number of training examples; default sizes of networks follow it.
-        ends: whether the last category of a sequence of symbols is its end, which also stands in all places behind it.
+        ends: whether the last category of a sequence of symbols is its end, which also stands in all places behind it;
+            of waveforms, whether some end before the last step, behind which they are masked.
         orders: which numbers of a table's row are never above others; their fields have `starts` and `widths`.
         seasons: lengths of the seasons of long series in steps; `Batch.time` counts them from where a season begins.
         horizon: of windows of long series, how many of the last steps are forecast; 0 for all else, such as sequences
             that begin together.
+        rate: samples a second of a waveform, (T, channels); 0 for all else.
     """
 
     shape: tuple[int, ...]
@@ -131,6 +133,7 @@ class DataSpec:
     orders: tuple[Order, ...] = ()
     seasons: tuple[int, ...] = ()
     horizon: int = 0
+    rate: int = 0
 
     def __post_init__(self) -> None:
         if len(self.fields) not in (1, self.shape[-1] if self.is_sequence else self.entries):
@@ -150,6 +153,11 @@ class DataSpec:
     def is_sequence(self) -> bool:
         """Whether an example is a (steps, channels) sequence."""
         return len(self.shape) == 2
+
+    @property
+    def is_waveform(self) -> bool:
+        """Whether an example is a sound: a sequence of many samples a second."""
+        return self.is_sequence and self.rate > 0
 
     @property
     def is_symbols(self) -> bool:
@@ -192,4 +200,5 @@ class DataSpec:
             orders=tuple(Order(**order) for order in values.get("orders", ())),
             seasons=tuple(values.get("seasons", ())),
             horizon=values.get("horizon", 0),
+            rate=values.get("rate", 0),
         )

@@ -25,17 +25,21 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def open(source: Any, *, options: DataOptions | None = None, schema: Schema | None = None) -> Dataset:
+def open(
+    source: Any, *, options: DataOptions | None = None, schema: Schema | None = None, forms: tuple[str, ...] = ()
+) -> Dataset:
     """Open a source, split it, learn its schema on the training split, and encode it.
 
     Args:
         source: the name of a built-in set (see `names`; a folder of that name is `./moons`); a `.csv`, `.tsv`,
             `.parquet` (also `.gz`), `.npy`, `.npz` or `.ts` file; a `.txt` file, each of its lines a sequence of
-            characters; a folder of images, whose subfolders are labels; a numpy array (masked: NaN), a torch tensor,
-            a sparse matrix, a list of rows, of arrays or of strings, or a pair (X, y); a `Dataset` or `DataLoader` of
-            PyTorch; a pandas, polars or arrow frame, also a lazy one, or a list of mappings.
+            characters; a folder of images or of sounds, whose subfolders are labels; a sound file; a numpy array
+            (masked: NaN), a torch tensor, a sparse matrix, a list of rows, of arrays or of strings, or a pair (X, y); a
+            `Dataset` or `DataLoader` of PyTorch; a pandas, polars or arrow frame, also a lazy one, or a list of
+            mappings.
         options: how it is read, split and encoded.
         schema: by which it is encoded, that of a private training, which cannot be learned again; None learns it.
+        forms: of data that the model takes, see `Model.data_forms`, where these decide how a source is read.
 
     Raises:
         SfumatoError: if the source is missing, damaged, or does not fit the options.
@@ -46,7 +50,7 @@ def open(source: Any, *, options: DataOptions | None = None, schema: Schema | No
     """
     from sfumato.data.opening import open_source
 
-    return open_source(source, DataOptions() if options is None else options, schema)
+    return open_source(source, DataOptions() if options is None else options, schema, forms)
 
 
 def names() -> tuple[str, ...]:

@@ -24,7 +24,9 @@ DEFAULTS = DataOptions()
 
 
 @isolated
-def open_source(source: Any, options: DataOptions, schema: Schema | None = None) -> Dataset:
+def open_source(
+    source: Any, options: DataOptions, schema: Schema | None = None, forms: tuple[str, ...] = ()
+) -> Dataset:
     """Open a source of any kind; see `sfumato.data.open`.
 
     Raises:
@@ -37,6 +39,7 @@ def open_source(source: Any, options: DataOptions, schema: Schema | None = None)
     else:
         wrapped = Source(unpacked(source), schema=schema)
         kind = _kind(wrapped, options)
+        options = options if kind.suited is None else kind.suited(options, forms)
         dataset = kind.load(wrapped, options)
     _check_options(kind, dataset, options)
     return dataset

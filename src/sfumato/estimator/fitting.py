@@ -212,7 +212,7 @@ def open_data(source: Any, config: Config) -> Dataset:
         )
     if described.data_forms == ("sequence",) and holds_series(source):
         options = replace(options, sequences=True)
-    dataset = data.open(source, options=options)
+    dataset = data.open(source, options=options, forms=described.data_forms)
     likelihood = likelihoods.named(dataset.schema.spec.likelihood)
     if described.independent_columns and likelihood.joint:
         if options.likelihood != "auto":
@@ -225,7 +225,7 @@ def open_data(source: Any, config: Config) -> Dataset:
         return dataset
     if dataset.has_label or options.label is not None:
         name = LABEL if dataset.has_label else str(options.label)
-        return data.open(source, options=replace(options, given=(name,)))
+        return data.open(source, options=replace(options, given=(name,)), forms=described.data_forms)
     could = "pass labels with the data, as in (X, y)"
     if kind_of(dataset.schema).named_columns:
         could = "name columns with given: " + ", ".join(row["column"] for row in dataset.schema.describe()[:12])

@@ -167,6 +167,8 @@ class Subject:
     def drawn(self, given: Tensor | None, n: int) -> Batch:
         """n new examples beside their conditions, masked where they say that they have no value."""
         x = self.draw(given, n, noise=True)
+        if self.schema.spec.ends and self.schema.spec.is_waveform:
+            return Batch(x.nan_to_num(0.0), given, ~x.isnan())
         return Batch(x, given, flagged_mask(x, self.schema.spec))
 
     def conditions(self, n: int) -> Tensor | None:

@@ -43,8 +43,8 @@ class Model(nn.Module, ABC):
     The class declares its properties by the attributes below; all have defaults.
 
     Attributes:
-        data_forms: what an example may be: "vector" (a row of a table too), "image", "sequence" (of measurements), or
-            "symbols" (a sequence of categories).
+        data_forms: what an example may be: "vector" (a row of a table too), "image", "sequence" (of measurements),
+            "symbols" (a sequence of categories), or "sound" (a waveform).
         conditions: whether the model is given conditions: "none", "optional" or "required".
         preferred_networks: kind of network for some forms of data, where `Size.network` is "auto": form → kind.
         independent_columns: whether the decoder needs independent columns of a table, so that it cannot have an
@@ -60,7 +60,7 @@ class Model(nn.Module, ABC):
             `sfumato.models.registry.REMEDIES`, → its name. The doctor never changes other options.
     """
 
-    data_forms: ClassVar[tuple[Literal["vector", "image", "sequence", "symbols"], ...]] = ("vector", "image")
+    data_forms: ClassVar[tuple[Literal["vector", "image", "sequence", "symbols", "sound"], ...]] = ("vector", "image")
     conditions: ClassVar[Literal["none", "optional", "required"]] = "none"
     preferred_networks: ClassVar[Mapping[str, str]] = {}
     independent_columns: ClassVar[bool] = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +24,15 @@ from sfumato.networks.codes.quantizers import (
     perplexity_and_usage,
     steps_for,
 )
+from sfumato.networks.codes.stacked_prior import StackedPrior
+from sfumato.networks.codes.waveform import Ending, WaveformDecoder, WaveformEncoder
 from sfumato.networks.features import GivenFeatures, leave_out
+from sfumato.objectives.spectral import spectral_distance
 from sfumato.ranges import BelowOne, Count, Two, Weight
 from sfumato.spec import DataSpec, Size
+
+SOUND_LEVELS, SPECTRAL = 12, 0.03
+"""Codebooks of waveforms, and the weight of the term of their spectra, unless given."""
 
 
 class VQVAE(Model):
@@ -45,6 +51,11 @@ class VQVAE(Model):
     codes are fixed and the prior alone is trained: the second stage.
     Conditions are seen by the prior alone: p(x|c) = Σ_k p(k|c) p(x|k).
 
+    Waveforms may have a term more in the loss of the model, `spectral`: how far the spectra of x and of the mean of
+    p(x | e_k) are apart (`objectives.spectral`), times the number of samples. It is beside the ELBO, and in no bound.
+    Where waveforms end before the longest, the places behind an end have no vectors: nothing is learned of them, their
+    code is the one number more that p(k | c) knows, and what is drawn ends there.
+
     `distortion` + `rate` is a description length of x in nats: log p(x|c) is at least its negative, as k is a function
     of x. Early stopping watches it, and `score` gives it exactly: nothing is drawn.
 
@@ -56,6 +67,8 @@ class VQVAE(Model):
         beta: β.
         condition_dropout: probability of leaving a condition out.
         still_after: the step from which on encoder, quantizer and decoder are fixed; None is never.
+        spectral: weight of the term of the spectra; 0 without.
+        rate: samples a second of waveforms; 0 for all else.
 
     >>> import torch
     >>> from sfumato.models import build
@@ -65,7 +78,7 @@ class VQVAE(Model):
     torch.Size([5, 49])
     """
 
-    data_forms = ("vector", "image", "sequence")
+    data_forms = ("vector", "image", "sequence", "sound")
     conditions = "optional"
     preferred_networks: ClassVar = {"image": "conv"}
     remedies: ClassVar = {
@@ -79,11 +92,13 @@ class VQVAE(Model):
         encoder: nn.Module,
         quantizer: Quantizer,
         decoder: nn.Module,
-        code_prior: CodePrior,
+        code_prior: CodePrior | StackedPrior,
         *,
         beta: float = 0.25,
         condition_dropout: float = 0.1,
         still_after: int | None = None,
+        spectral: float = 0.0,
+        rate: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -93,6 +108,7 @@ class VQVAE(Model):
         self.beta = beta
         self.condition_dropout = condition_dropout
         self.still_after = still_after
+        self.spectral, self.sampling_rate = spectral, rate
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         return {"model": trainable(self.encoder, self.quantizer, self.decoder), "prior": trainable(self.code_prior)}
@@ -106,17 +122,35 @@ class VQVAE(Model):
             given = leave_out(given, self.condition_dropout)
         if self.training and self.still_after is not None and step >= self.still_after:
             return {"prior": Loss({"rate": -self.code_prior.log_prob(self._settled_codes(batch), given)})}
-        quantised: Quantized = self.quantizer(self.encoder(batch.x, batch.mask))
-        terms = {"distortion": -self.decoder(quantised.values).log_prob(batch.x, batch.mask)}
+        quantised = self._quantised(batch)
+        p = self.decoder(quantised.values)
+        terms = {"distortion": -p.log_prob(batch.x, batch.mask)}
+        if self.spectral:
+            terms["spectral"] = spectral_term(batch, p.mode(), self.sampling_rate)
         if quantised.commitment is not None:
             terms["commitment"] = quantised.commitment
         perplexity, usage = perplexity_and_usage(quantised.codes, self.quantizer.size)
         if self.training:
             self.code_prior.follow(self.quantizer.vectors)
         return {
-            "model": Loss(terms, {"commitment": self.beta}, metrics={"perplexity": perplexity, "usage": usage}),
+            "model": Loss(
+                terms,
+                {"commitment": self.beta, "spectral": self.spectral},
+                metrics={"perplexity": perplexity, "usage": usage},
+            ),
             "prior": Loss({"rate": -self.code_prior.log_prob(listed(quantised.codes), given)}),
         }
+
+    def _quantised(self, batch: Batch) -> Quantized:
+        """Codes and the vectors they mean; behind the end of a waveform the code is `quantizer.size`, the vector 0."""
+        z = self.encoder(batch.x, batch.mask)
+        if not self.code_prior.ends or batch.mask is None:
+            quantised: Quantized = self.quantizer(z)
+            return quantised
+        present = self.encoder.present(batch.mask)  # type: ignore[operator]
+        codes, values, commitment = self.quantizer(z, present)
+        codes = codes.where(present[..., None], self.quantizer.size)
+        return Quantized(codes, values * present[..., None], commitment)
 
     @torch.no_grad()
     def _settled_codes(self, batch: Batch) -> Tensor:
@@ -151,17 +185,18 @@ class VQVAE(Model):
 
     def encode(self, batch: Batch) -> Point:
         """The codes of each example, whole numbers (B, `code_size`): all of the first level, then the second, …."""
-        return Point(listed(self.quantizer(self.encoder(batch.x, batch.mask)).codes))
+        return Point(listed(self._quantised(batch).codes))
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Distribution:
         """p(x | k) for codes of shape (B, `code_size`); the conditions change nothing.
 
         Raises:
-            SfumatoError: if a code is not a whole number from 0 to below the size of the codebook.
+            SfumatoError: if a code is not a whole number from 0 to below the size of the codebook, or, behind the end
+                of a waveform, that size.
         """
-        codes = z.long()
-        if bool(((codes != z) | (codes < 0) | (codes >= self.quantizer.size)).any()):
-            raise SfumatoError(f"a code is a whole number from 0 to {self.quantizer.size - 1}: give what encode gives")
+        codes, most = z.long(), self.quantizer.size - 1 + self.code_prior.ends
+        if bool(((codes != z) | (codes < 0) | (codes > most)).any()):
+            raise SfumatoError(f"a code is a whole number from 0 to {most}: give what encode gives")
         return self._decoded(codes)
 
     def sample(self, n: int, given: Tensor | None = None, *, temperature: float = 1.0, noise: bool = True) -> Tensor:
@@ -200,7 +235,12 @@ class VQVAE(Model):
         return log_p[:, None].expand(-1, k), log_prior[:, None].expand(-1, k)
 
     def _decoded(self, codes: Tensor) -> Distribution:
-        return self.decoder(self.quantizer.look_up(codes.unflatten(1, (self.levels, -1)).transpose(1, 2)))
+        stacks = codes.unflatten(1, (self.levels, -1)).transpose(1, 2)
+        if not self.code_prior.ends:
+            return self.decoder(self.quantizer.look_up(stacks))
+        present = (stacks < self.quantizer.size).all(2)
+        values = self.quantizer.look_up(stacks.where(present[..., None], 0)) * present[..., None]
+        return Ending(self.decoder(values), present.sum(1) * self.encoder.hop)
 
     @classmethod
     def build(
@@ -210,7 +250,7 @@ class VQVAE(Model):
         *,
         quantizer: Literal["codebook", "fsq"] = "codebook",
         codebook: Two | None = None,
-        levels: Count = 1,
+        levels: Count | None = None,
         codes: Count | None = None,
         beta: Weight = 0.25,
         decay: BelowOne = 0.99,
@@ -219,6 +259,8 @@ class VQVAE(Model):
         prior_width: Count | None = None,
         prior_depth: Count = 2,
         prior_dropout: BelowOne = 0.1,
+        spectral: Weight | None = None,
+        causal: bool = False,
     ) -> Self:
         """A VQ-VAE with networks for `spec`, whose prior is conditional where conditions are given.
 
@@ -227,7 +269,8 @@ class VQVAE(Model):
         Args:
             quantizer: a codebook that follows the vectors, or a fixed grid of finite scalars (fsq)
             codebook: entries of each codebook; fsq takes the nearest number it has; chosen from the data unless given
-            levels: codebooks, each for what the ones before it left over; not with fsq
+            levels: codebooks, each for what the ones before it left over; not with fsq; 12 for sound and 1 for all else
+                unless given
             codes: places of an example that has neither grid nor time (network mlp); chosen from the data unless given
             beta: weight of the commitment of vectors to their codes
             decay: how slowly the codebook follows, of its running means
@@ -237,28 +280,38 @@ class VQVAE(Model):
             prior_width: width of the transformer over codes; chosen from the data unless given
             prior_depth: blocks of the transformer over codes
             prior_dropout: dropout of the transformer over codes
+            spectral: sound; weight of the distance of spectra at several resolutions, beside the ELBO; 0.03 unless
+                given
+            causal: sound; let no vector depend on what comes after it, so that sound can be coded as it comes
         """
         if prior_width is not None and prior_width % 4:
             raise SfumatoError(f"prior_width is {prior_width}: give a multiple of 4")
-        if quantizer == "fsq" and levels > 1:
+        sound = spec.is_waveform
+        if quantizer == "fsq" and levels is not None and levels > 1:
             raise SfumatoError(
                 "levels is for the quantizer codebook: leave it out with fsq, and give a larger codebook"
             )
+        if not sound and (causal or spectral):
+            raise SfumatoError(f"{'causal' if causal else 'spectral'} is for waveforms: leave it out")
+        levels = levels or (SOUND_LEVELS if sound and quantizer == "codebook" else 1)
         sizes = sizes_for(spec, size)
         if codes is not None and (sizes.kind == "conv" or spec.is_sequence):
             of_image = "with conv an image has a grid of codes"
             where = "a sequence has codes along its time" if spec.is_sequence else of_image
             raise SfumatoError(f"codes is for network mlp: {where}")
-        entries = codebook or (256 if spec.is_image and spec.entries > 256 else 64)
+        entries = codebook or (256 if sound or (spec.is_image and spec.entries > 256) else 64)
         dim = sizes.latent_dim
         quantized: Quantizer
         if quantizer == "fsq":
             quantized = FiniteScalar(dim, steps_for(entries))
         else:
             quantized = Codebook(dim, entries, levels, decay=decay)
-        encoder: GridEncoder | TimeEncoder | RowEncoder
-        decoder: GridDecoder | TimeDecoder | RowDecoder
-        if sizes.kind == "conv":
+        encoder: GridEncoder | TimeEncoder | RowEncoder | WaveformEncoder
+        decoder: GridDecoder | TimeDecoder | RowDecoder | WaveformDecoder
+        if sound:
+            encoder = WaveformEncoder(spec, dim, sizes.width, sizes.depth, causal=causal)
+            decoder = WaveformDecoder(spec, dim, sizes.width, sizes.depth, causal=causal)
+        elif sizes.kind == "conv":
             encoder = GridEncoder(spec, dim, sizes.width, sizes.depth)
             decoder = GridDecoder(spec, dim, sizes.width, sizes.depth)
         elif spec.is_sequence:
@@ -268,17 +321,15 @@ class VQVAE(Model):
             places = codes or min(8, max(2, math.ceil(spec.entries / 2)))
             encoder = RowEncoder(spec, places, dim, sizes.width, sizes.depth)
             decoder = RowDecoder(spec, places, dim, sizes.width, sizes.depth)
-        prior = CodePrior(
-            encoder.places,
-            levels,
-            quantized.size,
-            quantized.vectors.shape[2],
-            GivenFeatures(spec.given) if spec.given else None,
-            row=grid(*spec.shape[1:])[1] if sizes.kind == "conv" else None,
-            width=prior_width or (128 if spec.is_image else 64),
-            depth=prior_depth,
-            dropout=prior_dropout,
-        )
+        lists = encoder.places, levels, quantized.size, quantized.vectors.shape[2]
+        given = GivenFeatures(spec.given) if spec.given else None
+        how: dict[str, Any] = {"width": prior_width or (128 if spec.is_image else 64)}
+        how |= {"depth": prior_depth, "dropout": prior_dropout}
+        prior: CodePrior | StackedPrior
+        if sound:
+            prior = StackedPrior(*lists, given, ends=spec.ends, **how)
+        else:
+            prior = CodePrior(*lists, given, row=grid(*spec.shape[1:])[1] if sizes.kind == "conv" else None, **how)
         return cls(
             encoder,
             quantized,
@@ -287,7 +338,17 @@ class VQVAE(Model):
             beta=beta,
             condition_dropout=condition_dropout,
             still_after=still_after,
+            spectral=(SPECTRAL if spectral is None else spectral) if sound else 0.0,
+            rate=spec.rate,
         )
+
+
+def spectral_term(batch: Batch, mean: Tensor, rate: int) -> Tensor:
+    """The distance of the spectra of waveforms from those of p(x | e_k)'s mean, times their samples, (B,)."""
+    if batch.mask is None:
+        return batch.x[0].numel() * spectral_distance(batch.x, mean, rate)
+    distance = spectral_distance(batch.x.where(batch.mask, 0.0), mean.where(batch.mask, 0.0), rate)
+    return batch.x[0].numel() * distance
 
 
 def listed(codes: Tensor) -> Tensor:

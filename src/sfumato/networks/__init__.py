@@ -110,6 +110,8 @@ def _defaults(spec: DataSpec, kind: Kind) -> Sizes:
         if 0 < spec.examples < SMALL_NET_IMAGES:  # a larger net memorises them
             return Sizes(kind, latents, 128, 1)
         return Sizes(kind, latents, 512 if spec.examples >= 10_000 else 256, 2)
+    if spec.is_waveform:
+        return Sizes(kind, 64, 128, 2)
     if spec.is_sequence:
         return Sizes(kind, 8, 64 if spec.shape[1] <= 64 else 128, 1)
     values = spec.entries - len(set(spec.flags.values()))

@@ -182,14 +182,19 @@ PRIVATE_RATE, PRIVATE_STEPS, PRIVATE_LR, PRIVATE_NORM = 0.035, 200, 1e-3, 1.0
 DEFAULT_VALUES = {entry.name: entry.default for entry in fields(Settings)}
 
 
+LONG, LONG_BATCH = 4096, 200_000
+"""Values of an example from which on a sequence is long, and of a batch of such."""
+
+
 def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells: int = 0) -> Settings:
     """Fill in what was left to be chosen, from the number of training examples and the shape of one.
 
     Where there are `cells` (`models.memorised_cells`) rows would be memorised by what is usual.
 
-    * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for pictures).
+    * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for pictures). Of waveforms, or
+      other sequences of 4096 values or more, as many as make about 200,000 values, within 4 to 32.
     * `epochs`: 30, or as many as make 5000 steps (1000 at most), or as few as keep to 60,000 (3 at least). With `cells`
-      15, or as many as make 1000 steps.
+      15, or as many as make 1000 steps; of waveforms as many as make 1000.
     * `weight_decay`: 0. With `cells` 9 · cells / examples, within 0.3 to 2.
     * `ema`: 0. With `cells` over a tenth of the steps: the best weights on validation are often those of a step at
       which the learning rate is still high, and much of what a single step changes is noise then.
@@ -207,15 +212,18 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells:
     """
     if settings.epsilon is not None:
         return _resolve_private(settings, examples)
-    largest = 128 if len(shape) == 3 else 512
+    largest, least, usual_steps = 128 if len(shape) == 3 else 512, 32, 5000
+    if len(shape) == 2 and math.prod(shape) >= LONG:
+        largest = least = min(max(2 ** round(math.log2(LONG_BATCH / math.prod(shape))), 4), 32)
+        usual_steps = 1000
     size = settings.batch_size
     if size is None:
-        size = min(max(2 ** round(math.log2(max(examples, 1) / 50)), 32), largest)
+        size = min(max(2 ** round(math.log2(max(examples, 1) / 50)), least), largest)
     size = min(size, max(examples, 1))
     per_epoch = steps_per_epoch(examples, size)
     epochs = settings.epochs
     if epochs is None and settings.steps is None:
-        passes, steps = (15, 1000) if cells else (30, 5000)
+        passes, steps = (15, 1000) if cells else (30, usual_steps)
         epochs = min(max(passes, math.ceil(steps / per_epoch)), 1000, max(3, 60_000 // per_epoch))
     chosen = replace(settings, batch_size=size, epochs=epochs)
     planned = total_steps(chosen, per_epoch)

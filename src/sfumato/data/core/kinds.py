@@ -55,6 +55,7 @@ class Kind:
         needs_file: why examples cannot go to the terminal, and what to do; "" where they can.
         named_columns: whether examples are rows of a frame, whose columns are found by their names.
         lossless: how examples are taken apart to be compressed; None where they cannot be.
+        suited: the options for a model that takes these forms of data, where what it takes decides how they are read.
     """
 
     name: str
@@ -72,3 +73,4 @@ class Kind:
     needs_file: str = ""
     named_columns: bool = False
     lossless: type[Lossless[Any]] | None = None
+    suited: Callable[[DataOptions, tuple[str, ...]], DataOptions] | None = None

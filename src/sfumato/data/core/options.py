@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sfumato.data.io.reading import Reading
+from sfumato.data.io.reading import HIGHEST_RATE, LOWEST_RATE, Reading
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.likelihoods import LIKELIHOODS
 from sfumato.privacy_budget import DELTA_HELP, EPSILON_HELP, check_budget
@@ -14,6 +15,7 @@ KINDS = ("continuous", "integer", "boolean", "categorical", "datetime", "constan
 BINARISE = ("auto", "no", "stochastic", "threshold")
 HEADER = ("auto", "yes", "none")
 STREAMING = ("auto", "yes", "no")
+REPRESENTATIONS = ("auto", "waveform", "mel")
 
 
 def _option(default: Any, text: str) -> Any:
@@ -93,6 +95,21 @@ class DataOptions:
         None, "long series: steps that are seen before a forecast (default: two horizons); they are cut into windows"
     )
     horizon: int | None = _option(None, "long series: steps that are forecast (default: a season, if one is found)")
+    rate: int | None = _option(
+        None,
+        "sound: samples a second that all files are brought to (default: that of most); of arrays, what they have",
+    )
+    seconds: float | None = _option(
+        None,
+        "sound: length of an example; longer files are cut into windows of it (default: the longest file, 1 where that "
+        "is longer than 2)",
+    )
+    mono: bool = _option(False, "sound: mix stereo down to one channel")
+    representation: str = _option(
+        "auto",
+        f"sound: what is modelled, {', '.join(REPRESENTATIONS)} (frames of mel bands); auto is waveform where the "
+        "model takes it",
+    )
     streaming: str = _option("auto", "read from disk while training: auto does when the data is too large")
     epsilon: float | None = _option(None, EPSILON_HELP)
     delta: float | None = _option(None, DELTA_HELP)
@@ -119,6 +136,7 @@ class DataOptions:
         if self.ranges and self.epsilon is None:
             raise SfumatoError("ranges are for private training: give epsilon too, or leave them out")
         choices = {"likelihood": ("auto", *LIKELIHOODS), "binarise": BINARISE, "header": HEADER, "streaming": STREAMING}
+        choices["representation"] = REPRESENTATIONS
         for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
@@ -133,6 +151,10 @@ class DataOptions:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise SfumatoError(f"{name}={value} is too small; give {least} or more")
+        if self.rate is not None and not LOWEST_RATE <= self.rate <= HIGHEST_RATE:
+            raise SfumatoError(f"rate={self.rate}: give samples a second, from {LOWEST_RATE:,} to {HIGHEST_RATE:,}")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise SfumatoError(f"seconds={self.seconds}: give a length above 0")
         if not 0 <= self.seed < 2**63:
             raise SfumatoError(f"seed={self.seed} must be a whole number from 0 to 2^63 - 1")
         both = set(self.given) & set(self.drop)

@@ -1,10 +1,13 @@
-"""What a person says of how tables are read."""
+"""What a person says of how tables are read, and the rates that sound can have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+
+LOWEST_RATE, HIGHEST_RATE = 1000, 384_000
+"""Samples a second of sound."""
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,23 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from sfumato import likelihoods
+from sfumato.batch import Batch
 from sfumato.data.registry import kind_of
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.samples import image_features
 from sfumato.evaluation.samples.image_features import FeatureNetwork, network
 from sfumato.evaluation.samples.sample_sets import SAMPLED, TEST, TRAIN, Drawn
 from sfumato.evaluation.samples.symbols import counted
-from sfumato.evaluation.subject import array
+from sfumato.evaluation.subject import array, rows
+from sfumato.spectra import MelScale
 
 MAX_FEATURES = 256
 """More features than these are brought to so many principal axes of the training rows."""
 MAX_CATEGORY_FEATURES = 50
 """Categories of a column with a feature of their own, the most frequent ones; the others share one."""
 EXTRACTED = 500
+HEARD = 64
+"""Waveforms whose spectra are made together."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ def features(drawn: Drawn) -> Features | None:
       where missing and a flag for it;
     * sequences: the entries as the model sees them, standardised; 0 where missing and a flag for it;
     * sequences of symbols: how often each symbol and each pair of neighbours occurs, the 256 most frequent of them;
+    * waveforms: mean and deviation over time of the logarithm of each mel band;
     * images: the last hidden layer of a small network trained on the training split (see
       `sfumato.evaluation.samples.image_features`), on the scale at which the mean variance of a feature over training
       images is 1.
@@ -76,6 +81,8 @@ def features(drawn: Drawn) -> Features | None:
         trained_network = _network(drawn)
         sets = [features_by(trained_network, batch.x) for batch in drawn.sets]
         return Features(sets, f"features of a small network trained {trained_network.taught} on the training split")
+    if spec.is_waveform:
+        return Features([heard(batch, spec.rate) for batch in drawn.sets], "mean and deviation over time of mel bands")
     if spec.is_symbols:
         return Features(counted(drawn), "the counts of symbols and of neighbouring symbols")
     if schema.of_columns:
@@ -93,6 +100,22 @@ def mean_images(drawn: Drawn) -> np.ndarray | None:
         return None
     x = subject.draw(drawn.samples.given, len(drawn.samples), noise=False)
     return _extracted(drawn, x) if how.extractor is not None else features_by(_network(drawn), x)
+
+
+def heard(batch: Batch, rate: int) -> np.ndarray:
+    """Mean and deviation over the frames of each waveform of the logarithm of its mel bands, (N, 2·C·bands)."""
+    scale = MelScale.of(rate)
+    parts = []
+    for at in range(0, len(batch), HEARD):
+        part = rows(batch, slice(at, at + HEARD))
+        mask = torch.ones_like(part.x, dtype=torch.bool) if part.mask is None else part.mask
+        bands = scale.log_mel(part.x.where(mask, 0.0).transpose(1, 2)).transpose(1, 2).flatten(2)
+        ends = mask.any(2).sum(1).div(scale.hop).ceil().clamp_min(1)
+        inside = (torch.arange(bands.shape[1], device=bands.device) < ends[:, None])[..., None].to(bands)
+        mean = (bands * inside).sum(1) / ends[:, None]
+        variance = ((bands - mean[:, None]).square() * inside).sum(1) / ends[:, None]
+        parts.append(torch.cat([mean, variance.sqrt()], 1))
+    return array(torch.cat(parts)).astype(float)
 
 
 def _network(drawn: Drawn) -> FeatureNetwork:
@@ -153,6 +176,10 @@ def narrowed(sets: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     if train.shape[1] <= MAX_FEATURES:
         return sets
     centre = train.mean(0)
+    if train.shape[1] > len(train):
+        # The same axes by way of the products of rows with rows, of which there are fewer.
+        axes = np.linalg.svd(train - centre, full_matrices=False)[2][:MAX_FEATURES].T
+        return [(x - centre) @ axes for x in sets]
     axes = np.linalg.eigh(np.cov(train, rowvar=False))[1][:, -MAX_FEATURES:]
     return [(x - centre) @ axes for x in sets]
 

@@ -120,7 +120,7 @@ class Drawn:
 
 def _with_holes(batch: Batch, mask: Tensor | None, spec: DataSpec) -> Batch:
     """Samples with the same missing entries as as many real rows, where the model does not say which are missing."""
-    if mask is None or spec.flags:
+    if mask is None or spec.flags or batch.mask is not None:
         return batch
     return replace(batch, mask=mask)
 

@@ -24,7 +24,7 @@ MAX_TEST_SEQUENCES = 1000
 def measures(drawn: Drawn) -> list[Measure]:
     """Channel shapes, autocorrelation distance and the discriminative score, of sequences of numbers."""
     spec = drawn.subject.schema.spec
-    if not spec.is_sequence or spec.is_symbols:
+    if not spec.is_sequence or spec.is_symbols or spec.is_waveform:
         return []
     train, test, samples = (array(missing_again(batch)).astype(float) for batch in drawn.sets)
     results = [

@@ -66,6 +66,7 @@ FORM_WORDS = {
     **dict.fromkeys(("vector", "image"), "tables, vectors and images"),
     "sequence": "sequences",
     "symbols": "sequences of symbols",
+    "sound": "waveforms",
 }
 
 
@@ -94,8 +95,8 @@ def classifiers() -> str:
 
 def form_of(spec: DataSpec) -> str:
     """The form of the data of a spec, as `Model.data_forms` names it."""
-    if spec.is_symbols:
-        return "symbols"
+    if spec.is_symbols or spec.is_waveform:
+        return "symbols" if spec.is_symbols else "sound"
     return "sequence" if spec.is_sequence else "image" if spec.is_image else "vector"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -84,6 +86,8 @@ class CodePrior(nn.Module):
         dropout: probability of leaving out a number of what a block adds, in training.
     """
 
+    ends: ClassVar[bool] = False
+    """Whether lists may end early."""
     vectors: Tensor
     near: Tensor
     level: Tensor

@@ -46,8 +46,12 @@ class Quantizer(nn.Module, ABC):
     size: int
 
     @abstractmethod
-    def forward(self, z: Tensor) -> Quantized:
-        """Codes of z, shape (B, P, D); in training mode the quantizer may learn from z."""
+    def forward(self, z: Tensor, present: Tensor | None = None) -> Quantized:
+        """Codes of z, shape (B, P, D); in training mode the quantizer may learn from z.
+
+        Where `present`, (B, P), is False there is nothing: no commitment is counted and nothing is learned from it.
+        Places that are present come before all that are not, and there is at least one.
+        """
 
     @abstractmethod
     def look_up(self, codes: Tensor) -> Tensor:
@@ -95,9 +99,9 @@ class Codebook(Quantizer):
         # Known on the host once it is so, as asking the device at each step would stall it.
         self._ready = False
 
-    def forward(self, z: Tensor) -> Quantized:
+    def forward(self, z: Tensor, present: Tensor | None = None) -> Quantized:
         with torch.autocast(z.device.type, enabled=False):
-            return self._quantised(full(z))
+            return self._quantised(full(z) if present is None else repeated(full(z), present), present)
 
     def look_up(self, codes: Tensor) -> Tensor:
         return torch.stack([self.entries[level][codes[..., level]] for level in range(self.levels)]).sum(0)
@@ -107,7 +111,7 @@ class Codebook(Quantizer):
         """The entries."""
         return self.entries
 
-    def _quantised(self, z: Tensor) -> Quantized:
+    def _quantised(self, z: Tensor, present: Tensor | None) -> Quantized:
         self._ready = self._ready or bool(self.ready)
         start = self.training and not self._ready
         rest, total = z, torch.zeros_like(z)
@@ -118,9 +122,10 @@ class Codebook(Quantizer):
                 self._start(level, detached)
             code = nearest(detached, self.entries[level])
             value = self.entries[level][code]
-            commitment = commitment + (rest - value).square().flatten(1).sum(1)
+            away = (rest - value).square()
+            commitment = commitment + (away if present is None else away * present[..., None]).flatten(1).sum(1)
             if self.training:
-                self._follow(level, detached, code)
+                self._follow(level, detached, code, present)
             codes.append(code)
             rest, total = rest - value, total + value
         if start:
@@ -143,10 +148,11 @@ class Codebook(Quantizer):
         self.sums[level] = torch.where(used[:, None], sums, centres)
 
     @torch.no_grad()
-    def _follow(self, level: int, z: Tensor, code: Tensor) -> None:
+    def _follow(self, level: int, z: Tensor, code: Tensor, present: Tensor | None) -> None:
         first, total = noise.place(len(z))
         points = z.flatten(0, 1)
-        n, sums = tally(points, code.flatten(), self.size)
+        weights = None if present is None else present.flatten().to(points)
+        n, sums = tally(points, code.flatten(), self.size, weights)
         candidates = _candidates(points, first * z.shape[1], total * z.shape[1], self.size)
         if total != len(z):
             message = torch.cat([n[:, None], sums, candidates], 1)
@@ -202,7 +208,7 @@ class FiniteScalar(Quantizer):
         self.inward = nn.Linear(dim, len(steps))
         self.outward = nn.Linear(len(steps), dim)
 
-    def forward(self, z: Tensor) -> Quantized:
+    def forward(self, z: Tensor, present: Tensor | None = None) -> Quantized:
         u = full(self.inward(z))
         bounded = torch.tanh(u + self.shift) * self.reach - self.offset
         rounded = bounded + (bounded.round() - bounded).detach()
@@ -242,10 +248,24 @@ def nearest(points: Tensor, entries: Tensor) -> Tensor:
     return (entries.square().sum(1) - 2 * points @ entries.T).argmin(-1)
 
 
-def tally(points: Tensor, code: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """How many of the points (M, D) have each code, (K,), and their sum, (K, D)."""
-    n = points.new_zeros(size).index_add_(0, code, points.new_ones(len(code)))
-    return n, points.new_zeros(size, points.shape[1]).index_add_(0, code, points)
+def tally(points: Tensor, code: Tensor, size: int, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """How many of the points (M, D) have each code, (K,), and their sum, (K, D); each counted by its weight."""
+    weights = points.new_ones(len(code)) if weights is None else weights
+    n = points.new_zeros(size).index_add_(0, code, weights)
+    return n, points.new_zeros(size, points.shape[1]).index_add_(0, code, points * weights[:, None])
+
+
+def repeated(z: Tensor, present: Tensor) -> Tensor:
+    """z (B, P, D) with those that are present over and over in the places of those that are not.
+
+    So k-means and the vectors that dead entries are moved to are of what is there.
+
+    >>> z = torch.arange(4.0).view(1, 4, 1)
+    >>> repeated(z, torch.tensor([[True, True, True, False]])).flatten().tolist()
+    [0.0, 1.0, 2.0, 0.0]
+    """
+    place = torch.arange(z.shape[1], device=z.device) % present.sum(1, keepdim=True).clamp_min(1)
+    return z.gather(1, place[..., None].expand_as(z))
 
 
 def smoothed(counts: Tensor) -> Tensor:
@@ -265,12 +285,14 @@ def _candidates(points: Tensor, first: int, total: int, size: int) -> Tensor:
 def perplexity_and_usage(codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Of the codes (B, P, levels) of the joint batch: exp(entropy), and the share of entries taken; each (B,).
 
+    Codes of `size` or more, which mark an end, are not counted.
+
     >>> [value.tolist() for value in perplexity_and_usage(torch.tensor([[[0], [1]]]), 4)]
     [[2.0], [0.5]]
     """
     levels = codes.shape[2]
-    index = (codes + size * torch.arange(levels, device=codes.device)).flatten()
-    ones = torch.ones(len(index), device=codes.device)
+    index = (codes.clamp_max(size - 1) + size * torch.arange(levels, device=codes.device)).flatten()
+    ones = (codes < size).flatten().float()
     n = torch.zeros(levels * size, device=codes.device).index_add_(0, index, ones)
     if noise.place(len(codes))[1] != len(codes):
         torch.distributed.all_reduce(n)

@@ -1,0 +1,1 @@
+"""Sound: waveforms of one rate, as they are or as mel spectrograms."""
