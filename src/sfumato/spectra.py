@@ -47,7 +47,11 @@ def spectrum(x: Tensor, size: int, hop: int) -> Tensor:
     >>> spectrum(x, 64, 16).abs()[:, 8].argmax().item()
     8
     """
-    flat = x.reshape(-1, x.shape[-1])
+    flat = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    if not len(flat):
+        return torch.zeros(*x.shape[:-1], size // 2 + 1, frame_count(x.shape[-1], hop), dtype=torch.complex64).to(
+            x.device
+        )
     window = _window(size, x.dtype, x.device)
     found = torch.stft(_padded(flat, size, hop), size, hop, window=window, center=False, return_complex=True)
     return found.reshape(*x.shape[:-1], *found.shape[1:])
@@ -143,14 +147,14 @@ class MelScale:
     def log_mel(self, x: Tensor) -> Tensor:
         """log of the magnitude in each band, at least `FLOOR`: (…, T) to (…, frames, bands).
 
-        Magnitudes are divided by √(½ Σ w²), so that those of white noise of variance 1 are about 1.
+        Magnitudes are divided by √(Σ w²), so that those of white noise of variance 1 are about 1.
         """
         filters = self.filters.to(x)
         heard = spectrum(x, self.size, self.hop).abs() / self._noise(x)
         return (filters / filters.sum(1, keepdim=True).clamp_min(1e-8) @ heard).clamp_min(FLOOR).log().transpose(-1, -2)
 
     def _noise(self, x: Tensor) -> float:
-        return float(_window(self.size, x.dtype, x.device).square().sum().div(2).sqrt())
+        return float(_window(self.size, x.dtype, x.device).square().sum().sqrt())
 
     def waveform(self, log_mel: Tensor, samples: int) -> Tensor:
         """A waveform with nearly these bands, (…, frames, bands) to (…, samples), by `griffin_lim`.

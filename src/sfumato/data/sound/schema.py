@@ -174,10 +174,10 @@ class SoundSchema(LabelledSchema):
         """Sounds as rows of standardised mel bands, frame by frame; behind the frames' number where sounds differ."""
         assert self.bands is not None, "only of mel bands"
         frames = np.array([self.mel_scale.frames(int(end)) for end in lengths_of(x)])
-        values = torch.cat([self.log_mel(x[start : start + AT_A_TIME]) for start in range(0, len(x), AT_A_TIME)])
+        values = self.log_mel(x)
         rows = (values.numpy() - self.bands.mean) / self.bands.scale
         rows[np.arange(rows.shape[1]) >= frames[:, None]] = np.nan
-        rows = rows.reshape(len(rows), -1)
+        rows = rows.reshape(len(rows), rows.shape[1] * rows.shape[2])
         if self.sound.ends:
             length = (np.log(np.maximum(frames, 1)) - self.bands.length_mean) / self.bands.length_scale
             rows = np.concatenate([length[:, None], rows], 1)
@@ -185,8 +185,8 @@ class SoundSchema(LabelledSchema):
 
     def log_mel(self, x: np.ndarray) -> Tensor:
         """`MelScale.log_mel` of raw sounds (N, T, C) on the scale of the level, (N, frames, C·bands)."""
-        filled = torch.from_numpy(np.nan_to_num(x).astype(np.float32) / self.sound.level)
-        return self.mel_scale.log_mel(filled.transpose(1, 2)).transpose(1, 2).flatten(2)
+        filled = torch.from_numpy(np.nan_to_num(x).astype(np.float32) / self.sound.level).transpose(1, 2)
+        return torch.cat([self.mel_scale.log_mel(part) for part in filled.split(AT_A_TIME)]).transpose(1, 2).flatten(2)
 
     def decode(self, x: Tensor, given: Tensor | None = None) -> np.ndarray:
         if self.bands is not None:
@@ -354,7 +354,7 @@ class SoundSchema(LabelledSchema):
 def _learned_bands(schema: SoundSchema, x: np.ndarray) -> Bands:
     """Mean and deviation of each band, and of the logarithm of the frames' number, over sounds (N, T, C)."""
     frames = np.array([schema.mel_scale.frames(int(end)) for end in lengths_of(x)])
-    values = torch.cat([schema.log_mel(x[start : start + AT_A_TIME]) for start in range(0, len(x), AT_A_TIME)]).numpy()
+    values = schema.log_mel(x).numpy()
     present = values[np.arange(values.shape[1]) < frames[:, None]].astype(np.float64)
     scale = present.std(0)
     lengths = np.log(np.maximum(frames, 1))

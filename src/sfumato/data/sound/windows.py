@@ -66,7 +66,7 @@ def lengths_of(x: np.ndarray) -> np.ndarray:
     >>> lengths_of(np.array([[1.0, np.nan, np.nan], [1.0, 2.0, 3.0]]))
     array([1, 3])
     """
-    known = ~np.isnan(x.reshape(*x.shape[:2], -1)).any(2)
+    known = ~np.isnan(x).any(tuple(range(2, x.ndim)))
     return np.asarray(np.where(known.any(1), x.shape[1] - known[:, ::-1].argmax(1), 0))
 
 

@@ -42,9 +42,11 @@ def length(subject: Subject) -> Measure:
     """−log₂ p(k|c) for each number k of a code, under the learned prior; as many bits as it has without one."""
     assert isinstance(subject.model, Codebooks)
     lengths = subject.chunked(lambda batch: -subject.model.log_weight_parts(batch, 1)[1][:, 0])
+    # A code that is none of the codebook's marks an end.
+    counts = (subject.means() < np.array(subject.model.code_sizes)).sum(1)
     return Measure(
         "bits a code",
-        **mean_and_error(array(lengths) / (subject.model.code_size * math.log(2))),
+        **mean_and_error(array(lengths) / (counts * math.log(2))),
         unit="bits",
         meaning="Code length per discrete code under the learned prior; the lower, the better the prior predicts "
         "codes.",
@@ -98,5 +100,5 @@ def used(subject: Subject) -> list[Book]:
     books = []
     for level, (part, size) in enumerate(zip(np.split(codes, levels, 1), sizes, strict=True), 1):
         name = f" (level {level})" if levels > 1 else ""
-        books.append(Book(name, np.bincount(part.ravel(), minlength=int(size.max()))))
+        books.append(Book(name, np.bincount(part[part < size.max()], minlength=int(size.max()))))
     return books

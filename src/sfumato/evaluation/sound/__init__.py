@@ -1,0 +1,1 @@
+"""How well sounds are reconstructed, and in how many bits."""
