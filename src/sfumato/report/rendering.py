@@ -85,7 +85,14 @@ def embedded(figure: ReportFigure) -> dict[str, Any]:
         "width": round(width * 100 / DOTS),
         "height": round(height * 100 / DOTS),
         "wide": width * 100 > NARROW * DOTS,
+        "clips": [{"name": clip.name, "audio": _audio(clip.path)} for clip in figure.clips],
+        "clips_across": figure.clips_across,
     }
+
+
+def _audio(path: Path) -> str:
+    """A sound as a data URL."""
+    return f"data:audio/{path.suffix[1:]};base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
 def _data(path: Path) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -71,6 +72,18 @@ DARK = Theme(
 )  # fmt: skip
 
 
+class Clip(NamedTuple):
+    """A sound that belongs to a figure.
+
+    Attributes:
+        name: above its player.
+        path: a WAV or Ogg file.
+    """
+
+    name: str
+    path: Path
+
+
 @dataclass(frozen=True)
 class ReportFigure:
     """A figure with its title, caption and alternative text.
@@ -80,12 +93,16 @@ class ReportFigure:
         title: a few words.
         alt: the alternative text.
         caption: what it shows and what to look for.
+        clips: sounds to listen to below it.
+        clips_across: players beside each other.
     """
 
     path: Path
     title: str
     alt: str
     caption: str
+    clips: tuple[Clip, ...] = ()
+    clips_across: int = 1
 
     @property
     def dark(self) -> Path:
