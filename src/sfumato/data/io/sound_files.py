@@ -33,7 +33,7 @@ CURE = "fix it or take it out of the folder"
 
 
 @dataclass(frozen=True)
-class Header:
+class SoundHeader:
     """What a sound file says of itself before it is decoded.
 
     Attributes:
@@ -51,7 +51,7 @@ class Header:
     def at(self, rate: int) -> int:
         """Samples of each channel once it is brought to another rate, as `resampled` gives them.
 
-        >>> Header(Path("a.wav"), 44100, 1, 44100).at(8000)
+        >>> SoundHeader(Path("a.wav"), 44100, 1, 44100).at(8000)
         8000
         """
         up, down = _factors(self.rate, rate)
@@ -91,7 +91,7 @@ def passed_over(others: Sequence[Path], folder: Path) -> tuple[str, ...]:
     return (f"{count(len(others), 'file')} of {folder} passed over, no sound by its ending: {names}",)
 
 
-def headers(paths: Iterable[Path]) -> list[Header]:
+def headers(paths: Iterable[Path]) -> list[SoundHeader]:
     """Read the header of each file.
 
     Raises:
@@ -100,7 +100,7 @@ def headers(paths: Iterable[Path]) -> list[Header]:
     return [_header(path) for path in paths]
 
 
-def _header(path: Path) -> Header:
+def _header(path: Path) -> SoundHeader:
     library: Any = need("soundfile", "audio", "reading sound")
     try:
         info = library.info(str(path))
@@ -112,7 +112,7 @@ def _header(path: Path) -> Header:
         raise SfumatoError(f"{path}: says it has {info.samplerate:,} samples a second; {CURE}")
     if not info.frames:
         raise SfumatoError(f"{path}: holds no samples; {CURE}")
-    return Header(path, info.samplerate, info.channels, info.frames)
+    return SoundHeader(path, info.samplerate, info.channels, info.frames)
 
 
 def _unreadable(path: Path, error: Exception) -> SfumatoError:
@@ -130,17 +130,17 @@ def _reason(error: Exception) -> str:
     return str(error).rpartition(": ")[2].strip().rstrip(".").lower() or "it cannot be decoded"
 
 
-def chosen_rate(found: Sequence[Header]) -> int:
+def chosen_rate(found: Sequence[SoundHeader]) -> int:
     """The rate of most files, the higher of two that are as many.
 
-    >>> chosen_rate([Header(Path(), rate, 1, 9) for rate in (8000, 44100, 44100)])
+    >>> chosen_rate([SoundHeader(Path(), rate, 1, 9) for rate in (8000, 44100, 44100)])
     44100
     """
     rates = Counter(header.rate for header in found)
     return max(rates, key=lambda rate: (rates[rate], rate))
 
 
-def decoded(header: Header, rate: int, channels: int) -> np.ndarray:
+def decoded(header: SoundHeader, rate: int, channels: int) -> np.ndarray:
     """A file as float32 from −1 to 1 at a rate, (T, channels).
 
     Raises:

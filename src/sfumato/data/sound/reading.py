@@ -12,7 +12,7 @@ import numpy as np
 
 from sfumato.data.io import arrays, image_files, sound_files
 from sfumato.data.io.arrays import Arrays
-from sfumato.data.io.sound_files import Header
+from sfumato.data.io.sound_files import SoundHeader
 from sfumato.data.sound.windows import lengths_of
 from sfumato.errors import SfumatoError
 from sfumato.formatting import count
@@ -32,7 +32,7 @@ class Sounds:
     """
 
     name: str
-    headers: tuple[Header, ...] = ()
+    headers: tuple[SoundHeader, ...] = ()
     labels: np.ndarray | None = None
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -170,7 +170,7 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _rates(headers: Sequence[Header], rate: int) -> str:
+def _rates(headers: Sequence[SoundHeader], rate: int) -> str:
     others = sorted({header.rate for header in headers} - {rate})
     resampled = sum(header.rate != rate for header in headers)
     if not resampled:
@@ -179,7 +179,7 @@ def _rates(headers: Sequence[Header], rate: int) -> str:
     return f"{rate:,} samples a second (--rate), {resampled:,} of them resampled from {which}"
 
 
-def _mixed(headers: Sequence[Header], channels: int) -> str:
+def _mixed(headers: Sequence[SoundHeader], channels: int) -> str:
     mono = sum(header.channels == 1 for header in headers)
     if channels == 1:
         return (

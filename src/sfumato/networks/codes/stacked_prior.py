@@ -15,7 +15,7 @@ from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import full
 
 
-class Step(NamedTuple):
+class NextCode(NamedTuple):
     """What is known before a code is.
 
     Attributes:
@@ -124,7 +124,7 @@ class StackedPrior(nn.Module):
                 codes: Tensor = end.value
                 return codes
 
-    def walk(self, n: int, given: Tensor | None = None) -> Generator[Step, Tensor, Tensor]:
+    def walk(self, n: int, given: Tensor | None = None) -> Generator[NextCode, Tensor, Tensor]:
         """The logits of one code after the other of n lists, place by place; each code is sent before the next.
 
         Yields:
@@ -144,7 +144,7 @@ class StackedPrior(nn.Module):
             said = torch.zeros_like(x)
             for level, head in enumerate(self.heads):
                 logits = full(head(self.mlp(self.norm(h[:, 0] + said + self.level[level]))))
-                code = yield Step(logits, going)
+                code = yield NextCode(logits, going)
                 stacks[:, at, level] = torch.where(going, code, self.size)
                 going = going & (stacks[:, at, level] < self.size)
                 said = said + self.entry(stacks[:, at, level] + level * (self.size + 1))
