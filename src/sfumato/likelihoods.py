@@ -34,6 +34,7 @@ class Likelihood:
         passes_gradients: whether an adversary can pass gradients through what is drawn.
         unit_scale: whether its scale is fixed at 1.
         cells: whether numeric columns of a table are cut into cells for it.
+        counts: whether entries are counts whose expectation is a share of the example's total.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Likelihood:
     passes_gradients: bool = True
     unit_scale: bool = False
     cells: bool = False
+    counts: bool = False
 
     @property
     def joint_cells(self) -> bool:
@@ -118,7 +120,23 @@ _DECLARED = (
     ),
 )
 
-LIKELIHOODS = {likelihood.name: likelihood for likelihood in _DECLARED}
+_COUNTS = tuple(
+    Likelihood(
+        name,
+        ("counts", "vector"),
+        quantity="a probability of counts, given their total",
+        density=False,
+        standardised=False,
+        modelled_as="count",
+        low=0.0,
+        whole=True,
+        passes_gradients=False,
+        counts=True,
+    )
+    for name in ("negative_binomial", "zero_inflated_negative_binomial", "poisson")
+)
+
+LIKELIHOODS = {likelihood.name: likelihood for likelihood in (*_DECLARED, *_COUNTS)}
 """All likelihoods by name, in the order options list them."""
 
 

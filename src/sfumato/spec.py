@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sfumato.ranges import BelowOne, Count
 
-Kind = Literal["real", "cells", "category", "level"]
+Kind = Literal["real", "cells", "category", "level", "count"]
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,10 @@ class Field:
       An atom (a value so frequent that it has a cell of its own) is a cell too, whose position is ½.
     * `category`: an index 0 … size − 1.
     * `level`: an intensity 0 … size − 1 (a pixel; `size` = 256 for 8 bits, 2 for a binary image).
+    * `count`: how often something was seen, 0, 1, 2, …; `size` is 1.
 
     Attributes:
-        size: number of cells, categories or levels; 1 for `real`.
+        size: number of cells, categories or levels; 1 for `real` and `count`.
         missing: whether entries may be missing (in `Batch.x` the mask is False there; in `Batch.given` NaN).
         flag: place of the entry, before this one, that says of it whether it is missing (1) or there (0): a category of
             size 2, which is never missing itself, and may be the flag of several; None where it is not modelled which
@@ -69,6 +70,26 @@ class Order:
     above: bool
     strict: bool
     slip: float
+
+
+@dataclass(frozen=True)
+class CountStatistics:
+    """What the training split says of counts before anything is learned of single examples.
+
+    Attributes:
+        frequencies: the share of each entry in all counts, (D,), above 0 and adding up to 1.
+        totals: the total of some of the examples, (M,), from which those of new examples are drawn.
+        given: their conditions, (M, G), None where missing; empty without conditions.
+    """
+
+    frequencies: tuple[float, ...] = field(repr=False)
+    totals: tuple[float, ...] = field(repr=False)
+    given: tuple[tuple[float | None, ...], ...] = field(default=(), repr=False)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> CountStatistics:
+        """Back from `dataclasses.asdict`, by way of JSON."""
+        return cls(tuple(values["frequencies"]), tuple(values["totals"]), tuple(map(tuple, values["given"])))
 
 
 @dataclass(frozen=True)
@@ -122,6 +143,7 @@ class DataSpec:
         horizon: of windows of long series, how many of the last steps are forecast; 0 for all else, such as sequences
             that begin together.
         rate: samples a second of a waveform, (T, channels); 0 for all else.
+        counts: of counts, what a decoder starts from and how large new examples are; None for all else.
     """
 
     shape: tuple[int, ...]
@@ -134,6 +156,7 @@ class DataSpec:
     seasons: tuple[int, ...] = ()
     horizon: int = 0
     rate: int = 0
+    counts: CountStatistics | None = None
 
     def __post_init__(self) -> None:
         if len(self.fields) not in (1, self.shape[-1] if self.is_sequence else self.entries):
@@ -201,4 +224,5 @@ class DataSpec:
             seasons=tuple(values.get("seasons", ())),
             horizon=values.get("horizon", 0),
             rate=values.get("rate", 0),
+            counts=None if values.get("counts") is None else CountStatistics.from_dict(values["counts"]),
         )

@@ -63,6 +63,10 @@ class Distribution(ABC):
         """A draw of one entry from what is allowed, x ~ p(x | x ∈ A), and log p(x ∈ A) in nats, each (B,)."""
         raise ValueError("entries are restricted to sets of values in rows of columns only")
 
+    def with_total_of(self, x: Tensor, mask: Tensor | None = None) -> Distribution:
+        """The distribution of an example with the total of x, where it has one (counts); itself for all else."""
+        return self
+
     def features(self) -> Tensor:
         """E[φ(x)], shape (B, F), which moves smoothly with the parameters: x itself unless overridden.
 

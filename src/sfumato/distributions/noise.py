@@ -70,6 +70,29 @@ def uniform(like: Tensor, *shape: int) -> Tensor:
     return _draw(torch.rand, like, shape)
 
 
+def gamma(shape: Tensor) -> Tensor:
+    """Draws of gamma distributions of these shapes and scale 1, batch first."""
+    drawn: Tensor = torch._standard_gamma(shape, generator=_of_rows(shape))
+    return drawn
+
+
+def poisson(rate: Tensor) -> Tensor:
+    """Draws of Poisson distributions of these rates, batch first."""
+    return torch.poisson(rate, generator=_of_rows(rate))
+
+
+def _of_rows(like: Tensor) -> torch.Generator | None:
+    """The generator for draws that take as many numbers as it happens: within `rows` one of the process's own.
+
+    It is seeded from the shared one, which so stays the same on every process.
+    """
+    own, rows = current(like.device), _ROWS.get()
+    if rows is None:
+        return own
+    seed = int(torch.randint(2**62, (), device=like.device, generator=own))
+    return torch.Generator(like.device).manual_seed(seed + rows[0])
+
+
 def spread(noise: Tensor, n: int, k: int) -> Tensor:
     """Noise of k draws that n examples share, (k, L), or that each has for itself, (n·k, L); as (n·k, L)."""
     return noise if len(noise) == n * k else noise.repeat(n, 1)

@@ -70,13 +70,12 @@ def evaluation_data(config: Config, schema: Schema, training_data: Dataset | Non
         return EvaluationData(X)
     if X is None:
         return EvaluationData(training_data or reopened(config, schema))
-    encoded = schema.encode(schema.read(named_set(config, schema, X)))
-    test = Resident(encoded.x, encoded.given, time=encoded.time)
+    test = schema.batches(schema.read(named_set(config, schema, X)))
     description = str(X) if isinstance(X, str | os.PathLike) else "the given examples"
     if training_data is None and config.source:
         training_data = reopened(config, schema)
     if training_data is None:
-        none = Resident(encoded.x[:0])
+        none = Resident(test.take(slice(0, 0)).x)
         training_data = Dataset(Path(description).stem, description, schema, none, none, test, config.data)
     return EvaluationData(
         replace(training_data, test=test), f"rows of {description}" if description == str(X) else description

@@ -16,7 +16,6 @@ from sfumato.config import Config, settings
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.labels import LABEL
 from sfumato.data.core.schema import Schema
-from sfumato.data.registry import kind_of
 from sfumato.data.sequences.kind import holds_series
 from sfumato.errors import SfumatoError
 from sfumato.estimator import multistart, private
@@ -227,8 +226,8 @@ def open_data(source: Any, config: Config) -> Dataset:
         name = LABEL if dataset.has_label else str(options.label)
         return data.open(source, options=replace(options, given=(name,)), forms=described.data_forms)
     could = "pass labels with the data, as in (X, y)"
-    if kind_of(dataset.schema).named_columns:
-        could = "name columns with given: " + ", ".join(row["column"] for row in dataset.schema.describe()[:12])
+    if names := dataset.schema.possible_conditions():
+        could = "name columns with given: " + ", ".join(names[:12])
     raise SfumatoError(f"{config.model} needs conditions and {dataset.name} has no label of its own; {could}")
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.data.core.batching.batches import Resident
 from sfumato.data.core.schema import Schema
 from sfumato.models.base import Model
 from sfumato.spec import DataSpec
@@ -39,11 +38,11 @@ def batches(
         given: conditions that replace those of the source, name → value or N values.
         copies: how often each example is repeated.
     """
-    encoded = schema.encode(schema.read(source))
-    conditions = replaced(schema, encoded.given, given, len(encoded.x))
+    examples = schema.batches(schema.read(source))
+    conditions = replaced(schema, examples.given, given, len(examples))
     device = next(model.parameters()).device
     place = "cpu" if device.type == "mps" else device
-    for batch in Resident(encoded.x, conditions, time=encoded.time).epoch(at_a_time(schema.spec, copies)):
+    for batch in examples.with_given(conditions).epoch(at_a_time(schema.spec, copies)):
         yield widened(batch.to(place))
 
 

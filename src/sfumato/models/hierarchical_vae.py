@@ -152,7 +152,7 @@ class HierarchicalVAE(LatentModel):
         if given is not None:
             z = down.z
             down = walk(self.net, len(batch), given, lambda at, p, q: z[at] if at < layers else choose(at, p, None))
-        p = self.net.observe(down.end)
+        p = self.net.observe(down.end).with_total_of(batch.x, batch.mask)
         return p.sample() if noise else p.mode()
 
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:

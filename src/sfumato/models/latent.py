@@ -93,6 +93,7 @@ class LatentModel(Model):
         """
         q = self.encode(batch)
         p = self.decode(q.sample() if noise else q.mode(), batch.given if given is None else given)
+        p = p.with_total_of(batch.x, batch.mask)
         return p.sample() if noise else p.mode()
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:

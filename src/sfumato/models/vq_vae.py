@@ -220,7 +220,7 @@ class VQVAE(Model):
                 "the decoder of a vq_vae sees no conditions: they change what sample draws, and no reconstruction; "
                 "to show examples under other conditions, choose cvae"
             )
-        p = self._decoded(self.encode(batch).mode())
+        p = self._decoded(self.encode(batch).mode()).with_total_of(batch.x, batch.mask)
         return p.sample() if noise else p.mode()
 
     def log_weight(self, batch: Batch, k: int, noise: Tensor | None = None) -> Tensor:

@@ -97,6 +97,13 @@ class VectorFeatures(nn.Module):
         return torch.cat([flat, absent], 1)
 
 
+class CountFeatures(VectorFeatures):
+    """Counts as log(1 + x), so that the few large ones do not drown all else; then flags as `VectorFeatures` has."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return super().forward(torch.log1p(x), mask)
+
+
 class LevelFeatures(nn.Module):
     """Intensities 0 … levels − 1 brought to [−1, 1], in the shape of the image; a missing pixel is 0 (mid grey).
 
@@ -164,6 +171,8 @@ def for_fields(spec: DataSpec) -> ColumnFeatures | VectorFeatures | LevelFeature
     if len(spec.fields) == 1 and spec.fields[0].kind == "level":
         return LevelFeatures(spec.fields[0].size)
     kinds = {(field.kind, field.size) for field in spec.fields}
+    if kinds == {("count", 1)}:
+        return CountFeatures(spec)
     if kinds == {("level", 2)} or (kinds == {("real", 1)} and len(set(spec.fields)) == 1):
         return VectorFeatures(spec)
     return ColumnFeatures(spec.columns)

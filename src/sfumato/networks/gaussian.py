@@ -90,7 +90,7 @@ class Decoder(nn.Module):
         self.given = given
 
     def forward(self, z: Tensor, given: Tensor | None = None) -> Distribution:
-        return self.head(self.raw(z, given))
+        return self.head.under(self.raw(z, given), given)
 
     def raw(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         """What the head is given, shape (B, *head.raw)."""

@@ -164,7 +164,7 @@ def encode(
     with say.drawing(seed) if draw else nullcontext() as seed:
         codes = auto.encode(examples, conditions(auto, given), noise=draw, seed=seed)
         columns = {f"z{index + 1}": codes[:, index] for index in range(codes.shape[1])}
-        _columns(columns, out, say, named_by(auto, examples, file), seed)
+        _columns(auto, "codes", columns, file, out, say, named_by(auto, examples, file), seed)
 
 
 def predict(
@@ -195,7 +195,7 @@ def predict(
     classes = auto.classes_
     columns = {str(auto.schema_.given_names[0]): classes[probability.argmax(1)]}
     columns |= {f"p({name})": probability[:, place] for place, name in enumerate(classes.tolist())}
-    _columns(columns, out, say, named_by(auto, examples, file))
+    _columns(auto, "classes", columns, file, out, say, named_by(auto, examples, file))
 
 
 def deliver(
@@ -250,11 +250,20 @@ def drawn_with(seed: int | None) -> dict[str, int]:
 
 
 def _columns(
-    columns: dict[str, np.ndarray], out: Out, say: Say, named: dict[str, list[Any]], seed: int | None = None
+    auto: Autoencoder,
+    what: str,
+    columns: dict[str, np.ndarray],
+    source: str,
+    out: Out,
+    say: Say,
+    named: dict[str, list[Any]],
+    seed: int | None = None,
 ) -> None:
+    """Write `what` was computed for each example of a source, into a copy of it where its format has a place."""
     n = len(next(iter(columns.values())))
     if out.out is not None:
-        save(columns, out.out, named)
+        if not auto.schema_.write_annotated(what, columns, out.out, source):
+            save(columns, out.out, named)
         say.written({"out": out.out, "examples": n} | drawn_with(seed), lambda: f"{n} rows written to {out.out}")
     elif say.json:
         say.result(drawn_with(seed) | named | {name: column.tolist() for name, column in columns.items()}, str)

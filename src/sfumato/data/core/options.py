@@ -85,6 +85,14 @@ class DataOptions:
         "read a file as lines of characters, or an array (N, T) of whole numbers as sequences of symbols; .txt files "
         "and lists of strings are so without it",
     )
+    counts: bool = _option(
+        False,
+        "read rows of whole numbers as counts, as of genes in cells; .h5ad and .mtx files and sparse matrices of "
+        "counts are so without it",
+    )
+    layer: str | None = _option(
+        None, "counts: the matrix of an .h5ad file that holds them, a name of a layer, or raw (default: X)"
+    )
     longest: int = _option(256, "sequences of symbols: at most so many symbols; longer ones are refused")
     id: str | None = _option(None, "tables of sequences: column that identifies the sequences, one row for each step")
     time: str | None = _option(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.data.core.batches import Resident
 from sfumato.data.core.matching import matching
 from sfumato.data.io import arrays, frames
 from sfumato.errors import SfumatoError, did_you_mean
@@ -70,7 +71,7 @@ class Schema(ABC):
     """Statistics of the data, learned on the training split only; saved with the model.
 
     Attributes:
-        kind: "table", "image", "vector", "sequence" or "symbols".
+        kind: "table", "image", "vector", "sequence", "symbols" or "counts".
         of_columns: whether an example is a row of columns, each with a meaning of its own.
         spec: all that a model may know; its likelihood is resolved, never "auto".
         given_names: names of the conditions, in the order of `spec.given`.
@@ -111,6 +112,11 @@ class Schema(ABC):
     @abstractmethod
     def encode(self, raw: Any) -> Encoded:
         """Raw things as tensors in the units of `spec`."""
+
+    def batches(self, raw: Any) -> Resident:
+        """Raw examples in the units of `spec`, held so that some can be taken at a time."""
+        encoded = self.encode(raw)
+        return Resident(encoded.x, encoded.given, time=encoded.time)
 
     @abstractmethod
     def decode(self, x: Tensor, given: Tensor | None = None) -> Any:
@@ -173,6 +179,27 @@ class Schema(ABC):
     def take(self, raw: Any, rows: Sequence[int]) -> Any:
         """Some of the examples that `read` gives, by their numbers from 0, in this order."""
         return raw[np.asarray(rows, int)]
+
+    def write_annotated(self, what: str, columns: Mapping[str, np.ndarray], path: str | Path, source: Any) -> bool:
+        """Write numbers for each example into a copy of their source, where its format has a place for them.
+
+        Args:
+            what: "codes" or "classes".
+            columns: name → one value for each example; of classes first the class, then the probability of each.
+            path: where to.
+            source: what the user gave.
+
+        Returns:
+            Whether it was written; False where there is no such place, and columns are written as a table.
+
+        Raises:
+            SfumatoError: if the file cannot be written.
+        """
+        return False
+
+    def possible_conditions(self) -> list[str]:
+        """Names of columns that can be conditions."""
+        return []
 
     def column(self, source: Any, name: str) -> list[Any]:
         """A named column of a source for each example, modelled or not; None where missing.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.data.io import arrays
 from sfumato.data.io.arrays import Arrays
+from sfumato.data.io.in_memory import dense
 
 if TYPE_CHECKING:
     from sfumato.data.core.schema import Schema
@@ -56,4 +57,5 @@ class Source:
         if self.path is not None:
             readable = self.path.suffix in (".npy", ".npz") and self.path.is_file()
             return arrays.from_file(self.path) if readable else None
-        return arrays.from_memory(self.value) if arrays.is_array(self.value) else None
+        value = dense(self.value)
+        return arrays.from_memory(value) if arrays.is_array(value) else None

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 from torch.utils.data.sampler import RandomSampler, SequentialSampler, SubsetRandomSampler
 
 from sfumato.data.io import arrays
+from sfumato.data.io.count_matrix import looks_counted
 from sfumato.errors import SfumatoError
 
 logger = logging.getLogger("sfumato.data")
@@ -26,7 +27,7 @@ def unpacked(source: Any) -> Any:
 
     * a `TensorDataset`, a `Subset`, any dataset with a length: its examples, and the second of each as its label
     * a `DataLoader`: its dataset, of which a `SubsetRandomSampler` chooses the rows; it is neither shuffled nor batched
-    * sparse matrices of scipy and masked arrays: dense, NaN where masked
+    * masked arrays: dense, NaN where masked; sparse matrices of scipy too, but those of counts stay as they are
     * structured arrays and lists of mappings: columns by name
     * lists of arrays, tensors or images of one shape: one array
 
@@ -41,7 +42,7 @@ def unpacked(source: Any) -> Any:
     if isinstance(source, Dataset):
         return _of_dataset(source, None)
     if sparse.issparse(source):
-        return source.toarray()
+        return source if looks_counted(source) else source.toarray()
     if isinstance(source, np.ma.MaskedArray):
         return arrays.as_array(source, "X")
     if isinstance(source, np.ndarray) and source.dtype.names is not None:
@@ -52,6 +53,13 @@ def unpacked(source: Any) -> Any:
     if isinstance(source, list) and source:
         return _of_list(source)
     return source
+
+
+def dense(source: Any) -> Any:
+    """A sparse matrix, or one that is the X of (X, y), as an array; all else as it is."""
+    if isinstance(source, tuple) and len(source) == 2 and sparse.issparse(source[0]):
+        return source[0].toarray(), source[1]
+    return source.toarray() if sparse.issparse(source) else source
 
 
 def _of_list(source: list[Any]) -> Any:

@@ -407,6 +407,9 @@ class TableSchema(TableWithBlanks):
     def take(self, raw: pa.Table, rows: Sequence[int]) -> pa.Table:
         return raw.take(pa.array(rows, pa.int64()))
 
+    def possible_conditions(self) -> list[str]:
+        return [column.name for column in self.columns]
+
     def column(self, source: Any, name: str) -> list[Any]:
         table, _ = frames.read(self.named_array(source), reading=self.reading)
         if name not in table.column_names:

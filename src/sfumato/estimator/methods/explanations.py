@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from sfumato.batch import Batch
-from sfumato.data.core.batching.batches import Resident
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
 from sfumato.estimator.methods.moves import MIN_RATE, LatentMovesMixin
@@ -153,8 +152,7 @@ class ExplanationsMixin(LatentMovesMixin):
         raw = self.read(X)
         answers, classes, known = _answers(self.column(X, target), target)
         rows = known[some(len(known), MOST_SELECTION_ROWS, seed).numpy()]
-        encoded = self.schema_.encode(self.schema_.take(raw, rows.tolist()))
-        batch = Resident(encoded.x, encoded.given, time=encoded.time).take(torch.arange(len(rows)))
+        batch = self.schema_.batches(self.schema_.take(raw, rows.tolist())).take(slice(None))
         batch = inference.widened(batch.to(next(model.parameters()).device))
         answers = answers[rows]
         shuffle = _Shuffle(space, self._hidden(batch, target, seed), seed)

@@ -12,7 +12,6 @@ import torch
 
 from sfumato import data
 from sfumato.batch import Batch
-from sfumato.data.core.batching.batches import Resident
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.options import DataOptions
 from sfumato.data.tables.schema import TableSchema
@@ -102,8 +101,7 @@ def _of_tables(
 
 
 def _read(dataset: Dataset, source: Any) -> Batch:
-    encoded = dataset.schema.encode(dataset.schema.read(source))
-    return Resident(encoded.x, encoded.given, time=encoded.time).take(slice(None))
+    return dataset.schema.batches(dataset.schema.read(source)).take(slice(None))
 
 
 def _subject(dataset: Dataset, test: Batch, how: EvaluationSettings) -> Subject:

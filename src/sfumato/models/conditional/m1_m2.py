@@ -147,7 +147,7 @@ class M1M2(SemiSupervisedModel):
             p1 = self.lower(z[:, -self.top_dim :], given)
             other = torch.cat([p1.sample() if noise else p1.mode(), z[:, -self.top_dim :]], 1)
             z = torch.where(given == batch.given, z, other)
-        p = self.decode(z)
+        p = self.decode(z).with_total_of(batch.x, batch.mask)
         return p.sample() if noise else p.mode()
 
     def log_weight_parts(self, batch: Batch, k: int, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -76,3 +76,8 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, raw: Tensor) -> Distribution:
         """The distribution meant by `raw`, shape (B, *self.raw)."""
+
+    def under(self, raw: Tensor, given: Tensor | None) -> Distribution:
+        """`forward` under conditions (B, G), of which a head that does not look at them has no use."""
+        meant: Distribution = self(raw)
+        return meant

@@ -16,6 +16,8 @@ from sfumato.networks.mlp import MLP
 from sfumato.spec import DataSpec
 
 MOST_ENTRIES = 2048
+PLAIN = ("real", "level", "count")
+"""Kinds of entries that one number describes."""
 
 
 class SparseDecoder(nn.Module):
@@ -49,17 +51,18 @@ class SparseDecoder(nn.Module):
                 f"likelihood {spec.likelihood!r} does not take columns apart; choose "
                 f"{any_of(likelihoods.for_kind('table', joint=False))}"
             )
-        sizes = [1 if field.kind in ("real", "level") else field.size for field in kinds]
-        if kinds[0].kind == "level" and self.head.raw != spec.shape:
-            raise SfumatoError(f"likelihood {spec.likelihood!r} does not suit a sparse decoder; choose gaussian or mse")
+        sizes = [1 if field.kind in PLAIN else field.size for field in kinds]
+        if kinds[0].kind in ("level", "count") and self.head.raw != spec.shape:
+            others = "negative_binomial or poisson" if kinds[0].kind == "count" else "gaussian or mse"
+            raise SfumatoError(f"likelihood {spec.likelihood!r} does not suit a sparse decoder; choose {others}")
         self.w = nn.Parameter(torch.randn(entries, latent_dim))
         self.first = nn.Linear(latent_dim, width, bias=False)
         self.trunk = nn.Sequential(nn.LeakyReLU(), MLP(width, width, max(depth - 1, 0)))
         self.last = nn.Parameter(torch.randn(entries, max(sizes), width) * width**-0.5)
         self.bias = nn.Parameter(torch.zeros(entries, max(sizes)))
         # Where each of the head's raw numbers lies among the (D, largest size) outputs: real entries come first.
-        discrete = [j for j in range(entries) if kinds[j].kind not in ("real", "level")]
-        plain = [j for j in range(entries) if kinds[j].kind in ("real", "level")]
+        discrete = [j for j in range(entries) if kinds[j].kind not in PLAIN]
+        plain = [j for j in range(entries) if kinds[j].kind in PLAIN]
         order = [j * max(sizes) + k for j in [*plain, *discrete] for k in range(sizes[j])]
         self.register_buffer("order", torch.tensor(order, dtype=torch.long), persistent=False)
 

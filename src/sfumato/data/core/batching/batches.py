@@ -140,13 +140,19 @@ class Resident(Batches):
     def given(self) -> Tensor | None:
         return self._given
 
+    def with_given(self, given: Tensor | None) -> Resident:
+        """The same examples under other conditions, (N, G)."""
+        replaced = self.to(self._x.device)
+        replaced._given = given
+        return replaced
+
     def with_resampling(self, rows: Tensor) -> Resident:
         resampled = self.to(self._x.device)
         resampled._rows_drawn = rows.to(self._x.device)
         return resampled
 
     def to(self, device: torch.device | str) -> Resident:
-        moved = Resident.__new__(Resident)
+        moved = type(self).__new__(type(self))
         moved._x = self._x.to(device)
         moved._given = None if self._given is None else self._given.to(device)
         moved._mask = None if self._mask is None else self._mask.to(device)

@@ -1,0 +1,1 @@
+"""Counts: examples whose entries say how often something was seen, as genes in cells."""
