@@ -116,6 +116,7 @@ def test_every_declared_likelihood_has_a_head_for_its_kinds(likelihood: Likeliho
         "sequence": DataSpec((2,), (Field("level", likelihood.levels) if likelihood.levels else Field("real"),)),
         "image": DataSpec((1, 4, 4), (Field("level", 2),)),
         "symbols": DataSpec((2,), (Field("category", 3),)),
+        "counts": DataSpec((2,), (Field("count"),)),
     }
     assert set(likelihood.kinds) <= {kind.name for kind in registry.kinds()}
     for kind in likelihood.kinds:

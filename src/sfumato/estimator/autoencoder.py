@@ -9,6 +9,7 @@ from numbers import Number
 from typing import Any, Self, Unpack
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import ClassifierTags, Tags, check_consistent_length, estimator_html_repr
@@ -18,6 +19,7 @@ from torch import Tensor
 from sfumato import evaluation
 from sfumato.artifacts import Run
 from sfumato.config import Config, resolve
+from sfumato.data.io.count_matrix import holds_counts
 from sfumato.data.io.frames import is_frame
 from sfumato.data.io.in_memory import unpacked
 from sfumato.data.registry import kind_of
@@ -146,7 +148,7 @@ class Autoencoder(
         if y is None and self.is_classifier and not config.data.given and isinstance(X, np.ndarray):
             raise SfumatoError(f"{config.model} requires y to be passed, but the target y is None; give a class a row")
         dtype = None
-        if y is not None and (is_frame(X) or isinstance(X, np.ndarray | Tensor)):
+        if y is not None and (is_frame(X) or issparse(X) or isinstance(X, np.ndarray | Tensor)):
             if registry.describe(config.model).classifies:
                 check_consistent_length(X, y)
                 y, dtype = classified(y)
@@ -311,6 +313,8 @@ class Autoencoder(
             return X
         if (text := lines.strings(X)) is not None:
             return text
+        if holds_counts(X):
+            return self._recorded(X) if reset else X
         # To scikit-learn a frame without names is an array, whose classifier must not depend on the container.
         if self.is_classifier and not self._options.get("given") and unnamed(X):
             X = X.to_numpy()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.data.io import arrays
 from sfumato.data.io.arrays import Arrays
-from sfumato.data.io.in_memory import dense
 
 if TYPE_CHECKING:
     from sfumato.data.core.schema import Schema
@@ -47,7 +46,7 @@ class Source:
 
     @cached_property
     def arrays(self) -> Arrays | None:
-        """Its arrays, where it is an array, a tensor, a list of rows, a pair (X, y), a `.npy` or a `.npz`.
+        """Its arrays: of an array, a tensor, a sparse matrix, a list of rows, a pair (X, y), a `.npy` or a `.npz`.
 
         Raises:
             SfumatoError: if it is one of these and cannot be used.
@@ -57,5 +56,4 @@ class Source:
         if self.path is not None:
             readable = self.path.suffix in (".npy", ".npz") and self.path.is_file()
             return arrays.from_file(self.path) if readable else None
-        value = dense(self.value)
-        return arrays.from_memory(value) if arrays.is_array(value) else None
+        return arrays.from_memory(self.value) if arrays.is_array(self.value) else None

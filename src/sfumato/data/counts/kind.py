@@ -10,7 +10,6 @@ from sfumato.data.counts import sources
 from sfumato.data.counts.load import open_counts
 from sfumato.data.counts.schema import CountsSchema
 from sfumato.data.io import count_matrix, frames, mtx
-from sfumato.data.io.count_matrix import CountMatrix
 
 
 def accepts(source: Source, options: DataOptions) -> bool:
@@ -21,11 +20,7 @@ def accepts(source: Source, options: DataOptions) -> bool:
         return True
     path = source.path
     if path is None:
-        return (
-            isinstance(source.value, CountMatrix)
-            or sources.is_annotated(source.value)
-            or (sources.is_sparse(source.value) and not options.sequences and not options.symbols)
-        )
+        return count_matrix.holds_counts(source.value) and not options.sequences and not options.symbols
     if path.is_dir():
         return mtx.matrix_of(path) is not None and not frames.is_parts(path)
     if source.endswith(".npz"):

@@ -32,8 +32,8 @@ def open_counts(source: Source, options: DataOptions) -> Dataset:
         SfumatoError: if it is damaged, holds something else, or an option does not fit it.
     """
     where = source.described("counts in memory")
-    matrix, form, notes = sources.load(source.value, options)
-    matrix = _without(matrix, options.drop, where)
+    matrix, form, notes, without = sources.load(source.value, options)
+    matrix = matrix if without else _without(matrix, options.drop, where)
     beside = kinds_beside(matrix.obs, options)
     check_named([*options.kinds], beside | {name: "" for name in options.kinds if name in beside}, "kind", where)
     label = _label(options, beside, where)

@@ -16,6 +16,7 @@ from sfumato import likelihoods
 from sfumato.data.columns.base import plain
 from sfumato.data.core.conditions import NOT_CONDITIONS, ConditionColumns
 from sfumato.data.core.counts import statistics
+from sfumato.data.core.labels import LABEL
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Encoded, Schema, remember, rows_from_json
 from sfumato.data.core.sparse_rows import SparseRows
@@ -153,9 +154,10 @@ class CountsSchema(Schema):
         read = self._source(source)
         matrix, where = read.matrix, str(source) if isinstance(source, str | Path) else ""
         prefix = f"{where}: " if where else ""
-        self._tell(self.conditions_known.notes(matrix.obs), prefix)
-        matrix = self._aligned(matrix, prefix)
-        return matrix
+        # Labels that came as y are no column that could be missing.
+        bare = read.form in ("sparse", "array") and self.given_names == (LABEL,) and not matrix.obs.num_columns
+        self._tell(() if bare else self.conditions_known.notes(matrix.obs), prefix)
+        return self._aligned(matrix, prefix)
 
     def _source(self, source: Any) -> sources.Counted:
         options = DataOptions(

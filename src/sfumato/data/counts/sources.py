@@ -16,8 +16,8 @@ from sfumato.data.columns.base import is_number, is_text, plain
 from sfumato.data.core.labels import LABEL
 from sfumato.data.core.options import DataOptions
 from sfumato.data.io import arrays, count_matrix, frames, h5ad, mtx
-from sfumato.data.io.count_matrix import CountMatrix, as_rows, no_columns
-from sfumato.errors import SfumatoError
+from sfumato.data.io.count_matrix import CountMatrix, as_rows, is_annotated, no_columns
+from sfumato.errors import SfumatoError, did_you_mean
 
 H5AD = ".h5ad"
 SUFFIXES = (H5AD, *mtx.SUFFIXES, ".npz")
@@ -32,21 +32,13 @@ class Counted(NamedTuple):
         matrix: the counts.
         form: one of `FORMS`.
         notes: what should be known before training.
+        without: whether columns that are dropped are gone already.
     """
 
     matrix: CountMatrix
     form: str = "file"
     notes: tuple[str, ...] = ()
-
-
-def is_annotated(value: Any) -> bool:
-    """Whether it is an AnnData object, or one like it."""
-    return all(hasattr(value, name) for name in ("X", "obs", "var_names", "obs_names"))
-
-
-def is_sparse(value: Any) -> bool:
-    """Whether it is a sparse matrix, or a pair of one and labels."""
-    return sparse.issparse(value[0] if isinstance(value, tuple) and len(value) == 2 else value)
+    without: bool = False
 
 
 def has_layers(source: Any) -> bool:
@@ -115,8 +107,8 @@ def _unchecked(source: Any, options: DataOptions) -> Counted:
         return _from_file(Path(source), options)
     if is_annotated(source):
         return Counted(_annotated(source, options.layer), "anndata")
-    if not is_sparse(source) and frames.is_frame(source):
-        return Counted(_from_table(frames.read(source)[0], "table", options))
+    if not isinstance(source, tuple) and frames.is_frame(source):
+        return Counted(_from_table(frames.read(source)[0], "table", options), without=True)
     x, y = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
     labels = None if y is None else arrays.as_array(y, "y")
     if not sparse.issparse(x):
@@ -147,7 +139,7 @@ def _from_file(path: Path, options: DataOptions) -> Counted:
         loaded = arrays.from_file(path, most=2)
         return Counted(CountMatrix(as_rows(loaded.x), _labelled(loaded.labels, len(loaded.x)), name=str(path)))
     table = frames.read(path, reading=options.reading)[0]
-    return Counted(_from_table(table, str(path), options))
+    return Counted(_from_table(table, str(path), options), without=True)
 
 
 def _labelled(labels: np.ndarray | None, total: int) -> pa.Table:
@@ -166,6 +158,8 @@ def _from_table(table: pa.Table, name: str, options: DataOptions) -> CountMatrix
         for column in table.column_names
         if is_number(table[column].type) and column not in beside and column not in options.drop
     ]
+    for absent in set(options.drop) - {*table.column_names}:
+        raise SfumatoError(f"drop={absent!r} is not a column of {name}; {did_you_mean(absent, table.column_names)}")
     if not numbers:
         raise SfumatoError(f"{name}: has no column of numbers, so no counts; leave counts out")
     for column in numbers:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from sfumato.data.io import npz
 from sfumato.errors import SfumatoError
@@ -51,10 +52,10 @@ class Arrays:
 
 
 def is_array(source: Any) -> bool:
-    """Whether `source` is an array, a tensor, a list of rows, or a pair (X, y) of them."""
+    """Whether `source` is an array, a tensor, a sparse matrix, a list of rows, or a pair (X, y) of them."""
     if isinstance(source, tuple) and len(source) == 2:
         return not isinstance(source[0], str | Path)
-    return isinstance(source, np.ndarray | torch.Tensor | list)
+    return isinstance(source, np.ndarray | torch.Tensor | list) or sparse.issparse(source)
 
 
 def load(source: Any, most: int = 4) -> Arrays:
@@ -88,9 +89,11 @@ def from_memory(source: Any, most: int = 4) -> Arrays:
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
-    """An array, tensor, column or list as a numpy array."""
+    """An array, tensor, sparse matrix, column or list as a numpy array."""
     if isinstance(value, torch.Tensor):
         return _from_tensor(value, name)
+    if sparse.issparse(value):
+        return np.asarray(value.toarray())
     if isinstance(value, np.ma.MaskedArray):
         return _unmasked(value)
     if isinstance(value, np.ndarray) or not isinstance(value, Iterable):

@@ -110,6 +110,17 @@ def as_rows(x: Any) -> sparse.csr_array:
     return rows
 
 
+def is_annotated(value: Any) -> bool:
+    """Whether it is an AnnData object, or one like it."""
+    return all(hasattr(value, name) for name in ("X", "obs", "var_names", "obs_names"))
+
+
+def holds_counts(value: Any) -> bool:
+    """Whether it is an object for counts: a sparse matrix, perhaps with labels, an AnnData object, a `CountMatrix`."""
+    x = value[0] if isinstance(value, tuple) and len(value) == 2 else value
+    return sparse.issparse(x) or isinstance(value, CountMatrix) or is_annotated(value)
+
+
 def looks_counted(x: Any) -> bool:
     """Whether a sparse matrix holds counts: whole numbers from 0 on, of which one is above 1.
 

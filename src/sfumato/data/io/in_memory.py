@@ -55,13 +55,6 @@ def unpacked(source: Any) -> Any:
     return source
 
 
-def dense(source: Any) -> Any:
-    """A sparse matrix, or one that is the X of (X, y), as an array; all else as it is."""
-    if isinstance(source, tuple) and len(source) == 2 and sparse.issparse(source[0]):
-        return source[0].toarray(), source[1]
-    return source.toarray() if sparse.issparse(source) else source
-
-
 def _of_list(source: list[Any]) -> Any:
     if all(isinstance(item, Mapping) for item in source):
         names = dict.fromkeys(name for item in source for name in item)

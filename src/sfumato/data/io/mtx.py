@@ -75,10 +75,8 @@ def read(path: Path) -> tuple[CountMatrix, tuple[str, ...]]:
 def _names(path: Path, files: tuple[str, ...]) -> tuple[str, ...]:
     """The names in the first of these files that lies beside a matrix; features by their symbols, kept apart."""
     stem = path.name.removesuffix(".gz").removesuffix(".mtx")
-    prefix = stem.removesuffix("matrix") if stem.endswith("matrix") else f"{stem}."
-    for name in (
-        f"{start}{file}{end}" for start in dict.fromkeys((prefix, "")) for file in files for end in ("", ".gz")
-    ):
+    prefixes = (stem.removesuffix("matrix"), "") if stem.endswith("matrix") else (f"{stem}.",)
+    for name in (f"{start}{file}{end}" for start in dict.fromkeys(prefixes) for file in files for end in ("", ".gz")):
         beside = path.parent / name
         if beside.is_file():
             return _lines(beside)

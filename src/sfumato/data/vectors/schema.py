@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from sfumato import likelihoods
 from sfumato.data.columns.reference import normal_reference
 from sfumato.data.columns.scaling import far_cost, standardised
+from sfumato.data.core.counts import statistics
 from sfumato.data.core.labelled import LabelledSchema
 from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
@@ -101,9 +103,14 @@ class VectorSchema(LabelledSchema):
         if not likelihood.standardised:
             mean, scale = np.zeros_like(mean), np.ones_like(scale)
         kind, size = ("level", likelihood.levels) if likelihood.levels else ("real", 1)
+        kind = "count" if likelihood.counts else kind
         fields = tuple(Field(kind, size, missing=bool(seen < total)) for seen in count)  # type: ignore[arg-type]
         label, given = cls.learn_label(labels, options, name)
         spec = DataSpec((len(kept),), fields, given, likelihood.name, total)
+        if likelihood.counts:
+            own = None if not given or label is None or labels is None else label.encode(labels)[:, None]
+            seen = x[:, kept] if rows is None else x[np.ix_(rows, kept)]
+            spec = replace(spec, counts=statistics(seen, own, options.seed))
         learned: dict[str, Any] = {"mean": mean, "scale": scale, "low": low, "high": high, "fixed": fixed, "kept": kept}
         schema = cls(spec, dtype=x.dtype.str, label=label, **learned)
         schema.remember_labels(labels, options.seed)
