@@ -25,8 +25,8 @@ DIRECTIONS = 32
 class Vectors:
     """Maps examples to vectors (N, F), standardised by some real ones.
 
-    Pixels are intensities. Any other number gives its standardised value and the square of that, so that circles are
-    seen too; categories are one-hot. Missing values are the mean.
+    Pixels are intensities, counts shares of their total. Any other number gives its standardised value and the
+    square of that, so that circles are seen too; categories are one-hot. Missing values are the mean.
 
     Args:
         spec: of the data.
@@ -63,6 +63,13 @@ class Vectors:
             if self.spec.is_image and self.spec.entries > POOLED:
                 x = F.avg_pool2d(x, max(2, round((self.spec.entries / POOLED) ** 0.5)))
             flat = x.flatten(1)
+            self.owner = np.arange(flat.shape[1])
+            self.category = self.square = np.zeros(flat.shape[1], bool)
+            return flat.numpy()
+        if self.spec.fields[0].kind == "count":
+            # Shares, of which expectations are not off as their logarithms are.
+            known = x if mask is None else x.masked_fill(~mask.cpu(), 0)
+            flat = known / known.sum(1, keepdim=True).clamp_min(1)
             self.owner = np.arange(flat.shape[1])
             self.category = self.square = np.zeros(flat.shape[1], bool)
             return flat.numpy()

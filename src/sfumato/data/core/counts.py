@@ -12,7 +12,7 @@ from sfumato.spec import CountStatistics
 
 TOTALS_KEPT = 2048
 """Totals of training examples that a model keeps, to draw those of new ones from."""
-LEAST = 0.5
+SMOOTHING = 0.5
 """What is added to the count of each entry, so that one never seen in training is not impossible."""
 
 
@@ -28,7 +28,7 @@ def statistics(x: sparse.csr_array | np.ndarray, given: Tensor | None = None, se
     (1.0, 7.0)
     """
     x = x if sparse.issparse(x) else np.nan_to_num(x)
-    counts = np.asarray(x.sum(0), float).ravel() + LEAST
+    counts = np.asarray(x.sum(0), float).ravel() + SMOOTHING
     totals = np.asarray(x.sum(1), float).ravel()
     rows = np.arange(len(totals))
     if len(rows) > TOTALS_KEPT:

@@ -25,7 +25,7 @@ def accepts(source: Source, options: DataOptions) -> bool:
         return mtx.matrix_of(path) is not None and not frames.is_parts(path)
     if source.endswith(".npz"):
         return path.is_file() and count_matrix.holds_sparse(path) and _counted(source)
-    return source.endswith(sources.H5AD, *mtx.SUFFIXES)
+    return source.endswith(sources.H5AD, *mtx.MTX_SUFFIXES)
 
 
 def _counted(source: Source) -> bool:
@@ -41,7 +41,7 @@ KIND = Kind(
     plural="counts",
     source="matrix of counts",
     order=20,
-    suffixes=(sources.H5AD, *mtx.SUFFIXES),
+    suffixes=(sources.H5AD, *mtx.MTX_SUFFIXES),
     options={"counts": OptionUse("rows of whole numbers"), "layer": OptionUse(".h5ad files and AnnData objects")},
     file_suffix=sources.H5AD,
 )

@@ -26,7 +26,7 @@ from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.formatting import count
 from sfumato.spec import DataSpec, Field
 
-SHOWN = 6
+NAMES_SHOWN = 6
 
 
 class CountsSchema(Schema):
@@ -42,7 +42,7 @@ class CountsSchema(Schema):
     Attributes:
         names: of the columns; empty where they have none.
         conditions: columns of `obs` that are conditions.
-        form: what the counts came as, one of `sources.FORMS`.
+        form: what the counts came as, one of `sources.COUNT_FORMS`.
         layer: the matrix of an .h5ad file or AnnData object that holds them.
         counted: whether tables and arrays are read as counts.
         beside: kind of each column of `obs`.
@@ -177,7 +177,7 @@ class CountsSchema(Schema):
         place = {name: number for number, name in enumerate(matrix.names)}
         absent = [name for name in self.names if name not in place]
         if absent:
-            some = ", ".join(absent[:SHOWN]) + (", …" if len(absent) > SHOWN else "")
+            some = ", ".join(absent[:NAMES_SHOWN]) + (", …" if len(absent) > NAMES_SHOWN else "")
             are = "is" if len(absent) == 1 else "are"
             raise SfumatoError(
                 f"{prefix}{len(absent)} of the {width} columns of this model {are} not there ({some}); "
@@ -296,7 +296,7 @@ def _summary(matrix: CountMatrix, layers: Sequence[str]) -> list[dict[str, str]]
     totals = x.sum(1)
     zeros = 1 - x.nnz / max(x.shape[0] * x.shape[1], 1)
     low, middle, high = np.quantile(totals, [0, 0.5, 1])
-    named = ", ".join(matrix.names[:SHOWN]) + (", …" if len(matrix.names) > SHOWN else "")
+    named = ", ".join(matrix.names[:NAMES_SHOWN]) + (", …" if len(matrix.names) > NAMES_SHOWN else "")
     genes = f"{x.shape[1]:,} columns{f' ({named})' if named else ''}"
     empty = int((totals == 0).sum())
     none = f"; {count(empty, 'example')} without any" if empty else ""

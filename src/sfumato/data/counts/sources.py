@@ -20,8 +20,7 @@ from sfumato.data.io.count_matrix import CountMatrix, as_rows, is_annotated, no_
 from sfumato.errors import SfumatoError, did_you_mean
 
 H5AD = ".h5ad"
-SUFFIXES = (H5AD, *mtx.SUFFIXES, ".npz")
-FORMS = ("file", "anndata", "sparse", "array")
+COUNT_FORMS = ("file", "anndata", "sparse", "array")
 """What examples can come as, and go back as."""
 
 
@@ -30,7 +29,7 @@ class Counted(NamedTuple):
 
     Attributes:
         matrix: the counts.
-        form: one of `FORMS`.
+        form: one of `COUNT_FORMS`.
         notes: what should be known before training.
         without: whether columns that are dropped are gone already.
     """
@@ -126,7 +125,7 @@ def _from_file(path: Path, options: DataOptions) -> Counted:
         if matrix is None:
             raise SfumatoError(f"{path}: no matrix.mtx in this folder; give the file itself")
         path, name = matrix, matrix.name
-    if name.endswith(mtx.SUFFIXES):
+    if name.endswith(mtx.MTX_SUFFIXES):
         read, notes = mtx.read(path)
         return Counted(read, notes=notes)
     if name.endswith(H5AD):

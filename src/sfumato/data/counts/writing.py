@@ -18,11 +18,11 @@ from sfumato.data.io.count_matrix import INDEX, CountMatrix
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 
-LAYER, LATENTS = "sfumato", "X_sfumato"
+LAYER_KEY, LATENTS_KEY = "sfumato", "X_sfumato"
 """Where decoded expression and codes stand in an .h5ad file: in `layers` and in `obsm`."""
-PROBABILITIES = "sfumato_probabilities"
+PROBABILITIES_KEY = "sfumato_probabilities"
 """Where probabilities of classes stand in `obsm`."""
-TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+TABLE_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 
 
 def compact(values: np.ndarray) -> sparse.csr_array | np.ndarray:
@@ -71,15 +71,15 @@ def write(matrix: CountMatrix, path: Path) -> None:
     name = path.name.lower()
     if name.endswith(".h5ad"):
         h5ad.write(matrix, path)
-    elif name.endswith(mtx.SUFFIXES):
+    elif name.endswith(mtx.MTX_SUFFIXES):
         mtx.write(matrix, path)
     elif name.endswith(".npz"):
         with replacing(path) as temporary:
             sparse.save_npz(temporary, sparse.csr_matrix(matrix.x))
-    elif name.endswith(TABLES):
+    elif name.endswith(TABLE_ENDINGS):
         frames.write(as_table(matrix), path)
     else:
-        endings = ", ".join((".h5ad", *mtx.SUFFIXES, ".npz", *TABLES))
+        endings = ", ".join((".h5ad", *mtx.MTX_SUFFIXES, ".npz", *TABLE_ENDINGS))
         raise SfumatoError(f"{path}: counts are not written as this; let it end in {endings}")
 
 
@@ -96,7 +96,9 @@ def write_layer(matrix: CountMatrix, path: Path, source: Any) -> None:
     if known and known != matrix.names:
         write(matrix, path)
         return
-    h5ad.copy_with(Path(source), path, lambda file: h5ad.write_matrix(h5ad.in_group(file, "layers"), LAYER, matrix.x))
+    h5ad.copy_with(
+        Path(source), path, lambda file: h5ad.write_matrix(h5ad.in_group(file, "layers"), LAYER_KEY, matrix.x)
+    )
 
 
 def write_annotated(
@@ -114,13 +116,13 @@ def write_annotated(
 
     def change(file: Any) -> None:
         if what == "codes":
-            h5ad.write_matrix(h5ad.in_group(file, "obsm"), LATENTS, np.stack(list(columns.values()), 1))
+            h5ad.write_matrix(h5ad.in_group(file, "obsm"), LATENTS_KEY, np.stack(list(columns.values()), 1))
             return
         first, *others = columns
         labels = [None if value is None else str(value) for value in columns[first].tolist()]
-        h5ad.write_columns(file["obs"], {f"{LAYER}_{first}": pa.array(labels).dictionary_encode()})
+        h5ad.write_columns(file["obs"], {f"{LAYER_KEY}_{first}": pa.array(labels).dictionary_encode()})
         probabilities = np.stack([columns[name] for name in others], 1)
-        h5ad.write_matrix(h5ad.in_group(file, "obsm"), PROBABILITIES, probabilities)
+        h5ad.write_matrix(h5ad.in_group(file, "obsm"), PROBABILITIES_KEY, probabilities)
 
     if matrix is None:
         h5ad.copy_with(Path(source), path, change)

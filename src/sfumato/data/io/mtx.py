@@ -12,8 +12,8 @@ from sfumato.data.io.count_matrix import CountMatrix, as_rows, no_columns
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 
-SUFFIXES = (".mtx", ".mtx.gz")
-BARCODES, FEATURES = ("barcodes.tsv",), ("features.tsv", "genes.tsv")
+MTX_SUFFIXES = (".mtx", ".mtx.gz")
+BARCODE_FILES, FEATURE_FILES = ("barcodes.tsv",), ("features.tsv", "genes.tsv")
 SYMBOL = 1
 """Which column of features holds the name that people use; the first holds an identifier."""
 
@@ -32,7 +32,7 @@ class Beside(NamedTuple):
 
 def matrix_of(folder: Path) -> Path | None:
     """The matrix of a folder as 10x Genomics writes them; None where there is none."""
-    return next((folder / f"matrix{ending}" for ending in SUFFIXES if (folder / f"matrix{ending}").is_file()), None)
+    return next((folder / f"matrix{ending}" for ending in MTX_SUFFIXES if (folder / f"matrix{ending}").is_file()), None)
 
 
 def read(path: Path) -> tuple[CountMatrix, tuple[str, ...]]:
@@ -55,7 +55,7 @@ def read(path: Path) -> tuple[CountMatrix, tuple[str, ...]]:
         raise SfumatoError(
             f"{path}: damaged, not readable as a Matrix Market file ({reason}); write it again"
         ) from None
-    beside = Beside(_names(path, BARCODES), _names(path, FEATURES))
+    beside = Beside(_names(path, BARCODE_FILES), _names(path, FEATURE_FILES))
     if not (beside.cells or beside.genes):
         note = f"{path}: rows are taken as examples, as no barcodes.tsv and features.tsv lie beside it"
         return CountMatrix(as_rows(loaded), no_columns(loaded.shape[0]), name=str(path)), (note,)

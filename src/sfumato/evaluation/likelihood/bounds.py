@@ -15,8 +15,9 @@ from sfumato.distributions import Normal, StandardNormal
 from sfumato.evaluation.likelihood import annealed
 from sfumato.evaluation.likelihood.importance import Weights, cost, weigh
 from sfumato.evaluation.measure import Measure, mean_and_error
+from sfumato.evaluation.metrics.counts import independent
 from sfumato.evaluation.settings import EvaluationSettings
-from sfumato.evaluation.subject import Subject, array, missing_again, rows, some
+from sfumato.evaluation.subject import Subject, array, missing_again, most_of, rows, some
 from sfumato.models.latent import LatentModel
 from sfumato.models.protocols import Autoencoding, Codebooks
 from sfumato.objectives import rate
@@ -32,7 +33,7 @@ MAX_BY_SAMPLER = 500
 
 
 class Units(TypedDict):
-    """The fields of a `Measure` that say what it is in other units."""
+    """The fields of a `Measure` that say what it is in other units, or of independent columns."""
 
     reference: float | None
     reference_is: str
@@ -94,8 +95,12 @@ def _volume(subject: Subject) -> float:
     return float(volumes.mean())
 
 
-def _in_units_of_data(value: float, volume: float) -> Units:
-    """What a bound is in the units of the data; nothing where there is no density, or those are the model's too."""
+def _beside(subject: Subject, value: float, volume: float) -> Units:
+    """What a bound is in the units of the data; of counts, what it is if columns are independent; else nothing."""
+    if likelihoods.named(subject.schema.spec.likelihood).counts and len(subject.data.train):
+        train = subject.data.train.take(some(len(subject.data.train), most_of(subject.schema.spec), subject.seed))
+        nats = -float(independent(train, subject.batch.to("cpu")).mean())
+        return Units(reference=nats, reference_is="independent negative binomials, given the total")
     if volume == 0:
         return Units(reference=None, reference_is="")
     return Units(reference=value + volume, reference_is="in the units of your data")
@@ -121,7 +126,7 @@ def _parts(weights: Weights, subject: Subject, discrete: bool, volume: float) ->
         ),
         Measure("rate", **mean_and_error(weights.rate), unit=NATS_UNIT, meaning=costs),
         Measure(
-            "−ELBO", **total, **_in_units_of_data(total["value"], volume), unit=NATS_UNIT, meaning=both, better="lower"
+            "−ELBO", **total, **_beside(subject, total["value"], volume), unit=NATS_UNIT, meaning=both, better="lower"
         ),
     ]
 
@@ -134,7 +139,7 @@ def _likelihood(weights: Weights, subject: Subject, volume: float) -> list[Measu
         Measure(
             "NLL",
             **evidence,
-            **_in_units_of_data(evidence["value"], volume),
+            **_beside(subject, evidence["value"], volume),
             unit=f"{NATS_UNIT}, k = {k}",
             meaning=f"Negative log-likelihood of the {subject.part} by {k} importance-weighted draws of the code: an "
             "upper bound that is tighter than the −ELBO.",

@@ -14,6 +14,7 @@ from sfumato import likelihoods
 from sfumato.batch import Batch
 from sfumato.data.registry import kind_of
 from sfumato.evaluation.metrics.columns import Aligned
+from sfumato.evaluation.metrics.counts import log_normalised
 from sfumato.evaluation.samples import image_features
 from sfumato.evaluation.samples.image_features import FeatureNetwork, network
 from sfumato.evaluation.samples.sample_sets import SAMPLED, TEST, TRAIN, Drawn
@@ -64,6 +65,7 @@ def features(drawn: Drawn) -> Features | None:
     * rows of a table and vectors: numbers by their ranks among the training rows (`normal_scores`), a feature of 0 or 1
       for each category (a row that changes its category moves as far, on average, as one that changes a number), 0
       where missing and a flag for it;
+    * counts: log(1 + counts per 10,000);
     * sequences: the entries as the model sees them, standardised; 0 where missing and a flag for it;
     * sequences of symbols: how often each symbol and each pair of neighbours occurs, the 256 most frequent of them;
     * waveforms: mean and deviation over time of the logarithm of each mel band;
@@ -85,6 +87,9 @@ def features(drawn: Drawn) -> Features | None:
         return Features([heard(batch, spec.rate) for batch in drawn.sets], "mean and deviation over time of mel bands")
     if spec.is_symbols:
         return Features(counted(drawn), "the counts of symbols and of neighbouring symbols")
+    if likelihoods.named(spec.likelihood).counts:
+        sets = [array(log_normalised(batch.x, batch.mask).double()) for batch in drawn.sets]
+        return Features(narrowed(sets), "the logarithms of counts per 10,000")
     if schema.of_columns:
         named = kind_of(schema).named_columns
         own = drawn.columns if named else [drawn.columns[place] for place in drawn.judged]

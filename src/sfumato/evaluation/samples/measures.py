@@ -6,7 +6,7 @@ import numpy as np
 
 from sfumato.evaluation.measure import Measure
 from sfumato.evaluation.metrics.set_distances import frechet, frechet_error, kernel_distance, neighbourhoods
-from sfumato.evaluation.samples import conditional_accuracy, privacy, sequences, symbols, tables
+from sfumato.evaluation.samples import conditional_accuracy, counts, privacy, sequences, symbols, tables
 from sfumato.evaluation.samples.features import Features, features, mean_images
 from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.settings import EvaluationSettings
@@ -41,6 +41,7 @@ def of(drawn: Drawn) -> list[Measure]:
         *(of_means(drawn, features_of_sets) if features_of_sets is not None else []),
         *sequences.measures(drawn),
         *symbols.measures(drawn),
+        *counts.measures(drawn),
         *conditional_accuracy.measures(drawn, features_of_sets),
         *privacy.measures(drawn, features_of_sets),
     ]
