@@ -16,7 +16,7 @@ from sfumato.evaluation.subject import array, missing_again
 
 LEAST_MEAN = 0.05
 """Columns with a smaller mean are left out: their variance in a few hundred examples is chance."""
-HALF = 0.5
+HALF_A_COUNT = 0.5
 """Added to sums before logarithms are taken."""
 
 Statistic = Callable[[np.ndarray], np.ndarray]
@@ -76,11 +76,11 @@ def _measure(name: str, unit: str, meaning: str, gap: Gap, sets: Sequence[np.nda
 
 
 def _log_mean(x: np.ndarray) -> np.ndarray:
-    return np.asarray(np.log((x.sum(0) + HALF) / len(x)))
+    return np.asarray(np.log((x.sum(0) + HALF_A_COUNT) / len(x)))
 
 
 def _log_variance(x: np.ndarray) -> np.ndarray:
-    return np.asarray(np.log(x.var(0) + HALF / len(x)))
+    return np.asarray(np.log(x.var(0) + HALF_A_COUNT / len(x)))
 
 
 def _median_gap(statistic: Statistic, real: np.ndarray, other: np.ndarray) -> float:

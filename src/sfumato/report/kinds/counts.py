@@ -13,12 +13,12 @@ from sfumato.report.figures.run_samples import drawn_samples, save_samples
 from sfumato.report.figures.style import FIGURE_WIDTH, ReportFigure, Theme, figure, legend, place, save, tidy
 from sfumato.studies.comparison import RunGroup
 
-PANEL, GAP, BOTTOM = 2.35, 0.65, 0.55
-MIN_SAMPLES = 1000
+PANEL_GAP, PANEL_BOTTOM = 0.65, 0.55
+FEWEST_SAMPLES = 1000
 """Least number of samples, so that means of rare columns are not chance."""
-MOST_ROWS = 3000
-BINS = 40
-STATISTICS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], bool]] = {
+ROWS_DRAWN = 3000
+TOTAL_BINS = 40
+COLUMN_STATISTICS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], bool]] = {
     "mean": (lambda x: x.mean(0), True),
     "variance": (lambda x: x.var(0), True),
     "zeros": (lambda x: (x == 0).mean(0), False),
@@ -29,7 +29,7 @@ STATISTICS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], bool]] = {
 def draw(shown: Subject, folder: Path) -> list[ReportFigure]:
     """Means, variances and zeros of columns, samples against real examples, and totals."""
     real = _real(shown)
-    count = min(max(len(real), MIN_SAMPLES), MOST_ROWS)
+    count = min(max(len(real), FEWEST_SAMPLES), ROWS_DRAWN)
     new = array(shown.draw(shown.conditions(count), count, noise=True).double())
     return [
         save(
@@ -50,7 +50,7 @@ def draw(shown: Subject, folder: Path) -> list[ReportFigure]:
 def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[ReportFigure]:
     """The same for samples of several configurations, a colour for each."""
     real = _real(subjects[0])
-    samples = [array(drawn_samples(subject, MIN_SAMPLES, noise=True)[0].double()) for subject in subjects]
+    samples = [array(drawn_samples(subject, FEWEST_SAMPLES, noise=True)[0].double()) for subject in subjects]
     named = [(group.name, x) for group, x in zip(groups, samples, strict=True)]
     return [
         save_samples(
@@ -59,7 +59,7 @@ def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Pat
             alt=f"Three scatter plots of {real.shape[1]} columns, samples of {len(groups)} configurations against real "
             "examples, and histograms of totals.",
             caption="Each dot is a column: its mean, its variance and its share of zeros in training examples and in "
-            f"{MIN_SAMPLES:,} samples of a configuration, with the line where both agree; and totals of examples.",
+            f"{FEWEST_SAMPLES:,} samples of a configuration, with the line where both agree; and totals of examples.",
         )
     ]
 
@@ -67,18 +67,18 @@ def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Pat
 def _real(shown: Subject) -> np.ndarray:
     """Training examples as counts, or those that are shown where there are none."""
     train = shown.data.train
-    batch = train.take(some(len(train), MOST_ROWS, shown.seed + 1)) if len(train) else shown.batch
+    batch = train.take(some(len(train), ROWS_DRAWN, shown.seed + 1)) if len(train) else shown.batch
     return np.nan_to_num(array(missing_again(batch).double()))
 
 
 def _sheet(sets: Sequence[tuple[str, np.ndarray]], real: np.ndarray, theme: Theme) -> Figure:
-    wide = (FIGURE_WIDTH - 0.6 - 3 * GAP - 0.1) / 4
+    wide = (FIGURE_WIDTH - 0.6 - 3 * PANEL_GAP - 0.1) / 4
     top = 0.55 if len(sets) > 1 else 0.35
-    sheet = figure(FIGURE_WIDTH, top + wide + BOTTOM, theme)
+    sheet = figure(FIGURE_WIDTH, top + wide + PANEL_BOTTOM, theme)
     if len(sets) > 1:
         legend(sheet, [(name, theme.of(number)) for number, (name, _) in enumerate(sets)], theme, top=0.1, left=0.6)
-    for number, (title, (statistic, logarithmic)) in enumerate(STATISTICS.items()):
-        axes = place(sheet, 0.6 + number * (wide + GAP), top, wide, wide)
+    for number, (title, (statistic, logarithmic)) in enumerate(COLUMN_STATISTICS.items()):
+        axes = place(sheet, 0.6 + number * (wide + PANEL_GAP), top, wide, wide)
         tidy(axes, theme, title, "real", "samples" if not number else "")
         x = statistic(real)
         # Logarithms of columns that were never counted are put beside those of the rarest.
@@ -92,10 +92,10 @@ def _sheet(sets: Sequence[tuple[str, np.ndarray]], real: np.ndarray, theme: Them
             axes.set_yscale("log")
         ends = [least, max(float(x.max()), *(float(statistic(new).max()) for _, new in sets), 2 * least)]
         axes.plot(ends, ends, color=theme.ink, linewidth=0.8)
-    axes = place(sheet, 0.6 + 3 * (wide + GAP), top, wide, wide)
+    axes = place(sheet, 0.6 + 3 * (wide + PANEL_GAP), top, wide, wide)
     tidy(axes, theme, "totals", "total of an example")
     totals = [real.sum(1), *(new.sum(1) for _, new in sets)]
-    edges = np.linspace(min(map(np.min, totals)), max(map(np.max, totals)) + 1, BINS).tolist()
+    edges = np.linspace(min(map(np.min, totals)), max(map(np.max, totals)) + 1, TOTAL_BINS).tolist()
     axes.hist(totals[0], edges, density=True, color=theme.real)
     for at, values in enumerate(totals[1:]):
         colour = theme.model if len(sets) == 1 else theme.of(at)
