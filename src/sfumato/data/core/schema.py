@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.data.core.batches import Resident
+from sfumato.data.core.batching.batches import Resident
 from sfumato.data.core.matching import matching
 from sfumato.data.io import arrays, frames
 from sfumato.errors import SfumatoError, did_you_mean

@@ -11,12 +11,12 @@ import pyarrow as pa
 from scipy import sparse
 
 from sfumato.data.columns.base import plain
+from sfumato.data.core.batching.sparse_rows import SparseRows
 from sfumato.data.core.conditions import check_named, kinds_beside
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.labels import LABEL, Label, as_names, codes
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.source import Source
-from sfumato.data.core.sparse_rows import SparseRows
 from sfumato.data.core.split import split
 from sfumato.data.counts import sources
 from sfumato.data.counts.schema import CountsSchema

@@ -10,7 +10,7 @@ from scipy import sparse
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.data.core.batches import Resident, chosen
+from sfumato.data.core.batching.batches import Resident, chosen
 
 
 class SparseRows(Resident):
