@@ -19,7 +19,7 @@ from torch import Tensor
 from sfumato import evaluation
 from sfumato.artifacts import Run
 from sfumato.config import Config, resolve
-from sfumato.data.io.count_matrix import holds_counts
+from sfumato.data.io.count_files.count_matrix import holds_counts
 from sfumato.data.io.frames import is_frame
 from sfumato.data.io.in_memory import unpacked
 from sfumato.data.registry import kind_of

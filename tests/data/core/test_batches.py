@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sfumato.data.core.batching.batches import Batches, Resident, binarised_once
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.batching.streaming import Streamed
-from sfumato.data.core.schema import Encoded
 
 
 def numbers(total: int = 103) -> torch.Tensor:

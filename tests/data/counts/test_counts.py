@@ -19,13 +19,13 @@ import sfumato
 from sfumato import data
 from sfumato.data import DataOptions
 from sfumato.data.counts import sources
-from sfumato.data.io import mtx
-from sfumato.data.io.count_matrix import CountMatrix
+from sfumato.data.io.count_files import mtx
+from sfumato.data.io.count_files.count_matrix import CountMatrix
 from sfumato.data.registry import load_schema
 from sfumato.errors import SfumatoError
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed (the extra counts)")
-from sfumato.data.io import h5ad  # noqa: E402
+from sfumato.data.io.count_files import h5ad  # noqa: E402
 
 RANDOM = np.random.default_rng(0)
 GENES = tuple(f"G{place}" for place in range(6))

@@ -9,11 +9,12 @@ import numpy as np
 from torch import Tensor
 
 from sfumato.data.core.batching.batches import Batches, Resident
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.batching.streaming import Streamed, streams
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.labels import LABEL, codes, condition
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Encoded, Schema
+from sfumato.data.core.schema import Schema
 from sfumato.data.core.source import Source
 from sfumato.data.core.split import Parts, split
 from sfumato.data.io.arrays import Arrays

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sfumato.data.core.batching.batches import Resident
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.matching import matching
 from sfumato.data.io import arrays, frames
 from sfumato.errors import SfumatoError, did_you_mean
@@ -38,17 +39,6 @@ REMEMBERED = 4096
 """How many training rows of conditions a schema keeps, to draw those from that are not named."""
 TRIED = 8
 """Number of values of a column that replace an example's own, to explain its score."""
-
-
-class Encoded(NamedTuple):
-    """N raw examples as tensors: x of shape (N, *spec.shape), given (N, G) or None; NaN where missing.
-
-    Sequences may be shorter than `spec.shape` says; uneven ones come with a time for each step, (N, T).
-    """
-
-    x: Tensor
-    given: Tensor | None = None
-    time: Tensor | None = None
 
 
 class Varied(NamedTuple):

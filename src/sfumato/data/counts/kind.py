@@ -9,7 +9,8 @@ from sfumato.data.core.source import Source
 from sfumato.data.counts import sources
 from sfumato.data.counts.load import open_counts
 from sfumato.data.counts.schema import CountsSchema
-from sfumato.data.io import count_matrix, frames, mtx
+from sfumato.data.io import frames
+from sfumato.data.io.count_files import count_matrix, mtx
 
 
 def accepts(source: Source, options: DataOptions) -> bool:

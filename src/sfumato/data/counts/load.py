@@ -20,8 +20,8 @@ from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
 from sfumato.data.counts import sources
 from sfumato.data.counts.schema import CountsSchema
-from sfumato.data.io import h5ad
-from sfumato.data.io.count_matrix import CountMatrix
+from sfumato.data.io.count_files import h5ad
+from sfumato.data.io.count_files.count_matrix import CountMatrix
 from sfumato.errors import SfumatoError, did_you_mean
 
 

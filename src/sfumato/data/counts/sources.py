@@ -15,8 +15,9 @@ from scipy import sparse
 from sfumato.data.columns.base import is_number, is_text, plain
 from sfumato.data.core.labels import LABEL
 from sfumato.data.core.options import DataOptions
-from sfumato.data.io import arrays, count_matrix, frames, h5ad, mtx
-from sfumato.data.io.count_matrix import CountMatrix, as_rows, is_annotated, no_columns
+from sfumato.data.io import arrays, frames
+from sfumato.data.io.count_files import count_matrix, h5ad, mtx
+from sfumato.data.io.count_files.count_matrix import CountMatrix, as_rows, is_annotated, no_columns
 from sfumato.errors import SfumatoError, did_you_mean
 
 H5AD = ".h5ad"

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from sfumato.data.io import frames, h5ad, mtx
-from sfumato.data.io.count_matrix import INDEX, CountMatrix
+from sfumato.data.io import frames
+from sfumato.data.io.count_files import h5ad, mtx
+from sfumato.data.io.count_files.count_matrix import INDEX, CountMatrix
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 

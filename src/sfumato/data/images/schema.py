@@ -14,10 +14,10 @@ from torch import Tensor
 
 from sfumato import likelihoods
 from sfumato.data.core.batching.batches import binarised_once
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.labelled import LabelledSchema
 from sfumato.data.core.labels import LABEL, Label
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Encoded
 from sfumato.data.images import pixels
 from sfumato.data.images.pixels import Pixels
 from sfumato.data.io import arrays, image_files

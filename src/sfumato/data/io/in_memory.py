@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 from torch.utils.data.sampler import RandomSampler, SequentialSampler, SubsetRandomSampler
 
 from sfumato.data.io import arrays
-from sfumato.data.io.count_matrix import looks_counted
+from sfumato.data.io.count_files.count_matrix import looks_counted
 from sfumato.errors import SfumatoError
 
 logger = logging.getLogger("sfumato.data")

@@ -17,9 +17,10 @@ from torch import Tensor
 from sfumato import likelihoods
 from sfumato.data.columns.reference import normal_reference
 from sfumato.data.columns.scaling import far_cost, standardised
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Encoded, Schema
+from sfumato.data.core.schema import Schema
 from sfumato.data.io import arrays, frames
 from sfumato.data.sequences import sequence_io
 from sfumato.data.sequences.long_series import Windows, named_as, on_grid

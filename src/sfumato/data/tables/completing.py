@@ -18,7 +18,8 @@ from sfumato.data.columns.cells import Cells
 from sfumato.data.columns.fixed import Identifier
 from sfumato.data.columns.flags import Flag
 from sfumato.data.columns.number import Number
-from sfumato.data.core.schema import Encoded, Schema, Sets
+from sfumato.data.core.batching.encoded import Encoded
+from sfumato.data.core.schema import Schema, Sets
 from sfumato.data.io import frames
 from sfumato.data.io.reading import Reading
 from sfumato.data.tables.dependence import Dependence

@@ -15,12 +15,13 @@ import torch
 from sfumato.data.columns import infer
 from sfumato.data.columns.base import plain
 from sfumato.data.core.batching.batches import Resident
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.batching.shards import shard
 from sfumato.data.core.batching.streaming import Streamed, streams
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.labels import Label, as_names, codes
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Encoded, Schema
+from sfumato.data.core.schema import Schema
 from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
 from sfumato.data.io import csv, frames, frames_stream

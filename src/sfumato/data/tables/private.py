@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from sfumato.data.columns.base import is_text, plain, without_nan, worked
 from sfumato.data.core.batching.batches import Resident
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.private.columns import CountedColumn, PrivateColumns, ranges
 from sfumato.data.core.private.marginals import NoisyCounts, apportioned
-from sfumato.data.core.schema import Encoded
 from sfumato.data.tables.pairs import tree_batches
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError

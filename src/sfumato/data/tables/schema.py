@@ -17,8 +17,9 @@ from sfumato import likelihoods
 from sfumato.data import columns
 from sfumato.data.columns.base import Column, is_text, plain
 from sfumato.data.columns.flags import Flag, missing_together, with_flags
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import TRIED, Encoded, Varied, remember, rows_from_json
+from sfumato.data.core.schema import TRIED, Varied, remember, rows_from_json
 from sfumato.data.io import frames
 from sfumato.data.io.reading import USUAL, Reading
 from sfumato.data.tables import orders

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from sfumato import likelihoods
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.labelled import LabelledSchema
 from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Encoded
 from sfumato.data.io import arrays, frames
 from sfumato.data.text import lines
 from sfumato.data.text.lines import Lines

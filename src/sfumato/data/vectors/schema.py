@@ -15,11 +15,12 @@ from torch import Tensor
 from sfumato import likelihoods
 from sfumato.data.columns.reference import normal_reference
 from sfumato.data.columns.scaling import far_cost, standardised
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.counts import statistics
 from sfumato.data.core.labelled import LabelledSchema
 from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import TRIED, Encoded, Varied
+from sfumato.data.core.schema import TRIED, Varied
 from sfumato.data.io import arrays
 from sfumato.errors import SfumatoError
 from sfumato.files import finite

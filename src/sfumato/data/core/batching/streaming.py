@@ -17,8 +17,8 @@ from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.data.core.batching.batches import Batches, Pass, binarised_afresh, binarised_once, chosen, shuffled
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Encoded
 from sfumato.data.io.arrays import fresh
 
 BLOCK_BYTES = 1 << 21

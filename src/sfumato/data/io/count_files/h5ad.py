@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from sfumato.data.io.count_matrix import CountMatrix, as_rows, no_columns
+from sfumato.data.io.count_files.count_matrix import CountMatrix, as_rows, no_columns
 from sfumato.errors import SfumatoError, did_you_mean, need
 from sfumato.files import replacing
 

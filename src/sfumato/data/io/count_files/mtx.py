@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from scipy import io, sparse
 
-from sfumato.data.io.count_matrix import CountMatrix, as_rows, no_columns
+from sfumato.data.io.count_files.count_matrix import CountMatrix, as_rows, no_columns
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 

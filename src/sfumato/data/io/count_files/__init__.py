@@ -1,0 +1,1 @@
+"""Files of counts, and the matrix they hold."""
