@@ -40,8 +40,9 @@ demo: $(VENV)/.base  ## train a VAE and a CVAE on moons, circles and blobs
 test: $(VENV)/.test  ## run every check: what CI runs
 	@$(MAKE) --no-print-directory -j 4 suite types lint guard
 
+# Two processes that test share the cores; threads beside these only wait for each other.
 suite: $(VENV)/.test  ## run the tests alone
-	$(BIN)/pytest -n 2 --dist loadfile --doctest-modules src tests README.md docs main.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --doctest-modules src tests README.md docs main.py
 
 versions:  ## run every check with each Python from 3.11 to 3.13 that is installed
 	@for version in 3.11 3.12 3.13; do \

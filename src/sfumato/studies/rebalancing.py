@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.class_weight import compute_sample_weight
 
+from sfumato.evaluation.metrics.classifiers import tree_threads
+
 SMOTE_NEIGHBOURS = 5
 """Of SMOTE, as its paper has it."""
 
@@ -107,7 +109,8 @@ def scores(
             early_stopping=False,
             min_samples_leaf=max(1, min(20, len(rows.x) // 20)),
         )
-        values = forest.fit(rows.x, rows.y, rows.weights).predict_proba(tested)
+        with tree_threads(rows.x):
+            values = forest.fit(rows.x, rows.y, rows.weights).predict_proba(tested)
     else:
         scaler = StandardScaler().fit(rows.x)
         machine = SVC(C=10.0).fit(scaler.transform(rows.x), rows.y, rows.weights)
