@@ -38,7 +38,7 @@ def stepper(optimizer: Optimizer) -> Callable[[], None]:
 
     torch gathers the tensors, sorts them by device and counts their steps one by one, which for a small net takes a
     tenth of the whole training step. Here they are gathered once, and counted as one vector. The state stays where the
-    optimizer holds it, and where a parameter has no gradient, or none yet, the optimizer steps itself.
+    optimizer holds it, and where a parameter has no gradient, the optimizer steps itself.
 
     >>> weight = torch.nn.Parameter(torch.ones(()))
     >>> step = stepper(Adam([weight], lr=0.1, fused=True))
@@ -62,6 +62,7 @@ class _Stepper:
 
     def __call__(self) -> None:
         if not self._groups:
+            _begin(self._optimizer)
             self._groups = _gathered(self._optimizer)
         gradients = [
             [parameter.grad for parameter in group.parameters if parameter.grad is not None] for group in self._groups
@@ -76,6 +77,18 @@ class _Stepper:
         with torch.no_grad():
             for own, group in zip(gradients, self._groups, strict=True):
                 _update(group, own, skipped)
+
+
+def _begin(optimizer: Optimizer) -> None:
+    """The state before the first step, as torch has it, of parameters that have a gradient and no state."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None and not optimizer.state.get(parameter):
+                optimizer.state[parameter] = {
+                    "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                    "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+                    "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+                }
 
 
 def _gathered(optimizer: Optimizer) -> list[_Gathered]:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from sfumato.errors import SfumatoError
 from sfumato.files import read_tensors, write_tensors
+from sfumato.training.optim.untraced import untraced
 
 CHECKPOINTS_KEPT = 2
 
@@ -79,6 +80,7 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
+@untraced()
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """The tensors of an optimizer's state as `index/name`."""
     return {
@@ -89,6 +91,7 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     }
 
 
+@untraced()
 def optimizer_numbers(optimizer: Optimizer) -> dict[str, Any]:
     """What in an optimizer's state is not a tensor, as `index/name`."""
     return {
@@ -99,6 +102,7 @@ def optimizer_numbers(optimizer: Optimizer) -> dict[str, Any]:
     }
 
 
+@untraced()
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
     """Put back what `optimizer_tensors` and `optimizer_numbers` took."""
     state: dict[int, dict[str, Any]] = {}

@@ -19,6 +19,7 @@ from sfumato.training.metrics import Meter
 from sfumato.training.optim.adam import stepper
 from sfumato.training.optim.ema import WeightAverage
 from sfumato.training.optim.guard import Guard
+from sfumato.training.optim.untraced import untraced
 from sfumato.training.saving.checkpoint import flatten, optimizer_numbers, optimizer_tensors, restore_optimizer, under
 from sfumato.training.saving.history import History
 from sfumato.training.settings import Settings
@@ -55,11 +56,12 @@ class TrainingState:
         if not any(self.players.values()):
             raise SfumatoError("nothing to train: no parameter of the model requires a gradient")
         assert plan.lr is not None
-        self.optimizers: dict[str, Optimizer] = {
-            name: model.optimizer(name, parameters, plan.lr, plan.weight_decay or 0.0)
-            for name, parameters in self.players.items()
-            if parameters
-        }
+        with untraced():
+            self.optimizers: dict[str, Optimizer] = {
+                name: model.optimizer(name, parameters, plan.lr, plan.weight_decay or 0.0)
+                for name, parameters in self.players.items()
+                if parameters
+            }
         self.steppers = {name: stepper(optimizer) for name, optimizer in self.optimizers.items()}
         self.highest = {
             name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self.optimizers.items()
