@@ -1,4 +1,6 @@
-"""Steps a second with one thread, with all, and with the number that training chooses; alone and beside a busy process.
+"""Steps a second with one thread, with all, and with the number that is chosen; alone and beside a busy process.
+
+Steps are those of a training, and trees those of the classifiers by which samples are judged.
 
 Every cell is the median over `--rounds` trainings of `--seconds` each, one number of threads after the other. The busy
 processes do nothing but hold a core each.
@@ -10,11 +12,14 @@ processes do nothing but hold a core each.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -24,8 +29,9 @@ import sfumato  # before torch, as it says how torch's threads wait
 
 import numpy as np
 import pandas as pd
-import torch
+from threadpoolctl import threadpool_limits
 
+from sfumato.evaluation.metrics import classifiers
 from sfumato.training.hardware import threads
 from sfumato.training.monitoring.callbacks import Callback
 
@@ -85,6 +91,27 @@ def rate(source: Any, options: dict[str, Any], number: int | None, seconds: floa
     return count.rate
 
 
+TREES = {"trees, 300 × 8": (300, 8), "trees, 20,000 × 15": (20_000, 15), "trees, 200,000 × 15": (200_000, 15)}
+"""Rows and columns that trees learn from."""
+
+
+def tree_rate(shape: tuple[int, int], number: int | None, seconds: float) -> float:
+    """Trees a second with `number` threads; None is left to the classifier."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=shape)
+    classes = (rows[:, 0] + random.normal(size=len(rows)) > 0).astype(int)
+    trees, begun = 0, time.perf_counter()
+    with patch.object(
+        classifiers,
+        "tree_threads",
+        classifiers.tree_threads if number is None else lambda rows: threadpool_limits(number, user_api="openmp"),
+    ):
+        while time.perf_counter() < begun + seconds:
+            classifiers.predict(rows, classes, rows[:10], 2, iterations=10)
+            trees += 10
+    return trees / (time.perf_counter() - begun)
+
+
 @contextmanager
 def beside(busy: int) -> Iterator[None]:
     """So many processes hold a core each."""
@@ -104,18 +131,23 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=[], help="parts of names of sources")
     told = parser.parse_args(words)
-    numbers: tuple[int | None, ...] = (1, torch.get_num_threads(), None)
-    print(f"steps a second with {numbers[0]} thread, {numbers[1]} threads, and as chosen; best ÷ chosen")
-    for name, (make, options) in SOURCES.items():
+    numbers: tuple[int | None, ...] = (1, os.cpu_count(), None)
+    print(f"a second with {numbers[0]} thread, {numbers[1]} threads, and as chosen; best ÷ chosen")
+    for name in (*SOURCES, *TREES):
         if told.only and not any(part in name for part in told.only):
             continue
-        source = make()
+        if name in SOURCES:
+            make, options = SOURCES[name]
+            source = make()
+            measure = partial(rate, source, options)
+        else:
+            measure = partial(tree_rate, TREES[name])
         for busy in (0, 1):
             found: dict[int | None, list[float]] = {number: [] for number in numbers}
             with beside(busy):
                 for _ in range(told.rounds):
                     for number in numbers:
-                        found[number].append(rate(source, options, number, told.seconds))
+                        found[number].append(measure(number, told.seconds))
             one, every, chosen = (statistics.median(rates) for rates in found.values())
             where = "beside a busy process" if busy else "alone"
             print(

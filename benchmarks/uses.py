@@ -18,9 +18,23 @@ import moving
 import packing
 import registry
 import selection
+import tokens
 import wishes
 
-KNOWN = (moving, hands, augmentation, selection, fair, few, packing, anomalies, anomalies_series, imputation, wishes)
+KNOWN = (
+    moving,
+    hands,
+    augmentation,
+    selection,
+    fair,
+    few,
+    packing,
+    anomalies,
+    anomalies_series,
+    imputation,
+    wishes,
+    tokens,
+)
 """Importing a module enters its uses in the registry."""
 
 

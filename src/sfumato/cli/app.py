@@ -31,6 +31,7 @@ from sfumato.cli.commands.uses import (
     forecast,
     interpolate,
     score,
+    tokenize,
 )
 from sfumato.cli.flags import with_options
 from sfumato.cli.help import OptionColumns
@@ -54,7 +55,14 @@ HELP = {"--help", "-h"}
 USAGES = {"fit": "fit SOURCE [OPTIONS]", "data": "data [SOURCE] [OPTIONS]"}
 """Of commands whose argument may be left out."""
 
-OPTION_COMMANDS = {"fit": "vae", "impute": "vae", "sweep": "vae", "augment": "cvae", "data": "vae"}
+OPTION_COMMANDS = {
+    "fit": "vae",
+    "impute": "vae",
+    "sweep": "vae",
+    "data": "vae",
+    "augment": "cvae",
+    "tokenize": "vq_vae",
+}
 """Commands with flags for the options of data, models and training, and the model that each takes where none is
 named."""
 
@@ -101,6 +109,7 @@ def _commands(models: Sequence[str]) -> dict[str, tuple[Callable[..., Any], ...]
             anomalies.anomalies,
             with_options(augment.augment, models),
             with_options(complete.impute, models),
+            with_options(tokenize.tokenize, ("vq_vae",) if models else ()),
         ),
         "Use a run": (
             apply.sample,
@@ -116,6 +125,7 @@ def _commands(models: Sequence[str]) -> dict[str, tuple[Callable[..., Any], ...]
             interpolate.transfer,
             compress.compress,
             compress.decompress,
+            tokenize.detokenize,
         ),
         "Understand a run": (
             inspect.show,

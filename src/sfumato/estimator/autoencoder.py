@@ -37,6 +37,7 @@ from sfumato.estimator.methods.compression import CompressionMixin
 from sfumato.estimator.methods.fairness import FairnessMixin
 from sfumato.estimator.methods.forecasts import ForecastMixin
 from sfumato.estimator.methods.scoring import ScoringMixin
+from sfumato.estimator.methods.tokens import TokensMixin
 from sfumato.estimator.parameters import Parameters
 from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import EvaluationSettings, Measure, Subject
@@ -52,6 +53,7 @@ FEW_STEPS = 100
 
 
 class Autoencoder(
+    TokensMixin,
     CompressionMixin,
     CompletionMixin,
     FairnessMixin,

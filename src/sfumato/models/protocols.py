@@ -232,6 +232,14 @@ class Codebooks(Encodes, Protocol):
     def code_sizes(self) -> tuple[int, ...]:
         """Number of values each index of a code can take, one for each of the `code_size` indices."""
 
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """The levels, then the places of a code: rows and columns of an image's grid, or places along time or a row."""
+
+    @property
+    def code_vectors(self) -> Tensor:
+        """The vectors that the values of an index stand for, shape (levels, values, numbers)."""
+
 
 @runtime_checkable
 class Drives(Protocol):

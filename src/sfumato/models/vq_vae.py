@@ -179,6 +179,17 @@ class VQVAE(Model):
         return (self.quantizer.size,) * self.code_size
 
     @property
+    def code_shape(self) -> tuple[int, ...]:
+        """The levels, then the rows and columns of the grid of an image, or the places of anything else."""
+        places, row = self.code_prior.places, self.code_prior.row
+        return (self.levels, places) if row == places else (self.levels, places // row, row)
+
+    @property
+    def code_vectors(self) -> Tensor:
+        """The entries of the codebooks, or the numbers of finite scalars, (levels, K, numbers)."""
+        return self.quantizer.vectors
+
+    @property
     def noise_size(self) -> int:
         """Nothing is drawn between an example and its codes."""
         return 0

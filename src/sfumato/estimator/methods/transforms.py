@@ -67,8 +67,19 @@ class TransformMixin(FittedMixin):
         conditions = self.schema_.conditions(given or {}, len(z), marginal=True)
         return self._decoded(model, torch.as_tensor(z).to(like), conditions, given or {})
 
-    def _decoded(self, model: Any, z: Tensor, conditions: Tensor | None, given: Mapping[str, Any]) -> Any:
-        """The modes of p(x | z, c) for codes (N, L) as examples; conditions that are missing are told from x."""
+    def _decoded(
+        self,
+        model: Any,
+        z: Tensor,
+        conditions: Tensor | None,
+        given: Mapping[str, Any],
+        *,
+        lengths: np.ndarray | None = None,
+    ) -> Any:
+        """The modes of p(x | z, c) for codes (N, L) as examples; conditions that are missing are inferred from x.
+
+        Series end after `lengths` steps, (N,), where those are given.
+        """
         conditions = None if conditions is None else conditions.cpu().float()
         parts = []
         with seeded(z.device, 0), torch.inference_mode():
@@ -76,6 +87,9 @@ class TransformMixin(FittedMixin):
                 c = None if conditions is None else conditions[rows].to(z)
                 parts.append(model.decode(z[rows], c).mode())
             x = torch.cat(parts)
+            if lengths is not None:
+                ended = torch.arange(x.shape[1]) >= torch.as_tensor(lengths)[:, None]
+                x[ended.to(x.device)] = torch.nan
             conditions = filled(model, self.schema_, x, conditions, given, likeliest=True)
         return self.schema_.decode(x.cpu(), conditions)
 

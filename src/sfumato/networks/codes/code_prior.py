@@ -107,12 +107,13 @@ class CodePrior(nn.Module):
     ) -> None:
         super().__init__()
         self.places, self.levels, self.size, self.length = places, levels, size, places * levels
+        self.row = row or places
         self.given = given
         self.first = nn.Parameter(0.02 * torch.randn(width)) if given is None else nn.Linear(given.outputs, width)
         self.entry = nn.Embedding(levels * size, width) if self.length > 1 else None
         self.place = nn.Parameter(0.02 * torch.randn(self.length, width))
         self.register_buffer("vectors", torch.zeros(levels, size, dim))
-        self.register_buffer("near", nearby(places, levels, row or places), persistent=False)
+        self.register_buffer("near", nearby(places, levels, self.row), persistent=False)
         self.register_buffer("level", torch.arange(self.length) // places, persistent=False)
         self.look = nn.Linear(self.near.shape[1] * dim, width)
         self.blocks = nn.ModuleList(CausalBlock(width, dropout) for _ in range(depth))
