@@ -29,7 +29,8 @@ class TokenFile:
     names of their files.
 
     Attributes:
-        tokens: whole numbers from 0, int32 of shape (N, levels, *places); see `Autoencoder.tokenize`.
+        tokens: whole numbers from 0, int32 of shape (N, levels, *places); see `Autoencoder.tokenize`. The number that
+            is the size of the vocabulary stands behind the end of a sound that is shorter than others.
         codebook: what the values of a token stand for, float32 of shape (levels, vocabulary, numbers): residual levels
             are added.
         kind: of the data, such as "image".
@@ -51,7 +52,8 @@ class TokenFile:
     def used(self) -> list[float]:
         """The share of the values of each level that occur."""
         size = self.codebook.shape[1]
-        return [len(np.unique(self.tokens[:, level])) / size for level in range(self.tokens.shape[1])]
+        values = (np.unique(self.tokens[:, level]) for level in range(self.tokens.shape[1]))
+        return [int((each < size).sum()) / size for each in values]
 
     def write(self, path: str | PathLike[str]) -> None:
         """Write the safetensors file and the JSON file beside it, each whole or not at all."""

@@ -89,6 +89,8 @@ class CodePrior(nn.Module):
     ends: ClassVar[bool] = False
     """Whether lists may end early."""
     vectors: Tensor
+    row: int
+    places: int
     near: Tensor
     level: Tensor
 

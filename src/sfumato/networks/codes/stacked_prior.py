@@ -51,6 +51,8 @@ class StackedPrior(nn.Module):
     """
 
     vectors: Tensor
+    row: int
+    places: int
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class StackedPrior(nn.Module):
     ) -> None:
         super().__init__()
         self.places, self.levels, self.size, self.length, self.ends = places, levels, size, places * levels, ends
+        self.row = places
         self.given = given
         self.first = nn.Parameter(0.02 * torch.randn(width)) if given is None else nn.Linear(given.outputs, width)
         self.entry = nn.Embedding(levels * (size + 1), width)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-MARK = "__dynamo_disable"
+ATTRIBUTE_OF_TORCH = "__dynamo_disable"
 """Private name of torch, of the function to be called in place of another. Where it means nothing, nothing is saved."""
 
 
@@ -23,11 +23,11 @@ def untraced() -> Iterator[None]:
     inner: list[Any] = []
     if "torch._dynamo" not in sys.modules:
         wrapped = (getattr(method, "__wrapped__", None) for method in vars(Optimizer).values())
-        inner = [method for method in wrapped if callable(method) and not hasattr(method, MARK)]
+        inner = [method for method in wrapped if callable(method) and not hasattr(method, ATTRIBUTE_OF_TORCH)]
     for method in inner:
-        setattr(method, MARK, method)
+        setattr(method, ATTRIBUTE_OF_TORCH, method)
     try:
         yield
     finally:
         for method in inner:
-            delattr(method, MARK)
+            delattr(method, ATTRIBUTE_OF_TORCH)
