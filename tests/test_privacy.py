@@ -70,6 +70,7 @@ class TestRun:
         assert ANSWER not in texts
         assert "123456789" not in texts
         assert not (folder / "report.html").exists()
+        assert not (folder / "checkpoints").exists()
         assert "ε = 7.9" in cli("show", "p").out or "ε = 8.0" in cli("show", "p").out
         rows = list(csv.DictReader(cli("sample", "p", "-n", 50).out.splitlines()))
         assert {row["colour"] for row in rows} <= {"red", "green", "blue", ""}

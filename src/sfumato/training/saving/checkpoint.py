@@ -24,10 +24,6 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SfumatoError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
 
     def paths(self) -> list[Path]:
         """The checkpoints there are, newest first."""
@@ -67,6 +63,18 @@ def _crc(tensors: Mapping[str, Tensor]) -> int:
         value = zlib.crc32(name.encode(), value)
         value = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, value)
     return value
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that may be there already.
+
+    Raises:
+        SfumatoError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SfumatoError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
 
 
 def flatten(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from sfumato.errors import SfumatoError
 from sfumato.files import write_json, write_tensors
 from sfumato.training.private.ledger import Ledger
-from sfumato.training.saving.checkpoint import Checkpoints
+from sfumato.training.saving.checkpoint import Checkpoints, make_folder
 from sfumato.training.saving.history import Journal, read_lines
 from sfumato.training.saving.state import TrainingState
 
@@ -44,6 +44,7 @@ class Folder:
         state.group.wait()
         self._checkpoints = Checkpoints(self._path / CHECKPOINTS) if self._path and checkpoints else None
         if self._path:
+            make_folder(self._path / CHECKPOINTS if checkpoints else self._path)
             # A writer that was killed leaves its temporary file behind.
             for left in [*self._path.glob(f".{METRICS_FILE}.*"), *self._path.glob(f".{WEIGHTS_FILE}.*")]:
                 left.unlink(missing_ok=True)

@@ -75,6 +75,8 @@ def anomalies(
         raise SfumatoError("--time is for one long series; add --window auto, or leave it out")
     if run is not None and window is not None:
         raise SfumatoError("--window trains a model of its own; leave out --run")
+    if out.out is not None and out.out.suffix == ".png":
+        _check_drawn(file, out.out)
     auto = None if run is None else load_run(run, device)
     detector = AnomalyDetector(
         auto,
@@ -128,6 +130,21 @@ def anomalies(
         drawn = out.out.suffix == ".png"
         text.append(f"Drawn in {out.out}" if drawn else f"All scores written to {out.out}")
         say.written(values | {"out": out.out}, lambda: "\n".join(text))
+
+
+def _check_drawn(file: str, path: Path) -> None:
+    """Refuse a drawing of text, before a model is trained.
+
+    Raises:
+        SfumatoError: if so.
+    """
+    from sfumato.data.core.options import DataOptions
+    from sfumato.data.core.source import Source
+    from sfumato.data.registry import accepting
+
+    kind = accepting(Source(file), DataOptions())
+    if kind is not None and kind.name == "symbols":
+        raise SfumatoError(f"{path}: what makes a line of text unusual cannot be drawn; write a table, as .csv")
 
 
 def _window(typed: str | None) -> int | str | None:
@@ -187,8 +204,6 @@ def _draw(
         shape = len(rows), -1, len(detector.channels)
         values, costs = detector.rows(file, rows).reshape(shape), detector.costs(file, rows).reshape(shape)
         figures.save_steps(values, costs, names, detector.channels, path)
-    elif auto.schema_.spec.is_symbols:
-        raise SfumatoError(f"{path}: what makes a line of text unusual cannot be drawn; write a table, as .csv")
     else:
         reasons = [[(reason.column, reason.nats) for reason in each] for each in explained[: len(rows)]]
         figures.save_reasons(reasons, names, path)
