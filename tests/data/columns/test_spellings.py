@@ -231,3 +231,23 @@ def test_times_of_day_that_are_text_take_times_of_day() -> None:
     told = [schema.encode_condition("t", [value]).item() for value in ("11:16", dt.time(11, 16))]
     assert told[0] == told[1]
     assert not schema.columns[0].dated  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (pa.array([["a"], ["a", "b"], []]), r"holds lists: .*get_dummies.*explode\('tags'\).*--drop tags"),
+        (pa.array([{"u": 1}, None]), r"holds records: .*json_normalize\(frame\['tags'\]\)"),
+        (pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float64(), 2)), "holds 2 values in each row"),
+        (pa.array(['{"k": 1}', None, '{"k": [2]}']), "holds JSON, as .*json.loads.*--kind tags=categorical"),
+        (pa.array(["[1, 2]", "[]"]), "holds JSON"),
+    ],
+)
+def test_lists_and_records_are_refused_with_the_way_to_flatten_them(values, said) -> None:
+    with pytest.raises(SfumatoError, match=said):
+        columns.infer("tags", values)
+
+
+@pytest.mark.parametrize("words", [["[redacted]", "[1, 2]"], ["{a}", "{b}"], ["[", "{"], ['"text"', "3"]])
+def test_brackets_alone_make_no_json(words) -> None:
+    assert columns.infer("tags", pa.array(words * 20)) == "categorical"

@@ -14,7 +14,7 @@ from sfumato.data.columns.fixed import FEWEST_IDS, Constant, Identifier, near_un
 from sfumato.data.columns.missing import MISSING_AMONG_NUMBERS, without
 from sfumato.data.columns.number import Number, check, number_from_dict
 from sfumato.data.columns.ruler import spelled
-from sfumato.data.columns.styles import Style
+from sfumato.data.columns.styles import Style, flattening
 from sfumato.data.columns.times import COMPACT, MIN_DATES, find_whole
 from sfumato.errors import SfumatoError
 
@@ -40,6 +40,8 @@ def infer(name: str, values: pa.ChunkedArray | pa.Array) -> str:
     """
     declared = pa.types.is_dictionary(values.type)
     flat = without_nan(plain(values)) if supported(values.type) else values
+    if (cure := flattening(name, values)) is not None:
+        raise SfumatoError(cure)
     if not supported(values.type):
         raise SfumatoError(f"column {name!r} holds {values.type}, which is no value of a table; drop it")
     if flat.null_count == len(flat):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,52 @@ WORD = re.compile(
     r"(?P<last>-?)(?P<close>\)?)"
 ).fullmatch
 DIGIT_GROUPS = re.compile(rf"\d{{1,3}}(?:[.,'’{BLANKS}]\d{{3}})+").fullmatch
+
+
+JSON_TRIED = 50
+"""Different values of a column of text that are read as JSON."""
+
+
+def flattening(name: str, values: pa.ChunkedArray | pa.Array) -> str | None:
+    """How to make a column of lists, of records, or of JSON text a column or several; None if it is none of these.
+
+    >>> flattening("tags", pa.array([["a", "b"], []]))[:26]
+    "column 'tags' holds lists:"
+    """
+    kind, drop = values.type, f"or leave it out with --drop {name}"
+    if pa.types.is_fixed_size_list(kind):
+        return f"column {name!r} holds {kind.list_size} values in each row: make a column of each, {drop}"
+    if pa.types.is_map(kind) or pa.types.is_struct(kind):
+        return (
+            f"column {name!r} holds records: make a column of each field, as with pandas.json_normalize(frame["
+            f"{name!r}]), {drop}"
+        )
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_list_view, pa.types.is_large_list_view)
+    if any(test(kind) for test in lists):
+        return (
+            f"column {name!r} holds lists: make a column of 0 and 1 for each value that lists have, as with pandas "
+            f"frame[{name!r}].str.join('|').str.get_dummies(), or a row for each, as with frame.explode({name!r}), "
+            f"{drop}"
+        )
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return None
+    words = values.drop_null().unique().slice(0, JSON_TRIED).to_pylist()
+    if not words or not all(map(_is_nested, words)):
+        return None
+    return (
+        f"column {name!r} holds JSON, as {words[0]!r:.60}: make a column of each value in it, as with "
+        f"pandas.json_normalize(frame[{name!r}].map(json.loads)), {drop}; --kind {name}=categorical takes it as words"
+    )
+
+
+def _is_nested(word: str) -> bool:
+    """Whether text is a list or an object of JSON."""
+    if word.strip()[:1] not in ("[", "{"):
+        return False
+    try:
+        return isinstance(json.loads(word), list | dict)
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sfumato.data import columns
 from sfumato.data.columns.base import Column, plain
+from sfumato.data.columns.styles import flattening
 from sfumato.data.core.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.spec import Field
@@ -27,7 +28,7 @@ def kinds_beside(table: pa.Table, options: DataOptions) -> dict[str, str]:
     return {
         name: options.kinds.get(name) or columns.infer(name, table[name])
         for name in table.column_names
-        if columns.supported(table[name].type)
+        if name in options.kinds or (columns.supported(table[name].type) and not flattening(name, table[name]))
     }
 
 
