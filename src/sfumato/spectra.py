@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-FLOOR = 1e-3
+SILENCE = 1e-3
 """Least magnitude that is told from silence, where the waveform has a mean square of about 1."""
 ROUNDS, MOMENTUM = 48, 0.99
 """Of `griffin_lim`."""
@@ -145,13 +145,15 @@ class MelScale:
         return mel_filters(self.rate, self.size, self.bands)
 
     def log_mel(self, x: Tensor) -> Tensor:
-        """log of the magnitude in each band, at least `FLOOR`: (…, T) to (…, frames, bands).
+        """log of the magnitude in each band, at least `SILENCE`: (…, T) to (…, frames, bands).
 
         Magnitudes are divided by √(Σ w²), so that those of white noise of variance 1 are about 1.
         """
         filters = self.filters.to(x)
         heard = spectrum(x, self.size, self.hop).abs() / self._noise(x)
-        return (filters / filters.sum(1, keepdim=True).clamp_min(1e-8) @ heard).clamp_min(FLOOR).log().transpose(-1, -2)
+        return (
+            (filters / filters.sum(1, keepdim=True).clamp_min(1e-8) @ heard).clamp_min(SILENCE).log().transpose(-1, -2)
+        )
 
     def _noise(self, x: Tensor) -> float:
         return float(_window(self.size, x.dtype, x.device).square().sum().sqrt())
@@ -163,7 +165,7 @@ class MelScale:
         """
         filters = self.filters.to(log_mel)
         filters = filters / filters.sum(1, keepdim=True).clamp_min(1e-8)
-        bands = log_mel.exp().transpose(-1, -2).where(log_mel.transpose(-1, -2) > math.log(1.01 * FLOOR), 0.0)
+        bands = log_mel.exp().transpose(-1, -2).where(log_mel.transpose(-1, -2) > math.log(1.01 * SILENCE), 0.0)
         heard = not_negative(filters, bands) * self._noise(log_mel)
         return griffin_lim(heard, self.hop, samples)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sfumato.spectra import FLOOR, spectrum
+from sfumato.spectra import SILENCE, spectrum
 
 FRAMES = (0.008, 0.016, 0.032, 0.064)
 """Seconds of the frames of each resolution."""
@@ -23,7 +23,7 @@ def frame_sizes(rate: int, samples: int) -> tuple[int, ...]:
 def spectral_distance(x: Tensor, y: Tensor, rate: int) -> Tensor:
     """The mean over resolutions, frames and frequencies of |log |X_f(t)| − log |Y_f(t)||, (B, T, C) to (B,).
 
-    Magnitudes below `spectra.FLOOR` of the noise of a waveform of mean square 1 count as that, so that silence is not
+    Magnitudes below `spectra.SILENCE` of the noise of a waveform of mean square 1 count as that, so that silence is not
     compared. After Yamamoto, Song and Kim 2020 (Parallel WaveGAN), the term of the logarithms.
 
     >>> import math, torch
@@ -36,7 +36,7 @@ def spectral_distance(x: Tensor, y: Tensor, rate: int) -> Tensor:
     for size in sizes:
         noise = (3 * size / 8) ** 0.5
         first, second = (
-            (spectrum(one.transpose(1, 2), size, size // 4).abs() / noise).clamp_min(FLOOR).log() for one in (x, y)
+            (spectrum(one.transpose(1, 2), size, size // 4).abs() / noise).clamp_min(SILENCE).log() for one in (x, y)
         )
         total = total + (first - second).abs().flatten(1).mean(1)
     return total / len(sizes)

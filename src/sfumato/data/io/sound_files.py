@@ -28,7 +28,7 @@ from sfumato.formatting import any_of, count, listed
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".mp3")
 WRITTEN = (".wav", ".flac", ".ogg")
 """Endings of files that are written: 16 bits, and Vorbis."""
-MOST_CHANNELS = 2
+STEREO = 2
 CURE = "fix it or take it out of the folder"
 
 
@@ -106,7 +106,7 @@ def _header(path: Path) -> SoundHeader:
         info = library.info(str(path))
     except (OSError, RuntimeError, TypeError) as error:
         raise _unreadable(path, error) from None
-    if info.channels > MOST_CHANNELS:
+    if info.channels > STEREO:
         raise SfumatoError(f"{path}: has {info.channels} channels; mix it down to one or two, or take it out")
     if not LOWEST_RATE <= info.samplerate <= HIGHEST_RATE:
         raise SfumatoError(f"{path}: says it has {info.samplerate:,} samples a second; {CURE}")

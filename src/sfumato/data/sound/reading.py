@@ -127,7 +127,7 @@ def _of_arrays(loaded: Arrays, source: Any) -> Sounds:
     if x.ndim < 2:
         raise SfumatoError(f"{name}: has shape {x.shape}; sounds are (N, T) or (N, T, channels), as X[None] for one")
     x = x[..., None] if x.ndim == 2 else x
-    if x.shape[2] > sound_files.MOST_CHANNELS:
+    if x.shape[2] > sound_files.STEREO:
         raise SfumatoError(f"{name}: has shape {x.shape}, that is {x.shape[2]} channels; give one or two")
     if x.dtype.kind in "iu":
         half = float(np.iinfo(x.dtype).max) / (1 if x.dtype.kind == "i" else 2)

@@ -25,9 +25,9 @@ from sfumato.data.sound.windows import cut, lengths_of, taken
 from sfumato.errors import SfumatoError
 from sfumato.formatting import count
 from sfumato.spec import DataSpec, Field
-from sfumato.spectra import MelScale
+from sfumato.spectra import SILENCE, MelScale
 
-PAUSE = 0.25
+PAUSE_SECONDS = 0.25
 """Seconds between sounds that are written into one file."""
 AT_A_TIME = 64
 """Sounds whose spectra are made together."""
@@ -207,7 +207,7 @@ class SoundSchema(LabelledSchema):
             frames = np.clip(np.round(np.exp(np.minimum(length, 30.0))), 1, frames).astype(int)
             rows = rows[:, 1:]
         values = rows.double().numpy().reshape(len(rows), -1, len(self.bands.mean))
-        silent = np.log(1e-3)
+        silent = math.log(SILENCE)
         values = np.nan_to_num(values * self.bands.scale + self.bands.mean, nan=silent)
         values[np.arange(values.shape[1]) >= frames[:, None]] = silent
         log_mel = torch.from_numpy(values.clip(silent, 12.0)).unflatten(2, (sound.channels, -1)).transpose(1, 2)
@@ -285,7 +285,7 @@ class SoundSchema(LabelledSchema):
 
     def _one_by_one(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """Sounds one after the other, with a pause between them."""
-        pause = np.zeros((round(PAUSE * self.sound.rate), self.sound.channels))
+        pause = np.zeros((round(PAUSE_SECONDS * self.sound.rate), self.sound.channels))
         return np.concatenate([piece for part in parts for piece in (part, pause)][:-1] or [pause])
 
     def describe(self) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-LONGEST_WHOLE, WINDOW = 2.0, 1.0
+LONGEST_WHOLE, WINDOW_SECONDS = 2.0, 1.0
 """Seconds up to which the longest sound of a set may be for all to stay whole, and of a window where it is longer."""
 FEWEST_FILES = 10
 """Files of which some are kept for validation and test; of fewer, each is split along its time."""
@@ -36,7 +36,7 @@ def chosen_length(lengths: Sequence[int], rate: int, seconds: float | None) -> i
     if seconds is not None:
         return max(round(seconds * rate), 1)
     longest = max(lengths)
-    return longest if longest <= LONGEST_WHOLE * rate else round(WINDOW * rate)
+    return longest if longest <= LONGEST_WHOLE * rate else round(WINDOW_SECONDS * rate)
 
 
 def cut(lengths: Sequence[int], length: int) -> list[Window]:

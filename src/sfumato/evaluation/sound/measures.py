@@ -14,9 +14,8 @@ from sfumato.evaluation.measure import Measure, mean_and_error
 from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array, missing_again, rows
 from sfumato.models.protocols import Codebooks
-from sfumato.spectra import FLOOR, MelScale
+from sfumato.spectra import SILENCE, MelScale
 
-FAMILY_NAME = "sound"
 MOST_SOUNDS = 256
 DECIBELS = 20 / math.log(10)
 """Decibels of a natural logarithm of magnitudes."""
@@ -39,7 +38,7 @@ def measures(subject: Subject, how: EvaluationSettings) -> list[Measure]:
             **mean_and_error(signal_to_noise(x, reconstructed)),
             unit="dB",
             meaning=f"Level of the sounds of the {subject.part} over that of what their reconstructions differ by.",
-            family=FAMILY_NAME,
+            family="sound",
             reference=0.0,
             reference_is="silence",
             better="higher",
@@ -84,7 +83,7 @@ def _distance(each: np.ndarray, of_silence: np.ndarray, part: str) -> Measure:
         **mean_and_error(each),
         unit="dB",
         meaning=f"How far mel bands of reconstructions are from those of the sounds of the {part}, over time.",
-        family=FAMILY_NAME,
+        family="sound",
         reference=float(of_silence.mean()),
         reference_is="silence",
         better="lower",
@@ -97,7 +96,7 @@ def _of_bands(schema: SoundSchema, x: np.ndarray, y: np.ndarray, part: str) -> M
     ends = int(schema.sound.ends)
     count = len(schema.bands.mean)
     scale, mean = (np.tile(values, (x.shape[1] - ends) // count) for values in (schema.bands.scale, schema.bands.mean))
-    gaps, levels = (x - y)[:, ends:] * scale, x[:, ends:] * scale + mean - math.log(FLOOR)
+    gaps, levels = (x - y)[:, ends:] * scale, x[:, ends:] * scale + mean - math.log(SILENCE)
     each, silence = (DECIBELS * np.sqrt(np.nanmean(np.square(value), 1)) for value in (gaps, levels))
     return _distance(each, silence, part)
 
@@ -123,7 +122,7 @@ def _bit_rate(subject: Subject, batch: Batch, rate: int) -> list[Measure]:
             float(bits.sum() / lengths.sum() / 1000),
             "kbit/s",
             "Length of the codes under their learned prior, by the length of the sounds.",
-            FAMILY_NAME,
+            "sound",
             error=float((bits - bits.sum() / lengths.sum() * lengths).std() / lengths.mean() / len(bits) ** 0.5 / 1000),
             reference=float(uniform.sum() / lengths.sum() / 1000),
             reference_is="codes as they are",

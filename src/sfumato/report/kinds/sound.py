@@ -20,13 +20,13 @@ from sfumato.report.figures.style import FIGURE_WIDTH, Clip, ReportFigure, Theme
 from sfumato.spectra import spectrum
 from sfumato.studies.comparison import RunGroup
 
-ACROSS = 4
+BESIDE = 4
 """Sounds beside each other; as wide as the players below them."""
-SAMPLES_SHOWN = 8
-RANGE = 60
+SOUNDS_DRAWN = 8
+LEVEL_RANGE = 60
 """Decibels from the loudest to the background of a spectrogram."""
-HEIGHT = 1.35
-LARGE = 60_000
+TALL = 1.35
+LARGE_CLIP = 60_000
 """Bytes of a sound in 16 bits above which it is embedded as Vorbis."""
 
 
@@ -38,14 +38,14 @@ def draw(shown: Subject, folder: Path) -> list[ReportFigure]:
 def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Path) -> list[ReportFigure]:
     """A row of data, then a row of samples for each configuration."""
     first = subjects[0]
-    real = first.raw(rows(first.batch, slice(0, ACROSS)))
-    lines = [_waves(real), *(_waves(drawn_samples(subject, ACROSS, noise=False)[1]) for subject in subjects)]
+    real = first.raw(rows(first.batch, slice(0, BESIDE)))
+    lines = [_waves(real), *(_waves(drawn_samples(subject, BESIDE, noise=False)[1]) for subject in subjects)]
     names, key = row_names(groups)
     rate = _rate(first)
     drawn = save_samples(
         folder,
         lambda theme: _sheet(lines, ["data", *names], rate, theme),
-        alt=f"Spectrograms of {ACROSS} sounds, and of {ACROSS} samples of each of {len(groups)} configurations.{key}",
+        alt=f"Spectrograms of {BESIDE} sounds, and of {BESIDE} samples of each of {len(groups)} configurations.{key}",
         caption=f"First row: sounds of the {first.part}. Then one row of samples for each configuration, from its "
         f"first run.{key}",
         exact=True,
@@ -54,7 +54,7 @@ def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Pat
 
 
 def _reconstructions(shown: Subject, folder: Path) -> ReportFigure:
-    index = some(len(shown), ACROSS, shown.seed).numpy()
+    index = some(len(shown), BESIDE, shown.seed).numpy()
     batch = rows(shown.batch, index)
     real = np.asarray(shown.raw(batch))
     decoded = np.asarray(shown.decoded(shown.points(shown.model.encode(batch).mode(), batch.given), batch.given))
@@ -77,16 +77,16 @@ def _reconstructions(shown: Subject, folder: Path) -> ReportFigure:
 
 
 def _samples(shown: Subject, folder: Path) -> ReportFigure:
-    given = shown.conditions(SAMPLES_SHOWN)
-    waves = _waves(shown.decoded(shown.draw(given, SAMPLES_SHOWN, noise=False), given))
-    lines = [waves[start : start + ACROSS] for start in range(0, SAMPLES_SHOWN, ACROSS)]
+    given = shown.conditions(SOUNDS_DRAWN)
+    waves = _waves(shown.decoded(shown.draw(given, SOUNDS_DRAWN, noise=False), given))
+    lines = [waves[start : start + BESIDE] for start in range(0, SOUNDS_DRAWN, BESIDE)]
     rate = _rate(shown)
     drawn = save(
         folder,
         "samples",
         lambda theme: _sheet(lines, [""] * len(lines), rate, theme),
         title="Samples",
-        alt=f"Spectrograms of {SAMPLES_SHOWN} sounds drawn from the model.",
+        alt=f"Spectrograms of {SOUNDS_DRAWN} sounds drawn from the model.",
         caption="Sounds drawn from the model. They should sound as those above do, and differ from each other.",
         exact=True,
     )
@@ -106,16 +106,16 @@ def _waves(raw: np.ndarray) -> list[np.ndarray]:
 
 def _sheet(lines: Sequence[Sequence[np.ndarray]], names: Sequence[str], rate: int, theme: Theme) -> Figure:
     """Rows of spectrograms, all over the same span of time and frequency."""
-    sheet = figure(FIGURE_WIDTH, len(lines) * (HEIGHT + 0.35) + 0.35, theme)
+    sheet = figure(FIGURE_WIDTH, len(lines) * (TALL + 0.35) + 0.35, theme)
     longest = max(len(wave) for line in lines for wave in line) / rate
-    side = (FIGURE_WIDTH - 0.45) / ACROSS
+    side = (FIGURE_WIDTH - 0.45) / BESIDE
     for down, (line, name) in enumerate(zip(lines, names, strict=True)):
         for along, wave in enumerate(line):
-            axes = place(sheet, 0.45 + along * side, 0.3 + down * (HEIGHT + 0.35), side - 0.2, HEIGHT)
+            axes = place(sheet, 0.45 + along * side, 0.3 + down * (TALL + 0.35), side - 0.2, TALL)
             tidy(axes, theme, short(name, 24) if not along else "", "", "kHz" if not along else "")
             levels = _levels(wave, rate)
             extent = (0, len(wave) / rate, 0, rate / 2000)
-            axes.imshow(levels, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-RANGE, vmax=0)
+            axes.imshow(levels, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-LEVEL_RANGE, vmax=0)
             axes.set_xlim(0, longest)
             axes.tick_params(labelleft=not along, labelbottom=down == len(lines) - 1)
             if down == len(lines) - 1 and not along:
@@ -137,9 +137,9 @@ def _audible(
     clips = []
     for down, (line, name) in enumerate(zip(lines, names, strict=True)):
         for along, wave in enumerate(line):
-            number = along + 1 if len(set(names)) > 1 else down * ACROSS + along + 1
-            suffix = ".ogg" if 2 * wave.size > LARGE else ".wav"
+            number = along + 1 if len(set(names)) > 1 else down * BESIDE + along + 1
+            suffix = ".ogg" if 2 * wave.size > LARGE_CLIP else ".wav"
             path = folder / f"{drawn.path.stem}-{down + 1}-{along + 1}{suffix}"
             sound_files.write(path, wave, rate)
             clips.append(Clip(f"{name} {number}", path))
-    return replace(drawn, clips=tuple(clips), clips_across=ACROSS)
+    return replace(drawn, clips=tuple(clips), clips_across=BESIDE)
