@@ -54,7 +54,7 @@ class Kind:
         examples_suggested: how many examples the suggested command draws.
         needs_file: why examples cannot go to the terminal, and what to do; "" where they can.
         named_columns: whether examples are rows of a frame, whose columns are found by their names.
-        lossless: how examples are taken apart to be compressed; None where they cannot be.
+        lossless: how examples are taken apart to be compressed, without loss or by codes; None where they cannot be.
         suited: the options for a model that takes these forms of data, where what it takes decides how they are read.
     """
 

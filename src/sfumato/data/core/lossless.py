@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import lzma
+import math
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -43,6 +44,9 @@ class Lossless(ABC, Generic[AnySchema]):
         schema: of the examples.
         header: what it was when they came apart; {} before.
     """
+
+    exact: ClassVar[bool] = True
+    """Whether every bit comes back; else what the model makes of discrete codes does."""
 
     def __init__(self, schema: AnySchema, header: Mapping[str, Any] | None = None) -> None:
         self.schema = schema
@@ -80,6 +84,10 @@ class Lossless(ABC, Generic[AnySchema]):
     def log_values(self, coded: Tensor) -> Tensor:
         """log of how many values share the density of what a model sees, (N,)."""
         return torch.zeros(len(coded), dtype=torch.float64)
+
+    def seconds(self, raw: Any) -> float:
+        """How long raw examples last in all; NaN of what has no length in time."""
+        return math.nan
 
     @abstractmethod
     def plain(self, raw: Any) -> bytes:

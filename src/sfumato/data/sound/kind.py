@@ -16,6 +16,7 @@ from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
 from sfumato.data.io import sound_files
 from sfumato.data.sound import reading
+from sfumato.data.sound.coded import CodedSounds
 from sfumato.data.sound.reading import Sounds
 from sfumato.data.sound.schema import SoundSchema
 from sfumato.data.sound.windows import FEWEST_FILES, Window, chosen_length, cut, split_in_time, taken
@@ -112,6 +113,7 @@ KIND = Kind(
     suffixes=sound_files.SOUND_SUFFIXES,
     options={name: OptionUse("sound") for name in ("rate", "seconds", "mono", "representation")},
     suited=suited,
+    lossless=CodedSounds,
     file_suffix=".wav",
     examples_suggested=16,
     needs_file="sounds need a place to go: add -o new.wav, -o folder or -o sounds.npy",

@@ -267,6 +267,16 @@ class SoundSchema(LabelledSchema):
             joined.setdefault(name, []).append(part)
         self._write([np.concatenate(pieces) for pieces in joined.values()], values, path, list(joined))
 
+    def write_joined(self, x: np.ndarray, path: Path, joined: np.ndarray) -> None:
+        """`write` where some sounds go on with the one before them, (N,)."""
+        sounds: list[list[np.ndarray]] = []
+        for part, goes_on in zip(self._parts(x), joined.tolist(), strict=True):
+            if goes_on and sounds:
+                sounds[-1].append(part)
+            else:
+                sounds.append([part])
+        self._write([np.concatenate(pieces) for pieces in sounds], x, path, None)
+
     def _parts(self, raw: Any) -> list[np.ndarray]:
         """Raw sounds as (T, C) each, up to their ends."""
         x = self._three_axes(np.asarray(raw[0] if isinstance(raw, tuple) else raw))

@@ -27,7 +27,7 @@ from sfumato.files import replacing
 from sfumato.isolation import isolated
 from sfumato.models.protocols import Bounds
 from sfumato.ranges import is_whole
-from sfumato.tasks.compression import CodedBlock, Coder, Reader, RowCode, Writer, row_steps
+from sfumato.tasks.compression import CodeCoder, CodedBlock, Coder, Reader, RowCode, Writer, can_code, row_steps
 
 BLOCK_SIZE = 4096
 """Examples of a block unless it is given."""
@@ -44,6 +44,7 @@ class Compressed(NamedTuple):
         size: bytes of the file.
         aside: bytes of it for what the model does not code.
         dimensions: values that the model codes of one example.
+        seconds: how long sounds are in all; NaN of all else.
         bound: −ELBO in bits per example, estimated by one draw for each of the first 1,024; what the model codes is
             to come close to it.
         coded: bits per example of what the model codes.
@@ -61,6 +62,7 @@ class Compressed(NamedTuple):
     plain: int
     gzip: int
     xz: int
+    seconds: float = math.nan
 
 
 class CompressionMixin(FittedMixin):
@@ -69,6 +71,9 @@ class CompressionMixin(FittedMixin):
     @isolated
     def compress(self, X: Any, out: str | os.PathLike[str] | None = None, *, block: int = BLOCK_SIZE) -> Compressed:
         """Compress examples without loss, in about −ELBO bits each: bits-back coding with the model.
+
+        Sounds, of a `vq_vae`, are compressed with loss: their codes are kept, in −log₂ p(k) bits under the learned
+        prior, and what the decoder makes of them comes back.
 
         The file can be read by `decompress` of the same run on any machine, with any number of threads; see the user
         guide for what comes back of each kind of data.
@@ -99,10 +104,12 @@ class CompressionMixin(FittedMixin):
         written = self._compressed(lossless, coder, X, int(block), memory)
         return written._replace(data=memory.getvalue())
 
-    def _compressed(self, lossless: Lossless[Any], coder: Coder, X: Any, block: int, file: IO[bytes]) -> Compressed:
+    def _compressed(
+        self, lossless: Lossless[Any], coder: Coder | CodeCoder, X: Any, block: int, file: IO[bytes]
+    ) -> Compressed:
         gzip, xz = zlib.compressobj(9, wbits=31), lzma.LZMACompressor()
         examples = aside = coded_bytes = plain = gzip_size = xz_size = 0
-        writer, bound, dimensions = None, math.nan, 0
+        writer, bound, dimensions, seconds = None, math.nan, 0, 0.0
         for raw in lossless.blocks(named_set(self.config_, self.schema_, X), block):
             parts = lossless.split(raw)
             if writer is None:
@@ -115,7 +122,7 @@ class CompressionMixin(FittedMixin):
             examples, aside = examples + len(parts.coded), aside + len(parts.aside)
             coded_bytes += len(coded)
             bytes_of = lossless.plain(raw)
-            plain += len(bytes_of)
+            plain, seconds = plain + len(bytes_of), seconds + lossless.seconds(raw)
             gzip_size, xz_size = gzip_size + len(gzip.compress(bytes_of)), xz_size + len(xz.compress(bytes_of))
         if writer is None:
             raise SfumatoError("there are no examples to compress; give at least one")
@@ -131,6 +138,7 @@ class CompressionMixin(FittedMixin):
             plain,
             gzip_size + len(gzip.flush()),
             xz_size + len(xz.flush()),
+            seconds,
         )
 
     @isolated
@@ -165,22 +173,35 @@ class CompressionMixin(FittedMixin):
     def _lossless(self, header: dict[str, Any]) -> Lossless[Any]:
         kind = kind_of(self.schema_)
         if kind.lossless is None:
-            raise SfumatoError(f"{kind.plural} cannot be compressed yet: images, tables and lines of text can")
+            raise SfumatoError(f"{kind.plural} cannot be compressed yet: images, tables, lines of text and sounds can")
         self._model()
         return kind.lossless(self.schema_, header)
 
-    def _coder(self, lossless: Lossless[Any]) -> Coder:
-        return Coder(inference.exact(self._model()).cpu(), lossless.seen)
+    def _coder(self, lossless: Lossless[Any]) -> Coder | CodeCoder:
+        model = inference.exact(self._model()).cpu()
+        coder = Coder(model, lossless.seen)
+        if lossless.exact:
+            return coder
+        if not can_code(model):
+            plural = kind_of(self.schema_).plural
+            raise SfumatoError(
+                f"{plural} are compressed by discrete codes, and {self.config_.model} has none; use vq_vae"
+            )
+        return CodeCoder(model, lambda x: coder.batch(x.double(), None))  # type: ignore[arg-type]
 
-    def _coder_of(self, coder: Coder, lossless: Lossless[Any], aside: bytes, count: int) -> Coder:
+    def _coder_of(
+        self, coder: Coder | CodeCoder, lossless: Lossless[Any], aside: bytes, count: int
+    ) -> Coder | CodeCoder:
         """The coder of one block."""
+        if isinstance(coder, CodeCoder):
+            return coder
         columns, spec = lossless.columns(aside, count), self.schema_.spec
         if columns is None:
             return coder
         values, exceptions = columns
         return replace(coder, steps=lambda p, rows: row_steps(p, RowCode(spec, values, exceptions[rows])))
 
-    def _raw_blocks(self, reader: Reader, lossless: Lossless[Any], coder: Coder) -> Iterator[Any]:
+    def _raw_blocks(self, reader: Reader, lossless: Lossless[Any], coder: Coder | CodeCoder) -> Iterator[Any]:
         for number, block in enumerate(reader, 1):
             given = lossless.given(block.aside, block.examples)
             try:
@@ -201,8 +222,10 @@ class CompressionMixin(FittedMixin):
                 f"{reader.name}: was compressed with another run, of a {model}; give the run it was compressed with"
             )
 
-    def _bound(self, coder: Coder, lossless: Lossless[Any], coded: Any, given: Any) -> float:
-        """−ELBO in bits, a mean over the first examples."""
+    def _bound(self, coder: Coder | CodeCoder, lossless: Lossless[Any], coded: Any, given: Any) -> float:
+        """−ELBO in bits, or −log₂ p(k) of codes, a mean over the first examples."""
+        if isinstance(coder, CodeCoder):
+            return coder.bits(coded[:BOUND_EXAMPLES])
         if not isinstance(coder.model, Bounds):
             return math.nan
         few, c = coded[:BOUND_EXAMPLES], None if given is None else given[:BOUND_EXAMPLES].double()

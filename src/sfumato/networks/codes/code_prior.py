@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
@@ -35,7 +36,10 @@ class CausalBlock(nn.Module):
         q, k, v = self.look(self.norm1(x)).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
         if past is not None:
             k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
-        seen = F.scaled_dot_product_attention(q, k, v, is_causal=past is None)
+        if q.shape[2] == 1:  # A single place, which sees all there is.
+            seen = (q @ k.transpose(2, 3) / math.sqrt(q.shape[3])).softmax(3) @ v
+        else:
+            seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self._dropped(self.take(seen.transpose(1, 2).flatten(2)))
         return x + self._dropped(self.mlp(self.norm2(x))), (k, v)
 

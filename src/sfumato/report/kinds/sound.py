@@ -48,7 +48,6 @@ def compare(groups: Sequence[RunGroup], subjects: Sequence[Subject], folder: Pat
         alt=f"Spectrograms of {BESIDE} sounds, and of {BESIDE} samples of each of {len(groups)} configurations.{key}",
         caption=f"First row: sounds of the {first.part}. Then one row of samples for each configuration, from its "
         f"first run.{key}",
-        exact=True,
     )
     return [_audible(drawn, lines, ["data", *names], rate, folder)]
 
@@ -71,7 +70,6 @@ def _reconstructions(shown: Subject, folder: Path) -> ReportFigure:
         alt=f"Spectrograms of {len(index)} sounds, and below them of their reconstructions.",
         caption=f"Above: sounds of the {shown.part}. Below: their reconstructions. What is said should stay "
         f"intelligible, and the speaker the same.{way}",
-        exact=True,
     )
     return _audible(drawn, lines, names, rate, folder)
 
@@ -88,7 +86,6 @@ def _samples(shown: Subject, folder: Path) -> ReportFigure:
         title="Samples",
         alt=f"Spectrograms of {SOUNDS_DRAWN} sounds drawn from the model.",
         caption="Sounds drawn from the model. They should sound as those above do, and differ from each other.",
-        exact=True,
     )
     return _audible(drawn, lines, ["sample"] * len(lines), rate, folder)
 

@@ -83,7 +83,7 @@ class Coder:
         words = np.frombuffer(data, "<u4", offset=BLOCK_HEAD.size + listed).astype(np.uint32)
         sizes = list(zlib.decompress(data[BLOCK_HEAD.size : BLOCK_HEAD.size + listed]))
         if sum(sizes) != count or not len(words) or not words[-1]:
-            raise _damaged()
+            raise damaged()
         end = count
         parts: list[Tensor] = []
         with torch.no_grad(), mode:
@@ -100,7 +100,7 @@ class Coder:
                 parts.append(coded)
         coded = torch.cat(parts[::-1])
         if checksum(coded) != expected or not np.array_equal(stack.words(), random_words(before)):
-            raise _damaged()
+            raise damaged()
         return coded
 
     def batch(self, coded: Tensor, given: Tensor | None) -> Batch:
@@ -122,5 +122,6 @@ def checksum(coded: Tensor) -> int:
     return zlib.crc32(coded.to(torch.int64).contiguous().numpy().astype("<i8").tobytes())
 
 
-def _damaged() -> SfumatoError:
+def damaged() -> SfumatoError:
+    """The error for data that are not what was written."""
     return SfumatoError("does not decode to what was written: the file is damaged, or was written with another run")

@@ -203,6 +203,13 @@ def _elu(x: Tensor, alpha: Any = 1, scale: Any = 1, input_scale: Any = 1) -> Ten
     return torch.where(x > 0, x, negative) * scale
 
 
+def _gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
+    inner = x * math.sqrt(0.5)
+    if approximate == "tanh":
+        inner = (x + 0.044715 * (x * x * x)) * math.sqrt(2 / math.pi)
+    return (x * 0.5) * (1.0 + (functions.tanh(inner) if approximate == "tanh" else functions.erf(inner)))
+
+
 def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
     return torch.maximum(a, b) + functions.log1p(functions.exp(-(a - b).abs()))
 
@@ -336,6 +343,7 @@ SUBSTITUTES: dict[str, Callable[..., Any]] = PRODUCTS | {
     "sigmoid": functions.sigmoid,
     "log_sigmoid_forward": lambda x: (-functions.softplus(-x), x),
     "tanh": functions.tanh,
+    "gelu": _gelu,
     "silu": lambda x: x * functions.sigmoid(x),
     "softplus": _softplus,
     "elu": _elu,

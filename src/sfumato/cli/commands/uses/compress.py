@@ -1,4 +1,4 @@
-"""The commands that compress examples without loss, and bring them back."""
+"""The commands that compress examples, and bring them back."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ def compress(
     out: Out = NOWHERE,
     say: Say = TALK,
 ) -> None:
-    """Compress the examples of a file without loss, by the probabilities that the model gives them.
+    """Compress the examples of a file, by the probabilities that the model gives them; without loss, but for sound.
 
     An example takes about −ELBO bits. sfumato decompress with the same run brings every value back, on any machine and
     with any number of threads. Both compute on the CPU, in arithmetic that is the same everywhere. What gzip and xz
     make of the same examples is printed beside it.
+
+    Sounds are compressed with loss, by the codes of a vq_vae and the prior that it learned of them; what its decoder
+    makes of the codes comes back.
 
     Args:
         run: folder of a run, or its name under runs/
@@ -46,7 +49,7 @@ def compress(
 
 
 def decompress(run: str, file: str, /, *, out: Out = NOWHERE, say: Say = TALK) -> None:
-    """Bring back the examples that sfumato compress wrote, every value of them.
+    """Bring back the examples that sfumato compress wrote: every value of them, or sounds as their codes have them.
 
     Args:
         run: folder of the run that the file was compressed with, or its name under runs/
@@ -67,6 +70,8 @@ def _values(result: Compressed, path: Path) -> dict[str, Any]:
 
 def _text(result: Compressed, path: Path | None) -> str:
     bits = 8 * result.size / result.examples
+    if not math.isnan(result.seconds):
+        return _text_of_sounds(result, path)
     lines = [
         f"{result.examples:,} examples in {path}: {result.size:,} bytes, {bits:.5g} bits each, "
         f"{bits / result.dimensions:.4f} per value",
@@ -75,3 +80,16 @@ def _text(result: Compressed, path: Path | None) -> str:
         f"the same examples: {result.plain:,} bytes; gzip {result.gzip:,}; xz {result.xz:,}",
     ]
     return "\n".join(lines if math.isfinite(result.bound) else [lines[0], lines[2]])
+
+
+def _text_of_sounds(result: Compressed, path: Path | None) -> str:
+    rates = [8 * size / result.seconds / 1000 for size in (result.size, result.plain, result.gzip, result.xz)]
+    codes = [bits * result.examples / result.seconds / 1000 for bits in (result.coded, result.bound)]
+    return "\n".join(
+        [
+            f"{result.examples:,} examples of {result.seconds:.4g} s in {path}: {result.size:,} bytes, "
+            f"{rates[0]:.4g} kbit/s",
+            f"codes: {codes[0]:.4g} kbit/s, where −log₂ p(k) is {codes[1]:.4g}; beside them: {result.aside:,} bytes",
+            f"the same in 16 bits: {rates[1]:.4g} kbit/s; gzip {rates[2]:.4g}; xz {rates[3]:.4g}, without loss",
+        ]
+    )
