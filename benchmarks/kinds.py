@@ -10,8 +10,9 @@ from __future__ import annotations
 import emoji
 import molecules
 import registry
+import sound
 
-KNOWN = (emoji, molecules)
+KNOWN = (emoji, molecules, sound)
 """Importing a module enters its runs in the registry."""
 
 
