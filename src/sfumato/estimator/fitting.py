@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -31,6 +31,9 @@ from sfumato.training.settings import steps_per_epoch, total_steps
 
 LONGER = ("epochs", "steps", "max_time", "patience", "device", "checkpoint_every", "tensorboard")
 """Options that may change when a run is resumed: how long and where it is trained, and what is logged."""
+
+SIZES = {option.name for option in fields(Size)}
+"""Options that every model has."""
 
 logger = logging.getLogger("sfumato.data")
 _SHOWN_NOTES: set[str] = set()
@@ -89,7 +92,8 @@ def train(
         callbacks: called during training.
         progress: show a progress bar.
         opened: called with the data before training starts.
-        suited: take the first model that is for the data, where that of the config is not and has no options.
+        suited: take the first model that is for the data, where that of the config is not and has no options but those
+            of size, which all models have.
 
     Raises:
         SfumatoError: if source or config are not usable, or the folder exists or cannot be written.
@@ -104,8 +108,8 @@ def train(
     parallel.join(resolve_device(config.training.device))
     dataset = open_data(source, config)
     spec = dataset.schema.spec
-    if suited and not config.options and (other := models.chosen_for(spec, config.model)) != config.model:
-        config = config.with_model(other)
+    if suited and config.options.keys() <= SIZES and (other := models.chosen_for(spec, config.model)) != config.model:
+        config = config.with_model(other).with_options(config.options)
     cells = models.memorised_cells(config.model, spec, config.options)
     chosen = training.resolve(config.training, len(dataset.train), spec.shape, cells=cells)
     planned = total_steps(chosen, steps_per_epoch(len(dataset.train), chosen.batch_size or 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sfumato.diagnostics.finding import Finding
 
 REPORT_FILE = "report.html"
+VIDEOS_SUGGESTED = 16
 T = TypeVar("T")
 
 
@@ -138,23 +139,23 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     name = run.called
     source = shlex.quote(str(config.get("source") or "FILE"))
     kind = kind_of(schema)
-    out = kind.file_suffix or schema.stdout_suffix
+    out = schema.file_suffix or kind.file_suffix or schema.stdout_suffix
     given = condition(schema)
     condition_flag = f" --given {shlex.quote(f'{given[0]}={given[1]}')}" if given else ""
     condition_argument = f", given={{{given[0]!r}: {given[1]!r}}}" if given else ""
     model = config["model"]["name"]
     every = "".join(f" --given {shlex.quote(name)}" for name in schema.given_names)
-    count = kind.examples_suggested
+    count = VIDEOS_SUGGESTED if schema.file_suffix else kind.examples_suggested
     ahead, fitted = [], run.model()
     if isinstance(fitted, Classifies):
         ahead = [("Predict classes", f"sfumato predict {name} {source} -o predicted.csv")]
     if isinstance(schema, SequenceSchema) and isinstance(fitted, Forecasts):
         how = "" if schema.windows else f" --jumps {','.join(schema.steps((1, 4, 8)))}"
-        ahead = [("Forecast", f"sfumato forecast {name} {source}{how} -o forecast.csv")]
+        ahead = [("Forecast", f"sfumato forecast {name} {source}{how} -o forecast{schema.file_suffix or '.csv'}")]
     moved = []
     if isinstance(fitted, LatentSpace):
         moved = [("See what each latent does", f"sfumato traverse {name} {source} -o latents{out}")]
-    flags = f"{every}{_data_flags(config['data'])}{_model_flags(config, schema)}"
+    flags = f"{every}{data_flags(config['data'])}{_model_flags(config, schema)}"
     again = [
         (
             "Train with several seeds, to measure the spread; add --grid to vary options",
@@ -181,10 +182,10 @@ def commands(run: Run, config: dict[str, Any], schema: Schema) -> list[tuple[str
     ]
 
 
-def _data_flags(options: dict[str, Any]) -> str:
+def data_flags(options: Mapping[str, Any]) -> str:
     """The flags of the data, except for conditions and seed.
 
-    >>> _data_flags({"rows": 500, "likelihood": "auto", "drop": ["a b"], "sequences": True, "seed": 3})
+    >>> data_flags({"rows": 500, "likelihood": "auto", "drop": ["a b"], "sequences": True, "seed": 3})
     " --rows 500 --drop 'a b' --sequences"
     """
     usual = asdict(DataOptions())

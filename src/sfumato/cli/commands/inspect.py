@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,7 @@ def _show_source(source: str, read: Mapping[str, Any], say: Say) -> None:
     from sfumato import data as package
     from sfumato import models as known
     from sfumato.data.core.options import DataOptions
+    from sfumato.report.page import data_flags
     from sfumato.training import Settings, resolve
     from sfumato.training.settings import steps_per_epoch, total_steps
 
@@ -116,7 +118,9 @@ def _show_source(source: str, read: Mapping[str, Any], say: Say) -> None:
         ["models", ", ".join([model, *(name for name in suiting if name != model)])],
         ["training", f"{model} takes {steps:,} steps of {batch} examples unless others are chosen"],
     ]
-    text = "\n\n".join([table(rows), kinds_table(described), *opened.notes, f"Next:\n  sfumato fit {source}"])
+    every = "".join(f" --given {shlex.quote(name)}" for name in schema.given_names)
+    typed = f"sfumato fit {shlex.quote(source)}{every}{data_flags(read)}"
+    text = "\n\n".join([table(rows), kinds_table(described), *opened.notes, f"Next:\n  {typed}"])
     say.result(result, lambda: text)
 
 

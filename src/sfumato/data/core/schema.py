@@ -72,6 +72,8 @@ class Schema(ABC):
     """
 
     kind: ClassVar[str]
+    file_suffix: str = ""
+    """Of files that commands are suggested with, where it is not that of the kind."""
     shows_conditions: ClassVar[bool] = False
     of_columns: ClassVar[bool] = False
     spec: DataSpec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
 from sfumato.data.images.lossless import LosslessImages
 from sfumato.data.images.schema import ImageSchema
-from sfumato.data.io import frames, image_files
+from sfumato.data.io import frames, image_files, video_files
 from sfumato.data.io.arrays import Arrays
 
 
@@ -41,7 +42,11 @@ def load(source: Source, options: DataOptions) -> Dataset:
             x, labels, options, rows=rows, name=where, levels=loaded.levels, channels_first=loaded.channels_first
         )
 
-    return open_arrays(loaded, source, options, learn, value_bytes=1, training=_training)
+    dataset = open_arrays(loaded, source, options, learn, value_bytes=1, training=_training)
+    if is_folder and source.path is not None and (moving := video_files.first_moving(source.path)):
+        note = f"{moving} moves: of such files the first frame alone is taken; for videos add --sequences"
+        return replace(dataset, notes=(*dataset.notes, note))
+    return dataset
 
 
 def _training(schema: ImageSchema) -> Training | None:

@@ -97,14 +97,15 @@ def _header(path: Path) -> Header:
     except Image.DecompressionBombError:
         raise SfumatoError(_too_large(path, "far too many pixels")) from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def _too_large(path: Path, what: str) -> str:
     return f"{path}: has {what}, more than 50 megapixels; scale it down or take it out of the folder"
 
 
-def _unreadable(path: Path, error: Exception) -> SfumatoError:
+def unreadable(path: Path, error: Exception) -> SfumatoError:
+    """What is wrong with a file that could not be decoded."""
     if isinstance(error, SfumatoError):
         return error
     cure = "fix it or take it out of the folder"
@@ -156,15 +157,15 @@ def _decoded(path: Path, height: int, width: int, channels: int) -> np.ndarray:
     try:
         with Image.open(path, formats=FORMATS) as opened:
             opened.draft("RGB" if channels == 3 else "L", (2 * width, 2 * height))
-            image = _flat(ImageOps.exif_transpose(opened), "RGB" if channels == 3 else "L", path)
+            image = flat(ImageOps.exif_transpose(opened), "RGB" if channels == 3 else "L", path)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     if image.size != (width, height):
         image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
     return np.asarray(image).reshape(height, width, channels)
 
 
-def _flat(image: Image.Image, mode: str, path: Path) -> Image.Image:
+def flat(image: Image.Image, mode: str, path: Path) -> Image.Image:
     """`image` in 8 bits without transparency."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         image = Image.fromarray(_eight_bits(np.asarray(image).astype(np.float64), image.mode, path))
@@ -211,40 +212,52 @@ def save(shown: np.ndarray, path: Path, names: Sequence[str] | None = None) -> N
     Raises:
         SfumatoError: if the folder cannot be made or holds something.
     """
+    empty_folder(path)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise SfumatoError(f"{path}: the folder is not empty, and nothing is overwritten; choose another name")
-        for image, name in zip(shown, _numbered(len(shown)) if names is None else _as_png(names), strict=True):
+        for image, name in zip(shown, file_names(len(shown), names, ".png"), strict=True):
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             as_image(image).save(path / name)
     except OSError as error:
         raise SfumatoError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
 
 
-def _numbered(total: int) -> list[str]:
-    digits = len(str(max(total - 1, 1)))
-    return [f"{number:0{digits}d}.png" for number in range(total)]
+def empty_folder(path: Path) -> None:
+    """Make a folder for what is written.
 
-
-def _as_png(names: Sequence[str]) -> list[str]:
-    """Names of files with the ending .png, which differ as they do; behind the old ending where that takes it.
-
-    >>> _as_png(["a/1.jpg", "a/2.jpg", "a/2.gif"])
-    ['a/1.png', 'a/2.jpg.png', 'a/2.gif.png']
-    >>> _as_png(["1.jpg", "1.png", "1.jpg.png"])
-    ['1.jpg.png', '1.png.png', '1.jpg.png.png']
+    Raises:
+        SfumatoError: if it cannot be made, or holds something.
     """
-    png_names = [f"{Path(name).with_suffix('')}.png" for name in names]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise SfumatoError(f"{path}: the folder is not empty, and nothing is overwritten; choose another name")
+    except OSError as error:
+        raise SfumatoError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+def file_names(total: int, names: Sequence[str] | None, suffix: str) -> list[str]:
+    """Names of files with an ending, which differ as `names` do; behind the old ending where that takes it.
+
+    >>> file_names(3, ["a/1.jpg", "a/2.jpg", "a/2.gif"], ".png")
+    ['a/1.png', 'a/2.jpg.png', 'a/2.gif.png']
+    >>> file_names(3, ["1.jpg", "1.png", "1.jpg.png"], ".png")
+    ['1.jpg.png', '1.png.png', '1.jpg.png.png']
+    >>> file_names(11, None, ".gif")[:2]
+    ['00.gif', '01.gif']
+    """
+    if names is None:
+        digits = len(str(max(total - 1, 1)))
+        return [f"{number:0{digits}d}{suffix}" for number in range(total)]
+    ended = [f"{Path(name).with_suffix('')}{suffix}" for name in names]
     while True:
         # A name with its old ending can be that of a third file without, so it takes more than one round.
-        many = Counter(name.lower() for name in png_names)
+        many = Counter(name.lower() for name in ended)
         longer = [
-            f"{name}.png" if many[short.lower()] > 1 else short for name, short in zip(names, png_names, strict=True)
+            f"{name}{suffix}" if many[short.lower()] > 1 else short for name, short in zip(names, ended, strict=True)
         ]
-        if longer == png_names:
-            return png_names
-        png_names = longer
+        if longer == ended:
+            return ended
+        ended = longer
 
 
 def as_image(shown: np.ndarray) -> Image.Image:

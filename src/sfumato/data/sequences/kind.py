@@ -44,7 +44,7 @@ def load(source: Source, options: DataOptions) -> Dataset:
         SfumatoError: if a series is too short for windows, or they are to be read from disk while training.
     """
     columns = {"id": options.id, "time": options.time, "label": options.label, "drop": options.drop}
-    series = sequence_io.load(source.value, **columns)  # type: ignore[arg-type]
+    series = sequence_io.load(source.value, {"size": options.size}, **columns)  # type: ignore[arg-type]
     where = source.described("array in memory")
     if options.streaming == "yes":
         raise SfumatoError("streaming=yes: sequences are held whole; leave streaming out")
@@ -92,6 +92,7 @@ KIND = Kind(
     order=10,
     suffixes=(sequence_io.TS,),
     options={
+        "size": OptionUse("videos"),
         "sequences": OptionUse("arrays"),
         "id": OptionUse("tables of sequences"),
         "time": OptionUse("tables of sequences"),

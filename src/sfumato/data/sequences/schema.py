@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -21,7 +22,7 @@ from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
-from sfumato.data.io import arrays, frames
+from sfumato.data.io import arrays, frames, video_files
 from sfumato.data.sequences import sequence_io
 from sfumato.data.sequences.long_series import Windows, named_as, on_grid
 from sfumato.data.sequences.sequence_io import Series
@@ -76,6 +77,7 @@ class SequenceSchema(Schema):
         self.windows = windows
         self.label = label
         self.label_names = label.names if label else ()
+        self.file_suffix = ".gif" if self._frame_shape else ""
 
     @classmethod
     def learn(cls, raw: Series, options: DataOptions, windows: Windows | None = None) -> SequenceSchema:
@@ -197,6 +199,8 @@ class SequenceSchema(Schema):
         if self.windows is not None and raw.place is not None:
             ids = {} if raw.keys is None else {self.columns["id"]: raw.keys.ids.to_pylist()}
             return ids | {name: stamps.to_pylist() for name, stamps in self._stamps(raw.place).items()}
+        if raw.files:
+            return {"file": list(raw.files)}
         return {} if raw.keys is None else {self._key_names()[0]: raw.keys.ids.to_pylist()}
 
     def series_names(self, raw: Series, source: Any) -> dict[str, list[Any]]:
@@ -333,7 +337,8 @@ class SequenceSchema(Schema):
         id, time = self._key_names()
         if self.windows is not None:
             id, time = self.columns["id"], self.columns["time"]
-        series = sequence_io.load(source, id=id, time=time, label=self.columns["label"], channels=self.names)
+        known: sequence_io.VideoSize = {"shape": self.image_shape} if self.image_shape else {}
+        series = sequence_io.load(source, known, id=id, time=time, label=self.columns["label"], channels=self.names)
         if series.image_shape != self.image_shape:
             kinds = [f"images {layout}" if layout else "numbers" for layout in (series.image_shape, self.image_shape)]
             raise SfumatoError(f"{series.name}: is a sequence of {kinds[0]}; this model was trained on {kinds[1]}")
@@ -353,7 +358,8 @@ class SequenceSchema(Schema):
         index = np.asarray(rows, int)
         time, labels = (None if part is None else part[index] for part in (raw.time, raw.labels))
         level, place = (None if part is None else part[index] for part in (raw.level, raw.place))
-        return replace(raw, x=raw.x[index], time=time, labels=labels, keys=None, level=level, place=place)
+        files = tuple(raw.files[row] for row in index) if raw.files else ()
+        return replace(raw, x=raw.x[index], time=time, labels=labels, keys=None, level=level, place=place, files=files)
 
     def write(self, raw: Any, path: str | Path) -> None:
         self._write(raw.x if isinstance(raw, Series) else raw, path, raw if isinstance(raw, Series) else None)
@@ -361,7 +367,34 @@ class SequenceSchema(Schema):
     def write_beside(self, values: Any, path: str | Path, raw: Series, source: Any) -> None:
         self._write(values, path, raw)
 
+    def write_clips(self, values: np.ndarray, path: str | os.PathLike[str], names: Sequence[str] | None = None) -> None:
+        """Write sequences of images, (N, T, *image) as `decode` gives them, as a `.gif`, an `.mp4` or a folder of GIFs.
+
+        Args:
+            values: the sequences, NaN behind the end of each.
+            path: where to.
+            names: files that those in a folder are called after; None numbers them.
+
+        Raises:
+            SfumatoError: if their steps are no images of one or three channels.
+        """
+        shape = self._frame_shape
+        if not shape:
+            raise SfumatoError(f"{path}: only sequences of grey or colour images are written as videos; write .npy")
+        # Pixels are from 0 to 1, or levels from 0 to 255.
+        top = 1.0 if self.high.max() <= 1.0 else 255.0
+        video_files.save(values.reshape(*values.shape[:2], *shape) * (255.0 / top), Path(path), names)
+
+    @property
+    def _frame_shape(self) -> tuple[int, ...]:
+        """C, H, W of each step where it is a grey or colour image; () for all else."""
+        shape = self.image_shape if len(self.image_shape) != 2 else (1, *self.image_shape)
+        return shape if len(shape) == 3 and shape[0] in (1, 3) else ()
+
     def _write(self, x: np.ndarray, path: str | Path, raw: Series | None) -> None:
+        if Path(path).suffix in video_files.WRITTEN or (self.image_shape and not Path(path).suffix):
+            self.write_clips(x, path, raw.files if raw is not None and raw.files else None)
+            return
         if not str(path).endswith(WRITTEN_TABLES):
             arrays.write(x, path)
             return

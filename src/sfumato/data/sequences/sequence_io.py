@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, Unpack
 
@@ -15,7 +15,7 @@ from sfumato.data.columns import supported
 from sfumato.data.columns.base import is_number, is_text, plain, shown
 from sfumato.data.columns.ruler import as_words, spelled
 from sfumato.data.columns.times import find_whole, has_date, parse
-from sfumato.data.io import arrays, frames, ts
+from sfumato.data.io import arrays, frames, ts, video_files
 from sfumato.errors import SfumatoError, did_you_mean
 
 TS = ".ts"
@@ -61,6 +61,7 @@ class Series:
         time_column: the column of times in the table they came from; None where it has none.
         level: what is subtracted from each channel of windows of long series, (N, D); None for all else.
         place: the place of the first step of each window on the grid of its series, (N,); None for all else.
+        files: of the videos that they are; none for all else.
     """
 
     x: np.ndarray
@@ -75,6 +76,7 @@ class Series:
     time_column: str | None = None
     level: np.ndarray | None = None
     place: np.ndarray | None = None
+    files: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)
@@ -90,8 +92,20 @@ class ColumnRoles(TypedDict):
     channels: NotRequired[tuple[str, ...] | None]
 
 
-def load(source: Any, **columns: Unpack[ColumnRoles]) -> Series:
-    """Whatever of these `source` is; `columns` are those of a long table.
+class VideoSize(TypedDict):
+    """What size frames of videos are brought to, as `video_files.load` takes it."""
+
+    size: NotRequired[int | None]
+    shape: NotRequired[tuple[int, ...]]
+
+
+def load(source: Any, video: VideoSize | None = None, **columns: Unpack[ColumnRoles]) -> Series:
+    """Whatever of these `source` is.
+
+    Args:
+        source: the sequences.
+        video: the size of frames, where it is chosen or known.
+        columns: of a long table.
 
     Raises:
         SfumatoError: if it is none of them, or its numbers cannot be used.
@@ -107,6 +121,9 @@ def load(source: Any, **columns: Unpack[ColumnRoles]) -> Series:
             raise SfumatoError(f"{source}: no such file; check the name and the folder")
         if Path(source).suffix.lower() == TS:
             return from_ts(Path(source))
+        if video_files.is_videos(Path(source)) and not frames.is_parts(Path(source)):
+            clips = video_files.load(Path(source), **(video or {}))
+            return replace(from_array(clips.frames, clips.labels, source_name), files=tuple(clips.names))
     if arrays.is_array(source) or (isinstance(source, str | Path) and Path(source).suffix in (".npy", ".npz")):
         loaded = arrays.load(source, most=5)
         return from_array(loaded.x, loaded.labels, source_name if isinstance(source, str | Path) else loaded.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -207,6 +208,41 @@ class ForecastMixin(FittedMixin):
                 ForecastPanel(name, schema.names, time[row][inside], raw.x[row][inside], ends[row], flat[row])
             )
         return panels
+
+    @isolated
+    def forecast_video(
+        self,
+        X: Any,
+        out: str | os.PathLike[str],
+        jumps: Sequence[float | str] | None = None,
+        n: int = 1,
+        *,
+        horizon: int | str | None = None,
+        seed: int | None = None,
+    ) -> int:
+        """Write sequences of images as videos: what was seen of each, and then futures, each from there on.
+
+        Args:
+            X, jumps, n, horizon, seed: as `forecast` takes them; frames are the modes of p(x | z).
+            out: a `.gif` or `.mp4` with all videos beside each other, or a folder.
+
+        Returns:
+            How many videos: n for each sequence.
+
+        Raises:
+            SfumatoError: as `forecast` does, and if the data are no sequences of images.
+        """
+        schema, raw = self._sequences(), self._latest(X)
+        futures = self._forecast(raw, self._jumps(jumps, horizon), n, None, False, seed)
+        futures = futures.reshape(*futures.shape[:3], -1)
+        longest = raw.x.shape[1] + futures.shape[2]
+        clips = np.full((len(raw), futures.shape[1], longest, raw.x.shape[2]), np.nan)
+        for row, seen in enumerate(raw.x):
+            end = int(np.flatnonzero(~np.isnan(seen).all(1))[-1]) + 1
+            clips[row, :, :end] = seen[:end]
+            clips[row, :, end : end + futures.shape[2]] = futures[row]
+        schema.write_clips(clips.reshape(-1, longest, *(schema.image_shape or (raw.x.shape[2],))), out)
+        return len(raw) * futures.shape[1]
 
     @isolated
     def belief(self, X: Any, n: int = 100, *, seed: int | None = None) -> Belief:

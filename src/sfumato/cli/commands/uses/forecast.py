@@ -60,6 +60,11 @@ def forecast(
         shares = _numbers(quantiles or MEDIAN_AND_INTERVAL)
     lengths = None if jumps is None else jumps.split(",")
     with say.drawing(seed) as seed:
+        if out.out is not None and out.out.suffix in (".gif", ".mp4"):
+            count = auto.forecast_video(file, out.out, lengths, n or 1, horizon=horizon, seed=seed)
+            result = {"out": out.out, "examples": count, "seed": seed}
+            say.written(result, lambda: f"{count} videos in {out.out}")
+            return
         if out.out is not None and out.out.suffix in (".npy", ".png"):
             values = auto.forecast(file, lengths, n, horizon=horizon, quantiles=shares, seed=seed)
             if out.out.suffix == ".npy":
