@@ -24,12 +24,12 @@ from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 
 MOVING = (".gif", ".webp")
-WRITTEN = (".gif", ".mp4")
+VIDEO_SUFFIXES = (".gif", ".mp4")
 FRAME_MILLISECONDS = 120
 """How long each frame of a written video is shown."""
-LOOKED_AT = 10
+FILES_LOOKED_AT = 10
 """Files of a folder that are opened to see whether they move."""
-NUMBER = re.compile(r"(\d+)")
+DIGITS_IN_NAME = re.compile(r"(\d+)")
 
 
 class Clips(NamedTuple):
@@ -52,9 +52,9 @@ def is_videos(path: Path) -> bool:
 
 
 def first_moving(folder: Path) -> Path | None:
-    """The first image file of a folder with several frames, among the first `LOOKED_AT` that can have them."""
+    """The first image file of a folder with several frames, among the first `FILES_LOOKED_AT` that can have them."""
     could = [file for file in image_files.find(folder) if file.suffix.lower() in MOVING]
-    return next((file for file in could[:LOOKED_AT] if _is_animated(file)), None)
+    return next((file for file in could[:FILES_LOOKED_AT] if _is_animated(file)), None)
 
 
 def _is_animated(path: Path) -> bool:
@@ -120,7 +120,7 @@ def _by_numbers(path: Path) -> list[tuple[int, str]]:
     >>> sorted([Path("f10.png"), Path("f9.png")], key=_by_numbers)[0].name
     'f9.png'
     """
-    parts = NUMBER.split(path.name)
+    parts = DIGITS_IN_NAME.split(path.name)
     return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]
 
 

@@ -392,7 +392,7 @@ class SequenceSchema(Schema):
         return shape if len(shape) == 3 and shape[0] in (1, 3) else ()
 
     def _write(self, x: np.ndarray, path: str | Path, raw: Series | None) -> None:
-        if Path(path).suffix in video_files.WRITTEN or (self.image_shape and not Path(path).suffix):
+        if Path(path).suffix in video_files.VIDEO_SUFFIXES or (self.image_shape and not Path(path).suffix):
             self.write_clips(x, path, raw.files if raw is not None and raw.files else None)
             return
         if not str(path).endswith(WRITTEN_TABLES):
