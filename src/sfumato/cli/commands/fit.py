@@ -54,12 +54,12 @@ def fit(
     report: Annotated[bool, Parameter(negative="--no-report", group=OUTPUT)] = True,
     say: Say = TALK,
 ) -> int:
-    """Train a model on a file, a folder of images or a built-in set.
+    """Train a model on a file, a folder of images or sounds, or a built-in set.
 
     It writes a run folder with the model, figures and a report, which the other commands use.
 
     Args:
-        source: built-in set (see sfumato data), table (.csv .tsv .parquet), folder of images, lines of text
+        source: built-in set (see sfumato data), table (.csv .tsv .parquet), folder of images or sounds, lines of text
             (.txt), or array (.npy .npz)
         model: name of a model (see sfumato models), or mypackage.module:MyModel
         config: config.toml to start from, such as that of a run; other options override it

@@ -67,7 +67,8 @@ def data(source: str | None = None, /, *, options: Any, say: Say = TALK) -> None
     rows = [[name, package.summary(name)] for name in package.names()]
     text = (
         table(rows)
-        + "\n\nOr your own: a CSV, TSV or Parquet file, a folder of images, lines of text (.txt), a .npy or .npz."
+        + "\n\nOr your own: a CSV, TSV or Parquet file, a folder of images or sounds, lines of text (.txt), a .npy"
+        + " or .npz."
         + "\nSee how one is read with: sfumato data NAME-OR-PATH"
         + "\nTrain on one with:        sfumato fit NAME-OR-PATH"
     )
