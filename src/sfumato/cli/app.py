@@ -26,6 +26,7 @@ from sfumato.cli.commands.uses import (
     augment,
     complete,
     compress,
+    differential,
     explain,
     fairness,
     forecast,
@@ -136,6 +137,7 @@ def _commands(models: Sequence[str]) -> dict[str, tuple[Callable[..., Any], ...]
             explain.explain,
             explain.select,
             fairness.fairness,
+            differential.differential_expression,
         ),
     }
 

@@ -34,6 +34,7 @@ from sfumato.estimator.methods.anomalies import AnomalyMixin
 from sfumato.estimator.methods.augmentation import AugmentationMixin
 from sfumato.estimator.methods.completion import CompletionMixin
 from sfumato.estimator.methods.compression import CompressionMixin
+from sfumato.estimator.methods.differential import DifferentialMixin
 from sfumato.estimator.methods.fairness import FairnessMixin
 from sfumato.estimator.methods.forecasts import ForecastMixin
 from sfumato.estimator.methods.scoring import ScoringMixin
@@ -57,6 +58,7 @@ class Autoencoder(
     CompressionMixin,
     CompletionMixin,
     FairnessMixin,
+    DifferentialMixin,
     ForecastMixin,
     AugmentationMixin,
     ScoringMixin,
