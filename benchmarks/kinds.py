@@ -7,12 +7,13 @@ Prints one Markdown table; a measure whose median falls outside its band is told
 
 from __future__ import annotations
 
+import cells
 import emoji
 import molecules
 import registry
 import sound
 
-KNOWN = (emoji, molecules, sound)
+KNOWN = (cells, emoji, molecules, sound)
 """Importing a module enters its runs in the registry."""
 
 

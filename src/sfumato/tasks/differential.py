@@ -21,6 +21,8 @@ ROUNDS, STEPS = 4, 4
 SPREAD_START, LEAST_SPREAD = 0.5, 0.05
 LARGEST_STEP = 1.0
 LEAST_ERROR = 1e-3
+NEAREST = 0.05
+"""log₂ fold changes that are this close to the usual one are taken as usual."""
 
 Decoded = Callable[[Batch, bool, Tensor | None], Counts]
 """Examples, whether codes are drawn, and conditions that replace theirs to the decoder's distribution of counts."""
@@ -54,7 +56,7 @@ class Differences:
 
     def shrunken(self) -> Shrunken:
         """Posteriors of the log fold changes under a prior learned from all of them, which knows how many are 0."""
-        return shrunken(self.draws.mean(0), self.draws.std(0).clamp_min(LEAST_ERROR))
+        return shrunken(self.draws.mean(0), self.draws.std(0).clamp_min(LEAST_ERROR), NEAREST)
 
 
 def decoder_of(model: Encodes) -> Decoded:

@@ -22,14 +22,14 @@ class Shrunken:
     Attributes:
         weights: (D, K).
         means: (D, K).
-        deviations: (D, K); 0 of the component that says that an effect is the usual one.
-        null: share of effects that are the usual one, as the prior has it.
+        deviations: (D, K), above 0.
+        usual: share of effects that are near the usual one, as the prior has it.
     """
 
     weights: Tensor
     means: Tensor
     deviations: Tensor
-    null: float
+    usual: float
 
     @property
     def mean(self) -> Tensor:
@@ -44,10 +44,7 @@ class Shrunken:
 
     def below(self, value: Tensor) -> Tensor:
         """P(effect ≤ value), (D,)."""
-        gap = value[:, None] - self.means
-        at = torch.where(gap >= 0, 1.0, 0.0).to(gap)
-        smooth = torch.special.ndtr(gap / self.deviations.clamp_min(TINY))
-        return (self.weights * torch.where(self.deviations > 0, smooth, at)).sum(1)
+        return (self.weights * torch.special.ndtr((value[:, None] - self.means) / self.deviations)).sum(1)
 
     def beyond(self, threshold: float) -> Tensor:
         """P(|effect| > threshold), (D,)."""
@@ -65,27 +62,27 @@ class Shrunken:
         return (low + high) / 2
 
 
-def shrunken(effects: Tensor, errors: Tensor) -> Shrunken:
+def shrunken(effects: Tensor, errors: Tensor, nearest: float) -> Shrunken:
     """Posteriors of effects β_d of which b_d ~ N(β_d, s_d²) was seen, β_d ~ Σ_k π_k N(c, σ_k²).
 
     c is the median of b, the usual effect: where shares of a whole are compared, some that rise let all others sink.
-    σ_0 is 0, the others are a grid that goes by √2 from a tenth of the least error to twice the largest effect; π is
-    the likeliest one, by EM, with 10 usual effects added (Stephens 2017, False discovery rates: a new deal).
+    σ goes by √2 from `nearest`, as hardly any effect is exactly another, to twice the largest effect; π is the
+    likeliest one, by EM, with 10 usual effects added (Stephens 2017, False discovery rates: a new deal).
 
     Args:
         effects: b, (D,).
         errors: s, above 0, (D,).
+        nearest: how far from the usual effect those are that are called usual.
 
-    >>> posterior = shrunken(torch.tensor([0.1, -0.2, 0.05, 5.0]).double(), torch.full((4,), 0.2).double())
+    >>> posterior = shrunken(torch.tensor([0.1, -0.2, 0.05, 5.0]).double(), torch.full((4,), 0.2).double(), 0.05)
     >>> posterior.mean.round(decimals=1).tolist()
     [0.1, 0.0, 0.1, 5.0]
     """
     centre = effects.median()
     effects = effects - centre
-    least, most = float(errors.min()) / 10, max(2 * float(effects.abs().max()), float(errors.max()))
-    steps = max(math.ceil(SCALES_PER_DOUBLING * math.log2(most / least)), 1)
-    scales = least * 2 ** (torch.arange(steps + 1, dtype=effects.dtype, device=effects.device) / SCALES_PER_DOUBLING)
-    variance = torch.cat([scales.new_zeros(1), scales**2])
+    most = max(2 * float(effects.abs().max()), 2 * nearest)
+    steps = math.ceil(SCALES_PER_DOUBLING * math.log2(most / nearest))
+    variance = (nearest * 2 ** (torch.arange(steps + 1).to(effects) / SCALES_PER_DOUBLING)) ** 2
     total = variance + errors[:, None] ** 2
     log_density = -0.5 * (effects[:, None] ** 2 / total + total.log())
     penalty = torch.zeros_like(variance)
