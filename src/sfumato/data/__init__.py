@@ -32,11 +32,11 @@ def open(
 
     Args:
         source: the name of a built-in set (see `names`; a folder of that name is `./moons`); a `.csv`, `.tsv`,
-            `.parquet` (also `.gz`), `.npy`, `.npz` or `.ts` file; a `.txt` file, each of its lines a sequence of
-            characters; a folder of images or of sounds, whose subfolders are labels; a sound file; a numpy array
-            (masked: NaN), a torch tensor, a sparse matrix, a list of rows, of arrays or of strings, or a pair (X, y); a
-            `Dataset` or `DataLoader` of PyTorch; a pandas, polars or arrow frame, also a lazy one, or a list of
-            mappings.
+            `.parquet` (also `.gz`), `.npy`, `.npz`, `.ts`, `.h5ad` or `.mtx` file; a `.txt` file, each of its lines a
+            sequence of characters; a folder of images or of sounds, whose subfolders are labels; a sound file; a numpy
+            array (masked: NaN), a torch tensor, a sparse matrix, an AnnData object, a list of rows, of arrays or of
+            strings, or a pair (X, y); a `Dataset` or `DataLoader` of PyTorch; a pandas, polars or arrow frame, also a
+            lazy one, or a list of mappings.
         options: how it is read, split and encoded.
         schema: by which it is encoded, that of a private training, which cannot be learned again; None learns it.
         forms: of data that the model takes, see `Model.data_forms`, where these decide how a source is read.

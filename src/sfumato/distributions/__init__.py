@@ -2,6 +2,7 @@
 
 from sfumato.distributions.base import Distribution, Latent, Posterior
 from sfumato.distributions.columns import Columns, Layout
+from sfumato.distributions.counts import Counts, NegativeBinomial, Poisson, ZeroInflated
 from sfumato.distributions.discrete import Bernoulli, Categorical
 from sfumato.distributions.levels import LogisticMixture, Scaled
 from sfumato.distributions.mixture import NormalMixture, OwnMixture
@@ -15,17 +16,21 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "Columns",
+    "Counts",
     "Distribution",
     "Latent",
     "Layout",
     "LogisticMixture",
+    "NegativeBinomial",
     "Normal",
     "NormalMixture",
     "OwnMixture",
     "Point",
+    "Poisson",
     "Posterior",
     "Scaled",
     "SpikeSlab",
     "SpikeSlabMixture",
     "StandardNormal",
+    "ZeroInflated",
 ]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
+from sfumato.distributions import noise
 from sfumato.distributions.counts import Counts
 from sfumato.errors import SfumatoError
 from sfumato.models.protocols import Encodes
@@ -100,8 +101,8 @@ def differences(
     sides = [_mean_shares(decoded, group, given, draws) for group in groups]
     logs = []
     for side, correction in zip(sides, found, strict=True):
-        noise = torch.randn_like(side)
-        logs.append(side.clamp_min(1e-30).log() + correction.mean + correction.deviation * noise)
+        drawn = correction.mean + correction.deviation * noise.normal(side)
+        logs.append(side.clamp_min(1e-30).log() + drawn)
     corrected = torch.stack([log.exp().mean(0) for log in logs])
     return Differences((logs[0] - logs[1]) / math.log(2), corrected, spread)
 
@@ -168,7 +169,7 @@ def _mean_shares(decoded: Decoded, group: Sequence[Batch], given: Sequence[Tenso
     for batch in group:
         for draw in range(draws):
             p = decoded(batch, True, _conditions(batch, given[draw]))
-            w = torch.empty(len(batch), dtype=p.log_share.dtype, device=p.log_share.device).exponential_()
+            w = -torch.log1p(-noise.uniform(p.log_share.new_empty(len(batch))))
             parts.append(w @ p.log_share.exp())
             weights.append(w.sum())
     shares = torch.stack(parts).unflatten(0, (len(group), draws)).sum(0)

@@ -23,13 +23,11 @@ class Shrunken:
         weights: (D, K).
         means: (D, K).
         deviations: (D, K), above 0.
-        usual: share of effects that are near the usual one, as the prior has it.
     """
 
     weights: Tensor
     means: Tensor
     deviations: Tensor
-    usual: float
 
     @property
     def mean(self) -> Tensor:
@@ -94,6 +92,4 @@ def shrunken(effects: Tensor, errors: Tensor, nearest: float) -> Shrunken:
         log_prior = (counts / counts.sum()).clamp_min(TINY).log()
         weights = torch.softmax(log_density + log_prior, 1)
     kept = variance / total
-    return Shrunken(
-        weights, centre + kept * effects[:, None], (kept * errors[:, None] ** 2).sqrt(), float(log_prior[0].exp())
-    )
+    return Shrunken(weights, means, deviations)

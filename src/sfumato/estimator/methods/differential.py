@@ -127,6 +127,9 @@ class DifferentialMixin(FittedMixin):
             raise SfumatoError("give at least 2 draws, a threshold of 0 or more, and an fdp between 0 and 1")
         raw = self.read(X)
         values = self.column(X, groups) if isinstance(groups, str) else list(groups)
+        total = len(self.schema_.batches(raw))
+        if len(values) != total:
+            raise SfumatoError(f"groups has {len(values)} values for {total} examples; give one for each")
         sides, names = _sides(values, first, second, seed)
         seed = chosen_seed(seed)
         with seeded(next(model.parameters()).device, seed, model), torch.no_grad():
