@@ -92,4 +92,5 @@ def shrunken(effects: Tensor, errors: Tensor, nearest: float) -> Shrunken:
         log_prior = (counts / counts.sum()).clamp_min(TINY).log()
         weights = torch.softmax(log_density + log_prior, 1)
     kept = variance / total
+    means, deviations = centre + kept * effects[:, None], (kept * errors[:, None] ** 2).sqrt()
     return Shrunken(weights, means, deviations)
