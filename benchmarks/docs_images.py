@@ -39,6 +39,7 @@ def main(folder: Path) -> None:
         print(f"{folder}: no such folder, so no picture of a table")
         return
     make(str(folder / "penguins.csv"), "cvae", {"marginals": "cvae-penguins"}, given=("species",))
+    make(str(folder / "pbmc700.h5ad"), "vae", {"columns": "counts-columns"}, label="cell_type", steps=600)
 
 
 if __name__ == "__main__":
