@@ -253,6 +253,18 @@ class VQVAE(Model):
         values = self.quantizer.look_up(stacks.where(present[..., None], 0)) * present[..., None]
         return Ending(self.decoder(values), present.sum(1) * self.encoder.hop)
 
+    @staticmethod
+    def chosen_by_data(spec: DataSpec, quantizer: str = "codebook") -> dict[str, float]:
+        """Options that follow from the data where they are not given: levels and the term of spectra of waveforms.
+
+        >>> from sfumato.spec import Field
+        >>> VQVAE.chosen_by_data(DataSpec((8000, 1), (Field("real"),), rate=8000))
+        {'levels': 12, 'spectral': 0.03}
+        """
+        if not spec.is_waveform:
+            return {}
+        return {"levels": SOUND_LEVELS if quantizer == "codebook" else 1, "spectral": SPECTRAL}
+
     @classmethod
     def build(
         cls,
@@ -304,7 +316,8 @@ class VQVAE(Model):
             )
         if not sound and (causal or spectral):
             raise SfumatoError(f"{'causal' if causal else 'spectral'} is for waveforms: leave it out")
-        levels = levels or (SOUND_LEVELS if sound and quantizer == "codebook" else 1)
+        chosen = cls.chosen_by_data(spec, quantizer)
+        levels = levels or int(chosen.get("levels", 1))
         sizes = sizes_for(spec, size)
         if codes is not None and (sizes.kind == "conv" or spec.is_sequence):
             of_image = "with conv an image has a grid of codes"
@@ -349,7 +362,7 @@ class VQVAE(Model):
             beta=beta,
             condition_dropout=condition_dropout,
             still_after=still_after,
-            spectral=(SPECTRAL if spectral is None else spectral) if sound else 0.0,
+            spectral=chosen.get("spectral", 0.0) if spectral is None else spectral,
             rate=spec.rate,
         )
 
