@@ -156,6 +156,19 @@ def test_written_folders_are_named_as_read(folder: Path, tmp_path: Path) -> None
         schema.write(raw, tmp_path / "new")
 
 
+def test_a_list_of_files_keeps_files_of_one_name_apart(tmp_path: Path) -> None:
+    paths = []
+    for number in range(4):
+        (tmp_path / f"{number}").mkdir()
+        paths.append(tmp_path / f"{number}" / "a.wav")
+        soundfile.write(paths[-1], tone(0.1 + 0.01 * number), 8000)
+    schema = data.open(paths, forms=WAVES).schema
+    raw = schema.read(paths)
+    schema.write_beside(raw, tmp_path / "new", raw, paths)
+    lengths = [soundfile.info(tmp_path / "new" / f"{number}-a.wav").frames for number in range(4)]
+    assert lengths == [800, 880, 960, 1040]
+
+
 def _damaged(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path

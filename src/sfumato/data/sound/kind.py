@@ -49,7 +49,7 @@ def load(source: Source, options: DataOptions) -> Dataset:
     """
     where = source.described("array in memory")
     _check(options, where)
-    sounds = reading.found(source.arrays if source.arrays is not None else source.value)
+    sounds = reading.found(source.value if reading.is_files(source.value) else source.arrays)
     rate = options.rate or sound_files.chosen_rate(sounds.headers)
     channels = 1 if options.mono else sounds.channels
     lengths = sounds.lengths(rate)
@@ -65,7 +65,6 @@ def load(source: Source, options: DataOptions) -> Dataset:
         suited(options, ()),
         rate=rate,
         ends=ends,
-        files=bool(sounds.headers),
         name=where,
     )
     train, valid, test = (_resident(schema, x[rows], None if labels is None else labels[rows]) for rows in parts)

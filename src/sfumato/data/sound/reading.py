@@ -99,9 +99,10 @@ def found(source: Any) -> Sounds:
         return _of_arrays(arrays.load(source, most=3), source)
     if isinstance(source, list | tuple):
         paths = [Path(item) for item in source]
-        return Sounds(
-            f"{len(paths)} files", tuple(sound_files.headers(paths)), names=tuple(path.name for path in paths)
-        )
+        names = [path.name for path in paths]
+        if len(set(names)) < len(names):
+            names = [f"{number}-{name}" for number, name in enumerate(names)]
+        return Sounds(f"{len(paths)} files", tuple(sound_files.headers(paths)), names=tuple(names))
     path = Path(source)
     if not path.is_dir():
         return Sounds(str(path), tuple(sound_files.headers([path])), names=(path.name,))
@@ -140,7 +141,9 @@ def _of_arrays(loaded: Arrays, source: Any) -> Sounds:
         raise SfumatoError(
             f"{name}: sound {bad[0] + 1} holds values that are not finite, or none; NaN may stand behind its end alone"
         )
-    return Sounds(name, (), loaded.labels, array=x)
+    own = loaded.test_x is not None or loaded.valid_x is not None
+    notes = (f"{name}: its own validation and test split are passed over; the examples are split anew",) if own else ()
+    return Sounds(name, (), loaded.labels, notes=notes, array=x)
 
 
 def described(sounds: Sounds, rate: int, channels: int, length: int, examples: int) -> tuple[str, ...]:
@@ -154,20 +157,18 @@ def described(sounds: Sounds, rate: int, channels: int, length: int, examples: i
     if examples > len(sounds):
         second = f"cut into {examples:,} windows of {length / rate:.3g} s (--seconds), which follow one another"
     elif lengths.min() < length / rate:
-        second = f"examples end where sounds do; nothing is learned of the rest of {length / rate:.3g} s"
+        second = (
+            f"sounds shorter than {length / rate:.3g} s are padded; the padding is masked, and nothing is learned of it"
+        )
     else:
         second = ""
     return tuple(filter(None, (first, second, *sounds.notes)))
 
 
 def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 300
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
+    if seconds < 300:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _rates(headers: Sequence[SoundHeader], rate: int) -> str:

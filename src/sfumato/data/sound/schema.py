@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -69,7 +69,6 @@ class Sound:
         length: samples of the longest example.
         level: the root mean square of the training split; waveforms are divided by it.
         ends: whether some examples end before `length`.
-        files: whether they were learned from files.
     """
 
     rate: int
@@ -77,7 +76,6 @@ class Sound:
     length: int
     level: float
     ends: bool
-    files: bool = field(default=True)
 
 
 class SoundSchema(LabelledSchema):
@@ -119,7 +117,6 @@ class SoundSchema(LabelledSchema):
         *,
         rate: int,
         ends: bool = False,
-        files: bool = False,
         name: str = "X",
     ) -> SoundSchema:
         """From the training split, (N, T, C) float, NaN behind the end of a sound.
@@ -130,7 +127,6 @@ class SoundSchema(LabelledSchema):
             options: likelihood, representation, given, seed.
             rate: samples a second.
             ends: whether some sounds, of any split, end before T.
-            files: whether they come from files.
             name: of the source in error messages.
 
         Raises:
@@ -140,7 +136,7 @@ class SoundSchema(LabelledSchema):
         level = float(np.sqrt(np.nanmean(np.square(x, dtype=np.float64))))
         if not level:
             raise SfumatoError(f"{name}: the training split is silent throughout; check the recordings")
-        sound = Sound(rate, x.shape[2], x.shape[1], level, ends, files)
+        sound = Sound(rate, x.shape[2], x.shape[1], level, ends)
         label, given = cls.learn_label(labels, options, name)
         bands = None
         if options.representation == "mel":
