@@ -90,6 +90,7 @@ def _sheet(sets: Sequence[tuple[str, np.ndarray]], real: np.ndarray, theme: Them
         if logarithmic:
             axes.set_xscale("log")
             axes.set_yscale("log")
+            axes.minorticks_off()
         ends = [least, max(float(x.max()), *(float(statistic(new).max()) for _, new in sets), 2 * least)]
         axes.plot(ends, ends, color=theme.ink, linewidth=0.8)
     axes = place(sheet, 0.6 + 3 * (wide + PANEL_GAP), top, wide, wide)
