@@ -97,6 +97,7 @@ def test_codes_end_where_sounds_do_and_come_back() -> None:
     ends = (~model.decode(codes).mode().isnan()).any(2).sum(1)
     assert ends.tolist() == [1000, 768, 256, 128]
     assert not bool(model.losses(batch, 0)["model"].terms["distortion"].isnan().any())
+    assert model.code_shape == (2, 8)
     drawn = model.sample(5)
     assert drawn.shape == (5, 1000, 1)
     again = model.encode(Batch(drawn.nan_to_num(0.0), None, ~drawn.isnan())).mode()

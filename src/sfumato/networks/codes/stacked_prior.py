@@ -70,6 +70,7 @@ class StackedPrior(nn.Module):
         super().__init__()
         self.places, self.levels, self.size, self.length, self.ends = places, levels, size, places * levels, ends
         self.row = places
+        self.row = places
         self.given = given
         self.first = nn.Parameter(0.02 * torch.randn(width)) if given is None else nn.Linear(given.outputs, width)
         self.entry = nn.Embedding(levels * (size + 1), width)
