@@ -102,9 +102,9 @@ def judged(test: np.ndarray, again: np.ndarray) -> tuple[float, float]:
     Measure("size of their compressed file (kbit/s)", high=8.0),
     Measure("mel distance (dB)"),
     Measure("SNR of μ-law with an ideal order-1 entropy coder at no more bits (dB)"),
-    Measure("its mel distance (dB)"),
+    Measure("mel distance of μ-law (dB)"),
     Measure("Opus at its lowest rate (kbit/s)"),
-    Measure("its mel distance (dB)"),
+    Measure("mel distance of Opus (dB)"),
 )
 def spoken(setting: Setting) -> dict[str, float]:
     """vq_vae with its defaults for 400 steps on 123 words; judged on 16 words it never saw."""
