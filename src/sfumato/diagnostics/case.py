@@ -30,7 +30,7 @@ from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.representation.measures import ACTIVE
 from sfumato.evaluation.samples.sample_sets import Drawn
 from sfumato.evaluation.settings import EvaluationSettings
-from sfumato.evaluation.subject import EXAMPLES_AT_A_TIME, Subject, array, rows, some
+from sfumato.evaluation.subject import Subject, array, rows, some
 from sfumato.likelihoods import LIKELIHOODS, for_kind
 from sfumato.models.protocols import Classifies, Forecasts
 from sfumato.randomness.generators import redirected, seeded
@@ -206,7 +206,9 @@ class Case:
     def bound_parts(self, batch: Batch) -> np.ndarray:
         """Distortion and rate of each example, (N, 2)."""
         subject = replace(self.subject, batch=batch)
-        parts = subject.chunked(lambda chunk: torch.stack(self.model.log_weight_parts(chunk, POSTERIOR_DRAWS), 1))
+        parts = subject.chunked(
+            lambda chunk: torch.stack(self.model.log_weight_parts(chunk, POSTERIOR_DRAWS), 1), POSTERIOR_DRAWS
+        )
         return -array(parts.reshape(*parts.shape[:3], -1).sum(3)).mean(2, dtype=np.float64)
 
     @cached_property
@@ -223,8 +225,7 @@ class Case:
         for shift in range(count):
             other = z.roll(shift, 0)
             pieces = []
-            for at in range(0, len(batch), EXAMPLES_AT_A_TIME):
-                part = slice(at, at + EXAMPLES_AT_A_TIME)
+            for part in self.subject.slices(len(batch)):
                 given = None if batch.given is None else batch.given[part]
                 p = self.model.decode(other[part], given)
                 pieces.append(p.log_prob(x[part], None if mask is None else mask[part]))

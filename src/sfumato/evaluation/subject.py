@@ -26,7 +26,7 @@ from sfumato.training.validation import evaluating
 
 MAX_QUICK_EXAMPLES, MAX_EXAMPLES = 5000, 10_000
 """Largest number of examples for figures and quick measures, and for full measures."""
-EXAMPLES_AT_A_TIME = 500
+EXAMPLES_AT_A_TIME, PASS_ENTRIES = 500, 1 << 22
 ENTRIES = 20_000_000
 """Largest number of values in those examples, so that large images do not take minutes."""
 
@@ -92,14 +92,13 @@ class Subject:
     def __len__(self) -> int:
         return len(self.batch)
 
-    def chunked(self, function: Callable[[Batch], Tensor]) -> Tensor:
-        """`function` of all examples, some at a time."""
-        return torch.cat(
-            [
-                function(rows(self.batch, slice(at, at + EXAMPLES_AT_A_TIME)))
-                for at in range(0, len(self), EXAMPLES_AT_A_TIME)
-            ]
-        )
+    def chunked(self, function: Callable[[Batch], Tensor], copies: int = 1) -> Tensor:
+        """`function`, which makes so many copies of each example, of all examples, some at a time."""
+        return torch.cat([function(rows(self.batch, part)) for part in self.slices(len(self), copies)])
+
+    def slices(self, total: int, copies: int = 1) -> Iterator[slice]:
+        """Examples 0 … total − 1, as many at a time as go through the model."""
+        return slices(total, self.schema.spec.entries, copies)
 
     @property
     def space(self) -> LatentSpace | None:
@@ -151,9 +150,8 @@ class Subject:
     def points(self, z: Tensor, given: Tensor | None) -> Tensor:
         """The decoder's points at latents z, (M, *shape)."""
         pieces = []
-        for at in range(0, len(z), EXAMPLES_AT_A_TIME):
-            part = None if given is None else given[at : at + EXAMPLES_AT_A_TIME]
-            pieces.append(self.model.decode(z[at : at + EXAMPLES_AT_A_TIME], part).mode())
+        for part in self.slices(len(z)):
+            pieces.append(self.model.decode(z[part], None if given is None else given[part]).mode())
         return torch.cat(pieces)
 
     def raw(self, batch: Batch) -> Any:
@@ -180,10 +178,24 @@ class Subject:
         """n new examples in the units of the spec."""
         sample = self.model.sample if self.draws is None else self.draws
         pieces = []
-        for at in range(0, n, EXAMPLES_AT_A_TIME):
-            part = None if given is None else given[at : at + EXAMPLES_AT_A_TIME]
-            pieces.append(sample(min(EXAMPLES_AT_A_TIME, n - at), part, noise=noise))
+        for part in self.slices(n):
+            pieces.append(sample(part.stop - part.start, None if given is None else given[part], noise=noise))
         return torch.cat(pieces)
+
+
+def slices(total: int, entries: int, copies: int = 1) -> Iterator[slice]:
+    """Examples 0 … total − 1, as many at a time as go through the model.
+
+    >>> [*slices(1200, entries=784)][-1], next(slices(1200, entries=3 * 256 * 256))
+    (slice(1000, 1200, None), slice(0, 21, None))
+
+    Args:
+        total: number of examples.
+        entries: of each.
+        copies: of each, that go through at once.
+    """
+    size = min(EXAMPLES_AT_A_TIME, max(PASS_ENTRIES // (max(entries, 1) * copies), 1))
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))
 
 
 def held_out(data: Dataset) -> tuple[str, Batches]:

@@ -184,6 +184,8 @@ DEFAULT_VALUES = {entry.name: entry.default for entry in fields(Settings)}
 
 LONG, LONG_BATCH = 4096, 200_000
 """Values of an example from which on a sequence is long, and of a batch of such."""
+IMAGE_BATCH = 1 << 21
+"""Values of a batch of images at most, so that a step stays within few gigabytes."""
 
 
 def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells: int = 0) -> Settings:
@@ -191,7 +193,8 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells:
 
     Where there are `cells` (`models.memorised_cells`) rows would be memorised by what is usual.
 
-    * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for pictures). Of waveforms, or
+    * `batch_size`: the power of two nearest to examples / 50, within 32 to 512 (128 for images, and no more than two
+      million values, but 4 at least: of 256 × 256 pixels in colour 8). Of waveforms, or
       other sequences of 4096 values or more, as many as make about 200,000 values, within 4 to 32.
     * `epochs`: 30, or as many as make 5000 steps (1000 at most), or as few as keep to 60,000 (3 at least). With `cells`
       15, or as many as make 1000 steps; of waveforms as many as make 1000.
@@ -209,10 +212,15 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells:
     >>> plan = resolve(Settings(), examples=800, shape=(2,))
     >>> plan.batch_size, plan.epochs, plan.validate_every
     (32, 200, 50)
+    >>> [resolve(Settings(), 10_000, (3, side, side)).batch_size for side in (64, 128, 256, 1024)]
+    [128, 32, 8, 4]
     """
     if settings.epsilon is not None:
         return _resolve_private(settings, examples)
-    largest, least, usual_steps = 128 if len(shape) == 3 else 512, 32, 5000
+    largest, least, usual_steps = 512, 32, 5000
+    if len(shape) == 3:
+        largest = min(128, max(2 ** int(math.log2(IMAGE_BATCH / math.prod(shape))), 4))
+        least = min(least, largest)
     if len(shape) == 2 and math.prod(shape) >= LONG:
         largest = least = min(max(2 ** round(math.log2(LONG_BATCH / math.prod(shape))), 4), 32)
         usual_steps = 1000

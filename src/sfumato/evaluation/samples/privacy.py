@@ -16,7 +16,7 @@ from sfumato.evaluation.metrics.jackknife import JACKKNIFE_GROUPS, jackknife
 from sfumato.evaluation.samples.features import Features
 from sfumato.evaluation.samples.records import Records, RecordSet, copied, filled, nearest
 from sfumato.evaluation.samples.sample_sets import Drawn
-from sfumato.evaluation.subject import ENTRIES, EXAMPLES_AT_A_TIME, array, rows
+from sfumato.evaluation.subject import ENTRIES, array, rows, slices
 from sfumato.objectives import importance_bound
 
 ATTACK_DRAWS = 4
@@ -212,5 +212,5 @@ def _scores(drawn: Drawn, batch: Batch) -> np.ndarray:
     def bound(part: Batch) -> Tensor:
         return importance_bound(model.log_weight(part, draws))
 
-    parts = [bound(rows(batch, slice(at, at + EXAMPLES_AT_A_TIME))) for at in range(0, len(batch), EXAMPLES_AT_A_TIME)]
+    parts = [bound(rows(batch, part)) for part in slices(len(batch), batch.x[0].numel())]
     return array(torch.cat(parts)).astype(float)
