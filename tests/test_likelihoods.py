@@ -117,6 +117,7 @@ def test_every_declared_likelihood_has_a_head_for_its_kinds(likelihood: Likeliho
         "image": DataSpec((1, 4, 4), (Field("level", 2),)),
         "symbols": DataSpec((2,), (Field("category", 3),)),
         "counts": DataSpec((2,), (Field("count"),)),
+        "sound": DataSpec((2, 3), (Field("real"),)),
     }
     assert set(likelihood.kinds) <= {kind.name for kind in registry.kinds()}
     for kind in likelihood.kinds:

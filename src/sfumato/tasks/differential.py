@@ -17,12 +17,12 @@ from sfumato.errors import SfumatoError
 from sfumato.models.protocols import Encodes
 from sfumato.tasks.shrinkage import Shrunken, shrunken
 
-ROUNDS, STEPS = 4, 4
+CORRECTION_ROUNDS, CODE_STEPS = 4, 4
 """Rounds in which the spread of corrections is estimated, and Newton steps of corrections in each."""
 SPREAD_START, LEAST_SPREAD = 0.5, 0.05
 LARGEST_STEP = 1.0
 LEAST_ERROR = 1e-3
-NEAREST = 0.05
+NEAREST_SHARE = 0.05
 """log₂ fold changes that are this close to the usual one are taken as usual."""
 
 Decoded = Callable[[Batch, bool, Tensor | None], Counts]
@@ -57,7 +57,7 @@ class Differences:
 
     def shrunken(self) -> Shrunken:
         """Posteriors of the log fold changes under a prior learned from all of them, which knows how many are 0."""
-        return shrunken(self.draws.mean(0), self.draws.std(0).clamp_min(LEAST_ERROR), NEAREST)
+        return shrunken(self.draws.mean(0), self.draws.std(0).clamp_min(LEAST_ERROR), NEAREST_SHARE)
 
 
 def decoder_of(model: Encodes) -> Decoded:
@@ -111,7 +111,7 @@ def corrections(decoded: Decoded, groups: Sequence[Sequence[Batch]]) -> tuple[li
     """t of each group, and τ: by EM on the approximate posteriors of t."""
     spread = SPREAD_START
     found: list[Corrections] = []
-    for _ in range(ROUNDS):
+    for _ in range(CORRECTION_ROUNDS):
         starts: list[Tensor | None] = [each.mean for each in found] if found else [None] * len(groups)
         found = [_correction(decoded, group, spread, start) for group, start in zip(groups, starts, strict=True)]
         second = torch.cat([each.mean**2 + each.deviation**2 for each in found])
@@ -140,7 +140,7 @@ def _correction(decoded: Decoded, group: Sequence[Batch], spread: float, start: 
     J = Σ (∂ log f/∂t)², it is √(max(I, J) + τ⁻²)/(I + τ⁻²).
     """
     t, deviation = start, torch.zeros(())
-    for _ in range(STEPS):
+    for _ in range(CODE_STEPS):
         parts = [_slopes(decoded(batch, False, None), batch, t) for batch in group]
         first, second, squares = (torch.stack(each).sum(0) for each in zip(*parts, strict=True))
         t = torch.zeros_like(first) if t is None else t

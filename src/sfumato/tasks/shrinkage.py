@@ -12,7 +12,7 @@ NULL_PENALTY = 10.0
 """Usual effects that the prior is given beforehand, so that it errs on the side of these."""
 EM_ROUNDS, BISECTIONS = 300, 60
 SCALES_PER_DOUBLING = 2
-TINY = 1e-300
+SMALLEST_MASS = 1e-300
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def shrunken(effects: Tensor, errors: Tensor, nearest: float) -> Shrunken:
     weights = torch.softmax(log_density + log_prior, 1)
     for _ in range(EM_ROUNDS):
         counts = weights.sum(0) + penalty
-        log_prior = (counts / counts.sum()).clamp_min(TINY).log()
+        log_prior = (counts / counts.sum()).clamp_min(SMALLEST_MASS).log()
         weights = torch.softmax(log_density + log_prior, 1)
     kept = variance / total
     means, deviations = centre + kept * effects[:, None], (kept * errors[:, None] ** 2).sqrt()
