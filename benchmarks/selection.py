@@ -8,7 +8,7 @@ import pandas as pd
 import sfumato
 from causes import ROWS, TRUE, support_f1, synthetic
 from registry import Measure, Setting, system
-from sfumato.estimator.methods.explanations import CLEAR_EFFECT
+from sfumato.estimator.methods.uses.explanations import CLEAR_EFFECT
 from sfumato.studies import select_over_seeds
 
 SEEDS = 5

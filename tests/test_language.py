@@ -13,6 +13,7 @@ import sfumato
 FOLDER = Path(sfumato.__file__).parent
 SAY_NOTHING = {"found", "told", "said", "asked", "made", "held", "one"}
 MOST_OF_BINDINGS = 0.01
+MOST_FILES = 14
 SAME_IDEA = {"FAMILY", "KIND"}
 """Constants that each package of its kind has: a family of measures, a kind of data."""
 
@@ -75,3 +76,8 @@ def test_a_constant_of_one_name_has_one_value() -> None:
         for name, value in constants(tree):
             values[name].add(value)
     assert {name for name, texts in values.items() if len(texts) > 1} - SAME_IDEA == set()
+
+
+def test_a_folder_holds_what_can_be_taken_in_at_a_look() -> None:
+    sizes = Counter(Path(path).parent for path in trees())
+    assert {str(folder): size for folder, size in sizes.items() if size > MOST_FILES} == {}

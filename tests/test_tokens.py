@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,6 +120,7 @@ def test_from_a_file_to_tokens_and_back(cli, images: np.ndarray, tmp_path) -> No
     result = json.loads(done.out)
     assert (result["examples"], result["vocabulary"], result["places"]) == (40, 8, [4, 6])
     assert result["bits"] == 24 * 3
+    assert 'quantizer = "fsq"' in Path("runs", result["run"], "config.toml").read_text()
     assert cli("detokenize", "t.safetensors", "-o", "back.npy").code == 0
     assert np.load(tmp_path / "back.npy").shape == images.shape
     again = cli("tokenize", "images.npy", "-o", "u.safetensors", "--run", result["run"])

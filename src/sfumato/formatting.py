@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers and lengths of time as people read and write them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Collection, Sequence
 from itertools import chain
 from itertools import count as counter
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 def figure(value: float) -> str:
@@ -117,3 +119,30 @@ def time_taken(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def duration(time: str | float) -> float:
+    """A length of time in seconds, above 0; a bare number is in seconds.
+
+    >>> duration("90s"), duration("5m"), duration("1.5h"), duration("7d"), duration(20)
+    (90.0, 300.0, 5400.0, 604800.0, 20.0)
+
+    Raises:
+        ValueError: if it is none.
+    """
+    text = str(time).strip().lower()
+    unit = UNITS.get(text[-1:])
+    value = float(text) if unit is None else float(text[:-1]) * unit
+    if not value > 0:  # nor NaN
+        raise ValueError(f"{time} is no length of time")
+    return value
+
+
+def written_duration(seconds: float) -> str:
+    """A length of time in the largest unit of which it is a whole number; in seconds if it is of none.
+
+    >>> written_duration(604800), written_duration(86400), written_duration(5400), written_duration(0.5)
+    ('1w', '1d', '90m', '0.5s')
+    """
+    unit = next((unit for unit, size in reversed(UNITS.items()) if not seconds % size), "s")
+    return f"{seconds / UNITS[unit]:g}{unit}"

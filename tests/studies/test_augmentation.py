@@ -10,7 +10,7 @@ import pytest
 
 import sfumato
 from sfumato.errors import SfumatoError
-from sfumato.estimator.methods.augmentation import AugmentedExamples
+from sfumato.estimator.methods.uses.augmentation import AugmentedExamples
 from sfumato.studies import AugmentationCheck, augmentation_check
 from sfumato.studies.augmentation_check import Labelled, compare_ways
 from sfumato.studies.rebalancing import Rows, rebalanced, scores

@@ -30,15 +30,15 @@ from sfumato.errors import SfumatoError
 from sfumato.estimator import fitting
 from sfumato.estimator.evaluation_data import evaluation_data, factors_at
 from sfumato.estimator.fitting import Fitted
-from sfumato.estimator.methods.anomalies import AnomalyMixin
-from sfumato.estimator.methods.augmentation import AugmentationMixin
-from sfumato.estimator.methods.completion import CompletionMixin
-from sfumato.estimator.methods.compression import CompressionMixin
-from sfumato.estimator.methods.differential import DifferentialMixin
-from sfumato.estimator.methods.fairness import FairnessMixin
-from sfumato.estimator.methods.forecasts import ForecastMixin
 from sfumato.estimator.methods.scoring import ScoringMixin
-from sfumato.estimator.methods.tokens import TokensMixin
+from sfumato.estimator.methods.uses.anomalies import AnomalyMixin
+from sfumato.estimator.methods.uses.augmentation import AugmentationMixin
+from sfumato.estimator.methods.uses.completion import CompletionMixin
+from sfumato.estimator.methods.uses.compression import CompressionMixin
+from sfumato.estimator.methods.uses.differential import DifferentialMixin
+from sfumato.estimator.methods.uses.fairness import FairnessMixin
+from sfumato.estimator.methods.uses.forecasts import ForecastMixin
+from sfumato.estimator.methods.uses.tokens import TokensMixin
 from sfumato.estimator.parameters import Parameters
 from sfumato.estimator.targets import classified, joined, unnamed
 from sfumato.evaluation import EvaluationSettings, Measure, Subject

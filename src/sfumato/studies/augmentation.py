@@ -18,7 +18,7 @@ from sfumato.data.io import frames
 from sfumato.data.io.reading import Reading
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator import Autoencoder, fit
-from sfumato.estimator.methods.augmentation import AugmentedExamples, free_mark
+from sfumato.estimator.methods.uses.augmentation import AugmentedExamples, free_mark
 from sfumato.files import replacing
 from sfumato.isolation import isolated
 from sfumato.studies.augmentation_check import FOLDS, AugmentationCheck, check_augmentation

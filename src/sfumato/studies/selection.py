@@ -10,7 +10,7 @@ import numpy as np
 
 from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder, fit_config
-from sfumato.estimator.methods.explanations import Selection
+from sfumato.estimator.methods.uses.explanations import Selection
 from sfumato.isolation import isolated
 from sfumato.tasks.selection import Importance, selected, stability
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields, replace
 
-from sfumato.durations import duration
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.formatting import duration
 from sfumato.privacy_budget import DELTA_HELP, EPSILON_HELP, Budget, check_budget
 
 SCHEDULES = ("constant", "cosine", "one_cycle")

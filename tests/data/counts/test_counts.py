@@ -250,6 +250,7 @@ def test_bad_matrices_are_one_line(x: np.ndarray, message: str) -> None:
         ({"drop": ("G9",)}, "drop='G9' is not a column"),
         ({"kinds": {"clone": "categorical"}}, "kind='clone' is not a column"),
         ({"likelihood": "cells"}, "cells|h5ad"),
+        ({"streaming": "yes"}, "streaming=yes: counts are held whole"),
         ({"header": "none"}, "header is none: that is for text files of tables"),
     ],
 )

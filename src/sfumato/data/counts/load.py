@@ -32,6 +32,8 @@ def open_counts(source: Source, options: DataOptions) -> Dataset:
         SfumatoError: if it is damaged, holds something else, or an option does not fit it.
     """
     where = source.described("counts in memory")
+    if options.streaming == "yes":
+        raise SfumatoError("streaming=yes: counts are held whole, without their zeros; leave streaming out")
     matrix, form, notes, without = sources.load(source.value, options)
     matrix = matrix if without else _without(matrix, options.drop, where)
     beside = kinds_beside(matrix.obs, options)

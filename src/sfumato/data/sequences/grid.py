@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from sfumato.durations import written
 from sfumato.errors import SfumatoError
+from sfumato.formatting import written_duration
 
 DAY = 86_400
 MOST_JITTER = 0.25
@@ -115,7 +115,7 @@ class Grid:
         """
         if self.months:
             return "1 month" if self.months == 1 else f"{self.months} months"
-        return written(self.unit) if self.dates else f"{self.unit:g}"
+        return written_duration(self.unit) if self.dates else f"{self.unit:g}"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

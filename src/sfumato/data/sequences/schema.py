@@ -26,9 +26,8 @@ from sfumato.data.io import arrays, frames, video_files
 from sfumato.data.sequences import sequence_io
 from sfumato.data.sequences.long_series import Windows, named_as, on_grid
 from sfumato.data.sequences.sequence_io import Series
-from sfumato.durations import duration, written
 from sfumato.errors import SfumatoError
-from sfumato.formatting import count
+from sfumato.formatting import count, duration, written_duration
 from sfumato.spec import DataSpec, Field
 
 WRITTEN_TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
@@ -235,7 +234,7 @@ class SequenceSchema(Schema):
 
     def steps(self, counts: Sequence[int]) -> list[str]:
         """Lengths of so many typical steps, written as `lengths` reads them."""
-        return [written(count * self.unit) if self.dates else f"{count * self.unit:g}" for count in counts]
+        return [written_duration(count * self.unit) if self.dates else f"{count * self.unit:g}" for count in counts]
 
     def after(self, raw: Series, lengths: Sequence[float]) -> dict[str, pa.Array]:
         """When each of such jumps ends, by the column of times, (N · jumps,).
@@ -288,7 +287,7 @@ class SequenceSchema(Schema):
         with suppress(ValueError):
             steps = float(text) if not self.dates or text[-1:].isdigit() else duration(text) / self.unit
         if not 1 <= steps < math.inf or steps != round(steps):
-            example = f", or a length of time such as {written(24 * self.unit)}" if self.dates else ""
+            example = f", or a length of time such as {written_duration(24 * self.unit)}" if self.dates else ""
             raise SfumatoError(f"horizon is {horizon}: give a whole number of steps above 0{example}")
         return [self.unit] * int(steps)
 

@@ -12,7 +12,7 @@ from sfumato.cli.output import NOWHERE, TALK, Out, Say
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
-    from sfumato.estimator.methods.compression import Compressed
+    from sfumato.estimator.methods.uses.compression import Compressed
 
 COMPRESSED_ENDING = ".sfz"
 

@@ -11,7 +11,7 @@ from sfumato.cli.flags import WHOLE_NUMBER
 from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, table
 
 if TYPE_CHECKING:
-    from sfumato.estimator.methods.differential import DifferentialExpression
+    from sfumato.estimator.methods.uses.differential import DifferentialExpression
 
 ROWS_LISTED = 20
 

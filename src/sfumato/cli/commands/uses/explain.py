@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sfumato.data.core.schema import Schema
-    from sfumato.estimator.methods.explanations import Explanation, Selection
+    from sfumato.estimator.methods.uses.explanations import Explanation, Selection
     from sfumato.studies.selection import SeedSelections
 
 MOST_NAMES = 8

@@ -10,7 +10,7 @@ from sfumato.cli.commands.run_io import existing, load_run
 from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, table
 
 if TYPE_CHECKING:
-    from sfumato.estimator.methods.fairness import FairnessReport
+    from sfumato.estimator.methods.uses.fairness import FairnessReport
 
 
 def fairness(

@@ -37,7 +37,8 @@ def tokenize(
 ) -> None:
     """Turn examples into a few whole numbers each, the codes of a VQ-VAE, for models of sequences of tokens.
 
-    Trains a vq_vae on FILE and keeps it as a run, or takes that of --run. -o NAME.safetensors has the tensors tokens
+    Trains a vq_vae on FILE and keeps it as a run, or takes that of --run; with finite scalars (--quantizer fsq), of
+    which nearly all come to be used, unless --quantizer or --levels is set, or the data are sounds. -o NAME.safetensors has the tensors tokens
     (examples × levels × places) and codebook; NAME.json says what they mean. sfumato detokenize makes examples of
     tokens again.
 
@@ -61,6 +62,8 @@ def tokenize(
         from sfumato import estimator
 
         values |= {"seed": seed} | ({} if device is None else {"device": device})
+        if not values.keys() & {"quantizer", "levels"} and not _is_sound(file):
+            values["quantizer"] = "fsq"
         auto = estimator.fit(file, model="vq_vae", run=True, progress=not say.quiet, **values)
     else:
         if values:
@@ -95,6 +98,16 @@ def detokenize(
         raise SfumatoError(f"{file}: says of no run that decodes it; add --run RUN")
     auto = load_run(name, device)
     deliver(auto, auto.detokenize(file), len(tokens.tokens), "examples", out, say, None)
+
+
+def _is_sound(file: str) -> bool:
+    """Whether it is read as sounds, which take residual codebooks."""
+    from sfumato.data.core.options import DataOptions
+    from sfumato.data.core.source import Source
+    from sfumato.data.registry import accepting
+
+    kind = accepting(Source(file), DataOptions())
+    return kind is not None and kind.name == "sound"
 
 
 def _described(auto: Autoencoder, tokens: np.ndarray, path: Path) -> tuple[dict[str, Any], str]:

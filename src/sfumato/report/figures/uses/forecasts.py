@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
 from sfumato import files
-from sfumato.estimator.methods.forecasts import ForecastPanel
+from sfumato.estimator.methods.uses.forecasts import ForecastPanel
 from sfumato.report.figures.style import DOTS, FIGURE_WIDTH, LIGHT, figure, place, short, tidy
 
 MOST_SEQUENCES, MOST_CHANNELS = 4, 4

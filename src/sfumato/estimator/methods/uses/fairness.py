@@ -10,7 +10,7 @@ import numpy as np
 
 from sfumato.data.registry import kind_of
 from sfumato.errors import SfumatoError
-from sfumato.estimator.methods.explanations import MAX_TARGET_CLASSES, ExplanationsMixin, known_rows
+from sfumato.estimator.methods.uses.explanations import MAX_TARGET_CLASSES, ExplanationsMixin, known_rows
 from sfumato.evaluation.metrics.columns import Aligned, schema_columns
 from sfumato.evaluation.subject import some
 from sfumato.isolation import isolated
