@@ -114,12 +114,12 @@ def test_continuous_codes_are_no_tokens(images: np.ndarray) -> None:
 
 def test_from_a_file_to_tokens_and_back(cli, images: np.ndarray, tmp_path) -> None:
     np.save(tmp_path / "images.npy", images)
-    quick = ["--codebook", 8, "--width", 8, "--steps", 3]
+    quick = ["--codebook", 16, "--width", 8, "--steps", 3]
     done = cli("tokenize", "images.npy", "-o", "t.safetensors", *quick, "--json")
     assert done.code == 0, done.err
     result = json.loads(done.out)
-    assert (result["examples"], result["vocabulary"], result["places"]) == (40, 8, [4, 6])
-    assert result["bits"] == 24 * 3
+    assert (result["examples"], result["vocabulary"], result["places"]) == (40, 16, [4, 6])
+    assert result["bits"] == 24 * 4
     assert 'quantizer = "fsq"' in Path("runs", result["run"], "config.toml").read_text()
     assert cli("detokenize", "t.safetensors", "-o", "back.npy").code == 0
     assert np.load(tmp_path / "back.npy").shape == images.shape

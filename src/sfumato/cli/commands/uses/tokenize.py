@@ -37,10 +37,11 @@ def tokenize(
 ) -> None:
     """Turn examples into a few whole numbers each, the codes of a VQ-VAE, for models of sequences of tokens.
 
-    Trains a vq_vae on FILE and keeps it as a run, or takes that of --run; with finite scalars (--quantizer fsq), of
-    which nearly all come to be used, unless --quantizer or --levels is set, or the data are sounds. -o NAME.safetensors has the tensors tokens
-    (examples × levels × places) and codebook; NAME.json says what they mean. sfumato detokenize makes examples of
-    tokens again.
+    Trains a vq_vae on FILE and keeps it as a run, or takes that of --run. Codes are finite scalars (--quantizer fsq),
+    of which nearly all come to be used, unless --quantizer or --levels is set or the data are sounds.
+
+    -o NAME.safetensors has the tensors tokens (examples × levels × places) and codebook; NAME.json says what they mean.
+    sfumato detokenize makes examples of tokens again.
 
     Args:
         file: folder of images, array, table or series, or a built-in set
