@@ -42,7 +42,7 @@ def _forget() -> None:
 
     registry._REGISTERED.clear()
     families._REGISTERED.clear()
-    shipped = {likelihood.name for likelihood in likelihoods._DECLARED}
+    shipped = {likelihood.name for likelihood in likelihoods._SHIPPED}
     for name in set(likelihoods.LIKELIHOODS) - shipped:
         del likelihoods.LIKELIHOODS[name]
     for name, values in set(BUILDERS):

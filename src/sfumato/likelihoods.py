@@ -136,7 +136,8 @@ _COUNTS = tuple(
     for name in ("negative_binomial", "zero_inflated_negative_binomial", "poisson")
 )
 
-LIKELIHOODS = {likelihood.name: likelihood for likelihood in (*_DECLARED, *_COUNTS)}
+_SHIPPED = (*_DECLARED, *_COUNTS)
+LIKELIHOODS = {likelihood.name: likelihood for likelihood in _SHIPPED}
 """All likelihoods by name, in the order options list them."""
 
 

@@ -74,8 +74,8 @@ def _shipped() -> tuple[Family, ...]:
 def registered_families() -> dict[str, Family]:
     """All families by name, in the order they are shown.
 
-    >>> list(registered_families())[:2]
-    ['bounds', 'samples']
+    >>> next(iter(registered_families())), "samples" in registered_families()
+    ('bounds', True)
     """
     known = sorted((*_shipped(), *_REGISTERED.values()), key=lambda family: (family.order, family.name))
     return {family.name: family for family in known}

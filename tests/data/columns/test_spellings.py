@@ -248,6 +248,8 @@ def test_lists_and_records_are_refused_with_the_way_to_flatten_them(values, said
         columns.infer("tags", values)
 
 
-@pytest.mark.parametrize("words", [["[redacted]", "[1, 2]"], ["{a}", "{b}"], ["[", "{"], ['"text"', "3"]])
+@pytest.mark.parametrize(
+    "words", [["[redacted]", "[1, 2]"], ["[0, 1]", "[1, 2.5]"], ["{a}", "{b}"], ["[", "{"], ['"text"', "3"]]
+)
 def test_brackets_alone_make_no_json(words) -> None:
     assert columns.infer("tags", pa.array(words * 20)) == "categorical"

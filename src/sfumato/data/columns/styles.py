@@ -55,12 +55,18 @@ def flattening(name: str, values: pa.ChunkedArray | pa.Array) -> str | None:
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return None
     words = values.drop_null().unique().slice(0, JSON_TRIED).to_pylist()
-    if not words or not all(map(_is_nested, words)):
+    if not words or not all(map(_is_nested, words)) or all(map(_is_interval, words)):
         return None
     return (
         f"column {name!r} holds JSON, as {words[0]!r:.60}: make a column of each value in it, as with "
         f"pandas.json_normalize(frame[{name!r}].map(json.loads)), {drop}; --kind {name}=categorical takes it as words"
     )
+
+
+def _is_interval(word: str) -> bool:
+    """Whether text is a list of two numbers, as intervals are written."""
+    values = json.loads(word)
+    return isinstance(values, list) and len(values) == 2 and all(isinstance(value, int | float) for value in values)
 
 
 def _is_nested(word: str) -> bool:

@@ -92,7 +92,7 @@ KIND = Kind(
     order=10,
     suffixes=(sequence_io.TS,),
     options={
-        "size": OptionUse("videos"),
+        "size": OptionUse("images and videos"),
         "sequences": OptionUse("arrays"),
         "id": OptionUse("tables of sequences"),
         "time": OptionUse("tables of sequences"),
