@@ -77,6 +77,15 @@ class LabelledSchema(Schema):
             raise SfumatoError(f"{source if isinstance(source, str | Path) else 'X'}: comes without labels")
         return [label or None for label in as_names(labels).tolist()]
 
+    def describe_label(self) -> list[dict[str, str]]:
+        """The row of the label in `describe`; none without one."""
+        if self.label is None:
+            return []
+        kind = f"{len(self.label.names)} labels" if self.label.names else "continuous"
+        use = "condition" if self.given_names else "not modelled"
+        shown = ", ".join(self.label.names[:6]) + (", …" if len(self.label.names) > 6 else "")
+        return [{"column": LABEL, "kind": kind, "modelled": use, "missing": "", "note": shown}]
+
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         assert self.label is not None, "a schema with conditions has a label"
         entries = self.label.encode(values)

@@ -16,7 +16,7 @@ from sfumato import likelihoods
 from sfumato.data.core.batching.batches import binarised_once
 from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.labelled import LabelledSchema
-from sfumato.data.core.labels import LABEL, Label
+from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
 from sfumato.data.images import pixels
 from sfumato.data.images.pixels import Pixels
@@ -254,12 +254,7 @@ class ImageSchema(LabelledSchema):
                 "note": f"{self.pixels.levels} levels{binary}",
             }
         ]
-        if self.label is not None:
-            kind = f"{len(self.label.names)} labels" if self.label.names else "continuous"
-            use = "condition" if self.given_names else "not modelled"
-            shown = ", ".join(self.label.names[:6]) + (", …" if len(self.label.names) > 6 else "")
-            rows.append({"column": LABEL, "kind": kind, "modelled": use, "missing": "", "note": shown})
-        return rows
+        return [*rows, *self.describe_label()]
 
     @property
     def example_size(self) -> str:

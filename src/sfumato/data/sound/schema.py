@@ -16,7 +16,7 @@ from sfumato import likelihoods
 from sfumato.data.columns.reference import normal_reference
 from sfumato.data.columns.scaling import far_cost, standardised
 from sfumato.data.core.labelled import LabelledSchema
-from sfumato.data.core.labels import LABEL, Label
+from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Encoded
 from sfumato.data.io import arrays, sound_files
@@ -309,12 +309,7 @@ class SoundSchema(LabelledSchema):
                 "note": f"level {20 * math.log10(sound.level):.0f} dB of full scale",
             }
         ]
-        if self.label is not None:
-            kind = f"{len(self.label.names)} labels" if self.label.names else "continuous"
-            use = "condition" if self.given_names else "not modelled"
-            shown = ", ".join(self.label.names[:6]) + (", …" if len(self.label.names) > 6 else "")
-            rows.append({"column": LABEL, "kind": kind, "modelled": use, "missing": "", "note": shown})
-        return rows
+        return [*rows, *self.describe_label()]
 
     @property
     def seconds(self) -> float:
