@@ -163,3 +163,34 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
         raise SfumatoError(f"{path}: no such file") from None
     except (OSError, SafetensorError) as error:
         raise SfumatoError(f"{path}: damaged, not readable as safetensors ({error})") from None
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """All files under a folder that are not hidden."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in names if not name.startswith("."))
+
+
+def empty_folder(path: Path) -> None:
+    """Make a folder for what is written.
+
+    Raises:
+        SfumatoError: if it cannot be made, or holds something.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise SfumatoError(f"{path}: the folder is not empty, and nothing is overwritten; choose another name")
+    except OSError as error:
+        raise SfumatoError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+def numbered(total: int, suffix: str) -> list[str]:
+    """Names of so many files, numbers of one length.
+
+    >>> numbered(11, ".wav")[:2]
+    ['00.wav', '01.wav']
+    """
+    digits = len(str(max(total - 1, 1)))
+    return [f"{number:0{digits}d}{suffix}" for number in range(total)]

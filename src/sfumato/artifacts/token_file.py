@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Self
@@ -46,7 +46,7 @@ class TokenFile:
     model: str
     run: str = ""
     lengths: np.ndarray | None = None
-    examples: Mapping[str, Sequence[object]] | None = None
+    examples: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
     @property
     def used(self) -> list[float]:
@@ -73,10 +73,8 @@ class TokenFile:
         texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
         write_tensors(path, tensors, texts)
         described = {**about, "rows": len(self.tokens), "used": self.used}
-        write_json(beside(path), {**described, "examples": {k: list(map(str, v)) for k, v in self._examples().items()}})
-
-    def _examples(self) -> Mapping[str, Sequence[object]]:
-        return self.examples or {}
+        named = {name: list(map(str, each)) for name, each in self.examples.items()}
+        write_json(beside(path), {**described, "examples": named})
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self:

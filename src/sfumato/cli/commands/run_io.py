@@ -53,6 +53,16 @@ def existing(source: str) -> str:
     return source
 
 
+def kind_name(source: str) -> str:
+    """The name of the kind of data that takes a file or folder without options; "" if none does."""
+    from sfumato.data.core.options import DataOptions
+    from sfumato.data.core.source import Source
+    from sfumato.data.registry import accepting
+
+    kind = accepting(Source(source), DataOptions())
+    return "" if kind is None else kind.name
+
+
 def named_by(auto: Autoencoder, examples: Any, source: str) -> dict[str, list[Any]]:
     """Identifiers of the examples in their source: column name → one identifier for each."""
     return auto.schema_.named(examples, source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def accepts(source: Source, options: DataOptions) -> bool:
 def load(source: Source, options: DataOptions) -> Dataset:
     """Images from a folder, whose subfolders are labels, or from an array."""
     is_folder = source.path is not None and source.path.is_dir()
-    loaded = _from_folder(source.path, options) if is_folder and source.path is not None else source.arrays
+    paths = image_files.find(source.path) if is_folder and source.path is not None else []
+    loaded = _from_folder(source.path, paths, options) if source.path is not None and paths else source.arrays
     assert loaded is not None, "what is accepted is a folder or an array"
     where = source.described("array in memory")
 
@@ -43,7 +45,7 @@ def load(source: Source, options: DataOptions) -> Dataset:
         )
 
     dataset = open_arrays(loaded, source, options, learn, value_bytes=1, training=_training)
-    if is_folder and source.path is not None and (moving := video_files.first_moving(source.path)):
+    if moving := video_files.first_moving(paths):
         note = f"{moving} moves: of such files the first frame alone is taken; for videos add --sequences"
         return replace(dataset, notes=(*dataset.notes, note))
     return dataset
@@ -54,9 +56,8 @@ def _training(schema: ImageSchema) -> Training | None:
     return Training(schema.levels, schema.pixels.levels) if schema.binarise == "stochastic" else None
 
 
-def _from_folder(path: Path, options: DataOptions) -> Arrays:
+def _from_folder(path: Path, paths: Sequence[Path], options: DataOptions) -> Arrays:
     """The images of a folder, all of one size; on disk where they are to be streamed."""
-    paths = image_files.find(path)
     labels = image_files.labels_of(paths, path)
     heads = image_files.headers(paths)
     parts = split(len(paths), options.split, labels=codes(labels), seed=options.seed, source=str(path))

@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from sfumato.errors import SfumatoError
+from sfumato.files import empty_folder, files_in, numbered
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -50,14 +51,7 @@ def find(folder: Path) -> list[Path]:
     Raises:
         SfumatoError: if there are none.
     """
-    paths = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths += [
-            Path(place, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
-        ]
+    paths = [path for path in files_in(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
     if not paths:
         raise SfumatoError(
             f"{folder}: holds no images; files must end in {', '.join(IMAGE_SUFFIXES)}, "
@@ -221,20 +215,6 @@ def save(shown: np.ndarray, path: Path, names: Sequence[str] | None = None) -> N
         raise SfumatoError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
 
 
-def empty_folder(path: Path) -> None:
-    """Make a folder for what is written.
-
-    Raises:
-        SfumatoError: if it cannot be made, or holds something.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise SfumatoError(f"{path}: the folder is not empty, and nothing is overwritten; choose another name")
-    except OSError as error:
-        raise SfumatoError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
-
-
 def file_names(total: int, names: Sequence[str] | None, suffix: str) -> list[str]:
     """Names of files with an ending, which differ as `names` do; behind the old ending where that takes it.
 
@@ -246,8 +226,7 @@ def file_names(total: int, names: Sequence[str] | None, suffix: str) -> list[str
     ['00.gif', '01.gif']
     """
     if names is None:
-        digits = len(str(max(total - 1, 1)))
-        return [f"{number:0{digits}d}{suffix}" for number in range(total)]
+        return numbered(total, suffix)
     ended = [f"{Path(name).with_suffix('')}{suffix}" for name in names]
     while True:
         # A name with its old ending can be that of a third file without, so it takes more than one round.
@@ -267,10 +246,19 @@ def as_image(shown: np.ndarray) -> Image.Image:
 
 def save_moving(shown: np.ndarray, path: Path, across: int) -> None:
     """Write strips of `across` of (N, H, W, C) uint8 as one GIF: all strips beside each other, there and back."""
+    frames = [moving_frame(shown[step::across], len(shown[step::across])) for step in range(across)]
+    save_gif(frames + frames[-2:0:-1], path)
+
+
+def moving_frame(shown: np.ndarray, columns: int | None = None) -> Image.Image:
+    """One frame of several moving images, (N, H, W, C) uint8: a `grid` of them, enlarged where they are small."""
     size = max(-(-MOVING_SIDE // max(shown.shape[1:3])), 1)
-    large = shown.repeat(size, 1).repeat(size, 2)
-    frames = [grid(large[step::across], len(large[step::across])).convert("RGB") for step in range(across)]
-    first, *others = frames + frames[-2:0:-1]
+    return grid(shown.repeat(size, 1).repeat(size, 2), columns).convert("RGB")
+
+
+def save_gif(frames: Sequence[Image.Image], path: Path) -> None:
+    """Write frames as one GIF that begins anew at its end."""
+    first, *others = frames
     first.save(path, format="GIF", save_all=True, append_images=others, duration=MOVING_PACE, loop=0)
 
 

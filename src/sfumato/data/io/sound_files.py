@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy as np
 
 from sfumato.data.io.reading import HIGHEST_RATE, LOWEST_RATE
 from sfumato.errors import SfumatoError, need
-from sfumato.files import replacing
+from sfumato.files import empty_folder, files_in, numbered, replacing
 from sfumato.formatting import any_of, count, listed
 
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".mp3")
@@ -61,13 +61,6 @@ class SoundHeader:
 def is_sound(path: Path) -> bool:
     """Whether a file's name ends as one of a sound."""
     return path.suffix.lower() in SOUND_SUFFIXES
-
-
-def files_in(folder: Path) -> Iterator[Path]:
-    """All files under a folder that are not hidden."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
 def find(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -206,20 +199,13 @@ def save(sounds: Sequence[np.ndarray], path: Path, rate: int, names: Sequence[st
     Raises:
         SfumatoError: if the folder cannot be made or holds something.
     """
+    empty_folder(path)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise SfumatoError(f"{path}: the folder is not empty, and nothing is overwritten; choose another name")
-        for x, name in zip(sounds, _numbered(len(sounds)) if names is None else _as_wav(names), strict=True):
+        for x, name in zip(sounds, numbered(len(sounds), ".wav") if names is None else _as_wav(names), strict=True):
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             _encode(path / name, x, rate, path / name)
     except OSError as error:
         raise SfumatoError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
-
-
-def _numbered(total: int) -> list[str]:
-    digits = len(str(max(total - 1, 1)))
-    return [f"{number:0{digits}d}.wav" for number in range(total)]
 
 
 def _as_wav(names: Sequence[str]) -> list[str]:

@@ -21,12 +21,10 @@ from PIL import Image, ImageOps, ImageSequence
 
 from sfumato.data.io import image_files
 from sfumato.errors import SfumatoError
-from sfumato.files import replacing
+from sfumato.files import empty_folder, replacing
 
 MOVING = (".gif", ".webp")
 VIDEO_SUFFIXES = (".gif", ".mp4")
-FRAME_MILLISECONDS = 120
-"""How long each frame of a written video is shown."""
 FILES_LOOKED_AT = 10
 """Files of a folder that are opened to see whether they move."""
 DIGITS_IN_NAME = re.compile(r"(\d+)")
@@ -51,9 +49,9 @@ def is_videos(path: Path) -> bool:
     return path.is_dir() or (path.suffix.lower() in MOVING and path.is_file())
 
 
-def first_moving(folder: Path) -> Path | None:
-    """The first image file of a folder with several frames, among the first `FILES_LOOKED_AT` that can have them."""
-    could = [file for file in image_files.find(folder) if file.suffix.lower() in MOVING]
+def first_moving(files: Sequence[Path]) -> Path | None:
+    """The first image file with several frames, among the first `FILES_LOOKED_AT` that can have them."""
+    could = [file for file in files if file.suffix.lower() in MOVING]
     return next((file for file in could[:FILES_LOOKED_AT] if _is_animated(file)), None)
 
 
@@ -153,7 +151,7 @@ def save(clips: np.ndarray, path: Path, names: Sequence[str] | None = None) -> N
         SfumatoError: if the folder holds something, or ffmpeg is needed and not there.
     """
     if not path.suffix:
-        image_files.empty_folder(path)
+        empty_folder(path)
         for clip, name in zip(clips, image_files.file_names(len(clips), names, ".gif"), strict=True):
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             _save_sheet(clip[None], path / name)
@@ -166,19 +164,10 @@ def _save_sheet(clips: np.ndarray, path: Path) -> None:
     last = np.maximum.accumulate(np.where(there, np.arange(clips.shape[1]), 0), 1)
     held = np.take_along_axis(clips, last[:, :, None, None, None], 1)[:, : int(last.max()) + 1]
     shown = np.moveaxis(np.clip(np.round(np.nan_to_num(held)), 0, 255).astype(np.uint8), 2, 4)
-    scale = max(-(-image_files.MOVING_SIDE // max(shown.shape[2:4])), 1)
-    large = shown.repeat(scale, 2).repeat(scale, 3)
-    sheets = [image_files.grid(large[:, step]).convert("RGB") for step in range(large.shape[1])]
+    sheets = [image_files.moving_frame(shown[:, step]) for step in range(shown.shape[1])]
     with replacing(path) as temporary:
         if path.suffix == ".gif":
-            sheets[0].save(
-                temporary,
-                format="GIF",
-                save_all=True,
-                append_images=sheets[1:],
-                duration=FRAME_MILLISECONDS,
-                loop=0,
-            )
+            image_files.save_gif(sheets, temporary)
         else:
             _save_mp4(sheets, temporary, path)
 
@@ -188,7 +177,7 @@ def _save_mp4(sheets: Sequence[Image.Image], temporary: Path, path: Path) -> Non
     if program is None:
         raise SfumatoError(f"{path}: writing .mp4 needs the program ffmpeg; install it, or write a .gif")
     width, height = sheets[0].size
-    rate = 1000 / FRAME_MILLISECONDS
+    rate = 1000 / image_files.MOVING_PACE
     raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{rate:g}", "-i", "-"]
     # Its sides must be even, and players want this layout of pixels.
     coded = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p", "-f", "mp4"]

@@ -15,6 +15,7 @@ from sfumato.data.io.arrays import Arrays
 from sfumato.data.io.sound_files import SoundHeader
 from sfumato.data.sound.windows import lengths_of
 from sfumato.errors import SfumatoError
+from sfumato.files import files_in
 from sfumato.formatting import count
 
 
@@ -83,7 +84,7 @@ def is_files(source: Any) -> bool:
 def is_folder_of_sounds(path: Path) -> bool:
     """Whether most of the files of a folder that are sounds or images are sounds."""
     sounds = images = 0
-    for file in sound_files.files_in(path):
+    for file in files_in(path):
         sounds += sound_files.is_sound(file)
         images += file.suffix.lower() in image_files.IMAGE_SUFFIXES
     return sounds > images

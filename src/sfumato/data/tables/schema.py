@@ -18,6 +18,7 @@ from sfumato.data import columns
 from sfumato.data.columns.base import Column, is_text, plain
 from sfumato.data.columns.flags import Flag, missing_together, with_flags
 from sfumato.data.core.batching.encoded import Encoded
+from sfumato.data.core.conditions import ConditionColumns
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import TRIED, Varied, remember, rows_from_json
 from sfumato.data.io import frames
@@ -445,19 +446,13 @@ class TableSchema(TableWithBlanks):
         Raises:
             SfumatoError: if a value is not one the condition can take.
         """
-        column = self._given[self.given_names.index(name)]
-        unbounded = column.condition(values)
-        entries = column.within(unbounded)
-        beyond = list(
-            dict.fromkeys(values[place] for place in np.flatnonzero(np.abs(unbounded - entries) > 0).tolist())
-        )
-        self._tell([column.beyond_range(len(beyond), beyond[0])] if beyond else ())
-        return torch.from_numpy(entries)
+        entries, notes = ConditionColumns(self._given).encode_values(name, values)
+        self._tell(notes)
+        return entries
 
     def classes(self) -> list[Any]:
         """The values of the first condition, a category, in the order of their indices."""
-        values: list[Any] = self._given[0].decode(np.arange(self.spec.given[0].size, dtype=np.float64)).to_pylist()
-        return values
+        return ConditionColumns(self._given).classes()
 
     def describe(self) -> list[dict[str, str]]:
         """Rows to show before training: column, kind, modelled, missing, note."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -71,7 +72,45 @@ def nearby(places: int, levels: int, row: int) -> Tensor:
     return torch.stack(near, 1)
 
 
-class CodePrior(nn.Module):
+class CodeListPrior(nn.Module):
+    """What priors over lists of codes have in common: where a list starts, and heads that begin as uniform.
+
+    Attributes:
+        places, levels, size, length: places of a level, levels, values of a code, and codes of a list.
+        row: places in a row of the grid; as many as there are places where there is none.
+        given: features of the conditions, or None.
+        first: what stands before the first code without conditions, or the layer that makes it of them.
+        place: a vector for each place.
+    """
+
+    places: int
+    levels: int
+    size: int
+    length: int
+    row: int
+    given: GivenFeatures | None
+    first: nn.Module | nn.Parameter
+    place: nn.Parameter
+
+    def _start(self, n: int, given: Tensor | None) -> Tensor:
+        """What stands before the first code, (n, 1, width): the conditions."""
+        if self.given is None:
+            assert isinstance(self.first, nn.Parameter), "without conditions the start is learned"
+            return self.first.expand(n, 1, -1)
+        assert isinstance(self.first, nn.Linear), "with conditions the start is made of them"
+        return self.first(self.given(given, self.place.new_empty(n, 0)))[:, None]
+
+
+def uniform_heads(width: int, sizes: Sequence[int]) -> nn.ModuleList:
+    """A layer for each number of values, under which all are equally likely before training."""
+    heads = nn.ModuleList(nn.Linear(width, size) for size in sizes)
+    for head in heads:
+        nn.init.zeros_(head.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+    return heads
+
+
+class CodePrior(CodeListPrior):
     """p(k | c) = Π_t p(k_t | k_<t, c) for lists of codes k, all of the first level, then all of the second, ….
 
     A transformer that sees, at each place, the vectors of the preceding codes nearby. That codes are
@@ -93,8 +132,6 @@ class CodePrior(nn.Module):
     ends: ClassVar[bool] = False
     """Whether lists may end early."""
     vectors: Tensor
-    row: int
-    places: int
     near: Tensor
     level: Tensor
 
@@ -124,12 +161,9 @@ class CodePrior(nn.Module):
         self.look = nn.Linear(self.near.shape[1] * dim, width)
         self.blocks = nn.ModuleList(CausalBlock(width, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
-        self.heads = nn.ModuleList(nn.Linear(width, size) for _ in range(levels))
+        self.heads = uniform_heads(width, [size] * levels)
         if self.entry is not None:
             nn.init.normal_(self.entry.weight, std=0.02)
-        for head in self.heads:
-            nn.init.zeros_(head.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def follow(self, vectors: Tensor) -> None:
@@ -168,14 +202,6 @@ class CodePrior(nn.Module):
             if self.entry is not None:
                 x = self._embedded(codes[-1][:, None], at)
         return torch.stack(codes, 1)
-
-    def _start(self, n: int, given: Tensor | None) -> Tensor:
-        """What stands before the first code, (n, 1, width): the conditions."""
-        if self.given is None:
-            assert isinstance(self.first, nn.Parameter), "without conditions the start is learned"
-            return self.first.expand(n, 1, -1)
-        assert isinstance(self.first, nn.Linear), "with conditions the start is made of them"
-        return self.first(self.given(given, self.place.new_empty(n, 0)))[:, None]
 
     def _embedded(self, codes: Tensor, first: int) -> Tensor:
         """Codes (B, T) that stand from place `first` on, as (B, T, width)."""

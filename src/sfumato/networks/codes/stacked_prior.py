@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.distributions.discrete import draw
-from sfumato.networks.codes.code_prior import CausalBlock, Past
+from sfumato.networks.codes.code_prior import CausalBlock, CodeListPrior, Past, uniform_heads
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import full
 
@@ -27,7 +27,7 @@ class NextCode(NamedTuple):
     going: Tensor
 
 
-class StackedPrior(nn.Module):
+class StackedPrior(CodeListPrior):
     """p(k | c) = Π_t Π_l p(k_tl | k_<t, k_t,<l, c) for P places with L codes each, that refine one another.
 
     A causal transformer goes over the places, of which each is the sum of what its codes mean; at a place a small
@@ -51,8 +51,6 @@ class StackedPrior(nn.Module):
     """
 
     vectors: Tensor
-    row: int
-    places: int
 
     def __init__(
         self,
@@ -70,7 +68,6 @@ class StackedPrior(nn.Module):
         super().__init__()
         self.places, self.levels, self.size, self.length, self.ends = places, levels, size, places * levels, ends
         self.row = places
-        self.row = places
         self.given = given
         self.first = nn.Parameter(0.02 * torch.randn(width)) if given is None else nn.Linear(given.outputs, width)
         self.entry = nn.Embedding(levels * (size + 1), width)
@@ -81,11 +78,8 @@ class StackedPrior(nn.Module):
         self.blocks = nn.ModuleList(CausalBlock(width, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU())
-        self.heads = nn.ModuleList(nn.Linear(2 * width, size + (ends and not level)) for level in range(levels))
+        self.heads = uniform_heads(2 * width, [size + (ends and not level) for level in range(levels)])
         nn.init.normal_(self.entry.weight, std=0.02)
-        for head in self.heads:
-            nn.init.zeros_(head.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def follow(self, vectors: Tensor) -> None:
@@ -166,14 +160,6 @@ class StackedPrior(nn.Module):
         level = torch.arange(self.levels, device=stacks.device)
         vectors = self.vectors[level, stacks.clamp_max(self.size - 1)]
         return vectors.masked_fill((stacks == self.size)[..., None], 0.0)
-
-    def _start(self, n: int, given: Tensor | None) -> Tensor:
-        """What stands before the first place, (n, 1, width): the conditions."""
-        if self.given is None:
-            assert isinstance(self.first, nn.Parameter), "without conditions the start is learned"
-            return self.first.expand(n, 1, -1)
-        assert isinstance(self.first, nn.Linear), "with conditions the start is made of them"
-        return self.first(self.given(given, self.place.new_empty(n, 0)))[:, None]
 
 
 def _last_two(meant: Tensor) -> Tensor:

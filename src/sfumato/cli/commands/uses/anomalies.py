@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sfumato.cli.commands.run_io import existing, load_run, named_by, save
+from sfumato.cli.commands.run_io import existing, kind_name, load_run, named_by, save
 from sfumato.cli.commands.uses.score import reason_text, strongest
 from sfumato.cli.flags import WHOLE_NUMBER
 from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say, table
@@ -75,8 +75,8 @@ def anomalies(
         raise SfumatoError("--time is for one long series; add --window auto, or leave it out")
     if run is not None and window is not None:
         raise SfumatoError("--window trains a model of its own; leave out --run")
-    if out.out is not None and out.out.suffix == ".png":
-        _check_drawn(file, out.out)
+    if out.out is not None and out.out.suffix == ".png" and kind_name(file) == "symbols":
+        raise SfumatoError(f"{out.out}: what makes a line of text unusual cannot be drawn; write a table, as .csv")
     auto = None if run is None else load_run(run, device)
     detector = AnomalyDetector(
         auto,
@@ -130,21 +130,6 @@ def anomalies(
         drawn = out.out.suffix == ".png"
         text.append(f"Drawn in {out.out}" if drawn else f"All scores written to {out.out}")
         say.written(values | {"out": out.out}, lambda: "\n".join(text))
-
-
-def _check_drawn(file: str, path: Path) -> None:
-    """Refuse a drawing of text, before a model is trained.
-
-    Raises:
-        SfumatoError: if so.
-    """
-    from sfumato.data.core.options import DataOptions
-    from sfumato.data.core.source import Source
-    from sfumato.data.registry import accepting
-
-    kind = accepting(Source(file), DataOptions())
-    if kind is not None and kind.name == "symbols":
-        raise SfumatoError(f"{path}: what makes a line of text unusual cannot be drawn; write a table, as .csv")
 
 
 def _window(typed: str | None) -> int | str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sfumato.cli.commands.apply import deliver
-from sfumato.cli.commands.run_io import existing, load_run
+from sfumato.cli.commands.run_io import existing, kind_name, load_run
 from sfumato.cli.flags import OUTPUT, chosen, spelling
 from sfumato.cli.output import DEVICE, NOWHERE, SEED_FLAG, TALK, Device, Out, Say
 from sfumato.errors import SfumatoError
@@ -16,8 +16,7 @@ from sfumato.errors import SfumatoError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-
+    from sfumato.artifacts import TokenFile
     from sfumato.estimator import Autoencoder
 
 FEW_USED = 0.5
@@ -63,14 +62,15 @@ def tokenize(
         from sfumato import estimator
 
         values |= {"seed": seed} | ({} if device is None else {"device": device})
-        if not values.keys() & {"quantizer", "levels"} and not _is_sound(file):
+        if not values.keys() & {"quantizer", "levels"} and kind_name(file) != "sound":
             values["quantizer"] = "fsq"
         auto = estimator.fit(file, model="vq_vae", run=True, progress=not say.quiet, **values)
     else:
         if values:
             raise SfumatoError(f"{spelling(next(iter(values)))} is for a new run; leave it out with --run {run}")
         auto = load_run(run, device or "auto")
-    tokens = auto.tokenize(file, out.out)
+    tokens = auto.token_file(file)
+    tokens.write(out.out)
     result, text = _described(auto, tokens, out.out)
     say.written(result, lambda: text)
 
@@ -98,42 +98,29 @@ def detokenize(
     if not name:
         raise SfumatoError(f"{file}: says of no run that decodes it; add --run RUN")
     auto = load_run(name, device)
-    deliver(auto, auto.detokenize(file), len(tokens.tokens), "examples", out, say, None)
+    deliver(auto, auto.detokenize(tokens), len(tokens.tokens), "examples", out, say, None)
 
 
-def _is_sound(file: str) -> bool:
-    """Whether it is read as sounds, which take residual codebooks."""
-    from sfumato.data.core.options import DataOptions
-    from sfumato.data.core.source import Source
-    from sfumato.data.registry import accepting
-
-    kind = accepting(Source(file), DataOptions())
-    return kind is not None and kind.name == "sound"
-
-
-def _described(auto: Autoencoder, tokens: np.ndarray, path: Path) -> tuple[dict[str, Any], str]:
+def _described(auto: Autoencoder, file: TokenFile, path: Path) -> tuple[dict[str, Any], str]:
     """What was written, as values and as text."""
-    from sfumato.artifacts import TokenFile
-
-    file = TokenFile.read(path)
+    rows, levels, *places = file.tokens.shape
     vocabulary, used = file.codebook.shape[1], file.used
-    levels, places = tokens.shape[1], " × ".join(map(str, tokens.shape[2:]))
-    bits = math.prod(tokens.shape[1:]) * math.log2(vocabulary)
+    bits = levels * math.prod(places) * math.log2(vocabulary)
     run = "" if auto.run_ is None else auto.run_.called
     result = {
         "out": path,
-        "examples": len(tokens),
+        "examples": rows,
         "vocabulary": vocabulary,
         "levels": levels,
-        "places": list(tokens.shape[2:]),
+        "places": places,
         "used": used,
         "bits": bits,
         "run": run,
     }
     shares = ", ".join(f"{share:.0%}" for share in used)
     lines = [
-        f"{len(tokens):,} examples in {path}, {places} tokens each{f' on {levels} levels' if levels > 1 else ''}: "
-        f"{bits:.5g} bits",
+        f"{rows:,} examples in {path}, {' × '.join(map(str, places))} tokens each"
+        f"{f' on {levels} levels' if levels > 1 else ''}: {bits:.5g} bits",
         f"Vocabulary: {vocabulary}, of which {shares} occur" + (" on each level" if levels > 1 else ""),
         f"Run: {run}",
         f"Back: sfumato detokenize {path} -o NAME",

@@ -46,39 +46,49 @@ class TokensMixin(TransformMixin):
         Raises:
             SfumatoError: if the codes of the model are not discrete.
         """
-        model = require(self._model(), Codebooks, "make tokens", "vq_vae")
         if out is not None:
             check_name(out)
-        raw = self.read(X)
-        tokens = self.encode(raw).astype(np.int32).reshape(-1, *model.code_shape)
+        file = self.token_file(X)
         if out is not None:
-            TokenFile(
-                tokens,
-                model.code_vectors.detach().float().cpu().numpy(),
-                self.schema_.kind,
-                self.config_.model,
-                "" if self.run_ is None else str(self.run_.path),
-                self._lengths(raw),
-                self.schema_.named(raw, X),
-            ).write(out)
-        return tokens
+            file.write(out)
+        return file.tokens
+
+    @isolated
+    def token_file(self, X: Any) -> TokenFile:
+        """Tokens with what they mean, as `tokenize` writes them.
+
+        Args:
+            X: the examples.
+
+        Raises:
+            SfumatoError: if the codes of the model are not discrete.
+        """
+        model = require(self._model(), Codebooks, "make tokens", "vq_vae")
+        raw = self.read(X)
+        return TokenFile(
+            self.encode(raw).astype(np.int32).reshape(-1, *model.code_shape),
+            model.code_vectors.detach().float().cpu().numpy(),
+            self.schema_.kind,
+            self.config_.model,
+            "" if self.run_ is None else str(self.run_.path),
+            self._lengths(raw),
+            self.schema_.named(raw, X),
+        )
 
     @isolated
     def detokenize(self, tokens: Any) -> Any:
         """Tokens as `tokenize` gives them, or others in the same places, as examples.
 
         Args:
-            tokens: whole numbers, (N, levels, *places) or (N, levels · places), or the name of a file of tokens.
+            tokens: whole numbers, (N, levels, *places) or (N, levels · places), or a file of tokens or its name.
 
         Raises:
             SfumatoError: if the codes of the model are not discrete, or tokens have another shape or values.
         """
         model = require(self._model(), Codebooks, "read tokens", "vq_vae")
-        lengths = None
-        if isinstance(tokens, str | PathLike):
-            file = TokenFile.read(tokens)
-            tokens, lengths = file.tokens, file.lengths
-        tokens = np.asarray(tokens)
+        file = TokenFile.read(tokens) if isinstance(tokens, str | PathLike) else tokens
+        lengths = file.lengths if isinstance(file, TokenFile) else None
+        tokens = np.asarray(file.tokens if isinstance(file, TokenFile) else file)
         shape, size = model.code_shape, model.code_size
         if tokens.shape[1:] not in (shape, (size,)) or not len(tokens):
             of_one = " × ".join(map(str, shape))
