@@ -19,7 +19,7 @@ from sfumato import models
 from sfumato.config import Config, resolve, settings
 from sfumato.errors import SfumatoError
 from sfumato.models.registry import index
-from sfumato.spec import DataSpec, Field
+from sfumato.spec import DataSpec, Field, Part
 
 
 def test_options_go_to_their_parts_and_seed_to_two():
@@ -140,7 +140,7 @@ def test_every_number_has_a_range_and_what_is_outside_is_refused(model, setting)
             for refuse in (
                 resolve,
                 lambda name, chosen: models.build(
-                    name, SPECS["vector" not in models.describe(name).data_forms], **chosen
+                    name, next(spec for spec in SPECS if models.suits(name, spec)), **chosen
                 ),
             ):
                 with pytest.raises(SfumatoError, match=rf"^{setting.name} is {beyond:g}: give a (whole )?number"):
@@ -148,6 +148,7 @@ def test_every_number_has_a_range_and_what_is_outside_is_refused(model, setting)
 
 
 SPECS = (DataSpec((3,), (Field("real"),)), DataSpec((4, 1), (Field("real"),)))
+SPECS = (*SPECS, DataSpec.of_parts([Part("x", SPECS[0])]))
 
 
 def test_reading_options_does_not_import_torch():

@@ -120,6 +120,6 @@ def test_every_declared_likelihood_has_a_head_for_its_kinds(likelihood: Likeliho
         "sound": DataSpec((2, 3), (Field("real"),)),
     }
     assert set(likelihood.kinds) <= {kind.name for kind in registry.kinds()}
-    for kind in likelihood.kinds:
+    for kind in set(likelihood.kinds) - {"record"}:  # whose parts have a head each
         spec = DataSpec(specs[kind].shape, specs[kind].fields, likelihood=likelihood.name, examples=10)
         assert isinstance(heads.for_likelihood(spec), heads.Head), kind

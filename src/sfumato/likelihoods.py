@@ -136,7 +136,10 @@ _COUNTS = tuple(
     for name in ("negative_binomial", "zero_inflated_negative_binomial", "poisson")
 )
 
-_SHIPPED = (*_DECLARED, *_COUNTS)
+_PARTS = Likelihood("parts", ("record",), standardised=False, modelled_as="by part", passes_gradients=False)
+"""Of mixed records: the product of the likelihoods of their parts, each of which has one of its own."""
+
+_SHIPPED = (*_DECLARED, *_COUNTS, _PARTS)
 LIKELIHOODS = {likelihood.name: likelihood for likelihood in _SHIPPED}
 """All likelihoods by name, in the order options list them."""
 

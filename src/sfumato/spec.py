@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 from sfumato.ranges import BelowOne, Count
@@ -144,6 +145,8 @@ class DataSpec:
             that begin together.
         rate: samples a second of a waveform, (T, channels); 0 for all else.
         counts: of counts, what a decoder starts from and how large new examples are; None for all else.
+        parts: of mixed records, what an example is put together from, in order: x holds the entries of one part after
+            those of another, flat, and `fields` are theirs.
     """
 
     shape: tuple[int, ...]
@@ -157,10 +160,34 @@ class DataSpec:
     horizon: int = 0
     rate: int = 0
     counts: CountStatistics | None = None
+    parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.fields) not in (1, self.shape[-1] if self.is_sequence else self.entries):
             raise ValueError(f"{len(self.fields)} fields for {self.entries} entries: give one, or one per entry")
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[Part], examples: int = 0) -> DataSpec:
+        """The spec of records that are put together from these parts.
+
+        >>> word, number = DataSpec((4, 1), (Field("category", 9),)), DataSpec((1,), (Field("cells", 5),))
+        >>> spec = DataSpec.of_parts([Part("word", word), Part("number", number)])
+        >>> spec.shape, spec.places
+        ((5,), (slice(0, 4, None), slice(4, 5, None)))
+        """
+        fields = tuple(field for part in parts for field in part.spec.columns)
+        return cls((len(fields),), fields, likelihood="parts", examples=examples, parts=tuple(parts))
+
+    @property
+    def places(self) -> tuple[slice, ...]:
+        """Where in x the entries of each part are."""
+        ends = list(accumulate((part.spec.entries for part in self.parts), initial=0))
+        return tuple(slice(start, end) for start, end in pairwise(ends))
+
+    @property
+    def is_record(self) -> bool:
+        """Whether an example is put together from parts of different kinds."""
+        return bool(self.parts)
 
     @property
     def entries(self) -> int:
@@ -208,11 +235,17 @@ class DataSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
+        if self.parts:  # Their fields are not written twice.
+            parts = [{"name": part.name, "spec": part.spec.to_dict()} for part in self.parts]
+            return {"parts": parts, "examples": self.examples}
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
         """Back from `to_dict`."""
+        if values.get("parts"):
+            parts = [Part(part["name"], cls.from_dict(part["spec"])) for part in values["parts"]]
+            return cls.of_parts(parts, values["examples"])
         return cls(
             shape=tuple(values["shape"]),
             fields=tuple(Field.from_dict(field) for field in values["fields"]),
@@ -226,3 +259,16 @@ class DataSpec:
             rate=values.get("rate", 0),
             counts=None if values.get("counts") is None else CountStatistics.from_dict(values["counts"]),
         )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a mixed record, that has a network and a likelihood of its own.
+
+    Attributes:
+        name: of the part: of the column that holds it, or "columns" where it is made of several.
+        spec: of the part by itself.
+    """
+
+    name: str
+    spec: DataSpec

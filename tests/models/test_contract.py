@@ -13,7 +13,7 @@ from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
 from sfumato.models import build, registry
 from sfumato.models.base import END, Model
-from sfumato.spec import DataSpec, Field, Size
+from sfumato.spec import DataSpec, Field, Part, Size
 
 COLUMNS = (Field("real", missing=True), Field("category", 3), Field("cells", 6), Field("real"))
 SPECS = {
@@ -24,6 +24,9 @@ SPECS = {
     "sequence": DataSpec((6, 2), (Field("real", missing=True), Field("real")), examples=1000),
     "symbols": DataSpec((6, 1), (Field("category", 4),), likelihood="categorical", examples=1000, ends=True),
 }
+SPECS["record"] = DataSpec.of_parts(
+    [Part("columns", SPECS["table of cells"]), Part("word", SPECS["symbols"]), Part("image", SPECS["image"])], 1000
+)
 GIVEN = (Field("category", 3), Field("real"))
 
 
@@ -33,6 +36,8 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
     conditional = models.describe(name).takes_conditions
     conditions = GIVEN[:1] if models.describe(name).classifies else GIVEN
     spec = replace(spec, given=conditions if conditional else ())
+    if kind == "record":
+        return _records(build(name, spec))
     x = {
         "vector": torch.randn(16, 3),
         "table": torch.stack(
@@ -61,6 +66,15 @@ def make(name: str, kind: str) -> tuple[Model, Batch]:
         x = x * mask
         time = (0.5 + torch.rand(16, 6)).cumsum(1)
     return build(name, spec), Batch(x, given, mask, time)
+
+
+def _records(model: Model) -> tuple[Model, Batch]:
+    """Rows of columns, words and images, of some of which the words or the images are missing."""
+    columns = torch.stack([torch.randn(16), torch.randint(0, 3, (16,)).float(), 6 * torch.rand(16), torch.randn(16)], 1)
+    words, pixels = torch.randint(0, 4, (16, 6)).cummax(1).values.float(), torch.randint(0, 17, (16, 64)).float()
+    mask = torch.ones(16, 74, dtype=torch.bool)
+    mask[:4, 4:10], mask[4:8, 10:] = False, False
+    return model, Batch(torch.cat([columns, words, pixels], 1) * mask, None, mask)
 
 
 def suited(name: str) -> list[str]:

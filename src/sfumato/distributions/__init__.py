@@ -7,6 +7,7 @@ from sfumato.distributions.discrete import Bernoulli, Categorical
 from sfumato.distributions.levels import LogisticMixture, Scaled
 from sfumato.distributions.mixture import NormalMixture, OwnMixture
 from sfumato.distributions.normal import Normal, StandardNormal
+from sfumato.distributions.parts import ExpertMixture, Experts, PartDistribution, RecordDistribution
 from sfumato.distributions.point import Point
 from sfumato.distributions.restricted import Allowed
 from sfumato.distributions.spike_slab import SpikeSlab, SpikeSlabMixture
@@ -18,6 +19,8 @@ __all__ = [
     "Columns",
     "Counts",
     "Distribution",
+    "ExpertMixture",
+    "Experts",
     "Latent",
     "Layout",
     "LogisticMixture",
@@ -25,9 +28,11 @@ __all__ = [
     "Normal",
     "NormalMixture",
     "OwnMixture",
+    "PartDistribution",
     "Point",
     "Poisson",
     "Posterior",
+    "RecordDistribution",
     "Scaled",
     "SpikeSlab",
     "SpikeSlabMixture",

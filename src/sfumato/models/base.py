@@ -44,7 +44,7 @@ class Model(nn.Module, ABC):
 
     Attributes:
         data_forms: what an example may be: "vector" (a row of a table too), "image", "sequence" (of measurements),
-            "symbols" (a sequence of categories), or "sound" (a waveform).
+            "symbols" (a sequence of categories), "sound" (a waveform), or "record" (parts of several kinds).
         conditions: whether the model is given conditions: "none", "optional" or "required".
         preferred_networks: kind of network for some forms of data, where `Size.network` is "auto": form → kind.
         independent_columns: whether the decoder needs independent columns of a table, so that it cannot have an
@@ -60,7 +60,10 @@ class Model(nn.Module, ABC):
             `sfumato.models.registry.REMEDIES`, → its name. The doctor never changes other options.
     """
 
-    data_forms: ClassVar[tuple[Literal["vector", "image", "sequence", "symbols", "sound"], ...]] = ("vector", "image")
+    data_forms: ClassVar[tuple[Literal["vector", "image", "sequence", "symbols", "sound", "record"], ...]] = (
+        "vector",
+        "image",
+    )
     conditions: ClassVar[Literal["none", "optional", "required"]] = "none"
     preferred_networks: ClassVar[Mapping[str, str]] = {}
     independent_columns: ClassVar[bool] = False

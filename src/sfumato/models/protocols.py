@@ -24,6 +24,7 @@ __all__ = [
     "Codebooks",
     "Drives",
     "Encodes",
+    "EncodesParts",
     "Forecasts",
     "Imagines",
     "LatentSpace",
@@ -154,6 +155,23 @@ class LatentSpace(Encodes, Protocol):
 
         Returns:
             p(z | c) over (n, `code_size`).
+        """
+
+
+@runtime_checkable
+class EncodesParts(LatentSpace, Protocol):
+    """Models that are trained to encode examples of which any part is missing."""
+
+    def encode_known(self, x: Tensor, given: Tensor | None = None, mask: Tensor | None = None) -> Latent:
+        """Encode what is known of examples.
+
+        Args:
+            x: values of shape (B, *shape).
+            given: conditions of shape (B, G), or None.
+            mask: True where x is known, shape of x; None where all is.
+
+        Returns:
+            q(z | x_known, c) over (B, `code_size`).
         """
 
 

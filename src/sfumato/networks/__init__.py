@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from torch import nn
@@ -14,6 +14,7 @@ from sfumato.networks import features, heads
 from sfumato.networks.convolutional import ConvDecoder, ConvEncoder
 from sfumato.networks.gaussian import Decoder, Encoder, GivenPrior, MixturePrior, StandardPrior
 from sfumato.networks.mlp import MLP, Reshape
+from sfumato.networks.parts import PartsDecoder, PartsEncoder
 from sfumato.networks.priors import FlowPrior, VampPrior, prior_for
 from sfumato.networks.recurrent import LastState, RecurrentDecoder, SymbolFeatures
 from sfumato.spec import DataSpec, Size
@@ -29,6 +30,8 @@ __all__ = [
     "GivenPrior",
     "LastState",
     "MixturePrior",
+    "PartsDecoder",
+    "PartsEncoder",
     "RecurrentDecoder",
     "Reshape",
     "Sizes",
@@ -39,6 +42,7 @@ __all__ = [
     "encoder_for",
     "prior_for",
     "sizes_for",
+    "sizes_of_part",
 ]
 
 Kind = Literal["mlp", "conv", "recurrent"]
@@ -100,7 +104,21 @@ def sizes_for(spec: DataSpec, size: Size | None = None) -> Sizes:
     )
 
 
+def sizes_of_part(spec: DataSpec, sizes: Sizes) -> Sizes:
+    """The sizes of the networks of a part of mixed records.
+
+    Args:
+        spec: of the part.
+        sizes: of the records; its width and depth are those of fully connected networks, others have their own.
+    """
+    own = sizes_for(spec, Size(latent_dim=sizes.latent_dim))
+    return replace(own, width=sizes.width, depth=sizes.depth) if own.kind == "mlp" else own
+
+
 def _defaults(spec: DataSpec, kind: Kind) -> Sizes:
+    if spec.parts:
+        latents = max(_defaults(part.spec, kind).latent_dim for part in spec.parts)
+        return Sizes(kind, latents, 512 if spec.examples >= 10_000 else 256 if spec.examples >= 2000 else 128, 2)
     if spec.is_symbols:
         return Sizes(kind, 8 if spec.shape[0] <= 32 else 32, 256 if spec.examples >= 20_000 else 100, 1)
     if spec.is_image:

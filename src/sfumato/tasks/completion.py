@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sfumato.batch import Batch
 from sfumato.distributions import Allowed, Latent, noise
@@ -103,12 +103,12 @@ class Completer:
 
     Attributes:
         model: the first stage.
-        encoder: encoder(x, given, mask) → q, such as `sfumato.latents.PartialEncoder`.
+        encoder: encoder(x, given, mask) → q, such as `sfumato.latents.PartialEncoder`, or the model's own.
         allowed: place of an entry → the values it may take where it is not known.
     """
 
     model: LatentSpace
-    encoder: nn.Module
+    encoder: Callable[[Tensor, Tensor | None, Tensor | None], Latent]
     allowed: Mapping[int, Allowed] | None = None
 
     def propose(self, batch: Batch, k: int) -> Particles:

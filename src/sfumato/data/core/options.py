@@ -11,7 +11,9 @@ from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.likelihoods import LIKELIHOODS
 from sfumato.privacy_budget import DELTA_HELP, EPSILON_HELP, check_budget
 
-KINDS = ("continuous", "integer", "boolean", "categorical", "datetime", "constant", "identifier")
+PART_KINDS = ("text", "image")
+"""Kinds of columns that make a table one of mixed records."""
+KINDS = ("continuous", "integer", "boolean", "categorical", "datetime", "constant", "identifier", *PART_KINDS)
 BINARISE = ("auto", "no", "stochastic", "threshold")
 HEADER = ("auto", "yes", "none")
 STREAMING = ("auto", "yes", "no")

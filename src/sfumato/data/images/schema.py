@@ -151,8 +151,16 @@ class ImageSchema(LabelledSchema):
         paths = image_files.find(path) if path.is_dir() else [path]
         image_files.headers(paths)
         labels = image_files.labels_of(paths, path) if path.is_dir() else None
-        shown = np.empty((len(paths), *self._file_shape(str(source))), np.uint8)
-        return self.with_labels(self._from_shown(image_files.pixels(paths, shown)), labels)
+        return self.with_labels(self.of_files(paths, str(source)), labels)
+
+    def of_files(self, paths: Sequence[Path], name: str) -> np.ndarray:
+        """Raw images of files; `name` is where they are listed, for messages.
+
+        Raises:
+            SfumatoError: if a file is damaged, or the schema is of images that no file holds.
+        """
+        shown = np.empty((len(paths), *self._file_shape(name)), np.uint8)
+        return self._from_shown(image_files.pixels(paths, shown))
 
     def read_with_blanks(self, source: Any) -> tuple[Any, np.ndarray | None]:
         """As in `Schema`; NaN, which is no level, comes as 0."""

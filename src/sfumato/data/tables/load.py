@@ -84,7 +84,7 @@ def from_frame(
             csv.notes(frame),
         )
     notes, hints = csv.notes(frame)
-    labels = _labels(frame, _label_name(frame, options))
+    labels = label_values(frame, options)
     parts = split(len(frame), options.split, labels=codes(labels), seed=options.seed, source=source)
     learned = frame.take(pa.array(parts[0]))
     kinds = TableSchema.kinds(frame, options)
@@ -158,7 +158,7 @@ def _from_pieces(
     total, label_parts = 0, []
     for piece in pieces():
         total += len(piece)
-        if (values := _labels(piece, _label_name(piece, options))) is not None:
+        if (values := label_values(piece, options)) is not None:
             label_parts.append(values)
     labels = np.concatenate(label_parts) if label_parts else None
     parts = split(total, options.split, labels=codes(labels), seed=options.seed, source=source)
@@ -214,6 +214,15 @@ def _labels_of(schema: TableSchema, labels: np.ndarray | None, learned: np.ndarr
     label = Label.learn(learned)
     schema.label_names = label.names
     return label.index(labels)
+
+
+def label_values(frame: pa.Table, options: DataOptions) -> np.ndarray | None:
+    """The values of the column that stratifies, for each row; None without one.
+
+    Raises:
+        SfumatoError: if the option names a column that is not there.
+    """
+    return _labels(frame, _label_name(frame, options))
 
 
 def _label_name(frame: pa.Table, options: DataOptions) -> str | None:

@@ -67,6 +67,7 @@ FORM_WORDS = {
     "sequence": "sequences",
     "symbols": "sequences of symbols",
     "sound": "waveforms",
+    "record": "mixed records",
 }
 
 
@@ -95,6 +96,8 @@ def classifiers() -> str:
 
 def form_of(spec: DataSpec) -> str:
     """The form of the data of a spec, as `Model.data_forms` names it."""
+    if spec.is_record:
+        return "record"
     if spec.is_symbols or spec.is_waveform:
         return "symbols" if spec.is_symbols else "sound"
     return "sequence" if spec.is_sequence else "image" if spec.is_image else "vector"

@@ -15,7 +15,7 @@ from sfumato.spec import Size
 if TYPE_CHECKING:
     from sfumato.models.base import Model
 
-FORMS = ("vector", "image", "sequence", "symbols", "sound")
+FORMS = ("vector", "image", "sequence", "symbols", "sound", "record")
 CONDITIONS = ("none", "optional", "required")
 REMEDIES = {
     "rate_weight": "weight of the rate, or of a part of it; 1 in the ELBO",

@@ -25,7 +25,7 @@ from sfumato.files import sha256
 from sfumato.isolation import isolated
 from sfumato.latents import PartialEncoder, fit_partial_encoder, partial_fit
 from sfumato.latents.partial_fit import PARTIAL_ENCODER_FOLDER
-from sfumato.models.protocols import LatentSpace
+from sfumato.models.protocols import EncodesParts, LatentSpace
 from sfumato.randomness.generators import chosen_seed, seeded
 from sfumato.ranges import is_whole
 from sfumato.tasks.completion import LOW_EFFECTIVE, Completer, Particles
@@ -184,7 +184,8 @@ class CompletionMixin(SecondStageMixin):
 
         Known entries are as they are. With `more`, examples get more draws where few are effective.
         """
-        space, encoder, like = self.space(), self.partial_encoder(), next(self._model().parameters())
+        space, like = self.space(), next(self._model().parameters())
+        encoder = space.encode_known if isinstance(space, EncodesParts) else self.partial_encoder()
         parts, conditions, counts = [], [], []
         with seeded(like.device, seed, self._model()), torch.inference_mode():
             for batch, mask, allowed in self._partly_known(blanks, k):

@@ -1,0 +1,1 @@
+"""Mixed records: rows of a table of which some columns are images or free text."""
