@@ -111,10 +111,11 @@ class Size:
         default=None,
         metadata={"help": "hidden layers, or residual blocks at each size; chosen from the data unless given"},
     )
-    network: Literal["auto", "mlp", "conv", "recurrent"] = field(
+    network: Literal["auto", "mlp", "conv", "recurrent", "transformer"] = field(
         default="auto",
         metadata={
-            "help": "fully connected (mlp), residual convolutional (conv), or recurrent for symbols; auto: by the data"
+            "help": "fully connected (mlp), residual convolutional (conv); of symbols recurrent or transformer; auto: "
+            "by the data"
         },
     )
     word_dropout: BelowOne = field(

@@ -11,24 +11,27 @@ from torch import nn
 
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.networks import features, heads
+from sfumato.networks.attention import HEADS
 from sfumato.networks.convolutional import ConvDecoder, ConvEncoder
 from sfumato.networks.gaussian import Decoder, Encoder, GivenPrior, MixturePrior, StandardPrior
 from sfumato.networks.mlp import MLP, Reshape
 from sfumato.networks.parts import PartsDecoder, PartsEncoder
 from sfumato.networks.priors import FlowPrior, VampPrior, prior_for
-from sfumato.networks.recurrent import LastState, RecurrentDecoder, SymbolFeatures
+from sfumato.networks.symbols.places import ConvBody, SymbolFeatures
+from sfumato.networks.symbols.recurrent import RecurrentDecoder
+from sfumato.networks.symbols.transformer import TransformerBody, TransformerDecoder
 from sfumato.spec import DataSpec, Size
 
 __all__ = [
     "MLP",
     "MLP_UP_TO",
+    "ConvBody",
     "ConvDecoder",
     "ConvEncoder",
     "Decoder",
     "Encoder",
     "FlowPrior",
     "GivenPrior",
-    "LastState",
     "MixturePrior",
     "PartsDecoder",
     "PartsEncoder",
@@ -37,6 +40,8 @@ __all__ = [
     "Sizes",
     "StandardPrior",
     "SymbolFeatures",
+    "TransformerBody",
+    "TransformerDecoder",
     "VampPrior",
     "decoder_for",
     "encoder_for",
@@ -45,7 +50,9 @@ __all__ = [
     "sizes_of_part",
 ]
 
-Kind = Literal["mlp", "conv", "recurrent"]
+Kind = Literal["mlp", "conv", "recurrent", "transformer"]
+OF_SYMBOLS = ("recurrent", "transformer")
+SymbolDecoder = RecurrentDecoder | TransformerDecoder
 NETWORKS = ("auto", *get_args(Kind))
 SMALL_NET_IMAGES = 2500
 """Images that are fewer than this get the smallest net."""
@@ -58,7 +65,7 @@ class Sizes:
     """How large the networks are: all that encoder and decoder of a model share.
 
     Attributes:
-        kind: "mlp", "conv" or "recurrent".
+        kind: "mlp", "conv", "recurrent" or "transformer".
         latent_dim: number of latents.
         width: hidden width, or channels of the largest feature maps.
         depth: hidden layers, or residual blocks at each size.
@@ -87,14 +94,19 @@ def sizes_for(spec: DataSpec, size: Size | None = None) -> Sizes:
         raise SfumatoError(f"no network is called {size.network!r}: {did_you_mean(size.network, NETWORKS)}")
     if size.network == "conv" and not spec.is_image:
         raise SfumatoError("network 'conv' is for images; for tables and vectors choose mlp")
-    if size.network != "auto" and (size.network == "recurrent") is not spec.is_symbols:
-        wanted = "that of sequences of symbols is recurrent" if spec.is_symbols else "that is for sequences of symbols"
+    if size.network != "auto" and (size.network in OF_SYMBOLS) is not spec.is_symbols:
+        wanted = f"those of sequences of symbols are {' and '.join(OF_SYMBOLS)}"
+        wanted = wanted if spec.is_symbols else "that is for sequences of symbols"
         raise SfumatoError(f"network {size.network!r}: {wanted}; leave it out")
     if size.word_dropout and not spec.is_symbols:
         raise SfumatoError(f"word_dropout={size.word_dropout}: that is for sequences of symbols; leave it out")
     large = spec.is_image and spec.entries > MLP_UP_TO
     kind: Kind = "conv" if size.network == "conv" or (size.network == "auto" and large) else "mlp"
-    default = _defaults(spec, "recurrent" if spec.is_symbols else kind)
+    if spec.is_symbols:
+        kind = "transformer" if size.network == "transformer" else "recurrent"
+        if kind == "transformer" and (size.width or HEADS) % HEADS:
+            raise SfumatoError(f"width={size.width}: a transformer has {HEADS} heads; give a multiple of {HEADS}")
+    default = _defaults(spec, kind)
     return Sizes(
         default.kind,
         size.latent_dim or default.latent_dim,
@@ -148,8 +160,11 @@ def encoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False, hidd
     given = features.GivenFeatures(spec.given, hidden) if conditional else None
     if sizes.kind == "recurrent":
         symbols = SymbolFeatures(spec)
-        last = LastState(symbols.outputs, sizes.width, sizes.depth)
-        return Encoder(symbols, last, last.outputs, sizes.latent_dim, given)
+        local = ConvBody(symbols.outputs, spec.shape[0], sizes.width, sizes.depth)
+        return Encoder(symbols, local, local.outputs, sizes.latent_dim, given)
+    if sizes.kind == "transformer":
+        transformer = TransformerBody(spec.shape[0], sizes.width, sizes.depth)
+        return Encoder(SymbolFeatures(spec, sizes.width), transformer, transformer.outputs, sizes.latent_dim, given)
     entry = features.for_fields(spec)
     if sizes.kind == "conv":
         convolutional = ConvEncoder(spec.shape, sizes.width, sizes.depth)
@@ -162,11 +177,12 @@ def encoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False, hidd
     return Encoder(entry, nn.Sequential(*flat, *body), body.outputs, sizes.latent_dim, given)
 
 
-def decoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> Decoder | RecurrentDecoder:
+def decoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False) -> Decoder | SymbolDecoder:
     """A decoder p(x | z), or p(x | z, c) when conditional, with the likelihood the spec names."""
     given = features.GivenFeatures(spec.given) if conditional else None
-    if sizes.kind == "recurrent":
-        return RecurrentDecoder(spec, sizes.latent_dim, sizes.width, sizes.depth, given, sizes.word_dropout)
+    if sizes.kind in OF_SYMBOLS:
+        decoder = RecurrentDecoder if sizes.kind == "recurrent" else TransformerDecoder
+        return decoder(spec, sizes.latent_dim, sizes.width, sizes.depth, given, sizes.word_dropout)
     head = heads.for_likelihood(spec)
     inputs = sizes.latent_dim + (given.outputs if given else 0)
     if sizes.kind == "conv":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,44 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sfumato.distributions import noise
 from sfumato.distributions.discrete import draw
+from sfumato.networks.attention import AttentionBlock, Past
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import full
-
-HEADS = 4
-
-Past = tuple[Tensor, Tensor]
-"""Keys and values of what came before, each (B, heads, T, width / heads)."""
-
-
-class CausalBlock(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)); each place sees itself and those before it."""
-
-    def __init__(self, width: int, dropout: float) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.look = nn.Linear(width, 3 * width)
-        self.take = nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.dropout = dropout
-
-    def forward(self, x: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
-        """(B, T, width) to the same; with `past`, T is 1 and the place comes after all of that."""
-        q, k, v = self.look(self.norm1(x)).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
-        if past is not None:
-            k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
-        if q.shape[2] == 1:  # A single place, which sees all there is.
-            seen = (q @ k.transpose(2, 3) / math.sqrt(q.shape[3])).softmax(3) @ v
-        else:
-            seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self._dropped(self.take(seen.transpose(1, 2).flatten(2)))
-        return x + self._dropped(self.mlp(self.norm2(x))), (k, v)
-
-    def _dropped(self, x: Tensor) -> Tensor:
-        if not (self.training and self.dropout):
-            return x
-        return x * (noise.uniform(x) >= self.dropout) / (1 - self.dropout)
 
 
 def nearby(places: int, levels: int, row: int) -> Tensor:
@@ -159,7 +124,7 @@ class CodePrior(CodeListPrior):
         self.register_buffer("near", nearby(places, levels, self.row), persistent=False)
         self.register_buffer("level", torch.arange(self.length) // places, persistent=False)
         self.look = nn.Linear(self.near.shape[1] * dim, width)
-        self.blocks = nn.ModuleList(CausalBlock(width, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(AttentionBlock(width, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.heads = uniform_heads(width, [size] * levels)
         if self.entry is not None:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.distributions.discrete import draw
-from sfumato.networks.codes.code_prior import CausalBlock, CodeListPrior, Past, uniform_heads
+from sfumato.networks.attention import AttentionBlock, Past
+from sfumato.networks.codes.code_prior import CodeListPrior, uniform_heads
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import full
 
@@ -75,7 +76,7 @@ class StackedPrior(CodeListPrior):
         self.level = nn.Parameter(0.02 * torch.randn(levels, width))
         self.register_buffer("vectors", torch.zeros(levels, size, dim))
         self.look = nn.Linear(2 * dim, width)
-        self.blocks = nn.ModuleList(CausalBlock(width, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(AttentionBlock(width, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU())
         self.heads = uniform_heads(2 * width, [size + (ends and not level) for level in range(levels)])

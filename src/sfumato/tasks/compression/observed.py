@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sfumato.distributions import Bernoulli, Categorical, Distribution, LogisticMixture, Normal, Scaled
 from sfumato.errors import SfumatoError
-from sfumato.networks.recurrent import Spelled
+from sfumato.networks.symbols.spelled import Spelled
 from sfumato.tasks.compression import functions, masses
 from sfumato.tasks.compression.steps import Step, Steps, digits, viewed
 

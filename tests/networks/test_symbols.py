@@ -12,8 +12,9 @@ from sfumato.batch import Batch
 from sfumato.distributions import noise
 from sfumato.errors import SfumatoError
 from sfumato.models import build
-from sfumato.networks import decoder_for, encoder_for, sizes_for
-from sfumato.networks.recurrent import RecurrentDecoder, Spelled, SymbolFeatures
+from sfumato.networks import SymbolDecoder, decoder_for, encoder_for, sizes_for
+from sfumato.networks.symbols.places import SymbolFeatures
+from sfumato.networks.symbols.spelled import Spelled
 from sfumato.spec import DataSpec, Field, Size
 
 WORDS = DataSpec((4, 1), (Field("category", 3),), likelihood="categorical", ends=True)
@@ -22,11 +23,21 @@ FIXED = DataSpec((4, 1), (Field("category", 3),), likelihood="categorical")
 GIVEN = (Field("category", 2),)
 
 
-def decoder(spec: DataSpec, *, conditional: bool = False, dropout: float = 0.0) -> RecurrentDecoder:
+@pytest.fixture(autouse=True, params=["recurrent", "transformer"])
+def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each network, as that of `decoder` and `encoder`."""
+    monkeypatch.setitem(NETWORK, "name", request.param)
+    return str(request.param)
+
+
+NETWORK = {"name": "recurrent"}
+
+
+def decoder(spec: DataSpec, *, conditional: bool = False, dropout: float = 0.0) -> SymbolDecoder:
     torch.manual_seed(0)
-    size = Size(latent_dim=2, width=8, depth=2, word_dropout=dropout)
+    size = Size(latent_dim=2, width=8, depth=2, network=NETWORK["name"], word_dropout=dropout)  # type: ignore[arg-type]
     made = decoder_for(spec, sizes_for(spec, size), conditional=conditional)
-    assert isinstance(made, RecurrentDecoder)
+    assert isinstance(made, SymbolDecoder)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.mul_(3.0)
@@ -91,7 +102,7 @@ def test_the_point_takes_the_likeliest_symbol_at_every_place() -> None:
 class Listening:
     """A decoder's `read` whose inputs are embeddings that gradients can be asked of."""
 
-    def __init__(self, made: RecurrentDecoder) -> None:
+    def __init__(self, made: SymbolDecoder) -> None:
         self.made = made
         self.heard: Tensor | None = None
         made.embedding.register_forward_hook(self.hear)
@@ -157,7 +168,7 @@ def test_beginnings_and_masked_ends_are_alike() -> None:
 
 def encoder(spec: DataSpec):  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
-    return encoder_for(spec, sizes_for(spec, Size(latent_dim=2, width=8))).double()
+    return encoder_for(spec, sizes_for(spec, Size(latent_dim=2, width=8, network=NETWORK["name"]))).double()  # type: ignore[arg-type]
 
 
 def test_the_encoder_hears_every_symbol_but_no_missing_one_and_no_length_of_padding() -> None:
@@ -171,9 +182,10 @@ def test_the_encoder_hears_every_symbol_but_no_missing_one_and_no_length_of_padd
     assert not torch.equal(made(x, None, mask).mean, made(x).mean)
     features = SymbolFeatures(WORDS).double()
     found = features(torch.tensor([[0.0, 1, 2, 2], [1, 0, 1, 2]]).double().unsqueeze(2))
-    rows = features.embedding.weight
-    torch.testing.assert_close(found[0], torch.stack([torch.zeros(32).double(), rows[0], rows[1], rows[2]]))
+    rows, zeros = features.embedding.weight, torch.zeros(32).double()
+    torch.testing.assert_close(found[0], torch.stack([rows[0], rows[1], rows[2], zeros]))
     torch.testing.assert_close(found[1], rows[torch.tensor([1, 0, 1, 2])])
+    torch.testing.assert_close(features(x[:, :2])[0], torch.stack([rows[0], rows[1], zeros, zeros]))
 
 
 def _with(x: Tensor, place: int) -> Tensor:
@@ -191,7 +203,7 @@ def test_word_dropout_hides_symbols_in_training_alone_and_as_often_as_asked() ->
     p = made(latents(20))
     assert p.dropout == 0.3
     entered: list[Tensor] = []
-    Spelled(lambda s, state: (entered.append(s), p._read(s, state))[1], p._state, 60, 3, None, 0.3).log_prob(x)
+    Spelled(lambda s, state: (entered.append(s), p._read(s, state))[1], p._state, p._like, 60, 3, None, 0.3).log_prob(x)
     hidden = entered[0] == 3
     assert not hidden[:, 0].any()
     assert hidden[:, 1:].double().mean().item() == pytest.approx(0.3, abs=0.06)
@@ -214,7 +226,7 @@ def test_two_processes_hide_and_draw_what_one_would() -> None:
 
 
 def test_mixed_precision_reads_and_spells_in_single_precision() -> None:
-    model = build("vae", WORDS, latent_dim=2, width=8)
+    model = build("vae", WORDS, latent_dim=2, width=8, network=NETWORK["name"])
     x = torch.tensor([[0.0, 1, 2, 2], [1, 0, 1, 0]]).unsqueeze(2)
     with torch.autocast("cpu", torch.bfloat16):
         loss = model.losses(Batch(x), 0)["model"]
@@ -242,7 +254,8 @@ def test_a_missing_symbol_changes_no_loss(name: str) -> None:
 def test_networks_and_options_that_are_not_for_symbols_or_only_for_them_are_refused() -> None:
     plain = DataSpec((3,), (Field("real"),))
     for spec, size, said in (
-        (FIXED, Size(network="mlp"), "is recurrent"),
+        (FIXED, Size(network="mlp"), "are recurrent and transformer"),
+        (FIXED, Size(network="transformer", width=10), "give a multiple of 4"),
         (plain, Size(network="recurrent"), "for sequences of symbols"),
         (plain, Size(word_dropout=0.1), "word_dropout"),
     ):

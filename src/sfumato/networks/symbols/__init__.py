@@ -1,0 +1,1 @@
+"""Networks of sequences of symbols: encoders that read them, and decoders that spell them."""
