@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import paired_models
 from sfumato.files import write_tensors
 from sfumato.training import Callback, History, Settings, fit
 from sfumato.training.hardware.parallel import join, torch
@@ -47,7 +48,8 @@ def main() -> None:
     root = Path(sys.argv[1])
     rank = join(torch.device("cpu")).rank
     for kind in sys.argv[2:]:
-        model, history = train(kind, seed=rank, folder=root / kind)
+        real = kind in paired_models.OPTIONS
+        model, history = paired_models.train(kind, rank) if real else train(kind, rank, root / kind)
         stop = {"stop": history.stop, "lines": str(len(history.lines)), "best": str(history.best)}
         write_tensors(root / f"{kind}-{rank}.safetensors", model.state_dict(), stop)
 

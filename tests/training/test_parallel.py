@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from paired_models import OPTIONS
+from paired_models import train as train_model
 from parallel_worker import train
 
 from sfumato.files import read_tensors
@@ -20,13 +22,13 @@ KINDS = ("line", "duel", "clip", "stop", "floor", "time")
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what two processes made of every kind of training."""
+    """A folder with what two processes made of every kind of training and of every model."""
     root = tmp_path_factory.mktemp("two")
     worker = str(Path(__file__).with_name("parallel_worker.py"))
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(
-        [*launch, worker, str(root), *KINDS], env=environment, capture_output=True, text=True, timeout=150, check=False
+        [*launch, worker, str(root), *KINDS, *OPTIONS], env=environment, capture_output=True, text=True, timeout=150, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return root
@@ -43,6 +45,16 @@ def test_parameters_equal_those_of_one_process(two: Path, kind: str) -> None:
         assert said["stop"] == history.stop
         assert int(said["lines"]) == len(history.lines)
         assert float(said["best"]) == pytest.approx(history.best, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_models_that_compare_examples_equal_those_of_one_process(two: Path, name: str) -> None:
+    alone, history = train_model(name, seed=0)
+    for rank in range(2):
+        weights, said = read_tensors(two / f"{name}-{rank}.safetensors")
+        for key, value in alone.state_dict().items():
+            torch.testing.assert_close(weights[key], value, atol=1e-7, rtol=0)
+        assert float(said["best"]) == pytest.approx(history.best, rel=1e-6, abs=1e-4)
 
 
 def test_only_process_0_writes_and_its_lines_are_means_over_joint_batches(two: Path) -> None:

@@ -1,19 +1,14 @@
-"""One process of a data-parallel training of real models: started by torchrun in `test_pairs.py`."""
+"""Trainings of models whose terms compare examples with one another, for `parallel_worker.py`."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import torch
 
 from sfumato.data.core.batching.batches import Resident
-from sfumato.files import write_tensors
 from sfumato.models import build
 from sfumato.models.base import Model
 from sfumato.spec import DataSpec, Field
 from sfumato.training import History, Settings, fit
-from sfumato.training.hardware.parallel import join
 
 SPEC = DataSpec((3,), (Field("real"),), examples=100)
 GIVEN = DataSpec((3,), (Field("real"),), (Field("category", 4),), examples=100)
@@ -80,14 +75,3 @@ def train(name: str, seed: int) -> tuple[Model, History]:
         return model, fit(model, data(100, 0), data(31, 1), settings=PLAN)
     finally:
         torch.set_default_dtype(torch.float32)
-
-
-def main() -> None:
-    rank = join(torch.device("cpu")).rank
-    for name in sys.argv[2:]:
-        model, history = train(name, seed=rank)
-        write_tensors(Path(sys.argv[1]) / f"{name}-{rank}.safetensors", model.state_dict(), {"best": str(history.best)})
-
-
-if __name__ == "__main__":
-    main()
