@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sfumato.data.core.batching.batches import Batches, Resident
+from sfumato.data.core.batching.transforms import Binarised
 
 
 def folder(chosen: Path | None = None) -> Path:
@@ -48,4 +49,4 @@ def grey(path: Path, held_out: int = 5000) -> tuple[Resident, Resident, Resident
 def binary(path: Path) -> tuple[Resident, Resident]:
     """All training examples binarised afresh at every pass; test examples binarised once."""
     found = digits(path)
-    return tuple(Resident(pictures(found[name]), levels=256) for name in ("x_train", "x_test"))
+    return tuple(Resident(pictures(found[name]), transform=Binarised(256)) for name in ("x_train", "x_test"))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import paired_models
+
 from sfumato.files import write_tensors
 from sfumato.training import Callback, History, Settings, fit
 from sfumato.training.hardware.parallel import join, torch

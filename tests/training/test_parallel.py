@@ -28,7 +28,12 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(
-        [*launch, worker, str(root), *KINDS, *OPTIONS], env=environment, capture_output=True, text=True, timeout=150, check=False
+        [*launch, worker, str(root), *KINDS, *OPTIONS],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return root

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato.data.core.batching.batches import Batches, Resident, binarised_once
+from sfumato.data.core.batching.batches import Batches, Resident
 from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.batching.streaming import Streamed
+from sfumato.data.core.batching.transforms import Binarised, binarised_once
 
 
 def numbers(total: int = 103) -> torch.Tensor:
@@ -143,7 +144,7 @@ def test_a_stream_that_is_left_early_stops_its_thread() -> None:
 def test_training_images_are_binarised_afresh_and_agree_between_ranks() -> None:
     levels = torch.full((4000, 1, 2, 2), 64, dtype=torch.uint8)
     levels[:, :, 0, 0], levels[:, :, 1, 1] = 0, 255
-    batches = Resident(levels, levels=256)
+    batches = Resident(levels, transform=Binarised(256))
     torch.manual_seed(0)
     first = next(batches.epoch(4000, seed=1)).x
     second = next(batches.epoch(4000, seed=1)).x
@@ -163,7 +164,7 @@ def test_the_fixed_draw_belongs_to_the_image_and_not_to_its_place() -> None:
     levels = torch.randint(0, 256, (2000, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     drawn = binarised_once(levels, 256)
     assert torch.equal(binarised_once(levels.flip(0), 256).flip(0), drawn)
-    assert torch.equal(Resident(levels, levels=256).take(slice(3, 5)).x, drawn[3:5])
+    assert torch.equal(Resident(levels, transform=Binarised(256)).take(slice(3, 5)).x, drawn[3:5])
     # The draw has the right probability at every level: E[x | level] = level / 255.
     for low in range(0, 256, 64):
         some = levels.long() // 64 == low // 64

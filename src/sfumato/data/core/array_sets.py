@@ -11,6 +11,7 @@ from torch import Tensor
 from sfumato.data.core.batching.batches import Batches, Resident
 from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.batching.streaming import Streamed, streams
+from sfumato.data.core.batching.transforms import RandomTransform
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.labels import LABEL, codes, condition
 from sfumato.data.core.options import DataOptions
@@ -24,15 +25,15 @@ Learned = TypeVar("Learned", bound=Schema)
 
 
 class Training(NamedTuple):
-    """How training examples are kept where they are binarised afresh at each pass.
+    """How training examples are kept where each pass draws them afresh.
 
     Attributes:
-        encode: raw rows to levels.
-        levels: how many levels there are.
+        encode: raw rows to what is kept.
+        transform: from what is kept to what is drawn.
     """
 
     encode: Callable[[np.ndarray], Tensor]
-    levels: int
+    transform: RandomTransform
 
 
 def open_arrays(
@@ -111,7 +112,7 @@ def _resident(schema: Schema, x: np.ndarray, labels: np.ndarray | None, afresh: 
     given = condition(schema.label, labels, len(x)) if schema.given_names else None
     index = None if schema.label is None or labels is None else schema.label.index(labels)
     if afresh is not None:
-        return Resident(afresh.encode(x), given, index, levels=afresh.levels)
+        return Resident(afresh.encode(x), given, index, transform=afresh.transform)
     return Resident(schema.encode(x).x, given, index)
 
 
@@ -130,11 +131,11 @@ def _streamed(
     def encode_once(raw: np.ndarray, rows: np.ndarray) -> Encoded:
         return Encoded(schema.encode(raw).x, given_of(rows))
 
-    def encode_levels(raw: np.ndarray, rows: np.ndarray) -> Encoded:
-        assert afresh is not None, "only where training examples are binarised afresh"
+    def encode_afresh(raw: np.ndarray, rows: np.ndarray) -> Encoded:
+        assert afresh is not None, "only where training examples are drawn afresh"
         return Encoded(afresh.encode(raw), given_of(rows))
 
     train = Streamed(x, part, 0, encode_once, labels=index)
     if afresh is not None:
-        train = Streamed(x, part, 0, encode_levels, labels=index, levels=afresh.levels)
+        train = Streamed(x, part, 0, encode_afresh, labels=index, transform=afresh.transform)
     return [train, *(Streamed(x, part, number, encode_once, labels=index) for number in (1, 2))]

@@ -17,6 +17,7 @@ KINDS = ("continuous", "integer", "boolean", "categorical", "datetime", "constan
 BINARISE = ("auto", "no", "stochastic", "threshold")
 HEADER = ("auto", "yes", "none")
 STREAMING = ("auto", "yes", "no")
+RANDOM_TRANSFORMS = ("flip", "shift", "crop", "colour")
 REPRESENTATIONS = ("auto", "waveform", "mel")
 
 
@@ -75,6 +76,11 @@ class DataOptions:
         None,
         "images: side in pixels; the shorter side is brought to it, then the centre is cut out; of drawn sprites too",
     )
+    random_transforms: tuple[str, ...] = _option(
+        (),
+        "images: what is changed at random in training images at each pass, one flag for each: flip (left to right), "
+        "shift (by up to an eighth), crop (to 80% of the side or more), colour (brightness, contrast, saturation)",
+    )
     rows: int | None = _option(None, "sets that are drawn: how many rows (10000; sprites 20000)")
     split: tuple[float, float, float] = _option(
         (0.8, 0.1, 0.1), "shares of training, validation and test; a source's own test split is kept as it is"
@@ -132,7 +138,7 @@ class DataOptions:
     )
 
     def __post_init__(self) -> None:
-        for name in ("given", "drop", "missing_values"):
+        for name in ("given", "drop", "missing_values", "random_transforms"):
             value = getattr(self, name)
             if value is None:
                 continue
@@ -151,6 +157,9 @@ class DataOptions:
             value = getattr(self, name)
             if value not in known:
                 raise SfumatoError(f"{name}={value!r} is not known; {did_you_mean(value, known)}")
+        for each in self.random_transforms:
+            if each not in RANDOM_TRANSFORMS:
+                raise SfumatoError(f"random_transforms={each!r} is not known; {did_you_mean(each, RANDOM_TRANSFORMS)}")
         for column, kind in self.kinds.items():
             if kind not in KINDS:
                 raise SfumatoError(f"kind {column}={kind!r} is not known; {did_you_mean(kind, KINDS)}")

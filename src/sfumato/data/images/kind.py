@@ -12,6 +12,7 @@ import numpy as np
 from sfumato.data.core.array_sets import Training, open_arrays
 from sfumato.data.core.batching.shards import shard
 from sfumato.data.core.batching.streaming import streams
+from sfumato.data.core.batching.transforms import Binarised
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.kinds import Kind, OptionUse
 from sfumato.data.core.labels import codes
@@ -19,6 +20,7 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
 from sfumato.data.images.lossless import LosslessImages
+from sfumato.data.images.random_transforms import ImageTransforms
 from sfumato.data.images.schema import ImageSchema
 from sfumato.data.io import frames, image_files, video_files
 from sfumato.data.io.arrays import Arrays
@@ -44,16 +46,29 @@ def load(source: Source, options: DataOptions) -> Dataset:
             x, labels, options, rows=rows, name=where, levels=loaded.levels, channels_first=loaded.channels_first
         )
 
-    dataset = open_arrays(loaded, source, options, learn, value_bytes=1, training=_training)
+    def training(schema: ImageSchema) -> Training | None:
+        return _training(schema, options.random_transforms)
+
+    dataset = open_arrays(loaded, source, options, learn, value_bytes=1, training=training)
+    if options.random_transforms:
+        changes = ", ".join(options.random_transforms)
+        note = f"training images are changed at random at each pass ({changes}); validation and test images are not"
+        dataset = replace(dataset, notes=(*dataset.notes, note))
     if moving := video_files.first_moving(paths):
         note = f"{moving} moves: of such files the first frame alone is taken; for videos add --sequences"
         return replace(dataset, notes=(*dataset.notes, note))
     return dataset
 
 
-def _training(schema: ImageSchema) -> Training | None:
-    """Training images that are binarised afresh at each pass keep their levels."""
-    return Training(schema.levels, schema.pixels.levels) if schema.binarise == "stochastic" else None
+def _training(schema: ImageSchema, changes: Sequence[str]) -> Training | None:
+    """Training images that are changed or binarised afresh at each pass keep their levels."""
+    levels = schema.pixels.levels
+    draws = Binarised(levels) if schema.binarise == "stochastic" else None
+    if not changes:
+        return None if draws is None else Training(schema.levels, draws)
+    if schema.binarise == "threshold":
+        return Training(lambda raw: schema.encode(raw).x, ImageTransforms(changes, 2))
+    return Training(schema.levels, ImageTransforms(changes, levels, draws))
 
 
 def _from_folder(path: Path, paths: Sequence[Path], options: DataOptions) -> Arrays:
@@ -79,7 +94,11 @@ KIND = Kind(
     plural="images",
     order=30,
     suffixes=(".npy", ".npz"),
-    options={"size": OptionUse("images and videos"), "binarise": OptionUse("images")},
+    options={
+        "size": OptionUse("images and videos"),
+        "binarise": OptionUse("images"),
+        "random_transforms": OptionUse("images"),
+    },
     file_suffix=".png",
     examples_suggested=64,
     lossless=LosslessImages,

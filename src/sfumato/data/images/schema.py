@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sfumato import likelihoods
-from sfumato.data.core.batching.batches import binarised_once
 from sfumato.data.core.batching.encoded import Encoded
+from sfumato.data.core.batching.transforms import binarised_once
 from sfumato.data.core.labelled import LabelledSchema
 from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions

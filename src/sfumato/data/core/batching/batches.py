@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.randomness.generators import current
+from sfumato.data.core.batching.transforms import RandomTransform
 
 
 class Pass(NamedTuple):
@@ -111,8 +111,7 @@ class Resident(Batches):
         given: (N, G) conditions or None.
         labels: (N,) int64 or None.
         time: (N, T) times of the steps of sequences, or None.
-        levels: images to be binarised have this many levels; each pass with a seed draws x afresh with
-            p(x = 1) = level / (levels − 1), from torch's default generator; without a seed the draw is a fixed one.
+        transform: what is done to x at each pass with a seed, drawn afresh; without a seed the draw is a fixed one.
     """
 
     def __init__(
@@ -122,14 +121,14 @@ class Resident(Batches):
         labels: np.ndarray | None = None,
         *,
         time: Tensor | None = None,
-        levels: int | None = None,
+        transform: RandomTransform | None = None,
     ) -> None:
         missing = torch.isnan(x) if x.is_floating_point() else None
         self._mask = ~missing if missing is not None and bool(missing.any()) else None
         self._x = x if self._mask is None else x.nan_to_num(0.0)
         self._given = given
         self._time = time
-        self._levels = levels
+        self._transform = transform
         self._rows_drawn: Tensor | None = None
         self.labels = labels
 
@@ -157,7 +156,7 @@ class Resident(Batches):
         moved._given = None if self._given is None else self._given.to(device)
         moved._mask = None if self._mask is None else self._mask.to(device)
         moved._time = None if self._time is None else self._time.to(device)
-        moved._levels = self._levels
+        moved._transform = self._transform
         moved._rows_drawn = None if self._rows_drawn is None else self._rows_drawn.to(device)
         moved.labels = self.labels
         return moved
@@ -166,9 +165,7 @@ class Resident(Batches):
         if isinstance(index, Tensor):
             index = index.to(self._x.device)
         batch = self._rows(index)
-        if self._levels is None:
-            return batch
-        return Batch(binarised_once(batch.x, self._levels), batch.given)
+        return batch if self._transform is None else replace(batch, x=self._transform.once(batch.x))
 
     def one_pass(self, wanted: Pass) -> Iterator[Batch]:
         total, size = len(self), wanted.size
@@ -181,11 +178,9 @@ class Resident(Batches):
             rows = slice(start + mine.start, start + mine.stop)
             if order is None:
                 yield self.take(rows)
-            elif self._levels is None:
-                yield self._rows(order[rows])
-            else:
-                batch = self._rows(order[rows])
-                yield Batch(binarised_afresh(batch.x, self._levels, joint, mine), batch.given)
+                continue
+            batch = self._rows(order[rows])
+            yield batch if self._transform is None else replace(batch, x=self._transform.afresh(batch.x, joint, mine))
 
     def _order(self, seed: int) -> Tensor:
         if self._rows_drawn is None:
@@ -211,36 +206,3 @@ def chosen(values: Tensor, index: Tensor | slice) -> Tensor:
 def shuffled(total: int, seed: int) -> Tensor:
     """A random order of `total` rows that is a function of `seed` alone, shape (total,)."""
     return torch.randperm(total, generator=torch.Generator().manual_seed(seed))
-
-
-def binarised_afresh(x: Tensor, levels: int, joint: int, mine: slice) -> Tensor:
-    """0/1 draws with p = x / (levels − 1), to within 2^-16 and exact at both ends.
-
-    The noise is drawn for the whole joint batch and cut, so that all processes agree. It is 16 bits a pixel, four
-    of which come with each number drawn: to draw a float for each took twice as long.
-    """
-    pixels = math.prod(x.shape[1:])
-    words = torch.randint(-(2**63), 2**63 - 1, (-(-joint * pixels // 4),), device=x.device, generator=current(x.device))
-    noise = words.view(torch.int16)[: joint * pixels].view(joint, *x.shape[1:])[mine]
-    # In place, as a comparison of integers into booleans takes four times as long as into integers.
-    return noise.int().add_(2**15).mul_(levels - 1).lt_(x.int().mul_(2**16)).float()
-
-
-def binarised_once(x: Tensor, levels: int) -> Tensor:
-    """0/1 draws with p = x / (levels − 1) whose noise is a hash of the example itself.
-
-    The same image is the same draw wherever and whenever it is met, and different images have different noise.
-    """
-    flat = x.flatten(1).long()
-    place = _mixed(torch.arange(1, flat.shape[1] + 1, device=x.device))
-    noise = _mixed((flat * place).sum(1, keepdim=True) + place)
-    uniform = ((noise >> 11) & (2**53 - 1)).double() / 2**53
-    return (uniform * (levels - 1) < flat).float().view(x.shape)
-
-
-def _mixed(value: Tensor) -> Tensor:
-    """Splitmix64's finaliser on int64, whose products wrap around."""
-    value = value * -7046029254386353131
-    value = (value ^ ((value >> 30) & (2**34 - 1))) * -4658895280553007687
-    value = (value ^ ((value >> 27) & (2**37 - 1))) * -7723592293110705685
-    return value ^ ((value >> 31) & (2**33 - 1))

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.data.core.batching.batches import Batches, Pass, binarised_afresh, binarised_once, chosen, shuffled
+from sfumato.data.core.batching.batches import Batches, Pass, chosen, shuffled
 from sfumato.data.core.batching.encoded import Encoded
+from sfumato.data.core.batching.transforms import RandomTransform
 from sfumato.data.core.options import DataOptions
 from sfumato.data.io.arrays import fresh
 
@@ -46,7 +48,7 @@ class Streamed(Batches):
         number: the part these are.
         encode: (raw rows, their numbers in `x`) → `Encoded`; integer images stay as they are.
         labels: (N,) int64 of all rows or None.
-        levels: as in `Resident`: images to be binarised have this many levels.
+        transform: as in `Resident`.
         block: rows in a block; None for about 2 MiB.
     """
 
@@ -58,11 +60,11 @@ class Streamed(Batches):
         encode: Encode,
         *,
         labels: np.ndarray | None = None,
-        levels: int | None = None,
+        transform: RandomTransform | None = None,
         block: int | None = None,
     ) -> None:
         self._x, self._part, self._number, self._encode = x, part, number, encode
-        self._levels = levels
+        self._transform = transform
         self._block = block or max(BLOCK_BYTES // max(x[:1].nbytes, 1), 1)
         self._device = torch.device("cpu")
         starts = np.arange(0, len(x), self._block)
@@ -93,9 +95,7 @@ class Streamed(Batches):
             pieces, places = [_rows(self._read(0), slice(0, 0))], [np.zeros(0, np.int64)]
         batch = _joined(pieces).to(self._device)
         batch = _rows(batch, torch.from_numpy(np.argsort(np.concatenate(places))).to(self._device))
-        if self._levels is None:
-            return batch
-        return Batch(binarised_once(batch.x, self._levels), batch.given)
+        return batch if self._transform is None else replace(batch, x=self._transform.once(batch.x))
 
     def one_pass(self, wanted: Pass) -> Iterator[Batch]:
         size, buffer = wanted.size, None
@@ -112,11 +112,12 @@ class Streamed(Batches):
     def _cut(self, buffer: Batch, start: int, joint: int, wanted: Pass) -> Batch:
         mine = wanted.own_rows(joint)
         batch = _rows(buffer, slice(start + mine.start, start + mine.stop))
-        if self._levels is None:
+        if self._transform is None:
             return batch
-        if wanted.seed is None:
-            return Batch(binarised_once(batch.x, self._levels), batch.given)
-        return Batch(binarised_afresh(batch.x, self._levels, joint, mine), batch.given)
+        transform = self._transform
+        return replace(
+            batch, x=transform.once(batch.x) if wanted.seed is None else transform.afresh(batch.x, joint, mine)
+        )
 
     def _windows(self, seed: int | None, passed: int) -> Iterator[Batch]:
         """The windows of a pass on the device, without its first `passed` rows, the next one read ahead."""
