@@ -22,7 +22,7 @@ from sfumato.data.core.split import split
 from sfumato.data.images.lossless import LosslessImages
 from sfumato.data.images.random_transforms import ImageTransforms
 from sfumato.data.images.schema import ImageSchema
-from sfumato.data.io import frames, image_files, video_files
+from sfumato.data.io import folder_labels, frames, image_files, video_files
 from sfumato.data.io.arrays import Arrays
 
 
@@ -73,7 +73,7 @@ def _training(schema: ImageSchema, changes: Sequence[str]) -> Training | None:
 
 def _from_folder(path: Path, paths: Sequence[Path], options: DataOptions) -> Arrays:
     """The images of a folder, all of one size; on disk where they are to be streamed."""
-    labels = image_files.labels_of(paths, path)
+    labels = folder_labels.labels_of(paths, path)
     heads = image_files.headers(paths)
     parts = split(len(paths), options.split, labels=codes(labels), seed=options.seed, source=str(path))
     training = [heads[row] for row in parts[0]]

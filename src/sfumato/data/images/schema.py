@@ -20,7 +20,7 @@ from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
 from sfumato.data.images import pixels
 from sfumato.data.images.pixels import Pixels
-from sfumato.data.io import arrays, image_files
+from sfumato.data.io import arrays, folder_labels, image_files
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
 from sfumato.spec import DataSpec, Field
@@ -150,7 +150,7 @@ class ImageSchema(LabelledSchema):
         path = Path(source)
         paths = image_files.find(path) if path.is_dir() else [path]
         image_files.headers(paths)
-        labels = image_files.labels_of(paths, path) if path.is_dir() else None
+        labels = folder_labels.labels_of(paths, path) if path.is_dir() else None
         return self.with_labels(self.of_files(paths, str(source)), labels)
 
     def of_files(self, paths: Sequence[Path], name: str) -> np.ndarray:
@@ -183,7 +183,7 @@ class ImageSchema(LabelledSchema):
         if not _is_files(source):
             return arrays.load(source).labels
         path = Path(source)
-        return image_files.labels_of(image_files.find(path), path) if path.is_dir() else None
+        return folder_labels.labels_of(image_files.find(path), path) if path.is_dir() else None
 
     def _file_shape(self, name: str) -> tuple[int, int, int]:
         channels, height, width = self.spec.shape

@@ -7,7 +7,6 @@
 * Size: images that are all of one size of at most 64 × 64 stay as they are. Otherwise the shorter side is
   scaled to `size`, and the centre square is cut out; by default `size` is the median shorter side of the training
   part, down to a multiple of 8, from 8 to 64.
-* Labels: the names of the first level of subfolders.
 """
 
 from __future__ import annotations
@@ -58,13 +57,6 @@ def find(folder: Path) -> list[Path]:
             "or be the .parquet parts of a table"
         )
     return sorted(paths)
-
-
-def labels_of(paths: Sequence[Path], folder: Path) -> np.ndarray | None:
-    """The first subfolder each file lies in, "" for none; None if there are fewer than two of them."""
-    inside = [path.relative_to(folder).parts for path in paths]
-    labels = np.array([parts[0] if len(parts) > 1 else "" for parts in inside], str)
-    return labels if len(set(labels.tolist()) - {""}) > 1 else None
 
 
 def headers(paths: Iterable[Path]) -> list[Header]:

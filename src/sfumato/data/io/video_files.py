@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 
-from sfumato.data.io import image_files
+from sfumato.data.io import folder_labels, image_files
 from sfumato.errors import SfumatoError
 from sfumato.files import empty_folder, replacing
 
@@ -94,7 +94,7 @@ def load(path: Path, size: int | None = None, shape: tuple[int, ...] = ()) -> Cl
     for place, clip in enumerate(decoded):
         frames[place, : len(clip)] = np.moveaxis(clip, 3, 1)
     inside = [paths[0] if len(paths) == 1 else paths[0].parent for paths in clips]
-    labels = image_files.labels_of(inside, path) if path.is_dir() else None
+    labels = folder_labels.labels_of(inside, path) if path.is_dir() else None
     return Clips(frames, labels, [each.relative_to(path).as_posix() if path.is_dir() else each.name for each in inside])
 
 

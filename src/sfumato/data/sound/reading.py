@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sfumato.data.io import arrays, image_files, sound_files
+from sfumato.data.io import arrays, folder_labels, image_files, sound_files
 from sfumato.data.io.arrays import Arrays
 from sfumato.data.io.sound_files import SoundHeader
 from sfumato.data.sound.windows import lengths_of
@@ -111,7 +111,7 @@ def found(source: Any) -> Sounds:
     return Sounds(
         str(path),
         tuple(sound_files.headers(paths)),
-        image_files.labels_of(paths, path),
+        folder_labels.labels_of(paths, path),
         tuple(file.relative_to(path).as_posix() for file in paths),
         sound_files.passed_over(others, path),
     )
