@@ -18,6 +18,7 @@ from sfumato.data import DataOptions
 from sfumato.data.builtin import markov
 from sfumato.data.registry import load_schema
 from sfumato.data.text import lines
+from sfumato.data.text.lossless import LosslessText
 from sfumato.data.text.schema import SymbolSchema
 from sfumato.errors import SfumatoError
 
@@ -178,7 +179,7 @@ def test_a_schema_comes_back_from_json(given: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("source", "options", "said"),
     [
-        (["a" * 300] * 9 + ["b" * 400], {}, r"line 10 has 400 symbols.*\(--longest 400\)"),
+        (np.zeros((20, 400)), {"symbols": True}, r"row 1 has 400 symbols.*\(--longest 400\)"),
         (["", ""] * 9, {}, "no symbol"),
         (WORDS * 9, {"likelihood": "gaussian"}, "likelihood=gaussian is not for symbols"),
         (WORDS * 9, {"streaming": "yes"}, "held whole"),
@@ -204,8 +205,8 @@ def test_files_that_are_not_text_are_refused(tmp_path: Path) -> None:
 
 def test_what_was_not_trained_on_is_refused() -> None:
     learned = opened(WORDS * 20)
-    with pytest.raises(SfumatoError, match="at most 4"):
-        learned.read(["abbaa"])
+    with pytest.raises(SfumatoError, match="at most 3"):
+        opened(np.zeros((20, 3)), symbols=True).read(np.zeros((2, 4)))
     with pytest.raises(SfumatoError, match="trained on text"):
         learned.read(np.zeros((2, 3)))
     with pytest.raises(SfumatoError, match="several lines"):
@@ -237,3 +238,56 @@ def test_the_chains_stay_the_same_whatever_the_seed() -> None:
     assert not np.array_equal(*found)
     means = [markov.log_prob(x).mean() for x in found]
     assert abs(means[0] - means[1]) < 2
+
+
+ANY_SCRIPT = ["naïve 🎈", "👩‍👩‍👧 نص", "", "tab\tand 漢字", "the cat sat", "the cat sat on the mat"] * 10
+
+
+@pytest.mark.parametrize("kind", ["bytes", "bpe"])
+def test_tokens_bring_back_every_script_and_are_learned_from_the_training_split(kind: str) -> None:
+    learned = opened(ANY_SCRIPT, tokens=kind, vocabulary=300)
+    again = load_schema(json.loads(json.dumps(learned.to_dict())))
+    new = [*ANY_SCRIPT[:6], "Δ🦊"]
+    for schema in (learned, again):
+        assert schema.decode(schema.encode(schema.read(new)).x).tolist() == new
+    assert learned.spec.fields[0].size == len(learned.symbols) + 1
+    assert len(learned.symbols) <= 300
+    held_out = data.open(
+        [f"{chr(0x4E00 + row)}{chr(0x4E00 + row)}" for row in range(50)], options=DataOptions(tokens=kind)
+    )
+    x = held_out.train.take(slice(None)).x
+    assert sorted(set(held_out.schema.decode(x))) == sorted(held_out.schema.decode(x))
+
+
+def test_byte_pairs_are_fewer_and_never_those_of_held_out_lines_alone() -> None:
+    learned = opened(["the cat sat on the mat"] * 50, tokens="bpe", vocabulary=300)
+    assert learned.spec.shape[0] < 12
+    assert learned.tokens is not None
+    merged = {learned.tokens.shown(token) for token in learned.symbols[-20:]}
+    assert {"the", " the", " cat"} & merged
+    with pytest.raises(SfumatoError, match=r"vocabulary=5: bytes alone are \d+ tokens"):
+        opened(["abc"] * 20, tokens="bpe", vocabulary=5)
+
+
+@pytest.mark.parametrize("kind", ["characters", "bytes"])
+def test_long_lines_are_cut_and_it_is_said(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    rows = ["ab" * 3] * 20 + ["ab" * 20]
+    found = data.open(rows, options=DataOptions(tokens=kind, longest=8))
+    assert isinstance(found.schema, SymbolSchema)
+    what = "characters" if kind == "characters" else "tokens"
+    cut = f"text: 1 line is longer than 8 {what} (line 21 has 40) and cut there; --longest 40 in fit keeps all of them"
+    assert found.notes == (cut,)
+    assert found.schema.spec.shape == (9, 1)
+    with caplog.at_level(logging.WARNING):
+        read = found.schema.read(rows)
+    assert caplog.messages == [cut]
+    assert found.schema.decode(found.schema.encode(read).x).tolist() == ["ab" * 3] * 20 + ["ab" * 4]
+
+
+@pytest.mark.parametrize("kind", ["characters", "bytes", "bpe"])
+def test_lines_that_symbols_do_not_bring_back_are_kept_aside(kind: str) -> None:
+    schema = opened(["abba", "", "cab"] * 20, tokens=kind)
+    parts = LosslessText(schema)
+    new = np.array(["abba", "a" * 900, "\x00x", "cab"], object)
+    taken = parts.split(new)
+    assert parts.join(taken.coded, taken.aside).tolist() == new.tolist()

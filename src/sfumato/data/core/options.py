@@ -19,6 +19,7 @@ HEADER = ("auto", "yes", "none")
 STREAMING = ("auto", "yes", "no")
 RANDOM_TRANSFORMS = ("flip", "shift", "crop", "colour")
 REPRESENTATIONS = ("auto", "waveform", "mel")
+TOKENS = ("characters", "bytes", "bpe")
 
 
 def _option(default: Any, text: str) -> Any:
@@ -101,7 +102,15 @@ class DataOptions:
     layer: str | None = _option(
         None, "counts: the matrix of an .h5ad file that holds them, a name of a layer, or raw (default: X)"
     )
-    longest: int = _option(256, "sequences of symbols: at most so many symbols; longer ones are refused")
+    longest: int = _option(
+        256, "sequences of symbols: at most so many symbols; longer lines of text are cut, longer rows refused"
+    )
+    tokens: str = _option(
+        "characters",
+        "text: its symbols, characters, bytes, or bpe (byte pairs merged as often as they occur in the training split; "
+        "needs sfumato[text])",
+    )
+    vocabulary: int = _option(1000, "text with tokens=bpe: number of tokens at most")
     id: str | None = _option(None, "tables of sequences: column that identifies the sequences, one row for each step")
     time: str | None = _option(
         None,
@@ -152,7 +161,7 @@ class DataOptions:
         if self.ranges and self.epsilon is None:
             raise SfumatoError("ranges are for private training: give epsilon too, or leave them out")
         choices = {"likelihood": ("auto", *LIKELIHOODS), "binarise": BINARISE, "header": HEADER, "streaming": STREAMING}
-        choices["representation"] = REPRESENTATIONS
+        choices |= {"representation": REPRESENTATIONS, "tokens": TOKENS}
         for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:

@@ -25,6 +25,7 @@ from sfumato.data.records.schema import RecordSchema, texts_of
 from sfumato.data.tables.kind import KIND as TABLE
 from sfumato.data.tables.load import label_values
 from sfumato.data.tables.schema import TableSchema
+from sfumato.data.text import tokens
 from sfumato.data.text.lines import Lines
 from sfumato.data.text.schema import SymbolSchema, check_length
 from sfumato.errors import SfumatoError, did_you_mean
@@ -180,8 +181,10 @@ def _learn_text(cells: RawRows, name: str, rows: np.ndarray, options: DataOption
     where = f"{cells.where}column {name!r}"
     if not there[rows].any():
         raise SfumatoError(f"{where} has no text in the training rows; leave it out (drop)")
-    longest = check_length(Lines(values[there], None, where), options)
-    return SymbolSchema.learn(Lines(values[rows][there[rows]], None, where), options, longest=longest)
+    train = Lines(values[rows][there[rows]], None, where)
+    own = tokens.learn(train.x.tolist(), options)
+    longest = check_length(Lines(values[there], None, where), options, own)
+    return SymbolSchema.learn(train, options, longest=longest, tokens=own)
 
 
 def _share_missing(cells: RawRows, name: str, rows: np.ndarray) -> float:
@@ -202,6 +205,8 @@ KIND = Kind(
     options={
         "size": OptionUse("images and videos"),
         "longest": OptionUse("sequences of symbols"),
+        "tokens": OptionUse("text"),
+        "vocabulary": OptionUse("text"),
         **{name: OptionUse(TABLE.options[name].on) for name in ("missing_values", "orders", "header", "cells")},
     },
     file_suffix=".csv",

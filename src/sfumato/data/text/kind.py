@@ -12,10 +12,10 @@ from sfumato.data.core.labels import codes
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
-from sfumato.data.text import lines
+from sfumato.data.text import lines, tokens
 from sfumato.data.text.lines import Lines
 from sfumato.data.text.lossless import LosslessText
-from sfumato.data.text.schema import SymbolSchema, check_length
+from sfumato.data.text.schema import SymbolSchema, check_length, cut_lines
 from sfumato.errors import SfumatoError
 
 
@@ -35,22 +35,24 @@ def load(source: Source, options: DataOptions) -> Dataset:
     content = lines.load(source.value)
     if options.streaming == "yes":
         raise SfumatoError("streaming=yes: sequences are held whole; leave streaming out")
-    longest = check_length(content, options)
     where = source.described(content.name)
     parts = split(len(content), options.split, labels=codes(content.labels), seed=options.seed, source=where)
     split_up = [
         replace(content, x=content.x[rows], labels=None if content.labels is None else content.labels[rows])
         for rows in parts
     ]
-    schema = SymbolSchema.learn(split_up[0], options, longest=longest)
+    own = tokens.learn(split_up[0].x.tolist(), options) if content.x.dtype.kind == "O" else None
+    longest = check_length(content, options, own)
+    schema = SymbolSchema.learn(split_up[0], options, longest=longest, tokens=own)
+    notes = cut_lines(content, longest, own)
     batches = []
     for part in split_up:
-        encoded = schema.encode(schema.read(part))
+        encoded = schema.encode(schema.checked(part))
         index = None if schema.label is None or part.labels is None else schema.label.index(part.labels)
         batches.append(Resident(encoded.x, encoded.given, index))
     train, valid, test = batches
     name = Path(content.name).name.partition(".")[0]
-    return Dataset(name, where, schema, train, valid, test, options, has_label=content.labels is not None)
+    return Dataset(name, where, schema, train, valid, test, options, notes=notes, has_label=content.labels is not None)
 
 
 KIND = Kind(
@@ -65,6 +67,8 @@ KIND = Kind(
     lossless=LosslessText,
     options={
         "longest": OptionUse("sequences of symbols"),
+        "tokens": OptionUse("text"),
+        "vocabulary": OptionUse("text"),
         "symbols": OptionUse("files of text and arrays of whole numbers"),
     },
 )

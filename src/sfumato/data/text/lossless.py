@@ -21,15 +21,16 @@ from sfumato.errors import SfumatoError
 
 
 class LosslessText(Lossless[SymbolSchema]):
-    """The symbols of each line, with its end, are coded; lines with a character never seen in training are aside.
+    """The symbols of each line, with its end, are coded.
 
-    Labels are kept where they are conditions.
+    Lines that do not come back from their symbols are aside: too long ones, and those with a character never seen in
+    training. Labels are kept where they are conditions.
     """
 
     def blocks(self, source: Any, size: int) -> Iterator[Any]:
         if not self.schema.is_text:
             raise SfumatoError("rows of whole numbers cannot be compressed yet: images, tables and lines of text can")
-        raw = self.schema.read(source)
+        raw = self.schema.checked(lines.load(source))
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
         names = None if labels is None else as_names(np.asarray(labels))
         for start in range(0, len(x), size):
@@ -38,8 +39,8 @@ class LosslessText(Lossless[SymbolSchema]):
 
     def split(self, raw: Any) -> Parts:
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
-        known = set(self.schema.symbols)
-        odd = [row for row, line in enumerate(x) if not known.issuperset(line)]
+        back = self.schema.decode(self.schema.encode(Examples(x, labels) if labels is not None else x).x)
+        odd = [row for row, (line, again) in enumerate(zip(x, back, strict=True)) if line != again]
         coded = x.copy()
         coded[odd] = ""
         encoded = self.schema.encode(Examples(coded, labels) if labels is not None else coded)

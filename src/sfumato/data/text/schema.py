@@ -18,7 +18,9 @@ from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
 from sfumato.data.io import arrays, frames
 from sfumato.data.text import lines
+from sfumato.data.text import tokens as tokens_of_text
 from sfumato.data.text.lines import Lines
+from sfumato.data.text.tokens import Tokens
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
 
@@ -46,28 +48,33 @@ class SymbolSchema(LabelledSchema):
         spec: DataSpec,
         *,
         symbols: Sequence[Any],
+        tokens: Tokens | None = None,
         label: Label | None = None,
         given_rows: Tensor | None = None,
     ) -> None:
         super().__init__(spec, label, given_rows)
         self.symbols = tuple(symbols)
+        self.tokens = tokens
 
     @classmethod
-    def learn(cls, raw: Lines, options: DataOptions, *, longest: int) -> SymbolSchema:
+    def learn(cls, raw: Lines, options: DataOptions, *, longest: int, tokens: Tokens | None = None) -> SymbolSchema:
         """From the sequences of the training split.
 
         Args:
             raw: those sequences.
             options: likelihood, given, seed.
             longest: symbols of the longest sequence that is to fit, in any part.
+            tokens: of text that is not taken as characters.
 
         Raises:
             SfumatoError: if there is no symbol, or a likelihood or condition does not fit.
         """
         likelihood = likelihoods.chosen(options.likelihood, "symbols", "symbols", "categorical")
         symbols: list[Any]
-        if _is_text(raw.x):
-            symbols, ends, missing = sorted(set().union(*raw.x)), True, False
+        if tokens is not None:
+            symbols, ends, missing = list(tokens.symbols), True, False
+        elif _is_text(raw.x):
+            symbols, ends, missing = sorted(set().union(*(text[:longest] for text in raw.x))), True, False
         else:
             symbols = np.unique(raw.x[~np.isnan(raw.x)]).astype(np.int64).tolist()
             behind = _behind(raw.x)
@@ -77,14 +84,14 @@ class SymbolSchema(LabelledSchema):
         label, given = cls.learn_label(raw.labels, options, raw.name)
         field = Field("category", len(symbols) + ends, missing=missing)
         spec = DataSpec((max(longest, 1) + ends, 1), (field,), given, likelihood.name, len(raw), ends)
-        schema = cls(spec, symbols=symbols, label=label)
+        schema = cls(spec, symbols=symbols, tokens=tokens, label=label)
         schema.remember_labels(raw.labels, options.seed)
         return schema
 
     @property
     def is_text(self) -> bool:
-        """Whether symbols are characters; otherwise they are whole numbers."""
-        return isinstance(self.symbols[0], str)
+        """Whether symbols are of text; otherwise they are whole numbers."""
+        return self.tokens is not None or isinstance(self.symbols[0], str)
 
     @property
     def longest(self) -> int:
@@ -98,8 +105,10 @@ class SymbolSchema(LabelledSchema):
 
     def encode(self, raw: Any) -> Encoded:
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
-        # No sequence is longer than this, but rows may be padded further.
-        index, past = (all_of[:, : self.spec.shape[0]] for all_of in (self._index(x), self._past(x)))
+        if self.tokens is not None:
+            x = self.tokens.rows(x)
+        # Longer text is cut; rows of numbers are not longer, but may be padded further.
+        index, past = (all_of[:, : self.longest] for all_of in (self._index(x), self._past(x)))
         if self.spec.ends:
             end = len(self.symbols)
             padded = np.full((len(x), self.spec.shape[0]), float(end))
@@ -118,17 +127,32 @@ class SymbolSchema(LabelledSchema):
             if self.spec.ends or missing.any():
                 values = np.where(missing, np.nan, values)
             return values[:, : self.longest]
-        characters = np.where(np.isnan(index), LOST, np.array(self.symbols, object)[place])
         texts = np.empty(len(index), object)
+        if self.tokens is not None:
+            numbers = np.array(self.symbols)[place]
+            texts[:] = [self.tokens.join(row[~over].tolist()) for row, over in zip(numbers, missing, strict=True)]
+            return texts
+        characters = np.where(np.isnan(index), LOST, np.array(self.symbols, object)[place])
         texts[:] = ["".join(row[~over]) for row, over in zip(characters, ended, strict=True)]
         return texts
 
     def read(self, source: Any, *, need_x: bool = True) -> Any:
         content = lines.load(source)
+        raw = self.checked(content)
+        self._tell(cut_lines(content, self.longest, self.tokens))
+        return raw
+
+    def checked(self, content: Lines) -> Any:
+        """What `read` gives, with lines of text whole; `encode` cuts them.
+
+        Raises:
+            SfumatoError: if they are text where the model was trained on numbers or the other way round, or rows of
+                numbers are too long.
+        """
         if _is_text(content.x) is not self.is_text:
             wanted = "text: give lines of text" if self.is_text else "whole numbers: give an array of them"
             raise SfumatoError(f"{content.name}: this model was trained on {wanted}")
-        length = longest(content)
+        length = 0 if self.is_text else int(lengths(content.x).max(initial=0))
         if length > self.longest:
             raise SfumatoError(
                 f"{content.name}: has sequences of {length} symbols; this model was trained on at most {self.longest}"
@@ -152,17 +176,24 @@ class SymbolSchema(LabelledSchema):
         return pa.table({lines.TEXT_COLUMN: pa.array(list(text), pa.string())}) if self.is_text else None
 
     def describe(self) -> list[dict[str, str]]:
-        what = "characters" if self.is_text else "symbols"
-        shown = ("" if self.is_text else " ").join(map(str, self.symbols[:60]))
+        what = "symbols" if not self.is_text else "characters" if self.tokens is None else "tokens"
+        shown = self._vocabulary()
         return [
             {
                 "column": "text" if self.is_text else "sequence",
                 "kind": f"{'up to ' if self.spec.ends else ''}{self.longest} {what}",
                 "modelled": f"each given those before, {self.spec.likelihood}",
                 "missing": "some" if self.spec.fields[0].missing else "",
-                "note": f"{len(self.symbols)} {what}: {shown}{'…' if len(self.symbols) > 60 else ''}",
+                "note": f"{len(self.symbols)} {what}: {shown}",
             }
         ]
+
+    def _vocabulary(self) -> str:
+        """Some of the symbols: the first 60, or the last 20 tokens, which are the longest."""
+        if self.tokens is not None:
+            return "… " + " ".join(f"{self.tokens.shown(token)!r}" for token in self.symbols[-20:])
+        shown = ("" if self.is_text else " ").join(map(str, self.symbols[:60]))
+        return shown + ("…" if len(self.symbols) > 60 else "")
 
     @property
     def example_size(self) -> str:
@@ -175,12 +206,14 @@ class SymbolSchema(LabelledSchema):
         return {
             **self.shared_entries(),
             "symbols": list(self.symbols),
+            "tokens": None if self.tokens is None else self.tokens.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         return cls(
             symbols=values["symbols"],
+            tokens=tokens_of_text.from_dict(values["tokens"]),
             **cls.shared_arguments(values),
         )
 
@@ -195,10 +228,13 @@ class SymbolSchema(LabelledSchema):
 
     def _past(self, x: np.ndarray) -> np.ndarray:
         """Which places of (N, T) are beyond the end."""
-        return np.arange(longest(Lines(x))) >= _lengths(x)[:, None] if _is_text(x) else _behind(x)
+        if not _is_text(x):
+            return _behind(x)
+        own = lengths(x)
+        return np.arange(own.max(initial=0)) >= own[:, None]
 
     def _tell_unknown(self, content: Lines) -> None:
-        x = content.x
+        x = content.x if self.tokens is None else self.tokens.rows(content.x)
         given = ~self._past(x) if _is_text(x) else ~np.isnan(x)
         new = np.isnan(self._index(x)) & given
         if new.any():
@@ -209,38 +245,46 @@ class SymbolSchema(LabelledSchema):
             self._tell([f"{rows} a symbol never seen in training, as {shown!r}; taken as missing"])
 
 
-def longest(content: Lines) -> int:
-    """Symbols of the longest sequence."""
-    return int(_lengths(content.x).max(initial=0))
-
-
-def check_length(content: Lines, options: DataOptions) -> int:
-    """`longest`, if it is within what the options allow.
+def check_length(content: Lines, options: DataOptions, tokens: Tokens | None = None) -> int:
+    """Symbols of the longest sequence, of text at most as many as the options allow: longer ones are to be cut.
 
     Raises:
-        SfumatoError: if it is not.
+        SfumatoError: if rows of numbers are longer than the options allow.
     """
-    length = longest(content)
-    if length > options.longest:
-        row = int(np.argmax(_lengths(content.x))) + 1
-        where = f"line {row}" if _is_text(content.x) else f"row {row}"
+    own = lengths(content.x, tokens)
+    length = int(own.max(initial=0))
+    if length > options.longest and not _is_text(content.x):
         raise SfumatoError(
-            f"{content.name}: {where} has {length} symbols, and every sequence takes the space of the longest; "
-            f"allow it (--longest {length}), or cut what is over {options.longest}"
+            f"{content.name}: row {int(np.argmax(own)) + 1} has {length} symbols, and every sequence takes the space "
+            f"of the longest; allow it (--longest {length}), or cut what is over {options.longest}"
         )
-    return length
+    return min(length, options.longest)
+
+
+def cut_lines(content: Lines, longest: int, tokens: Tokens | None = None) -> tuple[str, ...]:
+    """A sentence on lines of text of which the model does not see all; none without such lines."""
+    own = lengths(content.x, tokens)
+    long = np.flatnonzero(own > longest)
+    if not _is_text(content.x) or not len(long):
+        return ()
+    what = "characters" if tokens is None else "tokens"
+    lines_are = "1 line is" if len(long) == 1 else f"{len(long)} lines are"
+    return (
+        f"{content.name}: {lines_are} longer than {longest} {what} (line {long[0] + 1} has {own[long[0]]}) and cut "
+        f"there; --longest {own.max()} in fit keeps all of them",
+    )
 
 
 def _is_text(x: np.ndarray) -> bool:
     return x.dtype.kind == "O"
 
 
-def _lengths(x: np.ndarray) -> np.ndarray:
-    """Symbols in each sequence, (N,)."""
+def lengths(x: np.ndarray, tokens: Tokens | None = None) -> np.ndarray:
+    """Symbols in each sequence, (N,): tokens or characters of text, and numbers up to the last of a row."""
     if _is_text(x):
-        return np.fromiter(map(len, x), np.int64, len(x))
-    lengths: np.ndarray = (~_behind(x)).sum(1)
-    return lengths
+        return np.fromiter(map(len, x if tokens is None else tokens.split(x)), np.int64, len(x))
+    counted: np.ndarray = (~_behind(x)).sum(1)
+    return counted
 
 
 def _behind(x: np.ndarray) -> np.ndarray:
@@ -251,9 +295,9 @@ def _behind(x: np.ndarray) -> np.ndarray:
 
 def _codes(x: np.ndarray) -> np.ndarray:
     """Code points of strings, (N, T) with T the longest; −1 beyond the end."""
-    lengths = _lengths(x)
-    width = int(lengths.max(initial=0))
+    own = lengths(x)
+    width = int(own.max(initial=0))
     if not width:
         return np.zeros((len(x), 0), np.int64)
     codes = np.array(list(x), f"<U{width}").view(np.uint32).reshape(len(x), width).astype(np.int64)
-    return np.where(np.arange(width) < lengths[:, None], codes, -1)
+    return np.where(np.arange(width) < own[:, None], codes, -1)
