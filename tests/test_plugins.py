@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -20,8 +20,9 @@ import torch
 from sklearn.base import clone
 
 import sfumato
-from sfumato import Autoencoder, Batch, DataSpec, LatentModel, Loss, SfumatoError, Size
+from sfumato import Autoencoder, Batch, DataSpec, LatentModel, Loss, SfumatoError, Size, extensions
 from sfumato.cli import main
+from sfumato.data import registry as kinds_registry
 from sfumato.diagnostics import code_checks
 from sfumato.diagnostics.case import Case
 from sfumato.models import registry
@@ -155,6 +156,41 @@ class Named(Shrunk):
 
 X = np.random.default_rng(0).normal(size=(120, 2))
 QUICK = {"steps": 20, "latent_dim": 2, "width": 8}
+
+
+LISTS = (PAGE.parent / "data.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```\n")[0]
+EXTENSIONS = "[sfumato.extensions]\nlists = lists_plugin\nbroken = lists_broken\n"
+
+
+def test_what_an_extension_registers_is_there_for_every_command(
+    tmp_path: Path, cli: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kind of data of the documentation, as an installed package has it, and one that cannot be imported."""
+    call = "from sfumato.data.registry import register\nregister(KIND)\n"
+    (tmp_path / "lists_plugin.py").write_text(LISTS + call, encoding="utf-8")
+    (tmp_path / "lists_broken.py").write_text("import nowhere_at_all\n", encoding="utf-8")
+    info = tmp_path / "sfumato_lists-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sfumato-lists\nVersion: 0.1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(EXTENSIONS, encoding="utf-8")
+    (tmp_path / "rows.ndjson").write_text("".join(f"[{row % 7}, {row % 5}]\n" for row in range(60)), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(kinds_registry, "_REGISTERED", {})
+    monkeypatch.setattr(extensions, "_imported", set())
+    extensions._points.cache_clear()
+    try:
+        fitted = cli("fit", "rows.ndjson", "--steps", 5, "--no-report", "--run", "lists")
+        assert fitted.code == 0, fitted.err
+        assert "lists_broken of sfumato-lists 0.1 is left out, as its import failed with ModuleNotFound" in caplog.text
+        rows = [json.loads(line) for line in cli("sample", "lists", "-n", 3).out.splitlines()]
+        assert [list(map(type, row)) for row in rows] == [[int, int]] * 3
+        assert cli("anomalies", "rows.ndjson", "--steps", 5).out.startswith("60 rows")
+    finally:
+        extensions._points.cache_clear()
+        sys.modules.pop("lists_plugin", None)
+    monkeypatch.setattr(extensions, "_points", tuple)
+    monkeypatch.setattr(kinds_registry, "_REGISTERED", {})
+    assert "are not known here" in cli("sample", "lists").err
 
 
 def test_a_class_is_a_parameter_like_any_other(tmp_path: Path) -> None:

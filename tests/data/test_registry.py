@@ -75,5 +75,5 @@ def test_a_file_no_kind_accepts_is_refused_with_those_that_are_read(tmp_path: Pa
 
 
 def test_a_schema_of_a_kind_that_is_not_there_is_refused() -> None:
-    with pytest.raises(SfumatoError, match="schema of kind 'tabel' is not known; did you mean table"):
+    with pytest.raises(SfumatoError, match="data of kind 'tabel' are not known here; did you mean table"):
         registry.load_schema({"kind": "tabel"})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Sequence
+
+from sfumato.extensions import import_extensions
 
 __all__ = ["main"]
 
@@ -16,6 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words and not words[0].startswith("-"):
+        # Before the commands are imported, whose help lists what is registered.
+        import_extensions()
     from sfumato.cli.app import run
 
-    return run(arguments)
+    return run(words)

@@ -14,6 +14,7 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
 from sfumato.data.core.source import Source
 from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.extensions import import_extensions
 
 _REGISTERED: dict[str, Kind] = {}
 
@@ -32,6 +33,7 @@ def kinds() -> tuple[Kind, ...]:
     >>> kinds()[-1].name
     'table'
     """
+    import_extensions()
     return tuple(sorted((*_shipped(), *_REGISTERED.values()), key=lambda kind: (kind.order, kind.name)))
 
 
@@ -54,7 +56,10 @@ def named(name: str) -> Kind:
     """
     known = {kind.name: kind for kind in kinds()}
     if name not in known:
-        raise SfumatoError(f"schema of kind {name!r} is not known; {did_you_mean(name, known)}")
+        guess = did_you_mean(name, known)
+        raise SfumatoError(
+            f"data of kind {name!r} are not known here; {guess}, or import the module that registers this kind"
+        )
     return known[name]
 
 

@@ -61,7 +61,7 @@ class Schema(ABC):
     """Statistics of the data, learned on the training split only; saved with the model.
 
     Attributes:
-        kind: "table", "image", "vector", "sequence", "symbols" or "counts".
+        kind: the name of its kind of data, such as "table", "image" or "vector".
         of_columns: whether an example is a row of columns, each with a meaning of its own.
         spec: all that a model may know; its likelihood is resolved, never "auto".
         given_names: names of the conditions, in the order of `spec.given`.
@@ -203,7 +203,7 @@ class Schema(ABC):
         Raises:
             SfumatoError: if there is no such column.
         """
-        raise SfumatoError(f"{name!r}: a {self.kind} has no columns beside its examples")
+        raise SfumatoError(f"{name!r}: these data have no columns beside their examples")
 
     def as_table(self, raw: Any) -> pa.Table | None:
         """Raw examples as rows of a table, for kinds where an example is one; None for all others."""
@@ -241,7 +241,7 @@ class Schema(ABC):
 
     def all_blank(self, n: int) -> Any:
         """n examples of which nothing is known, as `read_with_blanks` gives them."""
-        raise SfumatoError(f"a {self.kind} of which nothing is known is a sample: draw it with sample")
+        raise SfumatoError("an example of which nothing is known is a sample: draw it with sample")
 
     def encode_known(self, raw: Any) -> Encoded:
         """`encode` with NaN for all that is blank, and nothing of what it means that it is."""
@@ -258,7 +258,7 @@ class Schema(ABC):
             SfumatoError: if there is no such column, or it cannot take a value.
         """
         if fix:
-            raise SfumatoError(f"fix is for columns of tables; of a {self.kind} leave it out")
+            raise SfumatoError("fix is for columns of tables; leave it out for these data")
         return raw, {}
 
     def sets_of(self, raw: Any, sets: Sets) -> Sets:

@@ -22,6 +22,7 @@ from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import TRIED, Varied
 from sfumato.data.io import arrays
+from sfumato.data.io.arrays import Arrays
 from sfumato.errors import SfumatoError
 from sfumato.files import finite
 from sfumato.spec import DataSpec, Field
@@ -73,7 +74,7 @@ class VectorSchema(LabelledSchema):
         *,
         rows: np.ndarray | None = None,
         name: str = "X",
-    ) -> VectorSchema:
+    ) -> Self:
         """From the rows `rows` (ascending; None for all) of `x`, read a chunk at a time, and their labels.
 
         Whether a column varies is looked at in all rows, as in tables.
@@ -175,7 +176,7 @@ class VectorSchema(LabelledSchema):
         ]
 
     def read(self, source: Any, *, need_x: bool = True) -> Any:
-        loaded = arrays.load(source)
+        loaded = self.arrays_of(source)
         name = str(source) if isinstance(source, str | Path) else "X"
         width = len(self.fixed)
         if loaded.x.ndim != 2 or loaded.x.shape[1] != width:
@@ -190,7 +191,15 @@ class VectorSchema(LabelledSchema):
         return self.with_labels(loaded.x, loaded.labels)
 
     def labels_of(self, source: Any) -> np.ndarray | None:
-        return arrays.load(source).labels
+        return self.arrays_of(source).labels
+
+    def arrays_of(self, source: Any) -> Arrays:
+        """A path or an array as arrays, not checked yet; what a schema of files of another format overrides.
+
+        Raises:
+            SfumatoError: if it cannot be read.
+        """
+        return arrays.load(source)
 
     def write(self, raw: Any, path: str | Path) -> None:
         arrays.write(raw, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -145,6 +146,7 @@ class AnomalyDetector(BaseEstimator):
         """
         self._check()
         schema, raw = self._opened(X)
+        self._schema = schema
         total = anomaly_data.count(schema, raw)
         if total < FEWEST_ROWS:
             raise SfumatoError(f"{total} rows are too few to say what is normal; give at least {FEWEST_ROWS}")
@@ -173,7 +175,7 @@ class AnomalyDetector(BaseEstimator):
     def decision_function(self, X: Any) -> np.ndarray:
         """The score of each row, (N,), in nats: the higher, the more anomalous. With `window`, of each window."""
         check_is_fitted(self)
-        raw = self.estimator_.read(self._read(X))
+        raw = self.read(X)
         return self._together(self._detectors(raw, self._places(raw), None))
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -254,11 +256,14 @@ class AnomalyDetector(BaseEstimator):
         check_is_fitted(self)
         return self._step_names
 
+    def read(self, X: Any) -> Any:
+        """X as the model reads it: windows of a series, series as rows of numbers."""
+        check_is_fitted(self)
+        return self.estimator_.read(self._as_fitted(X))
+
     def rows(self, X: Any, rows: Sequence[int]) -> Any:
         """Some rows of X as the model sees them: windows of a series, series as rows of numbers."""
-        check_is_fitted(self)
-        auto = self.estimator_
-        return auto.schema_.take(auto.read(self._read(X)), list(rows))
+        return self.estimator_.schema_.take(self.read(X), list(rows))
 
     def costs(self, X: Any, rows: Sequence[int]) -> np.ndarray:
         """Nats that each entry of some rows costs, (len(rows), *shape); see `Autoencoder.entry_costs`.
@@ -308,12 +313,15 @@ class AnomalyDetector(BaseEstimator):
         assert self.window_ is not None, "set before a series is cut"
         return cut_windows(series.values, self.window_, window_starts(len(series.values), self.window_))
 
-    def _read(self, X: Any) -> Any:
+    def _as_fitted(self, X: Any) -> Any:
         """X as the estimator was fitted on it."""
         if self.window_ is not None:
             return self._windows(anomaly_data.long_series(X, self.time))
         if self._step_names is not None:
             return anomaly_data.step_by_step(X)
+        if isinstance(X, str | Path) and self._schema.kind != self.estimator_.schema_.kind:
+            # The model was trained on what this schema read of its file, in memory, which may be of another kind.
+            return self._schema.read(X)
         return X
 
     def _trained(self, schema: Any, raw: Any, rows: np.ndarray) -> Autoencoder:

@@ -155,8 +155,7 @@ def _keys(detector: AnomalyDetector, file: str, starts: np.ndarray | None, total
     """What rows are called: their numbers, and names or times where the file has some."""
     if starts is not None and detector.window_ is not None:
         return {"from": (starts + 1).tolist(), "to": (starts + detector.window_).tolist()}
-    auto = detector.estimator_
-    names = {} if file.endswith(".ts") else named_by(auto, auto.read(file), file)
+    names = named_by(detector.estimator_, detector.read(file), file)
     taken = ("row", "score", "p_value", "anomaly", "why")
     return {"row": list(range(1, total + 1))} | {key: values for key, values in names.items() if key not in taken}
 
@@ -183,7 +182,7 @@ def _draw(
         by_step = [detector.scores_by_step(columns[name], starts) for name in ("score", "anomaly")]
         figures.save_long_series(series.values, series.names, by_step[0], by_step[1] > MOST_OF_THEM, path)
     elif auto.schema_.spec.is_image:
-        images = auto.schema_.encode(auto.schema_.take(auto.read(file), rows)).x
+        images = auto.schema_.encode(detector.rows(file, rows)).x
         figures.save_images(images.numpy(), detector.costs(file, rows)[:, 0], names, path)
     elif detector.channels is not None:
         shape = len(rows), -1, len(detector.channels)

@@ -1,42 +1,21 @@
-"""Options of a run: one flat set, sorted by data, model and training, and written to and read from `config.toml`."""
+"""The configuration of a run, as written to and read from `config.toml`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
-from functools import cache
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
-from sfumato import models
 from sfumato._version import __version__
+from sfumato.config.declared import checked, settings, why_unknown
 from sfumato.data.core.options import DataOptions
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import read_toml
 from sfumato.models import registry
-from sfumato.ranges import Range
 from sfumato.training.settings import Settings
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
 CONFIG_TABLES = ("data", "model", "training")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One option: its type, default, line of help, the tables of a config it stands in, and the range of a number.
-
-    An option that two parts share (`seed`) stands in both tables and is given once.
-    """
-
-    name: str
-    annotation: Any
-    default: Any
-    help: str
-    tables: tuple[str, ...]
-    range: Range | None = None
 
 
 @dataclass(frozen=True)
@@ -82,9 +61,9 @@ class Config:
             if value is None and (name in known or name in settings()):
                 continue
             if name not in known:
-                raise SfumatoError(_unknown(name, self.model, known, (*known, "model")))
+                raise SfumatoError(why_unknown(name, self.model, known, (*known, "model")))
             for table in known[name].tables:
-                by_table[table][name] = _checked(known[name], value)
+                by_table[table][name] = checked(known[name], value)
         return replace(
             self,
             options={**self.options, **by_table["model"]},
@@ -152,8 +131,8 @@ class Config:
                     if (table, name) == ("model", "name"):
                         continue
                     if name not in here:
-                        raise SfumatoError(f"[{table}] {_unknown(name, model, known, here)}")
-                    by_table[table][name] = _checked(here[name], value)
+                        raise SfumatoError(f"[{table}] {why_unknown(name, model, known, here)}")
+                    by_table[table][name] = checked(here[name], value)
             return cls(
                 model=model,
                 options=by_table["model"],
@@ -199,54 +178,6 @@ def resolve(model: str, options: Mapping[str, Any], *, source: str = "") -> Conf
     return Config(model=model, source=source).with_options(options)
 
 
-def settings(*names: str) -> dict[str, Setting]:
-    """Every option by name: of the data, of some models (of all that ship if none is named), of the training.
-
-    Where several models have an option of one name, the first model's is returned.
-
-    Raises:
-        SfumatoError: if there is no such model, or it has an option that is one of the data or the training.
-    """
-    return _settings(*map(models.describe, names or registry.shipped()))
-
-
-@cache
-def _settings(*descriptions: models.Description) -> dict[str, Setting]:
-    merged: dict[str, Setting] = {}
-    of_models = (setting for description in descriptions for setting in _model_settings(description))
-    for setting in (*_part_settings("data"), *of_models, *_part_settings("training")):
-        before = merged.setdefault(setting.name, setting)
-        tables = (*before.tables, *(table for table in setting.tables if table not in before.tables))
-        merged[setting.name] = replace(before, tables=tables)
-    return merged
-
-
-@cache
-def _part_settings(table: str) -> tuple[Setting, ...]:
-    kind = {"data": DataOptions, "training": Settings}[table]
-    hints = get_type_hints(kind)
-    entries = []
-    for entry in fields(kind):
-        default = entry.default_factory() if entry.default_factory is not MISSING else entry.default
-        entries.append(Setting(entry.name, hints[entry.name], default, entry.metadata.get("help", ""), (table,)))
-    return tuple(entries)
-
-
-@cache
-def _model_settings(description: models.Description) -> tuple[Setting, ...]:
-    taken = {setting.name for table in ("data", "training") for setting in _part_settings(table)}
-    for option in description.options:
-        if option.name in taken:
-            raise SfumatoError(
-                f"model {description.name}: argument {option.name} of build needs another name, {option.name} is an "
-                "option of the data or the training"
-            )
-    return tuple(
-        Setting(option.name, option.annotation, option.default, option.help, ("model",), option.range)
-        for option in description.options
-    )
-
-
 def _values(part: DataOptions | Settings) -> dict[str, Any]:
     return {entry.name: getattr(part, entry.name) for entry in fields(part)}
 
@@ -260,64 +191,3 @@ def _check_model(model: Any, origin: Any = "") -> None:
     if not isinstance(model, str):
         raise SfumatoError(f"the name of a model must be text, not {model!r}")
     registry.check_available(model, str(origin))
-
-
-def _unknown(name: str, model: str, known: Mapping[str, Setting], near: Iterable[str]) -> str:
-    """Why `name` is no option: it is another model's, stands in another table, or is misspelt."""
-    described = map(models.describe, registry.shipped())
-    owners = [other.name for other in described if any(option.name == name for option in other.options)]
-    if owners and model not in owners:
-        *others, last = owners
-        return f"{name} is an option of {' and '.join([', '.join(others), last] if others else [last])}, not of {model}"
-    if name in known:
-        return f"{name} belongs in [{known[name].tables[0]}]"
-    return f"there is no option {name!r}: {did_you_mean(name, near)}"
-
-
-def _checked(setting: Setting, value: Any) -> Any:
-    """`value` as the option's type, or a line that says what the option takes."""
-    import numpy as np
-    from pydantic import ValidationError
-
-    value = value.item() if isinstance(value, np.generic) else value
-    members = get_args(setting.annotation)
-    wants = [setting.annotation] if not _is_union(setting.annotation) else list(members)
-    if isinstance(value, str) and any(get_origin(want) is tuple and str in get_args(want) for want in wants):
-        value = (value,)
-    whole = isinstance(value, bool) and bool not in wants
-    try:
-        if whole:
-            raise TypeError
-        checked = _adapter(setting.name, setting.annotation).validate_python(value)
-    except (ValidationError, TypeError):
-        takes = " or ".join(_in_words(want) for want in wants if want is not NoneType)
-        raise SfumatoError(f"option {setting.name} must be {takes}, not {value!r}") from None
-    if setting.range is not None:
-        setting.range.check(setting.name, checked)
-    return checked
-
-
-# The name is part of the key: equal annotations such as Literal[1] and Literal[True] compare as the same.
-@cache
-def _adapter(name: str, annotation: Any) -> TypeAdapter[Any]:
-    from pydantic import ConfigDict, TypeAdapter
-
-    return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
-
-
-def _is_union(annotation: Any) -> bool:
-    return get_origin(annotation) in (Union, UnionType)
-
-
-def _in_words(annotation: Any) -> str:
-    if get_origin(annotation) is Literal:
-        return "one of " + ", ".join(str(value) for value in get_args(annotation))
-    if get_origin(annotation) is tuple:
-        inner = get_args(annotation)
-        if inner[-1] is Ellipsis:
-            return f"a list, each {_in_words(inner[0])}"
-        return f"{len(inner)} values, each {_in_words(inner[0])}"
-    if get_origin(annotation) is dict:
-        return "a table of name = value"
-    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    return words.get(annotation, str(annotation))
