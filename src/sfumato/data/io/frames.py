@@ -15,8 +15,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from sfumato.data.columns.base import NUMBER, is_number, is_text
-from sfumato.data.io import csv, frames_objects, frames_pandas, frames_types
-from sfumato.data.io.frames_pandas import DTYPE
+from sfumato.data.io import csv
+from sfumato.data.io.frame_columns import frames_objects, frames_pandas, frames_types
+from sfumato.data.io.frame_columns.frames_pandas import DTYPE
 from sfumato.data.io.reading import USUAL, Reading
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sfumato.data.columns.base import is_number, is_text, plain
-from sfumato.data.io import csv, frames, frames_types
+from sfumato.data.io import csv, frames
 from sfumato.data.io.csv import FileLayout
+from sfumato.data.io.frame_columns import frames_types
 from sfumato.data.io.reading import USUAL, Reading
 from sfumato.errors import SfumatoError
 

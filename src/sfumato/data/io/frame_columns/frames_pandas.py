@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sfumato.data.io import frames_objects
+from sfumato.data.io.frame_columns import frames_objects
 from sfumato.errors import SfumatoError
 from sfumato.ranges import is_whole
 
