@@ -12,6 +12,7 @@ import torch
 
 import sfumato
 from sfumato.batch import Batch
+from sfumato.errors import SfumatoError
 from sfumato.estimator import Autoencoder
 from sfumato.evaluation.subject import Subject, frozen_eval
 from sfumato.files import read_tensors
@@ -141,3 +142,15 @@ def test_what_there_is_to_see_are_sequences_their_spellings_and_new_ones(chains:
     assert all(image.path.exists() and image.dark.exists() for image in found)
     first, second = found[1].alt.split(". ")[1].split(" / ")
     assert len(first.split()) == len(second.split()) == 20
+
+
+def test_samples_of_text_can_be_more_typical(cli, run: Path) -> None:
+    auto = sfumato.load(run)
+    assert auto.sample(5, seed=1, top_p=1.0).tolist() == auto.sample(5, seed=1).tolist()
+    assert len(set(auto.sample(20, seed=1, temperature=0.0))) == 1
+    typical = auto.score_samples(auto.sample(60, seed=1, top_p=0.3)).mean()
+    assert typical > auto.score_samples(auto.sample(60, seed=1)).mean()
+    for value, said in (("0", "top_p is 0.0: give a number above 0"), ("2", "top_p is 2.0")):
+        assert said in cli("sample", run, "--top-p", value).err
+    with pytest.raises(SfumatoError, match=r"top_p is 0\.5: that is for sequences of symbols"):
+        sfumato.fit("moons", rows=100, steps=2).sample(2, top_p=0.5)

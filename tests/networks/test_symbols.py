@@ -267,3 +267,18 @@ def test_networks_and_options_that_are_not_for_symbols_or_only_for_them_are_refu
         build("td_vae", FIXED)
     with pytest.raises(SfumatoError, match="vae is not for sequences; choose td_vae"):
         build("vae", DataSpec((4, 1), (Field("real"),)))
+
+
+def test_drawing_from_the_likeliest_symbols_leaves_their_proportions(network: str) -> None:
+    p = decoder(FIXED)(latents(4000))
+    first = p.log_prob(torch.arange(3).double()[:, None, None].repeat(4000, 1, 1)[:4000])[:3].exp()
+    for sharpness, top_p in ((1.0, 0.01), (0.5, 1.0)):
+        torch.manual_seed(0)
+        drawn = p.tempered(sharpness, top_p).sample()[:, 0, 0].long()
+        expected = first ** (1 / sharpness)
+        if top_p < 1:
+            expected = expected * (expected == expected.max())
+        expected = expected / expected.sum()
+        found = torch.bincount(drawn, minlength=3) / 4000
+        assert (found - expected).abs().max() < 0.03
+    assert torch.equal(p.tempered(0.0).sample(), p.mode())

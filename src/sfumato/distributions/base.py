@@ -67,6 +67,15 @@ class Distribution(ABC):
         """The distribution of an example with the total of x, where it has one (counts); itself for all else."""
         return self
 
+    def tempered(self, temperature: float, top_p: float = 1.0) -> Distribution:
+        """The distribution whose draws of symbols are more typical; itself for all but sequences of symbols.
+
+        Args:
+            temperature: what the logits of each symbol are divided by; 0 takes the likeliest.
+            top_p: each is drawn from the likeliest symbols that have this probability together.
+        """
+        return self
+
     def features(self) -> Tensor:
         """E[φ(x)], shape (B, F), which moves smoothly with the parameters: x itself unless overridden.
 

@@ -96,6 +96,20 @@ def draw(logits: Tensor) -> Tensor:
     return (logits + gumbel).argmax(-1)
 
 
+def nucleus(logits: Tensor, top_p: float) -> Tensor:
+    """The logits of the likeliest values that have probability `top_p` together, −∞ for all others; shape (…, K).
+
+    Holtzman et al. 2020, The curious case of neural text degeneration.
+
+    >>> nucleus(torch.log(torch.tensor([[0.5, 0.3, 0.2]])), 0.6).exp()
+    tensor([[0.5000, 0.3000, 0.0000]])
+    """
+    ordered, places = torch.softmax(logits, -1).sort(-1, descending=True)
+    likelier = ordered.cumsum(-1) - ordered
+    left_out = torch.zeros_like(likelier, dtype=torch.bool).scatter(-1, places, likelier >= top_p)
+    return logits.masked_fill(left_out, -torch.inf)
+
+
 def invert(log_p: Tensor, uniform: Tensor) -> Tensor:
     """The class in whose part of [0, 1) each uniform number lies.
 

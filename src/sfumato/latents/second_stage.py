@@ -150,6 +150,7 @@ def sample(
     *,
     temperature: float = 1.0,
     noise: bool = True,
+    top_p: float | None = None,
     **options: Any,
 ) -> Tensor:
     """n new examples, (n, *shape), decoded from codes that `sampler` draws, or the model's own prior if it is None.
@@ -159,16 +160,23 @@ def sample(
         sampler: of its codes.
         n: how many.
         given: conditions, (n, G).
-        temperature: factor on the noise of codes.
+        temperature: factor on the noise of codes; with `top_p` also what the logits of symbols are divided by.
         noise: draw x from p(x | z, c); False takes its mode.
+        top_p: of sequences of symbols, draw each from the likeliest that have this probability together.
         options: others of the sampler, such as `guidance`.
     """
-    if sampler is None:
+    if sampler is None and top_p is None:
         return require(model, Samples, "sample").sample(n, given, temperature=temperature, noise=noise)
     space = require(model, LatentSpace, "decode what a sampler draws")
     if isinstance(model, Classifies) and given is not None:
         given = model.drawn(given)
     like = next(model.parameters())
-    codes = sampler.sample(n, given, temperature=temperature, **options).to(like)
-    p = space.decode(absolute(space.prior(n, given), codes), given)
+    prior = space.prior(n, given)
+    if sampler is None:
+        codes = prior.sample(temperature)
+    else:
+        codes = absolute(prior, sampler.sample(n, given, temperature=temperature, **options).to(like))
+    p = space.decode(codes, given)
+    if top_p is not None:
+        p = p.tempered(temperature, top_p)
     return p.sample() if noise else p.mode()

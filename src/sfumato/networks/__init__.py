@@ -132,7 +132,10 @@ def _defaults(spec: DataSpec, kind: Kind) -> Sizes:
         latents = max(_defaults(part.spec, kind).latent_dim for part in spec.parts)
         return Sizes(kind, latents, 512 if spec.examples >= 10_000 else 256 if spec.examples >= 2000 else 128, 2)
     if spec.is_symbols:
-        return Sizes(kind, 8 if spec.shape[0] <= 32 else 32, 256 if spec.examples >= 20_000 else 100, 1)
+        latents, many = 8 if spec.shape[0] <= 32 else 32, spec.examples >= 20_000
+        if kind == "transformer":
+            return Sizes(kind, latents, 128 if many else 64, 2)
+        return Sizes(kind, latents, 256 if many else 100, 1)
     if spec.is_image:
         latents = 16 if spec.entries <= 256 else 32
         if kind == "conv":
@@ -160,7 +163,7 @@ def encoder_for(spec: DataSpec, sizes: Sizes, *, conditional: bool = False, hidd
     given = features.GivenFeatures(spec.given, hidden) if conditional else None
     if sizes.kind == "recurrent":
         symbols = SymbolFeatures(spec)
-        local = ConvBody(symbols.outputs, spec.shape[0], sizes.width, sizes.depth)
+        local = ConvBody(symbols.outputs, spec.shape[0], max(sizes.width // 2, 1), sizes.depth)
         return Encoder(symbols, local, local.outputs, sizes.latent_dim, given)
     if sizes.kind == "transformer":
         transformer = TransformerBody(spec.shape[0], sizes.width, sizes.depth)

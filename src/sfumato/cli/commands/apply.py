@@ -31,6 +31,7 @@ def sample(
     given: Given = None,
     marginal: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     temperature: Annotated[float, Parameter(metavar="X")] = 1.0,
+    top_p: Annotated[float | None, Parameter(metavar="X")] = None,
     sampler: Literal["auto", "prior", "mixture", "flow", "flow-matching"] = "auto",
     guidance: Annotated[float, Parameter(metavar="X")] = 1.0,
     noise: Annotated[bool | None, Parameter(show_default=False)] = None,
@@ -55,7 +56,8 @@ def sample(
         marginal: marginalise over the conditions that are not set, instead of drawing them first; rows of a table still
             contain a value for each, drawn to match the row
         temperature: scale of the latent noise within each component of the prior; below 1 samples are more typical,
-            above 1 more varied
+            above 1 more varied; of text, the logits of each symbol are divided by it too
+        top_p: of text, draw each symbol from the likeliest that have this probability together, such as 0.9
         sampler: what codes are drawn from: the model's own prior, or a density fitted to the training codes (mixture
             of normals, spline flow, flow-matching), which is fitted once and kept in the run; auto: what was chosen
             after training, the one under which held-out codes are the likeliest
@@ -79,6 +81,7 @@ def sample(
             conditions(auto, given),
             seed=seed,
             temperature=temperature,
+            top_p=top_p,
             marginal=marginal,
             noise=noise,
             sampler=sampler,

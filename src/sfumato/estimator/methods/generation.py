@@ -38,6 +38,7 @@ class GenerationMixin(SecondStageMixin):
         *,
         seed: int | None = None,
         temperature: float = 1.0,
+        top_p: float | None = None,
         marginal: bool = False,
         noise: bool | None = None,
         sampler: str = "auto",
@@ -55,7 +56,9 @@ class GenerationMixin(SecondStageMixin):
             seed: the same seed gives the same examples; None draws new ones each time.
             temperature: factor on the noise of the latents inside the component, slab or flow that they are drawn
                 from; which one it is is drawn by the weights at every temperature. Of discrete codes, what their
-                logits are divided by.
+                logits are divided by; so are those of each symbol of text.
+            top_p: draw each symbol of text, or of other sequences of symbols, from the likeliest that have this
+                probability together (nucleus sampling); 1, or None, from all.
             marginal: leave out the conditions that are not named, instead of drawing them; in rows of a table they
                 are then drawn from p(c | x), see `sfumato.estimator.conditions.missing`.
             noise: draw x from p(x | z, c); False takes its mean or, for categories, its mode. None draws, except for
@@ -83,8 +86,13 @@ class GenerationMixin(SecondStageMixin):
             raise SfumatoError(f"temperature is {temperature}: give 0 or more; 1 is the model as it was trained")
         require(self._model(), Samples, "sample")
         schema, given = self.schema_, given or {}
+        if top_p is not None and not (schema.spec.is_symbols and 0 < top_p <= 1):
+            wanted = "give a number above 0 up to 1" if schema.spec.is_symbols else "that is for sequences of symbols"
+            raise SfumatoError(f"top_p is {top_p}: {wanted}")
         codes = self.fitted_sampler(sampler)
         how: dict[str, Any] = {"temperature": temperature, "marginal": marginal, "noise": noise, "codes": codes}
+        if schema.spec.is_symbols and (top_p is not None or temperature != 1):
+            how["top_p"] = top_p or 1.0
         how |= self._guided(guidance, codes)
         if not (ranges or rules or unique):
             x, conditions = self._drawn(n, given, seed, **how)

@@ -6,6 +6,7 @@ all places behind it, where it is certain and costs nothing.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from sfumato.distributions import Distribution, noise
 from sfumato.distributions.base import sum_event
-from sfumato.distributions.discrete import draw
+from sfumato.distributions.discrete import draw, nucleus
 
 Read = Callable[[Tensor, Any], tuple[Tensor, Any]]
 """Symbols (B, n) and what was remembered before them to the logits (B, n, K) of those that follow each."""
@@ -59,6 +60,7 @@ class Spelled(Distribution):
     ) -> None:
         self._read, self._state, self._like = read, state, like
         self.length, self.size, self.end, self.dropout = length, size, end, dropout
+        self.temperature, self.top_p = 1.0, 1.0
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         symbols = known(x, mask, self.size)
@@ -79,7 +81,16 @@ class Spelled(Distribution):
         return len(self._like)
 
     def sample(self) -> Tensor:
-        return self._spell(draw)
+        return self._spell(self._draw) if self.temperature else self.mode()
+
+    def tempered(self, temperature: float, top_p: float = 1.0) -> Spelled:
+        other = copy.copy(self)
+        other.temperature, other.top_p = temperature, top_p
+        return other
+
+    def _draw(self, logits: Tensor) -> Tensor:
+        logits = logits / self.temperature
+        return draw(logits if self.top_p == 1 else nucleus(logits, self.top_p))
 
     def one_by_one(self) -> Generator[Tensor, Tensor, None]:
         """Symbol by symbol: yields the logits (B, K) of each, and is sent the symbols (B,) that those after it see."""
