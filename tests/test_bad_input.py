@@ -316,9 +316,9 @@ def test_damaged_run_folder(refused, trained, tmp_path, name, damage):
 
 def test_a_process_of_its_own_ends_with_code_2(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "sfumato", "fit", "nowhere.csv"], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-m", "sfumato", "fitt", "nowhere.csv"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("sfumato: nowhere.csv")
+    assert done.stderr.startswith("sfumato: no command 'fitt'")
     assert done.stderr.count("\n") == 1

@@ -109,7 +109,7 @@ assert auto.sample(3, seed=0).shape == (3, 2)
 assert auto.evaluate(families=("bounds",), k=8)
 assert auto.diagnose(quick=True)[0].name == "too_short"
 for words in ("sample named -n 3 -o new.csv", "evaluate moons-DenoisingVAE --quick", "doctor named",
-              "report moons-DenoisingVAE", "compare named moons-DenoisingVAE"):
+              "report moons-DenoisingVAE"):
     assert main([*words.split(), "--quiet"]) == 0, words
 """,
         site,

@@ -144,9 +144,9 @@ def test_a_second_model_with_the_same_weights_says_the_same(name: str, kind: str
 @each_pair
 def test_the_loss_falls(name: str, kind: str) -> None:
     model, batch = make(name, kind)
-    optimizers = {k: model.optimizer(k, v, 3e-3, 0.0) for k, v in model.players().items()}
+    optimizers = {k: model.optimizer(k, v, 6e-3, 0.0) for k, v in model.players().items()}
     first = _monitor(model, batch)
-    for step in range(60):
+    for step in range(30):
         losses, players = model.losses(batch, step), model.players()
         for player, loss in losses.items():
             loss.total.backward(inputs=players[player], retain_graph=True)

@@ -199,7 +199,7 @@ def test_every_door_of_a_table_with_conditions(tmp_path: Path) -> None:
     kind = rng.choice(["ant", "bee"], 300)
     size = np.where(kind == "bee", 3.0, 1.0) + 0.05 * rng.normal(size=300)
     frame = pd.DataFrame({"size": size, "legs": rng.integers(4, 7, 300), "kind": kind})
-    auto = sfumato.fit(frame, model="vq_vae", given=["kind"], **(QUICK | {"steps": 300, "lr": 3e-3}))
+    auto = sfumato.fit(frame, model="vq_vae", given=["kind"], **(QUICK | {"steps": 120, "lr": 1e-2}))
     drawn = auto.sample(200, {"kind": "bee"}, seed=1)
     assert list(drawn.columns) == ["size", "legs", "kind"]
     assert drawn["size"].median() > 2 > auto.sample(200, {"kind": "ant"}, seed=1)["size"].median()
