@@ -20,6 +20,7 @@ from sfumato.data.core.options import DataOptions
 from sfumato.diagnostics.vectors import (
     Overlap,
     RealVectors,
+    RecordVectors,
     Structure,
     Vectors,
     explained_variance,
@@ -261,7 +262,7 @@ class Case:
     @cached_property
     def vectors(self) -> Vectors:
         """The map from examples to vectors."""
-        return Vectors(self.spec, self.pool.x, self.pool.mask)
+        return (RecordVectors if self.spec.is_record else Vectors)(self.spec, self.pool.x, self.pool.mask)
 
     @cached_property
     def structure(self) -> Structure:

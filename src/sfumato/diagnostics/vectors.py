@@ -65,7 +65,8 @@ class Vectors:
             flat = x.flatten(1)
             self.owner = np.arange(flat.shape[1])
             self.category = self.square = np.zeros(flat.shape[1], bool)
-            return flat.numpy()
+            nothing = None if mask is None else ~mask.cpu().flatten(1).any(1)
+            return flat.numpy() if nothing is None else flat.masked_fill(nothing[:, None], torch.nan).numpy()
         if self.spec.fields[0].kind == "count":
             # Shares, of which expectations are not off as their logarithms are.
             known = x if mask is None else x.masked_fill(~mask.cpu(), 0)
@@ -94,6 +95,28 @@ class Vectors:
 
     def _categories(self) -> list[tuple[int, int]]:
         return [(place, field.size) for place, field in enumerate(self.spec.columns) if field.kind == "category"]
+
+
+class RecordVectors(Vectors):
+    """`Vectors` of mixed records: those of each part, beside each other; every part weighs the same."""
+
+    def __init__(self, spec: DataSpec, x: Tensor, mask: Tensor | None) -> None:
+        self.spec = spec
+        self._own = [Vectors(part.spec, *self._cut(place, x, mask)) for place, part in enumerate(spec.parts)]
+        starts = [place.start for place in spec.places]
+        self.owner = np.concatenate([own.owner + start for own, start in zip(self._own, starts, strict=True)])
+        self.category = np.concatenate([own.category for own in self._own])
+        self.square = np.concatenate([own.square for own in self._own])
+
+    def of(self, x: Tensor, mask: Tensor | None = None) -> np.ndarray:
+        pieces = [own.of(*self._cut(place, x, mask)) for place, own in enumerate(self._own)]
+        return np.concatenate([piece / np.sqrt(piece.shape[1]) for piece in pieces], 1)
+
+    def _cut(self, part: int, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The entries of a part in its shape, and which of them are there."""
+        place, shape = self.spec.places[part], self.spec.parts[part].spec.shape
+        known = None if mask is None else mask[:, place].reshape(-1, *shape)
+        return x[:, place].reshape(-1, *shape), known
 
 
 @dataclass(frozen=True)

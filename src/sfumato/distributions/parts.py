@@ -75,22 +75,34 @@ class RecordDistribution(Distribution):
         )
 
     def complete(self, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None) -> tuple[Tensor, Tensor]:
-        drawn, log_weight, start = [], x.new_zeros(len(x)), 0
+        drawn, log_weights, _ = self.complete_parts(x, mask, allowed)
+        return drawn, log_weights.sum(1)
+
+    def complete_parts(
+        self, x: Tensor, mask: Tensor, allowed: Mapping[int, Allowed] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`complete`, with the weight of each part.
+
+        Returns:
+            (x, log w, partly): x with the draws in it, (B, D); the log of the weight of each part, (B, M); and of which
+            parts something is known but not all, or what is not must lie in a set, (B, M).
+        """
+        drawn, log_weights, partly, start = [], [], [], 0
         for part, own, known in zip(self.parts, self._cut(x), self._cut(mask), strict=True):
-            inside = {
-                place - start: values for place, values in (allowed or {}).items() if 0 <= place - start < part.entries
-            }
-            start += part.entries
+            end = start + part.entries
+            sets = {place - start: values for place, values in (allowed or {}).items() if start <= place < end}
+            start, flat = end, known.flatten(1)
             if known.all():
                 values, weight = own, part.distribution.log_prob(own)
-            elif part.as_mean and not inside:
-                values = torch.where(known, own.to(torch.get_default_dtype()), part.distribution.mode())
-                weight = part.distribution.log_prob(own, known)
+            elif part.as_mean and not sets:
+                mean = part.distribution.mode()
+                values, weight = torch.where(known, own.to(mean), mean), part.distribution.log_prob(own, known)
             else:
-                values, weight = part.distribution.complete(own, known, inside)
+                values, weight = part.distribution.complete(own, known, sets)
             drawn.append(values.flatten(1))
-            log_weight = log_weight + weight
-        return torch.cat(drawn, 1), log_weight
+            log_weights.append(weight)
+            partly.append(~flat.all(1) & (flat.any(1) | bool(sets)))
+        return torch.cat(drawn, 1), torch.stack(log_weights, 1), torch.stack(partly, 1)
 
     def restricted(self, place: int, allowed: Allowed) -> tuple[Tensor, Tensor]:
         for part in self.parts:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch
-from sfumato.distributions import Allowed, Latent, noise
+from sfumato.distributions import Allowed, Latent, RecordDistribution, noise
 from sfumato.distributions.base import each
 from sfumato.evaluation.subject import rows
-from sfumato.models.protocols import Classifies, LatentSpace
+from sfumato.models.protocols import Classifies, EncodesParts, LatentSpace
 
 LOW_EFFECTIVE = 10.0
 """Effective draws below which an example gets more."""
@@ -101,6 +101,10 @@ class Completer:
     must lie in a set A have p(x_d ∈ A | z, c) for their factor of w and are drawn from p(x_d | x_d ∈ A, z, c). Where
     entries depend on each other given z, see `Distribution.complete`.
 
+    A model of records is trained to decode all parts from q of any of them, and its prior has room between the codes
+    that it has learned, where parts do not go together. There z ~ q, ε = 0, and w has a factor p(x_m,known | z) only
+    for a part of which some is known and some is not.
+
     Attributes:
         model: the first stage.
         encoder: encoder(x, given, mask) → q, such as `sfumato.latents.PartialEncoder`, or the model's own.
@@ -130,12 +134,17 @@ class Completer:
             q = self.encoder(x, given, known)
         prior = self.model.prior(n * k, given)
         z, own = q.sample(), prior.sample()
-        from_prior = noise.uniform(z, len(z), 1) < PRIOR_SHARE
+        from_prior = noise.uniform(z, len(z), 1) < (0.0 if isinstance(self.model, EncodesParts) else PRIOR_SHARE)
         z = torch.where(from_prior, own.to(z), z)
         log_prior = prior.log_prob(z)
         log_r = torch.logaddexp(q.log_prob(z) + math.log1p(-PRIOR_SHARE), log_prior + math.log(PRIOR_SHARE))
         sets = {place: ends.of_rows(lambda end: each(end, k)) for place, ends in (self.allowed or {}).items()}
-        drawn, log_p = self.model.decode(z, given).complete(x, known, sets)
+        p = self.model.decode(z, given)
+        if isinstance(p, RecordDistribution) and isinstance(self.model, EncodesParts):
+            drawn, by_part, partly = p.complete_parts(x, known, sets)
+            log_w = by_part.where(partly, 0.0).sum(1)
+            return Particles(drawn.view(n, k, *drawn.shape[1:]), log_w.view(n, k))
+        drawn, log_p = p.complete(x, known, sets)
         shaped = None if given is None else given.view(n, k, -1)
         return Particles(drawn.view(n, k, *drawn.shape[1:]), (log_p + log_prior - log_r).view(n, k), shaped)
 

@@ -136,6 +136,15 @@ class SymbolSchema(LabelledSchema):
         texts[:] = ["".join(row[~over]) for row, over in zip(characters, ended, strict=True)]
         return texts
 
+    def centre(self, x: Tensor, weights: Tensor) -> Tensor:
+        """The draw of the largest weight, all draws of one sequence together."""
+        best = []
+        for draws, own in zip(x, weights, strict=True):
+            _, which = draws.flatten(1).unique(dim=0, return_inverse=True)
+            total = torch.zeros(len(draws), dtype=own.dtype, device=own.device).index_add_(0, which, own)
+            best.append(draws[total[which].argmax()])
+        return torch.stack(best)
+
     def read(self, source: Any, *, need_x: bool = True) -> Any:
         content = lines.load(source)
         raw = self.checked(content)

@@ -15,6 +15,7 @@ from sfumato.batch import Batch
 from sfumato.data.registry import kind_of
 from sfumato.evaluation.metrics.columns import Aligned
 from sfumato.evaluation.metrics.counts import log_normalised
+from sfumato.evaluation.metrics.parts import part_features
 from sfumato.evaluation.samples import image_features
 from sfumato.evaluation.samples.image_features import FeatureNetwork, network
 from sfumato.evaluation.samples.sample_sets import SAMPLED, TEST, TRAIN, Drawn
@@ -68,6 +69,7 @@ def features(drawn: Drawn) -> Features | None:
     * counts: log(1 + counts per 10,000);
     * sequences: the entries as the model sees them, standardised; 0 where missing and a flag for it;
     * sequences of symbols: how often each symbol and each pair of neighbours occurs, the 256 most frequent of them;
+    * mixed records: the entries of each part, all parts on one scale (`metrics.parts`);
     * waveforms: mean and deviation over time of the logarithm of each mel band;
     * images: the last hidden layer of a small network trained on the training split (see
       `sfumato.evaluation.samples.image_features`), on the scale at which the mean variance of a feature over training
@@ -90,6 +92,9 @@ def features(drawn: Drawn) -> Features | None:
     if likelihoods.named(spec.likelihood).counts:
         sets = [array(log_normalised(batch.x, batch.mask).double()) for batch in drawn.sets]
         return Features(narrowed(sets), "the logarithms of counts per 10,000")
+    if spec.is_record:
+        sets = part_features(spec, [(batch.x, batch.mask) for batch in drawn.sets])
+        return Features(narrowed(sets), "the entries of the parts, which count alike")
     if schema.of_columns:
         named = kind_of(schema).named_columns
         own = drawn.columns if named else [drawn.columns[place] for place in drawn.judged]

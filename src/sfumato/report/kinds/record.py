@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -149,40 +149,37 @@ def _value(cell: Any) -> str:
 
 
 def sheet(lines: Sequence[tuple[str, Sequence[Card]]], theme: Theme) -> Figure:
-    """Rows of cards, each with a name at its left."""
-    first = lines[0][1][0]
+    """Rows of cards, each with a name at its left; a row takes no space for what none of its cards has."""
     wide = (FIGURE_WIDTH - CARD_NAME_WIDTH) / CARDS_ACROSS
-    high = len(first.images) * wide + len(first.lines) * TEXT_LINE + 0.12
-    page = figure(FIGURE_WIDTH, high * len(lines) + 0.1, theme)
-    for number, (name, own) in enumerate(lines):
-        top = 0.05 + number * high
-        page.text(
-            (CARD_NAME_WIDTH - 0.1) / FIGURE_WIDTH,
-            1 - (top + high / 2) / (high * len(lines) + 0.1),
-            short(name, CARD_CHARACTERS),
-            fontsize=8,
-            color=theme.quiet,
-            ha="right",
-            va="center",
-            parse_math=False,
-        )
+    heights = [_images(own) * wide + len(_lines(own)) * TEXT_LINE + 0.12 for _, own in lines]
+    whole, top = sum(heights) + 0.1, 0.05
+    page = figure(FIGURE_WIDTH, whole, theme)
+
+    def write(text: str, left: float, down: float, colour: str, across: Literal["right", "center"]) -> None:
+        at = (left / FIGURE_WIDTH, 1 - down / whole)
+        page.text(*at, text, fontsize=7.5, color=colour, ha=across, va="center", parse_math=False)
+
+    for (name, own), high in zip(lines, heights, strict=True):
+        write(short(name, CARD_CHARACTERS), CARD_NAME_WIDTH - 0.1, top + high / 2 - 0.06, theme.quiet, "right")
         for column, card in enumerate(own):
             left = CARD_NAME_WIDTH + column * wide
-            for place_, image in enumerate(card.images):
-                axes = tidy(place(page, left + 0.03, top + place_ * wide, wide - 0.06, wide - 0.06), theme)
+            for number, image in enumerate(card.images[: _images(own)]):
+                axes = tidy(place(page, left + 0.03, top + number * wide, wide - 0.06, wide - 0.06), theme)
                 axes.axis("off")
                 if image is not None:
                     axes.imshow(coloured(image[None], theme)[0], interpolation="nearest")
-            for place_, line in enumerate(card.lines):
-                down = top + len(card.images) * wide + (place_ + 0.5) * TEXT_LINE
-                page.text(
-                    (left + wide / 2) / FIGURE_WIDTH,
-                    1 - down / (high * len(lines) + 0.1),
-                    line,
-                    fontsize=7.5,
-                    color=theme.ink if name == "data" else theme.model,
-                    ha="center",
-                    va="center",
-                    parse_math=False,
-                )
+            for number, row in enumerate(_lines(own)):
+                down = top + _images(own) * wide + (number + 0.5) * TEXT_LINE
+                write(card.lines[row], left + wide / 2, down, theme.ink if name == "data" else theme.model, "center")
+        top += high
     return page
+
+
+def _images(own: Sequence[Card]) -> int:
+    """How many images a row of cards has space for."""
+    return len(own[0].images) if any(image is not None for card in own for image in card.images) else 0
+
+
+def _lines(own: Sequence[Card]) -> list[int]:
+    """Which lines of text some card of a row has."""
+    return [number for number in range(len(own[0].lines)) if any(card.lines[number] for card in own)]
