@@ -291,3 +291,28 @@ def test_lines_that_symbols_do_not_bring_back_are_kept_aside(kind: str) -> None:
     new = np.array(["abba", "a" * 900, "\x00x", "cab"], object)
     taken = parts.split(new)
     assert parts.join(taken.coded, taken.aside).tolist() == new.tolist()
+
+
+def test_a_column_of_a_table_is_text_with_the_labels_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    rows = "".join(f'{row},"so good, {row % 7}",{"up" if row % 2 else "down"}\n' for row in range(40))
+    path.write_text(f"id,review,stars\n{rows}", encoding="utf-8")
+    asked = {"text": "review", "label": "stars", "given": ("label",)}
+    learned = opened(path, **asked)
+    read = learned.read(path)
+    assert read[0][:2].tolist() == ["so good, 0", "so good, 1"]
+    assert read[1][:2].tolist() == ["down", "up"]
+    assert learned.label_names == ("down", "up")
+    again = load_schema(json.loads(json.dumps(learned.to_dict())))
+    assert again.encode(again.read(path)).given[:2, 0].tolist() == [0.0, 1.0]
+    assert again.as_table(read[0]).column_names == ["review"]  # type: ignore[attr-defined]
+    frame = pa.table({"review": ["a", None], "other": [1, 2]})
+    assert opened(pa.table({"review": ["a", None] * 10}), text="review").read(frame).tolist() == ["a", ""]
+    for options, said in (
+        ({"text": "reviews"}, "'reviews' is not a column; did you mean review"),
+        ({"text": "review", "label": "star"}, "'star' is not a column"),
+    ):
+        with pytest.raises(SfumatoError, match=said):
+            opened(path, **options)
+    with pytest.raises(SfumatoError, match="that is a column of a table"):
+        opened(["a", "b"] * 10, text="review")

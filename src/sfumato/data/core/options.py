@@ -105,6 +105,11 @@ class DataOptions:
     longest: int = _option(
         256, "sequences of symbols: at most so many symbols; longer lines of text are cut, longer rows refused"
     )
+    text: str | None = _option(
+        None,
+        "tables: the column of text that is modelled, by itself; label names a column beside it, which is the "
+        'condition where given is "label"',
+    )
     tokens: str = _option(
         "characters",
         "text: its symbols, characters, bytes, or bpe (byte pairs merged as often as they occur in the training split; "

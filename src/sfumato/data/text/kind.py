@@ -32,7 +32,13 @@ def load(source: Source, options: DataOptions) -> Dataset:
     Raises:
         SfumatoError: if they are to be read from disk while training, or one is longer than the options allow.
     """
-    content = lines.load(source.value)
+    column = lines.TextColumn(options.text, options.label) if options.text else None
+    table = column.load(source.value) if column else None
+    if column and table is None:
+        raise SfumatoError(
+            f"text={options.text!r}: that is a column of a table; leave it out for {source.described('x')}"
+        )
+    content = table or lines.load(source.value)
     if options.streaming == "yes":
         raise SfumatoError("streaming=yes: sequences are held whole; leave streaming out")
     where = source.described(content.name)
@@ -43,7 +49,7 @@ def load(source: Source, options: DataOptions) -> Dataset:
     ]
     own = tokens.learn(split_up[0].x.tolist(), options) if content.x.dtype.kind == "O" else None
     longest = check_length(content, options, own)
-    schema = SymbolSchema.learn(split_up[0], options, longest=longest, tokens=own)
+    schema = SymbolSchema.learn(split_up[0], options, longest=longest, tokens=own, column=column)
     notes = cut_lines(content, longest, own)
     batches = []
     for part in split_up:
@@ -67,6 +73,7 @@ KIND = Kind(
     lossless=LosslessText,
     options={
         "longest": OptionUse("sequences of symbols"),
+        "text": OptionUse("tables with a column of text"),
         "tokens": OptionUse("text"),
         "vocabulary": OptionUse("text"),
         "symbols": OptionUse("files of text and arrays of whole numbers"),

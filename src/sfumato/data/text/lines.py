@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
+import pyarrow as pa
 
 from sfumato.data.core.options import DataOptions
 from sfumato.data.io import arrays, frames
-from sfumato.errors import SfumatoError
+from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import replacing
 
 TEXT = (".txt", ".txt.gz")
@@ -45,9 +47,51 @@ class Lines:
         return len(self.x)
 
 
+@dataclass(frozen=True)
+class TextColumn:
+    """Where text stands in a table.
+
+    Attributes:
+        name: of its column.
+        label: name of the column of labels, or None.
+    """
+
+    name: str
+    label: str | None = None
+
+    def load(self, source: Any, *, need_label: bool = True) -> Lines | None:
+        """Texts and labels of a table, None of what is none; a missing text is empty.
+
+        Args:
+            source: a file, or a frame in memory.
+            need_label: whether the column of labels must be there.
+
+        Raises:
+            SfumatoError: if a column is missing, or a label.
+        """
+        if isinstance(source, str | Path):
+            if not str(source).lower().endswith(frames.TABLE_SUFFIXES) or not Path(source).is_file():
+                return None
+        elif isinstance(source, Lines) or not (isinstance(source, Mapping) or frames.is_frame(source)):
+            return None
+        where = str(source) if isinstance(source, str | Path) else "table"
+        wanted = [name for name in (self.name, self.label) if name is not None]
+        table, _ = frames.read(source, types={name: pa.string() for name in wanted})
+        label = self.label if need_label or self.label in table.column_names else None
+        for name in [self.name] if label is None else wanted:
+            if name not in table.column_names:
+                raise SfumatoError(f"{where}: {name!r} is not a column; {did_you_mean(name, table.column_names)}")
+        x = np.empty(table.num_rows, object)
+        x[:] = ["" if text is None else str(text) for text in table[self.name].to_pylist()]
+        labels = None if label is None else table[label].to_pylist()
+        if labels is not None and None in labels:
+            raise SfumatoError(f"{where}: row {labels.index(None) + 1} has no {label!r}; fill it in, or drop the row")
+        return Lines(x, None if labels is None else np.array(labels), where)
+
+
 def is_requested(source: Any, options: DataOptions) -> bool:
     """Whether a source is to be read as sequences of symbols: an option says so, it holds strings, or lines of text."""
-    if options.symbols or strings(source[0] if _is_pair(source) else source) is not None:
+    if options.symbols or options.text or strings(source[0] if _is_pair(source) else source) is not None:
         return True
     return isinstance(source, str | Path) and is_text(source) and Path(source).is_file() and not _is_table(Path(source))
 

@@ -30,7 +30,7 @@ class LosslessText(Lossless[SymbolSchema]):
     def blocks(self, source: Any, size: int) -> Iterator[Any]:
         if not self.schema.is_text:
             raise SfumatoError("rows of whole numbers cannot be compressed yet: images, tables and lines of text can")
-        raw = self.schema.checked(lines.load(source))
+        raw = self.schema.checked(self.schema.loaded(source))
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
         names = None if labels is None else as_names(np.asarray(labels))
         for start in range(0, len(x), size):

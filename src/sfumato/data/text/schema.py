@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,7 +20,7 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.io import arrays, frames
 from sfumato.data.text import lines
 from sfumato.data.text import tokens as tokens_of_text
-from sfumato.data.text.lines import Lines
+from sfumato.data.text.lines import Lines, TextColumn
 from sfumato.data.text.tokens import Tokens
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
@@ -49,15 +50,25 @@ class SymbolSchema(LabelledSchema):
         *,
         symbols: Sequence[Any],
         tokens: Tokens | None = None,
+        column: TextColumn | None = None,
         label: Label | None = None,
         given_rows: Tensor | None = None,
     ) -> None:
         super().__init__(spec, label, given_rows)
         self.symbols = tuple(symbols)
         self.tokens = tokens
+        self.text_column = column
 
     @classmethod
-    def learn(cls, raw: Lines, options: DataOptions, *, longest: int, tokens: Tokens | None = None) -> SymbolSchema:
+    def learn(
+        cls,
+        raw: Lines,
+        options: DataOptions,
+        *,
+        longest: int,
+        tokens: Tokens | None = None,
+        column: TextColumn | None = None,
+    ) -> SymbolSchema:
         """From the sequences of the training split.
 
         Args:
@@ -65,6 +76,7 @@ class SymbolSchema(LabelledSchema):
             options: likelihood, given, seed.
             longest: symbols of the longest sequence that is to fit, in any part.
             tokens: of text that is not taken as characters.
+            column: where they stand in a table.
 
         Raises:
             SfumatoError: if there is no symbol, or a likelihood or condition does not fit.
@@ -84,7 +96,7 @@ class SymbolSchema(LabelledSchema):
         label, given = cls.learn_label(raw.labels, options, raw.name)
         field = Field("category", len(symbols) + ends, missing=missing)
         spec = DataSpec((max(longest, 1) + ends, 1), (field,), given, likelihood.name, len(raw), ends)
-        schema = cls(spec, symbols=symbols, tokens=tokens, label=label)
+        schema = cls(spec, symbols=symbols, tokens=tokens, column=column, label=label)
         schema.remember_labels(raw.labels, options.seed)
         return schema
 
@@ -146,7 +158,7 @@ class SymbolSchema(LabelledSchema):
         return torch.stack(best)
 
     def read(self, source: Any, *, need_x: bool = True) -> Any:
-        content = lines.load(source)
+        content = self.loaded(source)
         raw = self.checked(content)
         self._tell(cut_lines(content, self.longest, self.tokens))
         return raw
@@ -170,7 +182,12 @@ class SymbolSchema(LabelledSchema):
         return self.with_labels(content.x, content.labels)
 
     def labels_of(self, source: Any) -> np.ndarray | None:
-        return lines.load(source).labels
+        return self.loaded(source).labels
+
+    def loaded(self, source: Any) -> Lines:
+        """The sequences of a source, with labels that come with them."""
+        table = None if self.text_column is None else self.text_column.load(source, need_label=bool(self.given_names))
+        return table or lines.load(source)
 
     def write(self, raw: Any, path: str | Path) -> None:
         if not self.is_text:
@@ -182,20 +199,20 @@ class SymbolSchema(LabelledSchema):
 
     def as_table(self, raw: Any) -> pa.Table | None:
         text = raw[0] if isinstance(raw, tuple) else raw
-        return pa.table({lines.TEXT_COLUMN: pa.array(list(text), pa.string())}) if self.is_text else None
+        name = lines.TEXT_COLUMN if self.text_column is None else self.text_column.name
+        return pa.table({name: pa.array(list(text), pa.string())}) if self.is_text else None
 
     def describe(self) -> list[dict[str, str]]:
         what = "symbols" if not self.is_text else "characters" if self.tokens is None else "tokens"
         shown = self._vocabulary()
-        return [
-            {
-                "column": "text" if self.is_text else "sequence",
-                "kind": f"{'up to ' if self.spec.ends else ''}{self.longest} {what}",
-                "modelled": f"each given those before, {self.spec.likelihood}",
-                "missing": "some" if self.spec.fields[0].missing else "",
-                "note": f"{len(self.symbols)} {what}: {shown}",
-            }
-        ]
+        row = {
+            "column": self.text_column.name if self.text_column else "text" if self.is_text else "sequence",
+            "kind": f"{'up to ' if self.spec.ends else ''}{self.longest} {what}",
+            "modelled": f"each given those before, {self.spec.likelihood}",
+            "missing": "some" if self.spec.fields[0].missing else "",
+            "note": f"{len(self.symbols)} {what}: {shown}",
+        }
+        return [row, *self.describe_label()]
 
     def _vocabulary(self) -> str:
         """Some of the symbols: the first 60, or the last 20 tokens, which are the longest."""
@@ -215,6 +232,7 @@ class SymbolSchema(LabelledSchema):
         return {
             **self.shared_entries(),
             "symbols": list(self.symbols),
+            "column": None if self.text_column is None else asdict(self.text_column),
             "tokens": None if self.tokens is None else self.tokens.to_dict(),
         }
 
@@ -222,6 +240,7 @@ class SymbolSchema(LabelledSchema):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         return cls(
             symbols=values["symbols"],
+            column=None if values["column"] is None else TextColumn(**values["column"]),
             tokens=tokens_of_text.from_dict(values["tokens"]),
             **cls.shared_arguments(values),
         )
