@@ -152,3 +152,25 @@ def test_models_without_a_density_say_so():
     auto = Autoencoder("vae_gan", **QUICK).fit(X)
     with pytest.raises(SfumatoError, match="a vae_gan has no density of examples"):
         auto.complete(X)
+
+
+def test_a_cell_can_be_wished_to_be_missing_and_tells_of_the_others():
+    random = np.random.default_rng(0)
+    kind = random.choice(["a", "b"], 400)
+    pay = random.normal(size=400).round(2)
+    gone = (kind == "a") & (random.random(400) < 0.6)
+    frame = pd.DataFrame({"kind": kind, "pay": np.where(gone, np.nan, pay), "bonus": np.where(gone, np.nan, 2 * pay)})
+    frame["whole"] = random.integers(0, 9, 400)
+    auto = Autoencoder(**QUICK | {"steps": 120, "lr": 0.02}).fit(frame)
+    absent = auto.complete(n=50, fix={"pay": "missing"}, seed=0)
+    assert absent[["pay", "bonus"]].isna().all(axis=None)
+    assert (absent["kind"] == "a").mean() > 0.75
+    assert 0.2 < (auto.complete(n=50, fix={"pay": "..9"}, seed=0)["kind"] == "a").mean() < 0.6
+    rows = pd.DataFrame({"kind": ["b", None], "pay": [0.5, None], "bonus": [1.0, None]})
+    both = auto.complete(rows, fix={"pay": "missing"}, seed=0)
+    assert both["pay"].isna().tolist() == [False, True], "known cells stay as they are"
+    assert not auto.complete(rows, seed=0).isna().any(axis=None)
+    with pytest.raises(SfumatoError, match=r"so was bonus, which row 1 has"):
+        auto.complete(pd.DataFrame({"bonus": [1.0]}), fix={"pay": "missing"})
+    with pytest.raises(SfumatoError, match=r"fix whole=missing: the model does not know"):
+        auto.complete(fix={"whole": "missing"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -24,6 +25,11 @@ from sfumato.data.io import frames
 from sfumato.data.io.reading import Reading
 from sfumato.data.tables.dependence import Dependence
 from sfumato.errors import SfumatoError, did_you_mean
+
+MISSING = "missing"
+"""What a wish for a missing cell is called."""
+_MISSING_NAMES = b"sfumato.stay_missing"
+"""Key of the metadata of rows with blanks that names the columns whose blank cells are to stay missing."""
 
 
 class TableWithBlanks(Schema):
@@ -75,8 +81,30 @@ class TableWithBlanks(Schema):
 
     def encode_known(self, raw: pa.Table) -> Encoded:
         encoded = self.encode(raw)
-        encoded.x[:, list(self.spec.flags.values())] = 0.0
+        stay_missing = self._stay_missing(raw)
+        for place, flag in enumerate(self.entries):
+            if isinstance(flag, Flag):
+                encoded.x[:, place] = torch.from_numpy(stay_missing[flag.columns[0].name]).to(encoded.x)
         return encoded
+
+    def _stay_missing(self, raw: pa.Table) -> dict[str, np.ndarray]:
+        """Name of each column that has a flag → which of its cells are to stay missing, (N,) booleans."""
+        wanted = _wanted_missing(raw)
+        flags = [entry for entry in self.entries if isinstance(entry, Flag)]
+        blank = {column.name: column.absent(plain(raw[column.name])) for flag in flags for column in flag.columns}
+        cells = {}
+        for flag in flags:
+            names = [column.name for column in flag.columns]
+            stays = np.any([blank[name] for name in names if name in wanted], axis=0) & np.ones(len(raw), bool)
+            for name in names:
+                if (row := np.flatnonzero(stays & ~blank[name])).size:
+                    other = next(one for one in names if one in wanted)
+                    raise SfumatoError(
+                        f"fix {other}={MISSING}: wherever {other} was missing in training, so was {name}, which row "
+                        f"{row[0] + 1} has; leave it blank there"
+                    )
+            cells.update(dict.fromkeys(names, stays))
+        return cells
 
     def with_fixed(self, raw: pa.Table, fix: Mapping[str, Any]) -> tuple[pa.Table, Sets]:
         return with_fixed(self, raw, fix)
@@ -126,7 +154,7 @@ def filled(schema: TableWithBlanks, raw: pa.Table, x: Tensor, given: Tensor | No
         x: their entries with all blanks drawn, (N, D).
         given: their conditions, (N, G), or None.
     """
-    drawn = schema.decode_table(x, given, {})
+    drawn = schema.decode_table(x, given, schema._stay_missing(raw))
     arrays, fields = [], []
     for column in schema.columns:
         own, field = plain(raw[column.name]), column.form.field(column.name)
@@ -187,7 +215,7 @@ def with_fixed(schema: TableWithBlanks, raw: pa.Table, fix: Mapping[str, Any]) -
         schema: of the table.
         raw: rows as `read_with_blanks` gives them.
         fix: name of a column → a value; a range of numbers or times, as `"30..40"` or (30, 40), an end of which may be
-            left out; or several categories, as `"CH,AT"` or a list.
+            left out; several categories, as `"CH,AT"` or a list; or `"missing"`.
 
     Raises:
         SfumatoError: if a column is not there or not modelled, or cannot take a value.
@@ -198,6 +226,9 @@ def with_fixed(schema: TableWithBlanks, raw: pa.Table, fix: Mapping[str, Any]) -
         if name not in columns:
             raise SfumatoError(f"fix {name!r} is not a column; {did_you_mean(name, columns)}")
         column = columns[name]
+        if _is_missing(column, wanted):
+            raw = _with_missing(schema, raw, name)
+            continue
         if column.field is None:
             raise SfumatoError(f"fix {name!r}: a {column.kind}, which is not modelled; leave it out")
         values = _values(column, wanted)
@@ -215,6 +246,30 @@ def with_fixed(schema: TableWithBlanks, raw: pa.Table, fix: Mapping[str, Any]) -
             raise SfumatoError(f"fix {name}={_typed(wanted)}: out of the range seen in training ({column.range})")
         sets[place] = _both(sets.get(place), allowed)
     return raw, sets
+
+
+def _is_missing(column: Column, wanted: Any) -> bool:
+    """Whether a wish is the word for a missing cell, and no category of the column."""
+    known = column.known.to_pylist() if isinstance(column, Category) else ()
+    return isinstance(wanted, str) and wanted == MISSING and MISSING not in known
+
+
+def _with_missing(schema: TableWithBlanks, raw: pa.Table, name: str) -> pa.Table:
+    """Rows that remember that the blank cells of a column are to stay missing."""
+    flagged = {column.name for entry in schema.entries if isinstance(entry, Flag) for column in entry.columns}
+    if name not in flagged:
+        raise SfumatoError(
+            f"fix {name}={MISSING}: the model does not know when {name} is missing, as no cell of it was in training "
+            "or missing_cells was off; leave it out"
+        )
+    names = sorted({*_wanted_missing(raw), name})
+    return raw.replace_schema_metadata({**(raw.schema.metadata or {}), _MISSING_NAMES: json.dumps(names).encode()})
+
+
+def _wanted_missing(raw: pa.Table) -> list[str]:
+    """The columns whose blank cells are to stay missing."""
+    names: list[str] = json.loads((raw.schema.metadata or {}).get(_MISSING_NAMES, b"[]"))
+    return names
 
 
 def sets_from_dependences(schema: TableWithBlanks, raw: pa.Table, sets: Sets) -> Sets:

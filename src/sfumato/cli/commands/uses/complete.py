@@ -43,7 +43,7 @@ def complete(
         file: file or folder of the kind the model was trained on, with blanks
         n: draws of each example
         fix: what blank cells of a column must be: a value (species=Adelie), a range of numbers or times (age=30..40, an
-            end may be left out), or several categories (country=CH,AT). Repeat it for more
+            end may be left out), several categories (country=CH,AT), or missing (income=missing). Repeat it for more
         blank: image or array, white (or not 0) where pixels or entries are to be filled: one for all, or one for each
         best: the one best value of each blank instead of draws: the mean of numbers, the likeliest category
         particles: weighted draws of each example that its draws are resampled from

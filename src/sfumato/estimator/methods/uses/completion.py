@@ -89,7 +89,8 @@ class CompletionMixin(SecondStageMixin):
             X: N examples with blanks (NaN or None); None is one of which nothing is known, of a table.
             n: draws of each.
             fix: of a table, name of a column → what its blank cells must be: a value; a range of numbers or times, as
-                `"30..40"` or (30, 40), an end of which may be left out; several categories, as `"CH,AT"` or a list.
+                `"30..40"` or (30, 40), an end of which may be left out; several categories, as `"CH,AT"` or a list; or
+                `"missing"`, where missing cells are modelled.
             blank: True where entries of an array or pixels of images are to be filled, whatever they are: the shape of
                 X, of one example, or of images without channels.
             best: in the place of n draws the one best value of each blank: of numbers the mean of
