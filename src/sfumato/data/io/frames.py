@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,40 +10,19 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from sfumato.data.columns.base import NUMBER, is_number, is_text
-from sfumato.data.io import csv
-from sfumato.data.io.frame_columns import frames_objects, frames_pandas, frames_types
-from sfumato.data.io.frame_columns.frames_pandas import DTYPE
+from sfumato.data.io import csv, table_files
+from sfumato.data.io.frame_columns import frames_objects, frames_pandas, frames_polars, frames_types
 from sfumato.data.io.reading import USUAL, Reading
+from sfumato.data.io.table_files import TABLE_SUFFIXES as TABLE_SUFFIXES
+from sfumato.data.io.table_files import checked as checked
+from sfumato.data.io.table_files import is_parts as is_parts
+from sfumato.data.io.table_files import parts as parts
+from sfumato.data.io.table_files import suffix as suffix
 from sfumato.errors import SfumatoError
 from sfumato.files import replacing
-
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz", ".parquet.gz", ".txt", ".txt.gz", ".pq")
-"""Endings of the files read and written here."""
-
-PARTS = ".parquet folder"
-"""What stands for an ending where the parts of a table lie in a folder."""
-
-WIDE = ("Int128", "UInt128")
-
-
-def suffix(path: str | Path) -> str:
-    """The ending of a table file.
-
-    Raises:
-        SfumatoError: if it is not one of `TABLE_SUFFIXES`.
-
-    >>> suffix("new/people.CSV.gz")
-    '.csv.gz'
-    """
-    name = Path(path).name.lower()
-    for ending in sorted(TABLE_SUFFIXES, key=len, reverse=True):
-        if name.endswith(ending):
-            return ending
-    raise SfumatoError(f"{path}: not a kind of table file known here; let it end in {', '.join(TABLE_SUFFIXES)}")
 
 
 def is_frame(source: Any) -> bool:
@@ -111,50 +89,6 @@ def read(
     return table if kind == "file" else without(table, reading), kind
 
 
-def checked(path: str | Path) -> tuple[Path, str]:
-    """A path that holds something, and its ending.
-
-    Raises:
-        SfumatoError: if it is missing, a folder, or empty.
-    """
-    place = Path(path)
-    if is_parts(place):
-        return place, PARTS
-    ending = suffix(path)
-    if not place.exists():
-        raise SfumatoError(f"{place}: no such file; check the spelling of its path")
-    if place.is_dir():
-        raise SfumatoError(f"{place}: a folder, where a table file should be; name a file in it")
-    if not place.stat().st_size:
-        raise SfumatoError(f"{place}: empty file (0 bytes); write a header and rows into it")
-    return place, ending
-
-
-def is_parts(path: Path) -> bool:
-    """Whether it is a folder of Parquet files, as Spark and Dask write a table; also by folders called key=value.
-
-    Names that begin with a dot or an underscore (`_SUCCESS`) are no data.
-    """
-    if not path.is_dir():
-        return False
-    data = [entry for entry in path.iterdir() if not entry.name.startswith((".", "_"))]
-    return any(
-        is_parts(entry) if entry.is_dir() else entry.suffix.lower() in (".parquet", ".pq")
-        for entry in data
-        if (entry.is_file() or "=" in entry.name)
-    )
-
-
-def parts(path: Path) -> ds.Dataset:
-    """The rows of a folder of Parquet files; `key=value` in the name of a folder is a column."""
-    return ds.dataset(path, format="parquet", partitioning="hive")
-
-
-def damaged(path: Path, ending: str, error: Exception) -> SfumatoError:
-    """The error that says a file could not be read."""
-    return SfumatoError(f"{path}: damaged, or not a {ending} file ({_first_line(error)}); replace it")
-
-
 def without(table: pa.Table, reading: Reading) -> pa.Table:
     """A table with null for the words, and the numbers, that a person says stand for missing values, if any."""
     if reading.missing is None:
@@ -176,42 +110,14 @@ def _file(path: Path, types: Mapping[str, pa.DataType] | None, keep: Collection[
     place, ending = checked(path)
     try:
         if ending.startswith((".parquet", ".pq")):
-            table = without(frames_types.taken(parquet(place, ending, keep)), reading)
+            table = without(frames_types.taken(table_files.parquet(place, ending, keep)), reading)
         else:
             table = csv.read(place, types or {}, reading)
     except (OSError, EOFError, pa.ArrowException) as error:
-        raise damaged(place, ending, error) from None
+        raise table_files.damaged(place, ending, error) from None
     if not table.num_rows:
         raise SfumatoError(f"{path}: no rows below the header; add some")
     return table
-
-
-def parquet(path: Path, ending: str, keep: Collection[str] = ()) -> pa.Table:
-    """A Parquet file, or a folder of its parts, whole, with the columns that `columns_of` says."""
-    if ending.endswith(".gz"):
-        with pa.CompressedInputStream(pa.OSFile(str(path)), "gzip") as stream:
-            table = pq.ParquetFile(pa.BufferReader(stream.read())).read()
-    elif ending == PARTS:
-        table = parts(path).to_table()
-    else:
-        table = pq.ParquetFile(path).read()
-    return table.select(columns_of(table.schema, keep)).replace_schema_metadata(None)
-
-
-def columns_of(schema: pa.Schema, keep: Collection[str] = ()) -> list[int]:
-    """Which columns of a Parquet file are a table's own, or in `keep`: not the index that pandas says it wrote.
-
-    A file that has nothing else keeps it.
-
-    >>> columns_of(pa.schema({"a": pa.int64(), "n": pa.int64()}, {"pandas": '{"index_columns": ["n"]}'}))
-    [0]
-    """
-    try:
-        index_columns = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
-    except (ValueError, AttributeError):
-        index_columns = []
-    index = {name for name in index_columns if isinstance(name, str)} - set(keep)
-    return [place for place, name in enumerate(schema.names) if name not in index] or list(range(len(schema.names)))
 
 
 def _mapping(source: Mapping[str, Any]) -> pa.Table:
@@ -255,23 +161,7 @@ def _frame(source: Any) -> tuple[pa.Table, str]:
         return frames_pandas.read(frame.to_native()), "pandas"
     if not frame.implementation.is_polars():
         return frame.to_arrow().replace_schema_metadata(None), "arrow"
-    return _from_polars(frame.to_native()), "polars"
-
-
-def _from_polars(frame: Any) -> pa.Table:
-    import polars as pl
-
-    named = {name: type(kind).__name__ for name, kind in frame.schema.items()}
-    for name, kind in named.items():
-        if kind == "Object":
-            raise SfumatoError(f"column {name!r} holds Python objects, which are no values of a table; take it out")
-        if kind in WIDE:
-            # Arrow has no whole numbers of 128 bits; those past 64 are text, as they are in a file.
-            fits = frame[name].cast(pl.Int64, strict=False).null_count() == frame[name].null_count()
-            frame = frame.with_columns(pl.col(name).cast(pl.Int64 if fits else pl.String))
-    table = frame.to_arrow()
-    fields = [field.with_metadata({DTYPE: named[field.name]}) for field in table.schema]
-    return table.cast(pa.schema(fields)) if table.num_columns else table
+    return frames_polars.read(frame.to_native()), "polars"
 
 
 def give(table: pa.Table, kind: str) -> Any:
@@ -281,7 +171,7 @@ def give(table: pa.Table, kind: str) -> Any:
     """
     table = frames_types.as_came(table)
     if kind == "polars":
-        return _to_polars(table)
+        return frames_polars.give(table)
     if kind == "arrow":
         return table.cast(pa.schema([field.remove_metadata() for field in table.schema]))
     try:
@@ -291,28 +181,6 @@ def give(table: pa.Table, kind: str) -> Any:
             raise SfumatoError("these data came as a pandas frame: pip install pandas") from None
         return give(table, "arrow")
     return frames_pandas.give(pd, table)
-
-
-def _to_polars(table: pa.Table) -> Any:
-    import polars as pl
-
-    plain = table.cast(pa.schema([_undeclared(field) for field in table.schema]))
-    frame = pl.from_arrow(plain)
-    assert isinstance(frame, pl.DataFrame)
-    for field, column in zip(table.schema, table.columns, strict=True):
-        mark = (field.metadata or {}).get(DTYPE.encode(), b"").decode()
-        if mark == "Enum":
-            chunk = column.chunk(0) if column.num_chunks else None
-            labels = chunk.dictionary.to_pylist() if chunk is not None else []
-            frame = frame.with_columns(pl.col(field.name).cast(pl.Enum(labels)))
-        elif mark in ("Categorical", *WIDE):
-            frame = frame.with_columns(pl.col(field.name).cast(getattr(pl, mark)))
-    return frame
-
-
-def _undeclared(field: pa.Field) -> pa.Field:
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    return pa.field(field.name, kind)
 
 
 def write(table: pa.Table, path: str | Path) -> None:
@@ -346,7 +214,3 @@ def text(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     csv.write(frames_types.spelt(table), sink, ",")
     return bytes(sink.getvalue())
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

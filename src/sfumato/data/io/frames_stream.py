@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sfumato.data.columns.base import is_number, is_text, plain
-from sfumato.data.io import csv, frames
+from sfumato.data.io import csv, frames, table_files
 from sfumato.data.io.csv import FileLayout
 from sfumato.data.io.frame_columns import frames_types
 from sfumato.data.io.reading import USUAL, Reading
@@ -34,18 +34,19 @@ def look(path: str | Path, keep: Collection[str] = (), reading: Reading = USUAL)
     Raises:
         SfumatoError: if the file is missing, empty, ragged or damaged.
     """
-    place, ending = frames.checked(path)
+    place, ending = table_files.checked(path)
     try:
         if ending.startswith((".parquet", ".pq")):
             if ending.endswith(".gz"):
-                table = frames.parquet(place, ending, keep)
+                table = table_files.parquet(place, ending, keep)
                 return FileLayout(dict(zip(table.schema.names, table.schema.types, strict=True)), (), {})
-            schema = frames.parts(place).schema if ending == frames.PARTS else pq.ParquetFile(place).schema_arrow
-            chosen = frames.columns_of(schema, keep)
+            is_parts = ending == table_files.PARTS
+            schema = table_files.parts(place).schema if is_parts else pq.ParquetFile(place).schema_arrow
+            chosen = table_files.columns_of(schema, keep)
             return FileLayout({schema.names[place]: schema.types[place] for place in chosen}, (), {})
         return csv.look(place, reading)
     except (OSError, EOFError, pa.ArrowException) as error:
-        raise frames.damaged(place, ending, error) from None
+        raise table_files.damaged(place, ending, error) from None
 
 
 def batches(
@@ -62,29 +63,29 @@ def batches(
     Raises:
         SfumatoError: if the file is missing, empty, ragged or damaged.
     """
-    place, ending = frames.checked(path)
+    place, ending = table_files.checked(path)
     keep = () if known is None else known
     try:
         if ending.endswith(".parquet.gz"):
-            table = frames.parquet(place, ending, keep)
+            table = table_files.parquet(place, ending, keep)
             table = frames.without(frames_types.taken(table), reading)
             yield from (table.slice(start, rows) for start in range(0, len(table), rows))
-        elif ending == frames.PARTS:
-            dataset = frames.parts(place)
-            chosen = frames.columns_of(dataset.schema, keep)
+        elif ending == table_files.PARTS:
+            dataset = table_files.parts(place)
+            chosen = table_files.columns_of(dataset.schema, keep)
             for batch in dataset.to_batches(batch_size=rows):
                 piece = pa.Table.from_batches([batch]).select(chosen).replace_schema_metadata(None)
                 yield frames.without(frames_types.taken(piece), reading)
         elif ending in (".parquet", ".pq"):
             with pq.ParquetFile(place, pre_buffer=False) as file:
-                chosen = frames.columns_of(file.schema_arrow, keep)
+                chosen = table_files.columns_of(file.schema_arrow, keep)
                 for batch in file.iter_batches(rows):
                     piece = pa.Table.from_batches([batch]).select(chosen).replace_schema_metadata(None)
                     yield frames.without(frames_types.taken(piece), reading)
         else:
             yield from csv.batches(place, rows, look(place).types if known is None else known, reading)
     except (OSError, EOFError, pa.ArrowException) as error:
-        raise frames.damaged(place, ending, error) from None
+        raise table_files.damaged(place, ending, error) from None
 
 
 def reservoir(pieces: Iterable[pa.Table], *, rows: int = RESERVOIR, seed: int = 0) -> pa.Table:
