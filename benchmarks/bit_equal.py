@@ -26,6 +26,7 @@ STEPS = 40
 IMAGES = ("vae_gan", "vq_vae")
 LABELS = ("cvae", "m2", "m1_m2")
 SEQUENCES = ("td_vae",)
+RECORDS = ("multimodal_vae",)
 
 
 def source(name: str) -> Any:
@@ -35,13 +36,16 @@ def source(name: str) -> Any:
         return random.normal(size=(60, 8, 2)).cumsum(1)
     if name in IMAGES:
         return random.integers(0, 256, size=(120, 12, 12), dtype=np.uint8)
+    if name in RECORDS:
+        return {"number": random.normal(size=90), "word": ["ab", "bca", "c"] * 30}
     x = random.normal(size=(200, 2)) @ random.normal(size=(2, 5)) + 0.1 * random.normal(size=(200, 5))
     return (x, (x[:, 0] > 0).astype(int)) if name in LABELS else x
 
 
 def digest(name: str) -> tuple[str, str]:
     """SHA-256 of the trained weights, and of the history but for the time it took."""
-    kind = {"sequences": True} if name in SEQUENCES else {}
+    kind: dict[str, Any] = {"sequences": True} if name in SEQUENCES else {}
+    kind |= {"kinds": {"word": "text"}} if name in RECORDS else {}
     auto = sfumato.fit(source(name), model=name, steps=STEPS, seed=0, device="cpu", **kind)
     weights = hashlib.sha256()
     for key, tensor in sorted(auto.model_.state_dict().items()):

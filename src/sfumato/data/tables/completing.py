@@ -26,7 +26,7 @@ from sfumato.data.io.reading import Reading
 from sfumato.data.tables.dependence import Dependence
 from sfumato.errors import SfumatoError, did_you_mean
 
-MISSING_WORD = "missing"
+NO_VALUE = "missing"
 """What a wish for a missing cell is called."""
 _MISSING_NAMES = b"sfumato.stay_missing"
 """Key of the metadata of rows with blanks that names the columns whose blank cells are to stay missing."""
@@ -100,7 +100,7 @@ class TableWithBlanks(Schema):
                 if (row := np.flatnonzero(stays & ~blank[name])).size:
                     other = next(one for one in names if one in wanted)
                     raise SfumatoError(
-                        f"fix {other}={MISSING_WORD}: wherever {other} was missing in training, so was {name}, which row "
+                        f"fix {other}={NO_VALUE}: wherever {other} was missing in training, so was {name}, which row "
                         f"{row[0] + 1} has; leave it blank there"
                     )
             cells.update(dict.fromkeys(names, stays))
@@ -251,7 +251,7 @@ def with_fixed(schema: TableWithBlanks, raw: pa.Table, fix: Mapping[str, Any]) -
 def _is_missing(column: Column, wanted: Any) -> bool:
     """Whether a wish is the word for a missing cell, and no category of the column."""
     known = column.known.to_pylist() if isinstance(column, Category) else ()
-    return isinstance(wanted, str) and wanted == MISSING_WORD and MISSING_WORD not in known
+    return isinstance(wanted, str) and wanted == NO_VALUE and NO_VALUE not in known
 
 
 def _with_missing(schema: TableWithBlanks, raw: pa.Table, name: str) -> pa.Table:
@@ -259,7 +259,7 @@ def _with_missing(schema: TableWithBlanks, raw: pa.Table, name: str) -> pa.Table
     flagged = {column.name for entry in schema.entries if isinstance(entry, Flag) for column in entry.columns}
     if name not in flagged:
         raise SfumatoError(
-            f"fix {name}={MISSING_WORD}: the model does not know when {name} is missing, as no cell of it was in training "
+            f"fix {name}={NO_VALUE}: the model does not know when {name} is missing, as no cell of it was in training "
             "or missing_cells was off; leave it out"
         )
     names = sorted({*_wanted_missing(raw), name})
