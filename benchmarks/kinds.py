@@ -1,6 +1,6 @@
 """Each kind of data, as a user would bring it, with the defaults.
 
-    python benchmarks/kinds.py emoji-grid molecules-code     # three seeds, medians against bands
+    python benchmarks/kinds.py emoji-grid smiles english     # three seeds, medians against bands
 
 Prints one Markdown table; a measure whose median falls outside its band is told as missed, and the exit code is 1.
 """
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import cells
 import emoji
+import english
 import molecules
 import registry
 import sound
 
-KNOWN = (cells, emoji, molecules, sound)
+KNOWN = (cells, emoji, english, molecules, sound)
 """Importing a module enters its runs in the registry."""
 
 

@@ -15,21 +15,25 @@ from sfumato.spec import DataSpec
 
 __all__ = ["LatentModel", "chosen_free_bits"]
 
-FREE_BITS_OF_SYMBOLS = 0.25
-"""Nats of rate that each latent of sequences of symbols has for free: the decoder reads the symbols before each, and
-left alone comes to ignore its code. On the chains of `data.builtin.markov` it costs no likelihood."""
+FREE_BITS, FREE_BITS_OF_LONG, LONG = 0.25, 0.5, 32
+"""Nats of rate that each latent of sequences of symbols has for free, and of those of more places than `LONG`: the
+decoder reads the symbols before each, and left alone comes to ignore its code. On the chains of `data.builtin.markov`
+0.25 costs no likelihood. On molecules 0.5 made codes say twice as much as 0.25 did after 300 to 400 steps, at 3 to 4
+nats of the bound; 1 cost 9 more."""
 
 
 def chosen_free_bits(spec: DataSpec) -> dict[str, float]:
-    """Free bits where they follow from the data: 0.25 of symbols; none of all else.
+    """Free bits where they follow from the data: 0.25 of symbols, 0.5 of long sequences of them; none of all else.
 
     >>> from sfumato.spec import Field
-    >>> chosen_free_bits(DataSpec((20, 1), (Field("category", 10),)))
-    {'free_bits': 0.25}
+    >>> [chosen_free_bits(DataSpec((places, 1), (Field("category", 10),))) for places in (20, 60)]
+    [{'free_bits': 0.25}, {'free_bits': 0.5}]
     >>> chosen_free_bits(DataSpec((3,), (Field("real"),)))
     {}
     """
-    return {"free_bits": FREE_BITS_OF_SYMBOLS} if spec.is_symbols else {}
+    if not spec.is_symbols:
+        return {}
+    return {"free_bits": FREE_BITS_OF_LONG if spec.shape[0] > LONG else FREE_BITS}
 
 
 class LatentModel(Model):

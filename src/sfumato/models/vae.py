@@ -121,7 +121,7 @@ class VAE(LatentModel):
             components: components of the mixture prior, or pseudo-inputs of the vamp
             samples: draws of z per example in the importance-weighted bound; 1 is the ELBO
             free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
-                symbols, else 0)
+                symbols, 0.5 of more than 32, else 0)
             warmup: steps over which the weight of the rate rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
         """

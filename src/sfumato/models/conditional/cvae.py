@@ -172,7 +172,7 @@ class CVAE(LatentModel):
             beta: weight of the rate; more for codes that say less of the conditions (default: 1, of images
                 2 to 8, the more the larger they are)
             free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
-                symbols, else 0)
+                symbols, 0.5 of more than 32, else 0)
             warmup: steps over which the weight of the rate rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
             conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are

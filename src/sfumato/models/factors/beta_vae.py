@@ -130,7 +130,7 @@ class BetaVAE(LatentModel):
             capacity: hold the rate at this many nats instead of weighting it; reached over `warmup` steps
             gamma: how strongly the capacity is held
             free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
-                symbols without a capacity, else 0)
+                symbols, 0.5 of more than 32 without a capacity, else 0)
             warmup: steps over which the weight of the rate, or the capacity, rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
         """
