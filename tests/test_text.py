@@ -144,6 +144,14 @@ def test_what_there_is_to_see_are_sequences_their_spellings_and_new_ones(chains:
     assert len(first.split()) == len(second.split()) == 20
 
 
+def test_bounds_of_text_are_given_per_character(run: Path) -> None:
+    bound = next(one for one in sfumato.load(run).evaluate(families=("bounds",), k=64) if one.name == "−ELBO")
+    assert bound.reference_is == "nats per character"
+    assert bound.reference is not None
+    lengths = [len(line) + 1 for line in LINES]
+    assert bound.value / max(lengths) < bound.reference < bound.value / min(lengths)
+
+
 def test_samples_of_text_can_be_more_typical(cli, run: Path) -> None:
     auto = sfumato.load(run)
     assert auto.sample(5, seed=1, top_p=1.0).tolist() == auto.sample(5, seed=1).tolist()

@@ -334,6 +334,10 @@ class Schema(ABC):
         """
         return self.log_jacobian(x)
 
+    def characters(self, x: Tensor) -> np.ndarray | None:
+        """How many characters each example has, its end counted as one, (B,), whatever its tokens; None but of text."""
+        return None
+
     def log_marginal(self, x: Tensor) -> Tensor | None:
         """(B,): Σ log of how frequent each value is by itself, in units of x; None where that is not kept."""
         return None

@@ -228,6 +228,9 @@ class SymbolSchema(LabelledSchema):
     def log_jacobian(self, x: Tensor) -> Tensor:
         return torch.zeros(len(x), dtype=x.dtype, device=x.device)
 
+    def characters(self, x: Tensor) -> np.ndarray | None:
+        return np.array([len(text) + 1 for text in self.decode(x)]) if self.is_text else None
+
     def to_dict(self) -> dict[str, Any]:
         return {
             **self.shared_entries(),

@@ -96,11 +96,14 @@ def _volume(subject: Subject) -> float:
 
 
 def _beside(subject: Subject, value: float, volume: float) -> Units:
-    """What a bound is in the units of the data; of counts, what it is if columns are independent; else nothing."""
+    """What a bound is in the units of the data, of text per character; of counts, if columns are independent."""
     if likelihoods.named(subject.schema.spec.likelihood).counts and len(subject.data.train):
         train = subject.data.train.take(some(len(subject.data.train), most_of(subject.schema.spec), subject.seed))
         nats = -float(independent(train, subject.batch.to("cpu")).mean())
         return Units(reference=nats, reference_is="independent negative binomials, given the total")
+    characters = subject.schema.characters(subject.batch.x)
+    if characters is not None:
+        return Units(reference=value / float(characters.mean()), reference_is="nats per character")
     if volume == 0:
         return Units(reference=None, reference_is="")
     return Units(reference=value + volume, reference_is="in the units of your data")
