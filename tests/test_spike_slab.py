@@ -7,7 +7,7 @@ import torch
 from torch import distributions as td
 
 from sfumato.distributions import Normal, SpikeSlab, SpikeSlabMixture
-from sfumato.distributions.spike_slab import bernoulli_kl
+from sfumato.distributions.codes.spike_slab import bernoulli_kl
 
 
 @pytest.fixture(autouse=True)

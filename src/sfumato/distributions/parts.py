@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sfumato.distributions import noise
 from sfumato.distributions.base import Distribution, Posterior, each
-from sfumato.distributions.mixture import OwnMixture
+from sfumato.distributions.codes.mixture import OwnMixture
 from sfumato.distributions.normal import Normal
 from sfumato.distributions.restricted import Allowed
 
