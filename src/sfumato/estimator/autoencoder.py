@@ -23,7 +23,7 @@ from sfumato.data.io.count_files.count_matrix import holds_counts
 from sfumato.data.io.frames import is_frame
 from sfumato.data.io.in_memory import unpacked
 from sfumato.data.registry import kind_of
-from sfumato.data.sequences.sequence_io import Series
+from sfumato.data.sequences.series import Series
 from sfumato.data.text import lines
 from sfumato.diagnostics import Finding, Passed, diagnose, run_check
 from sfumato.errors import SfumatoError

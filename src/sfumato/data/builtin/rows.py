@@ -9,7 +9,7 @@ from sfumato.data.builtin import toy
 from sfumato.data.core.labels import LABEL
 from sfumato.data.core.options import DataOptions
 from sfumato.data.io.arrays import Arrays
-from sfumato.data.sequences.sequence_io import Series
+from sfumato.data.sequences.series import Series
 from sfumato.data.text.lines import Lines
 
 

@@ -19,7 +19,7 @@ from sfumato.data.io import frames
 from sfumato.data.sequences import sequence_io
 from sfumato.data.sequences.long_series import Windows, named_as, on_grid
 from sfumato.data.sequences.schema import SequenceSchema
-from sfumato.data.sequences.sequence_io import Series
+from sfumato.data.sequences.series import Series
 from sfumato.errors import SfumatoError
 
 

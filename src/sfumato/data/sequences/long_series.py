@@ -13,7 +13,7 @@ import pyarrow as pa
 from sfumato import likelihoods
 from sfumato.data.core.options import DataOptions
 from sfumato.data.sequences.grid import Grid
-from sfumato.data.sequences.sequence_io import Keys, Series
+from sfumato.data.sequences.series import Keys, Series
 from sfumato.data.sequences.windows import longer_season, season_length, window_starts
 from sfumato.errors import SfumatoError
 

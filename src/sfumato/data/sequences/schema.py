@@ -25,7 +25,8 @@ from sfumato.data.core.schema import Schema
 from sfumato.data.io import arrays, frames, video_files
 from sfumato.data.sequences import sequence_io
 from sfumato.data.sequences.long_series import Windows, named_as, on_grid
-from sfumato.data.sequences.sequence_io import Series
+from sfumato.data.sequences.series import Series
+from sfumato.data.sequences.stamps import as_stamps, sort_of_times
 from sfumato.errors import SfumatoError
 from sfumato.formatting import count, duration, written_duration
 from sfumato.spec import DataSpec, Field
@@ -247,7 +248,7 @@ class SequenceSchema(Schema):
             time = self.columns["time"] or "step"
         if raw.time is None or time is None:
             return {}
-        return {time: sequence_io.as_stamps(self._ends(raw, lengths).ravel(), self.dates)}
+        return {time: as_stamps(self._ends(raw, lengths).ravel(), self.dates)}
 
     def _ends(self, raw: Series, lengths: Sequence[float]) -> np.ndarray:
         """When each of some jumps ends, (N, jumps), as `Series` has times; steps where there are none."""
@@ -268,7 +269,7 @@ class SequenceSchema(Schema):
         time, ends = raw.time, self._ends(raw, lengths)
         if time is None:
             time = np.where(_inside(raw), np.arange(float(raw.x.shape[1])), np.nan)
-        if sequence_io.sort_of_times(self.dates) != "dates":
+        if sort_of_times(self.dates) != "dates":
             return time, ends
         micro = np.where(np.isnan(time), np.iinfo(np.int64).min, np.round(np.nan_to_num(time) * 1e6)).astype(np.int64)
         return micro.astype("datetime64[us]"), np.round(ends * 1e6).astype(np.int64).astype("datetime64[us]")
@@ -295,7 +296,7 @@ class SequenceSchema(Schema):
         """The column of times at places (N,) of the grid of windows."""
         assert self.windows is not None, "only windows lie on a grid"
         name = self.columns["time"] or "step"
-        return {name: sequence_io.as_stamps(self.windows.grid.times(places), self.dates)}
+        return {name: as_stamps(self.windows.grid.times(places), self.dates)}
 
     def _key_names(self) -> tuple[str, str | None]:
         """The columns of ids and times in a long table: the user's own, or id and step if they named none."""
@@ -346,7 +347,7 @@ class SequenceSchema(Schema):
                 f"{series.name}: has the channels {', '.join(series.names)}; this model was trained on "
                 f"{', '.join(self.names)}"
             )
-        sorts = [sequence_io.sort_of_times(dates) for dates in (series.dates, self.dates)]
+        sorts = [sort_of_times(dates) for dates in (series.dates, self.dates)]
         if series.time is not None and sorts[0] != sorts[1]:
             raise SfumatoError(
                 f"{series.name}: column {series.time_column!r} holds {sorts[0]}; this model was trained on {sorts[1]}"

@@ -15,7 +15,7 @@ from sfumato.data.core.schema import Schema
 from sfumato.data.io import arrays, frames
 from sfumato.data.io.in_memory import unpacked
 from sfumato.data.sequences import sequence_io
-from sfumato.data.sequences.sequence_io import Series
+from sfumato.data.sequences.series import Series
 from sfumato.errors import SfumatoError, did_you_mean
 
 

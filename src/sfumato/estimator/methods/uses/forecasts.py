@@ -13,7 +13,8 @@ import torch
 
 from sfumato.data.io import frames
 from sfumato.data.sequences.schema import SequenceSchema
-from sfumato.data.sequences.sequence_io import Series, with_index
+from sfumato.data.sequences.sequence_io import with_index
+from sfumato.data.sequences.series import Series
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
 from sfumato.estimator.evaluation_data import named_set
