@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -21,20 +19,20 @@ from sfumato.data.columns.scaling import far_cost, standardised
 from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Schema
 from sfumato.data.io import arrays, frames, video_files
 from sfumato.data.sequences import sequence_io
 from sfumato.data.sequences.long_series import Windows, named_as, on_grid
-from sfumato.data.sequences.series import Series
-from sfumato.data.sequences.stamps import as_stamps, sort_of_times
+from sfumato.data.sequences.series import Series, steps_inside
+from sfumato.data.sequences.stamps import sort_of_times
+from sfumato.data.sequences.timed import TimedSchema
 from sfumato.errors import SfumatoError
-from sfumato.formatting import count, duration, written_duration
+from sfumato.formatting import count
 from sfumato.spec import DataSpec, Field
 
 WRITTEN_TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
 
 
-class SequenceSchema(Schema):
+class SequenceSchema(TimedSchema):
     """x = (raw − mean) / scale for each channel, shape (N, T, D); time = (stamp − first stamp) / unit, shape (N, T).
 
     The unit is the median distance between the steps of the training split, so that a typical step is 1; dates are
@@ -101,7 +99,7 @@ class SequenceSchema(Schema):
         _check_range(likelihood, flat, raw.name)
         if not likelihood.standardised:
             mean, scale = np.zeros_like(mean), np.ones_like(scale)
-        inside = _inside(raw)
+        inside = steps_inside(raw)
         missing = (np.isnan(raw.x) & inside[:, :, None]).any((0, 1))
         kind, size = ("level", likelihood.levels) if likelihood.levels else ("real", 1)
         fields = tuple(Field(kind, size, missing=bool(has_missing)) for has_missing in missing)  # type: ignore[arg-type]
@@ -178,7 +176,7 @@ class SequenceSchema(Schema):
         values = self.decode(x, given)[:, : raw.x.shape[1]]
         values = values + (self._shift(raw)[..., 0] if self.flat else self._shift(raw))
         keys = None if raw.place is not None else raw.keys
-        inside = _inside(raw) if keys is None else np.arange(raw.x.shape[1]) < keys.lengths[:, None]
+        inside = steps_inside(raw) if keys is None else np.arange(raw.x.shape[1]) < keys.lengths[:, None]
         values[~inside] = np.nan
         source = sequence_io.with_index(source)
         if frames.is_frame(source):
@@ -210,99 +208,6 @@ class SequenceSchema(Schema):
         if self.windows is not None:
             return {} if len(raw) == 1 else {"id": list(range(len(raw)))}
         return self.named(raw, source) or {"id": list(range(len(raw)))}
-
-    def lengths(self, jumps: Sequence[float | str] | None) -> list[float]:
-        """Jumps in time as the user counts them: in the units of the stamps, or 6h, 1d, 2w where those are dates.
-
-        None is one typical step.
-
-        Raises:
-            SfumatoError: if one is no length above 0.
-        """
-        if jumps is None:
-            return [self.unit]
-        if self.windows is not None and self.windows.grid.months:
-            raise SfumatoError("jumps are lengths of time, and the steps are months; give a horizon in steps instead")
-        requested = [jumps] if isinstance(jumps, str | float | int) else list(jumps)
-        try:
-            lengths = [duration(jump) if self.dates else float(jump) for jump in requested]
-        except (ValueError, TypeError):
-            lengths = []
-        if not lengths or not all(0 < jump < math.inf for jump in lengths):
-            wanted = "seconds, or numbers with m, h, d or w, as 6h, 1d" if self.dates else "lengths above 0, as 1, 4, 8"
-            raise SfumatoError(f"jumps are {', '.join(map(str, requested)) or 'none'}: give {wanted}")
-        return lengths
-
-    def steps(self, counts: Sequence[int]) -> list[str]:
-        """Lengths of so many typical steps, written as `lengths` reads them."""
-        return [written_duration(count * self.unit) if self.dates else f"{count * self.unit:g}" for count in counts]
-
-    def after(self, raw: Series, lengths: Sequence[float]) -> dict[str, pa.Array]:
-        """When each of such jumps ends, by the column of times, (N · jumps,).
-
-        They are counted from the last step with a value, or the first where none has one. Nothing where the data came
-        without times.
-        """
-        time = self._key_names()[1]
-        if raw.place is not None and self.windows is not None:
-            time = self.columns["time"] or "step"
-        if raw.time is None or time is None:
-            return {}
-        return {time: as_stamps(self._ends(raw, lengths).ravel(), self.dates)}
-
-    def _ends(self, raw: Series, lengths: Sequence[float]) -> np.ndarray:
-        """When each of some jumps ends, (N, jumps), as `Series` has times; steps where there are none."""
-        known = ~np.isnan(raw.x).all(2)
-        if raw.place is not None and self.windows is not None:
-            last = raw.place + np.where(known.any(1), raw.x.shape[1] - 1 - known[:, ::-1].argmax(1), -1)
-            return self.windows.grid.times(np.round(last[:, None] + np.cumsum(lengths) / self.unit, 6))
-        time = np.tile(np.arange(float(raw.x.shape[1])), (len(raw), 1)) if raw.time is None else raw.time
-        last = np.where(known & ~np.isnan(time), time, -np.inf).max(1)
-        last = np.where(np.isneginf(last), time[:, 0], last)
-        return np.asarray(last[:, None] + np.cumsum(lengths))
-
-    def axis(self, raw: Series, lengths: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-        """The times of sequences, (N, T), NaN or NaT beyond their ends, and of the ends of jumps, (N, J), for a figure.
-
-        Dates are `datetime64`.
-        """
-        time, ends = raw.time, self._ends(raw, lengths)
-        if time is None:
-            time = np.where(_inside(raw), np.arange(float(raw.x.shape[1])), np.nan)
-        if sort_of_times(self.dates) != "dates":
-            return time, ends
-        micro = np.where(np.isnan(time), np.iinfo(np.int64).min, np.round(np.nan_to_num(time) * 1e6)).astype(np.int64)
-        return micro.astype("datetime64[us]"), np.round(ends * 1e6).astype(np.int64).astype("datetime64[us]")
-
-    def horizon(self, horizon: int | str | None) -> list[float]:
-        """The lengths of so many jumps of one typical step, or of as many as make a length of time.
-
-        None is the horizon of windows, or one step.
-
-        Raises:
-            SfumatoError: if it is no whole number of steps above 0.
-        """
-        if horizon is None:
-            return [self.unit] * (self.windows.horizon if self.windows else 1)
-        text, steps = str(horizon).strip(), 0.0
-        with suppress(ValueError):
-            steps = float(text) if not self.dates or text[-1:].isdigit() else duration(text) / self.unit
-        if not 1 <= steps < math.inf or steps != round(steps):
-            example = f", or a length of time such as {written_duration(24 * self.unit)}" if self.dates else ""
-            raise SfumatoError(f"horizon is {horizon}: give a whole number of steps above 0{example}")
-        return [self.unit] * int(steps)
-
-    def _stamps(self, places: np.ndarray) -> dict[str, pa.Array]:
-        """The column of times at places (N,) of the grid of windows."""
-        assert self.windows is not None, "only windows lie on a grid"
-        name = self.columns["time"] or "step"
-        return {name: as_stamps(self.windows.grid.times(places), self.dates)}
-
-    def _key_names(self) -> tuple[str, str | None]:
-        """The columns of ids and times in a long table: the user's own, or id and step if they named none."""
-        if self.columns["id"] is None:
-            return "id", "step"
-        return self.columns["id"], self.columns["time"]
 
     def read(self, source: Any, *, need_x: bool = True) -> Series:
         if isinstance(source, Series) and source.place is not None:
@@ -420,7 +325,7 @@ class SequenceSchema(Schema):
 
     def _series_table(self, x: np.ndarray, raw: Series) -> pa.Table:
         """Windows (N, T, …) as the rows of the series that they were cut from."""
-        inside = _inside(raw)
+        inside = steps_inside(raw)
         assert raw.place is not None, "only windows have a place"
         columns: dict[str, Any] = {}
         if raw.keys is not None:
@@ -514,15 +419,6 @@ def _above_level(raw: Series) -> np.ndarray:
     """Values less the level of their window, (·, D)."""
     assert raw.level is not None, "called for windows"
     return (raw.x - raw.level[:, None]).reshape(-1, raw.x.shape[2])
-
-
-def _inside(raw: Series) -> np.ndarray:
-    """(N, T): whether a step is not beyond the end of its sequence."""
-    if raw.time is not None:
-        return ~np.isnan(raw.time)
-    seen = ~np.isnan(raw.x).all(2)
-    inside: np.ndarray = np.flip(np.cumsum(np.flip(seen, 1), 1), 1) > 0
-    return inside
 
 
 def _check_range(likelihood: likelihoods.Likelihood, values: np.ndarray, name: str) -> None:

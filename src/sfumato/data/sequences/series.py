@@ -64,3 +64,12 @@ class Series:
 
     def __len__(self) -> int:
         return len(self.x)
+
+
+def steps_inside(raw: Series) -> np.ndarray:
+    """(N, T): whether a step is not beyond the end of its sequence."""
+    if raw.time is not None:
+        return ~np.isnan(raw.time)
+    seen = ~np.isnan(raw.x).all(2)
+    inside: np.ndarray = np.flip(np.cumsum(np.flip(seen, 1), 1), 1) > 0
+    return inside
