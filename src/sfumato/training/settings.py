@@ -182,7 +182,7 @@ PRIVATE_RATE, PRIVATE_STEPS, PRIVATE_LR, PRIVATE_NORM = 0.035, 200, 1e-3, 1.0
 DEFAULT_VALUES = {entry.name: entry.default for entry in fields(Settings)}
 
 
-LONG, LONG_BATCH = 4096, 200_000
+LONG_EXAMPLE, LONG_BATCH = 4096, 200_000
 """Values of an example from which on a sequence is long, and of a batch of such."""
 IMAGE_BATCH = 1 << 21
 """Values of a batch of images at most, so that a step stays within few gigabytes."""
@@ -221,7 +221,7 @@ def resolve(settings: Settings, examples: int, shape: tuple[int, ...], *, cells:
     if len(shape) == 3:
         largest = min(128, max(2 ** int(math.log2(IMAGE_BATCH / math.prod(shape))), 4))
         least = min(least, largest)
-    if len(shape) == 2 and math.prod(shape) >= LONG:
+    if len(shape) == 2 and math.prod(shape) >= LONG_EXAMPLE:
         largest = least = min(max(2 ** round(math.log2(LONG_BATCH / math.prod(shape))), 4), 32)
         usual_steps = 1000
     size = settings.batch_size

@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from sfumato.data.core.options import DataOptions
 from sfumato.data.registry import kind_of
-from sfumato.data.vectors.schema import VectorSchema
 from sfumato.errors import SfumatoError
 from sfumato.estimator.anomalies import data as anomaly_data
 from sfumato.estimator.anomalies.data import LongSeries
+from sfumato.estimator.anomalies.reasons import column_costs, reasons
 from sfumato.estimator.autoencoder import Autoencoder
 from sfumato.estimator.methods.scoring import Reason
 from sfumato.isolation import isolated
@@ -44,11 +44,6 @@ MOST_NEIGHBOURS = 10_000
 """Rows that neighbours are looked for among."""
 NEIGHBOURS_OF_MIXED = 40
 """Nearest neighbours that a cluster of anomalies must be larger than to hide."""
-MOST_VARIED_COLUMNS = 200
-"""Largest number of columns that are varied one by one to explain a score."""
-EXPLAINED = 10
-"""Pixels or steps that explain a score."""
-
 Places = tuple[np.ndarray | None, np.ndarray | None]
 """Rows as points, where distances can be measured on them, and their codes, where these are points."""
 
@@ -243,12 +238,8 @@ class AnomalyDetector(BaseEstimator):
         Returns:
             Reasons for each row; pixels and the steps of a series are counted from 1 in their names.
         """
-        chosen, auto = self.rows(X, rows), self.estimator_
-        spec = auto.schema_.spec
-        if auto.schema_.of_columns and self._step_names is None and spec.entries <= MOST_VARIED_COLUMNS:
-            return auto.explain_scores(chosen)
         firsts = np.zeros(len(rows), int) if self.window_ is None else self.starts(X)[list(rows)]
-        return [self._costliest(*each) for each in zip(*self._entries(chosen), firsts.tolist(), strict=True)]
+        return reasons(self.estimator_, self.rows(X, rows), self._step_names, firsts.tolist())
 
     @property
     def channels(self) -> tuple[str, ...] | None:
@@ -270,7 +261,7 @@ class AnomalyDetector(BaseEstimator):
 
         Of rows of numbers all columns have a cost; those that never vary are not modelled, and cost 0.
         """
-        return self._costs(self.rows(X, rows))
+        return column_costs(self.estimator_, self.rows(X, rows))
 
     def _length(self) -> int:
         check_is_fitted(self)
@@ -388,45 +379,6 @@ class AnomalyDetector(BaseEstimator):
 
     def _labels(self, p_values: np.ndarray) -> np.ndarray:
         return (false_discovery_rates(p_values) <= self.fdr).astype(int)
-
-    def _costs(self, raw: Any) -> np.ndarray:
-        costs, schema = self.estimator_.entry_costs(raw), self.estimator_.schema_
-        if not isinstance(schema, VectorSchema):
-            return costs
-        # Columns that never vary are not modelled.
-        full = np.zeros((len(costs), len(schema.fixed)))
-        full[:, schema.kept] = costs
-        return full
-
-    def _entries(self, raw: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Costs, values and expected values of the entries of rows, each (N, *shape)."""
-        schema, expected = self.estimator_.schema_, self.estimator_.reconstruct(raw)
-        if isinstance(schema, VectorSchema):
-            rows = raw[0] if isinstance(raw, tuple) else raw
-            return self._costs(raw), np.asarray(rows, float), np.asarray(expected, float)
-        values, expected = (np.asarray(schema.encode(each).x, float) for each in (raw, expected))
-        return self._costs(raw), values, expected
-
-    def _costliest(self, costs: np.ndarray, values: np.ndarray, expected: np.ndarray, first: int) -> list[Reason]:
-        order = np.argsort(-costs.ravel(), kind="stable")[:EXPLAINED].tolist()
-        values, expected = values.ravel(), expected.ravel()
-        return [
-            Reason(self._entry_name(place, costs.shape, first), float(values[place]), float(expected[place]), cost)
-            for place in order
-            if (cost := float(costs.ravel()[place])) > 0
-        ]
-
-    def _entry_name(self, place: int, shape: tuple[int, ...], first: int) -> str:
-        """What an entry is called; `first` is the step that a window begins at."""
-        if len(shape) == 3:
-            row, column = divmod(place % (shape[1] * shape[2]), shape[2])
-            return f"pixel {row + 1},{column + 1}"
-        if self._step_names is not None:
-            step, channel = divmod(place, len(self._step_names))
-            return f"step {first + step + 1}" + (
-                f" of {self._step_names[channel]}" if len(self._step_names) > 1 else ""
-            )
-        return str(place)
 
 
 def _data_options(estimator: Autoencoder) -> DataOptions:
