@@ -11,10 +11,11 @@ import cells
 import emoji
 import english
 import molecules
+import records
 import registry
 import sound
 
-KNOWN = (cells, emoji, english, molecules, sound)
+KNOWN = (cells, emoji, english, molecules, records, sound)
 """Importing a module enters its runs in the registry."""
 
 

@@ -143,7 +143,7 @@ class MultimodalVAE(LatentModel):
         size: Size,
         *,
         experts: Literal["mixture-of-products", "product", "mixture"] = "mixture-of-products",
-        balance: Share = 0.5,
+        balance: Share = 1.0,
         warmup: Natural = 0,
     ) -> Self:
         """A multimodal VAE with networks for each part of `spec`.

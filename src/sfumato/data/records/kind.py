@@ -207,7 +207,7 @@ KIND = Kind(
         "longest": OptionUse("sequences of symbols"),
         "tokens": OptionUse("text"),
         "vocabulary": OptionUse("text"),
-        **{name: OptionUse(TABLE.options[name].on) for name in ("missing_values", "orders", "header", "cells")},
+        **{name: OptionUse(TABLE.options[name].on) for name in ("missing_values", "missing_cells", "orders", "dependences", "header", "cells")},
     },
     file_suffix=".csv",
     examples_suggested=64,
