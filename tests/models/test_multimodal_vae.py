@@ -16,8 +16,10 @@ import sfumato
 from sfumato.batch import Batch
 from sfumato.distributions import Experts, Normal
 from sfumato.distributions.parts import random_subset
+from sfumato.evaluation.subject import frozen_eval
 from sfumato.models.multimodal_vae import MultimodalVAE
 from sfumato.networks import PartsDecoder, PartsEncoder
+from sfumato.report.kinds import record
 from sfumato.spec import DataSpec, Field, Part
 
 SCALES = (0.5, 0.8)
@@ -155,7 +157,7 @@ def test_every_subset_but_the_empty_one_is_drawn_alike() -> None:
 @pytest.fixture(scope="module")
 def fitted() -> sfumato.Autoencoder:
     """Records of an image, a word and a number that all say which of three bars it is; some are missing."""
-    return sfumato.fit(records(300, missing=True), steps=500, lr=6e-3, width=64, seed=0)
+    return sfumato.fit(records(300, missing=True), steps=200, lr=1e-2, width=32, latent_dim=4, seed=0)
 
 
 def records(total: int, *, missing: bool = False) -> pd.DataFrame:
@@ -189,7 +191,7 @@ def test_any_part_is_completed_from_any_other(fitted: sfumato.Autoencoder, part:
     assert (bar_of(fitted.complete(held_out.drop(columns=part), best=True, seed=0))[part] == truth).mean() > 0.95
 
 
-def test_records_go_through_every_use(fitted: sfumato.Autoencoder) -> None:
+def test_records_go_through_every_use(fitted: sfumato.Autoencoder, tmp_path: Path) -> None:
     held_out = records(20, missing=True)
     assert fitted.encode(held_out).shape == (20, fitted.model_.code_size)
     assert np.isfinite(fitted.score_samples(held_out)).all()
@@ -203,6 +205,11 @@ def test_records_go_through_every_use(fitted: sfumato.Autoencoder) -> None:
     assert others.reference is not None
     assert others.value < others.reference
     assert fitted.diagnose(quick=True)
+    assert fitted.data_ is not None
+    subject = fitted.subject(fitted.data_, 0)
+    with frozen_eval(fitted.model_, 0):
+        drawn = record.draw(subject, tmp_path)
+    assert [figure.path.stem for figure in drawn] == ["reconstructions", "parts", "samples"]
 
 
 def test_texts_are_a_part_too_and_runs_of_them_load(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ def latent_effects(space: LatentSpace, codes: Tensor, given: Tensor | None, valu
     Raises:
         SfumatoError: if the decoder spells symbols, which have no smooth mean.
     """
+    if spec.is_record:
+        raise SfumatoError("records have parts of several kinds, on no one scale; look at sfumato traverse instead")
     if spec.is_symbols:
         raise SfumatoError("a decoder of symbols has no columns that latents drive; look at sfumato traverse instead")
     base = _features(space, codes, given)

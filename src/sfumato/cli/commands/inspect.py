@@ -110,6 +110,8 @@ def _show_source(source: str, read: Mapping[str, Any], say: Say) -> None:
     }
     counts = f"{parts['train']:,} for training, {parts['valid']:,} for validation and {parts['test']:,} for the test"
     shape = "" if schema.of_columns else f", {' × '.join(map(str, spec.shape))} values an example"
+    if spec.is_record:
+        shape = f" of {len(spec.parts)} parts: {', '.join(part.name for part in spec.parts)}"
     rows = [
         ["source", opened.source],
         ["kind", f"{schema.kind}{shape}"],

@@ -119,6 +119,10 @@ def load(source: Source, options: DataOptions) -> Dataset:
         len(cells),
     )
     encoded, index = schema.encode(records).x, None
+    nothing = np.flatnonzero(encoded.isnan().all(1).numpy())
+    if len(nothing):
+        rows = "1 row has" if len(nothing) == 1 else f"{len(nothing):,} rows have"
+        notes = (*notes, f"{rows} nothing in any part, the first is row {nothing[0] + 1}: nothing is learned of them")
     if labels is not None:
         label = Label.learn(labels[parts[0]])
         schema.label_names, index = label.names, label.index(labels)
@@ -207,7 +211,10 @@ KIND = Kind(
         "longest": OptionUse("sequences of symbols"),
         "tokens": OptionUse("text"),
         "vocabulary": OptionUse("text"),
-        **{name: OptionUse(TABLE.options[name].on) for name in ("missing_values", "missing_cells", "orders", "dependences", "header", "cells")},
+        **{
+            name: OptionUse(TABLE.options[name].on)
+            for name in ("missing_values", "missing_cells", "orders", "dependences", "header", "cells")
+        },
     },
     file_suffix=".csv",
     examples_suggested=64,

@@ -298,6 +298,10 @@ class AnomalyDetector(BaseEstimator):
         options = DataOptions() if self.estimator is None else _data_options(self.estimator)
         schema, raw, names = anomaly_data.opened(X, options, flat=self.estimator is None)
         self._step_names = names or self._step_names
+        if schema.spec.is_record:
+            raise SfumatoError(
+                "mixed records are not ranked by anomalies yet; fit them, and rank rows by sfumato score"
+            )
         return schema, raw
 
     def _windows(self, series: LongSeries) -> np.ndarray:
