@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from sfumato.data.tables.constraints import Constraints
+from sfumato.data.tables.rules.constraints import Constraints
 from sfumato.errors import SfumatoError
 
 logger = logging.getLogger("sfumato.estimator")

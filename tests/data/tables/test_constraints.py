@@ -12,8 +12,8 @@ import pytest
 
 import sfumato
 from sfumato.data.core.options import DataOptions
-from sfumato.data.tables.constraints import Constraints
-from sfumato.data.tables.expressions import Expression, Operand
+from sfumato.data.tables.rules.constraints import Constraints
+from sfumato.data.tables.rules.expressions import Expression, Operand
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError
 from sfumato.estimator.rejection import constrained

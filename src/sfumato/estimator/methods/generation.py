@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sfumato.data.core.schema import repeated
 from sfumato.data.io import frames
-from sfumato.data.tables.constraints import Constraints, RangeOf
+from sfumato.data.tables.rules.constraints import Constraints, RangeOf
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
@@ -71,7 +71,7 @@ class GenerationMixin(SecondStageMixin):
             complete: return rows of a table without missing cells: cells that the model draws as missing get the value
                 that it draws for them.
             ranges: columns of a table → least and largest value, either None for no limit, or as text: "18..99".
-            rules: conditions on columns of a table, as "start <= end"; see `sfumato.data.tables.expressions`.
+            rules: conditions on columns of a table, as "start <= end"; see `sfumato.data.tables.rules.expressions`.
             unique: columns of a table in which no value may occur twice. Rows that violate a range, a rule or this are
                 drawn again, up to a limit; their share is logged. A missing cell violates nothing.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from sfumato.data.columns.base import Column, is_number, plain, shown
-from sfumato.data.tables.expressions import Expression, Operand
+from sfumato.data.tables.rules.expressions import Expression, Operand
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError, did_you_mean
 
@@ -25,7 +25,7 @@ class Constraints:
     Arguments:
         schema: of the table.
         ranges: name of a column → its least and largest value.
-        rules: comparisons of columns, see `sfumato.data.tables.expressions`.
+        rules: comparisons of columns, see `sfumato.data.tables.rules.expressions`.
         unique: columns no value of which stands twice.
 
     Raises:

@@ -1,0 +1,1 @@
+"""What rows of a table must keep, as a user states it."""
