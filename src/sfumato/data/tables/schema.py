@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -13,30 +12,28 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from sfumato import likelihoods
 from sfumato.data import columns
 from sfumato.data.columns.base import Column, is_text, plain
-from sfumato.data.columns.flags import Flag, missing_together, with_flags
+from sfumato.data.columns.flags import Flag, with_flags
 from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.conditions import ConditionColumns
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import TRIED, Varied, remember, rows_from_json
+from sfumato.data.core.schema import remember, rows_from_json
 from sfumato.data.io import frames
 from sfumato.data.io.reading import USUAL, Reading
 from sfumato.data.tables import orders
 from sfumato.data.tables.completing import TableWithBlanks
-from sfumato.data.tables.dependence import Dependence, find
+from sfumato.data.tables.dependence import Dependence
+from sfumato.data.tables.learning import flag_places, kinds_of, learn_columns, unconditional
+from sfumato.data.tables.scored import ScoredTable
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.spec import DataSpec, Field
+from sfumato.spec import DataSpec
 
-PRIVATE_LIKELIHOOD = "cells"
-"""Of a private training unless given: under an autoregressive one gradients are so long that little is left of them
-when they are cut."""
 ROWS_AT_A_TIME = 1 << 16
 """Rows encoded at a time, to limit memory besides the result."""
 
 
-class TableSchema(TableWithBlanks):
+class TableSchema(ScoredTable, TableWithBlanks):
     """A table's columns.
 
     Every statistic is of the training split. With likelihood `cells` (what `auto` is) a numeric column is cut into
@@ -98,10 +95,10 @@ class TableSchema(TableWithBlanks):
         self.dependences = tuple(dependences)
         by_name = {column.name: column for column in columns}
         self._given = [by_name[name] for name in self.given_names]
-        others = _unconditional(columns, self.given_names, self.dependences)
+        others = unconditional(columns, self.given_names, self.dependences)
         self._x = [column for column in others if column.field is not None]
         self._entries = with_flags(others, self.missing_together)
-        self._flags = _flag_places(self._entries)
+        self._flags = flag_places(self._entries)
 
     @property
     def entries(self) -> tuple[Column | Flag, ...]:
@@ -131,17 +128,7 @@ class TableSchema(TableWithBlanks):
         Raises:
             SfumatoError: if an option names a column that is not there, or a column holds no value.
         """
-        names = frame.column_names
-        named_by_option = {"drop": options.drop, "given": options.given, "kind": tuple(options.kinds)}
-        for option, named in named_by_option.items():
-            for name in named:
-                if name not in names:
-                    raise SfumatoError(f"{option}={name!r} is not a column; {did_you_mean(name, names)}")
-        return {
-            name: options.kinds.get(name) or columns.infer(name, frame[name])
-            for name in names
-            if name not in options.drop
-        }
+        return kinds_of(frame, options)
 
     @classmethod
     def learn(
@@ -167,65 +154,18 @@ class TableSchema(TableWithBlanks):
         Raises:
             SfumatoError: if an option does not fit the table, a column holds no value, or nothing is left to model.
         """
-        usual = "autoregressive" if options.epsilon is None else PRIVATE_LIKELIHOOD
-        likelihood = likelihoods.chosen(options.likelihood, "table", "tables", usual)
-        if frame.num_rows < 2:
-            raise SfumatoError(f"{frame.num_rows} rows to learn from; a table needs at least 2 training rows")
-        kinds = cls.kinds(frame, options) if kinds is None else kinds
-        for name in options.given:
-            if kinds[name] in ("constant", "identifier"):
-                raise SfumatoError(
-                    f"given={name!r} is {'an' if kinds[name] == 'identifier' else 'a'} {kinds[name]} and cannot be a "
-                    f"condition; leave it out, or set its kind, as {name}=categorical"
-                )
-        learned = [
-            columns.learn(
-                name,
-                kind,
-                frame.schema.field(name),
-                frame[name],
-                None if name in options.given or not likelihood.cells else options.cells,
-                whole=name in (*options.given, *options.kinds, options.label),
-            )
-            for name, kind in kinds.items()
-        ]
-        fields = {column.name: column.field for column in learned}
-        dependences = []
-        if options.dependences:
-            modelled = [column for column in learned if column.field is not None]
-            dependences = find(modelled, frame, keep=(*options.given, *filter(None, [options.label])))
-        others = _unconditional(learned, options.given, dependences)
-        together = missing_together(others, frame) if options.missing_cells else []
-        entries = with_flags(others, together)
-        x = _fields(entries)
-        if all(column.field is None for column in others):
-            raise SfumatoError(
-                "no column is left to model: all are constants, identifiers, conditions or dropped; keep one"
-            )
-        hollow = next((name for name in options.given if fields[name] is None), None)
-        if hollow is not None:
-            raise SfumatoError(f"given={hollow!r} has no value in the training rows and cannot be a condition; drop it")
-        given = [field for name in options.given if (field := fields[name]) is not None]
-        total = frame.num_rows if examples is None else examples
-        kept_orders = orders.find(entries, frame) if options.orders and likelihood.joint_cells else []
-        spec = DataSpec(
-            (len(x),),
-            orders.on_lines(x, entries, kept_orders),
-            tuple(given),
-            likelihood.name,
-            total,
-            orders=tuple(kept_orders),
-        )
+        learned = learn_columns(frame, options, kinds, examples)
+        names = {column.name for column in learned.columns}
         schema = cls(
-            learned,
-            spec,
+            learned.columns,
+            learned.spec,
             given_names=options.given,
             frame_kind=frame_kind,
             reading=options.reading,
-            hints={name: hint for name, hint in (hints or {}).items() if name in kinds},
+            hints={name: hint for name, hint in (hints or {}).items() if name in names},
             dropped=options.drop,
-            missing_together=together,
-            dependences=dependences,
+            missing_together=learned.missing_together,
+            dependences=learned.dependences,
         )
         if options.given:
             schema.given_rows = remember(schema._matrix(frame, schema._given), options.seed)
@@ -474,66 +414,6 @@ class TableSchema(TableWithBlanks):
             )
         return lines
 
-    def log_jacobian(self, x: Tensor) -> Tensor:
-        """(B,): Σ log of cell widths (numbers), counts (whole numbers) and scales (real fields).
-
-        Atoms and categories have volume 1, entries that are NaN add nothing.
-        """
-        return self._looked_up(x, [entry.volumes() for entry in self._entries])
-
-    def log_reference(self, x: Tensor) -> Tensor:
-        """(B,): Σ log of how dense each value is by itself, but for how far out it lies; see `data.reference`.
-
-        Entries that are NaN add nothing.
-        """
-        return self._looked_up(x, [entry.references() for entry in self._entries])
-
-    def log_marginal(self, x: Tensor) -> Tensor | None:
-        tables = [each for entry in self._entries if (each := entry.frequencies()) is not None]
-        return self._looked_up(x, tables) if len(tables) == len(self._entries) else None
-
-    @staticmethod
-    def _looked_up(x: Tensor, tables: Sequence[np.ndarray]) -> Tensor:
-        """(B,): Σ over columns of what their tables have for the cells of x; 0 where NaN."""
-        total = x.new_zeros(len(x))
-        for place, each in enumerate(tables):
-            values = torch.from_numpy(each).to(x)
-            cell = x[:, place].nan_to_num(0.0).long().clamp(0, len(values) - 1)
-            total = total + values[cell].where(~x[:, place].isnan(), 0.0)
-        return total
-
-    def out_of_range_penalty(self, raw: Any) -> np.ndarray:
-        """(N,): Σ over columns of what values cost that no training row had the like of, see `Column.beyond`."""
-        total = np.zeros(len(raw))
-        for column in self._x:
-            seen = max(round(self.spec.examples * (1 - column.missing)), 1)
-            total += column.out_of_range_penalty(plain(raw[column.name]), seen)
-        for entry in self._entries:
-            if isinstance(entry, Flag):
-                total += entry.out_of_range_penalty(raw, self.spec.examples)
-        for one in self.dependences:
-            total += one.penalty(raw, self.spec.examples)
-        return total
-
-    def varied(self, raw: pa.Table, rows: Sequence[int]) -> Iterator[Varied]:
-        for column in self._x:
-            values = column.usual(TRIED)
-            before = raw.take(np.repeat(rows, 1 + len(values)))
-            place = before.column_names.index(column.name)
-            stood = plain(before[column.name])
-            own = stood if stood.type == values.type else column.fit(stood).cast(values.type)
-            tried = pa.concat_arrays([pa.nulls(1, values.type), values] * len(rows))
-            stays = pc.is_null(tried)
-            if column.name not in self._flags:
-                stays = pc.or_(stays, pc.is_null(own))
-            both = pc.if_else(stays, own, tried)
-            listed = stood.to_pylist()[:: 1 + len(values)]
-            changed = before.set_column(place, column.name, both)
-            for one in self.dependences:
-                if one.determinant is column:
-                    changed = one.followed(changed, before)
-            yield Varied(column.name, changed, listed, values.to_pylist())
-
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return {
@@ -564,28 +444,6 @@ class TableSchema(TableWithBlanks):
             missing_together=values["missing_together"],
             dependences=[Dependence.from_dict(one, loaded) for one in values["dependences"]],
         )
-
-
-def _unconditional(columns: Sequence[Column], given: Sequence[str], dependences: Sequence[Dependence]) -> list[Column]:
-    """The columns that are neither conditions nor follow from another."""
-    apart = {*given, *(dependence.column.name for dependence in dependences)}
-    return [column for column in columns if column.name not in apart]
-
-
-def _flag_places(entries: Sequence[Column | Flag]) -> dict[str, int]:
-    """Name of a column → place of its flag among the entries."""
-    flags = [(place, entry) for place, entry in enumerate(entries) if isinstance(entry, Flag)]
-    return {column.name: place for place, flag in flags for column in flag.columns}
-
-
-def _fields(entries: Sequence[Column | Flag]) -> list[Field]:
-    """The fields of x, those of columns with the place of their flag."""
-    flags, fields = _flag_places(entries), []
-    for entry in entries:
-        field = entry.field
-        assert field is not None, "what is not modelled has no entry"
-        fields.append(field if isinstance(entry, Flag) else replace(field, flag=flags.get(entry.name)))
-    return fields
 
 
 def _missing(missing: Sequence[str], names: Sequence[str]) -> str:
