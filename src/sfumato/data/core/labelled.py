@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from sfumato.data.core.conditions.remembered import remember, rows_from_json
 from sfumato.data.core.labels import LABEL, Examples, Label, as_names, condition, conditioned, examples
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Schema, remember, rows_from_json
+from sfumato.data.core.schema import Schema
 from sfumato.errors import SfumatoError
 from sfumato.spec import DataSpec, Field
 

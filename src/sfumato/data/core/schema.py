@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
@@ -17,11 +16,11 @@ import torch
 from torch import Tensor
 
 from sfumato.data.core.batching.batches import Resident
-from sfumato.data.core.batching.encoded import Encoded
-from sfumato.data.core.matching import matching
-from sfumato.data.io import arrays, frames
+from sfumato.data.core.blanks import WithBlanks
+from sfumato.data.core.conditions.matching import matching
+from sfumato.data.core.conditions.remembered import rows_to_json
+from sfumato.data.core.conditions.values import repeated
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.files import finite
 from sfumato.formatting import count
 from sfumato.spec import DataSpec
 
@@ -32,11 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sfumato.data")
 
-Sets = dict[int, tuple[np.ndarray, np.ndarray]]
-"""Place of an entry → from where to where in each cell it may lie, see `sfumato.distributions.Allowed`."""
-
-REMEMBERED = 4096
-"""How many training rows of conditions a schema keeps, to draw those from that are not named."""
 TRIED = 8
 """Number of values of a column that replace an example's own, to explain its score."""
 
@@ -57,7 +51,7 @@ class Varied(NamedTuple):
     usual: list[Any]
 
 
-class Schema(ABC):
+class Schema(WithBlanks):
     """Statistics of the data, learned on the training split only; saved with the model.
 
     Attributes:
@@ -101,18 +95,10 @@ class Schema(ABC):
                 del schema["label"]["dtype"]
         return bool(first == second)
 
-    @abstractmethod
-    def encode(self, raw: Any) -> Encoded:
-        """Raw things as tensors in the units of `spec`."""
-
     def batches(self, raw: Any) -> Resident:
         """Raw examples in the units of `spec`, held so that some can be taken at a time."""
         encoded = self.encode(raw)
         return Resident(encoded.x, encoded.given, time=encoded.time)
-
-    @abstractmethod
-    def decode(self, x: Tensor, given: Tensor | None = None) -> Any:
-        """Tensors back to the user's own kind of thing."""
 
     def decode_complete(self, x: Tensor, given: Tensor | None = None) -> Any:
         """`decode`, with a value also where x says that there is none."""
@@ -128,14 +114,6 @@ class Schema(ABC):
             complete: give a value also where it is modelled that `raw` has none.
         """
         return self.decode(x, given)
-
-    @abstractmethod
-    def read(self, source: Any, *, need_x: bool = True) -> Any:
-        """A path, frame or array as raw examples of this schema, checked.
-
-        Raises:
-            SfumatoError: if it does not fit what the schema was learned on.
-        """
 
     @abstractmethod
     def write(self, raw: Any, path: str | Path) -> None:
@@ -226,90 +204,6 @@ class Schema(ABC):
     def example_size(self) -> str:
         """The size of one example, as a person says it."""
         return count(self.spec.entries, "column")
-
-    def read_with_blanks(self, source: Any) -> tuple[Any, np.ndarray | None]:
-        """Examples as `read` gives them, of which some entries are blank.
-
-        Returns:
-            The examples, and True for entries that are blank where the examples themselves do not show it, of their
-            shape; None if all blanks are missing there.
-
-        Raises:
-            SfumatoError: as `read` does.
-        """
-        return self.read(source), None
-
-    def all_blank(self, n: int) -> Any:
-        """n examples of which nothing is known, as `read_with_blanks` gives them."""
-        raise SfumatoError("an example of which nothing is known is a sample: draw it with sample")
-
-    def encode_known(self, raw: Any) -> Encoded:
-        """`encode` with NaN for all that is blank, and nothing of what it means that it is."""
-        return self.encode(raw)
-
-    def with_fixed(self, raw: Any, fix: Mapping[str, Any]) -> tuple[Any, Sets]:
-        """Examples with single values that `fix` states in their blanks, and the sets of values that it states.
-
-        Args:
-            raw: what `read_with_blanks` gives.
-            fix: name of a column → a value, or a set of values.
-
-        Raises:
-            SfumatoError: if there is no such column, or it cannot take a value.
-        """
-        if fix:
-            raise SfumatoError("fix is for columns of tables; leave it out for these data")
-        return raw, {}
-
-    def sets_of(self, raw: Any, sets: Sets) -> Sets:
-        """`sets`, and those in which blanks of `raw` must lie for what is known beside them: (N, K) each."""
-        return sets
-
-    def blank_like(self, blank: Any, raw: Any) -> np.ndarray:
-        """Which entries of raw examples are blank, of their shape.
-
-        Args:
-            blank: True where they are: of that shape, that of one example, or that of images without channels.
-            raw: what `read` gives.
-
-        Raises:
-            SfumatoError: if it is of none of these.
-        """
-        x, mask = np.asarray(raw[0] if isinstance(raw, tuple) else raw), np.asarray(blank, bool)
-        shaped = [mask[..., None], mask[..., None, :, :], mask] if x.ndim == 4 and mask.ndim > 1 else [mask]
-        for each in shaped:
-            with suppress(ValueError):
-                return np.broadcast_to(each, x.shape)
-        raise SfumatoError(f"blank has shape {mask.shape}; give one of shape {x.shape}, or {x.shape[1:]} for all")
-
-    def as_entries(self, blank: np.ndarray) -> Tensor:
-        """What `blank_like` gives, of the shape of x, (N, *spec.shape)."""
-        return torch.from_numpy(np.ascontiguousarray(blank))
-
-    def centre(self, x: Tensor, weights: Tensor) -> Tensor:
-        """The best single value of each entry of weighted draws, (B, k, *shape) to (B, *shape): their mean.
-
-        Args:
-            x: the draws.
-            weights: of each, adding up to 1, (B, k).
-        """
-        return (x * weights.to(x).view(*weights.shape, *[1] * (x.dim() - 2))).sum(1)
-
-    def filled(
-        self, raw: Any, x: Tensor, given: Tensor | None, source: Any = None, hidden: np.ndarray | None = None
-    ) -> Any:
-        """Examples with what x says in the place of their blanks, and everything else as it is in `raw`.
-
-        Args:
-            raw: what `read_with_blanks` gives.
-            x: the examples with all blanks drawn, (N, *shape).
-            given: their conditions, (N, G), or None.
-            source: what the user gave.
-            hidden: entries that are blank beside those that are missing, of the shape of the raw examples.
-        """
-        values, own = self.decode(x, given), np.asarray(raw[0] if isinstance(raw, tuple) else raw)
-        blank = np.isnan(own) if own.dtype.kind == "f" else np.zeros(own.shape, bool)
-        return np.where(blank if hidden is None else blank | hidden, values, own).astype(values.dtype)
 
     @abstractmethod
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
@@ -429,72 +323,7 @@ class Schema(ABC):
         return drawn
 
 
-def remember(given: Tensor | None, seed: int = 0) -> Tensor | None:
-    """At most `REMEMBERED` rows of the training split's encoded conditions, chosen by `seed`, for `given_rows`."""
-    if given is None or len(given) <= REMEMBERED:
-        return given
-    order = torch.randperm(len(given), generator=torch.Generator().manual_seed(seed))
-    return given[order[:REMEMBERED].sort().values].clone()
-
-
-def rows_to_json(rows: Tensor | None) -> list[list[float | None]] | None:
-    """`given_rows` for `to_dict`: NaN, for which JSON has no word, becomes None.
-
-    >>> rows_to_json(torch.tensor([[1.0, math.nan]]))
-    [[1.0, None]]
-    """
-    return None if rows is None else finite(rows.tolist())
-
-
-def rows_from_json(rows: Sequence[Sequence[float | None]] | None) -> Tensor | None:
-    """Back from `rows_to_json`."""
-    if rows is None:
-        return None
-    return torch.tensor([[math.nan if value is None else value for value in row] for row in rows])
-
-
 def _unknown_condition(name: str, known: tuple[str, ...]) -> str:
     if not known:
         return f"condition {name!r}: this model was trained without conditions; leave it out"
     return f"condition {name!r} is not one of this model; {did_you_mean(name, known)}"
-
-
-def repeated(name: str, value: Any, n: int) -> list[Any]:
-    """One value for all, or n values, as n of Python's own; None where missing.
-
-    Raises:
-        SfumatoError: if there are others than one or n, or no column of a table can hold them.
-    """
-    listed = _listed(name, value)
-    try:
-        values = frames.values(name, [value] if listed is None else listed)
-    except SfumatoError as error:
-        raise SfumatoError(f"condition {str(error).removeprefix('column ')}") from None
-    values = values * n if listed is None else values
-    if len(values) != n:
-        raise SfumatoError(f"condition {name!r} has {len(values)} values for {n} examples; give one, or {n}")
-    return values
-
-
-def _listed(name: str, value: Any) -> Any:
-    """Many values as a sequence, an array or a column of a frame; None for a single one.
-
-    Raises:
-        SfumatoError: for a frame or an array of several columns.
-    """
-    if isinstance(value, Tensor):
-        value = arrays.as_array(value, name)
-    if frames.is_frame(value):
-        table = frames.read(value)[0]
-        if table.num_columns > 1:
-            raise SfumatoError(
-                f"condition {name!r} is a frame of {table.num_columns} columns; give one, as frame[{name!r}]"
-            )
-        return table.column(0)
-    if isinstance(value, np.ndarray):
-        if value.ndim > 1 and value.size != len(value):
-            raise SfumatoError(f"condition {name!r} has shape {value.shape}; give one value, or one for each example")
-        return value.reshape(-1) if value.ndim else None
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        return None
-    return value if hasattr(value, "dtype") or hasattr(value, "type") else list(value)

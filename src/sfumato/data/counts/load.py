@@ -12,7 +12,7 @@ from scipy import sparse
 
 from sfumato.data.columns.base import plain
 from sfumato.data.core.batching.sparse_rows import SparseRows
-from sfumato.data.core.conditions import check_named, kinds_beside
+from sfumato.data.core.conditions.named import check_named, kinds_beside
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.labels import LABEL, Label, as_names, codes
 from sfumato.data.core.options import DataOptions

@@ -16,11 +16,12 @@ from sfumato import likelihoods
 from sfumato.data.columns.base import plain
 from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.batching.sparse_rows import SparseRows
-from sfumato.data.core.conditions import NOT_CONDITIONS, ConditionColumns
+from sfumato.data.core.conditions.named import NOT_CONDITIONS, ConditionColumns
+from sfumato.data.core.conditions.remembered import remember, rows_from_json
 from sfumato.data.core.counts import statistics
 from sfumato.data.core.labels import LABEL
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Schema, remember, rows_from_json
+from sfumato.data.core.schema import Schema
 from sfumato.data.counts import sources, writing
 from sfumato.data.io.count_files.count_matrix import INDEX, CountMatrix, no_columns
 from sfumato.errors import SfumatoError, did_you_mean

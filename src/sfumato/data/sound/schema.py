@@ -15,10 +15,10 @@ from torch import Tensor
 from sfumato import likelihoods
 from sfumato.data.columns.reference import normal_reference
 from sfumato.data.columns.scaling import far_cost, standardised
+from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.labelled import LabelledSchema
 from sfumato.data.core.labels import Label
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import Encoded
 from sfumato.data.io import arrays, sound_files
 from sfumato.data.sound import reading
 from sfumato.data.sound.windows import cut, lengths_of, taken

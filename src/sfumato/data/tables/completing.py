@@ -20,7 +20,8 @@ from sfumato.data.columns.fixed import Identifier
 from sfumato.data.columns.flags import Flag
 from sfumato.data.columns.number import Number
 from sfumato.data.core.batching.encoded import Encoded
-from sfumato.data.core.schema import Schema, Sets
+from sfumato.data.core.blanks import Sets
+from sfumato.data.core.schema import Schema
 from sfumato.data.io import frames
 from sfumato.data.io.reading import Reading
 from sfumato.data.tables.dependence import Dependence

@@ -16,9 +16,9 @@ from sfumato.data import columns
 from sfumato.data.columns.base import Column, is_text, plain
 from sfumato.data.columns.flags import Flag, with_flags
 from sfumato.data.core.batching.encoded import Encoded
-from sfumato.data.core.conditions import ConditionColumns
+from sfumato.data.core.conditions.named import ConditionColumns
+from sfumato.data.core.conditions.remembered import remember, rows_from_json
 from sfumato.data.core.options import DataOptions
-from sfumato.data.core.schema import remember, rows_from_json
 from sfumato.data.io import frames
 from sfumato.data.io.reading import USUAL, Reading
 from sfumato.data.tables import orders

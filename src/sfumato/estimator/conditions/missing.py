@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sfumato.batch import Batch, flagged_mask
-from sfumato.data.core.matching import matching
+from sfumato.data.core.conditions.matching import matching
 from sfumato.data.core.schema import Schema
 from sfumato.distributions import noise
 from sfumato.estimator import inference

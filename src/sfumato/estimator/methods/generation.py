@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.data.core.schema import repeated
+from sfumato.data.core.conditions.values import repeated
 from sfumato.data.io import frames
 from sfumato.data.tables.rules.constraints import Constraints, RangeOf
 from sfumato.data.tables.schema import TableSchema

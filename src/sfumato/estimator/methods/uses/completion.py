@@ -14,7 +14,7 @@ from torch import Tensor
 from sfumato.artifacts import Run, manifest
 from sfumato.artifacts.run import WEIGHTS_FILE
 from sfumato.batch import Batch
-from sfumato.data.core.schema import Sets
+from sfumato.data.core.blanks import Sets
 from sfumato.distributions import Allowed
 from sfumato.errors import SfumatoError
 from sfumato.estimator import inference
