@@ -119,6 +119,14 @@ def test_images_of_several_sizes_are_brought_to_one(folder: Path) -> None:
         data.open({"image": shapes, "number": np.arange(20.0) ** 2})
 
 
+def test_long_texts_are_cut_and_said_to_be() -> None:
+    rows = {"image": images(30, np.random.default_rng(2)), "word": [WORDS[row % 3] for row in range(30)]}
+    found = opened(rows, longest=3)
+    assert "longer than 3 characters" in found.notes[0]
+    assert found.schema.decode(found.schema.encode(rows).x)["word"][0] == "zer"
+    assert opened(rows, tokens="bytes").schema.spec.parts[0].spec.fields[0].size > 200
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

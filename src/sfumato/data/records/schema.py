@@ -15,9 +15,8 @@ from torch import Tensor
 from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.schema import Schema
 from sfumato.data.images.schema import ImageSchema
-from sfumato.data.io import frames, image_files
 from sfumato.data.io.reading import Reading
-from sfumato.data.records import images, raw
+from sfumato.data.records import images, raw, writing
 from sfumato.data.records.raw import Pictures, RawRecords, RawRows
 from sfumato.data.tables.completing import filled
 from sfumato.data.tables.schema import TableSchema
@@ -132,7 +131,7 @@ class RecordSchema(Schema):
         values = texts_of(cells, name) if name in cells.names else np.full(len(cells), None, object)
         there = np.array([value is not None for value in values])
         if there.any():
-            self.texts[name].read(Lines(values[there], None, f"{cells.where}column {name!r}"))
+            self.texts[name].checked(Lines(values[there], None, f"{cells.where}column {name!r}"))
         return values
 
     def read_with_blanks(self, source: Any) -> tuple[RawRecords, np.ndarray | None]:
@@ -256,42 +255,9 @@ class RecordSchema(Schema):
         Raises:
             SfumatoError: if the ending is another, or the place cannot be written to.
         """
-        ending, target = frames.suffix(path), Path(path)
-        if not target.parent.exists():
-            raise SfumatoError(f"{target.parent}: no such folder; make it first")
-        cells = raw.read(raw_records, (*self.texts, *self.pictures), self.reading)
-        folder = target.with_name(f"{target.name[: -len(ending)]}_files")
-        if folder.exists() and any(folder.iterdir()) and not target.exists():
-            raise SfumatoError(
-                f"{folder}: the folder of the images is not empty; choose another name for {target.name}"
-            )
-        columns = {name: cells.table[name] for name in cells.table.column_names}
-        for name, own in cells.objects.items():
-            columns[name] = pa.chunked_array([pa.array(self._write_images(name, own, folder), pa.string())])
-        table = pa.table({name: columns[name] for name in cells.names})
-        if self.table is not None:
-            forms = {column.name: column.form.field(column.name) for column in self.table.columns}
-            fields = [
-                field.with_metadata(forms[field.name].metadata) if field.name in forms else field
-                for field in table.schema
-            ]
-            table = pa.table(table.columns, schema=pa.schema(fields))
-        frames.write(table, path)
-
-    def _write_images(self, name: str, cells: Sequence[Any], folder: Path) -> list[str | None]:
-        """Write the images of a column; the path of each, from the folder of the table on."""
-        files = image_files.file_names(len(cells), None, ".png")
-        stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
-        paths: list[str | None] = []
-        for cell, file in zip(cells, files, strict=True):
-            if cell is None:
-                paths.append(None)
-                continue
-            folder.mkdir(exist_ok=True)
-            place = folder / f"{stem}-{file}"
-            image_files.as_image(images.shown(self.pictures[name], cell)).save(place)
-            paths.append(f"{folder.name}/{place.name}")
-        return paths
+        rows = raw.read(raw_records, (*self.texts, *self.pictures), self.reading)
+        forms = {} if self.table is None else {one.name: one.form.field(one.name) for one in self.table.columns}
+        writing.write(rows, path, self.pictures, forms)
 
     def encode_condition(self, name: str, values: Sequence[Any]) -> Tensor:
         raise SfumatoError(f"condition {name!r}: mixed records have none; leave it out")
