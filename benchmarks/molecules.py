@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,6 +91,14 @@ def drawn(fitted: Autoencoder, train: list[str], seed: int) -> tuple[float, ...]
     return len(valid) / DRAWN, len(typical) / DRAWN, len(different) / count, new / count
 
 
+def trained(train: list[str], setting: Setting, **options: Any) -> tuple[Autoencoder, float]:
+    """A fitted `vae`, and lines a second."""
+    start = time.perf_counter()
+    how = {"steps": STEPS, "batch_size": BATCH, "random_state": setting.seed, "device": setting.device}
+    fitted = Autoencoder("vae", **how, **options).fit(train)
+    return fitted, STEPS * BATCH / (time.perf_counter() - start)
+
+
 def measures(*names: str) -> tuple[Measure, ...]:
     """Each measure of each network; of the default one with the bands it is to be in."""
     bands = {"recurrent: active units of 32": 16.0, "recurrent: nats of a line that its own code tells": 8.0}
@@ -104,10 +113,23 @@ def smiles(setting: Setting) -> dict[str, float]:
     test = first_lines(setting.data / "smiles_test.txt", HELD_OUT)
     values: list[float] = []
     for network in NETWORKS:
-        how = {"steps": STEPS, "batch_size": BATCH, "random_state": setting.seed, "device": setting.device}
-        start = time.perf_counter()
-        fitted = Autoencoder("vae", network=network, **how).fit(train)
-        speed = STEPS * BATCH / (time.perf_counter() - start)
+        fitted, speed = trained(train, setting, network=network)
         values += [*in_use(fitted, test, setting.seed), *returned(fitted, test), speed]
         values += drawn(fitted, train, setting.seed)
     return smiles.named(values)
+
+
+FREE = (0.0, 0.25, 1.0)
+"""Free bits that are not the default."""
+
+
+@system("free-bits", *(Measure(f"{bits:g} free bits: {name}") for bits in FREE for name in (*CODE, *LINE[:2])))
+def free_bits(setting: Setting) -> dict[str, float]:
+    """As `smiles`, with the recurrent network and other free bits than the default."""
+    train = first_lines(setting.data / "smiles_train.txt", LINES)
+    test = first_lines(setting.data / "smiles_test.txt", HELD_OUT)
+    values: list[float] = []
+    for bits in FREE:
+        fitted, _ = trained(train, setting, free_bits=bits)
+        values += [*in_use(fitted, test, setting.seed), *returned(fitted, test)]
+    return free_bits.named(values)

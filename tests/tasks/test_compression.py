@@ -20,6 +20,7 @@ from sfumato.batch import Batch
 from sfumato.errors import SfumatoError
 from sfumato.estimator.inference import exact
 from sfumato.models import build
+from sfumato.networks.attention import AttentionBlock
 from sfumato.spec import DataSpec, Field
 from sfumato.tasks.compression import Coder, functions, latents, masses
 from sfumato.tasks.compression.reproducible import reproducible
@@ -67,6 +68,22 @@ def test_reproducible_layers_are_those_of_torch():
         with reproducible(layers):
             all_at_once, one = layers(x), layers(x[2:3])
         assert torch.allclose(all_at_once, layers(x), atol=1e-4)
+    assert torch.equal(all_at_once[2:3], one)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_reproducible_attention_is_that_of_torch(causal):
+    q, k, v = torch.randn(3, 5, 2, 7, 4).double()
+    block = AttentionBlock(8, causal=causal).double().eval()
+    x = torch.randn(5, 7, 8).double()
+    with torch.no_grad():
+        with reproducible(block):
+            all_at_once, one = (block(rows)[0] for rows in (x, x[2:3]))
+            plain = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        assert torch.allclose(all_at_once, block(x)[0], atol=1e-4)
+        assert torch.allclose(
+            plain, torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal), atol=1e-4
+        )
     assert torch.equal(all_at_once[2:3], one)
 
 

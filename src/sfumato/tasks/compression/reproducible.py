@@ -273,6 +273,27 @@ def _layer_norm(
     return value if bias is None else value + bias, mean, inverse
 
 
+def _attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    attn_mask: Tensor | None = None,
+    scale: float | None = None,
+    matmul: Product,
+) -> tuple[Tensor, Tensor]:
+    """Softmax attention of all places at once, (B, heads, T, D)."""
+    if dropout_p or attn_mask is not None:
+        raise SfumatoError("the model's attention has dropout or a mask of its own; compress with another model")
+    scores = matmul(q * (q.shape[-1] ** -0.5 if scale is None else scale), k.transpose(-1, -2))
+    if is_causal:
+        before = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+        scores = scores.masked_fill(~before, -torch.inf)
+    return matmul(functions.softmax(scores, -1), v), scores.new_zeros(0)
+
+
 def _convolution(
     x: Tensor,
     weight: Tensor,
@@ -314,13 +335,14 @@ def _convolution(
     return value.transpose(1, 2).reshape(len(x), len(weight), *sizes)
 
 
-PRODUCTS: dict[str, Callable[..., Tensor]] = {
+PRODUCTS: dict[str, Callable[..., Any]] = {
     "mm": _mm,
     "bmm": _mm,
     "addmm": _addmm,
     "baddbmm": _addmm,
     "mv": _mv,
     "convolution": _convolution,
+    "_scaled_dot_product_flash_attention_for_cpu": _attention,
 }
 """What takes the place of operations that are made of matrix products, with a function for these."""
 SUBSTITUTES: dict[str, Callable[..., Any]] = PRODUCTS | {
