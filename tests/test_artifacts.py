@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from sfumato import models
 from sfumato.artifacts import Run
 from sfumato.artifacts.manifest import RUN_FORMAT
-from sfumato.artifacts.run import check_free
+from sfumato.artifacts.places import check_free
 from sfumato.batch import Batch
 from sfumato.data.core.options import DataOptions
 from sfumato.data.vectors.schema import VectorSchema

@@ -15,7 +15,7 @@ import sfumato
 from sfumato import Autoencoder, studies
 from sfumato.artifacts import Run
 from sfumato.data.core.private.marginals import NoisyCounts, apportioned, grid, on_simplex
-from sfumato.data.tables.pairs import CoarseColumn, tree_rows
+from sfumato.data.tables.private.pairs import CoarseColumn, tree_rows
 from sfumato.errors import SfumatoError
 from sfumato.report import write_report
 from sfumato.spec import Field

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,9 +15,19 @@ import torch
 
 from sfumato import models
 from sfumato.artifacts import manifest
+from sfumato.artifacts.places import (
+    CONFIG_FILE,
+    METRICS_FILE,
+    SCHEMA_FILE,
+    WEIGHTS_FILE,
+    found_run,
+    moved,
+    place,
+    staging,
+)
 from sfumato.data.core.schema import Schema
 from sfumato.data.registry import load_schema
-from sfumato.errors import SfumatoError, did_you_mean
+from sfumato.errors import SfumatoError
 from sfumato.files import ROOT, named, read_json, read_tensors, read_toml, write_json, write_tensors, write_text
 from sfumato.models import registry
 from sfumato.randomness.generators import redirected, seeded
@@ -28,13 +37,6 @@ from sfumato.training.saving.history import as_json
 
 if TYPE_CHECKING:
     from sfumato.models.base import Model
-
-CONFIG_FILE, SCHEMA_FILE, WEIGHTS_FILE, METRICS_FILE = (
-    "config.toml",
-    "schema.json",
-    "model.safetensors",
-    "metrics.jsonl",
-)
 
 
 class Run:
@@ -101,7 +103,7 @@ class Run:
             SfumatoError: if the folder exists or cannot be written.
         """
         wanted = Path(root) / stem if name is None else place(name, root)
-        parts = _staging(wanted)
+        parts = staging(wanted)
         try:
             write_text(parts / CONFIG_FILE, tomli_w.dumps(config))
             write_json(parts / SCHEMA_FILE, {"format": manifest.RUN_FORMAT, **schema.to_dict()})
@@ -120,7 +122,7 @@ class Run:
             number = 1
             while True:
                 path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
-                if _moved(parts, path):
+                if moved(parts, path):
                     return cls(path)
                 if name is not None:
                     raise SfumatoError(f"{path}: exists already; choose another name for the run")
@@ -138,7 +140,7 @@ class Run:
             SfumatoError: if there is no such run, another version wrote it in another format, or one of its files is
                 missing or damaged.
         """
-        path = _found(name, root)
+        path = found_run(name, root)
         for needed in (CONFIG_FILE, SCHEMA_FILE, WEIGHTS_FILE):
             if not (path / needed).is_file():
                 raise SfumatoError(f"{path / needed}: missing; this is not a whole run folder, fit again")
@@ -258,77 +260,3 @@ def build(table: Mapping[str, Any], schema: Schema, seed: int = 0) -> Model:
     options = {name: value for name, value in table.items() if name != "name"}
     with seeded(torch.device("cpu"), seed), redirected():
         return models.build(table["name"], schema.spec, **options)
-
-
-def place(name: str | os.PathLike[str], root: str | os.PathLike[str] = ROOT) -> Path:
-    """Where a run of this name lies: a bare name under `root`, anything with a folder in it as it is.
-
-    >>> place("p").as_posix(), place("./p").as_posix(), place("elsewhere/p").as_posix()
-    ('runs/p', 'p', 'elsewhere/p')
-    """
-    if not str(name):
-        raise SfumatoError("the name of the run is empty; give one, or leave it out")
-    path = Path(name).expanduser()
-    if path.name in ("", ".."):
-        # The current folder and those above it have names too, though not written here.
-        path = path.resolve()
-        if not path.name:
-            raise SfumatoError(f"{path}: the root of the disk is no run; name a folder in it")
-        return path
-    return Path(root) / path if path.name == str(name) else path
-
-
-def check_free(name: str | os.PathLike[str] | None, root: str | os.PathLike[str] = ROOT) -> None:
-    """Refuse, before any work is done, a run folder that exists or cannot be made; None is an automatic name.
-
-    Raises:
-        SfumatoError: if so.
-    """
-    path = Path(root) / "run" if name is None else place(name, root)
-    if name is not None and path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise SfumatoError(f"{path}: exists already; choose another name for the run")
-    _staging(path).rmdir()
-
-
-def _staging(path: Path) -> Path:
-    """A new hidden folder beside `path`, to be filled and then moved there."""
-    parts = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        parts.mkdir(parents=True)
-    except OSError as error:
-        raise SfumatoError(
-            f"{path.parent}: cannot write runs here ({error.strerror}); choose a folder you may write to"
-        ) from None
-    return parts
-
-
-def _moved(parts: Path, path: Path) -> bool:
-    """Rename `parts` to `path` unless something is there; an empty folder is nothing.
-
-    Into the current folder its files are moved, so that it stays the current one.
-    """
-    try:
-        if path.is_dir() and path.samefile("."):
-            if any(path.iterdir()):
-                return False
-            for file in parts.iterdir():
-                file.rename(path / file.name)
-            return True
-        parts.rename(path)
-    except OSError:
-        if not path.exists():
-            raise
-        return False
-    return True
-
-
-def _found(name: str | os.PathLike[str], root: str | os.PathLike[str]) -> Path:
-    here, under = Path(name).expanduser(), place(name, root)
-    for path in (under, here, Path(root) / here):
-        if (path / CONFIG_FILE).exists() or (path / WEIGHTS_FILE).exists():
-            return path
-    if here.is_dir() or under.is_dir():
-        raise SfumatoError(f"{name}: not a run folder, it has no {CONFIG_FILE}")
-    known = [path.name for path in Path(root).glob("[!.]*") if (path / CONFIG_FILE).exists()]
-    hint = did_you_mean(str(name), sorted(known)) if known else f"there are no runs in {root}/ yet"
-    raise SfumatoError(f"{name}: no such run; {hint}")

@@ -11,7 +11,8 @@ from typing import Any, TypedDict
 
 from sfumato import data, likelihoods, models, training
 from sfumato.artifacts import Run
-from sfumato.artifacts.run import build, check_free
+from sfumato.artifacts.places import check_free
+from sfumato.artifacts.run import build
 from sfumato.config import Config, settings
 from sfumato.data.core.dataset import Dataset
 from sfumato.data.core.labels import LABEL

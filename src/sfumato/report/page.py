@@ -15,7 +15,7 @@ import torch
 from sfumato import models
 from sfumato._version import __version__
 from sfumato.artifacts import Run
-from sfumato.artifacts.run import CONFIG_FILE
+from sfumato.artifacts.places import CONFIG_FILE
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.schema import Schema
 from sfumato.data.registry import kind_of

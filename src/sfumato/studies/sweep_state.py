@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sfumato.artifacts.run import place
+from sfumato.artifacts.places import place
 from sfumato.errors import SfumatoError
 from sfumato.files import read_json, write_json
 from sfumato.studies.sweep_run import Outcome

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from sfumato.data import columns
 from sfumato.data.columns.category import Category
-from sfumato.data.columns.cells import Cells, Standardisation
+from sfumato.data.columns.cells import Cells
+from sfumato.data.columns.scaling import Standardisation
 from sfumato.errors import SfumatoError
 
 quick = settings(max_examples=40, deadline=None)

@@ -22,9 +22,10 @@ from sfumato.data.columns.base import (
     shown,
     without_nan,
 )
-from sfumato.data.columns.cells import Cells, Standardisation, cut_from_dict
+from sfumato.data.columns.cells import Cells, cut_from_dict
 from sfumato.data.columns.missing import MISSING_AMONG_NUMBERS, without
 from sfumato.data.columns.ruler import CLOCK_STEPS, Ruler, as_words, spelled, times
+from sfumato.data.columns.scaling import Standardisation
 from sfumato.data.columns.styles import Style
 from sfumato.data.columns.times import COMPACT, as_moments, has_date, spell
 from sfumato.errors import SfumatoError

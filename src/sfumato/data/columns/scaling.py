@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import numpy as np
+from scipy.special import ndtri
+
+from sfumato.data.columns.reference import NORMAL_REFERENCE
+from sfumato.spec import Field
 
 FAR = 1e6
 """Scales from the mean at which entries end. No network is of use beyond, and squares of larger ones overflow."""
@@ -44,3 +51,67 @@ def line_cost(distance: np.ndarray, scale: np.ndarray | float) -> np.ndarray:
         cost = distance / scale
         beyond = np.log(distance) - np.log(scale) - np.log(FAR)
     return np.where(beyond > 0, FAR * (1 + beyond), cost)
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """Numbers as (number − mean) / scale.
+
+    Attributes:
+        mean: of the training numbers.
+        scale: their standard deviation; 1 where they do not vary.
+    """
+
+    style: ClassVar[str] = "real"
+    mean: float
+    scale: float
+
+    @classmethod
+    def learn(cls, numbers: np.ndarray) -> Standardisation:
+        """Mean and standard deviation, worked out on numbers divided by the largest so that none overflows."""
+        largest = float(np.abs(numbers.astype(np.float64)).max(initial=0.0)) or 1.0
+        small = numbers.astype(np.float64) / largest
+        deviation = float(small.std()) * largest
+        return cls(float(small.mean()) * largest, deviation if deviation > 0 else 1.0)
+
+    @property
+    def spec(self) -> Field:
+        """The kind of entry."""
+        return Field("real")
+
+    def encode(self, numbers: np.ndarray) -> np.ndarray:
+        """float32 entries."""
+        return standardised(numbers, self.mean, self.scale)
+
+    def decode(self, entries: np.ndarray) -> np.ndarray:
+        """Numbers as float64."""
+        return np.asarray(entries, np.float64) * self.scale + self.mean
+
+    def out_of_range_penalty(self, numbers: np.ndarray, seen: int) -> np.ndarray:
+        """0, but for numbers so far out that their entries end before them; see `far_cost`."""
+        return far_cost(numbers, self.mean, self.scale)
+
+    def between(self, low: float | None, high: float | None) -> tuple[np.ndarray, np.ndarray]:
+        """The entries between which numbers from `low` to `high` lie, each of shape (); None for no end."""
+        least, most = (-np.inf if low is None else low), (np.inf if high is None else high)
+        return (np.array(least) - self.mean) / self.scale, (np.array(most) - self.mean) / self.scale
+
+    def volumes(self) -> np.ndarray:
+        """log scale."""
+        return np.array([np.log(self.scale)])
+
+    def references(self) -> np.ndarray:
+        """log reference density of a standardised number."""
+        return np.array([NORMAL_REFERENCE])
+
+    def quantiles(self, levels: np.ndarray) -> np.ndarray:
+        """Entries of the numbers that have these shares below them, were they normal."""
+        return np.asarray(ndtri(levels))
+
+    def described(self) -> str:
+        """In words."""
+        return "real number"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {"style": self.style, "mean": self.mean, "scale": self.scale}

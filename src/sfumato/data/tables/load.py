@@ -26,7 +26,7 @@ from sfumato.data.core.source import Source
 from sfumato.data.core.split import split
 from sfumato.data.io import csv, frames, frames_stream
 from sfumato.data.tables import column_hints
-from sfumato.data.tables.private import drawn_rows, filled, private_rows
+from sfumato.data.tables.private.drawn import drawn_rows, filled, private_rows
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError, did_you_mean
 

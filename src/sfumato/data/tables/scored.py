@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,25 +13,15 @@ from torch import Tensor
 
 from sfumato.data.columns.base import Column, plain
 from sfumato.data.columns.flags import Flag
-from sfumato.data.core.schema import TRIED, Schema, Varied
-from sfumato.data.tables.dependence import Dependence
+from sfumato.data.core.schema import TRIED, Varied
+from sfumato.data.tables.table_columns import TableColumns
 
 
-class ScoredTable(Schema):
-    """What the schema of a table gives to scores; `TableSchema` has the rest.
+class ScoredTable(TableColumns):
+    """What the schema of a table gives to scores."""
 
-    Attributes:
-        dependences: as `TableSchema` has them.
-    """
-
-    dependences: tuple[Dependence, ...]
     _x: list[Column]
     _flags: dict[str, int]
-
-    @property
-    @abstractmethod
-    def entries(self) -> tuple[Column | Flag, ...]:
-        """What the entries of x are, in order: columns, and flags of those whose missing cells are modelled."""
 
     def log_jacobian(self, x: Tensor) -> Tensor:
         """(B,): Σ log of cell widths (numbers), counts (whole numbers) and scales (real fields).

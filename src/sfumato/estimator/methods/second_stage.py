@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Self
 
 from sfumato.artifacts import Run, manifest
-from sfumato.artifacts.run import WEIGHTS_FILE
+from sfumato.artifacts.places import WEIGHTS_FILE
 from sfumato.data.core.dataset import Dataset
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.estimator.evaluation_data import reopened

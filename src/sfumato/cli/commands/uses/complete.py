@@ -137,7 +137,7 @@ def impute(
         raise SfumatoError("--draws and --intervals: choose one; draws show by themselves where values lie")
     if intervals is not None and not 0 < intervals < 1:
         raise SfumatoError(f"--intervals {intervals:g}: give a share between 0 and 1, as 0.9")
-    from sfumato.artifacts.run import check_free
+    from sfumato.artifacts.places import check_free
     from sfumato.estimator import filling
 
     paths = filling.output_paths(out.out, draws, overwrite=out.overwrite)

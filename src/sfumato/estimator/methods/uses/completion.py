@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sfumato.artifacts import Run, manifest
-from sfumato.artifacts.run import WEIGHTS_FILE
+from sfumato.artifacts.places import WEIGHTS_FILE
 from sfumato.batch import Batch
 from sfumato.data.core.blanks import Sets
 from sfumato.distributions import Allowed

@@ -15,7 +15,7 @@ from sfumato.data.core.batching.encoded import Encoded
 from sfumato.data.core.options import DataOptions
 from sfumato.data.core.private.columns import CountedColumn, PrivateColumns, ranges
 from sfumato.data.core.private.marginals import NoisyCounts, apportioned
-from sfumato.data.tables.pairs import tree_batches
+from sfumato.data.tables.private.pairs import tree_batches
 from sfumato.data.tables.schema import TableSchema
 from sfumato.errors import SfumatoError
 from sfumato.formatting import listed
