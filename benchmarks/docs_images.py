@@ -13,7 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import sfumato
+from records import STEPS, digits, written
 from sfumato.report import draw_figures
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "images"
@@ -30,11 +33,20 @@ def make(source: str, model: str, wanted: dict[str, str], **options: Any) -> Non
             print(DOCS / f"{target}.png")
 
 
+def make_records() -> None:
+    """Digits with their word and number, each part from the others."""
+    images, numbers = digits(0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder) / "digits", images, numbers, np.full(len(numbers), -1))
+        make(str(path), "multimodal_vae", {"parts": "records-parts"}, kinds={"word": "text"}, steps=STEPS)
+
+
 def main(folder: Path) -> None:
     DOCS.mkdir(parents=True, exist_ok=True)
     make("moons", "vae", {PANELS: "vae-moons", "decoder-map": "vae-moons-map"})
     make("moons", "cvae", {PANELS: "cvae-moons"})
     make("digits", "beta_vae", {"traversals": "beta_vae-traversals"}, beta=4.0, steps=4000)
+    make_records()
     if not folder.is_dir():
         print(f"{folder}: no such folder, so no picture of a table")
         return

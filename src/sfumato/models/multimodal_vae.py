@@ -19,8 +19,8 @@ from sfumato.ranges import Natural, Share
 from sfumato.spec import DataSpec, Part, Size
 
 HIDDEN_SHARE = 0.5
-"""Share of examples in training of which some entries of a row of columns are hidden from the encoder, so that the
-rest can be asked for them."""
+"""Share of the parts in training of which some entries, columns or pixels or symbols, are hidden from the encoder: the
+rest can be asked for them, and an expert does not become surer of new examples than it is right."""
 
 
 class MultimodalVAE(LatentModel):
@@ -121,16 +121,13 @@ class MultimodalVAE(LatentModel):
         return experts.among(chosen).product(), chosen
 
     def _shown(self, batch: Batch) -> Tensor | None:
-        """What the encoders see of an example, (B, D): in training some columns of a row are hidden, never all."""
-        rows = [
-            place
-            for place, part in zip(self.encoder.places, self.parts, strict=True)
-            if len(part.spec.shape) == 1 and part.spec.entries > 1
-        ]
-        if not self.training or not rows:
+        """What the encoders see of an example, (B, D): in training a share of the entries is hidden, never a part."""
+        if not self.training:
             return batch.mask
         mask = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask.clone()
-        for place in rows:
+        for place in self.encoder.places:
+            if place.stop - place.start == 1:
+                continue
             share, some = uniform(batch.x, 2 * len(mask)).view(2, -1, 1)
             shown = mask[:, place] & ((uniform(batch.x, *mask[:, place].shape) < share) | (some > HIDDEN_SHARE))
             mask[:, place] = torch.where(shown.any(1, keepdim=True), shown, mask[:, place])

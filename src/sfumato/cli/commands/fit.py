@@ -44,7 +44,9 @@ def fit(
     source: str | None = None,
     /,
     *,
-    model: Annotated[str | None, Parameter(metavar="NAME", show_default="vae, for sequences td_vae")] = None,
+    model: Annotated[
+        str | None, Parameter(metavar="NAME", show_default="vae, for sequences td_vae, for records multimodal_vae")
+    ] = None,
     config: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     resume: Annotated[str | None, Parameter(metavar="RUN")] = None,
     options: Any,
@@ -59,8 +61,8 @@ def fit(
     It writes a run folder with the model, figures and a report, which the other commands use.
 
     Args:
-        source: built-in set (see sfumato data), table (.csv .tsv .parquet), folder of images or sounds, lines of text
-            (.txt), or array (.npy .npz)
+        source: built-in set (see sfumato data), table (.csv .tsv .parquet), also with a column of paths to images,
+            folder of images or sounds, lines of text (.txt), or array (.npy .npz)
         model: name of a model (see sfumato models), or mypackage.module:MyModel
         config: config.toml to start from, such as that of a run; other options override it
         resume: continue a stopped run; the result is bit-equal to an uninterrupted one
