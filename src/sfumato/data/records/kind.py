@@ -19,8 +19,8 @@ from sfumato.data.records.schema import RecordSchema
 from sfumato.data.tables.kind import KIND as TABLE
 from sfumato.errors import SfumatoError
 
-ROWS_LOOKED_AT, HEAD_BYTES = 1000, 1 << 16
-"""Rows of a file that tell whether a column is of paths to images, and bytes without which it is not looked into."""
+HEAD_BYTES = 1 << 16
+"""Of a text file: without the ending of an image among them it is not looked into further."""
 
 
 def accepts(source: Source, options: DataOptions) -> bool:
@@ -33,10 +33,11 @@ def accepts(source: Source, options: DataOptions) -> bool:
         return _is_requested(options) or bool(_paths_in_file(source, options))
     if not (isinstance(source.value, Mapping) or frames.is_frame(source.value)):
         return False
-    if _is_requested(options) or raw.object_columns(source.value):
+    first = raw.first_rows(source.value)
+    if _is_requested(options) or raw.object_columns(first):
         return True
     try:
-        table, _ = frames.read(source.value)
+        table, _ = frames.read(first)
     except SfumatoError:
         return False
     return bool(_path_columns(table, options))
@@ -55,7 +56,7 @@ def _paths_in_file(source: Source, options: DataOptions) -> list[str]:
                 head = file.read(HEAD_BYTES).decode("utf-8", "replace").lower()
             if not any(suffix in head for suffix in IMAGE_SUFFIXES):
                 return []
-        rows = next(frames_stream.batches(source.path, ROWS_LOOKED_AT, reading=options.reading), None)
+        rows = next(frames_stream.batches(source.path, raw.ROWS_LOOKED_AT, reading=options.reading), None)
     except (SfumatoError, OSError, EOFError):
         return []
     return [] if rows is None else _path_columns(rows, options)

@@ -115,7 +115,9 @@ def _is_pictured(cells: RawRows, name: str, options: DataOptions) -> bool:
     if name in cells.objects or options.kinds.get(name) == "image":
         return True
     column = plain(cells.table[name])
-    return name not in options.kinds and is_text(column.type) and raw.are_paths(column.to_pylist())
+    if name in options.kinds or not is_text(column.type):
+        return False
+    return raw.are_paths(column.slice(0, raw.ROWS_LOOKED_AT).to_pylist())
 
 
 def _is_text(cells: RawRows, name: str, options: DataOptions) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from sfumato.data.io import frames
 from sfumato.data.io.image_files import IMAGE_SUFFIXES
 from sfumato.data.io.reading import USUAL, Reading
 from sfumato.errors import SfumatoError
+
+ROWS_LOOKED_AT = 1000
+"""Rows that tell whether a column is of paths to images."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,17 @@ def are_paths(values: Sequence[Any]) -> bool:
         isinstance(value, str | Path) and str(value).lower().endswith(IMAGE_SUFFIXES) and "://" not in str(value)
         for value in there
     )
+
+
+def first_rows(source: Any) -> Any:
+    """The first rows of a frame or mapping in memory, enough to see what its columns are."""
+    if isinstance(source, Mapping):
+        columns = {name: values for name, values in source.items() if hasattr(values, "__iter__")}
+        return {name: list(islice(values, ROWS_LOOKED_AT)) for name, values in columns.items()}
+    if isinstance(source, pa.Table | pa.RecordBatch):
+        return source.slice(0, ROWS_LOOKED_AT)
+    first = nw.from_native(source).head(ROWS_LOOKED_AT)
+    return (first.collect() if isinstance(first, nw.LazyFrame) else first).to_native()
 
 
 def is_image(value: Any) -> bool:
