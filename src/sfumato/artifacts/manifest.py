@@ -16,7 +16,7 @@ from sfumato.files import read_json, sha256, write_json
 from sfumato.training.saving.folder import LEDGER_FILE
 
 MANIFEST_FILE = "manifest.json"
-RUN_FORMAT = 4
+RUN_FORMAT = 5
 """Format of run folders. Raise it with every change after which older ones cannot be read, or mean another thing."""
 UNSEALED = ("checkpoints",)
 """Folders of a run that are scaffolding, not result."""

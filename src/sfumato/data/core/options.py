@@ -171,6 +171,8 @@ class DataOptions:
             value = getattr(self, name)
             if value not in known:
                 raise SfumatoError(f"{name}={value!r} is not known; {did_you_mean(value, known)}")
+        if self.vocabulary != 1000 and self.tokens != "bpe":
+            raise SfumatoError(f"vocabulary={self.vocabulary}: that is for tokens=bpe; add it, or leave vocabulary out")
         for each in self.random_transforms:
             if each not in RANDOM_TRANSFORMS:
                 raise SfumatoError(f"random_transforms={each!r} is not known; {did_you_mean(each, RANDOM_TRANSFORMS)}")

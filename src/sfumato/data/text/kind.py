@@ -38,7 +38,11 @@ def load(source: Source, options: DataOptions) -> Dataset:
         raise SfumatoError(
             f"text={options.text!r}: that is a column of a table; leave it out for {source.described('x')}"
         )
-    content = table or lines.load(source.value)
+    content = lines.load(source.value) if table is None else table
+    if options.tokens != "characters" and content.x.dtype.kind != "O":
+        raise SfumatoError(f"tokens={options.tokens}: that is for text, and {content.name} holds numbers; leave it out")
+    if options.label is not None and table is None:
+        raise SfumatoError(f"label={options.label!r}: lines have no columns; name the column of text too (text)")
     if options.streaming == "yes":
         raise SfumatoError("streaming=yes: sequences are held whole; leave streaming out")
     where = source.described(content.name)

@@ -117,9 +117,8 @@ class SymbolSchema(LabelledSchema):
 
     def encode(self, raw: Any) -> Encoded:
         x, labels = raw if isinstance(raw, tuple) else (raw, None)
-        if self.tokens is not None:
-            x = self.tokens.rows(x)
-        # Longer text is cut; rows of numbers are not longer, but may be padded further.
+        x = self._cut(x)
+        # Rows of numbers are not longer, but may be padded further.
         index, past = (all_of[:, : self.longest] for all_of in (self._index(x), self._past(x)))
         if self.spec.ends:
             end = len(self.symbols)
@@ -187,7 +186,7 @@ class SymbolSchema(LabelledSchema):
     def loaded(self, source: Any) -> Lines:
         """The sequences of a source, with labels that come with them."""
         table = None if self.text_column is None else self.text_column.load(source, need_label=bool(self.given_names))
-        return table or lines.load(source)
+        return lines.load(source) if table is None else table
 
     def write(self, raw: Any, path: str | Path) -> None:
         if not self.is_text:
@@ -257,6 +256,12 @@ class SymbolSchema(LabelledSchema):
         place = np.searchsorted(known, codes).clip(max=len(known) - 1)
         return np.where(known[place] == codes, place, np.nan)
 
+    def _cut(self, x: np.ndarray) -> np.ndarray:
+        """Characters of text within the longest, or its tokens as rows of numbers; numbers as they are."""
+        if self.tokens is not None:
+            return self.tokens.rows(x, self.longest)
+        return np.array([text[: self.longest] for text in x] + [""], object)[:-1] if _is_text(x) else x
+
     def _past(self, x: np.ndarray) -> np.ndarray:
         """Which places of (N, T) are beyond the end."""
         if not _is_text(x):
@@ -265,7 +270,7 @@ class SymbolSchema(LabelledSchema):
         return np.arange(own.max(initial=0)) >= own[:, None]
 
     def _tell_unknown(self, content: Lines) -> None:
-        x = content.x if self.tokens is None else self.tokens.rows(content.x)
+        x = self._cut(content.x)
         given = ~self._past(x) if _is_text(x) else ~np.isnan(x)
         new = np.isnan(self._index(x)) & given
         if new.any():

@@ -41,9 +41,9 @@ class Tokens(ABC):
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
 
-    def rows(self, texts: Iterable[str]) -> np.ndarray:
-        """The tokens of N texts, (N, T) with T of the longest, NaN behind the end."""
-        tokens = self.split(texts)
+    def rows(self, texts: Iterable[str], longest: int) -> np.ndarray:
+        """The first tokens of N texts, at most `longest` of each, (N, T) with NaN behind the end."""
+        tokens = [own[:longest] for own in self.split(texts)]
         rows = np.full((len(tokens), max(map(len, tokens), default=0)), np.nan)
         for row, own in zip(rows, tokens, strict=True):
             row[: len(own)] = own
