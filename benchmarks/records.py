@@ -18,7 +18,7 @@ from registry import Measure, Setting, system
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PARTS = ("image", "word", "number")
-TRAIN, STEPS = 1437, 2000
+TRAIN, STEPS = 1437, 4000
 SHARE_MISSING = 0.5
 
 

@@ -115,6 +115,8 @@ def test_images_of_several_sizes_are_brought_to_one(folder: Path) -> None:
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(folder / "1.png")
     assert data.open(folder / "records.csv").schema.spec.parts[-1].spec.shape == (1, 8, 8)
     shapes = [np.zeros((4, 4), np.uint8), np.zeros((5, 4), np.uint8)] * 10
+    with pytest.raises(SfumatoError, match="row 3, column 'image': 'x\\.png' is no image as that of row 1 is"):
+        data.open({"image": [*shapes[:1] * 2, "x.png"] * 6, "number": np.arange(18.0) ** 2})
     with pytest.raises(SfumatoError, match="row 2, column 'image': the image has shape"):
         data.open({"image": shapes, "number": np.arange(20.0) ** 2})
 

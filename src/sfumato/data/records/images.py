@@ -13,7 +13,7 @@ from torch import Tensor
 from sfumato.data.core.options import DataOptions
 from sfumato.data.images.schema import ImageSchema
 from sfumato.data.io import arrays, image_files
-from sfumato.data.records.raw import Pictures, RawRows
+from sfumato.data.records.raw import Pictures, RawRows, is_image
 from sfumato.errors import SfumatoError
 
 
@@ -97,7 +97,7 @@ def _paths(cells: RawRows, name: str, values: Sequence[Any], there: np.ndarray) 
             relative = "the folder of the table" if cells.where else "the current folder"
             raise SfumatoError(
                 f"{cells.where}row {row + 1}, column {name!r}: {values[row]} is {what}; give the path of an image "
-                f"from {relative} on, or leave the cell empty"
+                f"from {relative} on, leave the cell empty, or leave the column out (drop)"
             )
     return paths
 
@@ -109,6 +109,11 @@ def _stacked(cells: RawRows, name: str, values: Sequence[Any], there: np.ndarray
         SfumatoError: if they are of several shapes.
     """
     rows = np.flatnonzero(there).tolist()
+    if (other := next((row for row in rows if not is_image(values[row])), None)) is not None:
+        raise SfumatoError(
+            f"{cells.where}row {other + 1}, column {name!r}: {values[other]!r} is no image as that of row "
+            f"{rows[0] + 1} is; give images in all rows, or None"
+        )
     images = [arrays.as_array(values[row], name) for row in rows]
     for row, image in zip(rows, images, strict=True):
         if image.shape != images[0].shape:
