@@ -11,6 +11,7 @@ from sfumato.evaluation.metrics.set_distances import neighbourhoods
 from sfumato.evaluation.subject import array
 from sfumato.formatting import count, figure, percent
 from sfumato.likelihoods import named
+from sfumato.models.latent import FREE_RATE
 
 
 def posterior_collapse(case: Case) -> Finding | Passed | None:
@@ -129,11 +130,13 @@ def stronger_code(case: Case) -> dict[str, Any]:
     """Options that let the code carry more."""
     options = case.options
     capacity, weight, free = case.setting("capacity"), case.setting("rate_weight", 1.0), case.setting("free_bits", 0.0)
+    whole = case.setting("free_rate", 0.0)
     adversarial = bool(case.remedy(equilibrium=True))
     return case.first(
         case.remedy(capacity=4 * capacity) if capacity else {},
         {"likelihood": "gaussian"} if named(case.spec.likelihood).unit_scale else {},
         case.remedy(rate_weight=1.0) if weight > 1 else {},
+        case.remedy(free_rate=2 * whole or FREE_RATE) if named(case.spec.likelihood).joint_cells and not free else {},
         case.remedy(free_bits=4 * free or 0.25, warmup=warming(case)),
         case.remedy(free_bits=4 * free or 0.25),
         case.remedy(released_scaling="released"),
@@ -168,6 +171,7 @@ def _weaker_code(case: Case) -> dict[str, Any]:
         case.remedy(rate_weight=1.0) if case.setting("rate_weight", 1.0) < 1 else {},
         case.remedy(discrepancy_weight=10 * discrepancy) if discrepancy else {},
         case.remedy(forgiven_rate=0.0) if case.setting("forgiven_rate") else {},
+        case.remedy(free_rate=0.0) if case.setting("free_rate") else {},
         case.remedy(free_bits=0.0),
         case.remedy(mixture_prior="mixture"),
         case.remedy(learned_prior="learned"),

@@ -251,6 +251,8 @@ def filled_in(config: Config, spec: DataSpec, planned: int) -> dict[str, Any]:
     requested = Size(**{name: options[name] for name in ("latent_dim", "width", "depth", "network")})
     sizes = sizes_for(spec, models.sized(config.model, spec, requested))
     chosen = models.chosen_by_data(config.model, spec, options | {"planned": planned})
+    if config.training.epsilon is not None:  # What acts on several rows at once is off, as `private.prepared` says.
+        chosen |= {name: 0.0 for name in models.describe(config.model).joint_options if name in chosen}
     options |= {name: value for name, value in chosen.items() if options[name] is None}
     options |= {"network": sizes.kind, **{name: getattr(sizes, name) for name in ("latent_dim", "width", "depth")}}
     return {name: value for name, value in options.items() if value is not None}

@@ -8,9 +8,9 @@ from torch import nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.errors import SfumatoError
-from sfumato.models.latent import LatentModel, chosen_free_bits
+from sfumato.models.latent import LatentModel, check_free, chosen_free
 from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
-from sfumato.objectives import Ramp, doubly_reparametrised, free_bits, importance_bound, rate
+from sfumato.objectives import Ramp, charged_rate, doubly_reparametrised, importance_bound, rate
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -46,8 +46,14 @@ class VAE(LatentModel):
     data_forms = ("vector", "image", "symbols")
     soon_memorises = True
     separable = True
-    joint_options = ("samples", "free_bits")
-    remedies: ClassVar = {"free_bits": "free_bits", "warmup": "warmup", "cycles": "cycles", "mixture_prior": "prior"}
+    joint_options = ("samples", "free_bits", "free_rate")
+    remedies: ClassVar = {
+        "free_bits": "free_bits",
+        "free_rate": "free_rate",
+        "warmup": "warmup",
+        "cycles": "cycles",
+        "mixture_prior": "prior",
+    }
 
     def __init__(
         self,
@@ -57,15 +63,15 @@ class VAE(LatentModel):
         *,
         samples: int = 1,
         free_bits: float = 0.0,
+        free_rate: float = 0.0,
         warmup: Ramp = Ramp(),
     ) -> None:
         super().__init__(encoder, decoder, prior)
-        if samples > 1 and free_bits:
-            raise SfumatoError(
-                "free_bits holds up a rate, which the bound of several samples does not have: choose one"
-            )
+        if samples > 1 and (free_bits or free_rate):
+            held = "free_bits" if free_bits else "free_rate"
+            raise SfumatoError(f"{held} holds up a rate, which the bound of several samples does not have: choose one")
         self.samples = samples
-        self.free_bits = free_bits
+        self.free_bits, self.free_rate = check_free(free_bits, free_rate, {})
         self.warmup = warmup
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
@@ -85,21 +91,23 @@ class VAE(LatentModel):
         z = q.sample()
         distortion = -self.decode(z, batch.given).log_prob(batch.x, batch.mask)
         rates = rate(q, self.prior(len(batch), batch.given), z)
-        if self.free_bits:
-            charged = free_bits(rates, self.free_bits, z.shape[1])
+        charged = charged_rate(rates, z.shape[1], self.free_bits, self.free_rate)
+        if charged is not None:
             terms = {"distortion": distortion, "charged_rate": charged}
             return {"model": Loss(terms, {"charged_rate": weight}, metrics={"rate": rates.sum(1)})}
         return {"model": Loss({"distortion": distortion, "rate": rates.sum(1)}, {"rate": weight})}
 
     @staticmethod
-    def chosen_by_data(spec: DataSpec, samples: int = 1) -> dict[str, float]:
-        """Options that follow from the data where they are not given: free bits of symbols.
+    def chosen_by_data(
+        spec: DataSpec, samples: int = 1, free_bits: float | None = None, free_rate: float | None = None
+    ) -> dict[str, float]:
+        """Options that follow from the data where they are not given: what of the rate is free.
 
         >>> from sfumato.spec import Field
         >>> VAE.chosen_by_data(DataSpec((20, 1), (Field("category", 10),)))
         {'free_bits': 0.25}
         """
-        return chosen_free_bits(spec) if samples == 1 else {}
+        return chosen_free(spec, free_bits, free_rate) if samples == 1 else {}
 
     @classmethod
     def build(
@@ -111,6 +119,7 @@ class VAE(LatentModel):
         components: Count = 64,
         samples: Count = 1,
         free_bits: Weight | None = None,
+        free_rate: Weight | None = None,
         warmup: Natural = 0,
         cycles: Count = 1,
     ) -> Self:
@@ -122,16 +131,20 @@ class VAE(LatentModel):
             samples: draws of z per example in the importance-weighted bound; 1 is the ELBO
             free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
                 symbols, 0.5 of more than 32, else 0)
+            free_rate: nats of rate that the whole code has for free, whichever latents carry it (default: 2 of tables
+                whose columns are modelled given those before them, unless free_bits is given; else 0)
             warmup: steps over which the weight of the rate rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
         """
         sizes = sizes_for(spec, size)
         encoder = encoder_for(spec, sizes)
+        each, whole = check_free(free_bits, free_rate, cls.chosen_by_data(spec, samples))
         return cls(
             encoder,
             decoder_for(spec, sizes),
             prior_for(encoder, spec.shape, prior, components),
             samples=samples,
-            free_bits=cls.chosen_by_data(spec, samples).get("free_bits", 0.0) if free_bits is None else free_bits,
+            free_bits=each,
+            free_rate=whole,
             warmup=Ramp(warmup, cycles),
         )

@@ -16,7 +16,7 @@ from sfumato.objectives.mmd import (
     standardised,
     usual_weight,
 )
-from sfumato.objectives.rate import free_bits, gap_of_mean, joint_mean, rate
+from sfumato.objectives.rate import charged_rate, free_bits, free_rate, gap_of_mean, joint_mean, rate
 from sfumato.objectives.schedules import Ramp
 from sfumato.objectives.scores import energy_score
 from sfumato.objectives.smoothness import classifier_terms
@@ -34,6 +34,7 @@ __all__ = [
     "KernelName",
     "NegativeDistance",
     "Ramp",
+    "charged_rate",
     "class_rows",
     "classifier_terms",
     "decomposed_rate",
@@ -43,6 +44,7 @@ __all__ = [
     "expected",
     "fitted_temperature",
     "free_bits",
+    "free_rate",
     "gap_of_mean",
     "group_mmd",
     "importance_bound",

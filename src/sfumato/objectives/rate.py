@@ -46,6 +46,34 @@ def free_bits(rates: Tensor, floor: float, latents: int | None = None) -> Tensor
     return torch.where(paid, rates, floor).sum(1)
 
 
+def free_rate(rates: Tensor, floor: float) -> Tensor:
+    """max(λ, Σ_l KL_l) with the mean over the batch inside the maximum; shape (B, L) to (B,).
+
+    `free_bits` with all latents in one group: which of them carries the rate is left to the training, so that few
+    latents carry much each, where a floor for each is filled by all of them with what the decoder need not read.
+
+    Args:
+        rates: KL_l of each example.
+        floor: λ in nats.
+
+    >>> free_rate(torch.tensor([[0.1, 3.0], [0.3, 1.0]]), 2.5), free_rate(torch.tensor([[0.1, 3.0], [0.3, 1.0]]), 2.0)
+    (tensor([2.5000, 2.5000]), tensor([3.1000, 1.3000]))
+    """
+    total = rates.sum(1)
+    return torch.where(joint_mean(total.detach()) > floor, total, floor)
+
+
+def charged_rate(rates: Tensor, latents: int, each: float, whole: float) -> Tensor | None:
+    """What is to be paid of the rate, (B,), where some of it is free for each latent or for the whole code; else None.
+
+    >>> charged_rate(torch.ones(2, 3), 3, 0.0, 0.0) is None
+    True
+    """
+    if each:
+        return free_bits(rates, each, latents)
+    return free_rate(rates, whole) if whole else None
+
+
 def gap_of_mean(rates: Tensor, capacity: float) -> Tensor:
     """|mean rate of the batch − C|, shared out so that its mean over the batch is that gap; shape (B,) to (B,).
 

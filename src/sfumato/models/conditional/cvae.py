@@ -9,7 +9,7 @@ from torch import nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.errors import SfumatoError
-from sfumato.models.latent import LatentModel, chosen_free_bits
+from sfumato.models.latent import LatentModel, check_free, chosen_free
 from sfumato.networks import (
     GivenPrior,
     StandardPrior,
@@ -18,7 +18,7 @@ from sfumato.networks import (
     sizes_for,
 )
 from sfumato.networks.features import GivenFeatures, leave_out
-from sfumato.objectives import InverseMultiquadratic, Ramp, free_bits, group_mmd, rate, standardised
+from sfumato.objectives import InverseMultiquadratic, Ramp, charged_rate, group_mmd, rate, standardised
 from sfumato.ranges import BelowOne, Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -71,10 +71,11 @@ class CVAE(LatentModel):
     data_forms = ("vector", "image", "symbols")
     conditions = "required"
     separable = True
-    joint_options = ("free_bits", "independence")
+    joint_options = ("free_bits", "free_rate", "independence")
     remedies: ClassVar = {
         "rate_weight": "beta",
         "free_bits": "free_bits",
+        "free_rate": "free_rate",
         "warmup": "warmup",
         "cycles": "cycles",
         "condition_dropout": "condition_dropout",
@@ -91,6 +92,7 @@ class CVAE(LatentModel):
         condition_dropout: float = 0.1,
         beta: float = 1.0,
         free_bits: float = 0.0,
+        free_rate: float = 0.0,
         warmup: Ramp = Ramp(),
         conditions_first: int = 0,
         independence: float = 0.0,
@@ -99,7 +101,7 @@ class CVAE(LatentModel):
         super().__init__(encoder, decoder, prior)
         self.condition_dropout = condition_dropout
         self.beta = beta
-        self.free_bits = free_bits
+        self.free_bits, self.free_rate = check_free(free_bits, free_rate, {})
         self.warmup = warmup
         self.conditions_first = Ramp(conditions_first)
         self.independence = independence
@@ -116,8 +118,9 @@ class CVAE(LatentModel):
         distortion = -self.decode(z, given).log_prob(batch.x, batch.mask)
         rates = rate(q, self.prior(len(batch), given), z)
         terms, weights, metrics = {"distortion": distortion}, {}, {}
-        if self.free_bits:
-            terms["charged_rate"] = free_bits(rates, self.free_bits, z.shape[1])
+        charged = charged_rate(rates, z.shape[1], self.free_bits, self.free_rate)
+        if charged is not None:
+            terms["charged_rate"] = charged
             weights["charged_rate"], metrics["rate"] = weight, rates.sum(1)
         else:
             terms["rate"], weights["rate"] = rates.sum(1), weight
@@ -130,7 +133,13 @@ class CVAE(LatentModel):
         return {"model": Loss(terms, weights, metrics=metrics)}
 
     @staticmethod
-    def chosen_by_data(spec: DataSpec, prior: str = "standard", planned: int = 4 * FIRST) -> dict[str, float | int]:
+    def chosen_by_data(
+        spec: DataSpec,
+        prior: str = "standard",
+        planned: int = 4 * FIRST,
+        free_bits: float | None = None,
+        free_rate: float | None = None,
+    ) -> dict[str, float | int]:
         """Options that follow from the data where they are not given.
 
         β of images is √D/4 within 2 to 8 for D values, and conditions come first for 1,000 steps, or a quarter of those
@@ -144,7 +153,7 @@ class CVAE(LatentModel):
         {'beta': 7.0, 'conditions_first': 1000}
         """
         if not spec.is_image or prior == "learned":
-            return {"beta": 1.0, "conditions_first": 0} | chosen_free_bits(spec)
+            return {"beta": 1.0, "conditions_first": 0} | chosen_free(spec, free_bits, free_rate)
         beta = min(max(2.0, spec.entries**0.5 / 4), 8.0) if spec.likelihood == "gaussian" else 2.0
         return {"beta": beta, "conditions_first": min(FIRST, planned // 4)}
 
@@ -158,6 +167,7 @@ class CVAE(LatentModel):
         condition_dropout: BelowOne = 0.1,
         beta: Weight | None = None,
         free_bits: Weight | None = None,
+        free_rate: Weight | None = None,
         warmup: Natural = 0,
         cycles: Count = 1,
         conditions_first: Natural | None = None,
@@ -173,6 +183,8 @@ class CVAE(LatentModel):
                 2 to 8, the more the larger they are)
             free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
                 symbols, 0.5 of more than 32, else 0)
+            free_rate: nats of rate that the whole code has for free, whichever latents carry it (default: 2 of tables
+                whose columns are modelled given those before them, unless free_bits is given; else 0)
             warmup: steps over which the weight of the rate rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
             conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are
@@ -188,6 +200,7 @@ class CVAE(LatentModel):
             raise SfumatoError(f"independence is {independence:g}: no condition is a category; name one with given")
         sizes = sizes_for(spec, size)
         chosen = cls.chosen_by_data(spec, prior)
+        each, whole = check_free(free_bits, free_rate, chosen)
         beta = chosen["beta"] if beta is None else beta
         first = int(chosen["conditions_first"]) if conditions_first is None else conditions_first
         if prior == "learned":
@@ -200,7 +213,8 @@ class CVAE(LatentModel):
             prior_net,
             condition_dropout=condition_dropout,
             beta=beta,
-            free_bits=chosen.get("free_bits", 0.0) if free_bits is None else free_bits,
+            free_bits=each,
+            free_rate=whole,
             warmup=Ramp(warmup, cycles),
             conditions_first=first,
             independence=independence,

@@ -8,9 +8,9 @@ from torch import nn
 
 from sfumato.batch import Batch, Loss
 from sfumato.errors import SfumatoError
-from sfumato.models.latent import LatentModel, chosen_free_bits
+from sfumato.models.latent import LatentModel, check_free, chosen_free
 from sfumato.networks import decoder_for, encoder_for, prior_for, sizes_for
-from sfumato.objectives import Ramp, free_bits, gap_of_mean, rate
+from sfumato.objectives import Ramp, charged_rate, gap_of_mean, rate
 from sfumato.ranges import Count, Natural, Weight
 from sfumato.spec import DataSpec, Size
 
@@ -32,16 +32,18 @@ class BetaVAE(LatentModel):
         capacity: the end value of C in nats, or None for the first form.
         gamma: γ.
         free_bits: each latent's mean rate below this many nats is free; not with a capacity.
+        free_rate: the whole code's mean rate below this many nats is free; not with a capacity or `free_bits`.
         warmup: w (or C(t) divided by its end) as a function of the step.
     """
 
     data_forms = ("vector", "image", "symbols")
     separable = True
-    joint_options = ("capacity", "free_bits")
+    joint_options = ("capacity", "free_bits", "free_rate")
     remedies: ClassVar = {
         "rate_weight": "beta",
         "capacity": "capacity",
         "free_bits": "free_bits",
+        "free_rate": "free_rate",
         "warmup": "warmup",
         "cycles": "cycles",
         "mixture_prior": "prior",
@@ -57,15 +59,17 @@ class BetaVAE(LatentModel):
         capacity: float | None = None,
         gamma: float = 1000.0,
         free_bits: float = 0.0,
+        free_rate: float = 0.0,
         warmup: Ramp = Ramp(),
     ) -> None:
         super().__init__(encoder, decoder, prior)
-        if capacity is not None and free_bits:
-            raise SfumatoError("capacity and free_bits both hold the rate up: choose one of them")
+        if capacity is not None and (free_bits or free_rate):
+            held = "free_bits" if free_bits else "free_rate"
+            raise SfumatoError(f"capacity and {held} both hold the rate up: choose one of them")
         self.beta = beta
         self.capacity = capacity
         self.gamma = gamma
-        self.free_bits = free_bits
+        self.free_bits, self.free_rate = check_free(free_bits, free_rate, {})
         self.warmup = warmup
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
@@ -85,14 +89,20 @@ class BetaVAE(LatentModel):
                     {"rate": total_rate},
                 )
             }
-        if self.free_bits:
-            terms = {"distortion": distortion, "charged_rate": free_bits(rates, self.free_bits, z.shape[1])}
+        charged = charged_rate(rates, z.shape[1], self.free_bits, self.free_rate)
+        if charged is not None:
+            terms = {"distortion": distortion, "charged_rate": charged}
             return {"model": Loss(terms, {"charged_rate": weight * self.beta}, metrics={"rate": total_rate})}
         return {"model": Loss({"distortion": distortion, "rate": total_rate}, {"rate": weight * self.beta})}
 
     @staticmethod
-    def chosen_by_data(spec: DataSpec, capacity: float | None = None) -> dict[str, float]:
-        """Options that follow from the data where they are not given: β, and free bits of symbols.
+    def chosen_by_data(
+        spec: DataSpec,
+        capacity: float | None = None,
+        free_bits: float | None = None,
+        free_rate: float | None = None,
+    ) -> dict[str, float]:
+        """Options that follow from the data where they are not given: β, and what of the rate is free.
 
         4 is for images, whose pixels repeat each other. The columns of a table, and the symbols of a sequence, do so
         far less: at β = 4 not one latent is worth its rate.
@@ -103,7 +113,9 @@ class BetaVAE(LatentModel):
         >>> BetaVAE.chosen_by_data(DataSpec((3,), (Field("real"),)))
         {'beta': 1.0}
         """
-        return {"beta": 4.0 if spec.is_image else 1.0} | (chosen_free_bits(spec) if capacity is None else {})
+        return {"beta": 4.0 if spec.is_image else 1.0} | (
+            chosen_free(spec, free_bits, free_rate) if capacity is None else {}
+        )
 
     @classmethod
     def build(
@@ -117,6 +129,7 @@ class BetaVAE(LatentModel):
         capacity: Weight | None = None,
         gamma: Weight = 1000.0,
         free_bits: Weight | None = None,
+        free_rate: Weight | None = None,
         warmup: Natural = 0,
         cycles: Count = 1,
     ) -> Self:
@@ -131,12 +144,15 @@ class BetaVAE(LatentModel):
             gamma: how strongly the capacity is held
             free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
                 symbols, 0.5 of more than 32 without a capacity, else 0)
+            free_rate: nats of rate that the whole code has for free, whichever latents carry it (default: 2 of tables
+                whose columns are modelled given those before them, unless free_bits or a capacity is given; else 0)
             warmup: steps over which the weight of the rate, or the capacity, rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
         """
         sizes = sizes_for(spec, size)
         encoder = encoder_for(spec, sizes)
         chosen = cls.chosen_by_data(spec, capacity)
+        each, whole = check_free(free_bits, free_rate, chosen)
         return cls(
             encoder,
             decoder_for(spec, sizes),
@@ -144,6 +160,7 @@ class BetaVAE(LatentModel):
             beta=chosen["beta"] if beta is None else beta,
             capacity=capacity,
             gamma=gamma,
-            free_bits=chosen.get("free_bits", 0.0) if free_bits is None else free_bits,
+            free_bits=each,
+            free_rate=whole,
             warmup=Ramp(warmup, cycles),
         )

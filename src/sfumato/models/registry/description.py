@@ -20,7 +20,8 @@ CONDITIONS = ("none", "optional", "required")
 REMEDIES = {
     "rate_weight": "weight of the rate, or of a part of it; 1 in the ELBO",
     "capacity": "nats at which the rate is held",
-    "free_bits": "nats of rate that are free",
+    "free_bits": "nats of rate that are free for each latent",
+    "free_rate": "nats of rate that are free for the whole code",
     "warmup": "steps over which the weight of the rate rises from 0",
     "cycles": "how often the warm-up is repeated",
     "discrepancy_weight": "weight of how far the codes as a whole are from the prior",
