@@ -19,14 +19,13 @@ from sfumato.spec import DataSpec
 
 __all__ = ["LatentModel", "check_free", "chosen_free"]
 
-FREE_BITS, FREE_BITS_OF_LONG, LONG = 0.25, 0.5, 32
-"""Nats of rate that each latent of sequences of symbols has for free, and of those of more places than `LONG`: the
-decoder reads the symbols before each, and left alone comes to ignore its code. On the chains of `data.builtin.markov`
+FREE_BITS, FREE_BITS_OF_LONG, LONG_SYMBOLS = 0.25, 0.5, 32
+"""Nats of rate that each latent of sequences of symbols has for free, and of those of more than `LONG_SYMBOLS` places:
+the decoder reads the symbols before each, and left alone comes to ignore its code. On the chains of `data.builtin.markov`
 0.25 costs no likelihood. On molecules 0.5 made codes say twice as much as 0.25 did after 300 to 400 steps, at 3 to 4
 nats of the bound; 1 cost 9 more."""
 
-
-FREE_RATE = 2.0
+FREE_RATE = 0.5
 """Nats of rate that the code of a table has for free where each column is modelled given those before it: the decoder
 could do without. Of 1,500 rows of a census the code carried 0.01 nats without them."""
 
@@ -34,21 +33,21 @@ could do without. Of 1,500 rows of a census the code carried 0.01 nats without t
 def chosen_free(spec: DataSpec, each: float | None = None, whole: float | None = None) -> dict[str, float]:
     """What of the rate is free where that follows from the data: where a decoder could do without its code.
 
-    For each latent 0.25 nats of symbols, 0.5 of long sequences of them; for the whole code 2 nats of tables whose
+    For each latent 0.25 nats of symbols, 0.5 of long sequences of them; for the whole code 0.5 of tables whose
     columns are modelled given those before them; none of all else, nor where one of both was given.
 
     >>> from sfumato.spec import Field
     >>> [chosen_free(DataSpec((places, 1), (Field("category", 10),))) for places in (20, 60)]
     [{'free_bits': 0.25}, {'free_bits': 0.5}]
     >>> chosen_free(DataSpec((2,), (Field("cells", 8), Field("cells", 8)), likelihood="autoregressive"))
-    {'free_rate': 2.0}
+    {'free_rate': 0.5}
     >>> chosen_free(DataSpec((3,), (Field("real"),)))
     {}
     """
     if each is not None or whole is not None:
         return {}
     if spec.is_symbols:
-        return {"free_bits": FREE_BITS_OF_LONG if spec.shape[0] > LONG else FREE_BITS}
+        return {"free_bits": FREE_BITS_OF_LONG if spec.shape[0] > LONG_SYMBOLS else FREE_BITS}
     return {"free_rate": FREE_RATE} if likelihoods.named(spec.likelihood).joint_cells else {}
 
 

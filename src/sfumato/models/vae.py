@@ -131,7 +131,7 @@ class VAE(LatentModel):
             samples: draws of z per example in the importance-weighted bound; 1 is the ELBO
             free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
                 symbols, 0.5 of more than 32, else 0)
-            free_rate: nats of rate that the whole code has for free, whichever latents carry it (default: 2 of tables
+            free_rate: nats of rate that the whole code has for free, whichever latents carry it (default: 0.5 of tables
                 whose columns are modelled given those before them, unless free_bits is given; else 0)
             warmup: steps over which the weight of the rate rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)

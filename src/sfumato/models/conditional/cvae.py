@@ -153,7 +153,9 @@ class CVAE(LatentModel):
         {'beta': 7.0, 'conditions_first': 1000}
         """
         if not spec.is_image or prior == "learned":
-            return {"beta": 1.0, "conditions_first": 0} | chosen_free(spec, free_bits, free_rate)
+            return {"beta": 1.0, "conditions_first": 0} | (
+                chosen_free(spec, free_bits, free_rate or None) if spec.is_symbols else {}
+            )
         beta = min(max(2.0, spec.entries**0.5 / 4), 8.0) if spec.likelihood == "gaussian" else 2.0
         return {"beta": beta, "conditions_first": min(FIRST, planned // 4)}
 
@@ -167,7 +169,7 @@ class CVAE(LatentModel):
         condition_dropout: BelowOne = 0.1,
         beta: Weight | None = None,
         free_bits: Weight | None = None,
-        free_rate: Weight | None = None,
+        free_rate: Weight = 0.0,
         warmup: Natural = 0,
         cycles: Count = 1,
         conditions_first: Natural | None = None,
@@ -183,8 +185,8 @@ class CVAE(LatentModel):
                 2 to 8, the more the larger they are)
             free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
                 symbols, 0.5 of more than 32, else 0)
-            free_rate: nats of rate that the whole code has for free, whichever latents carry it (default: 2 of tables
-                whose columns are modelled given those before them, unless free_bits is given; else 0)
+            free_rate: nats of rate that the whole code has for free, whichever latents carry it; they may come to carry
+                the conditions
             warmup: steps over which the weight of the rate rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
             conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are
@@ -200,7 +202,7 @@ class CVAE(LatentModel):
             raise SfumatoError(f"independence is {independence:g}: no condition is a category; name one with given")
         sizes = sizes_for(spec, size)
         chosen = cls.chosen_by_data(spec, prior)
-        each, whole = check_free(free_bits, free_rate, chosen)
+        each, whole = check_free(free_bits, free_rate or None, chosen)
         beta = chosen["beta"] if beta is None else beta
         first = int(chosen["conditions_first"]) if conditions_first is None else conditions_first
         if prior == "learned":
