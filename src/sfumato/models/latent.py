@@ -21,7 +21,7 @@ __all__ = ["LatentModel", "check_free", "chosen_free"]
 
 FREE_BITS, FREE_BITS_OF_LONG, LONG_SYMBOLS = 0.25, 0.5, 32
 """Nats of rate that each latent of sequences of symbols has for free, and of those of more than `LONG_SYMBOLS` places:
-the decoder reads the symbols before each, and left alone comes to ignore its code. On the chains of `data.builtin.markov`
+the decoder reads the symbols before each, and left alone comes to ignore its code. On chains of `data.builtin.markov`
 0.25 costs no likelihood. On molecules 0.5 made codes say twice as much as 0.25 did after 300 to 400 steps, at 3 to 4
 nats of the bound; 1 cost 9 more."""
 
