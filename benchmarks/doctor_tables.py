@@ -88,7 +88,12 @@ HEALTHY = (
 SICK = (
     *(Case(f"{name}, samples shuffled", name, LOST, shuffle=True) for name in ("magic", "adult", "penguins", "asia")),
     Case("pairs, beta 20", "pairs", ("posterior_collapse", *LOST), {"model": "beta_vae", "beta": 20.0}),
-    Case("pairs, one latent, cells", "pairs", ("over_regularised", *LOST), {"latent_dim": 1, "likelihood": "cells"}),
+    Case(
+        "pairs, one latent, cells",
+        "pairs",
+        ("over_regularised", "posterior_collapse", *LOST),  # Its code carries 0 nats.
+        {"latent_dim": 1, "likelihood": "cells"},
+    ),
     Case("pairs, cells", "pairs", ("posterior_collapse", *LOST), {"likelihood": "cells"}),
     Case("magic, 60 steps", "magic", ("too_short", *LOST), {"steps": 60}),
     Case(
