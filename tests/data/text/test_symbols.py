@@ -319,3 +319,18 @@ def test_a_column_of_a_table_is_text_with_the_labels_of_another(tmp_path: Path) 
             opened(path, **options)
     with pytest.raises(SfumatoError, match="that is a column of a table"):
         opened(["a", "b"] * 10, text="review")
+
+
+def test_files_of_a_folder_are_sequences_and_its_subfolders_labels(tmp_path: Path) -> None:
+    for row in range(20):
+        place = tmp_path / ("prose" if row % 2 else "verse")
+        place.mkdir(exist_ok=True)
+        (place / f"{row:02}.txt").write_text(f"line {row}\nand another\n", encoding="utf-8")
+    (tmp_path / ".hidden.txt").write_text("x")
+    learned = opened(tmp_path, given=("label",))
+    texts, labels = learned.read(tmp_path)
+    assert texts[:2].tolist() == ["line 1\nand another", "line 3\nand another"]
+    assert (labels[0], labels[-1], learned.label_names) == ("prose", "verse", ("prose", "verse"))
+    assert learned.decode(learned.encode((texts, labels)).x).tolist() == texts.tolist()
+    (tmp_path / "picture.png").write_bytes(b"")
+    assert not lines.is_folder_of_texts(tmp_path)

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from sfumato.data.core.options import DataOptions
-from sfumato.data.io import arrays, frames
+from sfumato.data.io import arrays, folder_labels, frames
+from sfumato.data.io.image_files import IMAGE_SUFFIXES
 from sfumato.errors import SfumatoError, did_you_mean
 from sfumato.files import replacing
 
@@ -93,7 +94,37 @@ def is_requested(source: Any, options: DataOptions) -> bool:
     """Whether a source is to be read as sequences of symbols: an option says so, it holds strings, or lines of text."""
     if options.symbols or options.text or strings(source[0] if _is_pair(source) else source) is not None:
         return True
-    return isinstance(source, str | Path) and is_text(source) and Path(source).is_file() and not _is_table(Path(source))
+    if not isinstance(source, str | Path):
+        return False
+    path = Path(source)
+    return is_folder_of_texts(path) or (is_text(source) and path.is_file() and not _is_table(path))
+
+
+def text_files(folder: Path) -> list[Path]:
+    """The files of text in a folder and its subfolders, by name; hidden ones are left out."""
+    inside = (path for path in folder.rglob("*") if is_text(path) and path.is_file())
+    return sorted(path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def is_folder_of_texts(path: Path) -> bool:
+    """Whether it is a folder with at least as many files of text as others, of which none is an image."""
+    if not path.is_dir():
+        return False
+    others = [file for file in path.rglob("*") if file.is_file() and not is_text(file)]
+    texts = text_files(path)
+    return len(texts) >= max(len(others), 1) and not any(str(file).lower().endswith(IMAGE_SUFFIXES) for file in others)
+
+
+def from_folder(folder: Path) -> Lines:
+    """Each file of text in a folder as one sequence, with its lines; subfolders are labels.
+
+    Raises:
+        SfumatoError: if a file is damaged, or not text.
+    """
+    paths = text_files(folder)
+    x = np.empty(len(paths), object)
+    x[:] = [_decoded(path).replace("\r\n", "\n").removesuffix("\n") for path in paths]
+    return Lines(x, folder_labels.labels_of(paths, folder), str(folder))
 
 
 def is_text(path: str | Path) -> bool:
@@ -135,6 +166,8 @@ def load(source: Any) -> Lines:
         return Lines(array, _labels(labels, len(array)), "text")
     if isinstance(source, str | Path) and Path(source).suffix not in (".npy", ".npz"):
         path = Path(source)
+        if is_folder_of_texts(path):
+            return from_folder(path)
         return from_table(path) if _holds_table(path) else from_text(path)
     loaded = arrays.load(source)
     name = str(source) if isinstance(source, str | Path) else loaded.name
