@@ -23,7 +23,7 @@ from sfumato.evaluation.settings import generator
 from sfumato.models import build
 from sfumato.models.vae import VAE
 from sfumato.networks import MixturePrior
-from sfumato.spec import DataSpec, Field
+from sfumato.spec import DataSpec, Field, Part
 
 LATENTS, ENTRIES = 3, 5
 
@@ -72,7 +72,7 @@ def linear(sigma: float = 0.5, moved: float = 0.0, widened: float = 1.2, n: int 
 
 
 def subject(model: nn.Module, batch: Batch, spec: DataSpec, volume: float = 0.0) -> Subject:
-    schema = SimpleNamespace(spec=spec, log_jacobian=lambda x: torch.full((len(x),), volume))
+    schema = SimpleNamespace(spec=spec, log_jacobian=lambda x: torch.full((len(x),), volume), characters=lambda x: None)
     return Subject(cast(Any, model), cast(Any, schema), cast(Any, None), "test split", batch, None, 0, np.arange(0))
 
 
@@ -315,6 +315,9 @@ def test_every_model_is_weighed_and_those_with_a_density_are_annealed(name: str)
     if "sequence" in models.describe(name).data_forms:
         spec = DataSpec((6, 2), (Field("real"),) * 2, examples=100)
         batch = Batch(torch.randn(3, 6, 2))
+    if "record" in models.describe(name).data_forms:
+        halves = [Part(half, DataSpec((2,), (Field("real"),) * 2)) for half in ("first", "second")]
+        spec = DataSpec.of_parts(halves, 100)
     model = build(name, spec).eval()
     judged = subject(model, batch, spec)
     found = weigh(judged.model, batch, 20)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-
-from sfumato.training import Callback, fit
-
-sys.path.insert(0, str(Path(__file__).parent))
-from pair_worker import PLAN, SEQUENCES, walks
+from paired_models import PLAN, SEQUENCES, walks
 
 from sfumato.models import build
 from sfumato.models.base import Model
+from sfumato.training import Callback, fit
 
 
 class Crash(Callback):
