@@ -106,11 +106,17 @@ def measures(*names: str) -> tuple[Measure, ...]:
     return tuple(Measure(name, low=bands.get(name, float("-inf"))) for name in full)
 
 
+def lines_of(setting: Setting) -> tuple[list[str], list[str]]:
+    """Lines to train on, and others that are held out."""
+    parts = (("smiles_train.txt", LINES), ("smiles_test.txt", HELD_OUT))
+    train, test = (first_lines(setting.data / name, count) for name, count in parts)
+    return train, test
+
+
 @system("smiles", *measures(*CODE, *LINE, *DRAWS))
 def smiles(setting: Setting) -> dict[str, float]:
     """400 steps of 128 on 20,000 lines, 1,000 others held out; all else as `vae` chooses it."""
-    train = first_lines(setting.data / "smiles_train.txt", LINES)
-    test = first_lines(setting.data / "smiles_test.txt", HELD_OUT)
+    train, test = lines_of(setting)
     values: list[float] = []
     for network in NETWORKS:
         fitted, speed = trained(train, setting, network=network)
@@ -126,8 +132,7 @@ FREE = (0.0, 0.25, 1.0)
 @system("free-bits", *(Measure(f"{bits:g} free bits: {name}") for bits in FREE for name in (*CODE, *LINE[:2])))
 def free_bits(setting: Setting) -> dict[str, float]:
     """As `smiles`, with the recurrent network and other free bits than the default."""
-    train = first_lines(setting.data / "smiles_train.txt", LINES)
-    test = first_lines(setting.data / "smiles_test.txt", HELD_OUT)
+    train, test = lines_of(setting)
     values: list[float] = []
     for bits in FREE:
         fitted, _ = trained(train, setting, free_bits=bits)

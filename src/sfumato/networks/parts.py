@@ -49,11 +49,6 @@ class PartsEncoder(nn.Module):
             return torch.ones(len(x), len(self.places), dtype=torch.bool, device=x.device)
         return torch.stack([mask[:, place].any(1) for place in self.places], 1)
 
-    def entries_of(self, chosen: Tensor) -> Tensor:
-        """Which entries belong to the chosen parts, (B, M) to (B, D)."""
-        sizes = torch.tensor([place.stop - place.start for place in self.places], device=chosen.device)
-        return chosen.repeat_interleave(sizes, 1)
-
 
 class PartsDecoder(nn.Module):
     """p(x | z) = Π_m p(x_m | z), each part by a decoder of its own.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +47,7 @@ def load(source: Source, options: DataOptions) -> Dataset:
             x, labels, options, rows=rows, name=where, levels=loaded.levels, channels_first=loaded.channels_first
         )
 
-    def training(schema: ImageSchema) -> Training | None:
-        return _training(schema, options.random_transforms)
-
+    training = partial(_training, changes=options.random_transforms)
     dataset = open_arrays(loaded, source, options, learn, value_bytes=1, training=training)
     if options.random_transforms:
         changes = ", ".join(options.random_transforms)

@@ -221,14 +221,14 @@ class ImageSchema(LabelledSchema):
         if target.suffix not in (".png", ".gif"):
             self.write(raw, target)
             return
-        shown = self._as_shown(raw)
+        shown = self.as_shown(raw)
         with replacing(target) as temporary:
             if target.suffix == ".png":
                 image_files.grid(shown, across).save(temporary, format="PNG")
             else:
                 image_files.save_moving(shown, temporary, across)
 
-    def _as_shown(self, raw: Any) -> np.ndarray:
+    def as_shown(self, raw: Any) -> np.ndarray:
         """Raw images as (N, H, W, C) uint8 from 0 to 255."""
         shown = np.moveaxis(self.levels(raw[0] if isinstance(raw, tuple) else raw).numpy(), 1, 3)
         return np.asarray(np.round(shown * (255.0 / (self.pixels.levels - 1))), np.uint8)
@@ -238,7 +238,7 @@ class ImageSchema(LabelledSchema):
         if target.suffix in (".npy", ".npz"):
             arrays.write(raw, target)
             return
-        shown = self._as_shown(raw)
+        shown = self.as_shown(raw)
         if target.suffix == ".png":
             with replacing(target) as temporary:
                 image_files.grid(shown).save(temporary)

@@ -60,7 +60,7 @@ def _listed(table: Path, paths: Sequence[Path], folder: Path) -> np.ndarray | No
         if value is not None:
             labels[place[name]] = value
     labels = labels if numbers else labels.astype(str)
-    known = set(labels.tolist()) - {""}
+    known = set(labels[~np.isnan(labels)].tolist()) if numbers else set(labels.tolist()) - {""}
     return labels if len(known) > 1 else None
 
 

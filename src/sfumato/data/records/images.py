@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from sfumato.data.core.options import DataOptions
 from sfumato.data.images.schema import ImageSchema
@@ -25,23 +24,25 @@ def learn(cells: RawRows, name: str, rows: np.ndarray, options: DataOptions) -> 
     """
     values = cells.cells(name)
     there = _there(values)
-    training = np.flatnonzero(np.isin(np.arange(len(values)), rows) & there)
+    present = np.flatnonzero(there)
+    training = np.intersect1d(rows, present)
     if not len(training):
         raise SfumatoError(f"{cells.where}column {name!r} has no image in the training rows; leave it out (drop)")
     if isinstance(values[training[0]], str | Path):
         paths = _paths(cells, name, values, there)
-        heads = image_files.headers([paths[row] for row in np.flatnonzero(there)])
-        placed = dict(zip(np.flatnonzero(there).tolist(), heads, strict=True))
-        height, width = image_files.chosen_size([placed[row] for row in training.tolist()], options.size)
+        heads = image_files.headers(paths)
+        height, width = image_files.chosen_size(
+            [heads[row] for row in np.searchsorted(present, training)], options.size
+        )
         channels = 1 if all(head.grey for head in heads) else 3
         shown = np.empty((len(heads), height, width, channels), np.uint8)
-        image_files.pixels([paths[row] for row in np.flatnonzero(there)], shown)
+        image_files.pixels(paths, shown)
         own = shown if channels == 3 else shown[..., 0]
     else:
         own = _stacked(cells, name, values, there)
     pixels = np.zeros((len(values), *own.shape[1:]), own.dtype)
     pixels[there] = own
-    schema = ImageSchema.learn(own, None, options, rows=np.searchsorted(np.flatnonzero(there), training), name=name)
+    schema = ImageSchema.learn(own, None, options, rows=np.searchsorted(present, training), name=name)
     return schema, Pictures(pixels, there)
 
 
@@ -58,8 +59,8 @@ def read(cells: RawRows, name: str, schema: ImageSchema) -> Pictures:
     if len(rows):
         if isinstance(values[rows[0]], str | Path):
             paths = _paths(cells, name, values, there)
-            image_files.headers([paths[row] for row in rows])
-            empty[rows] = schema.of_files([paths[row] for row in rows], f"{cells.where}column {name!r}")
+            image_files.headers(paths)
+            empty[rows] = schema.of_files(paths, f"{cells.where}column {name!r}")
         else:
             empty[rows] = schema.read(_stacked(cells, name, values, there))
     return Pictures(empty, there)
@@ -72,8 +73,8 @@ def none(total: int, schema: ImageSchema) -> Pictures:
 
 def shown(schema: ImageSchema, image: Any) -> np.ndarray:
     """One image of a frame as (H, W, C) uint8."""
-    levels: Tensor = schema.levels(schema.read(np.asarray(image)[None]))
-    return np.moveaxis(np.round(levels.numpy() * (255.0 / (schema.pixels.levels - 1))).astype(np.uint8)[0], 0, 2)
+    own: np.ndarray = schema.as_shown(schema.read(np.asarray(image)[None]))[0]
+    return own
 
 
 def _blank(total: int, schema: ImageSchema) -> np.ndarray:
@@ -85,15 +86,16 @@ def _there(values: Sequence[Any]) -> np.ndarray:
 
 
 def _paths(cells: RawRows, name: str, values: Sequence[Any], there: np.ndarray) -> list[Path]:
-    """The path of each row, "" where there is none; all that there are exist.
+    """The paths of the rows that have one, all of which exist.
 
     Raises:
         SfumatoError: if one does not.
     """
-    paths = [cells.folder / str(value) if known else Path() for value, known in zip(values, there, strict=True)]
-    for row in np.flatnonzero(there).tolist():
-        if not paths[row].is_file():
-            what = "a folder" if paths[row].is_dir() else "not there"
+    rows = np.flatnonzero(there).tolist()
+    paths = [cells.folder / str(values[row]) for row in rows]
+    for row, path in zip(rows, paths, strict=True):
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "not there"
             relative = "the folder of the table" if cells.where else "the current folder"
             raise SfumatoError(
                 f"{cells.where}row {row + 1}, column {name!r}: {values[row]} is {what}; give the path of an image "

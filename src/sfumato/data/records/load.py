@@ -24,7 +24,7 @@ from sfumato.data.tables.load import label_values
 from sfumato.data.tables.schema import TableSchema
 from sfumato.data.text import tokens
 from sfumato.data.text.lines import Lines
-from sfumato.data.text.schema import SymbolSchema, check_length, cut_lines
+from sfumato.data.text.schema import SymbolSchema, check_length
 from sfumato.errors import SfumatoError, did_you_mean
 
 
@@ -151,8 +151,8 @@ def _learn_text(
         raise SfumatoError(f"{where} has no text in the training rows; leave it out (drop)")
     every, learned = Lines(values[there], None, where), Lines(values[rows][there[rows]], None, where)
     own = tokens.learn(learned.x.tolist(), options)
-    longest = check_length(every, options, own)
-    return SymbolSchema.learn(learned, options, longest=longest, tokens=own), cut_lines(every, longest, own)
+    longest, notes = check_length(every, options, own)
+    return SymbolSchema.learn(learned, options, longest=longest, tokens=own), notes
 
 
 def _share_missing(cells: RawRows, name: str, rows: np.ndarray) -> float:

@@ -44,13 +44,13 @@ class TableWithBlanks(TableColumns):
 
     def encode_known(self, raw: pa.Table) -> Encoded:
         encoded = self.encode(raw)
-        stay_missing = self._stay_missing(raw)
+        stay_missing = self.staying_missing(raw)
         for place, flag in enumerate(self.entries):
             if isinstance(flag, Flag):
                 encoded.x[:, place] = torch.from_numpy(stay_missing[flag.columns[0].name]).to(encoded.x)
         return encoded
 
-    def _stay_missing(self, raw: pa.Table) -> dict[str, np.ndarray]:
+    def staying_missing(self, raw: pa.Table) -> dict[str, np.ndarray]:
         """Name of each column that has a flag → which of its cells are to stay missing, (N,) booleans."""
         wanted = wanted_missing(raw)
         flags = [entry for entry in self.entries if isinstance(entry, Flag)]
@@ -117,7 +117,7 @@ def filled(schema: TableWithBlanks, raw: pa.Table, x: Tensor, given: Tensor | No
         x: their entries with all blanks drawn, (N, D).
         given: their conditions, (N, G), or None.
     """
-    drawn = schema.decode_table(x, given, schema._stay_missing(raw))
+    drawn = schema.decode_table(x, given, schema.staying_missing(raw))
     arrays, fields = [], []
     for column in schema.columns:
         own, field = plain(raw[column.name]), column.form.field(column.name)

@@ -15,7 +15,7 @@ from sfumato.data.core.split import split
 from sfumato.data.text import lines, tokens
 from sfumato.data.text.lines import Lines
 from sfumato.data.text.lossless import LosslessText
-from sfumato.data.text.schema import SymbolSchema, check_length, cut_lines
+from sfumato.data.text.schema import SymbolSchema, check_length
 from sfumato.errors import SfumatoError
 
 
@@ -52,9 +52,8 @@ def load(source: Source, options: DataOptions) -> Dataset:
         for rows in parts
     ]
     own = tokens.learn(split_up[0].x.tolist(), options) if content.x.dtype.kind == "O" else None
-    longest = check_length(content, options, own)
+    longest, notes = check_length(content, options, own)
     schema = SymbolSchema.learn(split_up[0], options, longest=longest, tokens=own, column=column)
-    notes = cut_lines(content, longest, own)
     batches = []
     for part in split_up:
         encoded = schema.encode(schema.checked(part))

@@ -17,7 +17,7 @@ from sfumato.data.core.options import DataOptions
 from sfumato.data.io import arrays, folder_labels, frames
 from sfumato.data.io.image_files import IMAGE_SUFFIXES
 from sfumato.errors import SfumatoError, did_you_mean
-from sfumato.files import replacing
+from sfumato.files import files_in, replacing
 
 TEXT = (".txt", ".txt.gz")
 DELIMITERS = "\t;,|"
@@ -100,19 +100,16 @@ def is_requested(source: Any, options: DataOptions) -> bool:
     return is_folder_of_texts(path) or (is_text(source) and path.is_file() and not _is_table(path))
 
 
-def text_files(folder: Path) -> list[Path]:
-    """The files of text in a folder and its subfolders, by name; hidden ones are left out."""
-    inside = (path for path in folder.rglob("*") if is_text(path) and path.is_file())
-    return sorted(path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-
-
 def is_folder_of_texts(path: Path) -> bool:
     """Whether it is a folder with at least as many files of text as others, of which none is an image."""
     if not path.is_dir():
         return False
-    others = [file for file in path.rglob("*") if file.is_file() and not is_text(file)]
-    texts = text_files(path)
-    return len(texts) >= max(len(others), 1) and not any(str(file).lower().endswith(IMAGE_SUFFIXES) for file in others)
+    texts = others = 0
+    for file in files_in(path):
+        if str(file).lower().endswith(IMAGE_SUFFIXES):
+            return False
+        texts, others = texts + is_text(file), others + (not is_text(file))
+    return texts >= max(others, 1)
 
 
 def from_folder(folder: Path) -> Lines:
@@ -121,7 +118,7 @@ def from_folder(folder: Path) -> Lines:
     Raises:
         SfumatoError: if a file is damaged, or not text.
     """
-    paths = text_files(folder)
+    paths = sorted(filter(is_text, files_in(folder)))
     x = np.empty(len(paths), object)
     x[:] = [_decoded(path).replace("\r\n", "\n").removesuffix("\n") for path in paths]
     return Lines(x, folder_labels.labels_of(paths, folder), str(folder))

@@ -159,7 +159,8 @@ class SymbolSchema(LabelledSchema):
     def read(self, source: Any, *, need_x: bool = True) -> Any:
         content = self.loaded(source)
         raw = self.checked(content)
-        self._tell(cut_lines(content, self.longest, self.tokens))
+        what = "characters" if self.tokens is None else "tokens"
+        self._tell(_of_cut(content, lengths(content.x, self.tokens), self.longest, what))
         return raw
 
     def checked(self, content: Lines) -> Any:
@@ -281,8 +282,8 @@ class SymbolSchema(LabelledSchema):
             self._tell([f"{rows} a symbol never seen in training, as {shown!r}; taken as missing"])
 
 
-def check_length(content: Lines, options: DataOptions, tokens: Tokens | None = None) -> int:
-    """Symbols of the longest sequence, of text at most as many as the options allow: longer ones are to be cut.
+def check_length(content: Lines, options: DataOptions, tokens: Tokens | None = None) -> tuple[int, tuple[str, ...]]:
+    """Symbols of the longest sequence, of text at most as many as the options allow, and a note on those to be cut.
 
     Raises:
         SfumatoError: if rows of numbers are longer than the options allow.
@@ -294,16 +295,15 @@ def check_length(content: Lines, options: DataOptions, tokens: Tokens | None = N
             f"{content.name}: row {int(np.argmax(own)) + 1} has {length} symbols, and every sequence takes the space "
             f"of the longest; allow it (--longest {length}), or cut what is over {options.longest}"
         )
-    return min(length, options.longest)
+    longest = min(length, options.longest)
+    return longest, _of_cut(content, own, longest, "characters" if tokens is None else "tokens")
 
 
-def cut_lines(content: Lines, longest: int, tokens: Tokens | None = None) -> tuple[str, ...]:
-    """A sentence on lines of text of which the model does not see all; none without such lines."""
-    own = lengths(content.x, tokens)
+def _of_cut(content: Lines, own: np.ndarray, longest: int, what: str) -> tuple[str, ...]:
+    """A sentence on lines of text of these lengths of which the model does not see all; none without such lines."""
     long = np.flatnonzero(own > longest)
     if not _is_text(content.x) or not len(long):
         return ()
-    what = "characters" if tokens is None else "tokens"
     lines_are = "1 line is" if len(long) == 1 else f"{len(long)} lines are"
     return (
         f"{content.name}: {lines_are} longer than {longest} {what} (line {long[0] + 1} has {own[long[0]]}) and cut "

@@ -7,16 +7,19 @@ all places behind it, where it is certain and costs nothing.
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.distributions import Distribution, noise
 from sfumato.distributions.base import sum_event
 from sfumato.distributions.discrete import draw, nucleus
+from sfumato.networks.features import GivenFeatures
+from sfumato.spec import DataSpec
 
 Read = Callable[[Tensor, Any], tuple[Tensor, Any]]
 """Symbols (B, n) and what was remembered before them to the logits (B, n, K) of those that follow each."""
@@ -119,3 +122,35 @@ class Spelled(Distribution):
 
     def _start(self) -> Tensor:
         return torch.full((self.rows, 1), self.size + 1, device=self._like.device)
+
+
+class SymbolDecoder(nn.Module, ABC):
+    """p(x | z, c) = Π_t p(x_t | x_<t, z, c) over sequences of symbols.
+
+    Args:
+        spec: of the sequences.
+        width: numbers that stand for a symbol.
+        given: features of the conditions, or None.
+        dropout: in training, probability of hiding a symbol from those that follow it (Bowman et al. 2016, Generating
+            sentences from a continuous space, section 3.1).
+
+    Shapes: z (B, L), given (B, G) or None; to `Spelled` over (B, T, 1).
+    """
+
+    def __init__(self, spec: DataSpec, width: int, given: GivenFeatures | None, dropout: float) -> None:
+        super().__init__()
+        self.length, self.size, self.dropout = spec.shape[0], spec.fields[0].size, dropout
+        self.end = self.size - 1 if spec.ends else None
+        self.given = given
+        # Rows of the embedding: K symbols, one that is missing, and the start.
+        self.embedding = nn.Embedding(self.size + 2, width)
+
+    def forward(self, z: Tensor, given: Tensor | None = None) -> Spelled:
+        code = z if self.given is None else torch.cat([z, self.given(given, z)], 1)
+        read, start, at_places = self.reader(code)
+        dropout = self.dropout if self.training else 0.0
+        return Spelled(read, start, at_places, self.length, self.size, self.end, dropout)
+
+    @abstractmethod
+    def reader(self, code: Tensor) -> tuple[Read, Any, Tensor]:
+        """How symbols are read under codes (B, L + features): `Spelled`'s `read`, `state` and `like`."""

@@ -9,7 +9,7 @@ from sfumato.networks.attention import AttentionBlock, Past
 from sfumato.networks.features import GivenFeatures
 from sfumato.networks.gaussian import full
 from sfumato.networks.symbols.places import CodeAtPlaces, PlacesToVector
-from sfumato.networks.symbols.spelled import Spelled
+from sfumato.networks.symbols.spelled import Read, SymbolDecoder
 from sfumato.spec import DataSpec
 
 START = 0.1
@@ -40,7 +40,7 @@ class TransformerBody(nn.Module):
         return self.places(self.norm(h))
 
 
-class TransformerDecoder(nn.Module):
+class TransformerDecoder(SymbolDecoder):
     """p(x | z, c) = Π_t p(x_t | x_<t, z, c): a causal transformer that sees A_t (z, c) at place t.
 
     Spelling keeps the keys and values of the symbols so far, so that each symbol is read once.
@@ -50,10 +50,7 @@ class TransformerDecoder(nn.Module):
         latent_dim: number of latents L.
         width: numbers at each place, a multiple of 4.
         depth: blocks.
-        given: features of the conditions, or None.
-        dropout: in training, probability of hiding a symbol from those that follow it.
-
-    Shapes: z (B, L), given (B, G) or None; to `Spelled` over (B, T, 1).
+        given, dropout: as of `SymbolDecoder`.
     """
 
     def __init__(
@@ -65,12 +62,7 @@ class TransformerDecoder(nn.Module):
         given: GivenFeatures | None = None,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.length, self.size, self.dropout = spec.shape[0], spec.fields[0].size, dropout
-        self.end = self.size - 1 if spec.ends else None
-        self.given = given
-        # Rows of the embedding: K symbols, one that is missing, and the start.
-        self.embedding = nn.Embedding(self.size + 2, width)
+        super().__init__(spec, width, given, dropout)
         nn.init.normal_(self.embedding.weight, std=START)
         self.place = nn.Parameter(START * torch.randn(self.length, width))
         self.places = CodeAtPlaces(latent_dim + (given.outputs if given else 0), self.length)
@@ -79,8 +71,7 @@ class TransformerDecoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, self.size)
 
-    def forward(self, z: Tensor, given: Tensor | None = None) -> Spelled:
-        code = z if self.given is None else torch.cat([z, self.given(given, z)], 1)
+    def reader(self, code: Tensor) -> tuple[Read, PlaceAndPast, Tensor]:
         at_places = self.take(self.places(code)) + self.place
 
         def read(symbols: Tensor, state: PlaceAndPast) -> tuple[Tensor, PlaceAndPast]:
@@ -93,6 +84,4 @@ class TransformerDecoder(nn.Module):
                 seen.append(keys_and_values)
             return full(self.head(self.norm(h))), (after, tuple(seen))
 
-        dropout = self.dropout if self.training else 0.0
-        start = (0, (None,) * len(self.blocks))
-        return Spelled(read, start, full(at_places), self.length, self.size, self.end, dropout)
+        return read, (0, (None,) * len(self.blocks)), full(at_places)
