@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
@@ -51,17 +49,14 @@ def chosen_free(spec: DataSpec, each: float | None = None, whole: float | None =
     return {"free_rate": FREE_RATE} if likelihoods.named(spec.likelihood).joint_cells else {}
 
 
-def check_free(each: float | None, whole: float | None, chosen: Mapping[str, float]) -> tuple[float, float]:
-    """Nats that are free for each latent, and for the whole code: those that were given, else those chosen.
+def check_free(each: float, whole: float) -> None:
+    """Refuse nats that are free both for each latent and for the whole code.
 
     Raises:
-        SfumatoError: if both were given.
+        SfumatoError: if both are above 0.
     """
     if each and whole:
         raise SfumatoError("free_bits and free_rate both hold the rate up: choose one of them")
-    if each is not None or whole is not None:
-        return each or 0.0, whole or 0.0
-    return chosen.get("free_bits", 0.0), chosen.get("free_rate", 0.0)
 
 
 class LatentModel(Model):

@@ -71,7 +71,8 @@ class VAE(LatentModel):
             held = "free_bits" if free_bits else "free_rate"
             raise SfumatoError(f"{held} holds up a rate, which the bound of several samples does not have: choose one")
         self.samples = samples
-        self.free_bits, self.free_rate = check_free(free_bits, free_rate, {})
+        check_free(free_bits, free_rate)
+        self.free_bits, self.free_rate = free_bits, free_rate
         self.warmup = warmup
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
@@ -138,13 +139,13 @@ class VAE(LatentModel):
         """
         sizes = sizes_for(spec, size)
         encoder = encoder_for(spec, sizes)
-        each, whole = check_free(free_bits, free_rate, cls.chosen_by_data(spec, samples))
+        chosen = cls.chosen_by_data(spec, samples, free_bits, free_rate)
         return cls(
             encoder,
             decoder_for(spec, sizes),
             prior_for(encoder, spec.shape, prior, components),
             samples=samples,
-            free_bits=each,
-            free_rate=whole,
+            free_bits=chosen.get("free_bits", free_bits or 0.0),
+            free_rate=chosen.get("free_rate", free_rate or 0.0),
             warmup=Ramp(warmup, cycles),
         )

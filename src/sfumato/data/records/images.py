@@ -26,14 +26,13 @@ def learn(cells: RawRows, name: str, rows: np.ndarray, options: DataOptions) -> 
     there = _there(values)
     present = np.flatnonzero(there)
     training = np.intersect1d(rows, present)
+    learned = np.searchsorted(present, training)
     if not len(training):
         raise SfumatoError(f"{cells.where}column {name!r} has no image in the training rows; leave it out (drop)")
     if isinstance(values[training[0]], str | Path):
         paths = _paths(cells, name, values, there)
         heads = image_files.headers(paths)
-        height, width = image_files.chosen_size(
-            [heads[row] for row in np.searchsorted(present, training)], options.size
-        )
+        height, width = image_files.chosen_size([heads[at] for at in learned], options.size)
         channels = 1 if all(head.grey for head in heads) else 3
         shown = np.empty((len(heads), height, width, channels), np.uint8)
         image_files.pixels(paths, shown)
@@ -42,7 +41,7 @@ def learn(cells: RawRows, name: str, rows: np.ndarray, options: DataOptions) -> 
         own = _stacked(cells, name, values, there)
     pixels = np.zeros((len(values), *own.shape[1:]), own.dtype)
     pixels[there] = own
-    schema = ImageSchema.learn(own, None, options, rows=np.searchsorted(present, training), name=name)
+    schema = ImageSchema.learn(own, None, options, rows=learned, name=name)
     return schema, Pictures(pixels, there)
 
 

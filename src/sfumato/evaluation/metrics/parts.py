@@ -11,6 +11,13 @@ from torch import Tensor
 from sfumato.spec import DataSpec
 
 
+def all_but(x: Tensor, mask: Tensor | None, place: slice) -> Tensor:
+    """Which entries of records are known where those at `place` are not shown, (N, D)."""
+    known = torch.ones_like(x, dtype=torch.bool) if mask is None else mask.clone()
+    known[:, place] = False
+    return known
+
+
 def part_features(spec: DataSpec, sets: Sequence[tuple[Tensor, Tensor | None]]) -> list[np.ndarray]:
     """Features of several sets of records, by the first of them; every part has a variance of 1 there in all.
 

@@ -13,6 +13,7 @@ from sfumato.batch import Batch
 from sfumato.distributions import RecordDistribution
 from sfumato.distributions.base import each
 from sfumato.evaluation.measure import Measure
+from sfumato.evaluation.metrics.parts import all_but
 from sfumato.evaluation.settings import EvaluationSettings
 from sfumato.evaluation.subject import Subject, array
 from sfumato.models.protocols import EncodesParts
@@ -95,9 +96,7 @@ class _Parts:
         """−log p of each part given all others, (B, M)."""
         columns = []
         for number, place in enumerate(self.places):
-            known = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask.clone()
-            known[:, place] = False
-            columns.append(-self.of_known(batch, known, k)[:, number])
+            columns.append(-self.of_known(batch, all_but(batch.x, batch.mask, place), k)[:, number])
         return torch.stack(columns, 1)
 
     def rates(self, batch: Batch) -> Tensor:

@@ -101,7 +101,8 @@ class CVAE(LatentModel):
         super().__init__(encoder, decoder, prior)
         self.condition_dropout = condition_dropout
         self.beta = beta
-        self.free_bits, self.free_rate = check_free(free_bits, free_rate, {})
+        check_free(free_bits, free_rate)
+        self.free_bits, self.free_rate = free_bits, free_rate
         self.warmup = warmup
         self.conditions_first = Ramp(conditions_first)
         self.independence = independence
@@ -154,7 +155,7 @@ class CVAE(LatentModel):
         """
         if not spec.is_image or prior == "learned":
             return {"beta": 1.0, "conditions_first": 0} | (
-                chosen_free(spec, free_bits, free_rate or None) if spec.is_symbols else {}
+                chosen_free(spec, free_bits, free_rate) if spec.is_symbols else {}
             )
         beta = min(max(2.0, spec.entries**0.5 / 4), 8.0) if spec.likelihood == "gaussian" else 2.0
         return {"beta": beta, "conditions_first": min(FIRST, planned // 4)}
@@ -169,7 +170,7 @@ class CVAE(LatentModel):
         condition_dropout: BelowOne = 0.1,
         beta: Weight | None = None,
         free_bits: Weight | None = None,
-        free_rate: Weight = 0.0,
+        free_rate: Weight | None = None,
         warmup: Natural = 0,
         cycles: Count = 1,
         conditions_first: Natural | None = None,
@@ -186,7 +187,7 @@ class CVAE(LatentModel):
             free_bits: nats of rate that each latent has for free; cures latents that are ignored (default: 0.25 of
                 symbols, 0.5 of more than 32, else 0)
             free_rate: nats of rate that the whole code has for free, whichever latents carry it; they may come to carry
-                the conditions
+                the conditions (default: 0)
             warmup: steps over which the weight of the rate rises from 0
             cycles: how often the warm-up is repeated (cyclical annealing)
             conditions_first: steps over which the weight of the rate falls from 40 to beta, so that conditions are
@@ -201,8 +202,7 @@ class CVAE(LatentModel):
         if independence and not categories:
             raise SfumatoError(f"independence is {independence:g}: no condition is a category; name one with given")
         sizes = sizes_for(spec, size)
-        chosen = cls.chosen_by_data(spec, prior)
-        each, whole = check_free(free_bits, free_rate or None, chosen)
+        chosen = cls.chosen_by_data(spec, prior, free_bits=free_bits, free_rate=free_rate)
         beta = chosen["beta"] if beta is None else beta
         first = int(chosen["conditions_first"]) if conditions_first is None else conditions_first
         if prior == "learned":
@@ -215,8 +215,8 @@ class CVAE(LatentModel):
             prior_net,
             condition_dropout=condition_dropout,
             beta=beta,
-            free_bits=each,
-            free_rate=whole,
+            free_bits=chosen.get("free_bits", free_bits or 0.0),
+            free_rate=chosen.get("free_rate", free_rate or 0.0),
             warmup=Ramp(warmup, cycles),
             conditions_first=first,
             independence=independence,

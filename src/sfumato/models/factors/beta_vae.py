@@ -69,7 +69,8 @@ class BetaVAE(LatentModel):
         self.beta = beta
         self.capacity = capacity
         self.gamma = gamma
-        self.free_bits, self.free_rate = check_free(free_bits, free_rate, {})
+        check_free(free_bits, free_rate)
+        self.free_bits, self.free_rate = free_bits, free_rate
         self.warmup = warmup
 
     def losses(self, batch: Batch, step: int) -> dict[str, Loss]:
@@ -151,8 +152,7 @@ class BetaVAE(LatentModel):
         """
         sizes = sizes_for(spec, size)
         encoder = encoder_for(spec, sizes)
-        chosen = cls.chosen_by_data(spec, capacity)
-        each, whole = check_free(free_bits, free_rate, chosen)
+        chosen = cls.chosen_by_data(spec, capacity, free_bits, free_rate)
         return cls(
             encoder,
             decoder_for(spec, sizes),
@@ -160,7 +160,7 @@ class BetaVAE(LatentModel):
             beta=chosen["beta"] if beta is None else beta,
             capacity=capacity,
             gamma=gamma,
-            free_bits=each,
-            free_rate=whole,
+            free_bits=chosen.get("free_bits", free_bits or 0.0),
+            free_rate=chosen.get("free_rate", free_rate or 0.0),
             warmup=Ramp(warmup, cycles),
         )

@@ -14,6 +14,7 @@ from torch import Tensor
 from sfumato.data.records import images
 from sfumato.data.records.raw import read
 from sfumato.data.records.schema import RecordSchema
+from sfumato.evaluation.metrics.parts import all_but
 from sfumato.evaluation.subject import Subject, rows, some
 from sfumato.models.protocols import EncodesParts
 from sfumato.report.figures.image_grids import coloured
@@ -119,8 +120,7 @@ def _from_others(shown: Subject, schema: RecordSchema, folder: Path) -> ReportFi
 
 def from_others(shown: Subject, x: Tensor, mask: Tensor | None, at: slice) -> Tensor:
     """x of the mean code of all entries but those `at`, (N, D)."""
-    known = torch.ones_like(x, dtype=torch.bool) if mask is None else mask.clone()
-    known[:, at] = False
+    known = all_but(x, mask, at)
     model = shown.model
     assert isinstance(model, EncodesParts), "asked of models that encode some parts"
     return model.decode(model.encode_known(x.masked_fill(~known, 0.0), None, known).mode()).mode()
